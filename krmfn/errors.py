@@ -1,0 +1,64 @@
+"""The exceptions, and only those. They leave a module at its door; between the steps failures travel as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+RegistryFailure = Literal["not-found", "denied", "rate-limited", "unavailable", "integrity", "limit"]
+"""What went wrong at a registry. `integrity` and `limit` fail the run even under `onError: keep`."""
+
+
+class KrmfnError(Exception):
+    """Everything that a user's input or a registry can cause. Anything else that escapes is a bug."""
+
+
+class InputError(KrmfnError):
+    """The text that was read is not what it must be. Line and column count from one; zero means unknown."""
+
+    def __init__(self, message: str, *, name: str = "", line: int = 0, column: int = 0) -> None:
+        self.message, self.name, self.line, self.column = message, name, line, column
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        """Answer `name:line:column: message`, leaving out what is not known."""
+        place = self.name or "stdin"
+        if self.line:
+            place += f":{self.line}" + (f":{self.column}" if self.column else "")
+        return f"{place}: {self.message}"
+
+
+class NotSeparableError(KrmfnError):
+    """The text cannot be cut into items safely by lines; it has to be composed as a whole."""
+
+
+class RuleError(KrmfnError):
+    """A rule of a policy cannot be parsed: `field` is the path inside the policy's spec, `help` what to do."""
+
+    def __init__(self, message: str, *, field: str = "", help: str = "") -> None:  # noqa: A002 - the word users see
+        self.message, self.field, self.help = message, field, help
+        super().__init__(message)
+
+
+class ConfigError(KrmfnError):
+    """Configuration is wrong. Holds every problem found, not only the first."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class RegistryError(KrmfnError):
+    """A source of tags could not answer. Carries the class of failure, never a credential."""
+
+    def __init__(
+        self,
+        failure: RegistryFailure,
+        repository: str,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+    ) -> None:
+        self.failure, self.repository, self.message, self.status, self.code = failure, repository, message, status, code
+        super().__init__(f"{repository}: {message}")

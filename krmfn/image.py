@@ -1,0 +1,138 @@
+"""Image references: parse once, compare canonically, print what was written.
+
+Grammar: https://github.com/distribution/reference (regexp.go); the registry rule is Docker's: the first part is a
+registry when it has a `.` or a `:` or is `localhost`. Canonical names follow Docker Hub: `nginx` is
+`docker.io/library/nginx`. What the user typed is kept in `name`, because Flux writes it verbatim.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from krmfn.errors import RuleError
+
+HUB = "docker.io"
+_HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_DIGEST = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+
+_tag = re.compile(_TAG, re.ASCII).fullmatch
+_digest = re.compile(_DIGEST, re.ASCII).fullmatch
+_path = re.compile(rf"{_PART}(?:/{_PART})*", re.ASCII).fullmatch
+_host = re.compile(_HOST, re.ASCII).fullmatch
+
+
+def is_tag(text: str) -> bool:
+    """Tell whether `text` is a tag by the OCI distribution spec: ASCII, 1 to 128 characters, nothing else.
+
+    >>> is_tag("1.2.3-alpine"), is_tag("1.0\\n"), is_tag("-x")
+    (True, False, False)
+    """
+    return _tag(text) is not None
+
+
+def is_digest(text: str) -> bool:
+    """Tell whether `text` is a sha256 or sha512 digest, `algorithm:lower-case-hex`."""
+    return _digest(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """A reference to an image. `name` is the repository as it was typed; `registry` and `path` are canonical.
+
+    >>> ref = ImageRef.parse("nginx:1.25")
+    >>> ref.canonical, ref.name, ref.tag
+    ('docker.io/library/nginx', 'nginx', '1.25')
+    >>> str(ImageRef.parse("ghcr.io/acme/web:1@sha256:" + "a" * 64))[:20]
+    'ghcr.io/acme/web:1@s'
+    """
+
+    registry: str
+    path: str
+    name: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> ImageRef:
+        """Read a reference; raises RuleError that says which part is wrong.
+
+        >>> ImageRef.parse("ghcr.io/Acme/web")
+        Traceback (most recent call last):
+        krmfn.errors.RuleError: 'ghcr.io/Acme/web' is not an image reference: repository names are lower case
+        """
+        rest, _, digest = text.partition("@")
+        if _ and not is_digest(digest):
+            raise RuleError(
+                f"{text!r} is not an image reference: a digest is sha256: and 64 lower-case hex digits"
+            )
+        tag: str | None = None
+        slash = rest.rfind("/")
+        colon = rest.rfind(":")
+        if colon > slash:
+            rest, tag = rest[:colon], rest[colon + 1 :]
+            if not is_tag(tag):
+                raise RuleError(f"{text!r} is not an image reference: {tag!r} is not a tag")
+        registry, path = split_repository(rest, text)
+        return cls(registry, path, rest, tag, digest or None)
+
+    @property
+    def canonical(self) -> str:
+        """The repository in the form that compares equal for every spelling, without tag and digest."""
+        return f"{self.registry}/{self.path}"
+
+    @property
+    def flux_canonical(self) -> str:
+        """The repository as Flux prints it in `status.canonicalImageName`: Docker Hub is `index.docker.io`."""
+        return f"index.docker.io/{self.path}" if self.registry == HUB else self.canonical
+
+    def __str__(self) -> str:
+        """Write `name[:tag][@digest]` with the name as it was typed (Flux's ImageRef.String)."""
+        return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+
+def split_repository(name: str, whole: str = "") -> tuple[str, str]:
+    """Split `name` (no tag, no digest) into canonical registry and path; raises RuleError.
+
+    >>> split_repository("localhost:5000/a/b"), split_repository("acme/web")
+    (('localhost:5000', 'a/b'), ('docker.io', 'acme/web'))
+    """
+    whole = whole or name
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        registry, path = first.lower(), rest
+        if not _host(first):
+            raise RuleError(f"{whole!r} is not an image reference: {first!r} is not a registry host")
+    else:
+        registry, path = HUB, name
+    if registry in _HUB_ALIASES:
+        registry = HUB
+        if "/" not in path:
+            path = f"library/{path}"
+    if not _path(path):
+        if not path or path == "library/":
+            raise RuleError(f"{whole!r} is not an image reference: the repository is empty")
+        why = "repository names are lower case" if path != path.lower() else f"{path!r} is not a repository path"
+        raise RuleError(f"{whole!r} is not an image reference: {why}")
+    if len(path) > 255:
+        raise RuleError(f"{whole[:40]!r}... is not an image reference: a repository path has at most 255 characters")
+    return registry, path
+
+
+def parse_repository(text: str) -> ImageRef:
+    """Read what ImageRepository.spec.image may hold: no scheme, no tag, no digest; raises RuleError.
+
+    The first two texts are Flux's own (image-reflector-controller internal/registry/helper.go).
+    """
+    if "://" in text:
+        scheme = text.split("://", 1)[0]
+        raise RuleError(f"image '{text}' should not include URL scheme; remove '{scheme}://'")
+    ref = ImageRef.parse(text)
+    if ref.tag is not None:
+        raise RuleError(f"image '{text}' should not include a tag; remove ':{ref.tag}'")
+    if ref.digest is not None:
+        raise RuleError(f"image '{text}' should not include a digest; remove '@{ref.digest}'")
+    return ref

@@ -1,0 +1,181 @@
+"""The vocabulary: frozen records that the steps pass to each other. No behaviour beyond naming things."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from krmfn.image import ImageRef
+    from krmfn.selection import Rules, Selection
+
+Severity = Literal["error", "warning", "info"]
+
+
+class Part(enum.Enum):
+    """What of a choice a field takes. The value is the suffix of Flux's setter marker (`ns:name:tag`)."""
+
+    IMAGE = ""
+    TAG = "tag"
+    NAME = "name"
+    DIGEST = "digest"
+
+
+class PolicyKey(NamedTuple):
+    """Names a policy. Prints as markers write it, `namespace:name`."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Answer `namespace:name`."""
+        return f"{self.namespace}:{self.name}"
+
+
+class ResourceId(NamedTuple):
+    """Names a resource; any part may be empty (kustomization.yaml has none of them)."""
+
+    api_version: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Answer `Kind namespace/name`, leaving out what is empty."""
+        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return " ".join(part for part in (self.kind, name) if part) or "a resource without kind and name"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a registry for one repository. Secrets never show in repr, results or logs.
+
+    `docker_configs` are texts of dockerconfigjson Secrets, tried in order before the docker config of the machine.
+    """
+
+    insecure: bool = False
+    timeout_seconds: float | None = None
+    docker_configs: tuple[str, ...] = field(default=(), repr=False)
+    ca_pem: str | None = field(default=None, repr=False)
+    client_cert_pem: str | None = field(default=None, repr=False)
+    client_key_pem: str | None = field(default=None, repr=False)
+    proxy_address: str | None = field(default=None, repr=False)
+    proxy_username: str | None = field(default=None, repr=False)
+    proxy_password: str | None = field(default=None, repr=False)
+    realm_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository whose tags a policy wants. Equal repositories are asked once."""
+
+    image: ImageRef
+    access: Access = Access()
+
+
+class Listing(NamedTuple):
+    """What a repository offered. `malformed` counts entries that were no tags and were dropped at the door."""
+
+    tags: tuple[str, ...]
+    malformed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRef:
+    """A decision that was recorded earlier: a lock entry, or `ImagePolicy.status.latestRef`."""
+
+    name: str
+    tag: str
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePolicy:
+    """One policy, ready to use. `bind` holds the bindings it takes part in: markers, annotations, images."""
+
+    key: PolicyKey
+    repository: Repository
+    rules: Rules
+    described: str
+    """For people: `semver >=1.2.0 <2.0.0`."""
+    digest_reflection: Literal["Never", "IfNotPresent", "Always"] = "Never"
+    bind: frozenset[str] = frozenset({"markers", "annotations"})
+    latest: LatestRef | None = None
+    hash: str = ""
+    defined: ResourceId = ResourceId()
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A policy found its tag. `digest` is present when the policy reflects digests."""
+
+    policy: ImagePolicy
+    tag: str
+    listed: int
+    eligible: int
+    digest: str | None = None
+    selection: Selection | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def ref(self) -> str:
+        """`name:tag[@digest]` as Flux writes it, with the repository as it was typed."""
+        tail = f"@{self.digest}" if self.digest else ""
+        return f"{self.policy.repository.image.name}:{self.tag}{tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotChosen:
+    """A policy has no tag, and why. `failure` is a RegistryFailure, or `no-match`."""
+
+    policy: ImagePolicy
+    failure: str
+    message: str
+    selection: Selection | None = field(default=None, repr=False, compare=False)
+
+
+Choice = Chosen | NotChosen
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a resource for results: `spec.containers[0].image`, what it held, what it is to hold."""
+
+    path: str
+    current: str | None = None
+    proposed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Where a resource came from, as the orchestrator named it. Line and column count from one, zero is unknown."""
+
+    path: str
+    index: int | None = None
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One entry of the ResourceList's `results` (KRM functions specification v1)."""
+
+    severity: Severity
+    message: str
+    resource: ResourceId | None = None
+    field: Field | None = None
+    file: File | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run answers: the text to print and everything there is to say about it."""
+
+    text: bytes
+    results: tuple[Result, ...]
+
+    @property
+    def is_error(self) -> bool:
+        """True when any result is an error; then the text holds the items as they came."""
+        return any(result.severity == "error" for result in self.results)

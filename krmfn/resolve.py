@@ -1,0 +1,89 @@
+"""*resolve*: ask each repository once, several at a time; a failure of one is an answer, not an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, TypeVar
+
+from krmfn.errors import RegistryError
+from krmfn.model import Listing, Repository
+
+Key = TypeVar("Key")
+Answer = TypeVar("Answer")
+
+
+class TagSource(Protocol):
+    """Where tags come from. Every method raises RegistryError and nothing else; all may be called from threads."""
+
+    def tags(self, repository: Repository) -> Listing:
+        """List every tag of the repository, valid by the OCI grammar, sorted and without repeats."""
+        ...
+
+    def digest(self, repository: Repository, tag: str) -> str:
+        """Answer the digest that the tag points to; for a multi-platform image that of the index."""
+        ...
+
+    def created(self, repository: Repository, tag: str) -> str:
+        """Answer when the image was built, as RFC 3339 text in UTC."""
+        ...
+
+
+class StaticTags:
+    """A source that is plain data: repositories by canonical name, each a mapping of tag to digest or None.
+
+    Serves tests and everything that must not touch a network. An absent repository is `not-found`.
+    """
+
+    def __init__(
+        self,
+        tags: Mapping[str, Mapping[str, str | None]],
+        created: Mapping[tuple[str, str], str] | None = None,
+        failures: Mapping[str, RegistryError] | None = None,
+    ) -> None:
+        self._tags, self._created, self._failures = tags, created or {}, failures or {}
+
+    def _of(self, repository: Repository) -> Mapping[str, str | None]:
+        name = repository.image.canonical
+        if name in self._failures:
+            raise self._failures[name]
+        if name not in self._tags:
+            raise RegistryError("not-found", name, "no tags are known for this repository")
+        return self._tags[name]
+
+    def tags(self, repository: Repository) -> Listing:
+        """See TagSource.tags."""
+        return Listing(tuple(sorted(self._of(repository))))
+
+    def digest(self, repository: Repository, tag: str) -> str:
+        """See TagSource.digest."""
+        found = self._of(repository).get(tag)
+        if found is None:
+            raise RegistryError("not-found", repository.image.canonical, f"no digest is known for tag {tag}")
+        return found
+
+    def created(self, repository: Repository, tag: str) -> str:
+        """See TagSource.created."""
+        found = self._created.get((repository.image.canonical, tag))
+        if found is None:
+            raise RegistryError("not-found", repository.image.canonical, f"no creation time is known for tag {tag}")
+        return found
+
+
+def ask(
+    questions: Iterable[Key], question: Callable[[Key], Answer], workers: int
+) -> dict[Key, Answer | RegistryError]:
+    """Ask every distinct question once, at most `workers` at a time, and keep the order of first mention."""
+    todo = list(dict.fromkeys(questions))
+
+    def one(key: Key) -> Answer | RegistryError:
+        try:
+            return question(key)
+        except RegistryError as error:
+            return error
+
+    if len(todo) < 2 or workers < 2:
+        return {key: one(key) for key in todo}
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(workers, len(todo))) as pool:
+        return dict(zip(todo, pool.map(one, todo), strict=True))
