@@ -40,6 +40,14 @@ class RuleError(KrmfnError):
         super().__init__(message)
 
 
+class RulesError(KrmfnError):
+    """The rules of one policy are wrong. Holds every problem found, each with its field."""
+
+    def __init__(self, problems: Iterable[RuleError]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(str(problem) for problem in self.problems))
+
+
 class ConfigError(KrmfnError):
     """Configuration is wrong. Holds every problem found, not only the first."""
 
