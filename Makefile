@@ -1,0 +1,55 @@
+# make test   everything: lint, types, tests, with the real tools that can be had here
+# make demo   the main job on a bundled package: no registry, no cluster
+# make bench  the numbers in benchmarks/
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+PIP    := $(RUN) -m pip --disable-pip-version-check --no-input -q install
+HASHED := --require-hashes --no-deps
+
+.PHONY: help test unit lint demo bench tools lock clean
+help:
+	@sed -n 's/^# //p' Makefile
+
+test: lint tools
+	$(RUN) -m pytest $(PYTEST)
+
+# without the tests that start other programs
+unit: $(VENV)/.dev
+	$(RUN) -m pytest --ignore-glob='tests/test_e2e_*' --ignore=tests/test_container.py --ignore=tests/test_packaging.py $(PYTEST)
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check -q .
+	$(VENV)/bin/mypy
+
+demo: $(VENV)/.runtime
+	@$(RUN) examples/demo/run.py
+
+bench: $(VENV)/.dev tools
+	$(RUN) -m benchmarks $(BENCH)
+
+tools: $(VENV)/.dev
+	@$(RUN) tests/tools.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("krmfn needs Python 3.11 or newer, $(PYTHON) is %d.%d: set PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/bin/python
+	@$(RUN) -m pip --version >/dev/null 2>&1 || $(RUN) -m ensurepip -q
+	$(PIP) $(HASHED) -r requirements.txt -r requirements-build.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(PIP) $(HASHED) -r requirements-dev.txt
+	@touch $@
+
+# new pins: needs uv; keeps what is pinned unless UPGRADE=-U; nothing younger than a week comes in
+lock:
+	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes pyproject.toml -o requirements.txt
+	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes --group pyproject.toml:build -o requirements-build.txt
+	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
