@@ -115,6 +115,8 @@ class Chosen:
     listed: int
     eligible: int
     digest: str | None = None
+    note: str = ""
+    """What people should know about how it was decided, such as that the lock stood in for a registry."""
     selection: Selection | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -174,6 +176,8 @@ class Outcome:
 
     text: bytes
     results: tuple[Result, ...]
+    asides: tuple[str, ...] = ()
+    """For stderr only: what is worth a word and no result."""
 
     @property
     def is_error(self) -> bool:

@@ -1,0 +1,30 @@
+"""The program: a KRM function when a ResourceList comes on stdin, else the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> int:
+    """Run krmfn; answer the exit code (0 done, 1 error, 2 usage, 130 interrupt)."""
+    arguments = sys.argv[1:]
+    try:
+        if not arguments and not (sys.stdin is not None and sys.stdin.isatty()):
+            from krmfn import function
+
+            return function.main([])
+        if "KUSTOMIZE_PLUGIN_CONFIG_ROOT" in os.environ:
+            from krmfn import function
+
+            if function.is_legacy(arguments, os.environ):
+                return function.main(arguments)
+        from krmfn import cli
+
+        return cli.main(arguments)
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

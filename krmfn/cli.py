@@ -1,0 +1,120 @@
+"""The command line: one file per verb in `commands`, imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from krmfn import __version__
+from krmfn.errors import ConfigError, KrmfnError
+from krmfn.foreign import printable
+
+COMMANDS = {
+    "annotate": "Turn markers into annotations that survive kustomize build.",
+    "check": "Say which images of manifests have newer versions.",
+    "create": "Print ImageRepository, ImagePolicy and ImageUpdateAutomation objects.",
+    "doctor": "Look for the tools and files that krmfn works with.",
+    "explain": "Say why a policy chose its tag, and why not the others.",
+    "fetch": "Write what the policies need from registries as TagSnapshot and ImageLock items.",
+    "get": "Print image repositories, policies and automations as flux get does.",
+    "lint": "Find markers and policies that do nothing, and why.",
+    "schema": "Print the JSON Schema of krmfn's own kinds.",
+    "test": "Run policy unit tests.",
+    "update": "Write newer images into manifests, one value at a time.",
+}
+"""Every verb and what it does; `krmfn.commands.<verb>` holds its `command`."""
+
+
+class Verbs(click.Group):
+    """Lists every verb without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Answer the verbs in order."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a verb."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"krmfn.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; a misspelt one gets the nearest name."""
+        from difflib import get_close_matches
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, 1)
+            hint = f" did you mean {near[0]}?" if near else f" known: {', '.join(COMMANDS)}"
+            ctx.fail(f"no such command: {args[0]};{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the table of verbs without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="krmfn %(version)s")
+@click.option("--doc", is_flag=True, is_eager=True, expose_value=False, callback=lambda *given: _doc(*given))
+def krmfn() -> None:
+    """Flux's image automation as a pure function: newer images for manifests, without a cluster.
+
+    \b
+    With a ResourceList on stdin krmfn is a KRM function:
+      kustomize build --enable-alpha-plugins --enable-exec DIR
+      kpt fn eval DIR --exec krmfn -- image=ghcr.io/acme/web semver=^1.2
+      kpt fn render DIR --allow-exec
+
+    \b
+    On files it edits in place:
+      krmfn update DIR --diff
+    """  # noqa: D301 - \b is click's mark
+
+
+def _doc(ctx: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    if not value:
+        return
+    import json
+
+    from krmfn.about import ABOUT
+
+    click.echo(json.dumps(ABOUT, indent=2))
+    ctx.exit(0)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; answer the exit code (0 done, 1 error, 2 usage, 130 interrupt)."""
+    if not arguments:
+        click.echo(krmfn.get_help(click.Context(krmfn, info_name="krmfn")), err=True)
+        return 2
+    try:
+        code = krmfn.main(arguments, prog_name="krmfn", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130
+    except ConfigError as error:
+        for problem in error.problems:
+            _say(problem)
+        return 1
+    except KrmfnError as error:
+        _say(str(error))
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str) -> None:
+    click.echo(f"krmfn: error: {printable(message, 2000)}", err=True)

@@ -1,0 +1,372 @@
+"""Configuration: functionConfig and items -> policies, targets, snapshots, lock and settings, with every problem at once.
+
+Accepted: Flux's objects, `krmfn.dev/v1alpha1`, a flat ConfigMap, `imagePolicies` of a Flux Kustomization. Nothing here
+asks a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from krmfn import flux, schema, secret
+from krmfn.errors import ConfigError, InputError, RuleError
+from krmfn.image import parse_repository
+from krmfn.lock import Lock, Snapshot, read_lock, read_snapshot
+from krmfn.model import Access, ImagePolicy, Part, PolicyKey, Repository, ResourceId, Result
+from krmfn.objects import Object, Problems, listing, mapping, nearest, read, text
+from krmfn.settings import Settings
+from krmfn.yamltext import Block
+
+_WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v1alpha1", b"imagePolicies")
+_FLAT = ("semver", "alphabetical", "numerical", "newest", "digest")
+_FLAT_KEYS = (
+    *_FLAT, "name", "namespace", "image", "pattern", "extract", "exclusionList", "allowTags", "ignoreTags", "insecure",
+    "digestReflectionPolicy", "bind", "mode", "onError", "onDowngrade", "layout", "annotate",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Which resources a target means; empty members match everything."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRule:
+    """Binds fields to a policy from the configuration, by JSONPath or by container names."""
+
+    policy: PolicyKey
+    part: Part
+    select: Select
+    path: str = ""
+    containers: tuple[str, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that was configured, checked. `declared` also names policies that are suspended or belong elsewhere."""
+
+    policies: Mapping[PolicyKey, ImagePolicy] = field(default_factory=dict)
+    repositories: Mapping[PolicyKey, flux.ImageRepository] = field(default_factory=dict)
+    declared: frozenset[PolicyKey] = frozenset()
+    targets: tuple[TargetRule, ...] = ()
+    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    lock: Lock | None = None
+    automations: tuple[Object, ...] = ()
+    settings: Settings = Settings()
+    notes: tuple[Result, ...] = ()
+    asides: tuple[str, ...] = ()
+    """For stderr only: what was passed over as no configuration."""
+
+
+Finish = Callable[[Settings], Settings]
+
+
+def no_change(settings: Settings) -> Settings:
+    """Leave the settings as they were configured."""
+    return settings
+
+
+def load(items: Iterable[Block], function_config: Block | None = None, finish: Finish = no_change) -> Config:
+    """Read all configuration there is; raises ConfigError with every problem found.
+
+    `finish` has the last word on the settings.
+    """
+    problems, notes, asides = Problems(), [], []  # type: Problems, list[Result], list[str]
+    objects = _gather(items, function_config, problems)
+    repositories = flux.read_repositories(objects, problems)
+    policies = flux.read_policies(objects, repositories, problems, notes)
+    for thing in objects:
+        if thing.group == "kustomize.toolkit.fluxcd.io":
+            policies += flux.read_kustomization(thing, problems)
+    parsed = _Own(problems)
+    own_policies = parsed.read_automations(objects)
+    own_policies += parsed.read_config_map(objects, asides)
+    _refuse_foreign(objects, problems)
+    by_key = _by_key([*policies, *own_policies], problems)
+    targets = _checked_targets(parsed.targets, by_key, problems)
+    snapshots = _snapshots(objects, problems)
+    lock = read_lock(objects, problems)
+    if problems.found:
+        raise ConfigError(problems.found)
+    settings = finish(parsed.settings)
+    declared = frozenset(by_key) | _declared(objects)
+    automations = tuple(thing for thing in objects if thing.id.kind == "ImageUpdateAutomation" and thing.group == flux.GROUP)
+    return Config(
+        by_key, repositories, declared, targets, snapshots, lock, automations, settings, tuple(notes), tuple(asides)
+    )
+
+
+def _gather(items: Iterable[Block], function_config: Block | None, problems: Problems) -> tuple[Object, ...]:
+    items = tuple(items)
+    objects: list[Object] = []
+
+    def take(block: Block, *, is_function_config: bool = False) -> None:
+        try:
+            objects.extend(read(block, is_function_config=is_function_config))
+        except InputError as error:
+            problems.note(error)
+
+    if function_config is not None:
+        take(function_config, is_function_config=True)
+    for block in items:
+        if any(word in block.raw for word in _WORDS):
+            take(block)
+    if any(secret.names_secret(thing.spec) for thing in objects):
+        for block in items:
+            if b"Secret" in block.raw and not any(word in block.raw for word in _WORDS):
+                take(block)
+    if any(thing.spec.get("accessFrom") for thing in objects):
+        for block in items:
+            if b"Namespace" in block.raw and not any(word in block.raw for word in _WORDS):
+                take(block)
+    return _without_twins(objects)
+
+
+def _without_twins(objects: list[Object]) -> tuple[Object, ...]:
+    """Drop the item that is also the functionConfig: kpt sends a configPath document in both places."""
+    first = next((thing for thing in objects if thing.is_function_config), None)
+    if first is None:
+        return tuple(objects)
+    return tuple(thing for thing in objects if thing.is_function_config or thing.id != first.id or not first.id.name)
+
+
+def _refuse_foreign(objects: tuple[Object, ...], problems: Problems) -> None:
+    for thing in objects:
+        own = thing.id.api_version == schema.API_VERSION
+        if own and thing.id.kind not in schema.KINDS:
+            if thing.is_function_config or nearest(thing.id.kind, schema.KINDS):
+                hint = nearest(thing.id.kind, schema.KINDS)
+                problems.add(thing.id, "kind", f"{schema.API_VERSION} has the kinds {', '.join(schema.KINDS)}{hint}")
+        elif thing.is_function_config and not own and not _is_understood(thing):
+            problems.add(
+                thing.id, "",
+                f"functionConfig is {thing.id.api_version} {thing.id.kind}; krmfn reads {schema.API_VERSION} ImageAutomation, "
+                "image.toolkit.fluxcd.io ImagePolicy and ImageRepository, a flat ConfigMap, or none",
+            )  # fmt: skip
+
+
+def _is_understood(thing: Object) -> bool:
+    if thing.group == "kustomize.toolkit.fluxcd.io":
+        return thing.id.kind == "Kustomization"
+    return thing.group == flux.GROUP or (thing.id.api_version == "v1" and thing.id.kind == "ConfigMap")
+
+
+def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, ImagePolicy]:
+    found: dict[PolicyKey, ImagePolicy] = {}
+    for policy in policies:
+        other = found.setdefault(policy.key, policy)
+        if other is not policy and other.hash != policy.hash:
+            problems.add(policy.defined, "", f"policy {policy.key} is defined twice, also by {other.defined}: rename one")
+    return found
+
+
+def _declared(objects: tuple[Object, ...]) -> frozenset[PolicyKey]:
+    """Name every policy that stands somewhere, used here or not: a marker for it is no mistake."""
+    keys = {flux.key_of(thing.id) for thing in objects if thing.id.kind == "ImagePolicy" and thing.group == flux.GROUP}
+    for thing in objects:
+        if thing.id.kind == "ImageAutomation":
+            for entry in listing(thing.spec.get("policies")):
+                one = mapping(entry)
+                keys.add(PolicyKey(text(one.get("namespace")) or thing.id.namespace or "default", text(one.get("name"))))
+    return frozenset(keys)
+
+
+def _snapshots(objects: tuple[Object, ...], problems: Problems) -> dict[str, Snapshot]:
+    found: dict[str, Snapshot] = {}
+    for thing in objects:
+        if thing.id.kind == "TagSnapshot" and thing.id.api_version == schema.API_VERSION:
+            snapshot = read_snapshot(thing, problems)
+            if snapshot is not None and snapshot.image in found:
+                problems.add(thing.id, "spec.image", f"there is a second TagSnapshot of {snapshot.image}: keep one")
+            elif snapshot is not None:
+                found[snapshot.image] = snapshot
+    return found
+
+
+def _checked_targets(
+    targets: list[TargetRule], policies: Mapping[PolicyKey, ImagePolicy], problems: Problems
+) -> tuple[TargetRule, ...]:
+    for target in targets:
+        if target.policy not in policies:
+            hint = nearest(str(target.policy), (str(key) for key in policies))
+            problems.add(ResourceId(), target.where, f"no policy {target.policy} is configured{hint}")
+    return tuple(targets)
+
+
+def set_up(settings: Settings, spec: Mapping[str, Any]) -> Settings:
+    """Let an ImageAutomation's spec (already checked against its schema) speak about the settings."""
+    changes: dict[str, Any] = {}
+    for name, attribute in (("mode", "mode"), ("onError", "on_error"), ("onDowngrade", "on_downgrade")):
+        if spec.get(name):
+            changes[attribute] = spec[name]
+    layout = mapping(mapping(spec.get("source")).get("layout"))
+    if layout:
+        changes["layout"] = text(layout.get("path"))
+    if spec.get("immutableTags"):
+        changes["immutable_tags"] = spec["immutableTags"] == "true"
+    if mapping(spec.get("update")).get("annotate"):
+        changes["annotate"] = spec["update"]["annotate"] == "true"
+    mirrors = tuple((one["from"], one["to"]) for one in listing(spec.get("mirrors")))
+    realms = tuple(listing(spec.get("realmHosts")))
+    return replace(
+        settings, **changes, mirrors=settings.mirrors + mirrors, realm_hosts=settings.realm_hosts + realms
+    )
+
+
+class _Own:
+    """Reads krmfn's own kinds of configuration; keeps what they say besides policies."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.problems, self.settings = problems, Settings()
+        self.targets: list[TargetRule] = []
+
+    def read_automations(self, objects: tuple[Object, ...]) -> list[ImagePolicy]:
+        """Read the ImageAutomation of the functionConfig, or else those among the items."""
+        own = [one for one in objects if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation"]
+        chosen = [one for one in own if one.is_function_config] or own
+        policies: list[ImagePolicy] = []
+        for thing in chosen:
+            wrong = list(schema.problems("ImageAutomation", thing.data))
+            for path, message in wrong:
+                self.problems.add(thing.id, path, message)
+            if not wrong:
+                policies += self._automation(thing)
+        return policies
+
+    def _automation(self, thing: Object) -> list[ImagePolicy]:
+        spec = thing.spec
+        self.settings = set_up(self.settings, spec)
+        namespace = thing.id.namespace or "default"
+        bind = frozenset(listing(spec.get("bind"))) or flux.ALL_BINDINGS
+        for index, target in enumerate(listing(spec.get("targets"))):
+            self._target(thing, f"spec.targets[{index}]", target, namespace)
+        found = (
+            self.inline(thing.id, f"spec.policies[{index}]", entry, namespace, bind)
+            for index, entry in enumerate(listing(spec.get("policies")))
+        )
+        return [policy for policy in found if policy is not None]
+
+    def inline(
+        self, where: ResourceId, path: str, entry: Mapping[str, Any], namespace: str, bind: frozenset[str]
+    ) -> ImagePolicy | None:
+        """Read one inline policy."""
+        if entry.get("suspend") == "true":
+            return None
+        try:
+            image = parse_repository(entry["image"])
+        except RuleError as error:
+            self.problems.add(where, f"{path}.image" if path else "image", str(error))
+            return None
+        repository = Repository(image, Access(insecure=entry.get("insecure") == "true"))
+        rules = flux.rules_of(where, path, entry, listing(entry.get("exclusionList")), self.problems)
+        if rules is None:
+            return None
+        reflection: Any = entry.get("digestReflectionPolicy") or ("Always" if rules.pins_current else "Never")
+        key = PolicyKey(text(entry.get("namespace")) or namespace, entry["name"])
+        return ImagePolicy(
+            key, repository, rules, rules.described, reflection, frozenset(listing(entry.get("bind"))) or bind,
+            hash=flux.fingerprint(repository, rules, reflection), defined=where,
+        )  # fmt: skip
+
+    def _target(self, thing: Object, path: str, target: Mapping[str, Any], namespace: str) -> None:
+        jsonpath, containers = text(target.get("path")), tuple(listing(target.get("containers")))
+        if bool(jsonpath) == bool(containers):
+            self.problems.add(thing.id, path, "expected exactly one of path, containers")
+            return
+        if jsonpath and (wrong := _jsonpath_problem(jsonpath)):
+            self.problems.add(thing.id, f"{path}.path", wrong)
+            return
+        names, _, name = text(target["policy"]).rpartition(":")
+        select = mapping(target.get("select"))
+        part = Part[text(target.get("part"), "image").upper()]
+        labels = tuple(sorted(mapping(select.get("labels")).items()))
+        chosen = Select(**{key: text(value) for key, value in select.items() if key != "labels"}, labels=labels)
+        where = f"{thing.id}: {path}.policy"
+        self.targets.append(TargetRule(PolicyKey(names or namespace, name), part, chosen, jsonpath, containers, where))
+
+    def read_config_map(self, objects: tuple[Object, ...], asides: list[str]) -> list[ImagePolicy]:
+        """Read a flat ConfigMap as functionConfig: `kpt fn eval -- image=ghcr.io/acme/web semver=^1`."""
+        thing = next((one for one in objects if one.is_function_config and one.id.kind == "ConfigMap"), None)
+        data = mapping(thing.data.get("data")) if thing else {}
+        if thing is None or not data:
+            return []
+        if not any(key in _FLAT_KEYS or nearest(key, _FLAT_KEYS) for key in data):
+            asides.append(f"{thing.id}: none of its keys ({', '.join(sorted(data))}) is configuration of krmfn: passed over")
+            return []
+        for key in data:
+            if key not in _FLAT_KEYS:
+                hint = nearest(key, _FLAT_KEYS) or f"; known: {', '.join(_FLAT_KEYS)}"
+                self.problems.add(thing.id, f"data.{key}", f"unknown key{hint}")
+        spec = self._flat_spec(thing, data)
+        wrong = list(schema.problems("ImageAutomation", {"spec": spec}))
+        for path, message in wrong:
+            self.problems.add(thing.id, path.replace("spec.policies[0].", "data.").replace("spec.", "data."), message)
+        if wrong or self.problems.found:
+            return []
+        self.settings = set_up(self.settings, spec)
+        bind = frozenset(_words(data.get("bind"))) or flux.ALL_BINDINGS
+        entries = listing(spec.get("policies"))
+        found = [self.inline(thing.id, "data", entry, thing.id.namespace or "default", bind) for entry in entries]
+        return [policy for policy in found if policy is not None]
+
+    def _flat_spec(self, thing: Object, data: Mapping[str, Any]) -> dict[str, Any]:
+        spec: dict[str, Any] = {name: data[name] for name in ("mode", "onError", "onDowngrade") if data.get(name)}
+        if data.get("layout"):
+            spec["source"] = {"layout": {"path": data["layout"]}}
+        if data.get("annotate"):
+            spec["update"] = {"annotate": data["annotate"]}
+        about_policy = [key for key in data if key in _FLAT_KEYS and key not in (*spec, "layout", "annotate")]
+        if not about_policy:
+            return spec
+        entry: dict[str, Any] = {"name": data.get("name") or _last_part(text(data.get("image"))), "image": data.get("image")}
+        for name in ("namespace", "digestReflectionPolicy", "insecure"):
+            if data.get(name):
+                entry[name] = data[name]
+        for name in ("exclusionList", "allowTags", "ignoreTags", "bind"):
+            if data.get(name):
+                entry[name] = list(_words(data[name]))
+        if data.get("pattern") or data.get("extract"):
+            entry["filterTags"] = {name: data[name] for name in ("pattern", "extract") if data.get(name)}
+        chosen = [name for name in _FLAT if name in data]
+        if len(chosen) > 1:
+            self.problems.add(thing.id, "data", f"expected one policy, found {', '.join(chosen)}")
+        if chosen:
+            entry["policy"] = {chosen[0]: _member(chosen[0], text(data[chosen[0]]))}
+        spec["policies"] = [entry]
+        return spec
+
+
+def _member(kind: str, value: str) -> dict[str, str]:
+    if kind == "semver":
+        return {"range": value}
+    if kind in ("alphabetical", "numerical") and value.lower() in ("asc", "desc"):
+        return {"order": value}
+    return {"limit": value} if kind == "newest" and value.isdigit() else {}
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(part for part in text(value).replace(",", "\n").split() if part)
+
+
+def _last_part(image: str) -> str:
+    return image.rpartition("/")[2] or "image"
+
+
+def _jsonpath_problem(path: str) -> str | None:
+    from krmfn.jsonpath import JSONPath
+
+    try:
+        JSONPath.parse(path)
+    except RuleError as error:
+        return str(error)
+    return None

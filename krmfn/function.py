@@ -1,0 +1,96 @@
+"""The KRM function: ResourceList on stdin, ResourceList on stdout, people on stderr. Everything is written at the end.
+
+Protocol: https://github.com/kubernetes-sigs/kustomize/blob/master/cmd/config/docs/api-conventions/functions-spec.md
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from krmfn import pipeline
+from krmfn.config import Config, load
+from krmfn.errors import ConfigError, KrmfnError
+from krmfn.foreign import printable
+from krmfn.model import Outcome, Result
+from krmfn.resource import KUSTOMIZE_ID
+from krmfn.settings import overridden
+from krmfn.yamltext import Text, apply, documents
+
+_LEGACY = "KUSTOMIZE_PLUGIN_CONFIG_ROOT"
+
+
+def is_legacy(arguments: list[str], environment: Mapping[str, str]) -> bool:
+    """Tell whether kustomize calls as a legacy exec plugin: its variable is set and argv[1] is the config file."""
+    return _LEGACY in environment and len(arguments) >= 1 and Path(arguments[0]).is_file()
+
+
+def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> int:
+    """Run as a function (or legacy plugin); answer the exit code: 0 done, 1 any error."""
+    import gc
+
+    gc.disable()
+    data = sys.stdin.buffer.read() if sys.stdin is not None else b""
+    try:
+        outcome = _legacy(data, Path(arguments[0]), environment) if is_legacy(arguments, environment) else _list(data, environment)
+    except KrmfnError as error:
+        outcome = Outcome(data, tuple(Result("error", line) for line in str(error).splitlines()))
+    _speak(outcome, KUSTOMIZE_ID.encode() in data)
+    return max(_write(sys.stdout.buffer, outcome.text), int(outcome.is_error))
+
+
+def _opener(environment: Mapping[str, str]) -> pipeline.OpenSource:
+    def open_source(config: Config) -> pipeline.TagSource:
+        from krmfn.sources import Sources
+
+        return Sources(config, environment)
+
+    return open_source
+
+
+def _list(data: bytes, environment: Mapping[str, str]) -> Outcome:
+    return pipeline.run(Text(data), _opener(environment), lambda given: overridden(given, environment))
+
+
+def _legacy(data: bytes, config_file: Path, environment: Mapping[str, str]) -> Outcome:
+    """Run on a stream of documents; results can only go to stderr."""
+    text = Text(data)
+    configs = documents(Text(config_file.read_bytes(), str(config_file)))
+    blocks = documents(text)
+    try:
+        rules = load(blocks, configs[0] if configs else None, lambda given: overridden(given, environment))
+        found = pipeline.examine(blocks, rules, _opener(environment))
+    except ConfigError as error:
+        return Outcome(data, tuple(Result("error", problem) for problem in error.problems))
+    edits = () if found.is_error else tuple(change.edit for change in found.changes)
+    return Outcome(apply(data, edits), found.results, rules.asides)
+
+
+def _speak(outcome: Outcome, is_kustomize: bool) -> None:  # noqa: FBT001
+    """Tell people: errors always; warnings where nobody shows results (kustomize drops them)."""
+    loud = ("error", "warning") if is_kustomize else ("error",)
+    lines = [f"{result.severity}: {_placed(result)}" for result in outcome.results if result.severity in loud]
+    for line in [*lines, *(f"note: {aside}" for aside in outcome.asides)]:
+        print(f"krmfn: {printable(line, 2000)}", file=sys.stderr)  # noqa: T201 - this is where people are addressed
+
+
+def _placed(result: Result) -> str:
+    where = [str(result.resource)] if result.resource and result.field else []
+    if result.field and result.field.path:
+        where.append(result.field.path)
+    return f"{' '.join(where)}: {result.message}" if where else result.message
+
+
+def _write(stdout: BinaryIO, text: bytes) -> int:
+    try:
+        stdout.write(text)
+        stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"krmfn: error: stdout cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    return 0

@@ -1,0 +1,118 @@
+"""*report*: what changed and what did not, for people and for orchestrators. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from krmfn.bind import ANNOTATION, Bound
+from krmfn.config import Config
+from krmfn.decision import Listings
+from krmfn.errors import RuleError
+from krmfn.image import ImageRef
+from krmfn.model import Choice, Chosen, Field, ImagePolicy, Listing, PolicyKey, Result
+from krmfn.resource import KUSTOMIZE_ID
+from krmfn.rewrite import Change
+from krmfn.yamltext import Block
+
+_RANK = {"error": 0, "warning": 1, "info": 2}
+
+
+def changes(made: Iterable[Change]) -> list[Result]:
+    """Answer one result for every change: `image: old -> new (policy, rule, counts)`."""
+    return [_changed(change) for change in made]
+
+
+def _changed(change: Change) -> Result:
+    target, chosen = change.target, change.chosen
+    where = Field(target.scalar.path, target.scalar.value, change.value)
+    tags = (("policy", str(chosen.policy.key)),)
+    return Result("info", message(change), target.resource.id, where, target.resource.place(target.scalar.start), tags)
+
+
+def message(change: Change) -> str:
+    """Say what changed in one line.
+
+    The form is `ghcr.io/acme/web: 1.2.0 -> 1.3.1 (policy flux-system:web, semver >=1.2.0 <2.0.0, 14 of 212 tags eligible)`.
+    """
+    chosen = change.chosen
+    old, new = _shortened(change.target.scalar.value, change.value)
+    why = [f"policy {chosen.policy.key}", chosen.policy.described]
+    if chosen.listed:
+        why.append(f"{chosen.eligible} of {chosen.listed} tags eligible")
+    return f"{chosen.policy.repository.image.name}: {old} -> {new} ({', '.join(why)})"
+
+
+def _shortened(old: str, new: str) -> tuple[str, str]:
+    """Leave out the repository when both sides name the same one."""
+    try:
+        before, after = ImageRef.parse(old), ImageRef.parse(new)
+    except RuleError:
+        return old or '""', new
+    if "/" not in old and "/" not in new and ":" not in old + new:
+        return old, new
+    if before.canonical != after.canonical:
+        return old, new
+    return _version(before), _version(after)
+
+
+def _version(ref: ImageRef) -> str:
+    digest = f"@{ref.digest[:19]}" if ref.digest else ""
+    return (ref.tag or ("" if digest else "latest")) + digest
+
+
+def unwanted(made: Iterable[Change]) -> list[Result]:
+    """Answer the errors of `mode: check`: what would change although nothing may."""
+    return [replace(_changed(change), severity="error", message=f"would change {message(change)}") for change in made]
+
+
+def notes(choices: Iterable[Choice], listings: Listings) -> list[Result]:
+    """Answer what a decision has to say besides its choice: fall-backs, and junk that was dropped at the door."""
+    found = [Result("warning", choice.note, choice.policy.defined) for choice in choices if isinstance(choice, Chosen) and choice.note]
+    for repository, listing in listings.items():
+        if isinstance(listing, Listing) and listing.malformed:
+            found.append(Result("info", f"{repository.image.canonical}: {listing.malformed} malformed tags were ignored"))
+    return found
+
+
+def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Result]:
+    """Answer a warning for every policy that no field is bound to: why, and what to write."""
+    missing = [policy for key, policy in config.policies.items() if key not in bound.policies]
+    if not missing:
+        return []
+    is_kustomize = any(KUSTOMIZE_ID.encode() in block.raw for block in blocks[:50])
+    return [Result("warning", _unbound(policy, is_kustomize, blocks), policy.defined) for policy in missing]
+
+
+def _unbound(policy: ImagePolicy, is_kustomize: bool, blocks: Sequence[Block]) -> str:  # noqa: FBT001
+    image = policy.repository.image
+    last = image.path.rpartition("/")[2].encode()
+    runs = sum(1 for block in blocks if b"image" in block.raw and last in block.raw and b"imagePolicy" not in block.raw)
+    seen = f"{runs} item{'s' if runs != 1 else ''} mention{'s' if runs == 1 else ''} {image.path.rpartition('/')[2]}" if runs else ""
+    if is_kustomize and policy.bind & {"markers", "annotations"} and "images" not in policy.bind:
+        advice = (
+            f'kustomize strips comments, so markers never arrive: write the annotation {ANNOTATION}: \'{{"<container>": "{policy.key}"}}\' '
+            "on the workload (krmfn annotate does it), or bind it by image in an ImageAutomation"
+        )
+    elif "images" in policy.bind:
+        advice = f"no image field names {image.name}, and no marker or annotation names the policy"
+    else:
+        advice = f'write the marker # {{"$imagepolicy": "{policy.key}"}} behind the image, or the annotation {ANNOTATION}'
+    return f"policy {policy.key} is bound to no field{f' ({seen})' if seen else ''}: {advice}"
+
+
+def in_order(results: Iterable[Result]) -> tuple[Result, ...]:
+    """Sort results: by severity, then by place, so that the same input gives the same text. Repeats are dropped."""
+    return tuple(sorted(dict.fromkeys(results), key=_key))
+
+
+def _key(result: Result) -> tuple[object, ...]:
+    file, resource, where = result.file, result.resource, result.field
+    return (
+        _RANK[result.severity],
+        file.path if file else "",
+        (file.index or 0) if file else 0,
+        resource or (),
+        where.path if where else "",
+        result.message,
+    )

@@ -1,0 +1,51 @@
+"""How a run behaves: what configuration, the environment and the command line may say, in one record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+from krmfn.errors import ConfigError
+
+Mode = Literal["update", "check", "frozen"]
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "mode": ("update", "check", "frozen"),
+    "on_error": ("fail", "keep"),
+    "on_downgrade": ("keep", "allow", "fail"),
+}
+_ENVIRONMENT = {"KRMFN_MODE": "mode", "KRMFN_ON_ERROR": "on_error", "KRMFN_ON_DOWNGRADE": "on_downgrade"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run does with what it finds. `layout` is the root of an OCI layout tree, None asks the registries."""
+
+    mode: Mode = "update"
+    on_error: Literal["fail", "keep"] = "fail"
+    on_downgrade: Literal["keep", "allow", "fail"] = "keep"
+    immutable_tags: bool = False
+    annotate: bool = False
+    layout: str | None = None
+    mirrors: tuple[tuple[str, str], ...] = ()
+    realm_hosts: tuple[str, ...] = ()
+
+
+def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
+    """Let `KRMFN_MODE`, `KRMFN_ON_ERROR`, `KRMFN_ON_DOWNGRADE` and `KRMFN_LAYOUT` speak; raises ConfigError.
+
+    The environment wins over configuration, because kustomize cannot pass arguments everywhere.
+    """
+    changes: dict[str, str] = {}
+    wrong: list[str] = []
+    for variable, name in _ENVIRONMENT.items():
+        value = environment.get(variable)
+        if value and value not in _CHOICES[name]:
+            wrong.append(f"{variable}: expected one of {', '.join(_CHOICES[name])}, found {value!r}")
+        elif value:
+            changes[name] = value
+    if wrong:
+        raise ConfigError(wrong)
+    if environment.get("KRMFN_LAYOUT"):
+        changes["layout"] = environment["KRMFN_LAYOUT"]
+    return replace(settings, **cast("dict[str, str]", changes)) if changes else settings  # type: ignore[arg-type]
