@@ -1,0 +1,71 @@
+"""Running programs in tests: krmfn as users start it, and what a run changed on disk."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.tools import BIN, ROOT
+
+EXAMPLES = ROOT / "examples"
+Done = subprocess.CompletedProcess[str]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Answer the environment of a user: krmfn and the tools on PATH, no docker login of this machine."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), str(BIN), os.environ.get("PATH", os.defpath)))
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(("KRMFN_", "KUSTOMIZE_", "KPT_"))}
+    return {**keep, "PATH": path, "DOCKER_CONFIG": "/nonexistent", "NO_PROXY": "127.0.0.1,localhost", **more}
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    text: str | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 120,
+) -> Done:
+    """Run a program to its end; stdin is `text`, or nothing at all."""
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        input=text,
+        stdin=subprocess.DEVNULL if text is None else None,
+        env=environment() if env is None else dict(env),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=timeout,
+        check=False,
+    )
+
+
+def succeed(command: Sequence[str | Path], **how: object) -> str:
+    """Run a program that must exit 0 and answer its stdout; a failure shows the command and all it printed."""
+    done = run(command, **how)  # type: ignore[arg-type]
+    shown = " ".join(str(part) for part in command)
+    assert done.returncode == 0, f"{shown}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def files(root: Path) -> dict[str, str]:
+    """Answer every file under `root` by its path, but for what starts with a dot."""
+    found = (path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file())
+    return {
+        path.as_posix(): (root / path).read_bytes().decode("utf-8", "surrogateescape")
+        for path in found
+        if not any(part.startswith(".") for part in path.parts)
+    }
+
+
+def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Answer the unified diff of two trees, as `git diff --no-prefix` shows it."""
+    lines: list[str] = []
+    for path in sorted(before.keys() | after.keys()):
+        old, new = (tree.get(path, "").splitlines(keepends=True) for tree in (before, after))
+        lines += difflib.unified_diff(old, new, path, path)
+    return "".join(lines)
