@@ -13,7 +13,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
-from yaml.cyaml import CParser
+from yaml._yaml import CParser
 
 MAX_DEPTH = 1000
 """Collections inside collections, counted from the root; deeper text is refused."""

@@ -1,7 +1,5 @@
 """Structural additions by splice: annotations and marker comments, in the file's own indentation."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -18,12 +16,12 @@ if TYPE_CHECKING:
 _bare_key = re.compile(r"[A-Za-z][A-Za-z0-9._/-]{3,}").fullmatch
 
 
-def annotation(block: Block, key: str, value: str) -> tuple[Edit, ...] | Refusal:
+def annotation(block: "Block", key: str, value: str) -> tuple[Edit, ...] | Refusal:
     """Set one annotation: replace its value, or insert it with whatever is missing around it."""
     return annotations(block, {key: value})
 
 
-def annotations(block: Block, wanted: Mapping[str, str]) -> tuple[Edit, ...] | Refusal:
+def annotations(block: "Block", wanted: Mapping[str, str]) -> tuple[Edit, ...] | Refusal:
     """Set several annotations in one consistent set of edits; those that hold the value already cost none."""
     root = block.root
     if not isinstance(root, yaml.MappingNode) or not root.value:
@@ -36,7 +34,7 @@ def annotations(block: Block, wanted: Mapping[str, str]) -> tuple[Edit, ...] | R
 class _Insertion:
     """Edits for one block."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: "Block") -> None:
         self.block = block
         data = block.text.data
         end = data.find(b"\n", block.start, block.end)
@@ -176,7 +174,7 @@ def _flow(path: tuple[str, ...], wanted: Mapping[str, str]) -> str:
     return text
 
 
-def comment(block: Block, scalar: Scalar, marker_text: str) -> Edit | Refusal:
+def comment(block: "Block", scalar: "Scalar", marker_text: str) -> Edit | Refusal:
     """Append a marker comment behind a scalar, where Flux would read it as that scalar's."""
     data = block.text.data
     if scalar.style in ("|", ">"):

@@ -50,7 +50,7 @@ _REASONS = {
     "above": "a comment above a key is not read; put it behind the value, on the value's line",
     "collection": "the comment belongs to a mapping or a list; put it behind the scalar itself",
     "flow": "the comment follows the end of a flow collection; write one entry per line and put it behind the entry",
-    "empty": "the value is empty, and the comment belongs to the key; write a value, such as \"\"",
+    "empty": "the value is empty, and the comment belongs to the key; write a value, such as ''",
     "alias": "the value is an alias; put the comment behind the anchored scalar",
     "text": "there is text around the JSON; the comment must be the JSON alone",
     "values": "a value of the JSON is not a string",

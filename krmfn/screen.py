@@ -1,4 +1,4 @@
-"""The value filter: may a block change at all, judged on its text alone?
+"""The value filter: whether a block may change at all, judged on its text alone.
 
 The answer "no" is given only when every line that could be bound is recognised as complete and already current;
 whatever is not recognised at once is composed and judged by its nodes.

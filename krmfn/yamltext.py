@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import yaml
 
 from krmfn import compose
 from krmfn.compose import Alias
 from krmfn.errors import InputError, NotSeparableError
-from krmfn.yamltree import Scalar, children, construct, is_null, join, scalar_at, scalars, value_offset
-
-if TYPE_CHECKING:
-    from typing import Any
+from krmfn.yamltree import Scalar, children, construct, is_null, join, join_path, scalar_at, scalars, value_offset
 
 __all__ = [
     "Alias", "Block", "Edit", "Scalar", "Source", "Text", "apply", "children", "construct", "documents", "is_null",
-    "join", "scalar_at", "scalars",
+    "join", "join_path", "scalar_at", "scalars",
 ]  # fmt: skip
 
 MAX_BYTES = 256 << 20
@@ -140,7 +137,7 @@ class Block:
     def of_node(cls, text: Text, span: tuple[int, int], index: int, root: yaml.Node | None, source: Source) -> Block:
         """Make a block around a node that has been composed as part of `source`."""
         block = cls(text, *span, index)
-        block._root, block._source, block._fixed, block.composed = root, source, True, True  # noqa: SLF001 - own class
+        block._root, block._source, block._fixed, block.composed = root, source, True, True
         return block
 
     @property

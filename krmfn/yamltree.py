@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
 from krmfn.compose import Alias
+from krmfn.errors import InputError
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from krmfn.yamltext import Block
 
 MAX_VALUES = 1_000_000
@@ -46,12 +49,20 @@ class Scalar:
 Step = str | int
 
 
-def join(path: str, step: Step) -> str:
-    """Append a step to a path; keys that would be ambiguous are quoted.
+def join_path(steps: Iterable[Step]) -> str:
+    """Write steps as a path; keys that would be ambiguous are quoted.
 
-    >>> join(join(join("", "spec"), 0), "a.b")
+    >>> join_path(["spec", 0, "a.b"])
     "spec[0]['a.b']"
     """
+    path = ""
+    for step in steps:
+        path = join(path, step)
+    return path
+
+
+def join(path: str, step: Step) -> str:
+    """Append one step to a path."""
     if isinstance(step, int):
         return f"{path}[{step}]"
     if _plain_key(step):
@@ -71,11 +82,9 @@ def children(node: yaml.Node | None) -> Iterator[tuple[Step, yaml.Node]]:
 
 def is_null(node: yaml.Node) -> bool:
     """Tell whether a node is a plain `null`, `~` or nothing."""
-    return type(node) is yaml.ScalarNode and not node.style and node.value in _NULLS and not _is_string(node)
-
-
-def _is_string(node: yaml.Node) -> bool:
-    return isinstance(node.tag, str) and node.tag in ("!", "tag:yaml.org,2002:str")
+    if type(node) is not yaml.ScalarNode or node.style or node.value not in _NULLS:
+        return False
+    return not isinstance(node.tag, str) or node.tag == "tag:yaml.org,2002:null"
 
 
 def value_offset(data: bytes, start: int, end: int) -> int:
@@ -83,7 +92,7 @@ def value_offset(data: bytes, start: int, end: int) -> int:
     if data[start : start + 1] not in (b"&", b"!"):
         return start
     found = _properties(data, start, end)
-    return found.end() if found else start
+    return found.end() if found is not None else start
 
 
 Walk = tuple["Walk | None", Step]
@@ -122,10 +131,7 @@ def _path(walk: Walk | None) -> str:
     while walk is not None:
         walk, step = walk
         steps.append(step)
-    path = ""
-    for step in reversed(steps):
-        path = join(path, step)
-    return path
+    return join_path(reversed(steps))
 
 
 def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None = None) -> Scalar:
@@ -138,7 +144,7 @@ def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None
     source = block.source
     first, end = source.offset(node.start_mark.index), source.offset(node.end_mark.index)
     start = value_offset(data, first, end)
-    in_flow = parent is not None and bool(parent.flow_style)
+    in_flow = isinstance(parent, yaml.CollectionNode) and bool(parent.flow_style)
     return Scalar(
         value=node.value,
         start=start,
@@ -181,58 +187,80 @@ def construct(node: yaml.Node | None, block: Block | None = None) -> object:
     """Make plain data of a node: dict, list, str, and None for nulls; nothing is resolved by shape (`1.10` stays).
 
     Aliases are followed within a budget; merge keys `<<` are an ordinary key. Raises InputError for a key given twice
-    in one mapping, a key that is no scalar, an unknown or recursive alias, or too many values.
+    in one mapping, a key that is no scalar, an unknown or recursive alias, or too many values; `block` gives it a place.
     """
     return _Construction(block).data(node)
 
 
+class _Open:
+    """A collection that is being made: what is left of it, and the alias it came by, if any."""
+
+    __slots__ = ("alias", "left", "made")
+
+    def __init__(self, made: dict[str, object] | list[object], left: Iterator[Any], alias: int | None) -> None:
+        self.made, self.left, self.alias = made, left, alias
+
+
 class _Construction:
-    """One run of `construct`: counts the values made and knows the aliases it is inside of."""
+    """One run of `construct`: counts the values made and knows the aliases it is inside of. Does not recurse."""
 
     def __init__(self, block: Block | None) -> None:
         self.block, self.made, self.inside = block, 0, set[int]()
+        self.stack: list[_Open] = []
 
     def data(self, node: yaml.Node | None) -> object:
+        """Construct a node and everything below it."""
+        root = self.value(node)
+        while self.stack:
+            top = self.stack[-1]
+            entry = next(top.left, None)
+            if entry is None:
+                self.stack.pop()
+                self.inside.discard(top.alias or 0)
+            elif isinstance(top.made, dict):
+                self.keep(top.made, *entry)
+            else:
+                top.made.append(self.value(entry))
+        return root
+
+    def keep(self, made: dict[str, object], key: yaml.Node, value: yaml.Node) -> None:
+        """Add one entry of a mapping."""
+        if not isinstance(key, yaml.ScalarNode):
+            raise self.error("a key here is not a scalar", key)
+        if key.value in made:
+            raise self.error(f"key {key.value!r} is given twice in one mapping", key)
+        made[key.value] = None
+        made[key.value] = self.value(value)
+
+    def value(self, node: yaml.Node | None) -> object:
+        """Answer a scalar's value, or an empty collection that `data` will fill."""
         self.made += 1
         if self.made > MAX_VALUES:
             raise self.error(f"it expands to more than {MAX_VALUES} values", node)
         if node is None or is_null(node):
             return None
+        alias = None
         if isinstance(node, Alias):
-            return self.followed(node)
-        if isinstance(node, yaml.MappingNode):
-            return self.mapping(node)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.data(value) for value in node.value]
-        return node.value
-
-    def mapping(self, node: yaml.MappingNode) -> dict[str, object]:
-        made: dict[str, object] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise self.error("a key here is not a scalar", key)
-            if key.value in made:
-                raise self.error(f"key {key.value!r} is given twice in one mapping", key)
-            made[key.value] = self.data(value)
+            node = self.target(node)
+            alias = id(node)
+        if isinstance(node, yaml.ScalarNode):
+            return node.value
+        made: dict[str, object] | list[object] = {} if isinstance(node, yaml.MappingNode) else []
+        self.stack.append(_Open(made, iter(node.value), alias))
+        if alias is not None:
+            self.inside.add(alias)
         return made
 
-    def followed(self, alias: Alias) -> object:
-        target = alias.target
-        if target is None:
+    def target(self, alias: Alias) -> yaml.Node:
+        """Follow an alias."""
+        if alias.target is None:
             raise self.error(f"alias *{alias.value} names no anchor", alias)
-        if id(target) in self.inside or target.end_mark is None:
+        if id(alias.target) in self.inside:
             raise self.error(f"alias *{alias.value} stands inside its own anchor", alias)
-        self.inside.add(id(target))
-        try:
-            return self.data(target)
-        finally:
-            self.inside.discard(id(target))
+        return alias.target
 
-    def error(self, message: str, node: yaml.Node | None) -> Exception:
-        from krmfn.errors import InputError
-
-        if node is None or node.start_mark is None:
+    def error(self, message: str, node: yaml.Node | None) -> InputError:
+        """Make the error, with its place where the block is known."""
+        if self.block is None or node is None:
             return InputError(message)
-        if self.block is not None:
-            return self.block.text.error(message, self.block.source.offset(node.start_mark.index))
-        return InputError(message, line=node.start_mark.line + 1, column=node.start_mark.column + 1)
+        return self.block.text.error(message, self.block.source.offset(node.start_mark.index))
