@@ -101,6 +101,8 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     settings = finish(parsed.settings)
     declared = frozenset(by_key) | _declared(objects)
     automations = tuple(thing for thing in objects if thing.id.kind == "ImageUpdateAutomation" and thing.group == flux.GROUP)
+    if settings.realm_hosts:
+        by_key = {key: _trusting(policy, settings.realm_hosts) for key, policy in by_key.items()}
     return Config(
         by_key, repositories, declared, targets, snapshots, lock, automations, settings, tuple(notes), tuple(asides)
     )
@@ -168,6 +170,11 @@ def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, 
         if other is not policy and other.hash != policy.hash:
             problems.add(policy.defined, "", f"policy {policy.key} is defined twice, also by {other.defined}: rename one")
     return found
+
+
+def _trusting(policy: ImagePolicy, hosts: tuple[str, ...]) -> ImagePolicy:
+    access = replace(policy.repository.access, realm_hosts=hosts)
+    return replace(policy, repository=replace(policy.repository, access=access))
 
 
 def _declared(objects: tuple[Object, ...]) -> frozenset[PolicyKey]:
@@ -239,21 +246,25 @@ class _Own:
             wrong = list(schema.problems("ImageAutomation", thing.data))
             for path, message in wrong:
                 self.problems.add(thing.id, path, message)
-            if not wrong:
-                policies += self._automation(thing)
+            policies += self._automation(thing, tuple(path for path, _ in wrong))
         return policies
 
-    def _automation(self, thing: Object) -> list[ImagePolicy]:
+    def _automation(self, thing: Object, wrong: tuple[str, ...]) -> list[ImagePolicy]:
+        """Read what the schema found right, so that the problems of the rest are told in the same run."""
         spec = thing.spec
-        self.settings = set_up(self.settings, spec)
+        if not wrong:
+            self.settings = set_up(self.settings, spec)
         namespace = thing.id.namespace or "default"
-        bind = frozenset(listing(spec.get("bind"))) or flux.ALL_BINDINGS
+        bind = frozenset(listing(spec.get("bind")) if "spec.bind" not in wrong else ()) or flux.ALL_BINDINGS
+        found = []
         for index, target in enumerate(listing(spec.get("targets"))):
-            self._target(thing, f"spec.targets[{index}]", target, namespace)
-        found = (
-            self.inline(thing.id, f"spec.policies[{index}]", entry, namespace, bind)
-            for index, entry in enumerate(listing(spec.get("policies")))
-        )
+            path = f"spec.targets[{index}]"
+            if not any(one.startswith(path) for one in wrong):
+                self._target(thing, path, target, namespace)
+        for index, entry in enumerate(listing(spec.get("policies"))):
+            path = f"spec.policies[{index}]"
+            if not any(one.startswith(path) for one in wrong):
+                found.append(self.inline(thing.id, path, entry, namespace, bind))
         return [policy for policy in found if policy is not None]
 
     def inline(
@@ -262,15 +273,15 @@ class _Own:
         """Read one inline policy."""
         if entry.get("suspend") == "true":
             return None
+        rules = flux.rules_of(where, path, entry, listing(entry.get("exclusionList")), self.problems)
         try:
             image = parse_repository(entry["image"])
         except RuleError as error:
-            self.problems.add(where, f"{path}.image" if path else "image", str(error))
+            self.problems.add(where, f"{path}.image", str(error))
             return None
-        repository = Repository(image, Access(insecure=entry.get("insecure") == "true"))
-        rules = flux.rules_of(where, path, entry, listing(entry.get("exclusionList")), self.problems)
         if rules is None:
             return None
+        repository = Repository(image, Access(insecure=entry.get("insecure") == "true"))
         reflection: Any = entry.get("digestReflectionPolicy") or ("Always" if rules.pins_current else "Never")
         key = PolicyKey(text(entry.get("namespace")) or namespace, entry["name"])
         return ImagePolicy(

@@ -52,8 +52,7 @@ def _from(policy: ImagePolicy, listing: Listing, dates: Mapping[Moment, str | Re
     )
     if policy.rules.needs_created and failed is not None:
         return NotChosen(policy, failed.failure, str(failed))
-    born = {tag: when for (repository, tag), when in dates.items() if repository == policy.repository}
-    made = selection.select(policy.rules, listing.tags, created={k: v for k, v in born.items() if isinstance(v, str)})
+    made = selection.select(policy.rules, listing.tags, created=lambda tag: str(dates[policy.repository, tag]))
     if made.tag is None:
         return NotChosen(policy, "no-match", made.message, made)
     return Chosen(policy, made.tag, made.listed, made.eligible, selection=made)

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from krmfn import secret, selection
+from krmfn import rules as policy_rules
+from krmfn import secret
 from krmfn.errors import RuleError, RulesError
 from krmfn.image import parse_repository
 from krmfn.model import Access, ImagePolicy, LatestRef, PolicyKey, Repository, ResourceId, Result
@@ -148,10 +149,10 @@ def _policy(
 
 def rules_of(
     where: ResourceId, path: str, spec: Mapping[str, Any], exclusion_list: Iterable[str], problems: Problems
-) -> selection.Rules | None:
+) -> policy_rules.Rules | None:
     """Parse the rules of a policy's spec; problems are noted with their place, and then there is None."""
     try:
-        return selection.parse_rules(
+        return policy_rules.parse_rules(
             spec.get("policy"),
             filter_tags=spec.get("filterTags"),
             exclusion_list=tuple(exclusion_list),
@@ -164,7 +165,7 @@ def rules_of(
         return None
 
 
-def fingerprint(repository: Repository, rules: selection.Rules, reflection: str) -> str:
+def fingerprint(repository: Repository, rules: policy_rules.Rules, reflection: str) -> str:
     """Answer the policyHash: 16 hex digits over everything that decides which tag and digest are chosen."""
     import hashlib
     import json

@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from krmfn import pipeline
+import yaml
+
+from krmfn import pipeline, resourcelist
 from krmfn.config import Config, load
 from krmfn.errors import ConfigError, KrmfnError
 from krmfn.foreign import printable
 from krmfn.model import Outcome, Result
 from krmfn.resource import KUSTOMIZE_ID
+from krmfn.resolve import TagSource
 from krmfn.settings import overridden
 from krmfn.yamltext import Text, apply, documents
 
@@ -37,13 +40,41 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
     try:
         outcome = _legacy(data, Path(arguments[0]), environment) if is_legacy(arguments, environment) else _list(data, environment)
     except KrmfnError as error:
-        outcome = Outcome(data, tuple(Result("error", line) for line in str(error).splitlines()))
+        outcome = refused(data, error)
     _speak(outcome, KUSTOMIZE_ID.encode() in data)
     return max(_write(sys.stdout.buffer, outcome.text), int(outcome.is_error))
 
 
+def refused(data: bytes, error: KrmfnError) -> Outcome:
+    """Answer for input that is no ResourceList: one complete list all the same, which holds the error.
+
+    kustomize parses stdout before it looks at the exit code, and empty stdout would mean that nothing is left.
+    Documents that are no list go out as its items.
+    """
+    results = tuple(Result("error", line) for line in str(error).splitlines())
+    head = b"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:"
+    try:
+        blocks = [block for block in documents(Text(data)) if block.root is not None]
+    except KrmfnError:
+        blocks = []
+    items = b"".join(_as_item(block.raw) for block in blocks if isinstance(block.root, yaml.MappingNode))
+    shell = head + (b"\n" + items if items else b" []\n")
+    try:
+        given = resourcelist.read(Text(shell))
+    except KrmfnError:
+        given = resourcelist.read(Text(head + b" []\n"))
+    return Outcome(resourcelist.write(given, (), results), results)
+
+
+def _as_item(raw: bytes) -> bytes:
+    lines = [line for line in raw.replace(b"\r\n", b"\n").split(b"\n") if not line.startswith((b"---", b"...", b"%"))]
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return b"-\n" + b"".join(b"  " + line + b"\n" if line else b"\n" for line in lines)
+
+
 def _opener(environment: Mapping[str, str]) -> pipeline.OpenSource:
-    def open_source(config: Config) -> pipeline.TagSource:
+    def open_source(config: Config) -> TagSource:
         from krmfn.sources import Sources
 
         return Sources(config, environment)

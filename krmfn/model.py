@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from krmfn.image import ImageRef
-    from krmfn.selection import Rules, Selection
+    from krmfn.rules import Rules
+    from krmfn.selection import Selection
 
 Severity = Literal["error", "warning", "info"]
 

@@ -73,7 +73,9 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource) -> 
     digests = resolve.ask(questions, lambda question: source.digest(*question), WORKERS)
     made = rewrite.rewrite(bound.targets, choices, digests, rules.settings, rules.lock)
     said = [*rules.notes, *bound.results, *made.results, *report.notes(choices.values(), listings)]
-    said += [*report.changes(made.changes), *report.unbound(rules, bound, blocks)]
+    said += report.unbound(rules, bound, blocks)
     if rules.settings.mode == "check":
         said += report.unwanted(made.changes)
+    elif not any(result.severity == "error" for result in said):
+        said += report.changes(made.changes)
     return Run(rules, choices, bound, made.changes, report.in_order(said), listings)

@@ -35,12 +35,18 @@ def message(change: Change) -> str:
 
     The form is `ghcr.io/acme/web: 1.2.0 -> 1.3.1 (policy flux-system:web, semver >=1.2.0 <2.0.0, 14 of 212 tags eligible)`.
     """
+    image, old, new, why = row(change)
+    return f"{image}: {old} -> {new} ({why})"
+
+
+def row(change: Change) -> tuple[str, str, str, str]:
+    """Answer image, old, new and why of a change, for tables."""
     chosen = change.chosen
     old, new = _shortened(change.target.scalar.value, change.value)
     why = [f"policy {chosen.policy.key}", chosen.policy.described]
     if chosen.listed:
         why.append(f"{chosen.eligible} of {chosen.listed} tags eligible")
-    return f"{chosen.policy.repository.image.name}: {old} -> {new} ({', '.join(why)})"
+    return chosen.policy.repository.image.name, old, new, ", ".join(why)
 
 
 def _shortened(old: str, new: str) -> tuple[str, str]:

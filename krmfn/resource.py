@@ -27,7 +27,7 @@ class Resource:
     id: ResourceId
     annotations: Mapping[str, str]
     labels: Mapping[str, str]
-    file: File
+    file: File | None
     prefix: tuple[Step, ...] = ()
 
     @property
@@ -35,9 +35,9 @@ class Resource:
         """True when `kustomize build` sent it, so that no comment survived."""
         return KUSTOMIZE_ID in self.annotations
 
-    def place(self, offset: int) -> File:
+    def place(self, offset: int) -> File | None:
         """Say where a byte offset is: the file it came from, with line and column when the text is that file."""
-        if not self.block.text.name:
+        if self.file is None or not self.block.text.name:
             return self.file
         line, column = self.block.text.locate(offset)
         return File(self.file.path, self.file.index, line, column)
@@ -99,16 +99,16 @@ def _describe(block: Block, root: yaml.Node, prefix: tuple[Step, ...]) -> Resour
     return Resource(block, root, identity, annotations, labels, _file(block, annotations), prefix)
 
 
-def _file(block: Block, annotations: Mapping[str, str]) -> File:
+def _file(block: Block, annotations: Mapping[str, str]) -> File | None:
     if block.text.name:
         return File(block.text.name, block.index)
     if KUSTOMIZE_ID in annotations:
         origin = annotations.get("config.kubernetes.io/origin", "")
         path = next((line[6:].strip() for line in origin.splitlines() if line.startswith("path: ")), "")
-        return File(path)
+        return File(path) if path else None
     path = next((annotations[name] for name in _PATHS if name in annotations), "")
     index = next((annotations[name] for name in _INDEXES if annotations.get(name, "").isdigit()), None)
-    return File(path, int(index) if index else None)
+    return File(path, int(index) if index else None) if path else None
 
 
 def is_image_shaped(resource: Resource) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from krmfn.scalars import quoted
-from krmfn.yamltext import Edit
+from krmfn.yamltext import Edit, construct
 
 if TYPE_CHECKING:
     from krmfn.model import Result
@@ -18,12 +18,28 @@ Entry = Mapping[str, "str | int | Entry"]
 
 
 def insert(given: ResourceList, results: Sequence[Result]) -> list[Edit]:
-    """Make the edits that add results to a list; what it already has stays, as a list or as the older mapping."""
-    entries = [entry(result) for result in results]
+    """Make the edits that add results to a list; what it already has stays, as a list or as the older mapping.
+
+    A result that the list already holds is not repeated, so that a run on its own output changes nothing.
+    """
+    known = _known(given)
+    entries = [made for result in results if _plain(made := entry(result)) not in known]
+    if not entries:
+        return []
     root = given.frame.root
     if root.flow_style:
         return _Flow(given).into_mapping(root, "results", entries)
     return _Block(given).into_mapping(root, "results", entries)
+
+
+def _known(given: ResourceList) -> list[object]:
+    data = construct(given.frame.value("results"))
+    data = data.get("items") if isinstance(data, dict) else data
+    return data if isinstance(data, list) else []
+
+
+def _plain(value: str | int | Entry) -> object:
+    return {key: _plain(part) for key, part in value.items()} if isinstance(value, Mapping) else str(value)
 
 
 def entry(result: Result) -> Entry:

@@ -30,8 +30,7 @@ class Sources:
             return LayoutSource(Path(settings.layout))
         from krmfn.oci import RegistrySource, Settings
 
-        changes = {"mirrors": settings.mirrors, "realm_hosts": settings.realm_hosts, "progress": self._progress}
-        return RegistrySource(Settings.of(self._environment, **changes))
+        return RegistrySource(Settings.of(self._environment, mirrors=settings.mirrors, progress=self._progress))
 
     def _snapshot(self, repository: Repository) -> Snapshot | None:
         return self._config.snapshots.get(repository.image.canonical)

@@ -1,0 +1,67 @@
+"""Options that several verbs share, and what they make of the settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from krmfn import files, pipeline
+from krmfn.config import Config, Finish, load
+from krmfn.errors import NotSeparableError
+from krmfn.resolve import TagSource
+from krmfn.settings import Settings, overridden
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+
+
+def choosing(verb: Verb) -> Verb:
+    """Add the options that say how a run behaves; they win over configuration and environment."""
+    for option in reversed(
+        (
+            click.option("--source", metavar="registry|layout:DIR", help="Where tags come from."),
+            click.option("--mode", type=click.Choice(["update", "check", "frozen"]), help="frozen takes every choice from the lock."),
+            click.option("--on-error", type=click.Choice(["fail", "keep"]), help="keep: a policy that failed leaves its fields alone."),
+            click.option("--on-downgrade", type=click.Choice(["keep", "allow", "fail"]), help="When the list lacks what is deployed."),
+        )
+    ):
+        verb = option(verb)
+    return verb
+
+
+def finishing(source: str | None, mode: str | None, on_error: str | None, on_downgrade: str | None) -> Finish:
+    """Answer how the command line changes the settings. Raises click.BadParameter for a source that is none."""
+    given: dict[str, Any] = {"mode": mode, "on_error": on_error, "on_downgrade": on_downgrade}
+    changes = {name: value for name, value in given.items() if value}
+    if source is not None:
+        kind, _, place = source.partition(":")
+        if kind not in ("registry", "layout") or (kind == "layout") != bool(place):
+            raise click.BadParameter(f"expected registry or layout:DIR, found {source!r}", param_hint="--source")
+        changes["layout"] = place or None
+    return lambda settings: replace(overridden(settings, os.environ), **changes)
+
+
+def open_source(rules: Config) -> TagSource:
+    """Open what the configuration says, with progress at a terminal."""
+    from krmfn.sources import Sources
+
+    return Sources(rules, os.environ)
+
+
+def examine(tree: files.Tree, finish: Finish) -> pipeline.Run:
+    """Load the configuration that stands in the files, and find out what is to change."""
+    rules = load(tree.blocks, None, finish)
+    try:
+        return pipeline.examine(tree.blocks, rules, open_source)
+    except NotSeparableError as error:  # documents are composed whole, so nothing was cut
+        raise AssertionError from error
+
+
+def settings_of(finish: Finish) -> Settings:
+    """Answer the settings of a command that reads no configuration."""
+    return finish(Settings())

@@ -1,0 +1,79 @@
+"""Every directory under fixtures/golden is a case: input.yaml in, output.yaml out, under the tags of tags.yaml.
+
+`tags.yaml` maps a repository to its tags; a digest is the sha256 of the reference unless it is given; `!: text` makes
+the repository fail. `errors.txt` holds one regular expression a line for the errors that are expected on stderr, and
+means exit 1. `KRMFN_GOLDEN=update` rewrites the outputs.
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from krmfn import function, pipeline
+from krmfn.errors import KrmfnError, RegistryError
+from krmfn.resolve import StaticTags
+from krmfn.settings import overridden
+from krmfn.yamltext import Text
+
+GOLDEN = Path(__file__).parent.parent / "fixtures" / "golden"
+CASES = sorted(path.parent for path in GOLDEN.glob("*/input.yaml"))
+
+
+def digest_of(reference: str) -> str:
+    return "sha256:" + hashlib.sha256(reference.encode()).hexdigest()
+
+
+def source_of(case: Path) -> StaticTags:
+    path = case / "tags.yaml"
+    data = yaml.load(path.read_text(), yaml.BaseLoader) if path.exists() else {}
+    tags, failures = {}, {}
+    for image, entries in (data or {}).items():
+        if isinstance(entries, dict) and "!" in entries:
+            failure, _, message = entries["!"].partition(": ")
+            failures[image] = RegistryError(failure, image, message)
+            continue
+        one = entries if isinstance(entries, dict) else dict.fromkeys(entries, "")
+        tags[image] = {tag: digest or digest_of(f"{image}:{tag}") for tag, digest in one.items()}
+    return StaticTags(tags, failures=failures)
+
+
+def run(case: Path) -> tuple[bytes, list[str]]:
+    env = {}
+    if (case / "env").exists():
+        env = dict(line.split("=", 1) for line in (case / "env").read_text().splitlines())
+    data = (case / "input.yaml").read_bytes()
+    try:
+        outcome = pipeline.run(Text(data), lambda _: source_of(case), lambda settings: overridden(settings, env))
+    except KrmfnError as error:
+        outcome = function.refused(data, error)
+    return outcome.text, [result.message for result in outcome.results if result.severity == "error"]
+
+
+def test_the_golden_cases_are_there():
+    folders = [path for path in GOLDEN.iterdir() if path.is_dir()]
+    assert len(CASES) == len(folders) >= 12
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
+def test_golden(case):
+    text, errors = run(case)
+    if os.environ.get("KRMFN_GOLDEN") == "update":
+        (case / "output.yaml").write_bytes(text)
+        if errors:
+            (case / "errors.txt").write_text("".join(re.escape(line).replace("\\ ", " ") + "\n" for line in errors))
+    assert text.decode() == (case / "output.yaml").read_bytes().decode()
+    expected = (case / "errors.txt").read_text().splitlines() if (case / "errors.txt").exists() else []
+    assert len(errors) == len(expected), errors
+    for pattern in expected:
+        assert any(re.search(pattern, error) for error in errors), (pattern, errors)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not (case / "errors.txt").exists()], ids=lambda path: path.name)
+def test_a_second_run_changes_nothing(case, tmp_path):
+    text, _ = run(case)
+    again = pipeline.run(Text(text), lambda _: source_of(case))
+    assert again.text == text
