@@ -1,0 +1,172 @@
+"""Manifests, indexes and image configs (OCI image spec, docker schema 2): what an image says about itself.
+
+Every document arrives through `read`, which answers the verified bytes of a digest. What is malformed raises ValueError
+with a text for people; whoever reads from outside turns it into its own error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from krmfn.errors import RegistryError
+from krmfn.foreign import printable
+from krmfn.image import is_digest
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+MEDIA_TYPES = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
+LIMIT = 4 << 20
+"""Bytes of a manifest or config: the size every registry must accept (OCI distribution spec)."""
+
+_DEPTH = 3
+"""Indexes inside indexes."""
+_CREATED = "org.opencontainers.image.created"
+_PREFERRED = "linux/amd64"
+
+Read = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What one tag offers. `created` is `YYYY-MM-DDTHH:MM:SSZ` or empty when nobody wrote it down."""
+
+    name: str
+    created: str = ""
+    platforms: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def created_or_error(self) -> str:
+        """Answer the creation time; raises RegistryError when the image has none."""
+        if self.created:
+            return self.created
+        repository, _, tag = self.name.rpartition(":")
+        message = f"tag {tag} says nowhere when it was created (neither its config nor annotation {_CREATED})"
+        raise RegistryError("not-found", repository, message)
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Read a JSON object strictly: UTF-8, no key twice, no NaN."""
+    try:
+        value = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not the JSON it should be: {printable(str(error)) or 'nested too deeply'}") from None
+    if not isinstance(value, dict):
+        raise ValueError("is not a JSON object")  # noqa: TRY004 - the input is wrong, not the program
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
+
+
+def _constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+def media_type(document: Mapping[str, Any], declared: str = "") -> str:
+    """Answer a manifest's media type, which must be one that is known and the one it was declared with.
+
+    An image confused with an index is CVE-2021-41190.
+    """
+    inside = document.get("mediaType")
+    declared = declared.partition(";")[0].strip().lower()
+    if declared and declared not in MEDIA_TYPES:
+        raise ValueError(f"is of type {printable(declared, 80)}, which is no image manifest of OCI or docker schema 2")
+    if isinstance(inside, str) and declared and inside != declared:
+        raise ValueError(f"says that it is {printable(inside, 80)} but came as {declared}")
+    guess = OCI_INDEX if "manifests" in document else OCI_MANIFEST
+    found = declared or (inside if isinstance(inside, str) else guess)
+    if found not in MEDIA_TYPES:
+        raise ValueError(f"is of type {printable(found, 80)}, which is no image manifest of OCI or docker schema 2")
+    if {"manifests"} <= document.keys() and document.keys() & {"layers", "config"}:
+        raise ValueError("is an index and an image at once")
+    if (found in {OCI_INDEX, DOCKER_LIST}) != ("manifests" in document):
+        raise ValueError(f"came as {found} but has not its shape")
+    return found
+
+
+def describe(name: str, data: bytes, declared: str, read: Read) -> Image:
+    """Gather what `name` (`repository:tag`) says about itself, from its manifest down to one config."""
+    document = parse(data)
+    annotations = _texts(document.get("annotations"))
+    platforms: tuple[str, ...] = ()
+    kind = media_type(document, declared)
+    for _ in range(_DEPTH):
+        if kind not in {OCI_INDEX, DOCKER_LIST}:
+            return _from_config(name, document, platforms, annotations, read)
+        entries = _entries(document)
+        platforms = platforms or tuple(sorted({text for text, _ in entries if text}))
+        if not entries:
+            return Image(name, _utc(annotations.get(_CREATED, "")), platforms, annotations)
+        chosen = next((entry for text, entry in entries if text == _PREFERRED), entries[0][1])
+        document = parse(read(_digest_of(chosen)))
+        kind = media_type(document)
+        annotations = {**_texts(document.get("annotations")), **annotations}
+    raise ValueError(f"is an index nested more than {_DEPTH} deep")
+
+
+def _entries(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """List the images of an index with their platforms; attestations (`unknown/unknown`) are no images."""
+    manifests = document.get("manifests")
+    if not isinstance(manifests, list):
+        raise ValueError("is an index without a list of manifests")  # noqa: TRY004 - the input is wrong
+    found = [(platform_text(entry.get("platform")), entry) for entry in manifests if isinstance(entry, dict)]
+    return [(text, entry) for text, entry in found if text != "unknown/unknown"]
+
+
+def platform_text(platform: object) -> str:
+    """Write a platform as docker does.
+
+    >>> platform_text({"os": "linux", "architecture": "arm", "variant": "v7"})
+    'linux/arm/v7'
+    """
+    if not isinstance(platform, dict):
+        return ""
+    parts = (platform.get("os"), platform.get("architecture"), platform.get("variant"))
+    return "/".join(printable(part, 40) for part in parts if isinstance(part, str) and part)
+
+
+def _digest_of(descriptor: object) -> str:
+    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+    if not isinstance(digest, str) or not is_digest(digest):
+        raise ValueError("has a descriptor without a valid digest")
+    return digest
+
+
+def _from_config(
+    name: str, manifest: Mapping[str, Any], platforms: tuple[str, ...], annotations: Mapping[str, str], read: Read
+) -> Image:
+    config = parse(read(_digest_of(manifest.get("config"))))
+    inner = config.get("config")
+    labels = {**_texts(inner.get("Labels") if isinstance(inner, dict) else None), **annotations}
+    created = _utc(config.get("created")) or _utc(annotations.get(_CREATED))
+    own = platform_text(config)
+    return Image(name, created, platforms or ((own,) if own else ()), labels)
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {key: text for key, text in value.items() if isinstance(text, str)}
+
+
+def _utc(value: object) -> str:
+    """Write an RFC 3339 time in UTC, cut to whole seconds so that the texts sort by time; empty when it is none."""
+    if not isinstance(value, str) or len(value) > 64:
+        return ""
+    try:
+        when = datetime.fromisoformat(value)
+        if when.tzinfo is None:
+            return ""
+        return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").zfill(20)
+    except (ValueError, OverflowError):
+        return ""

@@ -1,0 +1,76 @@
+"""What one exchange may use: time by the wall clock, bytes, and how long a peer may stay silent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+_HEADROOM = 1 << 20
+"""Bytes for status line, headers, chunk sizes and trailers on top of a body."""
+
+
+class OutOfTimeError(TimeoutError):
+    """The exchange's time is up, however lively the peer still drips."""
+
+
+class OutOfBytesError(OSError):
+    """The peer sent more than anybody asked for."""
+
+
+class NotAdmittedError(OSError):
+    """The name led to an address that this exchange must not talk to."""
+
+
+class Budget:
+    """The allowance of one exchange. `admit` is shown the peer's address before the first byte is written."""
+
+    __slots__ = ("admit", "clock", "connect", "idle", "left", "overspent", "until")
+
+    def __init__(
+        self,
+        until: float,
+        body: int,
+        *,
+        idle: float,
+        connect: float,
+        clock: Callable[[], float],
+        admit: Callable[[str], None] | None = None,
+    ) -> None:
+        self.until, self.left, self.idle, self.connect = until, body + _HEADROOM, idle, connect
+        self.clock, self.admit = clock, admit
+        self.overspent: Literal["", "time", "bytes"] = ""
+
+    def seconds(self, most: float) -> float:
+        """Answer how long the next step may wait: `most`, or what is left; raises OutOfTimeError at the end."""
+        left = self.until - self.clock()
+        if left <= 0:
+            self.overspent = "time"
+            raise OutOfTimeError("time is up")
+        return min(left, most)
+
+    def count(self, received: int) -> None:
+        """Take received bytes off the budget; raises OutOfBytesError when there are none left."""
+        self.left -= received
+        if self.left < 0:
+            self.overspent = "bytes"
+            raise OutOfBytesError("too many bytes")
+
+
+_current = threading.local()
+
+
+def current() -> Budget | None:
+    """Answer the budget of the exchange that this thread carries out."""
+    return getattr(_current, "budget", None)
+
+
+@contextmanager
+def spending(budget: Budget) -> Iterator[None]:
+    """Let every socket this thread reads or opens draw on `budget`."""
+    _current.budget = budget
+    try:
+        yield
+    finally:
+        _current.budget = None

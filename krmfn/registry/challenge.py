@@ -1,0 +1,39 @@
+"""Read `WWW-Authenticate` (RFC 9110 section 11.6.1): several challenges, in one header or many, quoted or not."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_LIMIT = 8 << 10
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_piece = re.compile(
+    rf'\s*,?\s*(?:({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_WORD}|[^\s,"]+))|({_WORD})(?=\s|,|$))', re.ASCII
+)
+
+
+class Challenge(NamedTuple):
+    """One way to log in that a server offers; scheme and parameter names are lower case."""
+
+    scheme: str
+    parameters: dict[str, str]
+
+
+def parse(header: str) -> tuple[Challenge, ...]:
+    """Read every challenge; what cannot be read ends the reading.
+
+    >>> parse('Negotiate, Bearer realm="https://a/token",service=a, Basic realm="x, y"')[1]
+    Challenge(scheme='bearer', parameters={'realm': 'https://a/token', 'service': 'a'})
+    """
+    found: list[Challenge] = []
+    position = 0
+    header = header[:_LIMIT]
+    while match := _piece.match(header, position):
+        key, quoted, plain, scheme = match.groups()
+        if scheme:
+            found.append(Challenge(scheme.lower(), {}))
+        elif found:
+            value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain
+            found[-1].parameters.setdefault(key.lower(), value)
+        position = match.end()
+    return tuple(found)

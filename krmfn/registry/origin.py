@@ -1,0 +1,86 @@
+"""Origins (RFC 6454) and addresses: who is asked, and who else may be."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+_PORTS = {"https": 443, "http": 80}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class Origin(NamedTuple):
+    """Scheme, lower-case host and port. Credentials belong to exactly one.
+
+    >>> Origin.of("https://Ghcr.io/v2/") == Origin.of("https://ghcr.io:443/token")
+    True
+    >>> str(Origin.of("http://[::1]:5000/v2/"))
+    'http://[::1]:5000'
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> Origin | None:
+        """Read the origin of a URL; None unless it is http or https, has a host, and carries no userinfo."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            return None
+        if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or not url.isascii():
+            return None
+        if any(char <= " " or char in '\\"<>' for char in url):
+            return None
+        return cls(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port)
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in a URL; the port is left out when it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+def is_loopback_name(host: str) -> bool:
+    """Tell whether a host name or literal means this machine by its spelling alone, without asking DNS.
+
+    >>> [is_loopback_name(host) for host in ("localhost", "x.localhost", "127.0.0.9", "::1", "localhost.evil.io")]
+    [True, True, True, True, False]
+    """
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def is_public(address: str) -> bool:
+    """Tell whether an IP address is one that everybody may reach; an address inside an address counts too.
+
+    >>> [is_public(text) for text in ("8.8.8.8", "169.254.169.254", "::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe", "0.0.0.0")]
+    [True, False, False, False, False]
+    """
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if inner is None and found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return found.is_global and not found.is_multicast
+
+
+def literal(host: str) -> str | None:
+    """Answer the address when the host is an IP literal, else None."""
+    try:
+        return str(ipaddress.ip_address(host.partition("%")[0]))
+    except ValueError:
+        return None
