@@ -111,9 +111,10 @@ class Pattern:
                 yield from self._scan_lines(_encode(text), start)
 
     def _scan_lines(self, text: bytes, start: int) -> Iterator[tuple[int, Any]]:
-        ends = list(accumulate(len(line) + 1 for line in text.split(b"\n")))
+        ends: list[int] = []
         end = line = 0
         for found in self._many.finditer(text):
+            ends = ends or list(accumulate(len(line) + 1 for line in text.split(b"\n")))
             at = found.start()
             # A line gives one match; what is found behind it in the same line is a second search.
             if at >= end:

@@ -12,6 +12,8 @@ Spans = tuple[tuple[Bound, Bound], ...]
 
 BOTTOM: Bound = ()
 TOP: Bound = (1 << 64,)
+RELEASE: Key = ((2,),)
+"""The last part of the key of a release: above every prerelease."""
 
 
 def of(lower: Bound, upper: Bound) -> Spans:
@@ -22,7 +24,7 @@ def of(lower: Bound, upper: Bound) -> Spans:
 def after(key: Key) -> Bound:
     """Answer the smallest bound above a key: the next patch, or the prerelease with anything behind it."""
     major, minor, patch, prerelease = key
-    if prerelease[0] == (2,):
+    if prerelease == RELEASE:
         return (major, minor, patch + 1, ())
     return (major, minor, patch, (*prerelease, (-1,)))
 
