@@ -8,7 +8,7 @@ from typing import Any
 
 from krmfn.errors import RuleError, RulesError
 from krmfn.pattern import Pattern, Template
-from krmfn.policy import POLICIES, Newest, Policy
+from krmfn.policy import POLICIES, Digest, Newest, Policy
 
 DEFAULT_EXCLUSIONS = (r"^.*\.sig$",)
 
@@ -35,6 +35,16 @@ class Rules:
     def described(self) -> str:
         """The policy for people, such as `semver >=1.2.0 <2.0.0`."""
         return self.policy.described
+
+    @property
+    def pins_current(self) -> bool:
+        """True when the policy keeps the deployed tag and only asks for its digest."""
+        return isinstance(self.policy, Digest)
+
+    @property
+    def needs_created(self) -> bool:
+        """True when the policy has to know when images were built."""
+        return isinstance(self.policy, Newest)
 
     def canonical(self) -> dict[str, Any]:
         """Answer the rules as plain data that can be written as JSON; a lock's policyHash is computed from it."""
