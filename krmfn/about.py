@@ -12,7 +12,10 @@ ABOUT = {
         "Reads ImageRepository and ImagePolicy objects (Flux's own), ImageAutomation, or a flat ConfigMap; asks OCI registries, "
         "an OCI layout or TagSnapshot items; and writes newer images at setter markers, annotations, image names or paths."
     ),
-    "examples": ["kpt fn eval DIR --exec krmfn -- image=ghcr.io/acme/web semver=^1.2", "kpt fn render DIR --allow-exec"],
+    "examples": [
+        "kpt fn eval DIR --exec krmfn -- image=ghcr.io/acme/web semver=^1.2",
+        "kpt fn render DIR --allow-exec",
+    ],
     "image": "ghcr.io/krmfn/krmfn",
     "description": "Flux's image automation as a pure function",
     "tags": ["mutator", "images"],

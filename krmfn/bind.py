@@ -14,7 +14,7 @@ from typing import NamedTuple
 import yaml
 
 from krmfn import markers, screen
-from krmfn.config import Config, Select, TargetRule
+from krmfn.config import Config, Select
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.jsonpath import JSONPath
@@ -76,7 +76,7 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
         raw = block.raw
         if b"$imagepolicy" in raw or b"\\u0024imagepolicy" in raw:
             found |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}
-        if by_image and b"image" in raw or b"reference" in raw:
+        if by_image and (b"image" in raw or b"reference" in raw):
             for value in screen.image_values(raw):
                 found |= {policy.key for policy in by_image.get(_canonical(value), ())}
         if b"krmfn.dev/images" in raw and block.root is not None:
@@ -202,9 +202,7 @@ class _Finder:
     def _claim(self, found: dict[int, Target], target: Target) -> None:
         other = found.setdefault(target.scalar.start, target)
         if other.setter != target.setter:
-            message = (
-                f"two policies for one field: {other.how} says {other.setter}, {target.how} says {target.setter}; keep one of them"
-            )
+            message = f"two policies for one field: {other.how} says {other.setter}, {target.how} says {target.setter}; keep one of them"
             self._say("error", message, target.resource, target.scalar)
 
     def _say(self, severity: str, message: str, resource: Resource, scalar: Scalar | None = None) -> None:
@@ -215,11 +213,18 @@ class _Finder:
     def _known(self, setter: Setter | None, text: str, how: str, resource: Resource, scalar: Scalar | None) -> bool:
         if setter is None or not setter.policy.name:
             form = "namespace:name, namespace:name:tag, namespace:name:name or namespace:name:digest"
-            hint = nearest(text, (f"{key}{tail}" for key in self.config.declared for tail in ("", ":tag", ":name", ":digest")))
+            hint = nearest(
+                text, (f"{key}{tail}" for key in self.config.declared for tail in ("", ":tag", ":name", ":digest"))
+            )
             self._say("warning", f"{how} {text!r} names no policy: expected {form}{hint}", resource, scalar)
             return False
         if setter.policy in self.config.policies:
             return True
+        if setter.policy in self.config.dangling:
+            severity = "error" if self.config.settings.on_error == "fail" else "warning"
+            self.policies.add(setter.policy)
+            self._say(severity, f"policy {setter.policy}: {self.config.dangling[setter.policy].why}", resource, scalar)
+            return False
         if setter.policy not in self.config.declared:
             hint = nearest(str(setter.policy), (str(key) for key in self.config.declared))
             self._say("warning", f"{how} names policy {setter.policy}, which is not configured{hint}", resource, scalar)
@@ -233,23 +238,26 @@ class _Finder:
             return
         for marker in markers.read(block):
             setter, resource = parse_setter(marker.setter), owner(resources, marker.scalar.start)
-            if self._known(setter, marker.setter, "marker", resource, marker.scalar) and setter:
-                if self._allowed(setter.policy, "markers"):
-                    yield Target(marker.scalar, setter, "marker", resource)
+            known = self._known(setter, marker.setter, "marker", resource, marker.scalar)
+            if known and setter and self._allowed(setter.policy, "markers"):
+                yield Target(marker.scalar, setter, "marker", resource)
 
     def _annotations(self, resource: Resource) -> Iterator[Target]:
         for key, setter in _annotated(resource):
             if not key:
                 message = f'annotation {ANNOTATION}: expected JSON such as {{"web": "flux-system:web"}} (container name or JSONPath to policy)'
                 self._say("error", message, resource)
-            elif self._known(setter, f"annotation {ANNOTATION}: {key}", "annotation", resource, None) and setter:
-                if self._allowed(setter.policy, "annotations"):
-                    yield from self._annotation(resource, key, setter)
+                continue
+            known = self._known(setter, f"annotation {ANNOTATION}: {key}", "annotation", resource, None)
+            if known and setter and self._allowed(setter.policy, "annotations"):
+                yield from self._annotation(resource, key, setter)
 
     def _annotation(self, resource: Resource, key: str, setter: Setter) -> Iterator[Target]:
         try:
             places = JSONPath.parse(key).find(resource.root) if key.startswith("$") else resource.containers((key,))
-            found = [target for path, node in places if (target := self._target(resource, path, node, setter, "annotation"))]
+            found = [
+                target for path, node in places if (target := self._target(resource, path, node, setter, "annotation"))
+            ]
         except RuleError as error:
             self._say("error", f"annotation {ANNOTATION}: {error}", resource)
             return

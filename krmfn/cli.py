@@ -62,9 +62,20 @@ class Verbs(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _doc(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
+    if not value:
+        return
+    import json
+
+    from krmfn.about import ABOUT
+
+    click.echo(json.dumps(ABOUT, indent=2))
+    ctx.exit(0)
+
+
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="krmfn %(version)s")
-@click.option("--doc", is_flag=True, is_eager=True, expose_value=False, callback=lambda *given: _doc(*given))
+@click.option("--doc", is_flag=True, is_eager=True, expose_value=False, callback=_doc)
 def krmfn() -> None:
     """Flux's image automation as a pure function: newer images for manifests, without a cluster.
 
@@ -78,17 +89,6 @@ def krmfn() -> None:
     On files it edits in place:
       krmfn update DIR --diff
     """  # noqa: D301 - \b is click's mark
-
-
-def _doc(ctx: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001
-    if not value:
-        return
-    import json
-
-    from krmfn.about import ABOUT
-
-    click.echo(json.dumps(ABOUT, indent=2))
-    ctx.exit(0)
 
 
 def main(arguments: list[str]) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from krmfn import flux, schema, secret
 from krmfn.errors import ConfigError, InputError, RuleError
+from krmfn.flux import Dangling
 from krmfn.image import parse_repository
 from krmfn.lock import Lock, Snapshot, read_lock, read_snapshot
 from krmfn.model import Access, ImagePolicy, Part, PolicyKey, Repository, ResourceId, Result
@@ -57,6 +58,7 @@ class Config:
 
     policies: Mapping[PolicyKey, ImagePolicy] = field(default_factory=dict)
     repositories: Mapping[PolicyKey, flux.ImageRepository] = field(default_factory=dict)
+    dangling: Mapping[PolicyKey, Dangling] = field(default_factory=dict)
     declared: frozenset[PolicyKey] = frozenset()
     targets: tuple[TargetRule, ...] = ()
     snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
@@ -84,7 +86,7 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     problems, notes, asides = Problems(), [], []  # type: Problems, list[Result], list[str]
     objects = _gather(items, function_config, problems)
     repositories = flux.read_repositories(objects, problems)
-    policies = flux.read_policies(objects, repositories, problems, notes)
+    policies, dangling = flux.read_policies(objects, repositories, problems, notes)
     for thing in objects:
         if thing.group == "kustomize.toolkit.fluxcd.io":
             policies += flux.read_kustomization(thing, problems)
@@ -100,11 +102,23 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
         raise ConfigError(problems.found)
     settings = finish(parsed.settings)
     declared = frozenset(by_key) | _declared(objects)
-    automations = tuple(thing for thing in objects if thing.id.kind == "ImageUpdateAutomation" and thing.group == flux.GROUP)
+    automations = tuple(
+        thing for thing in objects if thing.id.kind == "ImageUpdateAutomation" and thing.group == flux.GROUP
+    )
     if settings.realm_hosts:
         by_key = {key: _trusting(policy, settings.realm_hosts) for key, policy in by_key.items()}
     return Config(
-        by_key, repositories, declared, targets, snapshots, lock, automations, settings, tuple(notes), tuple(asides)
+        by_key,
+        repositories,
+        dangling,
+        declared,
+        targets,
+        snapshots,
+        lock,
+        automations,
+        settings,
+        tuple(notes),
+        tuple(asides),
     )
 
 
@@ -146,8 +160,8 @@ def _refuse_foreign(objects: tuple[Object, ...], problems: Problems) -> None:
     for thing in objects:
         own = thing.id.api_version == schema.API_VERSION
         if own and thing.id.kind not in schema.KINDS:
-            if thing.is_function_config or nearest(thing.id.kind, schema.KINDS):
-                hint = nearest(thing.id.kind, schema.KINDS)
+            hint = nearest(thing.id.kind, schema.KINDS, 0.8)
+            if thing.is_function_config or hint:
                 problems.add(thing.id, "kind", f"{schema.API_VERSION} has the kinds {', '.join(schema.KINDS)}{hint}")
         elif thing.is_function_config and not own and not _is_understood(thing):
             problems.add(
@@ -168,7 +182,9 @@ def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, 
     for policy in policies:
         other = found.setdefault(policy.key, policy)
         if other is not policy and other.hash != policy.hash:
-            problems.add(policy.defined, "", f"policy {policy.key} is defined twice, also by {other.defined}: rename one")
+            problems.add(
+                policy.defined, "", f"policy {policy.key} is defined twice, also by {other.defined}: rename one"
+            )
     return found
 
 
@@ -184,7 +200,9 @@ def _declared(objects: tuple[Object, ...]) -> frozenset[PolicyKey]:
         if thing.id.kind == "ImageAutomation":
             for entry in listing(thing.spec.get("policies")):
                 one = mapping(entry)
-                keys.add(PolicyKey(text(one.get("namespace")) or thing.id.namespace or "default", text(one.get("name"))))
+                keys.add(
+                    PolicyKey(text(one.get("namespace")) or thing.id.namespace or "default", text(one.get("name")))
+                )
     return frozenset(keys)
 
 
@@ -225,9 +243,7 @@ def set_up(settings: Settings, spec: Mapping[str, Any]) -> Settings:
         changes["annotate"] = spec["update"]["annotate"] == "true"
     mirrors = tuple((one["from"], one["to"]) for one in listing(spec.get("mirrors")))
     realms = tuple(listing(spec.get("realmHosts")))
-    return replace(
-        settings, **changes, mirrors=settings.mirrors + mirrors, realm_hosts=settings.realm_hosts + realms
-    )
+    return replace(settings, **changes, mirrors=settings.mirrors + mirrors, realm_hosts=settings.realm_hosts + realms)
 
 
 class _Own:
@@ -312,7 +328,9 @@ class _Own:
         if thing is None or not data:
             return []
         if not any(key in _FLAT_KEYS or nearest(key, _FLAT_KEYS) for key in data):
-            asides.append(f"{thing.id}: none of its keys ({', '.join(sorted(data))}) is configuration of krmfn: passed over")
+            asides.append(
+                f"{thing.id}: none of its keys ({', '.join(sorted(data))}) is configuration of krmfn: passed over"
+            )
             return []
         for key in data:
             if key not in _FLAT_KEYS:
@@ -339,7 +357,10 @@ class _Own:
         about_policy = [key for key in data if key in _FLAT_KEYS and key not in (*spec, "layout", "annotate")]
         if not about_policy:
             return spec
-        entry: dict[str, Any] = {"name": data.get("name") or _last_part(text(data.get("image"))), "image": data.get("image")}
+        entry: dict[str, Any] = {
+            "name": data.get("name") or _last_part(text(data.get("image"))),
+            "image": data.get("image"),
+        }
         for name in ("namespace", "digestReflectionPolicy", "insecure"):
             if data.get(name):
                 entry[name] = data[name]

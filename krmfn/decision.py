@@ -78,7 +78,9 @@ def recorded(policy: ImagePolicy, lock: Lock | None) -> Choice:
             message = f"the lock was made by other rules (policyHash {entry.policy_hash}, now {policy.hash}): run krmfn update to renew it"
             return NotChosen(policy, "lock", message)
         if policy.digest_reflection != "Never" and entry.digest is None:
-            return NotChosen(policy, "lock", "the lock holds no digest, and the policy wants one: run krmfn update to renew it")
+            return NotChosen(
+                policy, "lock", "the lock holds no digest, and the policy wants one: run krmfn update to renew it"
+            )
         digest = entry.digest if policy.digest_reflection != "Never" else None
         return Chosen(policy, entry.tag, entry.listed, entry.eligible, digest)
     if policy.latest is not None:

@@ -38,6 +38,14 @@ class ImageRepository:
     defined: ResourceId = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Dangling:
+    """A policy that cannot choose because its ImageRepository is missing or may not be read; `why` is Flux's message."""
+
+    why: str
+    defined: ResourceId
+
+
 def read_repositories(objects: Iterable[Object], problems: Problems) -> dict[PolicyKey, ImageRepository]:
     """Read every ImageRepository among the objects, by namespace and name."""
     objects = tuple(objects)
@@ -101,18 +109,26 @@ def _repository(thing: Object, objects: tuple[Object, ...], problems: Problems) 
 
 
 def read_policies(
-    objects: Iterable[Object], repositories: Mapping[PolicyKey, ImageRepository], problems: Problems, notes: list[Result]
-) -> list[ImagePolicy]:
-    """Read every ImagePolicy among the objects; problems and notes collect what there is to say."""
+    objects: Iterable[Object],
+    repositories: Mapping[PolicyKey, ImageRepository],
+    problems: Problems,
+    notes: list[Result],
+) -> tuple[list[ImagePolicy], dict[PolicyKey, Dangling]]:
+    """Read every ImagePolicy among the objects; problems and notes collect what there is to say.
+
+    A policy without its repository is no problem until a field names it: a build often sees only a part of a fleet.
+    """
     objects = tuple(objects)
-    found = []
+    found: list[ImagePolicy] = []
+    dangling: dict[PolicyKey, Dangling] = {}
     for thing in objects:
-        if thing.group != GROUP or thing.id.kind != "ImagePolicy":
-            continue
-        policy = _policy(thing, objects, repositories, problems, notes)
-        if policy is not None:
-            found.append(policy)
-    return found
+        if thing.group == GROUP and thing.id.kind == "ImagePolicy":
+            policy = _policy(thing, objects, repositories, problems, notes)
+            if isinstance(policy, ImagePolicy):
+                found.append(policy)
+            elif policy is not None:
+                dangling[key_of(thing.id)] = policy
+    return found, dangling
 
 
 def _policy(
@@ -121,7 +137,7 @@ def _policy(
     repositories: Mapping[PolicyKey, ImageRepository],
     problems: Problems,
     notes: list[Result],
-) -> ImagePolicy | None:
+) -> ImagePolicy | Dangling | None:
     spec, key = thing.spec, key_of(thing.id)
     if not thing.id.name:
         problems.add(thing.id, "metadata.name", "required: markers name the policy by it")
@@ -134,10 +150,14 @@ def _policy(
     found = _referred(thing, key, repositories, objects, latest, problems, notes)
     choice = spec.get("policy")
     if choice is None:
-        notes.append(Result("info", f"policy {key} has no spec.policy: it takes the newest image (Flux refuses this)", thing.id))
-    rules = rules_of(thing.id, "spec", spec, found.exclusion_list if found else (), problems)
-    if found is None or rules is None:
-        return None
+        notes.append(
+            Result("info", f"policy {key} has no spec.policy: it takes the newest image (Flux refuses this)", thing.id)
+        )
+    rules = rules_of(
+        thing.id, "spec", spec, found.exclusion_list if isinstance(found, ImageRepository) else (), problems
+    )
+    if not isinstance(found, ImageRepository) or rules is None:
+        return found if isinstance(found, Dangling) else None
     if found.is_suspended:
         notes.append(Result("info", f"policy {key} is skipped: {found.defined} is suspended", thing.id))
         return None
@@ -161,7 +181,9 @@ def rules_of(
         )
     except RulesError as error:
         for problem in error.problems:
-            problems.add(where, f"{path}.{problem.field}", problem.message + (f" ({problem.help})" if problem.help else ""))
+            problems.add(
+                where, f"{path}.{problem.field}", problem.message + (f" ({problem.help})" if problem.help else "")
+            )
         return None
 
 
@@ -178,7 +200,9 @@ def _reflection(thing: Object, problems: Problems) -> Any:
     value = text(thing.spec.get("digestReflectionPolicy")) or "Never"
     if value not in _REFLECTIONS:
         hint = nearest(value, _REFLECTIONS)
-        problems.add(thing.id, "spec.digestReflectionPolicy", f"expected one of {', '.join(_REFLECTIONS)}, found {value!r}{hint}")
+        problems.add(
+            thing.id, "spec.digestReflectionPolicy", f"expected one of {', '.join(_REFLECTIONS)}, found {value!r}{hint}"
+        )
         return "Never"
     has_interval = thing.spec.get("interval") is not None
     if has_interval and value != "Always":
@@ -211,20 +235,21 @@ def _referred(
     latest: LatestRef | None,
     problems: Problems,
     notes: list[Result],
-) -> ImageRepository | None:
+) -> ImageRepository | Dangling | None:
     ref = mapping(thing.spec.get("imageRepositoryRef"))
     name = text(ref.get("name"))
     if not name:
-        problems.add(thing.id, "spec.imageRepositoryRef.name", "required: the ImageRepository whose tags are chosen from")
+        problems.add(
+            thing.id, "spec.imageRepositoryRef.name", "required: the ImageRepository whose tags are chosen from"
+        )
         return None
     wanted = PolicyKey(text(ref.get("namespace")) or key.namespace, name)
     found = repositories.get(wanted)
     if found is not None:
-        denied = None if wanted.namespace == key.namespace else _access_denied(found, wanted, key, objects, notes, thing.id)
-        if denied:
-            problems.add(thing.id, "spec.imageRepositoryRef", f"failed to get the referred ImageRepository: {denied}")
-            return None
-        return found
+        denied = (
+            None if wanted.namespace == key.namespace else _access_denied(found, wanted, key, objects, notes, thing.id)
+        )
+        return Dangling(f"failed to get the referred ImageRepository: {denied}", thing.id) if denied else found
     if latest is not None:
         try:
             return ImageRepository(Repository(parse_repository(latest.name)), (), False, None, thing.id)  # noqa: FBT003
@@ -232,13 +257,17 @@ def _referred(
             problems.add(thing.id, "status.latestRef.name", str(error))
             return None
     hint = nearest(f"{wanted.namespace}/{name}", (f"{one.namespace}/{one.name}" for one in repositories))
-    message = f"referenced ImageRepository does not exist: {wanted.namespace}/{name} is not among the items{hint}"
-    problems.add(thing.id, "spec.imageRepositoryRef", message)
-    return None
+    why = f"referenced ImageRepository does not exist: {wanted.namespace}/{name} is not among the items{hint}"
+    return Dangling(f"failed to get the referred ImageRepository: {why}", thing.id)
 
 
 def _access_denied(
-    found: ImageRepository, wanted: PolicyKey, key: PolicyKey, objects: tuple[Object, ...], notes: list[Result], where: ResourceId
+    found: ImageRepository,
+    wanted: PolicyKey,
+    key: PolicyKey,
+    objects: tuple[Object, ...],
+    notes: list[Result],
+    where: ResourceId,
 ) -> str | None:
     """Decide Flux's cross-namespace ACL (fluxcd/pkg runtime/acl). Unknown labels are let through with a warning."""
     if found.access_from is None:
@@ -249,7 +278,9 @@ def _access_denied(
         if thing.id.kind == "Namespace" and thing.id.name == key.namespace:
             labels |= {str(k): text(v) for k, v in mapping(mapping(thing.data.get("metadata")).get("labels")).items()}
             is_known = True
-    selectors = [mapping(mapping(one).get("matchLabels")) for one in listing(found.access_from.get("namespaceSelectors"))]
+    selectors = [
+        mapping(mapping(one).get("matchLabels")) for one in listing(found.access_from.get("namespaceSelectors"))
+    ]
     if any(all(labels.get(name) == value for name, value in selector.items()) for selector in selectors):
         return None
     if not is_known and any(set(selector) - set(labels) for selector in selectors):

@@ -18,8 +18,8 @@ from krmfn.config import Config, load
 from krmfn.errors import ConfigError, KrmfnError
 from krmfn.foreign import printable
 from krmfn.model import Outcome, Result
-from krmfn.resource import KUSTOMIZE_ID
 from krmfn.resolve import TagSource
+from krmfn.resource import KUSTOMIZE_ID
 from krmfn.settings import overridden
 from krmfn.yamltext import Text, apply, documents
 
@@ -38,7 +38,11 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
     gc.disable()
     data = sys.stdin.buffer.read() if sys.stdin is not None else b""
     try:
-        outcome = _legacy(data, Path(arguments[0]), environment) if is_legacy(arguments, environment) else _list(data, environment)
+        outcome = (
+            _legacy(data, Path(arguments[0]), environment)
+            if is_legacy(arguments, environment)
+            else _list(data, environment)
+        )
     except KrmfnError as error:
         outcome = refused(data, error)
     _speak(outcome, KUSTOMIZE_ID.encode() in data)
@@ -100,7 +104,7 @@ def _legacy(data: bytes, config_file: Path, environment: Mapping[str, str]) -> O
     return Outcome(apply(data, edits), found.results, rules.asides)
 
 
-def _speak(outcome: Outcome, is_kustomize: bool) -> None:  # noqa: FBT001
+def _speak(outcome: Outcome, is_kustomize: bool) -> None:
     """Tell people: errors always; warnings where nobody shows results (kustomize drops them)."""
     loud = ("error", "warning") if is_kustomize else ("error",)
     lines = [f"{result.severity}: {_placed(result)}" for result in outcome.results if result.severity in loud]

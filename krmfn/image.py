@@ -26,9 +26,9 @@ _host = re.compile(_HOST, re.ASCII).fullmatch
 
 
 def is_tag(text: str) -> bool:
-    """Tell whether `text` is a tag by the OCI distribution spec: ASCII, 1 to 128 characters, nothing else.
+    r"""Tell whether `text` is a tag by the OCI distribution spec: ASCII, 1 to 128 characters, nothing else.
 
-    >>> is_tag("1.2.3-alpine"), is_tag("1.0\\n"), is_tag("-x")
+    >>> is_tag("1.2.3-alpine"), is_tag("1.0\n"), is_tag("-x")
     (True, False, False)
     """
     return _tag(text) is not None
@@ -66,9 +66,7 @@ class ImageRef:
         """
         rest, _, digest = text.partition("@")
         if _ and not is_digest(digest):
-            raise RuleError(
-                f"{text!r} is not an image reference: a digest is sha256: and 64 lower-case hex digits"
-            )
+            raise RuleError(f"{text!r} is not an image reference: a digest is sha256: and 64 lower-case hex digits")
         tag: str | None = None
         slash = rest.rfind("/")
         colon = rest.rfind(":")

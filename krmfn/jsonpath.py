@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,14 +24,12 @@ class JSONPath:
     @classmethod
     def parse(cls, text: str) -> JSONPath:
         """Compile a path; raises RuleError with what jsonpath-ng says."""
-        if "?" in text or "`" in text:
-            from jsonpath_ng.ext import parse
-        else:
-            from jsonpath_ng import parse
         try:
-            expression = parse(text)
+            expression = _parser(text)(text)
         except Exception as error:  # jsonpath-ng raises its own and ply's errors, all meaning the same
-            raise RuleError(f"{text!r} is not a JSONPath: {error}", help="for example $.spec.values.image.tag") from error
+            raise RuleError(
+                f"{text!r} is not a JSONPath: {error}", help="for example $.spec.values.image.tag"
+            ) from error
         names = [] if "," in text else re.findall(r"[A-Za-z_][\w-]*", re.sub(r"\[\?.*?\]|\[['\"].*?['\"]\]", "", text))
         return cls(text, expression, names[-1] if names else "")
 
@@ -42,6 +40,18 @@ class JSONPath:
             node = _follow(root, steps)
             if node is not None:
                 yield join_path(steps), node
+
+
+def _parser(text: str) -> Callable[[str], Any]:
+    """Answer the parser that the text needs; filters are an extension that costs more to import."""
+    if "?" in text or "`" in text:
+        from jsonpath_ng.ext import parser as extended
+
+        parse: Callable[[str], Any] = extended.parse
+        return parse
+    from jsonpath_ng import parser
+
+    return parser.parse
 
 
 def _steps(path: Any) -> Iterator[str | int]:

@@ -53,7 +53,10 @@ def identify(data: Any) -> ResourceId:
     whole = mapping(data)
     metadata = mapping(whole.get("metadata"))
     return ResourceId(
-        text(whole.get("apiVersion")), text(whole.get("kind")), text(metadata.get("namespace")), text(metadata.get("name"))
+        text(whole.get("apiVersion")),
+        text(whole.get("kind")),
+        text(metadata.get("namespace")),
+        text(metadata.get("name")),
     )
 
 
@@ -62,7 +65,7 @@ def read(block: Block, *, is_function_config: bool = False) -> Iterator[Object]:
     yield from _unpack(construct(block.root), block, is_function_config) if block.root is not None else ()
 
 
-def _unpack(data: Any, block: Block, is_function_config: bool) -> Iterator[Object]:  # noqa: FBT001
+def _unpack(data: Any, block: Block, is_function_config: bool) -> Iterator[Object]:
     if not isinstance(data, dict):
         return
     if data.get("kind") in _LISTS and isinstance(data.get("items"), list):
@@ -89,9 +92,9 @@ class Problems:
         self.found.append(str(error))
 
 
-def nearest(name: str, known: Iterable[str], prefix: str = "; did you mean ") -> str:
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """Answer a hint with the nearest known name, or nothing."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, list(known), 1, 0.6)
-    return f"{prefix}{near[0]}?" if near else ""
+    near = get_close_matches(name, list(known), 1, likeness)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -69,9 +69,7 @@ class StaticTags:
         return found
 
 
-def ask(
-    questions: Iterable[Key], question: Callable[[Key], Answer], workers: int
-) -> dict[Key, Answer | RegistryError]:
+def ask(questions: Iterable[Key], question: Callable[[Key], Answer], workers: int) -> dict[Key, Answer | RegistryError]:
     """Ask every distinct question once, at most `workers` at a time, and keep the order of first mention."""
     todo = list(dict.fromkeys(questions))
 

@@ -94,7 +94,9 @@ def owner(resources: tuple[Resource, ...], offset: int) -> Resource:
 def _describe(block: Block, root: yaml.Node, prefix: tuple[Step, ...]) -> Resource:
     top, metadata = scalars_of(root), get(root, "metadata")
     meta, annotations = scalars_of(metadata), scalars_of(get(metadata, "annotations"))
-    identity = ResourceId(top.get("apiVersion", ""), top.get("kind", ""), meta.get("namespace", ""), meta.get("name", ""))
+    identity = ResourceId(
+        top.get("apiVersion", ""), top.get("kind", ""), meta.get("namespace", ""), meta.get("name", "")
+    )
     labels = scalars_of(get(metadata, "labels"))
     return Resource(block, root, identity, annotations, labels, _file(block, annotations), prefix)
 

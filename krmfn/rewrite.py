@@ -92,9 +92,16 @@ def _deployed_digest(chosen: Chosen, targets: tuple[Target, ...]) -> str | None:
     for target in mine:
         if target.setter.part is Part.IMAGE:
             ref = _parsed(target.scalar.value)
-            if ref and ref.tag == chosen.tag and ref.digest and ref.canonical == chosen.policy.repository.image.canonical:
+            if (
+                ref
+                and ref.tag == chosen.tag
+                and ref.digest
+                and ref.canonical == chosen.policy.repository.image.canonical
+            ):
                 digests.add(ref.digest)
-        elif target.setter.part is Part.DIGEST and id(target.resource.block) in tagged and is_digest(target.scalar.value):
+        elif (
+            target.setter.part is Part.DIGEST and id(target.resource.block) in tagged and is_digest(target.scalar.value)
+        ):
             digests.add(target.scalar.value)
     return digests.pop() if len(digests) == 1 else None
 
@@ -165,7 +172,11 @@ class _Writer:
         found = set()
         for target in self.targets:
             chosen = self.choices.get(target.setter.policy)
-            if isinstance(chosen, Chosen) and not chosen.policy.rules.pins_current and self._is_downgrade(target, chosen):
+            if (
+                isinstance(chosen, Chosen)
+                and not chosen.policy.rules.pins_current
+                and self._is_downgrade(target, chosen)
+            ):
                 found.add((id(target.resource.block), target.setter.policy))
         return frozenset(found)
 
@@ -199,7 +210,9 @@ class _Writer:
     def _not_chosen(self, target: Target, choice: NotChosen) -> None:
         is_kept = self.settings.on_error == "keep" and choice.failure in _MASKABLE
         message = f"policy {choice.policy.key}: {choice.message}"
-        self._say("warning" if is_kept else "error", message + ("; kept as it is" if is_kept else ""), target, choice.policy)
+        self._say(
+            "warning" if is_kept else "error", message + ("; kept as it is" if is_kept else ""), target, choice.policy
+        )
 
     def _guarded(self, target: Target, chosen: Chosen) -> None:
         tag = _current_tag(target)
@@ -221,9 +234,7 @@ class _Writer:
             return
         value = _value(target, made)
         if value is None:
-            message = (
-                f"policy {made.policy.key} has no digest for a :digest field: set digestReflectionPolicy to Always or IfNotPresent"
-            )
+            message = f"policy {made.policy.key} has no digest for a :digest field: set digestReflectionPolicy to Always or IfNotPresent"
             self._say("error", message, target, made.policy)
         elif value != target.scalar.value or target.scalar.is_null:
             edit = render(target.resource.block.text, target.scalar, value)
@@ -236,12 +247,16 @@ class _Writer:
         policy = chosen.policy
         tag = _tag_for(target, chosen, self.targets)
         if tag is None:
-            return NotChosen(policy, "no-tag", f"{target.scalar.path}: no tag is deployed here whose digest could be pinned")
+            return NotChosen(
+                policy, "no-tag", f"{target.scalar.path}: no tag is deployed here whose digest could be pinned"
+            )
         if policy.digest_reflection == "Never" or chosen.digest:
             return replace(chosen, tag=tag) if chosen.tag != tag else chosen
         known = self.state.get(policy.key) or self.digests.get((policy.repository, tag))
         if isinstance(known, RegistryError):
-            return NotChosen(policy, known.failure, f"failed fetching digest of {policy.repository.image.name}:{tag}: {known}")
+            return NotChosen(
+                policy, known.failure, f"failed fetching digest of {policy.repository.image.name}:{tag}: {known}"
+            )
         return replace(chosen, tag=tag, digest=known)
 
     def _say(self, severity: Severity, message: str, target: Target, policy: ImagePolicy) -> None:

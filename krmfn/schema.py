@@ -65,13 +65,17 @@ _CHOOSING: dict[str, Schema] = {
     "allowTags": _list("Keep only tags that a pattern matches.", _PATTERNS, maxItems=25),
     "ignoreTags": _list("Drop tags that any pattern matches, besides the exclusionList.", _PATTERNS, maxItems=25),
 }
-_BINDINGS = _list(
-    "How the policy finds its fields.", {"type": "string", "enum": ["markers", "annotations", "images"]}
-)
+_BINDINGS = _list("How the policy finds its fields.", {"type": "string", "enum": ["markers", "annotations", "images"]})
 _SELECT = _map(
     "Which resources; every member that is given must match.",
     {name: _text(f"The resource's {name}, exactly.") for name in ("group", "version", "kind", "name", "namespace")}
-    | {"labels": {"type": "object", "description": "Labels that must be there.", "additionalProperties": {"type": "string"}}},
+    | {
+        "labels": {
+            "type": "object",
+            "description": "Labels that must be there.",
+            "additionalProperties": {"type": "string"},
+        }
+    },
 )
 
 _SPECS: dict[str, Schema] = {
@@ -116,12 +120,16 @@ _SPECS: dict[str, Schema] = {
                 "Where tags come from; items of kind TagSnapshot always come first.",
                 {
                     "registry": _map("Ask the registries.", {}),
-                    "layout": _map("Read OCI image layouts on disk.", {"path": _text("The root of the tree.")}, ("path",)),
+                    "layout": _map(
+                        "Read OCI image layouts on disk.", {"path": _text("The root of the tree.")}, ("path",)
+                    ),
                 },
             ),
             "mode": _text("What the run does.", enum=["update", "check", "frozen"]),
             "onError": _text("`keep` leaves a field whose policy failed as it is.", enum=["fail", "keep"]),
-            "onDowngrade": _text("When the list lacks the newer version that is deployed.", enum=["keep", "allow", "fail"]),
+            "onDowngrade": _text(
+                "When the list lacks the newer version that is deployed.", enum=["keep", "allow", "fail"]
+            ),
             "immutableTags": {"type": "boolean", "description": "A tag that moved to another digest is an error."},
             "update": _map(
                 "What else is written.",
@@ -129,9 +137,13 @@ _SPECS: dict[str, Schema] = {
             ),
             "mirrors": _list(
                 "Ask another registry for repositories with a prefix.",
-                _map("One mirror.", {"from": _text("`docker.io`"), "to": _text("`mirror.example/hub`")}, ("from", "to")),
+                _map(
+                    "One mirror.", {"from": _text("`docker.io`"), "to": _text("`mirror.example/hub`")}, ("from", "to")
+                ),
             ),
-            "realmHosts": _list("Token servers that may receive credentials besides the registry itself.", {"type": "string"}),
+            "realmHosts": _list(
+                "Token servers that may receive credentials besides the registry itself.", {"type": "string"}
+            ),
         },
     ),
     "TagSnapshot": _map(
@@ -145,7 +157,11 @@ _SPECS: dict[str, Schema] = {
                         {"type": "string"},
                         _map(
                             "A tag with what is known of it.",
-                            {"name": _text("The tag."), "digest": _text("Its digest."), "created": _text("RFC 3339 time.")},
+                            {
+                                "name": _text("The tag."),
+                                "digest": _text("Its digest."),
+                                "created": _text("RFC 3339 time."),
+                            },
                             ("name",),
                         ),
                     ]
@@ -265,7 +281,7 @@ def _check_object(data: Any, schema: Schema, path: str) -> Iterator[tuple[str, s
             yield f"{path}.{key}", _unknown(key, tuple(known))
     for key in schema.get("required", ()):
         if data.get(key) is None:
-            yield f"{path}.{key}", f"required: {known[key]['description'] if 'description' in known[key] else 'missing'}"
+            yield f"{path}.{key}", f"required: {known[key].get('description', 'missing')}"
 
 
 def _check_array(data: Any, schema: Schema, path: str) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal
 
 from krmfn.errors import ConfigError
 
@@ -48,4 +48,4 @@ def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
         raise ConfigError(wrong)
     if environment.get("KRMFN_LAYOUT"):
         changes["layout"] = environment["KRMFN_LAYOUT"]
-    return replace(settings, **cast("dict[str, str]", changes)) if changes else settings  # type: ignore[arg-type]
+    return replace(settings, **changes) if changes else settings  # type: ignore[arg-type]

@@ -72,7 +72,9 @@ def test_golden(case):
         assert any(re.search(pattern, error) for error in errors), (pattern, errors)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not (case / "errors.txt").exists()], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if not (case / "errors.txt").exists()], ids=lambda path: path.name
+)
 def test_a_second_run_changes_nothing(case, tmp_path):
     text, _ = run(case)
     again = pipeline.run(Text(text), lambda _: source_of(case))

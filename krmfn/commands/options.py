@@ -25,9 +25,21 @@ def choosing(verb: Verb) -> Verb:
     for option in reversed(
         (
             click.option("--source", metavar="registry|layout:DIR", help="Where tags come from."),
-            click.option("--mode", type=click.Choice(["update", "check", "frozen"]), help="frozen takes every choice from the lock."),
-            click.option("--on-error", type=click.Choice(["fail", "keep"]), help="keep: a policy that failed leaves its fields alone."),
-            click.option("--on-downgrade", type=click.Choice(["keep", "allow", "fail"]), help="When the list lacks what is deployed."),
+            click.option(
+                "--mode",
+                type=click.Choice(["update", "check", "frozen"]),
+                help="frozen takes every choice from the lock.",
+            ),
+            click.option(
+                "--on-error",
+                type=click.Choice(["fail", "keep"]),
+                help="keep: a policy that failed leaves its fields alone.",
+            ),
+            click.option(
+                "--on-downgrade",
+                type=click.Choice(["keep", "allow", "fail"]),
+                help="When the list lacks what is deployed.",
+            ),
         )
     ):
         verb = option(verb)

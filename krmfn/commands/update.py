@@ -50,9 +50,7 @@ def rewritten(texts: Iterable[Text], changes: Sequence[Change]) -> dict[Text, by
     edits: dict[int, list[Change]] = {}
     for change in changes:
         edits.setdefault(id(change.target.resource.block.text), []).append(change)
-    return {
-        text: apply(text.data, [change.edit for change in edits[id(text)]]) for text in texts if id(text) in edits
-    }
+    return {text: apply(text.data, [change.edit for change in edits[id(text)]]) for text in texts if id(text) in edits}
 
 
 def diffs(written: Mapping[Text, bytes]) -> Iterable[str]:
@@ -71,11 +69,15 @@ def _print_text(tree: files.Tree, run: Run, written: Mapping[Text, bytes]) -> No
             click.echo(f"{_place(result)}: {printable(result.message, 2000)}")
     for skipped in tree.skipped:
         if skipped.matters:
-            click.echo(f"krmfn: warning: {printable(f'{skipped.path} holds markers, but was {skipped.why}', 2000)}", err=True)
+            click.echo(
+                f"krmfn: warning: {printable(f'{skipped.path} holds markers, but was {skipped.why}', 2000)}", err=True
+            )
     for result in run.results:
         if result.severity != "info" or not result.field:
             place = _place(result)
-            click.echo(f"krmfn: {result.severity}: {place + ': ' if place else ''}{printable(result.message, 2000)}", err=True)
+            click.echo(
+                f"krmfn: {result.severity}: {place + ': ' if place else ''}{printable(result.message, 2000)}", err=True
+            )
     click.echo(summary(run, len(written), len(tree.texts)), err=True)
 
 
