@@ -26,6 +26,7 @@ ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="krmfn" \
       org.opencontainers.image.description="Flux's image automation as a pure KRM function" \
+      org.opencontainers.image.source="https://github.com/krmfn/krmfn" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

@@ -1,0 +1,92 @@
+"""Building and running the image with podman and runc, also where no registry of base images can be reached.
+
+The base is a minimal Debian made by mmdebstrap; KRMFN_TEST_BASE_IMAGE names another one (`python:3.13-slim`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.running import environment, succeed
+from tests.tools import ROOT, require
+
+BASE = "localhost/krmfn-test-base:bookworm"
+IMAGE = "localhost/krmfn:test"
+_CONF = """[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+"""Root in a sandbox may not raise limits, and crun wants a cgroup layout that is not everywhere."""
+_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+
+
+@dataclass(frozen=True, slots=True)
+class Containers:
+    """The image, and the environment in which podman, kustomize (as `docker`) and kpt run it."""
+
+    image: str
+    podman: Path
+    env: dict[str, str]
+
+
+def prepare(folder: Path) -> Containers:
+    """Build the image of this source tree; `folder` keeps podman's settings and the name `docker` for it."""
+    podman, _ = require("podman"), require("runc")
+    conf = folder / "containers.conf"
+    conf.write_text(_CONF, encoding="utf-8")
+    (folder / "bin").mkdir(exist_ok=True)
+    docker = folder / "bin" / "docker"
+    docker.unlink(missing_ok=True)
+    docker.symlink_to(podman)
+    env = environment(CONTAINERS_CONF=str(conf), KPT_FN_RUNTIME="podman", KRM_FN_RUNTIME="podman")
+    del env["DOCKER_CONFIG"]  # podman takes a folder without config.json for an error
+    env["PATH"] = f"{docker.parent}{os.pathsep}{env['PATH']}"
+    _build(podman, env, folder)
+    return Containers(IMAGE, podman, env)
+
+
+def _build(podman: Path, env: dict[str, str], folder: Path) -> None:
+    base = os.environ.get("KRMFN_TEST_BASE_IMAGE") or _base(podman, env, folder)
+    options = ["--network", "host", "--build-arg", f"BASE_IMAGE={base}", *_package_index(folder)]
+    succeed([podman, "build", "-q", *options, "-t", IMAGE, ROOT], env=env, timeout=600)
+
+
+def _base(podman: Path, env: dict[str, str], folder: Path) -> str:
+    if subprocess.run([podman, "image", "exists", BASE], env=env, check=False).returncode:
+        tar = folder / "base.tar"
+        packages = "--include=python3,python3-venv,ca-certificates"
+        succeed([require("mmdebstrap"), "--quiet", "--variant=minbase", packages, "bookworm", tar], timeout=600)
+        succeed([podman, "import", "-q", tar, BASE], env=env)
+        tar.unlink()
+    return BASE
+
+
+def _package_index(folder: Path) -> Iterator[str]:
+    """Hand this machine's pip settings to the build, the certificates it trusts included."""
+    settings = dict(_pip_settings())
+    if "cert" in settings:
+        yield f"--volume={Path(settings['cert']).resolve()}:{_CERTIFICATES}:ro"
+        settings["cert"] = _CERTIFICATES
+    conf = folder / "pip.conf"
+    conf.write_text("[global]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items()), encoding="utf-8")
+    yield f"--secret=id=pip.conf,src={conf}"
+
+
+def _pip_settings() -> Iterator[tuple[str, str]]:
+    for python in (sys.executable, "python3"):
+        listed = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+        if listed.returncode == 0:
+            for line in listed.stdout.splitlines():
+                name, _, value = line.partition("=")
+                key = name.rpartition(".")[2]
+                if key in ("index-url", "extra-index-url", "trusted-host", "cert", "proxy"):
+                    yield key, " ".join(value.strip("'").replace("\\n", " ").split())
+            return
