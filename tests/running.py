@@ -23,7 +23,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(
-    command: Sequence[str | Path],
+    command: Sequence[object],
     *,
     cwd: Path | None = None,
     text: str | None = None,
@@ -44,7 +44,7 @@ def run(
     )
 
 
-def succeed(command: Sequence[str | Path], **how: object) -> str:
+def succeed(command: Sequence[object], **how: object) -> str:
     """Run a program that must exit 0 and answer its stdout; a failure shows the command and all it printed."""
     done = run(command, **how)  # type: ignore[arg-type]
     shown = " ".join(str(part) for part in command)

@@ -54,13 +54,13 @@ def expected(name: str) -> str:
 def test_the_image_answers_the_same_bytes_as_the_program(containers: Containers, tmp_path: Path):
     shutil.copytree(EXAMPLES / "kpt-package", tmp_path / "shop")
     given = succeed([tools.require("kpt"), "fn", "source", tmp_path / "shop"])
-    command: list[str | Path] = [containers.podman, "run", "--rm", "-i", *STRICT, containers.image]
+    command = [containers.podman, "run", "--rm", "-i", *STRICT, containers.image]
     assert succeed(command, text=given, env=containers.env) == succeed(["krmfn"], text=given)
 
 
 @pytest.mark.parametrize(("flag", "shown"), [("--help", "Usage: krmfn"), ("--doc", '"short":'), ("--version", __version__)])
 def test_the_image_tells_what_it_is(containers: Containers, flag: str, shown: str):
-    command: list[str | Path] = [containers.podman, "run", "--rm", "-i", *STRICT, containers.image, flag]
+    command = [containers.podman, "run", "--rm", "-i", *STRICT, containers.image, flag]
     assert shown in succeed(command, text="", env=containers.env)
 
 
@@ -86,7 +86,7 @@ def test_every_module_in_the_image_is_compiled(containers: Containers):
 @pytest.mark.parametrize("program", ["kustomize", "kubectl"])
 def test_kustomize_runs_the_image_without_a_network(program: str, kustomization: Path, containers: Containers):
     verb = "kustomize" if program == "kubectl" else "build"
-    command: list[str | Path] = [tools.require(program), verb, "--enable-alpha-plugins"]
+    command = [tools.require(program), verb, "--enable-alpha-plugins"]
     for overlay in ("staging", "production"):
         shown = succeed([*command, kustomization / "overlays" / overlay], env=containers.env)
         assert shown == expected(f"kustomize/.expected/{overlay}.yaml")
@@ -97,7 +97,7 @@ def test_kustomize_gives_the_image_a_network_when_both_sides_ask(
 ):
     ask_registry(kustomization, example_registry)
     overlay = kustomization / "overlays" / "staging"
-    command: list[str | Path] = [tools.require("kustomize"), "build", "--enable-alpha-plugins"]
+    command = [tools.require("kustomize"), "build", "--enable-alpha-plugins"]
 
     closed = run([*command, overlay], env=containers.env)
     assert closed.returncode == 1
@@ -125,7 +125,7 @@ def test_kpt_evaluates_the_image_with_a_network(tmp_path: Path, containers: Cont
         f"    - name: web\n      image: {example_registry}/acme/web:1.2.0 # the web\n"
     )
     before = pod.read_text()
-    command: list[str | Path] = [tools.require("kpt"), "fn", "eval", tmp_path, "--image", containers.image]
+    command = [tools.require("kpt"), "fn", "eval", tmp_path, "--image", containers.image]
     command += ["--image-pull-policy", "never"]
     policy = ["--", f"image={example_registry}/acme/web", "semver=1.x"]
 

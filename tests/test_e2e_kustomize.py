@@ -144,6 +144,6 @@ def test_the_legacy_exec_plugin_works_without_the_exec_flag(program: str, exampl
     plugin.symlink_to(krmfn)
     env = environment(KUSTOMIZE_PLUGIN_HOME=str(tmp_path / "plugins"))
     verb = "kustomize" if program == "kubectl" else "build"
-    command: list[str | Path] = [tools.require(program), verb, "--enable-alpha-plugins", example / "overlays" / "production"]
+    command = [tools.require(program), verb, "--enable-alpha-plugins", example / "overlays" / "production"]
     shown = succeed(command, env=env)
     assert shown == (EXAMPLES / "kustomize" / ".expected" / "production.yaml").read_text()

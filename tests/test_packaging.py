@@ -1,0 +1,101 @@
+"""The wheel and the sdist build, hold what they should, install into an empty environment and run there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from krmfn import __version__
+from tests.running import EXAMPLES, environment, run, succeed
+from tests.tools import ROOT
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the sdist, and the wheel out of the sdist, as a release does."""
+    folder = tmp_path_factory.mktemp("dist")
+    succeed([sys.executable, "-m", "build", "-q", "--no-isolation", "-o", folder, ROOT], timeout=300)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel with its hashed lock into an environment that has nothing else; answer its bin folder."""
+    folder = tmp_path_factory.mktemp("clean") / "venv"
+    succeed([sys.executable, "-m", "venv", folder])
+    pip = [folder / "bin" / "python", "-m", "pip", "-q", "--disable-pip-version-check", "install", "--no-deps"]
+    succeed([*pip, "--require-hashes", "-r", ROOT / "requirements.txt"], timeout=300)
+    succeed([*pip, "--no-index", *built.glob("*.whl")])
+    return folder / "bin"
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(built: Path):
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        names = wheel.namelist()
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "krmfn").rglob("*.py")}
+    assert modules <= set(names)
+    assert "krmfn/py.typed" in names
+    assert {name.partition("/")[0] for name in names} == {"krmfn", f"krmfn-{__version__}.dist-info"}
+
+
+def test_the_sdist_can_be_tested(built: Path):
+    with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {"LICENSE", "README.md", "Makefile", "pyproject.toml", "krmfn/__main__.py", "tests/conftest.py"} <= names
+    assert {"examples/images/ghcr.io/acme/web/index.json", "requirements.txt", "requirements-dev.txt"} <= names
+
+
+def test_a_build_of_the_same_source_gives_the_same_bytes(built: Path, tmp_path: Path):
+    command = [sys.executable, "-m", "build", "-q", "--no-isolation", "-w", "-o", tmp_path, ROOT]
+    succeed(command, env=environment(SOURCE_DATE_EPOCH="1767225600"), timeout=300)
+    first = next(tmp_path.glob("*.whl")).read_bytes()
+    succeed(command, env=environment(SOURCE_DATE_EPOCH="1767225600"), timeout=300)
+    assert next(tmp_path.glob("*.whl")).read_bytes() == first
+
+
+def test_an_empty_environment_runs_the_installed_program(installed: Path, tmp_path: Path):
+    env = environment() | {"PATH": os.pathsep.join((str(installed), os.defpath))}
+    assert succeed(["krmfn", "--version"], env=env, cwd=tmp_path) == f"krmfn {__version__}\n"
+    shutil.copytree(EXAMPLES / "kpt-package", tmp_path / "shop")
+    shown = succeed(["krmfn", "update", "shop", "--diff"], env=env, cwd=tmp_path)
+    assert "+          image: ghcr.io/acme/web:1.3.1 #" in shown
+    layout = ("--source", f"layout:{EXAMPLES / 'images'}")
+    done = run(["krmfn", "update", EXAMPLES / "flux-repo", *layout, "--check"], env=env, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_every_dependency_is_there_in_a_version_that_fits(installed: Path):
+    assert "No broken requirements found" in succeed([installed / "python", "-m", "pip", "check"])
+
+
+def test_a_module_of_the_same_name_in_the_folder_is_not_imported(installed: Path, tmp_path: Path):
+    """Kustomize starts exec functions in the repository: a yaml.py in a pull request must not run."""
+    (tmp_path / "yaml.py").write_text("raise SystemExit('imported from the folder')\n")
+    listed = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems: []\n"
+    assert succeed([installed / "krmfn"], text=listed, cwd=tmp_path) == listed
+
+
+def pins(name: str) -> dict[str, str]:
+    found = re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE)
+    assert found
+    return dict(found)
+
+
+@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-build.txt"])
+def test_the_locks_agree(lock: str):
+    assert pins(lock).items() <= pins("requirements-dev.txt").items()
+
+
+def test_every_dependency_is_locked():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = {re.split(r"[^A-Za-z0-9.-]", line)[0].replace(".", "-").lower() for line in project["dependencies"]}
+    assert named <= pins("requirements.txt").keys()
