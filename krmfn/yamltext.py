@@ -15,11 +15,11 @@ import yaml
 from krmfn import compose
 from krmfn.compose import Alias
 from krmfn.errors import InputError, NotSeparableError
-from krmfn.yamltree import Scalar, children, construct, is_null, join, join_path, scalar_at, scalars, value_offset
+from krmfn.yamltree import Scalar, Step, children, construct, is_null, join, join_path, scalar_at, scalars, value_offset
 
 __all__ = [
     "Alias", "Block", "Edit", "Scalar", "Source", "Text", "apply", "children", "construct", "documents", "is_null",
-    "join", "join_path", "scalar_at", "scalars",
+    "join", "join_path", "scalar_at", "Step", "scalars",
 ]  # fmt: skip
 
 MAX_BYTES = 256 << 20
