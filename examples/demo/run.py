@@ -12,8 +12,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 COMMANDS = (
-    ("krmfn check shop --source layout:images", (0, 1)),
-    ("krmfn explain shop:web shop --source layout:images", (0,)),
     ("krmfn update shop --source layout:images --diff", (0,)),
     ("krmfn update shop --source layout:images --check", (0,)),
 )
