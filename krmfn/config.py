@@ -90,7 +90,7 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     for thing in objects:
         if thing.group == "kustomize.toolkit.fluxcd.io":
             policies += flux.read_kustomization(thing, problems)
-    parsed = _Own(problems)
+    parsed = _Own(problems, notes)
     own_policies = parsed.read_automations(objects)
     own_policies += parsed.read_config_map(objects, asides)
     _refuse_foreign(objects, problems)
@@ -249,8 +249,8 @@ def set_up(settings: Settings, spec: Mapping[str, Any]) -> Settings:
 class _Own:
     """Reads krmfn's own kinds of configuration; keeps what they say besides policies."""
 
-    def __init__(self, problems: Problems) -> None:
-        self.problems, self.settings = problems, Settings()
+    def __init__(self, problems: Problems, notes: list[Result]) -> None:
+        self.problems, self.notes, self.settings = problems, notes, Settings()
         self.targets: list[TargetRule] = []
 
     def read_automations(self, objects: tuple[Object, ...]) -> list[ImagePolicy]:
@@ -288,6 +288,7 @@ class _Own:
     ) -> ImagePolicy | None:
         """Read one inline policy."""
         if entry.get("suspend") == "true":
+            self.notes.append(Result("info", f"policy {namespace}:{entry['name']} is suspended: skipped", where))
             return None
         rules = flux.rules_of(where, path, entry, listing(entry.get("exclusionList")), self.problems)
         try:
