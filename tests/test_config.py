@@ -170,7 +170,7 @@ def test_the_environment_wins_over_the_configuration():
 
 
 def test_a_wrong_value_in_the_environment_is_refused():
-    with pytest.raises(ConfigError, match="KRMFN_MODE: expected one of update, check, frozen, found 'frozne'"):
+    with pytest.raises(ConfigError, match=r"KRMFN_MODE: expected one of update, check, frozen, found 'frozne'"):
         load(finish=lambda given: overridden(given, {"KRMFN_MODE": "frozne"}))
 
 
@@ -229,5 +229,5 @@ def test_a_wrong_snapshot_is_refused(spec, message):
 
 def test_two_snapshots_of_one_repository_are_refused():
     one = SNAPSHOT + "  image: acme/web\n  tags: ['1']\n"
-    with pytest.raises(ConfigError, match="second TagSnapshot of docker.io/acme/web"):
+    with pytest.raises(ConfigError, match=r"second TagSnapshot of docker\.io/acme/web"):
         load(items=f"{one}---\n{one}")

@@ -103,7 +103,7 @@ def test_image_references_are_taken_as_flux_takes_them(row):
 
 def test_always_needs_an_interval():
     with pytest.raises(
-        ConfigError, match="spec.interval must be set when spec.digestReflectionPolicy is set to 'Always'"
+        ConfigError, match=r"spec\.interval must be set when spec.digestReflectionPolicy is set to 'Always'"
     ):
         load(repository(), policy(digestReflectionPolicy="Always"))
 
