@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LOOKAHEAD = 512
 """How many bytes of blanks yaml.v3 looks past for a comment."""
 
+BREAKS = (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 _breaks = re.compile(rb"[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 _header = re.compile(rb"[|>][-+0-9]{0,2}[ \t]*")
 _to_node = re.compile(rb"(?:[ \t\r\n,:\[{]|#[^\r\n]*|[-?](?=[ \t\r\n]))*")
@@ -86,11 +87,11 @@ def leaf_before(block: Block, offset: int) -> Place | None:
 
 
 def _start(node: yaml.Node) -> int:
-    return node.start_mark.index  # type: ignore[no-any-return]
+    return node.start_mark.index
 
 
 def _key_start(pair: tuple[yaml.Node, yaml.Node]) -> int:
-    return pair[0].start_mark.index  # type: ignore[no-any-return]
+    return pair[0].start_mark.index
 
 
 def leaf_after(block: Block, offset: int) -> Place | None:
@@ -144,8 +145,18 @@ def _skip_blanks(data: bytes, at: int, end: int) -> int:
 
 
 def _comment(data: bytes, start: int, end: int) -> Comment:
+    return Comment(start, end_of_line(data, start, end))
+
+
+def start_of_line(data: bytes, at: int, floor: int) -> int:
+    """Find the end of the line break before `at`, looking back no further than `floor`."""
+    return max((hit + len(end) for end in BREAKS if (hit := data.rfind(end, floor, at)) >= 0), default=floor)
+
+
+def end_of_line(data: bytes, start: int, end: int) -> int:
+    """Find the next line break, as YAML 1.1 knows them, at or after `start`."""
     found = _breaks.search(data, start, end)
-    return Comment(start, found.start() if found else end)
+    return found.start() if found else end
 
 
 def _properties_lines(block: Block, place: Place) -> Iterator[Comment]:

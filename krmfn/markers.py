@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from krmfn.comments import Place, deciding, leaf_after, leaf_before
+from krmfn.comments import BREAKS, Comment, Place, deciding, end_of_line, leaf_after, leaf_before, start_of_line
 from krmfn.compose import Alias
 from krmfn.yamltext import Scalar, scalar_at
 
@@ -99,78 +99,102 @@ def _pointer(name: str) -> str | None:
 
 def read(block: Block) -> Iterator[Marker]:
     """Yield the markers that Flux reads, in document order."""
-    for found in _judged(block):
-        if isinstance(found, Marker):
-            yield found
+    return (found for found in _Reader(block).judged() if isinstance(found, Marker))
 
 
 def ignored(block: Block) -> Iterator[Ignored]:
     """Yield the comments that look like markers and that Flux ignores."""
-    for found in _judged(block):
-        if isinstance(found, Ignored):
-            yield found
+    return (found for found in _Reader(block).judged() if isinstance(found, Ignored))
 
 
-def _judged(block: Block) -> Iterator[Marker | Ignored]:
-    """Judge every line that holds a needle."""
-    data, end = block.text.data, block.end
-    at = block.start
-    while at < end:
-        hits = [hit for needle in _NEEDLES if (hit := data.find(needle, at, end)) >= 0]
-        if not hits:
+def _lines(data: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the lines with a needle and a `#`, without their breaks. Every needle is looked for once from each place."""
+    hits = [data.find(needle, at, end) for needle in _NEEDLES]
+    while found := [hit for hit in hits if hit >= 0]:
+        hit = min(found)
+        line, stop = start_of_line(data, hit, at), end_of_line(data, hit, end)
+        if data.find(b"#", line, stop) >= 0:
+            yield line, stop
+        at = stop
+        hits = [data.find(needle, at, end) if 0 <= last < at else last for needle, last in zip(_NEEDLES, hits, strict=True)]
+
+
+class _Reader:
+    """One pass over the lines of a block that may hold a marker."""
+
+    def __init__(self, block: Block) -> None:
+        self.block, self.data = block, block.text.data
+        self.next: Place | None = None
+        self.next_start, self.next_comment = -1, Comment(-1, -1)
+
+    def judged(self) -> Iterator[Marker | Ignored]:
+        """Judge every line that holds a needle; each line once, so that a long one costs no more than its length."""
+        if not isinstance(self.block.root, yaml.MappingNode):
             return
-        line = data.rfind(b"\n", block.start, min(hits)) + 1 or block.start
-        at = data.find(b"\n", min(hits), end)
-        at = end if at < 0 else at
-        if isinstance(block.root, yaml.MappingNode):
-            found = _judge(block, line, at - (data[at - 1 : at] == b"\r"))
+        for line, end in _lines(self.data, self.block.start, self.block.end):
+            found = self.judge(line, end)
             if found is not None:
                 yield found
 
-
-def _judge(block: Block, line: int, end: int) -> Marker | Ignored | None:
-    """Find the comment on a line and the scalar, before or behind it, about which it decides."""
-    data = block.text.data
-    before = leaf_before(block, end)
-    start = line
-    if before is not None and not isinstance(before.node, yaml.CollectionNode):
-        first, last = block.span(before.node)
-        if first < line and last > end or first < end <= last and not _is_block(before.node):
+    def judge(self, line: int, end: int) -> Marker | Ignored | None:
+        """Find the comment on a line and the scalar, before or behind it, about which it decides."""
+        before = leaf_before(self.block, end)
+        start = self.comment_on(before, line, end)
+        if start < 0:
             return None
-        start = first if first >= line and _is_block(before.node) else max(last, line) if first < end else line
-    start = data.find(b"#", start, end)
-    if start < 0:
-        return None
-    for place in (before, leaf_after(block, end)):
-        if place is not None and type(place.node) is yaml.ScalarNode and not place.is_key and not place.is_absent:
-            comment = deciding(block, place)
-            if comment is not None and comment.start == start:
-                setter = setter_of(data[start : comment.end].decode())
-                if setter is None:
-                    return _unread(data, start, end, "text")
-                return Marker(scalar_at(block, place.node, place.path, place.parent), setter, *comment)
-    return _unread(data, start, end, _reason(block, before, line, start))
+        place, comment = before, None
+        if before is not None and _takes_markers(before):
+            comment = deciding(self.block, before)
+        if comment is None or comment.start != start:
+            place, comment = self.following(end)
+        if place is None or comment is None or comment.start != start:
+            return _unread(self.data, start, end, self.reason(before, line, start))
+        setter = setter_of(self.data[start : comment.end].decode())
+        if setter is None:
+            return _unread(self.data, start, end, "text")
+        return Marker(scalar_at(self.block, place.node, place.path, place.parent), setter, *comment)
+
+    def comment_on(self, before: Place | None, line: int, end: int) -> int:
+        """Find the `#` of the comment on a line whose last leaf is `before`; -1 when the line is inside a scalar."""
+        start = line
+        if before is not None and not isinstance(before.node, yaml.CollectionNode):
+            first, last = self.block.span(before.node)
+            is_block = isinstance(before.node, yaml.ScalarNode) and before.node.style in ("|", ">")
+            if (first < line and last > end) or (first < end <= last and not is_block):
+                return -1
+            if first < end:
+                start = first if is_block and first >= line else max(last, line)
+        return self.data.find(b"#", start, end)
+
+    def following(self, end: int) -> tuple[Place | None, Comment | None]:
+        """Answer the next scalar and the comment that decides about it; the same for a whole run of comments."""
+        if end > self.next_start:
+            self.next = leaf_after(self.block, end)
+            if self.next is None or not _takes_markers(self.next):
+                return None, None
+            self.next_start = self.block.source.offset(self.next.node.start_mark.index)
+            self.next_comment = deciding(self.block, self.next) or Comment(-1, -1)
+        return self.next, self.next_comment
+
+    def reason(self, before: Place | None, line: int, start: int) -> str:
+        """Name why a comment decides about nothing."""
+        if not self.data[line:start].strip(b" \t-"):
+            return "above"
+        if before is None:
+            return "place"
+        if before.is_absent:
+            return "empty"
+        if isinstance(before.node, Alias):
+            return "alias"
+        between = self.data[self.block.span(before.node)[1] : start]
+        if b"]" in between or b"}" in between:
+            return "flow"
+        return "key" if before.is_key else "place"
 
 
-def _is_block(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
-
-
-def _reason(block: Block, before: Place | None, line: int, start: int) -> str:
-    """Name why a comment decides about nothing."""
-    data = block.text.data
-    if not data[line:start].strip(b" \t-"):
-        return "above"
-    if before is None:
-        return "place"
-    if before.is_absent:
-        return "empty"
-    if isinstance(before.node, Alias):
-        return "alias"
-    between = data[block.span(before.node)[1] : start]
-    if b"]" in between or b"}" in between:
-        return "flow"
-    return "key" if before.is_key else "place"
+def _takes_markers(place: Place) -> bool:
+    """Tell whether a leaf is a scalar value that is written."""
+    return type(place.node) is yaml.ScalarNode and not place.is_key and not place.is_absent
 
 
 _json = re.compile(rb'\{[^{}\n]{0,400}?"\$imagepolicy"\s*:\s*"([^"\n]{0,300})"')
