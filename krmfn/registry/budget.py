@@ -26,7 +26,7 @@ class NotAdmittedError(OSError):
 class Budget:
     """The allowance of one exchange. `admit` is shown the peer's address before the first byte is written."""
 
-    __slots__ = ("admit", "clock", "connect", "idle", "left", "overspent", "until")
+    __slots__ = ("admit", "clock", "connect", "idle", "is_over", "left", "overspent", "until")
 
     def __init__(
         self,
@@ -36,16 +36,17 @@ class Budget:
         idle: float,
         connect: float,
         clock: Callable[[], float],
+        is_over: Callable[[], bool] = lambda: False,
         admit: Callable[[str], None] | None = None,
     ) -> None:
         self.until, self.left, self.idle, self.connect = until, body + _HEADROOM, idle, connect
-        self.clock, self.admit = clock, admit
+        self.clock, self.is_over, self.admit = clock, is_over, admit
         self.overspent: Literal["", "time", "bytes"] = ""
 
     def seconds(self, most: float) -> float:
-        """Answer how long the next step may wait: `most`, or what is left; raises OutOfTimeError at the end."""
+        """Answer how long the next step may wait: `most`, or what is left; raises OutOfTimeError at the end, or when the run is over."""
         left = self.until - self.clock()
-        if left <= 0:
+        if left <= 0 or self.is_over():
             self.overspent = "time"
             raise OutOfTimeError("time is up")
         return min(left, most)

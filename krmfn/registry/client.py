@@ -102,14 +102,14 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         """Fetch a blob."""
         return self._ask(f"{self.prefix}://{self.container.get_blob_url(digest)}", "GET", {}, cap)
 
-    def do_request(  # noqa: PLR0917 - the signature of oras
+    def do_request(
         self,
         url: str,
         method: str = "GET",
         data: Any = None,
         headers: Mapping[str, str] | None = None,
         json: Any = None,
-        stream: bool = False,  # noqa: FBT001, FBT002 - as above
+        stream: bool = False,  # noqa: FBT002 - as above
     ) -> Reply:
         """Send a request of oras our way; whatever writes is refused."""
         if data is not None or json is not None or stream or method not in {"GET", "HEAD"}:

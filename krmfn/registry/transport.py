@@ -150,6 +150,7 @@ class Transport:
             idle=settings.idle_seconds,
             connect=settings.connect_seconds,
             clock=clock,
+            is_over=lambda: self._closed,
             admit=self._admission(call),
         )
 

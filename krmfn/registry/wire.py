@@ -26,6 +26,8 @@ from krmfn.registry.budget import Budget, NotAdmittedError, OutOfTimeError, curr
 from krmfn.registry.origin import literal
 
 _Address = tuple[Any, ...]
+_SLICE = 0.25
+"""Seconds after which a silent read looks whether the run is over."""
 
 
 class _Reads:
@@ -35,14 +37,17 @@ class _Reads:
         budget = current()
         if budget is None:
             return int(super().recv_into(buffer, nbytes, flags))  # type: ignore[misc]
-        self.settimeout(budget.seconds(budget.idle))  # type: ignore[attr-defined]
-        try:
-            received = int(super().recv_into(buffer, nbytes, flags))  # type: ignore[misc]
-        except TimeoutError:
-            budget.seconds(budget.idle)
-            raise
-        budget.count(received)
-        return received
+        silent_until = budget.clock() + budget.idle
+        while True:
+            self.settimeout(budget.seconds(min(_SLICE, budget.idle)))  # type: ignore[attr-defined]
+            try:
+                received = int(super().recv_into(buffer, nbytes, flags))  # type: ignore[misc]
+            except TimeoutError:
+                if budget.clock() >= silent_until:
+                    raise
+            else:
+                budget.count(received)
+                return received
 
 
 class _Plain(_Reads, socket.socket):

@@ -1,0 +1,69 @@
+"""Asking registries in tests: repositories, sources with a clock of their own, and errors as values."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from krmfn.errors import RegistryError
+from krmfn.image import ImageRef
+from krmfn.model import Access, Repository
+from krmfn.oci import RegistrySource, Settings
+from krmfn.registry.origin import is_public
+from krmfn.registry.world import World
+
+
+class Clock:
+    """A clock that sleeping moves on: pauses cost no time, everything else its real one."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self._lock = threading.Lock()
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        with self._lock:
+            self.slept.append(seconds)
+
+    def ahead(self) -> float:
+        """Answer how far the clock was moved."""
+        with self._lock:
+            return sum(self.slept)
+
+    def world(self, is_public: Callable[[str], bool] = is_public) -> World:
+        """Make the surroundings for a source."""
+        return World(
+            clock=lambda: time.monotonic() + self.ahead(),
+            now=lambda: time.time() + self.ahead(),
+            sleep=self.sleep,
+            chance=lambda: 1.0,
+            is_public=is_public,
+        )
+
+
+def repository(name: str, **access: Any) -> Repository:
+    """Make a repository; plain text is allowed unless said otherwise."""
+    return Repository(ImageRef.parse(name), Access(**{"insecure": True, **access}))
+
+
+@contextmanager
+def asking(clock: Clock | None = None, **settings: Any) -> Iterator[RegistrySource]:
+    """Open a source with an empty environment and close it at the end."""
+    clock = clock or Clock()
+    source = RegistrySource(Settings.of(settings.pop("env", {}), **{"world": clock.world(), **settings}))
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def error_of(question: Callable[[], object]) -> RegistryError:
+    """Answer the RegistryError that a question ends with; anything else is a failure of the test."""
+    try:
+        answer = question()
+    except RegistryError as error:
+        return error
+    raise AssertionError(f"no error, but {answer!r}")
