@@ -1,0 +1,151 @@
+"""Newer tags without a policy: the same kind of tag with higher numbers, in the same major version and overall.
+
+Tags have no common grammar, so a tag is only compared with tags of its own shape: equal prefix (`v`), equal number of
+numbers (`1.2` stays two), equal variant (`-alpine3.19` follows `-alpine3.20`, never `-slim`). A prerelease is only
+offered to a prerelease.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, NamedTuple
+
+from krmfn.image import ImageRef
+
+State = Literal["pinned", "fixed", "mutable"]
+_DATE = 1000
+"""A first number from here on is a date or a build number, not the next version after a smaller one."""
+
+
+class Newer(NamedTuple):
+    """The newest tags of the same shape, None when there is none above the current one."""
+
+    same_major: str | None = None
+    newest: str | None = None
+
+
+class _Variant(NamedTuple):
+    words: str
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a tag is made of. Only tags of one family are ordered, by `key`.
+
+    >>> Shape.parse("v1.2.3-rc.1-alpine3.19")
+    Shape(prefix='v', numbers=(1, 2, 3), prerelease=('rc', 1), variant=_Variant(words='-alpine#.#', numbers=(3, 19)))
+    >>> Shape.parse("latest"), Shape.parse("main-3f9c2d1-1767225600")
+    (None, None)
+    """
+
+    prefix: str
+    numbers: tuple[int, ...]
+    prerelease: tuple[str | int, ...]
+    variant: _Variant
+
+    @classmethod
+    def parse(cls, tag: str) -> Shape | None:
+        """Read a tag; None when it holds no version: a branch, a commit, `latest`."""
+        found = _grammar().fullmatch(tag)
+        if found is None or any(_is_commit(part) for part in re.split(r"[-_.]", tag)):
+            return None
+        numbers = tuple(map(int, found["numbers"].split(".")))
+        return cls(found["prefix"], numbers, _prerelease(found["pre"]), _variant(found["rest"]))
+
+    @property
+    def family(self) -> tuple[str, int, str]:
+        """What two tags must have in common to be compared."""
+        return self.prefix, len(self.numbers), self.variant.words
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The order inside a family: version, release above prerelease, then the variant's own version."""
+        pre = tuple((isinstance(part, str), part) for part in self.prerelease)
+        return self.numbers, not self.prerelease, pre, self.variant.numbers
+
+    @property
+    def is_partial(self) -> bool:
+        """True for fewer than three numbers: `1.25` moves with every patch. A date or build number stands alone."""
+        return len(self.numbers) < 3 and self.numbers[0] < _DATE
+
+
+@cache
+def _grammar() -> re.Pattern[str]:
+    words = "alpha|beta|rc|cr|pre|preview|dev|snapshot|nightly|canary|unstable|experimental|next|ea|test"
+    return re.compile(
+        r"(?P<prefix>(?:[A-Za-z]+[-_.])*[A-Za-z]*)"
+        r"(?P<numbers>[0-9]{1,20}(?:\.[0-9]{1,20})*)"
+        rf"(?P<pre>[-_.]?(?:(?:{words})(?![A-Za-z])|(?:[abmM](?=[0-9])))(?:[-_.]?[0-9]{{1,20}}(?![A-Za-z]))*)?"
+        r"(?P<rest>[-_.+A-Za-z].*)?",
+        re.ASCII | re.IGNORECASE,
+    )
+
+
+def _is_commit(part: str) -> bool:
+    return re.fullmatch(r"(?=.*[0-9])(?=.*[a-f])[0-9a-f]{7,40}", part) is not None
+
+
+def _prerelease(text: str | None) -> tuple[str | int, ...]:
+    parts = re.findall(r"[A-Za-z]+|[0-9]+", text or "")
+    return tuple(int(part) if part.isdigit() else part.lower() for part in parts)
+
+
+def _variant(text: str | None) -> _Variant:
+    """Take the numbers out of a variant: `-alpine3.19` is `-alpine#.#` of 3 and 19."""
+    rest = text or ""
+    digits = re.findall(r"[0-9]+", rest, re.ASCII)
+    return _Variant(re.sub(r"[0-9]+", "#", rest, flags=re.ASCII), tuple(int(one[:20]) for one in digits))
+
+
+def newer(current: str, tags: Iterable[str]) -> Newer:
+    """Find the newest tags that may follow the current one, keeping its shape.
+
+    >>> newer("1.2-alpine", ["1.2-alpine", "1.10-alpine", "1.11", "2.0-alpine", "2.1.0-alpine", "3.0-rc1-alpine"])
+    Newer(same_major='1.10-alpine', newest='2.0-alpine')
+    >>> newer("3.12-alpine3.19", ["3.13-alpine3.20", "3.13-alpine", "3.13-slim"]).newest
+    '3.13-alpine3.20'
+    """
+    mine = Shape.parse(current)
+    if mine is None:
+        return Newer()
+    later = [(shape, tag) for tag in tags if (shape := Shape.parse(tag)) and _may_follow(shape, mine)]
+    found = [one for one in later if one[0].family == mine.family] or [
+        one for one in later if one[0].family == _bare(mine)
+    ]
+    same = [one for one in found if one[0].numbers[0] == mine.numbers[0]]
+    return Newer(_highest(same), _highest(found))
+
+
+def _highest(found: list[tuple[Shape, str]]) -> str | None:
+    return max(found, key=lambda one: (one[0].key, one[1]))[1] if found else None
+
+
+def _may_follow(shape: Shape, mine: Shape) -> bool:
+    if shape.prerelease and not mine.prerelease:
+        return False
+    if shape.numbers[0] >= _DATE > mine.numbers[0]:
+        return False
+    if shape.family == _bare(mine) != mine.family:
+        return shape.numbers > mine.numbers
+    return shape.key > mine.key
+
+
+def _bare(shape: Shape) -> tuple[str, int, str]:
+    """Answer the family without the variant's version: an image may stop to number its `-alpine`."""
+    return shape.prefix, len(shape.numbers), re.sub(r"(?<=[A-Za-z])[#.]+$", "", shape.variant.words)
+
+
+def state(ref: ImageRef) -> State:
+    """Say how firmly a reference stands: a digest pins it, a full version is fixed by custom, anything else moves.
+
+    >>> [state(ImageRef.parse(text)) for text in ("nginx", "nginx:1.25", "nginx:1.25.3", "nginx:20240101")]
+    ['mutable', 'mutable', 'fixed', 'fixed']
+    """
+    if ref.digest:
+        return "pinned"
+    shape = Shape.parse(ref.tag) if ref.tag else None
+    return "fixed" if shape and not shape.is_partial else "mutable"
