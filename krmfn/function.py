@@ -45,7 +45,7 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
         )
     except KrmfnError as error:
         outcome = refused(data, error)
-    _speak(outcome, KUSTOMIZE_ID.encode() in data)
+    _speak(outcome, is_kustomize=KUSTOMIZE_ID.encode() in data)
     return max(_write(sys.stdout.buffer, outcome.text), int(outcome.is_error))
 
 
@@ -104,19 +104,31 @@ def _legacy(data: bytes, config_file: Path, environment: Mapping[str, str]) -> O
     return Outcome(apply(data, edits), found.results, rules.asides)
 
 
-def _speak(outcome: Outcome, is_kustomize: bool) -> None:
-    """Tell people: errors always; warnings where nobody shows results (kustomize drops them)."""
+def _speak(outcome: Outcome, *, is_kustomize: bool) -> None:
+    """Tell people: errors always; warnings where nobody shows results (kustomize drops them).
+
+    kpt shows four lines, so a message that many fields share comes once, with the first of them.
+    """
     loud = ("error", "warning") if is_kustomize else ("error",)
-    lines = [f"{result.severity}: {_placed(result)}" for result in outcome.results if result.severity in loud]
+    shared: dict[tuple[str, str], list[str]] = {}
+    for result in outcome.results:
+        if result.severity in loud:
+            shared.setdefault((result.severity, result.message), []).append(_place(result))
+    lines = [f"{severity}: {_placed(places)}{message}" for (severity, message), places in shared.items()]
     for line in [*lines, *(f"note: {aside}" for aside in outcome.asides)]:
         print(f"krmfn: {printable(line, 2000)}", file=sys.stderr)  # noqa: T201 - this is where people are addressed
 
 
-def _placed(result: Result) -> str:
+def _place(result: Result) -> str:
     where = [str(result.resource)] if result.resource and result.field else []
     if result.field and result.field.path:
         where.append(result.field.path)
-    return f"{' '.join(where)}: {result.message}" if where else result.message
+    return " ".join(where)
+
+
+def _placed(places: list[str]) -> str:
+    more = f" and {len(places) - 1} more field{'s' * (len(places) > 2)}" if len(places) > 1 else ""
+    return f"{places[0]}{more}: " if places[0] else ""
 
 
 def _write(stdout: BinaryIO, text: bytes) -> int:
