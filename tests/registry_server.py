@@ -278,6 +278,8 @@ class Request(BaseHTTPRequestHandler):
         """Answer as a registry should."""
         if self.endpoint == "token":
             self._token()
+        elif self.endpoint == "other":
+            self._other()
         elif self._let_in():
             getattr(self, f"_{self.endpoint.replace('-', '_')}", self._other)()
 
@@ -293,20 +295,25 @@ class Request(BaseHTTPRequestHandler):
         found = re.match(r"/v2/(.*)/(?:tags|manifests|blobs)/", urlsplit(self.path).path)
         return found[1] if found else ""
 
-    def _let_in(self) -> bool:
+    def is_let_in(self) -> bool:
+        """Tell whether this request carries what the registry wants."""
         login, given = self.registry.login, self.headers.get("Authorization", "")
         if login is None:
             return True
         if login.scheme == "basic":
-            if given == login.basic:
-                return True
-            self.challenge('Basic realm="Registry Realm"')
-            return False
-        scope = f"repository:{self.repository}:pull"
-        if login.issued.get(given.removeprefix("Bearer ")) == scope:
+            return given == login.basic
+        return login.issued.get(given.removeprefix("Bearer ")) == f"repository:{self.repository}:pull"
+
+    def _let_in(self) -> bool:
+        login = self.registry.login
+        if login is None or self.is_let_in():
             return True
         realm = login.realm or f"{self.registry.url}/token"
-        self.challenge(f'Bearer realm="{realm}",service="registry",scope="{scope}"{login.parameters}')
+        scope = f"repository:{self.repository}:pull"
+        if login.scheme == "basic":
+            self.challenge('Basic realm="Registry Realm"')
+        else:
+            self.challenge(f'Bearer realm="{realm}",service="registry",scope="{scope}"{login.parameters}')
         return False
 
     def challenge(self, value: str) -> None:

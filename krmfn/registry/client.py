@@ -236,7 +236,10 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         self._progress("waiting", 0)
 
     def _hop(self, call: Call, location: str) -> Call:
-        url = urljoin(call.url, location)
+        try:
+            url = urljoin(call.url, location)
+        except ValueError:
+            url = ""
         origin = Origin.of(url)
         shown = printable(self._secrets.scrub(location))
         if origin is None:

@@ -43,8 +43,10 @@ def next_page(link: str, url: str) -> str | None:
     """
     if not link.strip():
         return None
-    links = parse_header_links(link[: 16 << 10])
-    found = next((entry for entry in links if entry.get("rel", "next").lower() == "next" and entry.get("url")), None)
+    links = [entry for entry in parse_header_links(link[: 16 << 10]) if entry.get("url")]
+    if not links:
+        raise ValueError("cannot be read")
+    found = next((entry for entry in links if "next" in entry.get("rel", "next").lower().split()), None)
     if found is None:
         return None
     here, there = urlsplit(url), urlsplit(urljoin(url, found["url"]))
