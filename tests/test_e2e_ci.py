@@ -1,0 +1,210 @@
+"""The CI set-ups, as far as they run without their service: their own scripts, with real git and real krmfn."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from tests import images, tools
+from tests.running import EXAMPLES, Done, environment, run, succeed
+from tests.tools import ROOT
+
+CI = EXAMPLES / "ci"
+PINNED = re.compile(r"uses: [\w./-]+@(?:[0-9a-f]{40} # v\d+\.\d+\.\d+|v\d+\.\d+\.\d+)$")
+
+
+class Checkout(NamedTuple):
+    """A clone of the kpt example (its tags travel with it), its bare origin, and the environment of a CI job."""
+
+    folder: Path
+    origin: Path
+    env: dict[str, str]
+
+    def git(self, *arguments: str) -> str:
+        return succeed(["git", *arguments], cwd=self.folder, env=self.env)
+
+    def script(self, text: str, **env: str) -> Done:
+        return run(["bash", "-eo", "pipefail", "-c", text], cwd=self.folder, env=self.env | env)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    folder, origin = tmp_path / "source", tmp_path / "origin.git"
+    env = environment(
+        HOME=str(tmp_path), GIT_CONFIG_NOSYSTEM="1", GIT_AUTHOR_NAME="ci", GIT_AUTHOR_EMAIL="ci@example.test",
+        GIT_COMMITTER_NAME="ci", GIT_COMMITTER_EMAIL="ci@example.test",
+    )  # fmt: skip
+    succeed(["git", "init", "-q", "--bare", "-b", "main", origin], env=env)
+    succeed(["git", "config", "receive.advertisePushOptions", "true"], cwd=origin, env=env)
+    shutil.copytree(EXAMPLES / "kpt-package", folder)
+    made = Checkout(folder, origin, env)
+    made.git("init", "-q", "-b", "main")
+    made.git("add", ".")
+    made.git("commit", "-q", "-m", "the shop")
+    made.git("remote", "add", "origin", str(origin))
+    made.git("push", "-q", "origin", "main")
+    return made
+
+
+def pushed(checkout: Checkout) -> str:
+    return succeed(["git", "show", "--format=%B", "krmfn/images"], cwd=checkout.origin, env=checkout.env)
+
+
+def branches(checkout: Checkout) -> list[str]:
+    return succeed(["git", "branch", "--format=%(refname:short)"], cwd=checkout.origin, env=checkout.env).split()
+
+
+def assert_proposed(checkout: Checkout) -> None:
+    shown = pushed(checkout)
+    assert "Update images" in shown
+    assert "| ghcr.io/acme/web | 1.2.0 | 1.3.1 |" in shown
+    assert '+          image: ghcr.io/acme/web:1.3.1 # {"$imagepolicy": "shop:web"}' in shown
+
+
+def test_propose_pushes_a_branch_that_says_what_changed_and_why(checkout: Checkout):
+    done = checkout.script(f"{CI}/propose.sh krmfn/images .")
+    assert (done.returncode, done.stdout) == (0, "pushed krmfn/images\n"), done.stderr
+    assert_proposed(checkout)
+
+
+def test_propose_does_nothing_when_nothing_is_newer(checkout: Checkout):
+    succeed(["krmfn", "update", "."], cwd=checkout.folder, env=checkout.env)
+    checkout.git("commit", "-qam", "up to date")
+    done = checkout.script(f"{CI}/propose.sh krmfn/images .")
+    assert done.returncode == 0, done.stderr
+    assert branches(checkout) == ["main"]
+
+
+def test_propose_pushes_nothing_when_a_policy_fails(checkout: Checkout):
+    policies = checkout.folder / "image-policies.yaml"
+    policies.write_text(policies.read_text().replace("7.2.x", "'>=99'"))
+    checkout.git("commit", "-qam", "a range that nothing satisfies")
+    done = checkout.script(f"{CI}/propose.sh krmfn/images .")
+    assert done.returncode == 1
+    assert branches(checkout) == ["main"]
+    assert "shop:cache" in done.stderr
+
+
+@pytest.mark.parametrize("open_already", [False, True])
+def test_the_github_action_opens_one_pull_request(open_already: bool, checkout: Checkout, tmp_path: Path):
+    """`gh` is GitHub's own service behind a program: a recorder stands in for it, nothing else is replaced."""
+    gh = tmp_path / "bin" / "gh"
+    gh.parent.mkdir()
+    gh.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$1 $2" >> {tmp_path}/calls\n'
+        f'test "$2" != list || echo "{7 if open_already else ""}"\nprintf "%s\\n" "$@" > {tmp_path}/last\n'
+    )
+    gh.chmod(0o755)
+    action = yaml.safe_load((CI / "github" / "action.yml").read_text())
+    path = f"{gh.parent}{os.pathsep}{checkout.env['PATH']}"
+    inputs = {"BRANCH": "krmfn/images", "PATHS": ".", "BASE": "main", "ACTION": str(CI / "github"), "PATH": path}
+    done = checkout.script(action["runs"]["steps"][-1]["run"], **inputs)
+    assert done.returncode == 0, done.stderr
+    assert_proposed(checkout)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls == ["pr list", "pr edit" if open_already else "pr create"]
+    assert "ghcr.io/acme/web | 1.2.0 | 1.3.1" in (tmp_path / "last").read_text()
+
+
+def test_the_gitlab_job_pushes_with_merge_request_options(checkout: Checkout):
+    job = yaml.safe_load((CI / "gitlab-ci.yml").read_text())["update-images"]
+    hook = checkout.origin / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nenv | grep ^GIT_PUSH_OPTION_ | sort > options\n")
+    hook.chmod(0o755)
+    shutil.copytree(CI, checkout.folder / "ci")
+    options = job["variables"]["PUSH_OPTIONS"].replace("$CI_DEFAULT_BRANCH", "main")
+    done = checkout.script("\n".join(job["script"]), PUSH_OPTIONS=options)
+    assert done.returncode == 0, done.stderr
+    assert_proposed(checkout)
+    assert (checkout.origin / "options").read_text().splitlines() == [
+        "GIT_PUSH_OPTION_0=merge_request.create",
+        "GIT_PUSH_OPTION_1=merge_request.target=main",
+        "GIT_PUSH_OPTION_2=merge_request.remove_source_branch",
+        "GIT_PUSH_OPTION_COUNT=3",
+    ]
+
+
+def test_the_cronjob_clones_updates_and_pushes(checkout: Checkout, tmp_path: Path):
+    job = yaml.safe_load((CI / "cronjob.yaml").read_text())
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    work = tmp_path / "work"
+    work.mkdir()
+    for container in [*pod["initContainers"], *pod["containers"]]:
+        command = [word.replace("/work", str(work)) for word in container["command"]]
+        succeed(command, env=checkout.env | {"URL": str(checkout.origin)})
+    assert_proposed(checkout)
+
+
+def test_the_tekton_task_updates_the_workspace(checkout: Checkout, tmp_path: Path):
+    step = yaml.safe_load((CI / "tekton-task.yaml").read_text())["spec"]["steps"][0]
+    command = [word.replace("$(results.why.path)", str(tmp_path / "why")) for word in step["command"]]
+    succeed([*command, "."], cwd=checkout.folder, env=checkout.env)
+    assert "| ghcr.io/acme/web | 1.2.0 | 1.3.1 |" in (tmp_path / "why").read_text()
+    assert "ghcr.io/acme/web:1.3.1" in (checkout.folder / "web.yaml").read_text()
+
+
+def test_the_argocd_plugin_generates_the_built_manifests():
+    tools.require("kustomize")
+    plugin = yaml.safe_load((EXAMPLES / "argocd" / "plugin.yaml").read_text())
+    shown = succeed(plugin["spec"]["generate"]["command"], cwd=EXAMPLES / "kustomize" / "overlays" / "production")
+    assert shown == (EXAMPLES / "kustomize" / ".expected" / "production.yaml").read_text()
+
+
+def test_the_argocd_patch_applies_to_a_repo_server(tmp_path: Path):
+    (tmp_path / "server.yaml").write_text(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: argocd-repo-server}\nspec:\n  template:\n    spec:\n"
+        "      containers: [{name: argocd-repo-server, image: argocd}]\n      volumes: [{name: var-files, emptyDir: {}}]\n"
+    )
+    shutil.copy(EXAMPLES / "argocd" / "repo-server.yaml", tmp_path / "patch.yaml")
+    (tmp_path / "kustomization.yaml").write_text("resources: [server.yaml]\npatches: [{path: patch.yaml}]\n")
+    pod = yaml.safe_load(succeed([tools.require("kustomize"), "build", tmp_path]))["spec"]["template"]["spec"]
+    assert {container["name"] for container in pod["containers"]} == {"argocd-repo-server", "krmfn"}
+    assert {volume["name"] for volume in pod["volumes"]} == {"var-files", "cmp-tmp", "docker"}
+
+
+def documents(root: Path) -> Iterator[tuple[str, Any]]:
+    for path in sorted([*root.rglob("*.yml"), *root.rglob("*.yaml")]):
+        for document in yaml.safe_load_all(path.read_text()):
+            yield path.name, document
+
+
+def test_every_set_up_is_yaml():
+    assert len(list(documents(CI))) >= 6
+    assert len(list(documents(ROOT / ".github"))) >= 3
+
+
+def test_every_action_is_pinned():
+    workflows = [*(ROOT / ".github").rglob("*.yml"), *CI.rglob("*.yml")]
+    lines = [line.strip("- ") for path in workflows for line in path.read_text().splitlines() if "uses:" in line]
+    assert len(lines) > 10
+    assert [line for line in lines if not PINNED.search(line)] == []
+
+
+HOOKS = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+
+
+@pytest.mark.parametrize("hook", HOOKS[2:], ids=lambda hook: str(hook["id"]))
+def test_a_hook_passes_on_an_example_that_is_up_to_date(hook: dict[str, Any], checkout: Checkout):
+    succeed(["krmfn", "update", "."], cwd=checkout.folder, env=checkout.env)
+    succeed([*hook["entry"].split(), *hook["args"]], cwd=checkout.folder, env=checkout.env)
+
+
+def test_the_update_hook_fails_on_an_image_behind_its_policy(checkout: Checkout):
+    hook = next(hook for hook in HOOKS if hook["id"] == "krmfn-update")
+    done = run([*hook["entry"].split(), *hook["args"]], cwd=checkout.folder, env=checkout.env)
+    assert done.returncode == 1
+    assert "+          image: ghcr.io/acme/web:1.3.1" in done.stdout
+
+
+def test_the_bundled_images_are_not_named_by_the_set_ups():
+    """A set-up that named the example's images would work here and nowhere else."""
+    for name, document in documents(CI):
+        assert not any(image in str(document) for image in images.EXAMPLES), name
