@@ -18,6 +18,7 @@ from krmfn.version import IDENTIFIERS, Version
 
 MOST_BYTES = 512
 MOST_GROUPS = 32
+_RELEASES_ONLY = "is a prerelease version and the constraint is only looking for release versions"
 _BLANKS = "\t\n\f\r "
 _OPERATORS = ("!=", ">=", "=>", "<=", "=<", "~>", "=", ">", "<", "~", "^")
 
@@ -60,17 +61,18 @@ class Constraint:
         found: list[str] = []
         for group in self.groups:
             if version.prerelease and not _admits_prereleases(group):
-                found.append(f"{quote(str(version))} is a prerelease version and the constraint is only looking for release versions")
+                message = f"{quote(str(version))} {_RELEASES_ONLY}"
+                found += [message] if message not in found else []
                 continue
             against = [(term, why) for term in group if (why := term.objection(version))]
             if not against:
                 return ()
             found += [f"{quote(str(version))} {why.format(quote(term.written))}" for term, why in against]
-        return tuple(dict.fromkeys(found))
+        return tuple(found)
 
     def why_not(self, version: Version) -> str:
         """Answer the objections as one line, nothing when the version satisfies."""
-        return "; ".join(self.objections(version))
+        return "; ".join(dict.fromkeys(self.objections(version)))
 
     @property
     def admits_prereleases(self) -> bool:

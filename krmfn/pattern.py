@@ -14,6 +14,7 @@ from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from krmfn import dialect
 from krmfn.errors import RuleError
 
 MOST_PATTERN_BYTES = 4096
@@ -21,22 +22,6 @@ MOST_TEMPLATE_BYTES = 1024
 MOST_EXPANDED = 256
 _ENGINE_BYTES = 64 << 20
 _AT_ONCE = 4096
-
-# RE2's words for an error (re2.h ErrorCode) and Go's (regexp/syntax ErrorCode).
-_GO_WORDS = {
-    "invalid character class range": "invalid character class range",
-    "invalid escape sequence": "invalid escape sequence",
-    "invalid named capture group": "invalid named capture",
-    "invalid perl operator": "invalid or unsupported Perl syntax",
-    "bad repetition operator": "invalid nested repetition operator",
-    "invalid repetition size": "invalid repeat count",
-    "missing ]": "missing closing ]",
-    "missing )": "missing closing )",
-    "no argument for repetition operator": "missing argument to repetition operator",
-    "trailing \\": "trailing backslash at end of expression",
-    "unexpected )": "unexpected )",
-    "invalid UTF-8": "invalid UTF-8",
-}
 
 
 class Match(NamedTuple):
@@ -67,14 +52,13 @@ class Pattern:
         """Compile a pattern; raises RuleError with the text of Go."""
         if len(text.encode("utf-8", "surrogatepass")) > MOST_PATTERN_BYTES:
             raise RuleError(f"pattern is too long: {len(text)} characters, at most {MOST_PATTERN_BYTES} bytes")
-        one = _compile(text)
-        tokens = _tokens(text)
+        tokens = _tokens(_engine_text(text))
         _refuse(tokens)
         names = ("", *(_name(token) for token in tokens if _is_capture(token)))
         lines = _for_lines(tokens)
         if lines is None:
-            return cls(text, names, one, None)
-        return cls(text, names, _compile(f"({text})"), _compile(f"(?m:({lines}).*)", never_nl=True))
+            return cls(text, names, _compile("".join(tokens)), None)
+        return cls(text, names, _compile(f"({''.join(tokens)})"), _compile(f"(?m:({lines}).*)", never_nl=True))
 
     @property
     def shift(self) -> int:
@@ -226,6 +210,19 @@ def _decode(text: bytes | None) -> str | None:
     return None if text is None else text.decode("utf-8", "surrogatepass")
 
 
+def _engine_text(text: str) -> str:
+    """Compile, and answer the pattern in the words of RE2, which knows fewer names of classes than Go."""
+    try:
+        _compile(text)
+    except RuleError:
+        short = dialect.short_names(_tokens(text))
+        if short == text:
+            raise
+        _compile(short)
+        return short
+    return text
+
+
 def _compile(text: str, *, never_nl: bool = False) -> Any:
     import re2
 
@@ -237,29 +234,17 @@ def _compile(text: str, *, never_nl: bool = False) -> Any:
     try:
         return re2.compile(_encode(text), options)
     except re2.error as error:
-        raise RuleError(f"error parsing regexp: {_go_error(text, error.args[0])}") from None
-
-
-def _go_error(pattern: str, error: bytes | str) -> str:
-    text = error.decode("utf-8", "replace") if isinstance(error, bytes) else str(error)
-    word, _, fragment = text.partition(": ")
-    if fragment.startswith("(?<"):
-        # Go reads every `(?<` as the start of a name.
-        rest = pattern[pattern.index(fragment) :]
-        word, fragment = "invalid named capture group", rest[: rest.find(">") + 1] or rest
-    if word.startswith("pattern too large"):
-        return "expression too large"
-    if word == "trailing \\":
-        return f"{_GO_WORDS[word]}: ``"
-    return f"{_GO_WORDS.get(word, word)}: `{fragment}`"
+        words = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error.args[0])
+        raise RuleError(f"error parsing regexp: {dialect.go_error(text, words)}") from None
 
 
 @cache
 def _token_grammar() -> re.Pattern[str]:
+    escape = r"\\[pP]\{[^}]*\}|\\."
     literal = r"\\Q.*?(?:\\E|\Z)"
     char_class = r"\[\^?\]?(?:\[:[^\]]*:\]|\\.|[^\]\\])*\]"
     group = r"\(\?P?<[^>]*>|\(\?[^:)]*[:)]"
-    return re.compile(rf"{literal}|\\.|{char_class}|{group}|.", re.DOTALL)
+    return re.compile(rf"{literal}|{escape}|{char_class}|{group}|.", re.DOTALL)
 
 
 def _tokens(pattern: str) -> list[str]:

@@ -33,7 +33,15 @@ ranges = st.lists(st.one_of(groups, hyphens), min_size=1, max_size=3).map(" || "
 small = st.builds(
     Version, *[st.sampled_from([0, 1, 2, 3, 10])] * 3, st.sampled_from(["", "", "0", "1", "alpha", "rc.1", "rc.2", "rc"])
 )
-noise = st.text("v0123x*|.,-+ =!<>~^\t\n\x00\"é", max_size=24)
+noise = st.text('v0123x*|.,-+ =!<>~^\t\n\x00"é', max_size=24)
+
+
+def attempt(text: str) -> tuple[Constraint | None, str]:
+    """Answer the constraint, or the message of the one documented error."""
+    try:
+        return Constraint.parse(text), ""
+    except RuleError as error:
+        return None, str(error)
 
 
 def verdict(constraint: Constraint, version: Version) -> bool:
@@ -152,7 +160,7 @@ def test_an_error_names_the_place_and_what_to_write(text: str, message: str) -> 
 
 
 def test_the_limits_are_those_of_masterminds() -> None:
-    assert Constraint.parse(" ".join([">=1"] * (MOST_BYTES // 4)))
+    assert len(Constraint.parse(" ".join([">=1"] * (MOST_BYTES // 4))).groups[0]) == MOST_BYTES // 4
     with pytest.raises(RuleError, match=r"^constraint string is too long \(max 512 bytes\)"):
         Constraint.parse("1" + " " * MOST_BYTES)
     assert len(Constraint.parse("||".join(["1"] * MOST_GROUPS)).groups) == MOST_GROUPS
@@ -167,37 +175,31 @@ def test_the_limits_are_those_of_masterminds() -> None:
 )
 def test_hostile_text_is_read_in_no_time(text: str) -> None:
     started = time.perf_counter()
-    try:
-        Constraint.parse(text[:MOST_BYTES])
-    except RuleError:
-        pass
+    attempt(text[:MOST_BYTES])
     assert time.perf_counter() - started < 1
 
 
 @given(ranges, small)
 def test_spans_and_reasons_say_the_same_as_check(text: str, version: Version) -> None:
-    try:
-        constraint = Constraint.parse(text)
-    except RuleError as error:
-        assert str(error).startswith(("constraint parser error", "improper constraint"))
+    constraint, error = attempt(text)
+    if constraint is None:
+        assert error.startswith(("constraint parser error", "improper constraint"))
         return
     verdict(constraint, version)
 
 
 @given(ranges, versions)
 def test_spans_hold_for_any_version(text: str, version: Version) -> None:
-    try:
-        constraint = Constraint.parse(text)
-    except RuleError:
+    constraint, _ = attempt(text)
+    if constraint is None:
         return
     verdict(constraint, version)
 
 
 @given(ranges, small)
 def test_what_is_written_reads_the_same(text: str, version: Version) -> None:
-    try:
-        constraint = Constraint.parse(text)
-    except RuleError:
+    constraint, _ = attempt(text)
+    if constraint is None:
         return
     again = Constraint.parse(str(constraint))
     assert str(again) == str(constraint)
@@ -206,10 +208,8 @@ def test_what_is_written_reads_the_same(text: str, version: Version) -> None:
 
 @given(noise)
 def test_a_text_is_a_constraint_or_the_documented_error(text: str) -> None:
-    try:
-        Constraint.parse(text)
-    except RuleError as error:
-        assert str(error).startswith(("improper constraint: ", "constraint parser error"))
+    constraint, error = attempt(text)
+    assert (constraint is None) == error.startswith(("improper constraint: ", "constraint parser error"))
 
 
 @pytest.mark.parametrize(

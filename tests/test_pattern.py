@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from krmfn.errors import RuleError
+from krmfn.pattern import MOST_EXPANDED, MOST_PATTERN_BYTES, MOST_TEMPLATE_BYTES, Match, Pattern, Template
+from tests.tables import rows
+
+pieces = st.sampled_from(
+    [*"ab1v-.()[]{}*+?|^$\\", "[0-9]+", "(?P<n>[0-9]+)", "(?<ts>.*)", "(?i)", "(?s)", "(?m)", "(?-m)", "\\A", "\\z", "\\b",
+     "\\B", "\\W", "[^a]", "\\n", "\\Qa", "\\E", "(?:x|b)", "{1,2}", "\\pL", "\\x{61}", "a*", "()", "\\C", "\\p{Letter}"]
+)  # fmt: skip
+patterns = st.lists(pieces, max_size=8).map("".join)
+templates = st.lists(st.sampled_from(["$1", "$0", "${n}", "$ts", "$$", "$", "a", "${", "$1x", "$01", "é"]), max_size=4).map("".join)
+tags = st.lists(st.text("ab1v-._AB", max_size=9), max_size=8)
+
+
+def attempt(text: str) -> tuple[Pattern | None, str]:
+    """Answer the pattern, or the message of the one documented error."""
+    try:
+        return Pattern.parse(text), ""
+    except RuleError as error:
+        return None, str(error)
+
+
+def extracted(pattern: Pattern, template: str, tags: list[str]) -> dict[str, str]:
+    """Extract tag by tag in the given order; the last of equal texts stands, as in Flux's map."""
+    found = {}
+    for tag in tags:
+        if match := pattern.search(tag):
+            found[Template.parse(template).expand(match) if template else tag] = tag
+    return found
+
+
+def scanned(pattern: Pattern, template: str, tags: list[str]) -> list[str | None]:
+    """Extract from all tags at once."""
+    expand = Template.parse(template).expander(pattern)
+    found: list[str | None] = [None] * len(tags)
+    for index, match in pattern.scan(tags):
+        found[index] = expand(match)
+    return found
+
+
+@pytest.mark.parametrize("row", rows("flux_filter", "filter", "expand", "regex_syntax"), ids=lambda row: row["id"])
+def test_extracts_as_go_does(row: dict[str, Any]) -> None:
+    pattern = Pattern.parse(row["pattern"])
+    found = extracted(pattern, row["extract"], row["tags"])
+    assert found == row["original_of"]
+    assert sorted(found) == row["expected_sorted"]
+    assert set(scanned(pattern, row["extract"] or "$", row["tags"])) - {None} == set(found if row["extract"] else "$" * bool(found))
+
+
+@pytest.mark.parametrize("row", rows("flux_filter", "regex_compile"), ids=lambda row: row["id"])
+def test_compiles_and_refuses_as_go_does(row: dict[str, Any]) -> None:
+    if row["expected_valid"]:
+        assert Pattern.parse(row["pattern"]).text == row["pattern"]
+        return
+    with pytest.raises(RuleError) as error:
+        Pattern.parse(row["pattern"])
+    assert row["error"] == f"invalid regular expression pattern '{row['pattern']}': {error.value}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "error"),
+    [
+        ("(?P<é>a)", "invalid named capture: `(?P<é>`"),
+        ("\\C", "invalid escape sequence: `\\C`"),
+        ("a\\", "trailing backslash at end of expression: ``"),
+        ("x+{1001}", "invalid repeat count: `{1001}`"),
+        ("x{2,1}?", "invalid repeat count: `{2,1}`"),
+        ("\\x{", "invalid escape sequence: `\\x{`"),
+        ("(?<n", "invalid named capture: `(?<n`"),
+        ("[z-a]", "invalid character class range: `z-a`"),
+    ],
+    ids=repr,
+)
+def test_an_error_has_the_words_of_go(pattern: str, error: str) -> None:
+    with pytest.raises(RuleError) as raised:
+        Pattern.parse(pattern)
+    assert str(raised.value) == f"error parsing regexp: {error}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tag", "groups"),
+    [
+        ("(?P<a>x)?(?P<a>y)", "y", ("y", None, "y")),
+        (r"\QC:\C\E", r"C:\C", (r"C:\C",)),
+        (r"\p{Letter}+", "1ab2", ("ab",)),
+        (r"[\p{decimal number}-]+", "a-12b", ("-12",)),
+        (r"\P{ASCII}", "abc", None),
+        (r"\Aa|b\z", "xb", ("b",)),
+        (r"(?-m)^b$", "b", ("b",)),
+        (r"\Qa", "xa", ("a",)),
+    ],
+    ids=lambda value: repr(value) if isinstance(value, str) else "",
+)
+def test_reads_the_dialect_of_go(pattern: str, tag: str, groups: tuple[str | None, ...] | None) -> None:
+    found = Pattern.parse(pattern).search(tag)
+    assert (found.groups if found else None) == groups
+    assert list(Pattern.parse(pattern).matches(["", tag, "§", tag])) == [0, groups is not None, int("ASCII" in pattern), groups is not None]
+
+
+def test_of_groups_with_one_name_the_first_that_took_part_counts() -> None:
+    pattern = Pattern.parse("(?P<a>x)?(?P<a>y)")
+    assert extracted(pattern, "$a", ["y", "xy"]) == {"y": "y", "x": "xy"}
+    assert scanned(pattern, "$a", ["y", "xy"]) == ["y", "x"]
+
+
+def test_the_limits_name_what_is_too_long() -> None:
+    assert Pattern.parse("a" * MOST_PATTERN_BYTES).search("a") is None
+    with pytest.raises(RuleError, match="pattern is too long: 4097 characters, at most 4096 bytes"):
+        Pattern.parse("a" * (MOST_PATTERN_BYTES + 1))
+    with pytest.raises(RuleError, match="template is too long: 1025 characters, at most 1024 bytes"):
+        Template.parse("a" * (MOST_TEMPLATE_BYTES + 1))
+    match = Match(("a" * 128,), ("",))
+    assert len(Template.parse("$0$0").expand(match)) == MOST_EXPANDED
+    with pytest.raises(RuleError, match=r"extract '\$0-\$0' makes a text of 257 characters, at most 256"):
+        Template.parse("$0-$0").expand(match)
+
+
+def test_the_engine_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    for pattern in ("(", "\\C", "x**", "(?P<é>a)", "\\p{Foo}"):
+        with pytest.raises(RuleError):
+            Pattern.parse(pattern)
+    os.write(2, b"")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("pattern", [r"^(\d+\.?)+$", "(a|aa)+$", "(a*)*b", "(x+x+)+y", "(.*){20}z"], ids=repr)
+def test_hostile_patterns_take_linear_time(pattern: str) -> None:
+    hostile = Pattern.parse(pattern)
+    started = time.perf_counter()
+    hostile.matches(["1" * 127 + "!", "a" * 127 + "!", "x" * 128] * 300)
+    assert time.perf_counter() - started < 5
+
+
+@given(patterns, templates, tags)
+def test_searching_together_finds_what_searching_one_by_one_finds(pattern: str, template: str, tags: list[str]) -> None:
+    compiled, error = attempt(pattern)
+    if compiled is None:
+        assert error.startswith("error parsing regexp: ")
+        return
+    expanded = [None if (match := compiled.search(tag)) is None else Template.parse(template).expand(match) for tag in tags]
+    assert scanned(compiled, template, tags) == expanded
+
+
+@given(st.text(max_size=40), st.text(max_size=12))
+def test_a_text_is_a_pattern_or_the_documented_error(pattern: str, tag: str) -> None:
+    compiled, error = attempt(pattern)
+    if compiled is None:
+        assert error.startswith("error parsing regexp: ")
+        return
+    assert (compiled.search(tag) is not None) == bool(compiled.matches([tag])[0])
+
+
+@given(st.text(max_size=30))
+def test_a_template_without_a_reference_is_text(text: str) -> None:
+    assert Template.parse(text.replace("$", "$$")).expand(Match(("x", "y"), ("", "n"))) == text
