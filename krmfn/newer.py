@@ -51,7 +51,7 @@ class Shape:
     def parse(cls, tag: str) -> Shape | None:
         """Read a tag; None when it holds no version: a branch, a commit, `latest`."""
         found = _grammar().fullmatch(tag)
-        if found is None or any(_is_commit(part) for part in re.split(r"[-_.]", tag)):
+        if found is None or any(_is_commit(part) for part in _parts(tag)):
             return None
         numbers = tuple(map(int, found["numbers"].split(".")))
         return cls(found["prefix"], numbers, _prerelease(found["pre"]), _variant(found["rest"]))
@@ -83,6 +83,10 @@ def _grammar() -> re.Pattern[str]:
         r"(?P<rest>[-_.+A-Za-z].*)?",
         re.ASCII | re.IGNORECASE,
     )
+
+
+def _parts(tag: str) -> list[str]:
+    return re.split(r"[-_.]", tag)
 
 
 def _is_commit(part: str) -> bool:
@@ -140,12 +144,15 @@ def _bare(shape: Shape) -> tuple[str, int, str]:
 
 
 def state(ref: ImageRef) -> State:
-    """Say how firmly a reference stands: a digest pins it, a full version is fixed by custom, anything else moves.
+    """Say how firmly a reference stands: a digest pins it, a full version or a commit is fixed by custom, the rest moves.
 
     >>> [state(ImageRef.parse(text)) for text in ("nginx", "nginx:1.25", "nginx:1.25.3", "nginx:20240101")]
     ['mutable', 'mutable', 'fixed', 'fixed']
     """
     if ref.digest:
         return "pinned"
-    shape = Shape.parse(ref.tag) if ref.tag else None
+    tag = ref.tag or ""
+    if any(_is_commit(part) for part in _parts(tag)):
+        return "fixed"
+    shape = Shape.parse(tag)
     return "fixed" if shape and not shape.is_partial else "mutable"

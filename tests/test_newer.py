@@ -63,6 +63,7 @@ STATES = {
     "nginx:1.25-alpine": "mutable",
     "nginx:stable": "mutable",
     "nginx:1.25.3": "fixed",
+    "nginx:main-3f9c2d1-1767225600": "fixed",
     "nginx:v1.25.3-alpine3.19": "fixed",
     "debian:bookworm-20240101-slim": "fixed",
     f"nginx:1.25@sha256:{'0' * 64}": "pinned",

@@ -1,0 +1,192 @@
+"""`krmfn check` on manifests without any configuration, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from krmfn.files import read
+from krmfn.survey import survey
+from tests import images
+from tests.running import environment, run, succeed
+
+TIME = "2026-01-01T00:00:00Z"
+OFFERED = {
+    "ghcr.io/acme/web": dict.fromkeys(("1.2.0", "1.3.1", "1.4.0-rc.1", "2.0.0", "latest"), TIME),
+    "docker.io/library/nginx": dict.fromkeys(("1.25-alpine", "1.27-alpine", "1.27", "2.0-alpine"), TIME),
+}
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {{name: one}}
+spec:
+  containers:
+  - name: web
+    image: {}
+"""
+
+
+def digest(repository: str, tag: str) -> str:
+    return "sha256:" + hashlib.sha256(images.blobs(repository, tag, TIME)[2]).hexdigest()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    images.write(tmp_path / "images", OFFERED)
+    (tmp_path / "repo").mkdir()
+    return tmp_path
+
+
+def check(place: Path, *options: str):
+    return run(["krmfn", "check", "repo", "--source", "layout:images", *options], cwd=place)
+
+
+def seen(place: Path, *texts: str) -> list[dict[str, object]]:
+    for index, text in enumerate(texts):
+        (place / "repo" / f"{index}.yaml").write_text(text)
+    return list(json.loads(check(place, "-o", "json").stdout)["images"])
+
+
+def test_newer_versions_are_found_without_policy_and_marker(place: Path):
+    (one,) = seen(place, POD.format("ghcr.io/acme/web:1.2.0"))
+    assert (one["sameMajor"], one["newest"], one["states"]) == ("1.3.1", "2.0.0", ["fixed"])
+    assert one["places"] == [
+        {"path": "repo/0.yaml", "line": 7, "column": 12, "field": "spec.containers[0].image", "resource": "Pod one"}
+    ]
+
+
+def test_variant_and_precision_are_kept(place: Path):
+    (one,) = seen(place, POD.format("nginx:1.25-alpine"))
+    assert (one["sameMajor"], one["newest"], one["states"]) == ("1.27-alpine", "2.0-alpine", ["mutable"])
+
+
+def test_an_untagged_image_is_latest_and_mutable(place: Path):
+    (one,) = seen(place, POD.format("ghcr.io/acme/web"))
+    assert (one["newest"], one["states"]) == (None, ["mutable"])
+
+
+def test_a_tag_that_is_gone_is_told(place: Path):
+    (one,) = seen(place, POD.format("ghcr.io/acme/web:1.1.9"))
+    assert one["states"] == ["fixed", "not listed"]
+
+
+def test_a_digest_that_still_holds_is_pinned(place: Path):
+    (one,) = seen(place, POD.format(f"ghcr.io/acme/web:2.0.0@{digest('ghcr.io/acme/web', '2.0.0')}"))
+    assert one["states"] == ["pinned"]
+
+
+def test_a_rebuilt_image_has_drifted(place: Path):
+    (one,) = seen(place, POD.format(f"ghcr.io/acme/web:2.0.0@sha256:{'0' * 64}"))
+    assert one["states"] == ["pinned", "drifted"]
+    assert one["digestNow"] == digest("ghcr.io/acme/web", "2.0.0")
+
+
+def test_a_repository_is_one_row_however_often_it_is_named(place: Path):
+    found = seen(place, POD.format("ghcr.io/acme/web:1.2.0"), POD.format("ghcr.io/acme/web:1.2.0"))
+    assert [len(one["places"]) for one in found] == [2]  # type: ignore[arg-type]
+
+
+def test_the_table_in_a_pipe_is_plain(place: Path):
+    (place / "repo" / "pod.yaml").write_text(POD.format("ghcr.io/acme/web:1.2.0"))
+    done = check(place)
+    assert done.stdout == (
+        "IMAGE             CURRENT  SAME MAJOR  NEWEST  STATE  WHERE\n"
+        "ghcr.io/acme/web  1.2.0    1.3.1       2.0.0   fixed  repo/pod.yaml:7\n"
+    )
+    assert done.stderr == "1 image in 1 place: 1 updatable\n"
+    assert done.returncode == 0
+
+
+def test_markdown_is_a_table(place: Path):
+    (place / "repo" / "pod.yaml").write_text(POD.format("ghcr.io/acme/web:1.2.0"))
+    assert check(place, "-o", "markdown").stdout.splitlines()[1:] == [
+        "| --- | --- | --- | --- | --- | --- |",
+        "| ghcr.io/acme/web | 1.2.0 | 1.3.1 | 2.0.0 | fixed | repo/pod.yaml:7 |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "code"),
+    [
+        ("ghcr.io/acme/web:1.2.0", (), 0),
+        ("ghcr.io/acme/web:1.2.0", ("--exit-code",), 2),
+        ("ghcr.io/acme/web:2.0.0", ("--exit-code",), 0),
+        ("ghcr.io/acme/none:1.0.0", (), 1),
+        ("ghcr.io/acme/none:1.0.0", ("--exit-code",), 1),
+    ],
+    ids=["updates", "updates with --exit-code", "none", "not to be asked", "not to be asked with --exit-code"],
+)
+def test_the_exit_code_says_what_was_found(place: Path, image: str, options: tuple[str, ...], code: int):
+    (place / "repo" / "pod.yaml").write_text(POD.format(image))
+    assert check(place, *options).returncode == code
+
+
+def test_one_unknown_repository_hides_no_other(place: Path):
+    found = seen(place, POD.format("ghcr.io/acme/none:1"), POD.format("ghcr.io/acme/web:1.2.0"))
+    assert [one["newest"] for one in found] == [None, "2.0.0"]
+    assert "no OCI layout" in str(found[0]["error"])
+
+
+def test_templates_and_expressions_are_passed_over_aloud(place: Path):
+    (place / "repo" / "pod.yaml").write_text(POD.format('"{{ .Values.image }}:1"'))
+    done = check(place)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "repo/pod.yaml:7" in done.stderr
+    assert "is not an image reference" in done.stderr
+
+
+def test_wrong_configuration_does_not_stop_a_check(place: Path):
+    policy = "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImagePolicy\nmetadata: {name: x}\nspec: {policy: {semver: {range: x}}}\n"
+    (one,) = seen(place, POD.format("ghcr.io/acme/web:1.2.0"), policy)
+    assert one["newest"] == "2.0.0"
+
+
+def test_snapshots_in_the_files_answer_for_a_registry(place: Path):
+    snapshot = "apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {name: x}\nspec: {image: quay.io/acme/db, tags: ['16.1', '16.4']}\n"
+    (one,) = seen(place, POD.format("quay.io/acme/db:16.1"), snapshot)
+    assert one["newest"] == "16.4"
+
+
+def test_an_empty_folder_is_no_error(place: Path):
+    done = check(place)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "no image found" in done.stderr
+
+
+def test_a_real_registry_answers(tmp_path: Path, example_registry: str):
+    text = POD.format(f"{example_registry}/acme/web:1.2.0") + f"  - {{name: b, image: '{example_registry}/acme/web:1.3.0'}}\n"
+    (tmp_path / "pod.yaml").write_text(text)
+    found = json.loads(succeed(["krmfn", "check", ".", "-o", "json"], cwd=tmp_path, env=environment()))["images"]
+    assert [(one["tag"], one["newest"]) for one in found] == [("1.2.0", "2.0.0"), ("1.3.0", "2.0.0")]
+
+
+INVENTORY = {
+    "an init container": ("kind: Pod\nspec: {initContainers: [{name: a, image: busybox}]}\n", ["busybox"]),
+    "an image volume": ("kind: Pod\nspec: {volumes: [{name: a, image: {reference: 'quay.io/a/b:1'}}]}\n", ["quay.io/a/b:1"]),
+    "an unknown kind": ("apiVersion: x/v1\nkind: Odd\nspec: {image: 'quay.io/a/b:1'}\n", ["quay.io/a/b:1"]),
+    "a word that is no image": ("apiVersion: x/v1\nkind: Odd\nspec: {image: logo}\n", []),
+    "a list": ("kind: List\nitems:\n- {kind: Pod, spec: {containers: [{image: a}]}}\n- {kind: Pod, spec: {containers: [{image: b}]}}\n", ["a", "b"]),
+    "a kustomization": ("kind: Kustomization\napiVersion: kustomize.config.k8s.io/v1beta1\nimages: [{name: web, newName: quay.io/a/web, newTag: '1.2'}]\n", ["quay.io/a/web:1.2"]),
+    "helm values": ("kind: HelmRelease\nspec: {values: {image: {registry: quay.io, repository: a/b, tag: '1'}}}\n", ["quay.io/a/b:1"]),
+    "a marker in a ConfigMap": ('apiVersion: v1\nkind: ConfigMap\ndata:\n  image: quay.io/a/b:1 # {"$imagepolicy": "x:y"}\n', ["quay.io/a/b:1"]),
+    "a ConfigMap without marker": ("apiVersion: v1\nkind: ConfigMap\ndata: {image: 'quay.io/a/b:1'}\n", []),
+    "a marked container once": ('kind: Pod\nspec:\n  containers:\n  - image: a:1 # {"$imagepolicy": "x:y"}\n', ["a:1"]),
+    "a CRD": ("kind: CustomResourceDefinition\nspec: {containers: [{image: a}]}\n", []),
+    "an ImageRepository": ("apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageRepository\nspec: {image: ghcr.io/a/b}\n", []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", INVENTORY)
+def test_images_are_found_where_they_run(tmp_path: Path, case: str):
+    text, expected = INVENTORY[case]
+    (tmp_path / "x.yaml").write_text(text)
+    assert [str(one.ref) for one in survey(read([tmp_path]).blocks).named] == expected
+
+
+def test_a_name_that_kustomize_replaces_counts_where_it_is_replaced(tmp_path: Path):
+    (tmp_path / "pod.yaml").write_text(POD.format("web"))
+    (tmp_path / "kustomization.yaml").write_text("images:\n- {name: web, newName: ghcr.io/acme/web, newTag: 1.2.0}\n")
+    assert [str(one.ref) for one in survey(read([tmp_path]).blocks).named] == ["ghcr.io/acme/web:1.2.0"]
