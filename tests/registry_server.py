@@ -92,7 +92,7 @@ class Registry:
         self.tags: dict[str, dict[str, str]] = {}
         self.blobs: dict[str, tuple[str, bytes]] = {}
         self.seen: list[Seen] = []
-        self.connections = 0
+        self.connections = self.tokens = 0
         self.busy = self.busiest = 0
         self.lock = threading.Lock()
         self._faults: list[_Fault] = []
@@ -339,7 +339,8 @@ class Request(BaseHTTPRequestHandler):
         login = self.registry.login
         assert login is not None
         with self.registry.lock:
-            token = f"canary-token-{len(login.issued)}-{hashlib.sha256(scope.encode()).hexdigest()[:8]}"
+            self.registry.tokens += 1
+            token = f"canary-token-{self.registry.tokens}-{hashlib.sha256(scope.encode()).hexdigest()[:8]}"
             login.issued[token] = scope
         document = {key: token} | ({} if login.life is None else {"expires_in": login.life})
         self.plain(200, json.dumps(document).encode(), {"Content-Type": "application/json"})

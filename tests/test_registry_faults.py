@@ -7,6 +7,7 @@ import json
 import resource
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ def registry():
 @pytest.mark.parametrize(("row", "endpoint"), CASES, ids=[f"{row.name}-{endpoint}" for row, endpoint in CASES])
 def test_fault(row, endpoint, registry, attacker):
     misbehave(row, endpoint, registry, attacker)
-    times = SLOW if row.slow else NORMAL
+    times: dict[str, Any] = SLOW if row.slow else NORMAL
     world = replace(Clock().world(), chance=lambda: 0.0)
     before = time.monotonic()
     with asking(world=world, **times) as source:
@@ -100,10 +101,11 @@ def misbehave(row: faults.Row, endpoint: str, registry: Registry, attacker: Regi
 def end_of(source: RegistrySource, registry: Registry, endpoint: str) -> tuple[str, str]:
     try:
         return "ok", repr(question(source, registry, endpoint))
-    except RegistryError as error:
-        assert error.repository == f"{registry.address}/acme/web"
-        assert len(str(error)) < 900
-        return error.failure, str(error)
+    except RegistryError as failed:
+        error = failed
+    assert error.repository == f"{registry.address}/acme/web"
+    assert len(str(error)) < 900
+    return error.failure, str(error)
 
 
 BODIES = [row for row in faults.ROWS if "endless" in row.name or "bomb" in row.name or "huge" in row.name]

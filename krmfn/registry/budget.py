@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, Protocol
 
 _HEADROOM = 1 << 20
 """Bytes for status line, headers, chunk sizes and trailers on top of a body."""
@@ -23,10 +23,20 @@ class NotAdmittedError(OSError):
     """The name led to an address that this exchange must not talk to."""
 
 
-class Budget:
-    """The allowance of one exchange. `admit` is shown the peer's address before the first byte is written."""
+class Gatekeeper(Protocol):
+    """Decides about addresses, after the name was looked up."""
 
-    __slots__ = ("admit", "clock", "connect", "idle", "is_over", "left", "overspent", "until")
+    def admit(self, address: str) -> None:
+        """Let this exchange connect to an address; raises NotAdmittedError."""
+
+    def reached(self, address: str) -> None:
+        """Learn that the address answered."""
+
+
+class Budget:
+    """The allowance of one exchange. `gatekeeper` knows who may be talked to."""
+
+    __slots__ = ("clock", "connect", "gatekeeper", "idle", "is_over", "left", "overspent", "until")
 
     def __init__(
         self,
@@ -37,10 +47,10 @@ class Budget:
         connect: float,
         clock: Callable[[], float],
         is_over: Callable[[], bool] = lambda: False,
-        admit: Callable[[str], None] | None = None,
+        gatekeeper: Gatekeeper | None = None,
     ) -> None:
         self.until, self.left, self.idle, self.connect = until, body + _HEADROOM, idle, connect
-        self.clock, self.is_over, self.admit = clock, is_over, admit
+        self.clock, self.is_over, self.gatekeeper = clock, is_over, gatekeeper
         self.overspent: Literal["", "time", "bytes"] = ""
 
     def seconds(self, most: float) -> float:

@@ -7,9 +7,7 @@ from typing import NamedTuple
 
 _LIMIT = 8 << 10
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_piece = re.compile(
-    rf'\s*,?\s*(?:({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_WORD}|[^\s,"]+))|({_WORD})(?=\s|,|$))', re.ASCII
-)
+_piece = re.compile(rf'\s*,?\s*(?:({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))|({_WORD})(?=\s|,|$))', re.ASCII)
 
 
 class Challenge(NamedTuple):

@@ -156,7 +156,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         try:
             return Page(reply.body)
         except ValueError as error:
-            kind = printable(reply.headers.get("Content-Type", "no content type"), 60)
+            kind = printable(self._secrets.scrub(reply.headers.get("Content-Type", "no content type")), 60)
             hint = "; is a proxy or a log-in page in between?" if "html" in kind.lower() else ""
             message = f"{self.question.target.registry} answered {kind} for tags, which {error}{hint}"
             raise self.question.error("integrity", message) from None

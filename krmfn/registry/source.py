@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from krmfn.errors import RegistryError
+from krmfn.foreign import printable
 from krmfn.image import is_digest
 from krmfn.keychain import Keychain
 from krmfn.manifest import LIMIT, MEDIA_TYPES, Image, describe, media_type, parse
@@ -84,7 +85,7 @@ class Source:
                 reply = client.manifest(tag, "HEAD", _ACCEPT, 0)
                 digest = reply.headers.get("Docker-Content-Digest", "").strip()
                 if reply.status == 200 and is_digest(digest):
-                    return _checked_type(client, reply, tag, digest)
+                    return self._checked_type(client, reply, tag, digest)
                 if reply.status not in {200, 400, 405, 501}:
                     raise client.refusal(reply)
             return self._fetch(client, tag)[0]
@@ -100,7 +101,7 @@ class Source:
 
         def ask(client: Client) -> Image:
             _, reply = self._fetch(client, tag)
-            declared = reply.headers.get("Content-Type", "")
+            declared = self._type(reply)
             try:
                 return describe(name, reply.body, declared, lambda digest: self._read(client, digest, reply))
             except ValueError as error:
@@ -110,6 +111,18 @@ class Source:
         with self._lock:
             self._images[repository, tag] = image
         return image
+
+    def _type(self, reply: Reply) -> str:
+        return self._secrets.scrub(reply.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
+
+    def _checked_type(self, client: Client, reply: Reply, tag: str, digest: str) -> str:
+        declared = self._type(reply)
+        if declared and declared not in MEDIA_TYPES:
+            message = (
+                f"tag {tag} is of type {printable(declared, 80)}, which is no image manifest of OCI or docker schema 2"
+            )
+            raise client.question.error("integrity", message)
+        return digest
 
     def _fetch(self, client: Client, tag: str) -> tuple[str, Reply]:
         """Fetch a manifest and hash it; the digest the registry claims must be the same."""
@@ -121,7 +134,7 @@ class Source:
             message = f"tag {tag} came with digest {claimed} but its content has {digest}"
             raise client.question.error("integrity", message)
         try:
-            media_type(parse(reply.body), reply.headers.get("Content-Type", ""))
+            media_type(parse(reply.body), self._type(reply))
         except ValueError as error:
             raise client.question.error("integrity", f"tag {tag} {error}") from None
         return digest, reply
@@ -174,11 +187,3 @@ class Source:
     def _report(self, repository: Repository, state: str, tags: int) -> None:
         if self._settings.progress:
             self._settings.progress(repository.image.canonical, state, tags)
-
-
-def _checked_type(client: Client, reply: Reply, tag: str, digest: str) -> str:
-    declared = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if declared and declared not in MEDIA_TYPES:
-        message = f"tag {tag} is of type {declared[:80]!r}, which is no image manifest of OCI or docker schema 2"
-        raise client.question.error("integrity", message)
-    return digest

@@ -80,6 +80,23 @@ class NoReply(NamedTuple):
     retry: bool = False
 
 
+class _Gatekeeper:
+    """Keeps guarded calls on public addresses, and notes which origins are private themselves."""
+
+    def __init__(self, call: Call, world: World, private: set[Origin]) -> None:
+        self._call, self._world, self._private = call, world, private
+
+    def admit(self, address: str) -> None:
+        """See Gatekeeper.admit."""
+        if self._call.guarded and not self._world.is_public(address):
+            raise NotAdmittedError(address)
+
+    def reached(self, address: str) -> None:
+        """See Gatekeeper.reached."""
+        if not self._world.is_public(address):
+            self._private.add(self._call.origin)
+
+
 class Transport:
     """The only sender of bytes. Keeps one session per lane, and a second one for guarded calls."""
 
@@ -151,18 +168,8 @@ class Transport:
             connect=settings.connect_seconds,
             clock=clock,
             is_over=lambda: self._closed,
-            admit=self._admission(call),
+            gatekeeper=_Gatekeeper(call, self._world, self._private),
         )
-
-    def _admission(self, call: Call) -> Any:
-        def admit(address: str) -> None:
-            if self._world.is_public(address):
-                return
-            if call.guarded:
-                raise NotAdmittedError(address)
-            self._private.add(call.origin)
-
-        return admit
 
     def _may_name(self, origin: Origin) -> bool:
         address = literal(origin.host)

@@ -22,7 +22,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from krmfn import __version__
-from krmfn.registry.budget import Budget, NotAdmittedError, OutOfTimeError, current
+from krmfn.registry.budget import Budget, Gatekeeper, NotAdmittedError, OutOfTimeError, current
 from krmfn.registry.origin import literal
 
 _Address = tuple[Any, ...]
@@ -80,7 +80,7 @@ def resolve(host: str, port: int, seconds: float) -> list[_Address]:
     return found[0]
 
 
-def connect(host: str, port: int, budget: Budget, admit: Callable[[str], None] | None) -> socket.socket:
+def connect(host: str, port: int, budget: Budget, gatekeeper: Gatekeeper | None) -> socket.socket:
     """Open a socket within the budget; each address of a name gets its share of the time, so one dead one cannot eat all."""
     end = budget.clock() + budget.seconds(budget.connect)
     addresses = resolve(host, port, budget.seconds(budget.connect))
@@ -88,7 +88,7 @@ def connect(host: str, port: int, budget: Budget, admit: Callable[[str], None] |
     for position, address in enumerate(addresses):
         share = max(0.05, (end - budget.clock()) / (len(addresses) - position))
         try:
-            return _open(address, share, admit)
+            return _open(address, share, gatekeeper)
         except NotAdmittedError:
             raise
         except OSError as failed:
@@ -96,14 +96,16 @@ def connect(host: str, port: int, budget: Budget, admit: Callable[[str], None] |
     raise error
 
 
-def _open(address: _Address, seconds: float, admit: Callable[[str], None] | None) -> socket.socket:
+def _open(address: _Address, seconds: float, gatekeeper: Gatekeeper | None) -> socket.socket:
     family, kind, proto, _, where = address
+    if gatekeeper:
+        gatekeeper.admit(str(where[0]))
     sock = _Plain(family, kind, proto)
     try:
         sock.settimeout(seconds)
         sock.connect(where)
-        if admit:
-            admit(str(sock.getpeername()[0]))
+        if gatekeeper:
+            gatekeeper.reached(str(sock.getpeername()[0]))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError:
         sock.close()
@@ -119,7 +121,7 @@ class _Connects:
         if budget is None:
             return super()._new_conn()  # type: ignore[misc,no-any-return]
         try:
-            sock = connect(self._dns_host, self.port, budget, None if self.proxy else budget.admit)
+            sock = connect(self._dns_host, self.port, budget, None if self.proxy else budget.gatekeeper)
             sock.settimeout(budget.seconds(budget.idle))
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error

@@ -34,7 +34,7 @@ def refusal(question: Question, reply: Reply, what: str, found: Found, secrets: 
     if code or words:
         said += f" ({': '.join(filter(None, (code, words)))})"
     return question.error(
-        failure, said + _advice(question, reply, failure, found, code), status=reply.status, code=code or None
+        failure, said + _advice(question, reply, failure, found, code, secrets), status=reply.status, code=code or None
     )
 
 
@@ -59,14 +59,16 @@ def _read(reply: Reply, secrets: Secrets) -> tuple[str, str]:
     return (code if isinstance(code, str) and _code(code) else ""), shown
 
 
-def _advice(question: Question, reply: Reply, failure: RegistryFailure, found: Found, code: str) -> str:
+def _advice(
+    question: Question, reply: Reply, failure: RegistryFailure, found: Found, code: str, secrets: Secrets
+) -> str:
     if failure == "denied":
         return "; " + "; ".join([_login(question, found), *found.problems])
     if failure == "not-found":
         return _spelling(question, reply, code, found)
     if failure == "rate-limited":
         after = reply.headers.get("Retry-After", "")
-        wait = f" and asks to wait ({printable(after, 40)})" if after else ""
+        wait = f" and asks to wait ({printable(secrets.scrub(after), 40)})" if after else ""
         log_in = "" if found.credential else "; logging in usually raises the limit"
         return f"; too many requests{wait}{log_in}"
     return ""
