@@ -106,10 +106,12 @@ def leaf_after(block: Block, offset: int) -> Place | None:
 
 def deciding(block: Block, place: Place) -> Comment | None:
     """Answer the one comment that decides about a scalar; None when there is none, or several that run together."""
+    node = place.node
+    behind = tuple(_behind(block, place))
+    if behind and not place.in_flow and block.span(node)[0] == block.source.offset(node.start_mark.index):
+        return behind[0]
     gap = _Gap(block, place)
-    found = [*gap.line, *_properties_lines(block, place), *_behind(block, place)]
-    if not found:
-        found = gap.head
+    found = [*gap.line, *_properties_lines(block, place), *behind] or gap.head
     return found[0] if len(found) == 1 else None
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from krmfn.comments import BREAKS, Comment, Place, deciding, end_of_line, leaf_after, leaf_before, start_of_line
+from krmfn.comments import Comment, Place, deciding, end_of_line, leaf_after, leaf_before, start_of_line
 from krmfn.compose import Alias
 from krmfn.yamltext import Scalar, scalar_at
 
@@ -58,6 +59,7 @@ _REASONS = {
 }  # fmt: skip
 
 
+@lru_cache(1024)
 def setter_of(comment: str) -> str | None:
     r"""Decode the text of a comment, from its `#`; None when it is no marker (kyaml fieldmeta.Read).
 
@@ -67,15 +69,19 @@ def setter_of(comment: str) -> str | None:
     import json
 
     try:
-        found = json.loads(comment.lstrip("#"))
+        found = json.loads(comment.lstrip("#"), parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
         return None
-    if any(not isinstance(value, str) for value in found.values()):
+    name = found.get(KEY)
+    if not name or any(not isinstance(value, str | None) for value in found.values()):
         return _referred(found)
-    name = found.get(KEY, "")
-    return _pointer(name) if name else _referred(found)
+    return _pointer(name)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _referred(found: dict[str, object]) -> str | None:

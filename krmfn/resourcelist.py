@@ -142,7 +142,7 @@ def _cut(text: Text) -> ResourceList | None:
     at = 0 if data.startswith(b"items:") else data.find(b"\nitems:") + 1
     if not data.startswith(b"items:", at):
         return None
-    first = re.compile(rb"items:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*( *)-(?=[ \t\r\n])").match(data, at)
+    first = re.compile(rb"items:(?:[ \t]+#[^\n]*|[ \t]*)\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*( *)-(?=[ \t\r\n])").match(data, at)
     if first is None:
         return None
     begin = first.start(1)

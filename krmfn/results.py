@@ -23,7 +23,7 @@ def insert(given: ResourceList, results: Sequence[Result]) -> list[Edit]:
     A result that the list already holds is not repeated, so that a run on its own output changes nothing.
     """
     known = _known(given)
-    entries = [made for result in results if _plain(made := entry(result)) not in known]
+    entries = [made for result in results if _comparable(made := entry(result)) not in known]
     if not entries:
         return []
     root = given.frame.root
@@ -32,14 +32,17 @@ def insert(given: ResourceList, results: Sequence[Result]) -> list[Edit]:
     return _Block(given).into_mapping(root, "results", entries)
 
 
-def _known(given: ResourceList) -> list[object]:
+def _known(given: ResourceList) -> frozenset[object]:
     data = construct(given.frame.value("results"))
     data = data.get("items") if isinstance(data, dict) else data
-    return data if isinstance(data, list) else []
+    return frozenset(map(_comparable, data)) if isinstance(data, list) else frozenset()
 
 
-def _plain(value: str | int | Entry) -> object:
-    return {key: _plain(part) for key, part in value.items()} if isinstance(value, Mapping) else str(value)
+def _comparable(value: object) -> object:
+    """Turn plain data into something that compares and hashes; numbers are texts, as `construct` answers them."""
+    if isinstance(value, Mapping):
+        return frozenset((key, _comparable(part)) for key, part in value.items())
+    return tuple(map(_comparable, value)) if isinstance(value, list) else str(value)
 
 
 def entry(result: Result) -> Entry:
@@ -106,16 +109,13 @@ class _Flow:
         return [self.before_end(node, f"{quoted(name)}: {text}")]
 
     def before_end(self, node: yaml.CollectionNode, text: str) -> Edit:
-        """Add a last entry: after the last one when there is one, as a comma may follow it already."""
-        data = self.given.text.data
-        at = self.given.frame.offset(node.end_mark.index) - 1
+        """Add a last entry. It goes right behind the one before, as a comma or a comment may follow that one."""
         if not node.value:
+            at = self.given.frame.offset(node.end_mark.index) - 1
             return Edit(at, at, text.encode())
         last = node.value[-1]
-        last = last[1] if isinstance(last, tuple) else last
-        at = self.given.frame.offset(last.end_mark.index)
-        comma = data[at : self.given.frame.offset(node.end_mark.index) - 1].lstrip()
-        return Edit(at, at, (f", {text}").encode()) if comma[:1] != b"," else Edit(at, at, f", {text}".encode())
+        at = self.given.frame.offset((last[1] if isinstance(last, tuple) else last).end_mark.index)
+        return Edit(at, at, f", {text}".encode())
 
 
 class _Block:
@@ -128,42 +128,64 @@ class _Block:
         self.newline = "\r\n" if end > 0 and data[end - 1 : end] == b"\r" else "\n"
 
     def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Entry]) -> list[Edit]:
-        indent = " " * node.start_mark.column
         for key, value in node.value:
             if key.value == name:
-                return self.into_value(value, indent, entries)
-        if name == "results":
-            return [self.at_end([f"{indent}{name}:", *self.listed(entries, indent)])]
-        return [self.before(node, [f"{indent}{name}:", *self.listed(entries, indent)])]
+                return self.into_value(value, entries)
+        indent = " " * node.start_mark.column
+        added = [f"{indent}{name}:", *self.listed(entries, indent)]
+        return [self.at_end(node, added) if name == "results" else self.above(node, added)]
 
-    def into_value(self, value: yaml.Node, indent: str, entries: Sequence[Entry]) -> list[Edit]:
-        if isinstance(value, yaml.CollectionNode) and value.flow_style and value.value:
-            holder = _Flow(self.given)
-            if isinstance(value, yaml.MappingNode):
-                return holder.into_mapping(value, "items", entries)
-            return [holder.before_end(value, ", ".join(flow(each) for each in entries))]
-        if isinstance(value, yaml.MappingNode) and value.value:
-            return self.into_mapping(value, "items", entries)
-        if isinstance(value, yaml.SequenceNode) and value.value:
-            return [self.before(value, self.listed(entries, " " * value.start_mark.column))]
-        return [_replaced(self.given, value, "[" + ", ".join(flow(each) for each in entries) + "]")]
+    def into_value(self, value: yaml.Node, entries: Sequence[Entry]) -> list[Edit]:
+        if not isinstance(value, yaml.CollectionNode) or not value.value:
+            return [_replaced(self.given, value, "[" + ", ".join(flow(each) for each in entries) + "]")]
+        if isinstance(value, yaml.MappingNode):
+            return (_Flow(self.given) if value.flow_style else self).into_mapping(value, "items", entries)
+        if value.flow_style:
+            return [_Flow(self.given).before_end(value, ", ".join(flow(each) for each in entries))]
+        return [self.behind(value, self.listed(entries, " " * value.start_mark.column))]
 
     def listed(self, entries: Sequence[Entry], indent: str) -> list[str]:
         return [line for each in entries for line in lines(each, indent)]
 
-    def before(self, node: yaml.Node, added: list[str]) -> Edit:
-        """Insert whole lines above the first line of a block collection."""
+    def above(self, node: yaml.Node, added: list[str]) -> Edit:
+        """Insert whole lines above the first line of a node that starts its line."""
         at = self.given.text.data.rfind(b"\n", 0, self.given.frame.offset(node.start_mark.index)) + 1
         return Edit(at, at, "".join(line + self.newline for line in added).encode())
 
-    def at_end(self, added: list[str]) -> Edit:
-        """Insert whole lines at the end of the document."""
-        data = self.given.text.data
-        at = len(data)
-        text = "".join(line + self.newline for line in added)
-        if data and not data.endswith((b"\n", b"\r")):
-            text = self.newline + text
-        return Edit(at, at, text.encode())
+    def at_end(self, root: yaml.MappingNode, added: list[str]) -> Edit:
+        """Insert whole lines below everything; above the last key when the text ends in the middle of a line."""
+        at = self.given.frame.offset(root.end_mark.index)
+        if not self.given.text.data.endswith(b"\n", 0, at):
+            return self.above(_last_entry(root), added)
+        return Edit(at, at, "".join(line + self.newline for line in added).encode())
+
+    def behind(self, node: yaml.CollectionNode, added: list[str]) -> Edit:
+        """Insert whole lines below a block collection.
+
+        A block scalar that ends the text without a line break would grow by one; the lines go above its key then.
+        """
+        data, leaf = self.given.text.data, _last_leaf(node)
+        end = self.given.frame.offset(leaf.end_mark.index)
+        if isinstance(leaf, yaml.ScalarNode) and leaf.style in ("|", ">"):
+            if not data.endswith(b"\n", 0, end):
+                return self.above(_last_entry(node), added)
+            return Edit(end, end, "".join(line + self.newline for line in added).encode())
+        at = data.find(b"\n", end) + 1
+        if not at:
+            return Edit(len(data), len(data), "".join(self.newline + line for line in added).encode())
+        return Edit(at, at, "".join(line + self.newline for line in added).encode())
+
+
+def _last_leaf(node: yaml.Node) -> yaml.Node:
+    """Answer the node that ends a block collection; its own end mark is lines later."""
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style:
+        node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
+    return node
+
+
+def _last_entry(node: yaml.CollectionNode) -> yaml.Node:
+    last = node.value[-1]
+    return last[0] if isinstance(last, tuple) else last
 
 
 def _replaced(given: ResourceList, node: yaml.Node, text: str) -> Edit:
