@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests import images, tools
+
+LOGIN = b"reader:correct-horse"
+HTPASSWD = "reader:$2b$04$4o2vu9PC47LEUiopoizjeurh7.ab1M5VAEBNZ8uW4AUEQIO2cVqlu\n"
+"""The same login, as docker-registry reads it: bcrypt, at its lowest cost."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,23 +32,50 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
 
 
+class Private(NamedTuple):
+    """A registry with TLS and a login: its address, the CA to trust, a folder with the right docker config.json."""
+
+    address: str
+    certificates: Path
+    login: Path
+
+
 @pytest.fixture(scope="session")
-def example_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start Debian's docker-registry on a loopback port with every image of the examples; answer `host:port`.
+def registry_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fill the storage of docker-registry with every image of the examples.
 
     `ghcr.io/acme/web` is there as `acme/web`, `docker.io/library/redis` as `library/redis`.
     """
-    program = tools.require("docker-registry")
-    folder = tmp_path_factory.mktemp("registry")
-    address = f"127.0.0.1:{free_port()}"
-    server = start_registry(program, folder, address)
-    try:
+    data = tmp_path_factory.mktemp("registry") / "data"
+    with serving(data) as address:
         for repository, tags in images.EXAMPLES.items():
             images.push(address, repository.partition("/")[2], tags)
+    return data
+
+
+@pytest.fixture(scope="session")
+def example_registry(registry_data: Path) -> Iterator[str]:
+    """Start Debian's docker-registry on a loopback port with every image of the examples; answer `host:port`."""
+    with serving(registry_data) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def private_registry(registry_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Private]:
+    """Start a registry with the same images that wants TLS and a login."""
+    from tests.certificates import Authority
+
+    folder = tmp_path_factory.mktemp("private")
+    authority = Authority()
+    certificate, key = authority.issue("127.0.0.1").write(folder, "server")
+    (folder / "ca.pem").write_text(authority.pem, encoding="utf-8")
+    (folder / "htpasswd").write_text(HTPASSWD, encoding="utf-8")
+    http = f", tls: {{certificate: '{certificate}', key: '{key}'}}"
+    auth = f"auth: {{htpasswd: {{realm: private, path: '{folder / 'htpasswd'}'}}}}\n"
+    with serving(registry_data, http, auth) as address:
+        login = {"auths": {address: {"auth": base64.b64encode(LOGIN).decode()}}}
+        (folder / "config.json").write_text(json.dumps(login), encoding="utf-8")
+        yield Private(address, folder / "ca.pem", folder)
 
 
 def free_port() -> int:
@@ -50,24 +85,35 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_registry(program: Path, folder: Path, address: str) -> subprocess.Popen[bytes]:
-    """Start docker-registry with its data under `folder` and wait until it listens."""
-    config = folder / "config.yml"
+@contextmanager
+def serving(data: Path, http: str = "", more: str = "") -> Iterator[str]:
+    """Run docker-registry over the storage `data` while the block lasts; `http` and `more` extend its settings."""
+    program = tools.require("docker-registry")
+    address = f"127.0.0.1:{free_port()}"
+    config, log = data.with_name(f"{address}.yml"), data.with_name(f"{address}.log")
     config.write_text(
         "version: 0.1\n"
         "log: {level: error, accesslog: {disabled: true}}\n"
-        f"storage: {{filesystem: {{rootdirectory: '{folder / 'data'}'}}}}\n"
-        f"http: {{addr: '{address}'}}\n",
+        f"storage: {{filesystem: {{rootdirectory: '{data}'}}}}\n"
+        f"http: {{addr: '{address}'{http}}}\n{more}",
         encoding="utf-8",
     )
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([program, "serve", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    with log.open("wb") as out:
+        server = subprocess.Popen([program, "serve", config], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        _wait(server, address, log)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
     host, port = address.split(":")
     for _ in range(500):
         with socket.socket() as probe:
             if probe.connect_ex((host, int(port))) == 0:
-                return server
-        assert server.poll() is None, (folder / "log").read_text()
+                return
+        assert server.poll() is None, log.read_text()
         time.sleep(0.02)
-    server.kill()
     raise TimeoutError(f"docker-registry does not listen on {address} after 10 s")
