@@ -11,6 +11,7 @@ import pytest
 
 from krmfn import __version__
 from tests import tools
+from tests.conftest import Private
 from tests.containers import Containers, prepare
 from tests.running import EXAMPLES, diff, files, run, succeed
 from tests.test_e2e_kustomize import ask_registry, at_registry
@@ -135,6 +136,29 @@ def test_kpt_evaluates_the_image_with_a_network(tmp_path: Path, containers: Cont
 
     succeed([*command, "--network", *policy], env=containers.env)
     assert pod.read_text() == before.replace("1.2.0", "1.3.1")
+
+
+def test_credentials_reach_the_image_by_mounts(tmp_path: Path, containers: Containers, private_registry: Private):
+    """kpt's `--as-current-user` makes a docker config readable that only its owner may read."""
+    pod = tmp_path / "package" / "pod.yaml"
+    pod.parent.mkdir()
+    pod.write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  containers:\n"
+        f"    - name: web\n      image: {private_registry.address}/acme/web:1.2.0 # the web\n"
+    )
+    login = tmp_path / "login"
+    login.mkdir()
+    shutil.copy(private_registry.login / "config.json", login)
+    shutil.copy(private_registry.certificates, login / "ca.pem")
+    (login / "config.json").chmod(0o600)
+    command = [
+        tools.require("kpt"), "fn", "eval", pod.parent, "--image", containers.image, "--image-pull-policy", "never",
+        "--network", "--as-current-user", "--mount", f"type=bind,src={login},dst=/login",
+        "--env", "DOCKER_CONFIG=/login", "--env", "SSL_CERT_FILE=/login/ca.pem",
+        "--", f"image={private_registry.address}/acme/web", "semver=1.2.x",
+    ]  # fmt: skip
+    succeed(command, env=containers.env)
+    assert "/acme/web:1.2.1 # the web" in pod.read_text()
 
 
 def test_kpt_doc_shows_the_help(containers: Containers):
