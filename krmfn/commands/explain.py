@@ -1,0 +1,88 @@
+"""`krmfn explain`: why a policy chose its tag, and why not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+import click
+
+from krmfn import decision, explain, files, terminal
+from krmfn.commands import options
+from krmfn.config import load
+from krmfn.errors import ConfigError, RegistryError
+from krmfn.explain import Explanation
+from krmfn.model import ImagePolicy, PolicyKey, Repository
+from krmfn.resolve import TagSource, ask
+from krmfn.selection import select
+
+WORKERS = 8
+
+
+@click.command(
+    epilog="Exit: 0 the policy chose a tag, 1 it did not, 2 usage. Examples: krmfn explain web . | "
+    "krmfn explain flux-system:web clusters/ --tag 1.9.5-rc.1 | krmfn explain web . --tags -o json"
+)
+@click.argument("policy")
+@options.PATHS
+@click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
+@click.option("--tags", "all_tags", is_flag=True, help="Give the reason of every tag.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the reason of this tag; may be repeated.")
+@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(
+    policy: str, paths: tuple[Path, ...], source: str | None, all_tags: bool, tags: tuple[str, ...], output: str
+) -> int:
+    """Say why POLICY (`name` or `namespace:name`) chose its tag, from the configuration below PATHS.
+
+    First how many tags each step left over, then, when asked, one reason per tag.
+    """
+    rules = load(files.read(paths).blocks, None, options.finishing(source, None, None, None))
+    found = _find(policy, rules.policies)
+    given = _explain(found, options.open_source(rules))
+    asked = tuple(dict.fromkeys((*tags, *(given.selection.tags if all_tags else ()))))
+    _PRINTERS[output](given, asked)
+    return int(given.selection.tag is None)
+
+
+def _find(name: str, policies: Mapping[PolicyKey, ImagePolicy]) -> ImagePolicy:
+    found = [key for key in policies if name in (str(key), key.name)]
+    if len(found) == 1:
+        return policies[found[0]]
+    known = [str(key) for key in policies]
+    if found:
+        raise ConfigError([f"policy {name} stands in several namespaces: write {' or '.join(map(str, found))}"])
+    near = get_close_matches(name, [*known, *(key.name for key in policies)], 1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none at all'}"
+    raise ConfigError([f"no policy {name} is configured; {hint}"])
+
+
+def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:
+    listing = source.tags(policy.repository)
+    moments = decision.to_date([policy], {policy.repository: listing})
+    dates = ask(moments, lambda moment: source.created(*moment), WORKERS)
+    made = select(policy.rules, listing.tags, created=lambda tag: _date(dates, policy.repository, tag))
+    return Explanation(str(policy.key), policy.repository.image.name, policy.rules, made, listing.malformed)
+
+
+def _date(dates: Mapping[decision.Moment, str | RegistryError], repository: Repository, tag: str) -> str:
+    found = dates[repository, tag]
+    if isinstance(found, RegistryError):
+        raise found
+    return found
+
+
+def _print_text(given: Explanation, tags: tuple[str, ...]) -> None:
+    click.echo(explain.as_text(given), nl=False)
+    if tags:
+        click.echo()
+        terminal.table(("TAG", "REASON", "WHY"), explain.tag_rows(given, tags))
+
+
+def _print_json(given: Explanation, tags: tuple[str, ...]) -> None:
+    import json
+
+    click.echo(json.dumps(explain.as_data(given, tags), indent=2, ensure_ascii=False))
+
+
+_PRINTERS = {"text": _print_text, "json": _print_json}
