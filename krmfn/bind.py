@@ -8,64 +8,32 @@ both; image matching is the last resort and gives way to the other three.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import yaml
 
 from krmfn import markers, screen
-from krmfn.config import Config, Select
-from krmfn.errors import RuleError
+from krmfn.config import Config, Select, TargetRule
+from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
 from krmfn.jsonpath import JSONPath
-from krmfn.model import Choice, Chosen, Field, ImagePolicy, Part, PolicyKey, Result
+from krmfn.model import Choice, Chosen, Field, ImagePolicy, Part, PolicyKey, Result, Severity
 from krmfn.objects import nearest
-from krmfn.resource import Resource, describe, fields_named_image, is_image_shaped, owner
-from krmfn.yamltext import Block, Scalar, scalar_at
+from krmfn.resource import (
+    Resource,
+    Steps,
+    annotations_of,
+    containers,
+    describe,
+    get,
+    image_fields,
+    is_image_shaped,
+    labels_of,
+    owner,
+)
+from krmfn.target import ANNOTATION, FORMS, Bound, Setter, Target, parse_setter
+from krmfn.yamltext import Alias, Block, Scalar, join_path, scalar_at
 
-ANNOTATION = "krmfn.dev/images"
-_PARTS = {part.value: part for part in Part if part is not Part.IMAGE}
-
-
-class Setter(NamedTuple):
-    """What a marker asks for: `ns:name`, `ns:name:tag`."""
-
-    policy: PolicyKey
-    part: Part
-
-    def __str__(self) -> str:
-        """Answer the text that markers hold."""
-        return f"{self.policy}:{self.part.value}" if self.part is not Part.IMAGE else str(self.policy)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A field and what it is to take. `how` names the binding; `resource` says where it stands."""
-
-    scalar: Scalar
-    setter: Setter
-    how: str
-    resource: Resource
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """Everything that was found. `policies` also counts fields that already hold the right value."""
-
-    targets: tuple[Target, ...]
-    results: tuple[Result, ...]
-    policies: frozenset[PolicyKey]
-    composed: tuple[Block, ...] = field(repr=False, default=())
-
-
-def parse_setter(text: str) -> Setter | None:
-    """Read a marker's value; None when it has not the form `namespace:name[:tag|:name|:digest]`."""
-    head, _, suffix = text.rpartition(":")
-    if suffix in _PARTS and head.count(":") == 1:
-        namespace, _, name = head.partition(":")
-        return Setter(PolicyKey(namespace, name), _PARTS[suffix])
-    namespace, colon, name = text.partition(":")
-    return Setter(PolicyKey(namespace, name), Part.IMAGE) if colon and ":" not in name else None
+_NEEDLE = ANNOTATION.encode()
 
 
 def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
@@ -74,31 +42,48 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
     found = {rule.policy for rule in config.targets}
     for block in blocks:
         raw = block.raw
-        if b"$imagepolicy" in raw or b"\\u0024imagepolicy" in raw:
+        if screen.may_hold_marker(raw):
             found |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}
-        if by_image and (b"image" in raw or b"reference" in raw):
-            for value in screen.image_values(raw):
+        if by_image:
+            for value in _image_values(block, raw):
                 found |= {policy.key for policy in by_image.get(_canonical(value), ())}
-        if b"krmfn.dev/images" in raw and block.root is not None:
-            found |= {setter.policy for one in describe(block) for _, setter in _annotated(one) if setter}
+        if screen.may_hold(raw, (_NEEDLE,)) and block.root is not None:
+            found |= {setter.policy for one in describe(block) for _, _, setter in _annotated(one) if setter}
+            block.forget()
     return frozenset(key for key in found if key in config.policies)
+
+
+def _image_values(block: Block, raw: bytes) -> Iterable[str]:
+    """Answer the values of a block's image fields: by its lines, or by its nodes when a line is not plain to see."""
+    values = None if b"image.toolkit.fluxcd.io" in raw or b"krmfn.dev" in raw else screen.image_values(raw)
+    if values is not None or block.root is None:
+        return values or ()
+    nodes = [field.node for one in describe(block) if is_image_shaped(one) for field in image_fields(one.root)]
+    block.forget()
+    return {node.value for node in map(_anchored, nodes) if node is not None}
+
+
+def _anchored(node: yaml.Node) -> yaml.ScalarNode | None:
+    """Answer the scalar itself, or the one that an alias stands for."""
+    aimed = node.target if isinstance(node, Alias) else node
+    return aimed if isinstance(aimed, yaml.ScalarNode) else None
 
 
 def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> screen.Expected:
     """Answer what fields must hold so that nothing changes, as far as that is known before digests are asked for."""
     setters: dict[str, str | None] = {}
     images: dict[str, frozenset[str] | None] = {}
-    by_image = _by_image(config)
     for key in config.policies:
         chosen = choices.get(key)
         values = _values(chosen) if isinstance(chosen, Chosen) else None
         for part in Part:
             setters[str(Setter(key, part))] = values[part] if values else None
-    for canonical, policies in by_image.items():
+    for canonical, policies in _by_image(config).items():
         chosen = choices.get(policies[0].key)
         values = _values(chosen) if isinstance(chosen, Chosen) and len(policies) == 1 else None
         images[canonical] = frozenset({str(values[Part.IMAGE])}) if values else None
-    return screen.Expected(setters, images)
+    others = config.declared - config.policies.keys() - config.dangling.keys()
+    return screen.Expected(setters, images, frozenset(str(Setter(key, part)) for key in others for part in Part))
 
 
 def _values(chosen: Chosen) -> dict[Part, str | None] | None:
@@ -111,17 +96,17 @@ def _values(chosen: Chosen) -> dict[Part, str | None] | None:
 
 
 def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected) -> Bound:
-    """Find every field that a policy is bound to in the blocks that may change. Raises InputError for text that is no YAML."""
+    """Find every field that a policy is bound to, in the blocks that may change. Raises InputError for no YAML."""
     finder = _Finder(config)
-    composed = []
     for block in blocks:
-        if not screen.may_change(block.raw, expected, finder.needles):
-            finder.skip(block.raw)
-            continue
-        composed.append(block)
-        if block.root is not None:
+        raw = block.raw
+        if not screen.may_change(raw, expected, finder.needles):
+            finder.skip(raw)
+        elif block.root is not None:
             finder.look(block)
-    return Bound(tuple(finder.targets), tuple(finder.results), frozenset(finder.policies), tuple(composed))
+            block.forget()
+    finder.close()
+    return Bound(tuple(finder.targets), tuple(finder.results), frozenset(finder.policies))
 
 
 def _canonical(value: str) -> str:
@@ -139,19 +124,19 @@ def _by_image(config: Config) -> dict[str, list[ImagePolicy]]:
     return found
 
 
-def _annotated(resource: Resource) -> Iterator[tuple[str, Setter | None]]:
+def _annotated(resource: Resource) -> Iterator[tuple[str, str, Setter | None]]:
+    """Yield key, text and setter of the entries of a resource's annotation; an empty key when it is no JSON object."""
     import json
 
-    text = resource.annotations.get(ANNOTATION)
-    if not text:
+    text = annotations_of(resource.root).get(ANNOTATION)
+    if not text or resource.is_definition:
         return
     try:
         data = json.loads(text)
-    except ValueError:
-        yield "", None
-        return
-    for key, value in data.items() if isinstance(data, dict) else [("", None)]:
-        yield str(key), parse_setter(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):
+        data = None
+    for key, value in data.items() if isinstance(data, dict) else [("", text)]:
+        yield key, str(value), parse_setter(value) if isinstance(value, str) else None
 
 
 class _Finder:
@@ -164,144 +149,191 @@ class _Finder:
         self.targets: list[Target] = []
         self.results: list[Result] = []
         self.policies: set[PolicyKey] = set()
+        self.idle = dict.fromkeys(config.targets, "selects no resource")
         self.needles = self._needles()
 
     def _needles(self) -> tuple[bytes, ...]:
-        words = {b"krmfn.dev/images"}
+        words = {_NEEDLE}
         for rule in self.config.targets:
-            words.add(self.paths[rule.path].needle.encode() if rule.path else b"containers")
-            words |= {b"initContainers", b"Containers"} if rule.containers else set()
+            words |= {self.paths[rule.path].needle.encode()} if rule.path else {b"containers", b"Containers"}
         return tuple(sorted(words))
 
     def skip(self, raw: bytes) -> None:
         """Count what a block that needs no change holds as bound."""
-        if b"$imagepolicy" in raw:
+        if len(self.policies) == len(self.config.policies):
+            return
+        if screen.may_hold_marker(raw):
             self.policies |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}
-        if self.by_image and b"image" in raw:
-            for value in screen.image_values(raw):
+        if self.by_image:
+            for value in screen.image_values(raw) or ():
                 self.policies |= {policy.key for policy in self.by_image.get(_canonical(value), ())}
 
     def look(self, block: Block) -> None:
         """Find the targets of one composed block."""
-        resources = tuple(one for one in describe(block) if one.id.kind != "CustomResourceDefinition")
+        resources = describe(block)
         if not resources:
             return
         found: dict[int, Target] = {}
-        for target in self._markers(block, resources):
-            self._claim(found, target)
-        for resource in resources:
-            for target in (*self._annotations(resource), *self._rules(resource)):
+        reserved: set[int] = set()
+        raw = block.raw
+        if screen.may_hold_marker(raw):
+            for target in self._markers(block, resources, reserved):
                 self._claim(found, target)
         for resource in resources:
-            for target in self._images(resource, found):
-                found.setdefault(target.scalar.start, target)
+            if screen.may_hold(raw, (_NEEDLE,)):
+                for target in self._annotations(resource):
+                    self._claim(found, target)
+            for target in self._rules(resource):
+                self._claim(found, target)
+        if self.by_image:
+            reserved |= found.keys()
+            for resource in resources:
+                for target in self._images(resource, reserved):
+                    found.setdefault(target.scalar.start, target)
         for _, target in sorted(found.items()):
             self.targets.append(target)
             self.policies.add(target.setter.policy)
+
+    def close(self) -> None:
+        """Say which targets of the configuration came to nothing."""
+        for rule, why in self.idle.items():
+            what = f"target {rule.path or ', '.join(rule.containers)} of policy {rule.policy}"
+            self.results.append(Result("warning", f"{what} {why}", tags=(("code", "idle-target"),)))
 
     def _claim(self, found: dict[int, Target], target: Target) -> None:
         other = found.setdefault(target.scalar.start, target)
         if other.setter != target.setter:
             message = f"two policies for one field: {other.how} says {other.setter}, {target.how} says {target.setter}; keep one of them"
-            self._say("error", message, target.resource, target.scalar)
+            self._say("error", "two-policies", message, target.resource, target.scalar)
 
-    def _say(self, severity: str, message: str, resource: Resource, scalar: Scalar | None = None) -> None:
+    def _say(self, severity: Severity, code: str, message: str, resource: Resource, scalar: Scalar | None = None) -> None:
         place = resource.place(scalar.start) if scalar else resource.file
         where = Field(scalar.path, scalar.value) if scalar else None
-        self.results.append(Result(severity, message, resource.id, where, place))  # type: ignore[arg-type]
+        self.results.append(Result(severity, message, resource.id, where, place, (("code", code),)))
 
     def _known(self, setter: Setter | None, text: str, how: str, resource: Resource, scalar: Scalar | None) -> bool:
-        if setter is None or not setter.policy.name:
-            form = "namespace:name, namespace:name:tag, namespace:name:name or namespace:name:digest"
-            hint = nearest(
-                text, (f"{key}{tail}" for key in self.config.declared for tail in ("", ":tag", ":name", ":digest"))
-            )
-            self._say("warning", f"{how} {text!r} names no policy: expected {form}{hint}", resource, scalar)
-            return False
-        if setter.policy in self.config.policies:
-            return True
-        if setter.policy in self.config.dangling:
-            severity = "error" if self.config.settings.on_error == "fail" else "warning"
+        """Tell whether a setter names a policy that can be used here; say why not."""
+        if setter is None:
+            every = (f"{key}{tail}" for key in self.config.declared for tail in ("", ":tag", ":name", ":digest"))
+            message = f"{how} {text!r} names no policy: expected {FORMS}{nearest(text, every)}"
+            self._say("warning", "bad-setter", message, resource, scalar)
+        elif setter.policy in self.config.policies:
+            if f"{how.split(maxsplit=1)[0]}s" in self.config.policies[setter.policy].bind:
+                return True
+            message = f"{how} names policy {setter.policy}, whose bind leaves {how.split(maxsplit=1)[0]}s out"
+            self._say("warning", "left-out", message, resource, scalar)
+        elif setter.policy in self.config.dangling:
+            severity: Severity = "error" if self.config.settings.on_error == "fail" else "warning"
             self.policies.add(setter.policy)
-            self._say(severity, f"policy {setter.policy}: {self.config.dangling[setter.policy].why}", resource, scalar)
-            return False
-        if setter.policy not in self.config.declared:
-            hint = nearest(str(setter.policy), (str(key) for key in self.config.declared))
-            self._say("warning", f"{how} names policy {setter.policy}, which is not configured{hint}", resource, scalar)
+            message = f"policy {setter.policy}: {self.config.dangling[setter.policy].why}"
+            self._say(severity, "dangling-policy", message, resource, scalar)
+        elif setter.policy not in self.config.declared:
+            message = f"{how} names policy {setter.policy}, which is not configured{self._nearest(setter.policy)}"
+            self._say("warning", "unknown-policy", message, resource, scalar)
         return False
 
-    def _allowed(self, key: PolicyKey, binding: str) -> bool:
-        return binding in self.config.policies[key].bind
+    def _nearest(self, wrong: PolicyKey) -> str:
+        """Hint at a policy: the same name elsewhere, or the nearest spelling."""
+        same = sorted(str(key) for key in self.config.declared if key.name == wrong.name)
+        return f"; did you mean {same[0]}?" if same else nearest(str(wrong), map(str, self.config.declared))
 
-    def _markers(self, block: Block, resources: tuple[Resource, ...]) -> Iterator[Target]:
-        if b"imagepolicy" not in block.raw:
-            return
+    def _markers(self, block: Block, resources: tuple[Resource, ...], reserved: set[int]) -> Iterator[Target]:
         for marker in markers.read(block):
             setter, resource = parse_setter(marker.setter), owner(resources, marker.scalar.start)
-            known = self._known(setter, marker.setter, "marker", resource, marker.scalar)
-            if known and setter and self._allowed(setter.policy, "markers"):
+            if resource.is_definition:
+                continue
+            reserved.add(marker.scalar.start)
+            if self._known(setter, marker.setter, "marker", resource, marker.scalar) and setter:
                 yield Target(marker.scalar, setter, "marker", resource)
 
     def _annotations(self, resource: Resource) -> Iterator[Target]:
-        for key, setter in _annotated(resource):
+        for key, text, setter in _annotated(resource):
             if not key:
                 message = f'annotation {ANNOTATION}: expected JSON such as {{"web": "flux-system:web"}} (container name or JSONPath to policy)'
-                self._say("error", message, resource)
-                continue
-            known = self._known(setter, f"annotation {ANNOTATION}: {key}", "annotation", resource, None)
-            if known and setter and self._allowed(setter.policy, "annotations"):
+                self._say("error", "bad-annotation", message, resource, self._own(resource))
+            elif self._known(setter, text, f"annotation {ANNOTATION}: {key}", resource, self._own(resource)) and setter:
                 yield from self._annotation(resource, key, setter)
+
+    def _own(self, resource: Resource) -> Scalar | None:
+        """Describe the annotation itself, for results."""
+        node = get(get(get(resource.root, "metadata"), "annotations"), ANNOTATION)
+        path = join_path((*resource.prefix, "metadata", "annotations", ANNOTATION))
+        return scalar_at(resource.block, node, path) if isinstance(node, yaml.ScalarNode) else None
 
     def _annotation(self, resource: Resource, key: str, setter: Setter) -> Iterator[Target]:
         try:
-            places = JSONPath.parse(key).find(resource.root) if key.startswith("$") else resource.containers((key,))
-            found = [
-                target for path, node in places if (target := self._target(resource, path, node, setter, "annotation"))
-            ]
-        except RuleError as error:
-            self._say("error", f"annotation {ANNOTATION}: {error}", resource)
+            places = list(JSONPath.parse(key).find(resource.root) if key.startswith("$") else named(resource, (key,)))
+        except (RuleError, InputError, RecursionError) as error:
+            self._say("error", "bad-annotation", f"annotation {ANNOTATION}: {error}", resource, self._own(resource))
             return
-        if not found:
-            known = "" if key.startswith("$") else nearest(key, resource.container_names())
-            what = "nothing stands at" if key.startswith("$") else "there is no container"
-            self._say("warning", f"annotation {ANNOTATION}: {what} {key}{known}", resource)
-        yield from found
+        if not places:
+            hint = "" if key.startswith("$") else nearest(key, _names(resource))
+            what = "nothing stands at" if key.startswith("$") else "there is no container with an image named"
+            message = f"annotation {ANNOTATION}: {what} {key}{hint}"
+            self._say("warning", "idle-annotation", message, resource, self._own(resource))
+        for steps, node in places:
+            if target := self._target(resource, steps, node, setter, "annotation"):
+                yield target
 
-    def _target(self, resource: Resource, path: str, node: yaml.Node, setter: Setter, how: str) -> Target | None:
-        if not isinstance(node, yaml.ScalarNode):
-            if how != "image":
-                self._say("warning", f"{how}: {path} is no scalar: left as it is", resource)
+    def _target(self, resource: Resource, steps: Steps, node: yaml.Node, setter: Setter, how: str) -> Target | None:
+        scalar, path = _anchored(node), join_path((*resource.prefix, *steps))
+        if scalar is None:
+            message = f"{how} for policy {setter.policy}: {path} is no scalar: left as it is"
+            self._say("warning", "no-scalar", message, resource)
             return None
-        return Target(scalar_at(resource.block, node, path), setter, how, resource)
+        return Target(scalar_at(resource.block, scalar, path), setter, how, resource)
 
     def _rules(self, resource: Resource) -> Iterator[Target]:
+        if not self.config.targets or resource.is_definition:
+            return
         for rule in self.config.targets:
             if not selects(rule.select, resource):
                 continue
-            places = self.paths[rule.path].find(resource.root) if rule.path else resource.containers(rule.containers)
-            for path, node in places:
-                target = self._target(resource, path, node, Setter(rule.policy, rule.part), "target")
-                if target:
+            places = self._places(rule, resource)
+            if places:
+                self.idle.pop(rule, None)
+            elif rule in self.idle:
+                self.idle[rule] = f"finds nothing in {resource.id}, which it selects"
+            for steps, node in places:
+                if target := self._target(resource, steps, node, Setter(rule.policy, rule.part), "target"):
                     yield target
 
-    def _images(self, resource: Resource, taken: Mapping[int, Target]) -> Iterator[Target]:
-        if not self.by_image or not is_image_shaped(resource):
+    def _places(self, rule: TargetRule, resource: Resource) -> list[tuple[Steps, yaml.Node]]:
+        try:
+            return list(self.paths[rule.path].find(resource.root) if rule.path else named(resource, rule.containers))
+        except (InputError, RecursionError) as error:
+            self._say("error", "bad-target", f"target {rule.path} cannot be looked for: {error}", resource)
+            return []
+
+    def _images(self, resource: Resource, reserved: set[int]) -> Iterator[Target]:
+        if not is_image_shaped(resource):
             return
-        for path, node, is_container in fields_named_image(resource):
-            if not isinstance(node, yaml.ScalarNode) or not node.value:
+        for steps, node, _, is_definite, is_doubtful in image_fields(resource.root):
+            scalar = _anchored(node)
+            candidates = self.by_image.get(_canonical(scalar.value), ()) if scalar is not None and scalar.value else ()
+            if scalar is None or not candidates or not (is_definite or _has_version(scalar.value)):
                 continue
-            candidates = self.by_image.get(_canonical(node.value), ())
-            if not candidates or (not is_container and not _has_version(node.value)):
+            field = scalar_at(resource.block, scalar, join_path((*resource.prefix, *steps)))
+            if field.start in reserved:
                 continue
-            scalar = scalar_at(resource.block, node, path)
-            if scalar.start in taken:
-                continue
-            if len(candidates) > 1:
+            if is_doubtful:
+                message = "image is given twice in one mapping, and readers differ on which one counts: left as it is"
+                self._say("warning", "doubtful", message, resource, field)
+            elif len(candidates) > 1:
                 names = " and ".join(str(policy.key) for policy in candidates)
                 message = f"two policies for one image: {names} both choose {candidates[0].repository.image.name}; bind the field by marker, annotation or target, or take `images` from the bind of one"
-                self._say("error", message, resource, scalar)
-                continue
-            yield Target(scalar, Setter(candidates[0].key, Part.IMAGE), "image", resource)
+                self._say("error", "two-policies", message, resource, field)
+            else:
+                yield Target(field, Setter(candidates[0].key, Part.IMAGE), "image", resource)
+
+
+def named(resource: Resource, names: tuple[str, ...]) -> Iterator[tuple[Steps, yaml.Node]]:
+    """Yield (steps, image node) of the containers with these names."""
+    return ((found.steps, found.node) for found in containers(resource.root) if found.container in names)
+
+
+def _names(resource: Resource) -> list[str]:
+    return [found.container for found in containers(resource.root) if found.container]
 
 
 def _has_version(value: str) -> bool:
@@ -316,4 +348,7 @@ def selects(select: Select, resource: Resource) -> bool:
     want = (select.group, select.version, select.kind, select.name, select.namespace)
     if any(wanted_part and wanted_part != part for wanted_part, part in zip(want, have, strict=True)):
         return False
-    return all(resource.labels.get(name) == value for name, value in select.labels)
+    if not select.labels:
+        return True
+    labels = labels_of(resource.root)
+    return all(labels.get(name) == value for name, value in select.labels)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from krmfn.bind import ANNOTATION, Bound
 from krmfn.config import Config
 from krmfn.decision import Listings
 from krmfn.errors import RuleError
@@ -13,6 +12,7 @@ from krmfn.image import ImageRef
 from krmfn.model import Choice, Chosen, Field, ImagePolicy, Listing, Result
 from krmfn.resource import KUSTOMIZE_ID
 from krmfn.rewrite import Change
+from krmfn.target import ANNOTATION, Bound
 from krmfn.yamltext import Block
 
 _RANK = {"error": 0, "warning": 1, "info": 2}

@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import yaml
 
 from krmfn.model import File, ResourceId
-from krmfn.yamltext import Block, children, join_path
+from krmfn.yamltext import Alias, Block, Step, children
 
-CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
+KUSTOMIZE_ID = "kustomize.config.k8s.io/id"
 _PATHS = ("internal.config.kubernetes.io/path", "config.kubernetes.io/path")
 _INDEXES = ("internal.config.kubernetes.io/index", "config.kubernetes.io/index")
-KUSTOMIZE_ID = "kustomize.config.k8s.io/id"
-_NOT_DEPLOYED = ("image.toolkit.fluxcd.io", "krmfn.dev", "source.toolkit.fluxcd.io")
-Step = str | int
+_NOT_DEPLOYED = frozenset({"image.toolkit.fluxcd.io", "krmfn.dev", "source.toolkit.fluxcd.io"})
+Steps = tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One resource: a whole block, or a member of a `kind: List` inside it (`prefix` leads there)."""
+class Resource(NamedTuple):
+    """One resource: a whole block, or a member of a list inside it (`prefix` leads there).
+
+    It holds no nodes, so that a block can forget its tree; what needs them composes it again.
+    """
 
     block: Block
-    root: yaml.Node
     id: ResourceId
-    annotations: Mapping[str, str]
-    labels: Mapping[str, str]
     file: File | None
-    prefix: tuple[Step, ...] = ()
+    prefix: Steps = ()
 
     @property
-    def is_from_kustomize(self) -> bool:
-        """True when `kustomize build` sent it, so that no comment survived."""
-        return KUSTOMIZE_ID in self.annotations
+    def root(self) -> yaml.Node:
+        """The node of the resource in its block."""
+        node = self.block.root
+        for step in self.prefix:
+            node = next(child for key, child in children(node) if key == step)
+        if node is None:
+            raise ValueError("an empty block is no resource")
+        return node
+
+    @property
+    def is_definition(self) -> bool:
+        """True for a CustomResourceDefinition, in which nothing is ever changed."""
+        return self.id.kind == "CustomResourceDefinition"
 
     def place(self, offset: int) -> File | None:
         """Say where a byte offset is: the file it came from, with line and column when the text is that file."""
@@ -42,24 +51,29 @@ class Resource:
         line, column = self.block.text.locate(offset)
         return File(self.file.path, self.file.index, line, column)
 
-    def containers(self, names: tuple[str, ...]) -> Iterator[tuple[str, yaml.Node]]:
-        """Yield (path, image node) of the containers with these names."""
-        for path, container in _containers(self.root, self.prefix):
-            name, image = get(container, "name"), get(container, "image")
-            if isinstance(name, yaml.ScalarNode) and name.value in names and image is not None:
-                yield join_path((*path, "image")), image
 
-    def container_names(self) -> tuple[str, ...]:
-        """Answer the names of all containers, for hints."""
-        found = (get(container, "name") for _, container in _containers(self.root, self.prefix))
-        return tuple(node.value for node in found if isinstance(node, yaml.ScalarNode))
+class ImageField(NamedTuple):
+    """A field that looks like an image's. `container` is the name of the container it runs in, None outside of any.
+
+    `is_definite` is false for a mere key `image`, which holds an image only when its value is a full reference;
+    `is_doubtful` says that the key is given twice, and readers differ on which one counts.
+    """
+
+    steps: Steps
+    node: yaml.Node
+    container: str | None
+    is_definite: bool
+    is_doubtful: bool = False
 
 
 def get(node: yaml.Node | None, key: str) -> yaml.Node | None:
     """Answer the value of a key of a mapping node, or None."""
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    return next((value for name, value in children(node) if name == key), None)
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value == key:
+                found: yaml.Node = value
+                return found
+    return None
 
 
 def scalars_of(node: yaml.Node | None) -> dict[str, str]:
@@ -69,16 +83,39 @@ def scalars_of(node: yaml.Node | None) -> dict[str, str]:
     return {str(key): value.value for key, value in children(node) if isinstance(value, yaml.ScalarNode)}
 
 
+def annotations_of(root: yaml.Node | None) -> dict[str, str]:
+    """Answer the annotations of a resource's node."""
+    return scalars_of(get(get(root, "metadata"), "annotations"))
+
+
+def labels_of(root: yaml.Node | None) -> dict[str, str]:
+    """Answer the labels of a resource's node."""
+    return scalars_of(get(get(root, "metadata"), "labels"))
+
+
 def describe(block: Block) -> tuple[Resource, ...]:
-    """Read identity, origin, labels and annotations of a block's resource; those of a `kind: List` are its members."""
-    if block.root is None:
-        return ()
-    items = get(block.root, "items")
-    whole = _describe(block, block.root, ())
-    if not whole.id.kind.endswith("List") or not isinstance(items, yaml.SequenceNode):
-        return (whole,)
-    members = [(index, node) for index, node in enumerate(items.value) if isinstance(node, yaml.MappingNode)]
-    return tuple(_describe(block, node, ("items", index)) for index, node in members) or (whole,)
+    """Read identity and origin of a block's resource; those of a list (`kind: List`, `DeploymentList`) are its members."""
+    found: list[Resource] = []
+    stack: list[tuple[yaml.Node | None, Steps]] = [(block.root, ())]
+    while stack:
+        node, prefix = stack.pop()
+        if isinstance(node, yaml.MappingNode):
+            members = _members(node)
+            stack += [(member, (*prefix, "items", index)) for index, member in reversed([*enumerate(members)])]
+            if not members:
+                found.append(_describe(block, node, prefix))
+        elif node is not None and not prefix:
+            found.append(Resource(block, ResourceId(), _file(block, {}), prefix))
+    return tuple(found)
+
+
+def _members(node: yaml.MappingNode) -> list[yaml.Node]:
+    """Answer the members of a list; a resource of its own that merely has a kind like `AccessList` is none."""
+    kind = get(node, "kind")
+    if not isinstance(kind, yaml.ScalarNode) or not kind.value.endswith("List") or get(node, "spec") is not None:
+        return []
+    items = get(node, "items")
+    return items.value if isinstance(items, yaml.SequenceNode) else []
 
 
 def owner(resources: tuple[Resource, ...], offset: int) -> Resource:
@@ -91,14 +128,14 @@ def owner(resources: tuple[Resource, ...], offset: int) -> Resource:
     return resources[0]
 
 
-def _describe(block: Block, root: yaml.Node, prefix: tuple[Step, ...]) -> Resource:
-    top, metadata = scalars_of(root), get(root, "metadata")
-    meta, annotations = scalars_of(metadata), scalars_of(get(metadata, "annotations"))
+def _describe(block: Block, root: yaml.Node, prefix: Steps) -> Resource:
+    top = scalars_of(root)
+    metadata = get(root, "metadata")
+    meta = scalars_of(metadata)
     identity = ResourceId(
         top.get("apiVersion", ""), top.get("kind", ""), meta.get("namespace", ""), meta.get("name", "")
     )
-    labels = scalars_of(get(metadata, "labels"))
-    return Resource(block, root, identity, annotations, labels, _file(block, annotations), prefix)
+    return Resource(block, identity, _file(block, scalars_of(get(metadata, "annotations"))), prefix)
 
 
 def _file(block: Block, annotations: Mapping[str, str]) -> File | None:
@@ -109,48 +146,59 @@ def _file(block: Block, annotations: Mapping[str, str]) -> File | None:
         path = next((line[6:].strip() for line in origin.splitlines() if line.startswith("path: ")), "")
         return File(path) if path else None
     path = next((annotations[name] for name in _PATHS if name in annotations), "")
-    index = next((annotations[name] for name in _INDEXES if annotations.get(name, "").isdigit()), None)
+    index = next((annotations[name] for name in _INDEXES if annotations.get(name, "").isdecimal()), None)
     return File(path, int(index) if index else None) if path else None
 
 
 def is_image_shaped(resource: Resource) -> bool:
     """Tell whether image fields of this kind are images that run: not configuration of policies, not plain data."""
     group = resource.id.api_version.rpartition("/")[0]
-    return group not in _NOT_DEPLOYED and not (group == "" and resource.id.kind in ("ConfigMap", "Secret"))
+    if group in _NOT_DEPLOYED or resource.is_definition:
+        return False
+    return not (group == "" and resource.id.kind in ("ConfigMap", "Secret"))
 
 
-def fields_named_image(resource: Resource) -> Iterator[tuple[str, yaml.Node, bool]]:
-    """Yield (path, node, is it a container's) of every `image` field and of image volumes, outside metadata."""
-    for path, node, is_container in _images(resource.root, resource.prefix, in_containers=False):
-        yield join_path(path), node, is_container
+def image_fields(root: yaml.Node) -> Iterator[ImageField]:
+    """Yield every `image` field and the reference of every image volume, outside metadata, in document order.
+
+    The image of a container is definite whatever the kind: Pods, workloads, CronJobs and unknown kinds of that shape.
+    """
+    stack: list[tuple[yaml.Node, Steps, bool]] = [(root, (), False)]
+    while stack:
+        node, steps, in_containers = stack.pop()
+        if isinstance(node, yaml.SequenceNode):
+            stack += reversed([(child, (*steps, at), in_containers) for at, child in enumerate(node.value)])
+        elif isinstance(node, yaml.MappingNode):
+            yield from _own_image(node, steps, in_containers=in_containers)
+            stack += reversed(
+                [
+                    (value, (*steps, key.value), key.value in CONTAINERS)
+                    for key, value in node.value
+                    if isinstance(value, yaml.CollectionNode) and _leads_on(key)
+                ]
+            )
 
 
-def _images(
-    node: yaml.Node, path: tuple[Step, ...], *, in_containers: bool
-) -> Iterator[tuple[tuple[Step, ...], yaml.Node, bool]]:
-    if isinstance(node, yaml.SequenceNode):
-        for index, child in enumerate(node.value):
-            yield from _images(child, (*path, index), in_containers=in_containers)
-    elif isinstance(node, yaml.MappingNode):
-        for key, child in children(node):
-            if key == "metadata":
-                continue
-            if key == "image" and isinstance(child, yaml.ScalarNode):
-                yield (*path, key), child, in_containers
-            elif key == "image" and (reference := get(child, "reference")) is not None:
-                yield (*path, key, "reference"), reference, True
-            elif not isinstance(child, yaml.ScalarNode):
-                yield from _images(child, (*path, key), in_containers=key in CONTAINERS)
+def _leads_on(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value != "metadata"
 
 
-def _containers(node: yaml.Node, path: tuple[Step, ...]) -> Iterator[tuple[tuple[Step, ...], yaml.Node]]:
-    if isinstance(node, yaml.SequenceNode):
-        for index, child in enumerate(node.value):
-            yield from _containers(child, (*path, index))
-    elif isinstance(node, yaml.MappingNode):
-        for key, child in children(node):
-            if key in CONTAINERS and isinstance(child, yaml.SequenceNode):
-                for index, container in enumerate(child.value):
-                    yield (*path, key, index), container
-            elif not isinstance(child, yaml.ScalarNode):
-                yield from _containers(child, (*path, key))
+def _own_image(node: yaml.MappingNode, steps: Steps, *, in_containers: bool) -> Iterator[ImageField]:
+    """Yield the image of one mapping: its key `image`, or `image.reference` of a volume."""
+    found = [value for key, value in node.value if key.value == "image" and isinstance(key, yaml.ScalarNode)]
+    for value in found:
+        reference = get(value, "reference")
+        if isinstance(_aimed(value), yaml.ScalarNode):
+            container = scalars_of(node).get("name", "") if in_containers else None
+            yield ImageField((*steps, "image"), value, container, in_containers, is_doubtful=len(found) > 1)
+        elif isinstance(_aimed(reference), yaml.ScalarNode) and reference is not None:
+            yield ImageField((*steps, "image", "reference"), reference, None, is_definite=True)
+
+
+def _aimed(node: yaml.Node | None) -> yaml.Node | None:
+    return node.target if isinstance(node, Alias) else node
+
+
+def containers(root: yaml.Node) -> Iterator[ImageField]:
+    """Yield the images of all containers, for those who know them by name."""
+    return (found for found in image_fields(root) if found.container is not None)

@@ -7,7 +7,7 @@ whatever is not recognised at once is composed and judged by its nodes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from krmfn.errors import RuleError
@@ -26,50 +26,61 @@ _IMAGE = re.compile(rb"""image:[ ]+(?:"([^"\\\n]*)"|'([^'\n]*)'|([A-Za-z0-9][^\s
 class Expected:
     """What fields are to hold: by setter, and by the canonical repository of an image.
 
-    None stands for a value that is not known yet, which makes every block that names it be composed. Setters and
-    repositories that are not listed are nobody's and change nothing.
+    None stands for a value that is not known yet, which makes every block that names it be composed. `others` are the
+    setters of policies that are known and not used here; any other setter is a mistake that is to be reported.
+    Repositories that are not listed are nobody's and change nothing.
     """
 
     setters: Mapping[str, str | None] = field(default_factory=dict)
     images: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    others: frozenset[str] = frozenset()
 
 
 def may_change(raw: bytes, expected: Expected, needles: tuple[bytes, ...] = ()) -> bool:
     """Tell whether a block has to be composed. `needles` are further words whose presence forces that."""
+    if may_hold(raw, needles):
+        return True
+    if may_hold_marker(raw) and _markers_differ(raw, expected):
+        return True
+    return bool(expected.images) and _images_differ(raw, expected.images)
+
+
+def may_hold(raw: bytes, needles: tuple[bytes, ...]) -> bool:
+    """Tell whether any of the words may stand in a block, escapes allowed for."""
     if any(needle in raw for needle in needles):
         return True
-    has_marker = bool(expected.setters) and (b"imagepolicy" in raw or b"$ref" in raw)
-    has_image = bool(expected.images) and b"image" in raw
-    if (expected.setters or expected.images) and b"\\" in raw and _BREAKS.search(raw):
-        return True
-    if has_marker and _markers_differ(raw, expected.setters):
-        return True
-    return has_image and _images_differ(raw, expected.images)
+    return b"\\" in raw and (b"\\/" in raw or _BREAKS.search(raw) is not None)
 
 
-def _lines(raw: bytes, word: bytes) -> list[tuple[bytes, bytes]] | None:
-    """Answer each line that holds a word and the line after it."""
-    found = []
+def may_hold_marker(raw: bytes) -> bool:
+    """Tell whether a comment of a block may be a marker, in any spelling."""
+    return b"imagepolicy" in raw or b'"$ref"' in raw or (b"#" in raw and b"\\u" in raw)
+
+
+def _lines(raw: bytes, word: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each line that holds a word and the line after it."""
     at = raw.find(word)
     while at >= 0:
         start = raw.rfind(b"\n", 0, at) + 1
         end = raw.find(b"\n", at)
         end = len(raw) if end < 0 else end
         after = raw.find(b"\n", end + 1)
-        found.append((raw[start:end], raw[end + 1 : len(raw) if after < 0 else after]))
+        yield raw[start:end], raw[end + 1 : len(raw) if after < 0 else after]
         at = raw.find(word, end)
-    return found
 
 
-def _markers_differ(raw: bytes, setters: Mapping[str, str | None]) -> bool:
-    if b"$ref" in raw:
+def _markers_differ(raw: bytes, expected: Expected) -> bool:
+    if b'"$ref"' in raw or b"\\u" in raw:
         return True
-    for line, _ in _lines(raw, b"imagepolicy") or ():
+    for line, _ in _lines(raw, b"imagepolicy"):
         found = _MARKER.match(line)
         if found is None:
             return True
         setter = found[4].decode("utf-8", "replace")
-        if setter in setters and setters[setter] != (found[1] or found[2] or found[3] or b"").decode("utf-8", "replace"):
+        if setter in expected.others:
+            continue
+        value = (found[1] or found[2] or found[3] or b"").decode("utf-8", "replace")
+        if setter not in expected.setters or expected.setters[setter] != value:
             return True
     return False
 
@@ -78,19 +89,27 @@ _NEXT = re.compile(rb"[ ]*(?:$|-[ ]|\#|[A-Za-z0-9_.-]+:(?:[ \r]|$))")
 
 
 def _images_differ(raw: bytes, images: Mapping[str, frozenset[str] | None]) -> bool:
-    for line, after in _lines(raw, b"image") or ():
+    values = image_values(raw)
+    return values is None or any(_differs(value, images) for value in values)
+
+
+def image_values(raw: bytes) -> set[str] | None:
+    """Collect the values of all keys `image`, those in text included; None when a line needs a parser to be sure."""
+    if b"\\" in raw and may_hold(raw, ()):
+        return None
+    values: set[str] = set()
+    for line, after in _lines(raw, b"image"):
         at = line.find(b"image")
         lead = line[:at].lstrip(b" ").removeprefix(b"-").strip(b" ")
         if lead or line.count(b"image:") != 1:
             if b"image:" not in line and b"image" not in line[at + 5 :] and _harmless(line, at):
                 continue
-            return True
+            return None
         found = _IMAGE.match(line, at)
         if found is None or not _NEXT.match(after):
-            return True
-        if _differs((found[1] or found[2] or found[3] or b"").decode("utf-8", "replace"), images):
-            return True
-    return False
+            return None
+        values.add((found[1] or found[2] or found[3] or b"").decode("utf-8", "replace"))
+    return values
 
 
 def _harmless(line: bytes, at: int) -> bool:
@@ -119,12 +138,4 @@ def setters_in(raw: bytes) -> set[str]:
         setter = setter_of(text)
         if setter is not None:
             found.add(setter)
-    return found
-
-
-def image_values(raw: bytes) -> set[str]:
-    """Collect every value that may be an image reference behind a word `image`; a superset of those that are bound."""
-    found: set[str] = set()
-    for match in re.compile(rb"""image["']?[ \t]*:\s*["']?([^\s"'#,}\]]+)""").finditer(raw):
-        found.add(match[1].decode("utf-8", "replace"))
     return found
