@@ -77,7 +77,7 @@ class Login:
 
 
 class Registry:
-    """The server. `host` may be any loopback address, so that two registries have two origins."""
+    """The server, and before it is started a store of images. `host` may be any loopback address, for a second origin."""
 
     def __init__(
         self,
@@ -96,8 +96,7 @@ class Registry:
         self.busy = self.busiest = 0
         self.lock = threading.Lock()
         self._faults: list[_Fault] = []
-        self._server = _Server((host, 0), Request, self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._host = host
 
     @property
     def address(self) -> str:
@@ -111,6 +110,8 @@ class Registry:
         return f"{'https' if self.tls else 'http'}://{self.address}"
 
     def __enter__(self) -> Self:
+        self._server = _Server((self._host, 0), Request, self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self
 

@@ -93,13 +93,26 @@ def test_a_registry_that_refuses_the_page_size_is_asked_again_without(registry):
 
 
 def test_what_is_no_tag_is_dropped_and_counted():
-    junk: list[object] = ["1.0\n", "", "-x", None, 7, {}, "ä", "１.０", "a" * 129, "sha256:" + "0" * 64, "1.0 # {}", "a/b"]
+    junk: list[object] = [
+        "1.0\n",
+        "",
+        "-x",
+        None,
+        7,
+        {},
+        "ä",
+        "１.０",
+        "a" * 129,
+        "sha256:" + "0" * 64,
+        "1.0 # {}",
+        "a/b",
+    ]
     assert listing(["1.0", "a" * 128, *junk, "1.0"]) == Listing(("1.0", "a" * 128), len(junk))
 
 
 @given(st.lists(st.one_of(st.text(max_size=20), st.none(), st.integers())))
 def test_a_listing_holds_only_tags_sorted_once(tags):
-    found, malformed = listing(tags)
+    found, malformed = listing(tags)[:2]
     assert list(found) == sorted(set(found))
     assert all(tag.isascii() and tag.isprintable() and 0 < len(tag) <= 128 for tag in found)
     assert len([tag for tag in tags if tag in found]) + malformed == len(tags)

@@ -43,6 +43,8 @@ TOOLS = {
         ),
         Tool("kpt", go="github.com/kptdev/kpt@v1.0.0-beta.59", version=("version",), pattern=r"1\.\d+\.\d+"),
         Tool("docker-registry", debian="docker-registry"),
+        Tool("registry", go="github.com/distribution/distribution/v3/cmd/registry@v3.0.0"),
+        Tool("crane", go="github.com/google/go-containerregistry/cmd/crane@v0.20.6"),
         Tool("skopeo", debian="skopeo"),
         Tool("podman", debian="podman"),
         Tool("runc", debian="runc"),
