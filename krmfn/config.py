@@ -97,7 +97,7 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     by_key = _by_key([*policies, *own_policies], problems)
     targets = _checked_targets(parsed.targets, by_key, problems)
     snapshots = _snapshots(objects, problems)
-    lock = read_lock(objects, problems)
+    lock = read_lock(objects, problems, by_key)
     if problems.found:
         raise ConfigError(problems.found)
     settings = finish(parsed.settings)

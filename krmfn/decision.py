@@ -7,11 +7,14 @@ from dataclasses import replace
 
 from krmfn import selection
 from krmfn.errors import RegistryError
-from krmfn.lock import Lock
+from krmfn.lock import Lock, LockEntry, recall
 from krmfn.model import Choice, Chosen, ImagePolicy, LatestRef, Listing, NotChosen, PolicyKey, Repository
+from krmfn.reflection import PASSING
 
 Listings = Mapping[Repository, Listing | RegistryError]
 Moment = tuple[Repository, str]
+Dates = Mapping[Moment, str | RegistryError]
+_MEND = "run krmfn fetch on the package"
 
 
 def to_list(policies: Iterable[ImagePolicy]) -> list[Repository]:
@@ -29,10 +32,8 @@ def to_date(policies: Iterable[ImagePolicy], listings: Listings) -> list[Moment]
     return list(dict.fromkeys(found))
 
 
-def decide(
-    policies: Iterable[ImagePolicy], listings: Listings, dates: Mapping[Moment, str | RegistryError], lock: Lock | None
-) -> dict[PolicyKey, Choice]:
-    """Choose for every policy from what its repository listed; an unreachable registry gives way to a matching lock."""
+def decide(policies: Iterable[ImagePolicy], listings: Listings, dates: Dates, lock: Lock | None) -> dict[PolicyKey, Choice]:
+    """Choose for every policy from what its repository listed; an unreachable registry gives way to a matching record."""
     choices: dict[PolicyKey, Choice] = {}
     for policy in policies:
         if policy.rules.pins_current:
@@ -42,27 +43,30 @@ def decide(
         if isinstance(listing, RegistryError):
             choices[policy.key] = _without_registry(policy, listing, lock)
         else:
-            choices[policy.key] = _from(policy, listing, dates)
+            choices[policy.key] = _from(policy, listing, dates, lock)
     return choices
 
 
-def _from(policy: ImagePolicy, listing: Listing, dates: Mapping[Moment, str | RegistryError]) -> Choice:
-    failed = next(
-        (found for tag in listing.tags if isinstance(found := dates.get((policy.repository, tag)), RegistryError)), None
-    )
-    if policy.rules.needs_created and failed is not None:
-        return NotChosen(policy, failed.failure, str(failed))
+def _from(policy: ImagePolicy, listing: Listing, dates: Dates, lock: Lock | None) -> Choice:
+    if policy.rules.needs_created:
+        asked = (dates.get((policy.repository, tag)) for tag in listing.tags)
+        failed = next((answer for answer in asked if isinstance(answer, RegistryError)), None)
+        if failed is not None:
+            return _without_registry(policy, failed, lock)
     made = selection.select(policy.rules, listing.tags, created=lambda tag: str(dates[policy.repository, tag]))
     if made.tag is None:
         return NotChosen(policy, "no-match", made.message, made)
-    return Chosen(policy, made.tag, made.listed, made.eligible, selection=made)
+    return Chosen(policy, made.tag, made.listed + listing.left_out, made.eligible, selection=made)
 
 
 def _without_registry(policy: ImagePolicy, error: RegistryError, lock: Lock | None) -> Choice:
-    found = recorded(policy, lock) if error.failure in ("unavailable", "rate-limited") else None
+    if error.failure not in PASSING:
+        return NotChosen(policy, error.failure, str(error))
+    found = recorded(policy, lock)
     if isinstance(found, Chosen):
-        return replace(found, note=f"{error}; the lock decided instead")
-    return NotChosen(policy, error.failure, str(error))
+        return replace(found, note=f"{error}; {found.record} decided instead: {found.tag}")
+    has_record = recall(policy, lock) is not None
+    return NotChosen(policy, error.failure, f"{error}; no record stands in: {found.message}" if has_record else str(error))
 
 
 def frozen(policies: Iterable[ImagePolicy], lock: Lock | None) -> dict[PolicyKey, Choice]:
@@ -72,27 +76,42 @@ def frozen(policies: Iterable[ImagePolicy], lock: Lock | None) -> dict[PolicyKey
 
 def recorded(policy: ImagePolicy, lock: Lock | None) -> Choice:
     """Answer what was decided earlier for this policy, if it was decided by the same rules."""
-    entry = lock.entries.get(policy.key) if lock else None
+    entry = lock.entry(policy.key) if lock else None
+    if policy.rules.pins_current:
+        return _mismatch(policy, entry) if entry and entry.policy_hash != policy.hash else Chosen(policy, "", 0, 0, record="the lock")
     if entry is not None:
-        if entry.policy_hash != policy.hash:
-            message = f"the lock was made by other rules (policyHash {entry.policy_hash}, now {policy.hash}): run krmfn update to renew it"
-            return NotChosen(policy, "lock", message)
-        if policy.digest_reflection != "Never" and entry.digest is None:
-            return NotChosen(
-                policy, "lock", "the lock holds no digest, and the policy wants one: run krmfn update to renew it"
-            )
-        digest = entry.digest if policy.digest_reflection != "Never" else None
-        return Chosen(policy, entry.tag, entry.listed, entry.eligible, digest)
+        return _entry(policy, entry)
     if policy.latest is not None:
         return _latest(policy, policy.latest)
-    return NotChosen(policy, "lock", "the lock has no entry for this policy: run krmfn update to add it")
+    where = "the lock has no entry for this policy" if lock else "there is no lock (an item of kind ImageLock)"
+    return NotChosen(policy, "lock", f"{where}: {_MEND} to add it")
+
+
+def _mismatch(policy: ImagePolicy, entry: LockEntry) -> NotChosen:
+    rules = f"policyHash {entry.policy_hash}, now {policy.hash}"
+    return NotChosen(policy, "lock", f"the lock was made by other rules ({rules}): {_MEND} to renew it")
+
+
+def _entry(policy: ImagePolicy, entry: LockEntry) -> Choice:
+    if entry.policy_hash != policy.hash:
+        return _mismatch(policy, entry)
+    made = _accepted(policy, LatestRef(entry.image, entry.tag, entry.digest), "the lock")
+    return replace(made, listed=entry.listed, eligible=entry.eligible) if isinstance(made, Chosen) else made
 
 
 def _latest(policy: ImagePolicy, latest: LatestRef) -> Choice:
-    if not selection.accepts(policy.rules, latest.tag):
-        message = f"status.latestRef holds tag {latest.tag}, which the policy ({policy.described}) does not accept"
-        return NotChosen(policy, "lock", message)
-    if policy.digest_reflection != "Never" and latest.digest is None:
-        return NotChosen(policy, "lock", "status.latestRef holds no digest, and the policy wants one")
-    digest = latest.digest if policy.digest_reflection != "Never" else None
-    return Chosen(policy, latest.tag, 0, 0, digest)
+    return _accepted(policy, latest, "status.latestRef")
+
+
+def _accepted(policy: ImagePolicy, found: LatestRef, record: str) -> Choice:
+    """Check that a record is one that the policy could have made; a hand-edited one is not."""
+    message = ""
+    if recall(replace(policy, latest=found), None) is None:
+        message = f"{record} names {found.name}, and the policy chooses {policy.repository.image.name}"
+    elif not selection.accepts(policy.rules, found.tag):
+        message = f"{record} holds tag {found.tag}, which the policy ({policy.described}) does not accept"
+    elif policy.digest_reflection != "Never" and found.digest is None:
+        message = f"{record} holds no digest, and the policy wants one"
+    if message:
+        return NotChosen(policy, "lock", f"{message}: {_MEND} to renew it")
+    return Chosen(policy, found.tag, 0, 0, found.digest if policy.digest_reflection != "Never" else None, record=record)

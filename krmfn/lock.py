@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from krmfn import schema
 from krmfn.errors import RuleError
-from krmfn.image import is_digest, is_tag, parse_repository
-from krmfn.model import PolicyKey, ResourceId
+from krmfn.image import ImageRef, is_digest, is_tag, parse_repository
+from krmfn.model import ImagePolicy, LatestRef, PolicyKey, ResourceId
 from krmfn.objects import Object, Problems, listing, mapping, text
+from krmfn.resource import KUSTOMIZE_ID
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one repository offered: tag to digest (or None), and when images were built."""
+    """What one repository offered: tag to digest (or None), and when images were built.
+
+    `listed` counts all tags there were when it was made; it may hold fewer.
+    """
 
     image: str
     tags: Mapping[str, str | None]
     created: Mapping[str, str]
+    listed: int = 0
+    object: Object | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +40,48 @@ class LockEntry:
     listed: int = 0
     eligible: int = 0
 
+    def is_for(self, policy: ImagePolicy) -> bool:
+        """Tell whether the entry speaks of the policy's repository."""
+        return _is_same(self.image, policy)
+
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The ImageLock among the items."""
+    """The ImageLock among the items, sorted by policy and tag. A policy `digest: {}` has one entry per deployed tag."""
 
-    entries: Mapping[PolicyKey, LockEntry]
+    all: tuple[LockEntry, ...]
     object: Object = field(compare=False)
+
+    @property
+    def is_read_only(self) -> bool:
+        """True when what is written to it reaches no file: kustomize sent it, or it is the functionConfig."""
+        annotations = mapping(mapping(self.object.data.get("metadata")).get("annotations"))
+        return self.object.is_function_config or KUSTOMIZE_ID in annotations
+
+    def entry(self, key: PolicyKey) -> LockEntry | None:
+        """Answer the entry of a policy; of a digest policy the first."""
+        return next(self.of(key), None)
+
+    def of(self, key: PolicyKey) -> Iterator[LockEntry]:
+        """Yield every entry of a policy."""
+        return (entry for entry in self.all if entry.policy == key)
+
+
+def recall(policy: ImagePolicy, lock: Lock | None) -> LatestRef | None:
+    """Answer what was decided earlier for this policy's repository, by whatever rules: from the lock, or from status."""
+    entry = lock.entry(policy.key) if lock else None
+    if entry and entry.is_for(policy):
+        return LatestRef(entry.image, entry.tag, entry.digest)
+    if policy.latest and _is_same(policy.latest.name, policy):
+        return policy.latest
+    return None
+
+
+def _is_same(name: str, policy: ImagePolicy) -> bool:
+    try:
+        return ImageRef.parse(name).canonical == policy.repository.image.canonical
+    except RuleError:
+        return False
 
 
 def read_snapshot(thing: Object, problems: Problems) -> Snapshot | None:
@@ -61,33 +102,44 @@ def read_snapshot(thing: Object, problems: Problems) -> Snapshot | None:
             problems.add(thing.id, f"spec.tags[{index}]", f"{name!r} is not a tag")
         if digest is not None and not is_digest(digest):
             problems.add(thing.id, f"spec.tags[{index}].digest", f"{digest!r} is not a digest")
-        tags[name] = digest
+        if tags.get(name) not in (None, digest):
+            problems.add(thing.id, f"spec.tags[{index}]", f"tag {name} is there twice, with two digests: keep one")
+        tags[name] = digest or tags.get(name)
         if one.get("created"):
             created[name] = one["created"]
-    return Snapshot(image, tags, created)
+    return Snapshot(image, tags, created, max(int(thing.spec.get("listed") or 0), len(tags)), thing)
 
 
-def read_lock(objects: Iterable[Object], problems: Problems) -> Lock | None:
-    """Read the ImageLock among the objects; a second one is a problem."""
+def read_lock(
+    objects: Iterable[Object], problems: Problems, policies: Mapping[PolicyKey, ImagePolicy] | None = None
+) -> Lock | None:
+    """Read the ImageLock among the objects; a second one is a problem, and so is a second entry for a policy.
+
+    Of `policies` those that only follow digests may have several entries, one per tag.
+    """
     found = [one for one in objects if one.id.kind == "ImageLock" and one.id.api_version == schema.API_VERSION]
     for more in found[1:]:
         problems.add(more.id, "", f"there is a second ImageLock besides {found[0].id}: keep one")
     if not found or _is_wrong("ImageLock", found[0], problems):
         return None
-    entries: dict[PolicyKey, LockEntry] = {}
-    for index, entry in enumerate(listing(found[0].spec.get("images"))):
-        read = _entry(found[0].id, f"spec.images[{index}]", entry, problems)
-        if read is not None and read.policy in entries:
-            problems.add(found[0].id, f"spec.images[{index}].policy", f"a second entry for {read.policy}: keep one")
-        elif read is not None:
-            entries[read.policy] = read
-    return Lock(entries, found[0])
+    entries: dict[tuple[PolicyKey, str], LockEntry] = {}
+    for index, data in enumerate(listing(found[0].spec.get("images"))):
+        path = f"spec.images[{index}]"
+        entry = _entry(found[0].id, path, data, problems)
+        if entry is None:
+            continue
+        policy = (policies or {}).get(entry.policy)
+        key = (entry.policy, entry.tag if policy is None or policy.rules.pins_current else "")
+        if key in entries:
+            problems.add(found[0].id, f"{path}.policy", f"a second entry for {entry.policy}: keep one")
+        entries[key] = entry
+    return Lock(tuple(sorted(entries.values(), key=lambda entry: (entry.policy, entry.tag))), found[0])
 
 
 def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Problems) -> LockEntry | None:
     namespace, colon, name = entry["policy"].partition(":")
     digest = entry.get("digest") or None
-    if not colon or not name:
+    if not colon or not name or ":" in name:
         problems.add(where, f"{path}.policy", f"expected namespace:name, found {entry['policy']!r}")
     elif not is_tag(entry["tag"]):
         problems.add(where, f"{path}.tag", f"{entry['tag']!r} is not a tag")

@@ -76,10 +76,14 @@ class Repository:
 
 
 class Listing(NamedTuple):
-    """What a repository offered. `malformed` counts entries that were no tags and were dropped at the door."""
+    """What a repository offered. `malformed` counts entries that were no tags and were dropped at the door.
+
+    `left_out` counts tags that exist but were not kept in a TagSnapshot, as no policy could use them.
+    """
 
     tags: tuple[str, ...]
     malformed: int = 0
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,8 @@ class Chosen:
     digest: str | None = None
     note: str = ""
     """What people should know about how it was decided, such as that the lock stood in for a registry."""
+    record: str = ""
+    """Who decided when it was no list: `the lock`, `status.latestRef`."""
     selection: Selection | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from krmfn import bind, config, decision, report, resolve, resourcelist, rewrite
+from krmfn import bind, config, decision, guard, reflection, renewal, report, resolve, resourcelist, rewrite
 from krmfn.config import Config, Finish, no_change
+from krmfn.deployed import Deployed
 from krmfn.errors import ConfigError, NotSeparableError
 from krmfn.model import Choice, Outcome, PolicyKey, Result
 from krmfn.resolve import TagSource
-from krmfn.yamltext import Block, Text
+from krmfn.target import Bound
+from krmfn.yamltext import Block, Edit, Text
 
 OpenSource = Callable[[Config], TagSource]
 WORKERS = 8
@@ -22,10 +24,23 @@ class Run:
 
     config: Config
     choices: dict[PolicyKey, Choice]
-    bound: bind.Bound
+    bound: Bound
     changes: tuple[rewrite.Change, ...]
     results: tuple[Result, ...]
     listings: decision.Listings = field(default_factory=dict)
+    dates: decision.Dates = field(default_factory=dict)
+    pins: reflection.Pins = field(default_factory=lambda: reflection.Pins({}))
+    held: frozenset[PolicyKey] = frozenset()
+    """Policies that the guard keeps where their record is."""
+    renewal: renewal.Renewal = field(default_factory=lambda: renewal.Renewal(()))
+    lock_edits: tuple[Edit, ...] = ()
+
+    @property
+    def edits(self) -> tuple[tuple[Text, Edit], ...]:
+        """Everything there is to write, with the text that it belongs to: changed fields and the lock."""
+        lock = self.config.lock
+        made = tuple((change.target.resource.block.text, change.edit) for change in self.changes)
+        return made + tuple((lock.object.block.text, edit) for edit in self.lock_edits if lock)
 
     @property
     def is_error(self) -> bool:
@@ -53,29 +68,52 @@ def _run(text: Text, open_source: OpenSource, finish: Finish, *, whole: bool) ->
         return Outcome(resourcelist.write(given, (), results), results)
     found = examine(given.items, rules, open_source)
     resourcelist.verify(given.items, text)
-    edits = () if found.is_error else tuple(change.edit for change in found.changes)
+    edits = () if found.is_error else tuple(edit for _, edit in found.edits)
     return Outcome(resourcelist.write(given, edits, found.results), found.results, rules.asides)
 
 
-def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource) -> Run:
-    """Find out what is to change in the blocks, without writing anything. Raises InputError and NotSeparableError."""
-    wanted = [rules.policies[key] for key in sorted(bind.wanted(blocks, rules))]
-    source = open_source(rules)
+def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, every: bool = False) -> Run:
+    """Find out what is to change in the blocks, without writing anything. Raises InputError and NotSeparableError.
+
+    With `every` policies that no field may need are resolved too, digests included.
+    """
+    wanted = [rules.policies[key] for key in sorted(rules.policies if every else bind.wanted(blocks, rules))]
+    source, lock, settings = open_source(rules), rules.lock, rules.settings
     listings: decision.Listings = {}
-    if rules.settings.mode == "frozen":
-        choices = decision.frozen(wanted, rules.lock)
+    dates: decision.Dates = {}
+    if settings.mode == "frozen":
+        choices = decision.frozen(wanted, lock)
     else:
         listings = resolve.ask(decision.to_list(wanted), source.tags, WORKERS)
         dates = resolve.ask(decision.to_date(wanted, listings), lambda moment: source.created(*moment), WORKERS)
-        choices = decision.decide(wanted, listings, dates, rules.lock)
+        choices = decision.decide(wanted, listings, dates, lock)
     bound = bind.bind(blocks, rules, bind.expected(rules, choices))
-    questions = [] if rules.settings.mode == "frozen" else rewrite.to_pin(bound.targets, choices, rules.lock)
-    digests = resolve.ask(questions, lambda question: source.digest(*question), WORKERS)
-    made = rewrite.rewrite(bound.targets, choices, digests, rules.settings, rules.lock)
-    said = [*rules.notes, *bound.results, *made.results, *report.notes(choices.values(), listings)]
+    deployed = Deployed(bound.targets)
+    questions = reflection.to_ask(choices, deployed, lock, settings, every=every)
+    answers = resolve.ask(questions, lambda question: source.digest(*question), WORKERS)
+    pins = reflection.settle(choices, deployed, lock, answers, settings)
+    guarded = guard.guard(choices, deployed, lock, settings)
+    made = rewrite.rewrite(deployed, choices, pins, guarded, settings)
+    renewed = renewal.renew(lock, choices, deployed, pins, guarded.policies, rules.declared)
+    lock_edits, noted = _lock_edits(rules, renewed)
+    said = [*rules.notes, *bound.results, *made.results, *noted, *report.notes(choices.values(), listings)]
     said += report.unbound(rules, bound, blocks)
-    if rules.settings.mode == "check":
+    if settings.mode == "check":
         said += report.unwanted(made.changes)
     elif not any(result.severity == "error" for result in said):
         said += report.changes(made.changes)
-    return Run(rules, choices, bound, made.changes, report.in_order(said), listings)
+    results = report.in_order(said)
+    return Run(
+        rules, choices, bound, made.changes, results, listings, dates, pins, guarded.policies, renewed, lock_edits
+    )
+
+
+def _lock_edits(rules: Config, renewed: renewal.Renewal) -> tuple[tuple[Edit, ...], tuple[Result, ...]]:
+    """Answer how the lock among the items changes, and what to say of it. What kustomize sent goes nowhere."""
+    lock = rules.lock
+    if not lock or not renewed or rules.settings.mode == "frozen" or lock.is_read_only:
+        return (), ()
+    from krmfn.lockfile import edit_lock
+
+    edits = edit_lock(lock.object, renewed.entries)
+    return report.lock(lock.object, renewed, edits, is_check=rules.settings.mode == "check")

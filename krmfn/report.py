@@ -10,10 +10,13 @@ from krmfn.decision import Listings
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.model import Choice, Chosen, Field, ImagePolicy, Listing, Result
-from krmfn.resource import KUSTOMIZE_ID
+from krmfn.objects import Object
+from krmfn.renewal import Renewal
+from krmfn.resource import KUSTOMIZE_ID, describe
 from krmfn.rewrite import Change
+from krmfn.scalars import Refusal
 from krmfn.target import ANNOTATION, Bound
-from krmfn.yamltext import Block
+from krmfn.yamltext import Block, Edit
 
 _RANK = {"error": 0, "warning": 1, "info": 2}
 
@@ -70,6 +73,19 @@ def _version(ref: ImageRef) -> str:
 def unwanted(made: Iterable[Change]) -> list[Result]:
     """Answer the errors of `mode: check`: what would change although nothing may."""
     return [replace(_changed(change), severity="error", message=f"would change {message(change)}") for change in made]
+
+
+def lock(
+    thing: Object, renewed: Renewal, edits: tuple[Edit, ...] | Refusal, *, is_check: bool
+) -> tuple[tuple[Edit, ...], tuple[Result, ...]]:
+    """Answer the edits of the lock and one result about it; what cannot be edited is a warning."""
+    place = next((one.place(thing.block.start) for one in describe(thing.block) if one.id == thing.id), None)
+    if isinstance(edits, Refusal):
+        message = f"the lock is out of date ({renewed.described}) and was not updated: {edits.why}"
+        return (), (Result("warning", message, thing.id, file=place),)
+    if is_check:
+        return edits, (Result("error", f"would change the lock: {renewed.described}", thing.id, file=place),)
+    return edits, (Result("info", f"lock: {renewed.described}", thing.id, file=place),)
 
 
 def notes(choices: Iterable[Choice], listings: Listings) -> list[Result]:

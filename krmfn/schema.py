@@ -167,6 +167,11 @@ _SPECS: dict[str, Schema] = {
                     ]
                 },
             ),
+            "listed": {
+                "type": "integer",
+                "description": "How many tags the repository listed, when tags that no policy can use were left out.",
+                "minimum": 0,
+            },
         },
         ("image", "tags"),
     ),
@@ -183,7 +188,7 @@ _SPECS: dict[str, Schema] = {
                         "tag": _text("The chosen tag."),
                         "digest": _text("Its digest, when the policy reflects digests."),
                         "policyHash": _text("Fingerprint of the rules that chose it."),
-                        "listed": {"type": "integer", "description": "Tags that the repository listed.", "minimum": 0},
+                        "listed": {"type": "integer", "description": "Tags that the repository listed then.", "minimum": 0},
                         "eligible": {"type": "integer", "description": "Tags that the policy accepted.", "minimum": 0},
                     },
                     ("policy", "image", "tag", "policyHash"),

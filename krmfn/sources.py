@@ -7,11 +7,13 @@ from functools import cached_property
 from pathlib import Path
 
 from krmfn.config import Config
+from krmfn.errors import RegistryError
 from krmfn.lock import Snapshot
 from krmfn.model import Listing, Repository
 from krmfn.resolve import StaticTags, TagSource
 
 Progress = Callable[[str, str, int], None]
+_LACKS = {"digest": "digest", "created": "creation time"}
 
 
 class Sources:
@@ -37,17 +39,35 @@ class Sources:
 
     def tags(self, repository: Repository) -> Listing:
         """See TagSource.tags."""
-        return (self._snapshots if self._snapshot(repository) else self._behind).tags(repository)
+        snapshot = self._snapshot(repository)
+        if snapshot is None:
+            return self._behind.tags(repository)
+        return self._snapshots.tags(repository)._replace(left_out=snapshot.listed - len(snapshot.tags))
 
     def digest(self, repository: Repository, tag: str) -> str:
         """See TagSource.digest. A snapshot without this digest asks what stands behind it."""
         snapshot = self._snapshot(repository)
-        return (self._snapshots if snapshot and snapshot.tags.get(tag) else self._behind).digest(repository, tag)
+        if snapshot and snapshot.tags.get(tag):
+            return self._snapshots.digest(repository, tag)
+        return self._ask_behind(snapshot, "digest", repository, tag)
 
     def created(self, repository: Repository, tag: str) -> str:
         """See TagSource.created. A snapshot without this time asks what stands behind it."""
         snapshot = self._snapshot(repository)
-        return (self._snapshots if snapshot and tag in snapshot.created else self._behind).created(repository, tag)
+        if snapshot and tag in snapshot.created:
+            return self._snapshots.created(repository, tag)
+        return self._ask_behind(snapshot, "created", repository, tag)
+
+    def _ask_behind(self, snapshot: Snapshot | None, what: str, repository: Repository, tag: str) -> str:
+        """Ask the registry or layout for what a snapshot lacks; when that fails, say what the snapshot lacks too."""
+        try:
+            answer: str = getattr(self._behind, what)(repository, tag)
+        except RegistryError as error:
+            if snapshot is None:
+                raise
+            lacks = f"{error.message}; the TagSnapshot holds no {_LACKS[what]} of tag {tag}: run krmfn fetch on the package"
+            raise RegistryError(error.failure, error.repository, lacks, status=error.status, code=error.code) from None
+        return answer
 
 
 def static(snapshots: Mapping[str, Snapshot]) -> StaticTags:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -12,8 +12,7 @@ from krmfn.commands import options
 from krmfn.foreign import printable
 from krmfn.model import Result
 from krmfn.pipeline import Run
-from krmfn.rewrite import Change
-from krmfn.yamltext import Text, apply
+from krmfn.yamltext import Edit, Text, apply
 
 
 @click.command(
@@ -35,7 +34,7 @@ def command(
     tree = files.read(paths)
     finish = options.finishing(source, mode, on_error, on_downgrade)
     run = options.examine(tree, finish)
-    written = {} if run.is_error else rewritten(tree.texts, run.changes)
+    written = {} if run.is_error else rewritten(tree.texts, run.edits)
     if not check and run.config.settings.mode != "check":
         for text, data in written.items():
             files.write(Path(text.name), data)
@@ -45,12 +44,12 @@ def command(
     return int(run.is_error or (check and bool(written)))
 
 
-def rewritten(texts: Iterable[Text], changes: Sequence[Change]) -> dict[Text, bytes]:
+def rewritten(texts: Iterable[Text], edits: Iterable[tuple[Text, Edit]]) -> dict[Text, bytes]:
     """Answer the new content of every text that changes."""
-    edits: dict[int, list[Change]] = {}
-    for change in changes:
-        edits.setdefault(id(change.target.resource.block.text), []).append(change)
-    return {text: apply(text.data, [change.edit for change in edits[id(text)]]) for text in texts if id(text) in edits}
+    found: dict[int, list[Edit]] = {}
+    for text, edit in edits:
+        found.setdefault(id(text), []).append(edit)
+    return {text: apply(text.data, found[id(text)]) for text in texts if id(text) in found}
 
 
 def diffs(written: Mapping[Text, bytes]) -> Iterable[str]:
