@@ -28,15 +28,15 @@ class Alias(yaml.Node):
     id = "alias"
 
     def __init__(self, value: str, target: yaml.Node | None, start_mark: Any, end_mark: Any) -> None:
-        super().__init__(None, value, start_mark, end_mark)
+        super().__init__("", value, start_mark, end_mark)
         self.target = target
 
 
 class Malformed(NamedTuple):
-    """Why a text is not YAML: `index` counts code points from the start of what was parsed, -1 is unknown."""
+    """Why a text is not YAML: `place` counts code points from the start of what was parsed, -1 is unknown."""
 
     problem: str
-    index: int
+    place: int
 
 
 class DepthError(yaml.MarkedYAMLError):
@@ -46,9 +46,9 @@ class DepthError(yaml.MarkedYAMLError):
 class Fast(CParser):
     """libyaml's composer without tag resolution; builtins spare a Python frame for every node."""
 
-    resolve = slice
-    descend_resolver = is_
-    ascend_resolver = int
+    resolve: Any = slice
+    descend_resolver: Any = is_
+    ascend_resolver: Any = int
 
 
 if TYPE_CHECKING:
@@ -101,12 +101,10 @@ def raw_parse(data: bytes) -> int:
 
 
 class Document(NamedTuple):
-    """One document of a stream. The marks are those of its start and end events."""
+    """One document of a stream, and where it starts: at its `---`, or at its content."""
 
     root: yaml.Node | None
     start_mark: Any
-    end_mark: Any
-    explicit: bool
 
 
 def documents(data: bytes) -> Iterator[Document]:
@@ -116,8 +114,8 @@ def documents(data: bytes) -> Iterator[Document]:
         parser.get_event()
         while isinstance(start := parser.get_event(), yaml.DocumentStartEvent):
             root = _present(_document(parser))
-            end = parser.get_event()
-            yield Document(root, start.start_mark, end.end_mark, start.explicit)
+            parser.get_event()
+            yield Document(root, start.start_mark)
     finally:
         parser.dispose()
 
@@ -136,7 +134,7 @@ def _document(parser: Any) -> yaml.Node:
     while True:
         event = parser.get_event()
         kind = type(event)
-        node: yaml.Node
+        node: Any
         if kind is yaml.ScalarEvent:
             node = yaml.ScalarNode(event.tag, event.value, event.start_mark, event.end_mark, event.style)
         elif kind is yaml.AliasEvent:
@@ -152,7 +150,8 @@ def _document(parser: Any) -> yaml.Node:
         if getattr(event, "anchor", None) is not None and kind is yaml.ScalarEvent:
             anchors[event.anchor] = node
         if not stack:
-            return node
+            root: yaml.Node = node
+            return root
         stack[-1][1].append(node)
 
 
@@ -163,9 +162,9 @@ def _opened(event: Any, kind: type, depth: int) -> Any:
     return made(event.tag, [], event.start_mark, None, event.flow_style)
 
 
-def _closed(event: Any, node: Any, parts: list[Any]) -> yaml.Node:
+def _closed(event: Any, node: Any, parts: list[Any]) -> Any:
     node.value = list(zip(parts[::2], parts[1::2], strict=True)) if type(node) is yaml.MappingNode else parts
     node.end_mark = event.end_mark
-    return node  # type: ignore[no-any-return]
+    return node
 
 

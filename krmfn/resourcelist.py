@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 import yaml
 
 from krmfn import compose
+from krmfn.compose import Alias
 from krmfn.errors import InputError, NotSeparableError
-from krmfn.yamltext import BOM, Block, Edit, Source, Text, apply, check, unreadable
+from krmfn.yamltext import BOM, Block, Edit, Source, Text, apply, check, confirm, unreadable
 
 if TYPE_CHECKING:
     from krmfn.model import Result
 
 VERSIONS = ("config.kubernetes.io/v1", "config.kubernetes.io/v1alpha1", "config.kubernetes.io/v1beta1")
+_KINDS: dict[type, str] = {yaml.ScalarNode: "scalar", yaml.SequenceNode: "list", yaml.MappingNode: "mapping", Alias: "alias"}
 _RUN = 1 << 20
 _OPENERS = 10_000
 _HELP = "kustomize and kpt send one; for files use krmfn update PATH"
@@ -86,7 +88,7 @@ def _root(text: Text, source: Source) -> yaml.MappingNode:
             raise text.error(f"the text holds several documents, expected one ResourceList; {_HELP}") from None
         raise unreadable(text, source, error) from None
     if not isinstance(found, yaml.MappingNode):
-        what = "nothing but comments" if found is None else "a list" if found.id == "sequence" else f"a {found.id}"
+        what = "nothing but comments" if found is None else f"a {_KINDS.get(type(found))}"
         raise text.error(f"the text is {what}, expected a ResourceList; {_HELP}")
     return found
 
@@ -115,7 +117,7 @@ def _whole_items(text: Text, frame: Frame) -> tuple[Block, ...]:
     if node is None or (isinstance(node, yaml.ScalarNode) and node.value in ("", "~", "null") and not node.style):
         return ()
     if not isinstance(node, yaml.SequenceNode):
-        raise text.error(f"items is a {node.id}, expected a list", frame.offset(node.start_mark.index))
+        raise text.error(f"items is a {_KINDS.get(type(node))}, expected a list", frame.offset(node.start_mark.index))
     starts = [frame.offset(item.start_mark.index) for item in node.value[1:]]
     bounds = [frame.offset(node.start_mark.index), *starts, frame.offset(node.end_mark.index)]
     return tuple(
@@ -218,6 +220,7 @@ def _parse(text: Text, start: int, end: int, openers: int) -> None:
 
 def write(given: ResourceList, edits: Sequence[Edit], results: Sequence[Result]) -> bytes:
     """Answer the text with edits and results spliced in; with neither, the very bytes that were read."""
+    confirm(given.text, given.items, edits)
     if not results:
         return apply(given.text.data, edits)
     from krmfn.results import insert

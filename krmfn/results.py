@@ -184,8 +184,8 @@ def _last_leaf(node: yaml.Node) -> yaml.Node:
 
 
 def _last_entry(node: yaml.CollectionNode) -> yaml.Node:
-    last = node.value[-1]
-    return last[0] if isinstance(last, tuple) else last
+    last: yaml.Node = node.value[-1][0] if isinstance(node, yaml.MappingNode) else node.value[-1]
+    return last
 
 
 def _replaced(given: ResourceList, node: yaml.Node, text: str) -> Edit:

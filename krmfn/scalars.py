@@ -47,7 +47,7 @@ def is_string(value: str) -> bool:
     """
     if value.lower() in _WORDS:
         return False
-    return value[0] not in "0123456789.+-" or not _numeric().fullmatch(value)
+    return value[0] not in "0123456789.+-" or _numeric().fullmatch(value) is None
 
 
 def _numeric() -> re.Pattern[str]:
@@ -61,60 +61,70 @@ def _numeric() -> re.Pattern[str]:
 
 
 def is_plain(value: str, *, in_flow: bool) -> bool:
-    """Tell whether a value may be written without quotes: a string to every reader and safe where it stands."""
-    if not is_string(value) or not _safe().fullmatch(value) or ": " in value or value[-1] == ":":
-        return False
-    return not (in_flow and ("," in value or ":" in value))
+    """Tell whether a value may be written without quotes: a string to every reader and safe where it stands.
+
+    Plain are the characters of references, tags and versions; whatever else a value holds, it is quoted.
+    """
+    return is_string(value) and bool(_safe().fullmatch(value)) and not (in_flow and ":" in value)
 
 
 def _safe() -> re.Pattern[str]:
-    """Match what is certainly plain: the characters of references, tags and versions; no indicator at the start."""
-    return re.compile(r"[A-Za-z0-9_./+$(<=-][A-Za-z0-9_./+:@=,~^$()<>*-]*(?<!-)|[A-Za-z0-9_./+][A-Za-z0-9_./+:@=-]*")
+    return re.compile(r"[A-Za-z0-9_/+](?:[A-Za-z0-9_./+@=~^-]|:(?=[A-Za-z0-9_./+@=~^-]))*")
 
 
 def render(text: Text, scalar: Scalar, value: str) -> Edit | Refusal:
     """Make the edit that gives a scalar a new value, or say why it cannot be made."""
     if scalar.tag is not None and scalar.tag not in _STRING_TAGS:
-        return Refusal(f"the value carries the tag {scalar.tag}, and a new value would not be one")
-    if "\x00" in value:
-        return Refusal("the new value holds a NUL")
+        return Refusal(f"it carries the tag {scalar.tag.replace('tag:yaml.org,2002:', '!!')}; remove the tag")
     if scalar.style in ("|", ">"):
         return _render_block(text, scalar, value)
     written = _written(scalar, value)
     if scalar.start == scalar.end:
-        before = text.data[scalar.start - 1 : scalar.start]
-        written = written if before.isspace() else " " + written
+        return _render_absent(text, scalar, written)
     return Edit(scalar.start, scalar.end, written.encode())
 
 
+def _render_absent(text: Text, scalar: Scalar, written: str) -> Edit | Refusal:
+    """Write a value where none is written: behind the colon or the dash, or behind the anchor or tag."""
+    before = text.data[max(scalar.start - 256, 0) : scalar.start]
+    if not before.rstrip(b" \t").endswith((b":", b"-", b",", b"[")) and not (scalar.anchored or scalar.tag):
+        return Refusal("it has no value and no colon to put one behind")
+    blank = "" if before.endswith((b" ", b"\t", b"\n", b"[")) else " "
+    return Edit(scalar.start, scalar.end, (blank + written).encode())
+
+
 def _written(scalar: Scalar, value: str) -> str:
-    if scalar.style == '"' or scalar.is_json:
+    """Write a value in the scalar's own quotes; a plain one gets quotes when it needs them."""
+    if scalar.style == '"' or scalar.is_json or not value.isprintable():
         return quoted(value)
-    if scalar.style == "'" and value.isprintable():
-        return "'" + value.replace("'", "''") + "'"
-    if scalar.style == "" and is_plain(value, in_flow=scalar.in_flow):
+    if scalar.style == "'":
+        return single_quoted(value)
+    if is_plain(value, in_flow=scalar.in_flow):
         return value
-    return quoted(value)
+    return single_quoted(value) if is_plain(value, in_flow=False) else quoted(value)
+
+
+def single_quoted(value: str) -> str:
+    """Write a printable value in single quotes."""
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _render_block(text: Text, scalar: Scalar, value: str) -> Edit | Refusal:
     """Replace the body of a literal or folded scalar and keep its header line, comment included.
 
-    The whole block becomes the one line; chomping turns to strip, as the value has no line break at its end (Flux).
+    The value becomes the one line of the block, and chomping turns to strip as Flux has it; blank lines below stay.
     """
-    if "\n" in value or "\r" in value or not value.strip() or value != value.strip():
-        return Refusal("a block scalar is given a single line of text only")
+    if not value or value != value.strip() or not value.isprintable():
+        return Refusal("a block scalar takes one line of printable text")
     data = text.data
-    line = data.find(b"\n", scalar.start, scalar.end)
-    if line < 0:
+    line = data.find(b"\n", scalar.start, scalar.end) + 1
+    header = re.compile(rb"([|>])[-+0-9]{0,2}").match(data, scalar.start)
+    if header is None or not line:
         return Refusal("the block scalar has no body")
-    found = re.compile(rb"([|>])([-+0-9]{0,2})").match(data, scalar.start)
-    if found is None:
-        return Refusal("the block scalar's header cannot be read")
-    body = data[line + 1 : scalar.end]
+    body = data[line : scalar.end]
+    content = body.rstrip(b" \t\r\n")
     first = next((each for each in body.split(b"\n") if each.strip()), b"")
-    lead = first[: len(first) - len(first.lstrip(b" "))] or b" " * max(scalar.indent + 2, 1)
-    end = b"\r\n" if data[line - 1 : line] == b"\r" else b"\n"
-    last = end if body.endswith((b"\n", b"\r")) else b""
-    header = found[1] + b"-" + data[found.end() : line + 1]
-    return Edit(scalar.start, scalar.end, header + lead + value.encode() + last)
+    lead = first[: len(first) - len(first.lstrip(b" "))] if first else b" " * (max(scalar.indent, 0) + 2)
+    head = header[1] + b"-" + data[header.end() : line]
+    end = body[len(content) :] if content else b"\r\n" * head.endswith(b"\r\n") or b"\n"
+    return Edit(scalar.start, scalar.end, head + lead + value.encode() + end)

@@ -6,6 +6,7 @@ text; libyaml's marks count code points from the start of what was parsed, and `
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -18,13 +19,14 @@ from krmfn.errors import InputError, NotSeparableError
 from krmfn.yamltree import Scalar, Step, children, construct, is_null, join, join_path, scalar_at, scalars, value_offset
 
 __all__ = [
-    "Alias", "Block", "Edit", "Scalar", "Source", "Text", "apply", "children", "construct", "documents", "is_null",
-    "join", "join_path", "scalar_at", "Step", "scalars",
+    "Alias", "Block", "Edit", "Scalar", "Source", "Step", "Text", "apply", "children", "confirm", "construct",
+    "documents", "is_null", "join", "join_path", "scalar_at", "scalars",
 ]  # fmt: skip
 
 MAX_BYTES = 256 << 20
 BOM = b"\xef\xbb\xbf"
 _STEP = 1024
+_RUN = 1 << 17
 _BREAKS = (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 
 
@@ -146,6 +148,11 @@ class Block:
         return self.text.data[self.start : self.end]
 
     @property
+    def is_separate(self) -> bool:
+        """True when the block's bytes can be parsed on their own."""
+        return not self._fixed
+
+    @property
     def source(self) -> Source:
         """What the marks of this block's nodes count in."""
         if self._source is None:
@@ -187,6 +194,53 @@ class Block:
         return value_offset(self.text.data, start, end), end
 
 
+def confirm(text: Text, blocks: Iterable[Block], edits: Iterable[Edit]) -> None:
+    """Parse the edited blocks anew and compare: replaced scalars leave the number of events, insertions add to it.
+
+    Guards against a bug of an editing step, not against input; raises InputError, and then nothing may be written.
+    Blocks that follow each other are parsed together. A word in the place of a word, quoted alike, needs no proof.
+    """
+    todo = [edit for edit in sorted(set(edits)) if not _is_swap(text.data[edit.start : edit.end], edit.text)]
+    at = 0
+    run: tuple[int, int, list[Edit]] | None = None
+    for block in blocks:
+        if at == len(todo):
+            break
+        start, end = (block.start, block.end) if block.is_separate else (0, len(text.data))
+        first = at = next((i for i in range(at, len(todo)) if todo[i].start >= start), len(todo))
+        while at < len(todo) and todo[at].end <= end:
+            at += 1
+        if first == at:
+            continue
+        if run and run[1] == start and end - run[0] < _RUN:
+            run = (run[0], end, run[2] + todo[first:at])
+            continue
+        if run:
+            _confirm(text, *run)
+        run = (start, end, todo[first:at])
+    if run:
+        _confirm(text, *run)
+
+
+def _is_swap(old: bytes, new: bytes) -> bool:
+    """Tell whether both are words of letters, digits and inner signs that mean nothing in YAML, in the same quotes."""
+    word = re.compile(rb"""(["']?)[A-Za-z0-9_]+(?:[./@:+-]+[A-Za-z0-9_]+)*(["']?)""").fullmatch
+    was, becomes = word(old), word(new)
+    return was is not None and becomes is not None and {was[1], was[2]} == {becomes[1], becomes[2]} == {was[1]}
+
+
+def _confirm(text: Text, start: int, end: int, edits: list[Edit]) -> None:
+    old = text.data[start:end]
+    new = apply(old, [Edit(edit.start - start, edit.end - start, edit.text) for edit in edits])
+    grows = any(b"\n" in edit.text or edit.start == edit.end for edit in edits)
+    try:
+        before, after = compose.raw_parse(old), compose.raw_parse(new)
+    except yaml.YAMLError as error:
+        raise text.error(f"an edit here would break the text: {compose.malformed(error).problem}", start) from None
+    if after < before or (after > before and not grows):
+        raise text.error(f"an edit here would change the structure: {before} parts, then {after}", start)
+
+
 def compose_whole(text: Text, source: Source) -> yaml.Node | None:
     """Compose a source that holds one document; raises InputError that says where."""
     try:
@@ -197,8 +251,8 @@ def compose_whole(text: Text, source: Source) -> yaml.Node | None:
 
 def unreadable(text: Text, source: Source, error: yaml.YAMLError) -> InputError:
     """Turn libyaml's complaint into an InputError with a place in the text."""
-    problem, index = compose.malformed(error)
-    return text.error(f"not valid YAML: {problem}", source.offset(index) if index >= 0 else -1)
+    problem, place = compose.malformed(error)
+    return text.error(f"not valid YAML: {problem}", source.offset(place) if place >= 0 else -1)
 
 
 def check(text: Text) -> None:

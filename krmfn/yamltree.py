@@ -84,7 +84,8 @@ def is_null(node: yaml.Node) -> bool:
     """Tell whether a node is a plain `null`, `~` or nothing."""
     if type(node) is not yaml.ScalarNode or node.style or node.value not in _NULLS:
         return False
-    return not isinstance(node.tag, str) or node.tag == "tag:yaml.org,2002:null"
+    tag: object = node.tag
+    return not isinstance(tag, str) or tag == "tag:yaml.org,2002:null"
 
 
 def value_offset(data: bytes, start: int, end: int) -> int:
@@ -145,6 +146,7 @@ def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None
     first, end = source.offset(node.start_mark.index), source.offset(node.end_mark.index)
     start = value_offset(data, first, end)
     in_flow = isinstance(parent, yaml.CollectionNode) and bool(parent.flow_style)
+    tag: object = node.tag
     return Scalar(
         value=node.value,
         start=start,
@@ -154,7 +156,7 @@ def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None
         in_flow=in_flow,
         is_null=is_null(node),
         anchored=start > first and b"&" in data[first:start],
-        tag=node.tag if isinstance(node.tag, str) else "!" if start > first and _bare(data[first:start]) else None,
+        tag=tag if isinstance(tag, str) else "!" if start > first and _bare(data[first:start]) else None,
         indent=-1 if parent is None else parent.start_mark.column,
         is_json=in_flow and (node.style == '"' or _all_json(parent)),
     )
