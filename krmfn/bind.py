@@ -176,11 +176,12 @@ class _Finder:
         found: dict[int, Target] = {}
         reserved: set[int] = set()
         raw = block.raw
+        may_be_annotated = screen.may_hold(raw, (_NEEDLE,))
         if screen.may_hold_marker(raw):
             for target in self._markers(block, resources, reserved):
                 self._claim(found, target)
         for resource in resources:
-            if screen.may_hold(raw, (_NEEDLE,)):
+            if may_be_annotated:
                 for target in self._annotations(resource):
                     self._claim(found, target)
             for target in self._rules(resource):

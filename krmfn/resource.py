@@ -80,7 +80,11 @@ def scalars_of(node: yaml.Node | None) -> dict[str, str]:
     """Answer the scalar members of a mapping node."""
     if not isinstance(node, yaml.MappingNode):
         return {}
-    return {str(key): value.value for key, value in children(node) if isinstance(value, yaml.ScalarNode)}
+    return {
+        key.value: value.value
+        for key, value in node.value
+        if type(value) is yaml.ScalarNode and type(key) is yaml.ScalarNode
+    }
 
 
 def annotations_of(root: yaml.Node | None) -> dict[str, str]:
@@ -100,22 +104,35 @@ def describe(block: Block) -> tuple[Resource, ...]:
     while stack:
         node, prefix = stack.pop()
         if isinstance(node, yaml.MappingNode):
-            members = _members(node)
+            top = {key.value: value for key, value in node.value if type(key) is yaml.ScalarNode}
+            members = _members(top)
             stack += [(member, (*prefix, "items", index)) for index, member in reversed([*enumerate(members)])]
             if not members:
-                found.append(_describe(block, node, prefix))
+                found.append(_described(block, top, prefix))
         elif node is not None and not prefix:
-            found.append(Resource(block, ResourceId(), _file(block, {}), prefix))
+            found.append(Resource(block, ResourceId(), _file(block, None), prefix))
     return tuple(found)
 
 
-def _members(node: yaml.MappingNode) -> list[yaml.Node]:
+def _members(top: Mapping[str, yaml.Node]) -> list[yaml.Node]:
     """Answer the members of a list; a resource of its own that merely has a kind like `AccessList` is none."""
-    kind = get(node, "kind")
-    if not isinstance(kind, yaml.ScalarNode) or not kind.value.endswith("List") or get(node, "spec") is not None:
+    kind, items = top.get("kind"), top.get("items")
+    if items is None or "spec" in top or not isinstance(kind, yaml.ScalarNode) or not kind.value.endswith("List"):
         return []
-    items = get(node, "items")
     return items.value if isinstance(items, yaml.SequenceNode) else []
+
+
+def _described(block: Block, top: Mapping[str, yaml.Node], prefix: Steps) -> Resource:
+    metadata = top.get("metadata")
+    meta = {}
+    if isinstance(metadata, yaml.MappingNode):
+        meta = {key.value: value for key, value in metadata.value if type(key) is yaml.ScalarNode}
+    identity = ResourceId(*map(_text, (top.get("apiVersion"), top.get("kind"), meta.get("namespace"), meta.get("name"))))
+    return Resource(block, identity, _file(block, meta.get("annotations")), prefix)
+
+
+def _text(node: yaml.Node | None) -> str:
+    return node.value if type(node) is yaml.ScalarNode else ""
 
 
 def owner(resources: tuple[Resource, ...], offset: int) -> Resource:
@@ -128,19 +145,10 @@ def owner(resources: tuple[Resource, ...], offset: int) -> Resource:
     return resources[0]
 
 
-def _describe(block: Block, root: yaml.Node, prefix: Steps) -> Resource:
-    top = scalars_of(root)
-    metadata = get(root, "metadata")
-    meta = scalars_of(metadata)
-    identity = ResourceId(
-        top.get("apiVersion", ""), top.get("kind", ""), meta.get("namespace", ""), meta.get("name", "")
-    )
-    return Resource(block, identity, _file(block, scalars_of(get(metadata, "annotations"))), prefix)
-
-
-def _file(block: Block, annotations: Mapping[str, str]) -> File | None:
+def _file(block: Block, annotated: yaml.Node | None) -> File | None:
     if block.text.name:
         return File(block.text.name, block.index)
+    annotations = scalars_of(annotated)
     if KUSTOMIZE_ID in annotations:
         origin = annotations.get("config.kubernetes.io/origin", "")
         path = next((line[6:].strip() for line in origin.splitlines() if line.startswith("path: ")), "")

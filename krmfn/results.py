@@ -23,7 +23,7 @@ def insert(given: ResourceList, results: Sequence[Result]) -> list[Edit]:
     A result that the list already holds is not repeated, so that a run on its own output changes nothing.
     """
     known = _known(given)
-    entries = [made for result in results if _comparable(made := entry(result)) not in known]
+    entries = [made for result in results if (made := entry(result)) and not (known and _comparable(made) in known)]
     if not entries:
         return []
     root = given.frame.root

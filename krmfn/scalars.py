@@ -7,8 +7,8 @@ yaml.v3 adds (old octal, `0b`, signed and underscored forms).
 
 from __future__ import annotations
 
-import json
 import re
+from json.encoder import encode_basestring
 from typing import NamedTuple
 
 from krmfn.yamltext import Edit, Scalar, Text
@@ -31,7 +31,7 @@ def quoted(value: str) -> str:
     >>> print(quoted('a "b"\x7f\u2028'))
     "a \"b\"\u007f\u2028"
     """
-    text = json.dumps(value, ensure_ascii=False)
+    text: str = encode_basestring(value)  # what json.dumps(ensure_ascii=False) does for text, without an encoder each
     return text if text.isascii() and "\x7f" not in text else _special().sub(lambda hit: f"\\u{ord(hit[0]):04x}", text)
 
 
