@@ -17,6 +17,8 @@ from krmfn.errors import InputError
 from krmfn.yamltext import Block, Text, documents
 
 _WORDS = (b"image", b"krmfn.dev", b"TagSnapshot")
+_KEPT = (b"kind: ImageLock", b"kind: TagSnapshot")
+"""Nobody may go on without a lock that is there but cannot be read, such as one with conflict markers."""
 _SECRETS = (b"kind: Secret", b"kind: Namespace")
 
 
@@ -52,6 +54,8 @@ def read(paths: Iterable[Path]) -> Tree:
             for block in found:
                 block.root  # noqa: B018 - compose now: a file is taken whole or not at all
         except InputError as error:
+            if any(word in text.data for word in _KEPT):
+                raise
             marked = b'"$imagepolicy"' in text.data
             skipped.append(Skipped(text.name, f"not read as YAML: {error}", marked))
             continue
@@ -96,7 +100,7 @@ def _walk(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
 def write(path: Path, data: bytes) -> None:
     """Replace a file's content at once: readers see the old text or the new one, whatever happens. Raises OSError.
 
-    A link is followed, so that the link stays; mode bits stay too.
+    A link is followed, so that the link stays; mode bits stay too. What is not there yet is made.
     """
     real = path.resolve()
     handle, name = tempfile.mkstemp(prefix=f".{real.name}.", suffix=".tmp", dir=real.parent)
@@ -105,7 +109,7 @@ def write(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(stat.S_IMODE(real.stat().st_mode))
+        Path(name).chmod(stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o644)
         Path(name).replace(real)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -29,9 +29,10 @@ class Run:
     results: tuple[Result, ...]
     listings: decision.Listings = field(default_factory=dict)
     dates: decision.Dates = field(default_factory=dict)
+    answers: reflection.Answers = field(default_factory=dict)
+    """Digests as the source has them now, which IfNotPresent may not follow; those that count are in `pins`."""
     pins: reflection.Pins = field(default_factory=lambda: reflection.Pins({}))
-    held: frozenset[PolicyKey] = frozenset()
-    """Policies that the guard keeps where their record is."""
+    guarded: guard.Guarded = field(default_factory=guard.Guarded)
     renewal: renewal.Renewal = field(default_factory=lambda: renewal.Renewal(()))
     lock_edits: tuple[Edit, ...] = ()
 
@@ -104,8 +105,9 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
         said += report.changes(made.changes)
     results = report.in_order(said)
     return Run(
-        rules, choices, bound, made.changes, results, listings, dates, pins, guarded.policies, renewed, lock_edits
-    )
+        rules, choices, bound, made.changes, results,
+        listings, dates, answers, pins, guarded, renewed, lock_edits,
+    )  # fmt: skip
 
 
 def _lock_edits(rules: Config, renewed: renewal.Renewal) -> tuple[tuple[Edit, ...], tuple[Result, ...]]:

@@ -1,0 +1,216 @@
+"""`krmfn fetch`: the one step that needs a network; what it learns travels on as TagSnapshot and ImageLock items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from krmfn import files, lockfile, pipeline
+from krmfn.commands import options
+from krmfn.config import Config, load
+from krmfn.errors import InputError, RegistryError
+from krmfn.foreign import printable
+from krmfn.lock import Snapshot
+from krmfn.model import Chosen, NotChosen, Result
+from krmfn.scalars import Refusal
+from krmfn.snapshot import Learned, name_of, take
+from krmfn.yamltext import Edit, Text, apply
+
+LOCK, TAGS = "krmfn-lock.yaml", "krmfn-tags.yaml"
+_HEADS = {
+    LOCK: "# What the policies chose, written by krmfn fetch and krmfn update. Mode frozen takes every choice from here.\n",
+    TAGS: "# What the registries offered, written by krmfn fetch. krmfn reads this instead of asking them.\n",
+}
+_TRANSIENT = ("not-found", "denied", "rate-limited", "unavailable", "no-match")
+
+
+@dataclass
+class Package:
+    """The files of a package and what is to become of them."""
+
+    tree: files.Tree
+    base: Path
+    edits: dict[str, list[Edit]] = field(default_factory=dict)
+    documents: dict[str, list[str]] = field(default_factory=dict)
+    """New documents by the path of a file that is not there yet, or that gets them at its end."""
+
+    def edit(self, text: Text, edits: Sequence[Edit]) -> None:
+        """Note edits of a file."""
+        self.edits.setdefault(text.name, []).extend(edits)
+
+    def append(self, path: str, document: str) -> None:
+        """Note a document for the end of a file."""
+        self.documents.setdefault(path, []).append(document)
+
+    def written(self) -> dict[str, bytes]:
+        """Answer the new content of every file that changes, by path. Raises InputError."""
+        there = {text.name: text for text in self.tree.texts}
+        found = {name: apply(there[name].data, edits) for name, edits in self.edits.items() if edits}
+        for name, documents in self.documents.items():
+            before = found.get(name) or (there[name].data if name in there else _other(name))
+            head = before or _HEADS.get(Path(name).name, "").encode()
+            end = b"" if not before or before.endswith(b"\n") else b"\n"
+            start = b"---\n" if before.strip() else b""
+            found[name] = head + end + start + "---\n".join(documents).encode()
+        return {name: data for name, data in sorted(found.items()) if name not in there or data != there[name].data}
+
+
+def _other(name: str) -> bytes:
+    """Read a file that has nothing to do with krmfn so far."""
+    try:
+        return Path(name).read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", name=name) from None
+
+
+@click.command(epilog="Exit: 0 done, 1 an error (nothing is written) or, with --check, something would change, 2 usage.")
+@options.PATHS
+@click.option("--lock", "lock", is_flag=True, help="Write only the ImageLock.")
+@click.option("--snapshot", "snapshot", is_flag=True, help="Write only the TagSnapshots.")
+@click.option("--all-tags", is_flag=True, help="Keep every tag, also those that no policy can use.")
+@click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
+@click.option("--on-error", type=click.Choice(["fail", "keep"]), help="keep: a policy that failed keeps its entries.")
+@click.option("--on-downgrade", type=click.Choice(["keep", "allow", "fail"]), help="When the list lacks what is recorded.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 when something would change.")
+def command(
+    paths: tuple[Path, ...], lock: bool, snapshot: bool, all_tags: bool, source: str | None, on_error: str | None,
+    on_downgrade: str | None, check: bool,
+) -> int:  # fmt: skip
+    """Write what the policies below PATHS need from registries as items, so that later runs need no network.
+
+    \b
+    krmfn-tags.yaml: a TagSnapshot per repository; krmfn update, kpt and kustomize choose from it
+    krmfn-lock.yaml: the ImageLock, one entry per policy; mode frozen takes every choice from it
+    Where such items stand already, they are updated in place.
+    """  # noqa: D301 - \b is click's mark
+    tree = files.read(paths)
+    finish = options.finishing(source, "update", on_error, on_downgrade)
+    rules = load(tree.blocks, None, finish)
+    run = pipeline.examine(tree.blocks, replace(rules, snapshots={}), options.open_source, every=True)
+    package = Package(tree, paths[0] if paths[0].is_dir() else paths[0].parent)
+    results = list(_concerns(run))
+    if lock or not snapshot:
+        results += _lock(package, run)
+    if snapshot or not lock:
+        results += _snapshots(package, run, rules, all_tags=all_tags)
+    is_error = any(result.severity == "error" for result in results)
+    written = {} if is_error else package.written()
+    for name, data in () if check else written.items():
+        files.write(Path(name), data)
+    _say(run, results, written, check=check)
+    return int(is_error or (check and bool(written)))
+
+
+def _concerns(run: pipeline.Run) -> Iterator[Result]:
+    """Yield what went wrong with any policy, whether a field takes it or not, and what the guard and digests say."""
+    keep = run.config.settings.on_error == "keep"
+    for choice in run.choices.values():
+        policy = choice.policy
+        if isinstance(choice, NotChosen) or choice.record:
+            failure, message = (choice.failure, choice.message) if isinstance(choice, NotChosen) else ("unavailable", choice.note)
+            yield _failed(f"policy {policy.key}: {message}", failure, policy.defined, keep=keep)
+    for (key, tag), digest in run.pins.digests.items():
+        if isinstance(digest, RegistryError):
+            policy = run.choices[key].policy
+            message = f"policy {key}: failed fetching digest of {policy.repository.image.name}:{tag}: {digest}"
+            yield _failed(message, digest.failure, policy.defined, keep=keep)
+    yield from (*run.pins.results, *run.guarded.results, *run.config.notes)
+
+
+def _failed(message: str, failure: str, where: Any, *, keep: bool) -> Result:
+    is_kept = keep and failure in _TRANSIENT
+    return Result("warning" if is_kept else "error", message + ("; its entries stay" if is_kept else ""), where)
+
+
+def _lock(package: Package, run: pipeline.Run) -> list[Result]:
+    """Note how the lock changes, or the new one."""
+    if run.config.lock is None:
+        if run.renewal.entries:
+            package.append(str(package.base / LOCK), lockfile.lock_document(run.renewal.entries))
+        return []
+    if run.renewal and not run.lock_edits:
+        return [result for result in run.results if result.resource == run.config.lock.object.id]
+    package.edit(run.config.lock.object.block.text, run.lock_edits)
+    return []
+
+
+def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: bool) -> list[Result]:
+    """Note how the snapshots change, and the new ones in their places."""
+    learned = Learned(run.choices, run.answers, run.dates, run.guarded.policies)
+    found, problems = take(learned, rules.snapshots, all_tags=all_tags), []
+    for image, snapshot in found.items():
+        there = rules.snapshots.get(image)
+        if there is None or there.object is None:
+            continue
+        edits = lockfile.edit_snapshot(there.object, snapshot)
+        if isinstance(edits, Refusal):
+            message = f"cannot be edited: {edits.why}; delete it, and krmfn fetch writes it anew"
+            problems.append(Result("error", f"TagSnapshot {message}", there.object.id))
+        else:
+            package.edit(there.object.block.text, edits)
+    _insert(package, [one for image, one in found.items() if image not in rules.snapshots], rules.snapshots)
+    used = {policy.repository.image.canonical for policy in rules.policies.values()}
+    unused = [one for image, one in sorted(rules.snapshots.items()) if image not in used and one.object]
+    return problems + [
+        Result("info", f"no policy uses the TagSnapshot of {one.image}: it can be deleted", one.object.id if one.object else None)
+        for one in unused
+    ]
+
+
+def _insert(package: Package, new: Sequence[Snapshot], there: Mapping[str, Snapshot]) -> None:
+    """Put new snapshots in order among those that stand in a file, or behind each other in a new one."""
+    names = {one.object.id.name for one in there.values() if one.object}
+    homes = sorted({one.object.block.text.name for one in there.values() if one.object})
+    home = homes[0] if homes else str(package.base / TAGS)
+    places = sorted((one.image, one.object.block) for one in there.values() if one.object and one.object.block.text.name == home)
+    for snapshot in new:
+        name = name_of(snapshot.image, names)
+        names.add(name)
+        document = lockfile.snapshot_document(snapshot, name)
+        block = next((block for image, block in places if image > snapshot.image and block.index > 0), None)
+        if block is None:
+            package.append(home, document)
+        else:
+            package.edit(block.text, [Edit(block.start, block.start, f"---\n{document}".encode())])
+
+
+def _say(run: pipeline.Run, results: Sequence[Result], written: Mapping[str, bytes], *, check: bool) -> None:
+    is_error = any(result.severity == "error" for result in results)
+    for choice in () if is_error else run.choices.values():
+        if isinstance(choice, Chosen) and not choice.record:
+            click.echo(printable(_line(run, choice), 2000))
+    for result in results:
+        where = f"{result.resource}: " if result.resource else ""
+        click.echo(f"krmfn: {result.severity}: {printable(where + result.message, 2000)}", err=True)
+    errors = sum(result.severity == "error" for result in results)
+    if errors:
+        click.echo(f"{errors} error{'s' * (errors != 1)}, nothing written", err=True)
+        return
+    verb = "would write" if check else "wrote"
+    click.echo(f"{verb} {', '.join(written)}" if written else "everything is up to date", err=True)
+    for hint in _missing_from_kustomization(written):
+        click.echo(f"krmfn: note: {hint}", err=True)
+
+
+def _line(run: pipeline.Run, chosen: Chosen) -> str:
+    policy = chosen.policy
+    old = [entry.tag for entry in run.config.lock.of(policy.key)] if run.config.lock else []
+    new = [entry.tag for entry in run.renewal.entries if entry.policy == policy.key]
+    moved = ", ".join(new) if old in ([], new) else f"{', '.join(old)} -> {', '.join(new)}"
+    counts = f", {chosen.eligible} of {chosen.listed} tags eligible" if chosen.listed else ""
+    return f"{policy.key}  {policy.repository.image.name}  {moved or '-'}  ({policy.described}{counts})"
+
+
+def _missing_from_kustomization(written: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield a hint for each new file that a kustomization beside it does not name: the build would not see it."""
+    for name in written:
+        for beside in ("kustomization.yaml", "kustomization.yml", "Kustomization"):
+            path = Path(name).with_name(beside)
+            if path.is_file() and Path(name).name.encode() not in path.read_bytes():
+                yield f"add {Path(name).name} to the resources of {path}, so that kustomize build sees it"
