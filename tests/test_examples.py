@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import images
-from tests.running import EXAMPLES, diff, files, run, succeed
+from tests.running import EXAMPLES, diff, environment, files, run, succeed
 
 LAYOUT = f"layout:{images.BUNDLED}"
 PACKAGES = {"kpt-package": (), "flux-repo": ("--source", LAYOUT), "demo/package": ("--source", LAYOUT)}
@@ -74,12 +74,13 @@ def test_check_exits_1_and_writes_nothing(package: tuple[str, Path]):
     assert "+" in done.stdout
 
 
-def test_the_demo_ends_well_and_quickly():
+def test_the_demo_ends_well_and_quickly(tmp_path: Path):
     import sys
 
     start = time.monotonic()
-    shown = succeed([sys.executable, EXAMPLES / "demo" / "run.py"])
+    shown = succeed([sys.executable, EXAMPLES / "demo" / "run.py"], env=environment(TMPDIR=str(tmp_path)))
     assert time.monotonic() - start < 20
+    assert "2 a prerelease, and the range asks for releases only (1.10.0-rc.1, 1.3.1-debug)" in shown
     assert '+          image: ghcr.io/acme/web:1.3.1  # {"$imagepolicy": "shop:web"}' in shown
 
 

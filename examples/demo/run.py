@@ -1,4 +1,4 @@
-"""The demo: copies `package` to a new folder, shows what would change, why, and changes it."""
+"""The demo: copies `package` to a new folder, says why a tag is chosen, shows what changes and changes it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 COMMANDS = (
+    ("krmfn explain shop:web shop --source layout:images", (0,)),
     ("krmfn update shop --source layout:images --diff", (0,)),
     ("krmfn update shop --source layout:images --check", (0,)),
 )
-"""What is run, and the exit codes that are right: check answers 1 when there is something newer."""
+"""What is run, and the exit codes that are right. The last line finds nothing left to do."""
 
 
 def main() -> int:
