@@ -1,0 +1,73 @@
+"""The tables of docs/configuration.md, made from the schema that configuration is checked by.
+
+`python -m tests.reference` writes them anew between the marks `<!-- KIND -->` and `<!-- end -->`; the words around stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from krmfn import schema
+from krmfn.settings import Settings
+from tests.tools import ROOT
+
+PAGE = ROOT / "docs" / "configuration.md"
+SECTION = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+HEAD = "| field | type | meaning |\n|---|---|---|\n"
+_DEFAULTS = {
+    "spec.mode": Settings().mode,
+    "spec.onError": Settings().on_error,
+    "spec.onDowngrade": Settings().on_downgrade,
+    "spec.immutableTags": str(Settings().immutable_tags).lower(),
+    "spec.update.annotate": str(Settings().annotate).lower(),
+}
+
+
+def table(kind: str) -> str:
+    """Write the fields of a kind as a table, nested ones with their whole path."""
+    spec = schema.document(kind)["properties"]["spec"]
+    return HEAD + "".join(f"| `{path}` | {_type(field)} | {_meaning(path, field, required)} |\n" for path, field, required in _fields(spec, "spec"))
+
+
+def _fields(field: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    for name, child in field.get("properties", {}).items():
+        yield f"{path}.{name}", child, name in field.get("required", ())
+        yield from _fields(child, f"{path}.{name}")
+        if "items" in child:
+            yield from _fields(child["items"], f"{path}.{name}[]")
+    for choice in field.get("oneOf", ()):
+        yield from _fields(choice, path)
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        return ", ".join(f"`{word}`" for word in field["enum"])
+    if field["type"] == "array":
+        inner = field["items"]
+        if "oneOf" in inner:
+            return "list of text or mapping"
+        return f"list of {_type(inner)}" if "enum" not in inner else f"list: {_type(inner)}"
+    if field["type"] == "object":
+        return "mapping" if "properties" in field else "mapping of text"
+    return {"string": "text", "boolean": "true, false", "integer": "number"}[field["type"]]
+
+
+def _meaning(path: str, field: dict[str, Any], required: bool) -> str:
+    notes = ["required"] if required else []
+    if path in _DEFAULTS:
+        notes.append(f"default `{_DEFAULTS[path]}`")
+    if "maxItems" in field:
+        notes.append(f"at most {field['maxItems']}")
+    words = field.get("description", "").replace("|", "\\|")
+    return f"{words} ({', '.join(notes)})" if notes else words
+
+
+def renewed(page: str) -> str:
+    """Replace every section of a page by the table of its kind."""
+    return SECTION.sub(lambda found: found[1] + table(found[2]) + found[3], page)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(renewed(PAGE.read_text()))
