@@ -100,7 +100,7 @@ def _legacy(data: bytes, config_file: Path, environment: Mapping[str, str]) -> O
         found = pipeline.examine(blocks, rules, _opener(environment))
     except ConfigError as error:
         return Outcome(data, tuple(Result("error", problem) for problem in error.problems))
-    edits = () if found.is_error else tuple(change.edit for change in found.changes)
+    edits = () if found.is_error else tuple(edit for _, edit in found.edits)
     return Outcome(apply(data, edits), found.results, rules.asides)
 
 

@@ -21,9 +21,14 @@ def annotation(block: "Block", key: str, value: str) -> tuple[Edit, ...] | Refus
     return annotations(block, {key: value})
 
 
-def annotations(block: "Block", wanted: Mapping[str, str]) -> tuple[Edit, ...] | Refusal:
-    """Set several annotations in one consistent set of edits; those that hold the value already cost none."""
-    root = block.root
+def annotations(
+    block: "Block", wanted: Mapping[str, str], root: yaml.Node | None = None
+) -> tuple[Edit, ...] | Refusal:
+    """Set several annotations in one consistent set of edits; those that hold the value already cost none.
+
+    `root` is the node of the resource when that is a member of a list in the block.
+    """
+    root = block.root if root is None else root
     if not isinstance(root, yaml.MappingNode) or not root.value:
         return Refusal("the resource is not a mapping with keys")
     if not wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from krmfn import bind, config, decision, guard, reflection, renewal, report, resolve, resourcelist, rewrite
+from krmfn import bind, config, decision, guard, record, reflection, renewal, report, resolve, resourcelist, rewrite
 from krmfn.config import Config, Finish, no_change
 from krmfn.deployed import Deployed
 from krmfn.errors import ConfigError, NotSeparableError
@@ -35,13 +35,14 @@ class Run:
     guarded: guard.Guarded = field(default_factory=guard.Guarded)
     renewal: renewal.Renewal = field(default_factory=lambda: renewal.Renewal(()))
     lock_edits: tuple[Edit, ...] = ()
+    recorded: record.Recorded = field(default_factory=record.Recorded)
 
     @property
     def edits(self) -> tuple[tuple[Text, Edit], ...]:
-        """Everything there is to write, with the text that it belongs to: changed fields and the lock."""
+        """Everything there is to write, with the text that it belongs to: changed fields, records of them, and the lock."""
         lock = self.config.lock
         made = tuple((change.target.resource.block.text, change.edit) for change in self.changes)
-        return made + tuple((lock.object.block.text, edit) for edit in self.lock_edits if lock)
+        return made + self.recorded.edits + tuple((lock.object.block.text, edit) for edit in self.lock_edits if lock)
 
     @property
     def is_error(self) -> bool:
@@ -97,7 +98,8 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
     made = rewrite.rewrite(deployed, choices, pins, guarded, settings)
     renewed = renewal.renew(lock, choices, deployed, pins, guarded.policies, rules.declared)
     lock_edits, noted = _lock_edits(rules, renewed)
-    said = [*rules.notes, *bound.results, *made.results, *noted, *report.notes(choices.values(), listings)]
+    recorded = record.record(made.changes) if settings.annotate else record.Recorded()
+    said = [*rules.notes, *bound.results, *made.results, *recorded.results, *noted, *report.notes(choices.values(), listings)]
     said += report.unbound(rules, bound, blocks)
     if settings.mode == "check":
         said += report.unwanted(made.changes)
@@ -106,7 +108,7 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
     results = report.in_order(said)
     return Run(
         rules, choices, bound, made.changes, results,
-        listings, dates, answers, pins, guarded, renewed, lock_edits,
+        listings, dates, answers, pins, guarded, renewed, lock_edits, recorded,
     )  # fmt: skip
 
 
