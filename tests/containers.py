@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.running import environment, succeed
 from tests.tools import ROOT, require
@@ -37,29 +38,40 @@ class Containers:
     env: dict[str, str]
 
 
-def prepare(folder: Path) -> Containers:
-    """Build the image of this source tree; `folder` keeps podman's settings and the name `docker` for it."""
+class Index(NamedTuple):
+    """How this machine reaches a package index: a pip.conf, and what a container must mount for it."""
+
+    conf: Path
+    mounts: tuple[str, ...]
+
+
+def prepare_podman(folder: Path) -> tuple[Path, dict[str, str]]:
+    """Answer podman and its environment; `folder` keeps its settings and the name `docker` for it."""
     podman, _ = require("podman"), require("runc")
     conf = folder / "containers.conf"
     conf.write_text(_CONF, encoding="utf-8")
     (folder / "bin").mkdir(exist_ok=True)
     docker = folder / "bin" / "docker"
-    docker.unlink(missing_ok=True)
     docker.symlink_to(podman)
     env = environment(CONTAINERS_CONF=str(conf), KPT_FN_RUNTIME="podman", KRM_FN_RUNTIME="podman")
     del env["DOCKER_CONFIG"]  # podman takes a folder without config.json for an error
     env["PATH"] = f"{docker.parent}{os.pathsep}{env['PATH']}"
-    _build(podman, env, folder)
+    return podman, env
+
+
+def prepare(folder: Path) -> Containers:
+    """Build the image of this source tree."""
+    podman, env = prepare_podman(folder)
+    base = os.environ.get("KRMFN_TEST_BASE_IMAGE") or plain_debian(podman, env, folder)
+    index = package_index(folder)
+    reach = [f"--secret=id=pip.conf,src={index.conf}", *(mount for mount in index.mounts if "pip.conf" not in mount)]
+    options = ["--network=host", f"--build-arg=BASE_IMAGE={base}", *reach]
+    succeed([podman, "build", "-q", *options, "-t", IMAGE, ROOT], env=env, timeout=600)
     return Containers(IMAGE, podman, env)
 
 
-def _build(podman: Path, env: dict[str, str], folder: Path) -> None:
-    base = os.environ.get("KRMFN_TEST_BASE_IMAGE") or _base(podman, env, folder)
-    options = ["--network", "host", "--build-arg", f"BASE_IMAGE={base}", *_package_index(folder)]
-    succeed([podman, "build", "-q", *options, "-t", IMAGE, ROOT], env=env, timeout=600)
-
-
-def _base(podman: Path, env: dict[str, str], folder: Path) -> str:
+def plain_debian(podman: Path, env: dict[str, str], folder: Path) -> str:
+    """Make a minimal Debian with Python, once for a machine; answer its name."""
     if subprocess.run([podman, "image", "exists", BASE], env=env, check=False).returncode:
         tar = folder / "base.tar"
         packages = "--include=python3,python3-venv,ca-certificates"
@@ -69,15 +81,17 @@ def _base(podman: Path, env: dict[str, str], folder: Path) -> str:
     return BASE
 
 
-def _package_index(folder: Path) -> Iterator[str]:
-    """Hand this machine's pip settings to the build, the certificates it trusts included."""
+def package_index(folder: Path) -> Index:
+    """Hand this machine's pip settings to a container, the certificates it trusts included."""
     settings = dict(_pip_settings())
-    if "cert" in settings:
-        yield f"--volume={Path(settings['cert']).resolve()}:{_CERTIFICATES}:ro"
-        settings["cert"] = _CERTIFICATES
     conf = folder / "pip.conf"
-    conf.write_text("[global]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items()), encoding="utf-8")
-    yield f"--secret=id=pip.conf,src={conf}"
+    mounts = [f"--volume={conf}:/etc/pip.conf:ro"]
+    if "cert" in settings:
+        mounts.append(f"--volume={Path(settings['cert']).resolve()}:{_CERTIFICATES}:ro")
+        settings["cert"] = _CERTIFICATES
+    lines = [f"{name} = {value}\n" for name, value in settings.items()]
+    conf.write_text("".join(["[global]\n", *lines]), encoding="utf-8")
+    return Index(conf, tuple(mounts))
 
 
 def _pip_settings() -> Iterator[tuple[str, str]]:
