@@ -56,6 +56,8 @@ def why(given: Explanation, tag: str) -> str:
     if reason is None:
         return "not listed"
     detail = _detail(given, tag, reason)
+    if reason is Reason.CHOSEN:
+        return detail
     return f"{reason.text}: {detail}" if detail else reason.text
 
 
@@ -90,7 +92,7 @@ def _order(given: Explanation, tag: str, text: str, reason: Reason) -> str:
     if reason not in (Reason.LOWER, Reason.SHADOWED) or chosen is None:
         return extracted
     other = read(given.rules, chosen)
-    than = f"{chosen} is chosen" if other == chosen else f"{chosen} with {other!r} is chosen"
+    than = f"{chosen} is chosen" if other in (chosen, text) else f"{chosen} with {other!r} is chosen"
     return f"{extracted}, {than}" if extracted else than
 
 

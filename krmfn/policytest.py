@@ -52,11 +52,11 @@ def read(blocks: Iterable[Block]) -> tuple[Case, ...]:
     problems: list[str] = []
     cases: list[Case] = []
     for block in blocks:
-        if KIND.encode() not in block.raw:
+        if KIND.encode() not in block.raw or block.root is None:
             continue
         data = construct(block.root, block)
         if isinstance(data, dict) and data.get("kind") == KIND:
-            line, column = block.text.locate(block.start)
+            line, column = block.text.locate(block.span(block.root)[0])
             place = f"{block.text.name}:{line}:{column}"
             found = [f"{place}: {path}: {message}" for path, message in _problems(data)]
             problems += found

@@ -14,17 +14,20 @@ from krmfn.version import IDENTIFIERS, Key, has_leading_zero, parse_tag, prerele
 
 _DIGITS = 18
 """Numbers with more digits than this are read one by one: they may exceed uint64."""
-_REMEMBERED = 1 << 16
+REMEMBERED = 1 << 16
+"""How many minor versions, and how many prereleases, are kept in memory."""
 
 Line = tuple[tuple[int, int], int, int, spans.Spans]
 """A minor version: its two numbers, and the patches that satisfy: from, below; and further intervals if there are any."""
 
 
-def highest(texts: Sequence[str], constraint: Constraint) -> tuple[bytearray, list[int]]:
+def highest(
+    texts: Sequence[str], constraint: Constraint, remembered: int = REMEMBERED
+) -> tuple[bytearray, list[int]]:
     """Give every text its reason, and answer the places of the highest version that satisfies; several when equal."""
     if not all(map(str.isascii, texts)):
         return _highest_one_by_one(texts, constraint)
-    reader = _Reader(constraint)
+    reader = _Reader(constraint, remembered)
     lines = reader.lines
     lower, out = int(Reason.LOWER), int(Reason.OUT_OF_RANGE)
     reasons = bytearray([lower]) * len(texts)
@@ -68,13 +71,13 @@ class Best:
 class _Lines(dict[str, Line | None]):
     """By the text before the patch, `v1.2`, what a range says of that minor version; None when it is none."""
 
-    def __init__(self, allowed: spans.Spans) -> None:
+    def __init__(self, allowed: spans.Spans, most: int) -> None:
         super().__init__()
-        self._allowed = allowed
+        self._allowed, self._most = allowed, most
         self._grammar = re.compile(rf"v?([0-9]{{1,{_DIGITS}}})\.([0-9]{{1,{_DIGITS}}})", re.ASCII)
 
     def __missing__(self, head: str) -> Line | None:
-        if len(self) >= _REMEMBERED:
+        if len(self) >= self._most:
             self.clear()
         match = self._grammar.fullmatch(head)
         line = None if match is None else self._line(int(match[1]), int(match[2]))
@@ -97,9 +100,9 @@ def _patch(bound: spans.Bound) -> int:
 class _Reader:
     """Reads what is not a plain release, and remembers the prereleases it has seen."""
 
-    def __init__(self, constraint: Constraint) -> None:
-        self.constraint = constraint
-        self.lines = _Lines(spans.of_releases(constraint.release_spans()))
+    def __init__(self, constraint: Constraint, remembered: int) -> None:
+        self.constraint, self._most = constraint, remembered
+        self.lines = _Lines(spans.of_releases(constraint.release_spans()), remembered)
         self._prereleases: dict[str, Key | None] = {}
         self._allowed = constraint.prerelease_spans()
         self._grammar = re.compile(IDENTIFIERS, re.ASCII)
@@ -121,7 +124,7 @@ class _Reader:
         """Answer the prerelease's part of the key; None when it is none or has metadata behind it."""
         if text in self._prereleases:
             return self._prereleases[text]
-        if len(self._prereleases) >= _REMEMBERED:
+        if len(self._prereleases) >= self._most:
             self._prereleases.clear()
         is_plain = len(text) < 128 and self._grammar.fullmatch(text) and not has_leading_zero(text)
         key = self._prereleases[text] = prerelease_key(text) if is_plain else None
