@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from krmfn.foreign import printable
 from krmfn.image import HUB
@@ -23,6 +23,9 @@ from krmfn.image import HUB
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _HUB_KEY = "https://index.docker.io/v1/"
 _FILE_LIMIT = 4 << 20
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Found(NamedTuple):
 
 class _Place(NamedTuple):
     name: str
-    text: str | None
+    text: str
     trusted: bool
     """Helpers are run for configurations of this machine only, never for Secrets that came with the manifests."""
 
@@ -67,38 +70,52 @@ Helper = Callable[[str, str], "Credential | str | None"]
 """Runs `docker-credential-NAME get` for a server: a credential, a problem, or None when it knows none."""
 
 
+class _Once(Generic[Key, Value]):
+    """Makes a value at most once per key, however many threads ask; different keys do not wait for each other."""
+
+    def __init__(self) -> None:
+        self._values: dict[Key, Value] = {}
+        self._locks: dict[Key, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._values:
+                self._values[key] = make()
+            return self._values[key]
+
+
 class Keychain:
     """Finds credentials. Reads each file once, runs each helper once per server; safe to call from threads."""
 
     def __init__(self, env: Mapping[str, str], helper_seconds: float = 30.0, helper: Helper | None = None) -> None:
         self._env, self._seconds = env, helper_seconds
         self._helper = helper or self._run
-        self._lock = threading.Lock()
-        self._places: tuple[_Place, ...] | None = None
-        self._parsed: dict[str, dict[str, Any] | str] = {}
-        self._helped: dict[tuple[str, str], Credential | str | None] = {}
+        self._machine: _Once[None, tuple[_Place, ...]] = _Once()
+        self._parsed: _Once[str, dict[str, Any] | str] = _Once()
+        self._helped: _Once[tuple[str, str], Credential | str | None] = _Once()
+        self._found: _Once[tuple[str, str, tuple[str, ...]], Found] = _Once()
 
     def find(self, registry: str, path: str, secrets: tuple[str, ...] = ()) -> Found:
         """Look for the credential of `registry` (as in image names, `docker.io` for the Hub) and repository `path`."""
-        with self._lock:
-            if self._places is None:
-                self._places = tuple(_machine(self._env))
-            own = (_Place("the secret of the repository", text, trusted=False) for text in secrets)
-            searched: list[str] = []
-            problems: list[str] = []
-            for place in (*own, *self._places):
-                if place.text is None:
-                    continue
-                searched.append(place.name)
-                credential = self._in(place, registry, path, problems)
-                if credential:
-                    return Found(credential, tuple(searched), tuple(problems))
-            return Found(None, tuple(searched), tuple(problems))
+        return self._found.get((registry, path, secrets), lambda: self._search(registry, path, secrets))
+
+    def _search(self, registry: str, path: str, secrets: tuple[str, ...]) -> Found:
+        own = (_Place("the secret of the repository", text, trusted=False) for text in secrets)
+        machine = self._machine.get(None, lambda: tuple(_machine(self._env)))
+        searched: list[str] = []
+        problems: list[str] = []
+        for place in (*own, *machine):
+            searched.append(place.name)
+            credential = self._in(place, registry, path, problems)
+            if credential:
+                return Found(credential, tuple(searched), tuple(problems))
+        return Found(None, tuple(searched), tuple(problems))
 
     def _in(self, place: _Place, registry: str, path: str, problems: list[str]) -> Credential | None:
-        if place.text not in self._parsed:
-            self._parsed[place.text or ""] = _parse(place.text or "")
-        config = self._parsed[place.text or ""]
+        config = self._parsed.get(place.text, lambda: _parse(place.text))
         if isinstance(config, str):
             problems.append(f"{place.name} {config}")
             return None
@@ -110,9 +127,7 @@ class Keychain:
 
     def _from_helpers(self, config: Mapping[str, Any], registry: str, problems: list[str]) -> Credential | None:
         for name, server in _helpers(config, registry):
-            if (name, server) not in self._helped:
-                self._helped[name, server] = self._helper(name, server)
-            answer = self._helped[name, server]
+            answer = self._helped.get((name, server), lambda key=(name, server): self._helper(*key))  # type: ignore[misc]
             if isinstance(answer, Credential):
                 return answer
             if answer is not None:

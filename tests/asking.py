@@ -50,7 +50,7 @@ def repository(name: str, **access: Any) -> Repository:
 
 
 @contextmanager
-def asking(clock: Clock | None = None, **settings: Any) -> Iterator[RegistrySource]:
+def asking(clock: Clock | None = None, /, **settings: Any) -> Iterator[RegistrySource]:
     """Open a source with an empty environment and close it at the end."""
     clock = clock or Clock()
     source = RegistrySource(Settings.of(settings.pop("env", {}), **{"world": clock.world(), **settings}))

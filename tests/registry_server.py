@@ -15,6 +15,7 @@ import base64
 import hashlib
 import json
 import re
+import socket
 import ssl
 import threading
 import time
@@ -102,7 +103,7 @@ class Registry:
     def address(self) -> str:
         """`host:port`."""
         host, port = self._server.server_address[:2]
-        return f"{host!s}:{port}"
+        return f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
 
     @property
     def url(self) -> str:
@@ -188,6 +189,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], handler: type[Request], registry: Registry) -> None:
         self.registry = registry
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.stopping = threading.Event()
         super().__init__(address, handler)
 

@@ -19,7 +19,7 @@ from krmfn.oci import Settings
 from krmfn.registry import proxies
 from krmfn.registry.budget import Budget, NotAdmittedError, spending
 from krmfn.registry.origin import Origin, is_loopback_name, literal
-from krmfn.registry.wire import Identity, open_session, tls_context
+from krmfn.registry.wire import Identity, SetUpError, open_session, tls_context
 from krmfn.registry.world import World
 
 _CHUNK = 1 << 16
@@ -233,6 +233,9 @@ def _explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> No
         return _too_large(call.cap)
     if among(NotAdmittedError):
         return _refused(call.origin)
+    wrong = among(SetUpError)
+    if wrong:
+        return NoReply("integrity", "setup", printable(str(wrong)))
     where = f"the proxy for {call.origin}" if proxy else str(call.origin)
     broken = among(ssl.SSLError)
     if broken:

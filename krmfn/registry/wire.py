@@ -221,25 +221,47 @@ class Identity(tuple[str | None, str | None, str | None]):
         return "Identity(...)"
 
 
+class SetUpError(ValueError):
+    """TLS cannot even be tried: a file or a PEM text that was handed over is no good."""
+
+
 def tls_context(identity: Identity, env: Mapping[str, str]) -> ssl.SSLContext:
     """Trust the system's CA certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` count), certifi's when there are none.
 
-    Raises ssl.SSLError or ValueError for PEM texts that cannot be used, OSError for files.
+    Raises SetUpError, which names the setting.
     """
     ca, certificate, key = identity
-    context = ssl.create_default_context(
-        cafile=env.get("SSL_CERT_FILE") or None, capath=env.get("SSL_CERT_DIR") or None
-    )
+    context = _trusting(env.get("SSL_CERT_FILE") or None, env.get("SSL_CERT_DIR") or None)
     context.sslsocket_class = _Secure
-    if not (env.get("SSL_CERT_FILE") or env.get("SSL_CERT_DIR") or _system_has_certificates(context)):
+    try:
+        if ca:
+            context.load_verify_locations(cadata=ca)
+    except (ssl.SSLError, ValueError) as error:
+        raise SetUpError(f"the CA certificate given for this repository cannot be used ({_short(error)})") from None
+    try:
+        if certificate:
+            _load_pair(context, certificate, key or certificate)
+    except (OSError, ValueError) as error:
+        text = f"the client certificate or key given for this repository cannot be used ({_short(error)})"
+        raise SetUpError(text) from None
+    return context
+
+
+def _trusting(file: str | None, folder: str | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=file, capath=folder)
+    except OSError as error:
+        raise SetUpError(f"SSL_CERT_FILE {file} holds no CA certificates ({_short(error)})") from None
+    if not (file or folder or _system_has_certificates(context)):
         import certifi
 
         context.load_verify_locations(certifi.where())
-    if ca:
-        context.load_verify_locations(cadata=ca)
-    if certificate:
-        _load_pair(context, certificate, key or certificate)
     return context
+
+
+def _short(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
+    return str(reason).replace("_", " ").lower()
 
 
 def _system_has_certificates(context: ssl.SSLContext) -> bool:
