@@ -65,7 +65,7 @@ def values(text: bytes) -> list[object]:
             return tuple((plain(key), plain(value)) for key, value in node.value)
         return tuple(map(plain, node.value)) if isinstance(node, yaml.SequenceNode) else node.value
 
-    return [plain(root) for root in yaml.compose_all(text, yaml.CBaseLoader) if root is not None and root.value]
+    return [plain(root) for root in yaml.compose_all(text, yaml.CBaseLoader) if root.value]
 
 
 OBEYED = {"mrk-057": "a comment with its own setter writes what it says", "mrk-132": "empty annotations are dropped"}
