@@ -1,0 +1,278 @@
+"""`krmfn create image`: print Flux objects, with the flags of `flux create image` (flux2 cmd/flux/create_image_*.go).
+
+Nothing is applied; `--export` is accepted and changes nothing. Where flux lets a mistake through, krmfn refuses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+
+from krmfn.errors import ConfigError, RuleError, RulesError
+from krmfn.flux import GROUP, duration
+from krmfn.image import parse_repository
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+_ORDERS = ("asc", "desc")
+_REFLECTIONS = ("Never", "IfNotPresent", "Always")
+_VERSION = f"{GROUP}/v1"
+
+
+@click.group(short_help="Print ImageRepository, ImagePolicy and ImageUpdateAutomation objects.")
+def command() -> None:
+    """Print Flux objects, with the flags of `flux create`."""
+
+
+@click.group(
+    epilog="Example: krmfn create image repository web --image ghcr.io/acme/web > web.yaml; "
+    "krmfn create image policy web --image-ref web --select-semver '>=1.2.0 <2.0.0' >> web.yaml"
+)
+def image() -> None:
+    """Print an ImageRepository, ImagePolicy or ImageUpdateAutomation."""
+
+
+command.add_command(image)
+command.add_command(image, "images")
+
+
+def _shared(verb: Verb) -> Verb:
+    for option in (
+        click.option("--export", is_flag=True, hidden=True),
+        click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Set a label; may be repeated."),
+        click.option("--namespace", "-n", default="flux-system", show_default=True, help="Namespace of the object."),
+        click.argument("name"),
+    ):
+        verb = option(verb)
+    return verb
+
+
+@image.command("repository")
+@_shared
+@click.option("--image", "image_name", metavar="REPOSITORY", help="The repository, without tag: ghcr.io/acme/web.")
+@click.option("--interval", default="1m", show_default=True, help="How often the controller scans.")
+@click.option("--secret-ref", help="Secret with a docker config.")
+@click.option("--cert-ref", "--cert-secret-ref", "cert_ref", help="Secret with TLS certificates.")
+@click.option("--scan-timeout", help="How long a scan may take.")
+def repository(
+    name: str, namespace: str, labels: tuple[str, ...], export: bool, image_name: str | None, interval: str,
+    secret_ref: str | None, cert_ref: str | None, scan_timeout: str | None,
+) -> None:  # fmt: skip
+    """Print an ImageRepository."""
+    del export
+    if not image_name:
+        raise ConfigError(["an image repository (--image) is required"])
+    try:
+        parse_repository(image_name)
+    except RuleError as error:
+        raise ConfigError([f"unable to parse image value: {error}"]) from None
+    spec: dict[str, Any] = {}
+    if cert_ref:
+        spec["certSecretRef"] = {"name": cert_ref}
+    spec |= {"image": image_name, "interval": _duration("--interval", interval)}
+    if secret_ref:
+        spec["secretRef"] = {"name": secret_ref}
+    if scan_timeout:
+        spec["timeout"] = _duration("--scan-timeout", scan_timeout)
+    _print("ImageRepository", name, namespace, labels, spec)
+
+
+@image.command("policy")
+@_shared
+@click.option("--image-ref", metavar="NAME", help="The ImageRepository whose tags are chosen from.")
+@click.option("--select-semver", metavar="RANGE", help="The highest version inside a range: '>=1.2.0 <2.0.0'.")
+@click.option("--select-alpha", metavar="asc|desc", help="The last (asc) or first (desc) tag by the alphabet.")
+@click.option("--select-numeric", metavar="asc|desc", help="The highest (asc) or lowest (desc) number.")
+@click.option("--filter-regex", metavar="RE2", help="Only tags that match.")
+@click.option("--filter-extract", metavar="TEMPLATE", help="Compare by this part of the match: $ts.")
+@click.option("--reflect-digest", metavar="|".join(_REFLECTIONS), help="Write the digest behind the tag.")
+@click.option("--interval", help="How often the digest is asked for; only with --reflect-digest=Always.")
+def policy(
+    name: str, namespace: str, labels: tuple[str, ...], export: bool, image_ref: str | None, select_semver: str | None,
+    select_alpha: str | None, select_numeric: str | None, filter_regex: str | None, filter_extract: str | None,
+    reflect_digest: str | None, interval: str | None,
+) -> None:  # fmt: skip
+    """Print an ImagePolicy."""
+    del export
+    if not image_ref:
+        raise ConfigError(["the name of an ImageRepository in the namespace is required (--image-ref)"])
+    spec: dict[str, Any] = {}
+    if reflect_digest:
+        spec["digestReflectionPolicy"] = _reflection(reflect_digest)
+    if filter_tags := _filter(filter_regex, filter_extract):
+        spec["filterTags"] = filter_tags
+    spec["imageRepositoryRef"] = {"name": image_ref}
+    if interval_of := _digest_interval(interval, reflect_digest):
+        spec["interval"] = interval_of
+    spec["policy"] = _policy(select_semver, select_alpha, select_numeric)
+    _check(spec)
+    _print("ImagePolicy", name, namespace, labels, spec)
+
+
+def _policy(semver: str | None, alpha: str | None, numeric: str | None) -> dict[str, Any]:
+    given = [value for value in (semver, alpha, numeric) if value is not None]
+    if not given:
+        raise ConfigError(["a policy must be provided with either --select-semver, --select-alpha or --select-numeric"])
+    if len(given) > 1:
+        raise ConfigError(["only one of --select-semver, --select-alpha or --select-numeric can be specified"])
+    if semver is not None:
+        return {"semver": {"range": semver}}
+    for flag, member, value in (("--select-alpha", "alphabetical", alpha), ("--select-numeric", "numerical", numeric)):
+        if value is not None and value not in _ORDERS:
+            raise ConfigError([f'{flag} must be one of ["asc", "desc"]'])
+        if value is not None:
+            made = {member: {"order": value}}
+    return made
+
+
+def _reflection(value: str) -> str:
+    if value not in _REFLECTIONS:
+        names = ", ".join(f"'{name}'" for name in _REFLECTIONS)
+        raise ConfigError([f"invalid value for --reflect-digest, must be one of {names}"])
+    return value
+
+
+def _digest_interval(interval: str | None, reflection: str | None) -> str:
+    if interval and reflection != "Always":
+        message = "the --interval flag can only be used with the 'Always' digest reflection policy, use --reflect-digest=Always"
+        raise ConfigError([message])
+    if reflection == "Always" and not interval:
+        raise ConfigError(["--reflect-digest=Always needs --interval, for example --interval=10m"])
+    return _duration("--interval", interval) if interval else ""
+
+
+def _filter(pattern: str | None, extract: str | None) -> dict[str, str]:
+    from krmfn.pattern import Pattern
+
+    if extract and not pattern:
+        raise ConfigError(["cannot specify --filter-extract without specifying --filter-regex"])
+    if not pattern:
+        return {}
+    try:
+        compiled = Pattern.parse(pattern)
+    except RuleError as error:
+        raise ConfigError([f"--filter-regex is an invalid regex pattern: {error}"]) from None
+    if not extract:
+        return {"pattern": pattern}
+    _check_extract(extract, compiled.names)
+    return {"extract": extract, "pattern": pattern}
+
+
+def _check_extract(extract: str, names: tuple[str, ...]) -> None:
+    import re
+
+    from krmfn.pattern import Template
+
+    if "$" in re.sub(r"\$\$|\$\w+|\$\{\w+\}", "", extract):
+        raise ConfigError(["--filter-extract is malformed: expected $name, ${name}, $1 or $$ behind every $"])
+    for part in Template.parse(extract).parts:
+        if isinstance(part, tuple) and (part[0] not in names if part[1] < 0 else part[1] >= len(names)):
+            named = part[0] if part[1] < 0 else part[1]
+            raise ConfigError([f"capture group ${named} used in --filter-extract not found in --filter-regex"])
+
+
+def _check(spec: dict[str, Any]) -> None:
+    """Parse the rules as a run would: what a controller would only report later is refused now."""
+    from krmfn.rules import parse_rules
+
+    try:
+        parse_rules(spec["policy"], filter_tags=spec.get("filterTags"))
+    except RulesError as error:
+        problems = error.problems
+        raise ConfigError([f"spec.{one.field}: {one.message}" + (f" ({one.help})" if one.help else "") for one in problems]) from None
+
+
+@image.command("update")
+@_shared
+@click.option("--git-repo-ref", help="The GitRepository that holds the manifests.")
+@click.option("--git-repo-namespace", help="Its namespace, when it is another.")
+@click.option("--git-repo-path", help="The folder with the manifests; default: the whole repository.")
+@click.option("--checkout-branch", help="The branch to check out.")
+@click.option("--push-branch", help="The branch to push to, when it is another.")
+@click.option("--commit-template", help="Template of the commit message.")
+@click.option("--author-name", help="Name of the commits' author.")
+@click.option("--author-email", help="Address of the commits' author.")
+@click.option("--signing-key-secret", help="Secret with the key that signs commits.")
+@click.option("--signing-key-type", metavar="gpg|ssh", help="Kind of that key.")
+@click.option("--interval", default="1m", show_default=True, help="How often the controller runs.")
+def update(name: str, namespace: str, labels: tuple[str, ...], export: bool, interval: str, **flags: str | None) -> None:
+    """Print an ImageUpdateAutomation."""
+    del export
+    _require(flags)
+    source: dict[str, Any] = {"kind": "GitRepository", "name": flags["git_repo_ref"]}
+    if flags["git_repo_namespace"]:
+        source["namespace"] = flags["git_repo_namespace"]
+    spec: dict[str, Any] = {
+        "git": {
+            "checkout": {"ref": {"branch": flags["checkout_branch"]}},
+            "commit": _commit(flags),
+            **({"push": {"branch": flags["push_branch"]}} if flags["push_branch"] else {}),
+        },
+        "interval": _duration("--interval", interval),
+        "sourceRef": source,
+        "update": {"path": flags["git_repo_path"] or ".", "strategy": "Setters"},
+    }
+    _print("ImageUpdateAutomation", name, namespace, labels, spec)
+
+
+def _require(flags: dict[str, str | None]) -> None:
+    needed = {
+        "git_repo_ref": "a reference to a GitRepository is required (--git-repo-ref)",
+        "checkout_branch": "the Git repository branch is required (--checkout-branch)",
+        "author_name": "the author name is required (--author-name)",
+        "author_email": "the author email is required (--author-email)",
+    }
+    missing = [message for flag, message in needed.items() if not flags[flag]]
+    if flags["signing_key_type"] and not flags["signing_key_secret"]:
+        missing.append("--signing-key-type needs --signing-key-secret")
+    if flags["signing_key_type"] not in (None, "gpg", "ssh"):
+        missing.append("--signing-key-type must be one of gpg, ssh")
+    if missing:
+        raise ConfigError(missing)
+
+
+def _commit(flags: dict[str, str | None]) -> dict[str, Any]:
+    made: dict[str, Any] = {"author": {"email": flags["author_email"], "name": flags["author_name"]}}
+    if flags["commit_template"]:
+        from krmfn.message import check
+
+        check(flags["commit_template"])
+        made["messageTemplate"] = flags["commit_template"]
+    if flags["signing_key_secret"]:
+        made["signingKey"] = {"secretRef": {"name": flags["signing_key_secret"]}}
+        if flags["signing_key_type"]:
+            made["signingKey"]["type"] = flags["signing_key_type"]
+    return made
+
+
+def _duration(flag: str, value: str) -> str:
+    if duration(value) is None:
+        raise ConfigError([f"{flag}: expected a duration such as 10m, found {value!r}"])
+    return value
+
+
+def _print(kind: str, name: str, namespace: str, labels: Iterable[str], spec: dict[str, Any]) -> None:
+    from krmfn.authored import document
+
+    metadata: dict[str, Any] = {}
+    pairs = dict(_label(label) for label in labels)
+    if pairs:
+        metadata["labels"] = pairs
+    _check_name(name)
+    metadata |= {"name": name, "namespace": namespace}
+    click.echo("---\n" + document({"apiVersion": _VERSION, "kind": kind, "metadata": metadata, "spec": spec}), nl=False)
+
+
+def _label(label: str) -> tuple[str, str]:
+    key, equals, value = label.partition("=")
+    if not key or not equals:
+        raise ConfigError([f"invalid label format {label!r}, must be key=value"])
+    return key, value
+
+
+def _check_name(name: str) -> None:
+    import re
+
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", name) or len(name) > 253:
+        raise ConfigError([f"{name!r} is no name for an object: expected lower case letters, digits, - and ."])

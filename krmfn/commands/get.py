@@ -1,0 +1,225 @@
+"""`krmfn get image`: Flux's tables, from manifests instead of a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from krmfn import files, fleet, pipeline, status, terminal
+from krmfn.automation import Automation
+from krmfn.commands import options
+from krmfn.config import Finish, load
+from krmfn.errors import InputError, KrmfnError
+from krmfn.flux import key_of
+from krmfn.foreign import printable
+from krmfn.model import PolicyKey
+from krmfn.objects import Object, mapping, text
+from krmfn.status import Standing
+
+_NAMES = {
+    "repository": "ImageRepository", "repositories": "ImageRepository", "policy": "ImagePolicy", "policies": "ImagePolicy",
+    "update": "ImageUpdateAutomation", "updates": "ImageUpdateAutomation",
+}  # fmt: skip
+_KINDS = ("all", "repository", "policy", "update")
+_BOOLEANS = ("suspend", "insecure")
+_NUMBERS = ("generation", "observedGeneration", "tagCount")
+
+
+class _Kind(click.Choice[str]):
+    """Accepts flux's plurals."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take `policies` for `policy`."""
+        plural = {"repositories": "repository", "policies": "policy", "updates": "update"}
+        return str(super().convert(plural.get(value, value), param, ctx))
+
+
+@click.group(short_help="Print image repositories, policies and automations as flux get does.")
+def command() -> None:
+    """Print image repositories, policies and automations as `flux get` does, from manifests."""
+
+
+@click.command(
+    epilog="Examples: krmfn get image all . | krmfn get image policy clusters/prod -n flux-system | "
+    "krmfn get image policy . web -o yaml"
+)
+@click.argument("kind", type=_Kind(_KINDS))
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("name", required=False)
+@click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
+@click.option("--namespace", "-n", help="Only objects of this namespace.")
+@click.option("--all-namespaces", "-A", is_flag=True, help="All namespaces, with a column for them.")
+@click.option("--no-header", is_flag=True, help="Leave out the header.")
+@click.option("--status-selector", metavar="Ready=true|Ready!=true", help="Only objects whose condition is so.")
+@click.option("--label-selector", "-l", metavar="KEY=VALUE,...", help="Only objects with these labels.")
+@click.option("--output", "-o", type=click.Choice(["text", "yaml", "json"]), default="text", show_default=True)
+def image(
+    kind: str, path: Path, name: str | None, source: str | None, namespace: str | None, all_namespaces: bool,
+    no_header: bool, status_selector: str | None, label_selector: str | None, output: str,
+) -> int:  # fmt: skip
+    """Print the tables of `flux get image KIND` for the Flux objects below PATH.
+
+    KIND is all, repository, policy or update. The columns and messages are Flux's. Without -n the objects of every
+    namespace are shown, with a NAMESPACE column when there is more than one. With -o yaml come the objects themselves,
+    with the status that the controllers would write.
+    """
+    if kind == "all" and name:
+        raise click.UsageError("a NAME needs one KIND: repository, policy or update")
+    tree = files.read([path])
+    found = survey(tree, options.finishing(source, None, None, None), kind, path)
+    for problem in found.problems:
+        _say(problem)
+    chosen = [one for one in found.standings if _matches(one, namespace, name, status_selector, label_selector)]
+    wide = all_namespaces or (namespace is None and len({one.namespace for one in chosen}) > 1)
+    if not chosen:
+        _say(_nothing(kind, name, namespace))
+        return 1 if name else 0
+    if output == "text":
+        for part in tables(chosen, wide=wide, is_all=kind == "all", has_header=not no_header):
+            click.echo(part, nl=False)
+    else:
+        _print_objects(chosen, output)
+    return 0
+
+
+command.add_command(image)
+command.add_command(image, "images")
+
+
+def survey(tree: files.Tree, finish: Finish, kind: str, path: Path) -> fleet.Fleet:
+    """Judge the Flux objects of a tree; automations are counted only when they are asked for."""
+    from krmfn.sources import Sources
+
+    objects = fleet.gather(tree.blocks)
+    rules = fleet.config_of(objects, options.settings_of(finish))
+    pending = waiting(tree, objects, finish, path) if kind in ("all", "update") else {}
+    with terminal.watching() as progress:
+        made = fleet.judge(objects, Sources(rules, os.environ, progress), now(), pending)
+    if kind == "all":
+        return made
+    return fleet.Fleet(tuple(one for one in made.standings if one.object.id.kind == _NAMES[kind]), made.problems)
+
+
+def now() -> str:
+    """Answer the time of the scan; `SOURCE_DATE_EPOCH` makes it repeatable."""
+    from datetime import UTC, datetime
+
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    when = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def waiting(tree: files.Tree, objects: fleet.Objects, finish: Finish, path: Path) -> dict[PolicyKey, int | str]:
+    """Count, by automation, the fields that wait for an update; text says why they cannot be counted."""
+    found: dict[PolicyKey, int | str] = {}
+    for thing in objects.of("ImageUpdateAutomation"):
+        try:
+            found[key_of(thing.id)] = _waiting(tree, objects, thing, finish, path)
+        except KrmfnError as error:
+            found[key_of(thing.id)] = str(error).splitlines()[0]
+    return found
+
+
+def _waiting(tree: files.Tree, objects: fleet.Objects, thing: Object, finish: Finish, path: Path) -> int:
+    made = Automation.read(thing, objects.all)
+    rules = made.narrow(load(tree.blocks, None, finish), objects.all)
+    top = next((one for one in roots(path) if (one / made.path).exists()), path)
+    run = pipeline.examine(made.scope(tree.blocks, top), rules, options.open_source)
+    wrong = next((result.message for result in run.results if result.severity == "error"), None)
+    if wrong:
+        raise InputError(wrong, name=str(path))
+    return len(run.changes)
+
+
+def roots(path: Path) -> Iterable[Path]:
+    """Yield where `update.path` may start: the git repository that holds the path, then the path itself."""
+    here = path.resolve()
+    yield from (folder for folder in (here, *here.parents) if (folder / ".git").exists())
+    yield here
+
+
+def _say(message: str) -> None:
+    click.echo(f"krmfn: warning: {printable(message, 1000)}", err=True)
+
+
+def _nothing(kind: str, name: str | None, namespace: str | None) -> str:
+    kinds = _NAMES.get(kind, "Flux image")
+    where = f' in "{namespace}" namespace' if namespace else ""
+    return f"{kinds} object '{name}' not found{where}" if name else f"no {kinds} objects found{where}"
+
+
+def _matches(
+    one: Standing, namespace: str | None, name: str | None, status_selector: str | None, label_selector: str | None
+) -> bool:
+    if namespace is not None and one.namespace != namespace:
+        return False
+    if name is not None and one.object.id.name != name:
+        return False
+    if status_selector and not _has_status(one, status_selector):
+        return False
+    labels = mapping(mapping(one.object.data.get("metadata")).get("labels"))
+    return all(
+        text(labels.get(key.strip())) == value.strip()
+        for key, _, value in (part.partition("=") for part in (label_selector or "").split(",") if part)
+    )
+
+
+def _has_status(one: Standing, selector: str) -> bool:
+    kind, operator, wanted = selector.partition("!=") if "!=" in selector else selector.partition("=")
+    if not operator:
+        message = f"expected type=status or type!=status, found {selector!r}"
+        raise click.BadParameter(message, param_hint="--status-selector")
+    holds = kind.lower() == "ready" and one.ready.status.lower() == wanted.lower()
+    return holds != (operator == "!=")
+
+
+def tables(standings: Sequence[Standing], *, wide: bool, is_all: bool, has_header: bool) -> Iterable[str]:
+    """Yield flux's tables; with `all` names carry their kind, and a blank line follows each table."""
+    for kind in fleet.KINDS:
+        some = [one for one in standings if one.object.id.kind == kind]
+        if not some:
+            continue
+        header = (*(("NAMESPACE",) if wide else ()), *status.columns(kind)) if has_header else ()
+        rows = [_row(one, wide=wide, is_all=is_all) for one in some]
+        yield status.table(header, rows) + ("\n" if is_all else "")
+
+
+def _row(one: Standing, *, wide: bool, is_all: bool) -> tuple[str, ...]:
+    name = f"{one.object.id.kind.lower()}/{one.object.id.name}" if is_all else one.object.id.name
+    cells = status.cells(one, name)
+    return tuple(printable(cell, 2000) for cell in ((one.namespace, *cells) if wide else cells))
+
+
+def _print_objects(standings: Sequence[Standing], output: str) -> None:
+    made = [with_status(one) for one in standings]
+    if output == "json":
+        import json
+
+        click.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": made}, indent=2, ensure_ascii=False))
+        return
+    from krmfn.authored import document
+
+    for data in made:
+        click.echo("---\n" + document(data), nl=False)
+
+
+def with_status(one: Standing) -> dict[str, Any]:
+    """Answer the object as plain data, with the status that a controller would write."""
+    data = {key: value for key, value in one.object.data.items() if key != "status"}
+    made: dict[str, Any] = _typed(data)
+    return {**made, "status": _typed(one.status())}
+
+
+def _typed(data: Any, name: str = "") -> Any:
+    """Give booleans and numbers of Flux objects their type back; what was read is all text."""
+    if isinstance(data, Mapping):
+        return {key: _typed(value, str(key)) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_typed(value) for value in data]
+    if name in _BOOLEANS and data in ("true", "false"):
+        return data == "true"
+    return int(data) if name in _NUMBERS and isinstance(data, str) and data.isdigit() else data
