@@ -5,7 +5,7 @@ What is no plain step (filters, `where`, unions) is found by jsonpath-ng on plai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from krmfn.errors import RuleError
 from krmfn.yamltext import Alias, Step, children, construct
 
 Place = tuple[tuple[Step, ...], yaml.Node]
+_WORDS = ("where", "wherenot")
 _STEPS = frozenset({"Root", "Child", "Descendants", "Fields", "Index", "Slice", "Wildcard"})
 
 
@@ -50,6 +51,23 @@ class JSONPath:
             node = _follow(root, steps)
             if node is not None:
                 yield steps, node
+
+
+def written(steps: Iterable[Step]) -> str:
+    """Write steps as a JSONPath that finds exactly that place.
+
+    >>> written(["spec", "my.key", 0, "image"])
+    "$.spec['my.key'][0].image"
+    """
+    path = "$"
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif step.isascii() and step.replace("-", "_").isidentifier() and step not in _WORDS:
+            path += f".{step}"
+        else:
+            path += "['" + step.replace("\\", "\\\\").replace("'", "\\'") + "']"
+    return path
 
 
 def _parser(text: str) -> Callable[[str], Any]:

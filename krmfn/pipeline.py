@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from krmfn import bind, config, decision, guard, record, reflection, renewal, report, resolve, resourcelist, rewrite
+from krmfn import (
+    bind,
+    config,
+    decision,
+    guard,
+    record,
+    reflection,
+    renewal,
+    report,
+    resolve,
+    resourcelist,
+    rewrite,
+    unbound,
+)
 from krmfn.config import Config, Finish, no_change
 from krmfn.deployed import Deployed
 from krmfn.errors import ConfigError, NotSeparableError
@@ -100,7 +113,7 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
     lock_edits, noted = _lock_edits(rules, renewed)
     recorded = record.record(made.changes) if settings.annotate else record.Recorded()
     said = [*rules.notes, *bound.results, *made.results, *recorded.results, *noted, *report.notes(choices.values(), listings)]
-    said += report.unbound(rules, bound, blocks)
+    said += unbound.unbound(rules, bound, blocks)
     if settings.mode == "check":
         said += report.unwanted(made.changes)
     elif not any(result.severity == "error" for result in said):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
-from krmfn.config import Config
 from krmfn.decision import Listings
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
-from krmfn.model import Choice, Chosen, Field, ImagePolicy, Listing, Result
+from krmfn.model import Choice, Chosen, Field, Listing, Result
 from krmfn.objects import Object
 from krmfn.renewal import Renewal
-from krmfn.resource import KUSTOMIZE_ID, describe
+from krmfn.resource import describe
 from krmfn.rewrite import Change
 from krmfn.scalars import Refusal
-from krmfn.target import ANNOTATION, Bound
-from krmfn.yamltext import Block, Edit
+from krmfn.yamltext import Edit
 
 _RANK = {"error": 0, "warning": 1, "info": 2}
 
@@ -101,43 +99,6 @@ def notes(choices: Iterable[Choice], listings: Listings) -> list[Result]:
                 Result("info", f"{repository.image.canonical}: {listing.malformed} malformed tags were ignored")
             )
     return found
-
-
-def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Result]:
-    """Answer a warning for every policy that no field is bound to: why, and what to write."""
-    missing = [policy for key, policy in config.policies.items() if key not in bound.policies]
-    found = [
-        Result("warning", f"policy {key} is bound to no field, and cannot choose: {one.why}", one.defined)
-        for key, one in config.dangling.items()
-        if key not in bound.policies
-    ]
-    if not missing:
-        return found
-    is_kustomize = any(KUSTOMIZE_ID.encode() in block.raw for block in blocks[:50])
-    return found + [Result("warning", _unbound(policy, is_kustomize, blocks), policy.defined) for policy in missing]
-
-
-def _unbound(policy: ImagePolicy, is_kustomize: bool, blocks: Sequence[Block]) -> str:
-    image = policy.repository.image
-    last = image.path.rpartition("/")[2].encode()
-    runs = sum(1 for block in blocks if b"image" in block.raw and last in block.raw and b"imagePolicy" not in block.raw)
-    seen = (
-        f"{runs} item{'s' if runs != 1 else ''} mention{'s' if runs == 1 else ''} {image.path.rpartition('/')[2]}"
-        if runs
-        else ""
-    )
-    if is_kustomize and policy.bind & {"markers", "annotations"} and "images" not in policy.bind:
-        advice = (
-            f'kustomize strips comments, so markers never arrive: write the annotation {ANNOTATION}: \'{{"<container>": "{policy.key}"}}\' '
-            "on the workload (krmfn annotate does it), or bind it by image in an ImageAutomation"
-        )
-    elif "images" in policy.bind:
-        advice = f"no image field names {image.name}, and no marker or annotation names the policy"
-    else:
-        advice = (
-            f'write the marker # {{"$imagepolicy": "{policy.key}"}} behind the image, or the annotation {ANNOTATION}'
-        )
-    return f"policy {policy.key} is bound to no field{f' ({seen})' if seen else ''}: {advice}"
 
 
 def in_order(results: Iterable[Result]) -> tuple[Result, ...]:
