@@ -197,6 +197,7 @@ class Block:
 def confirm(text: Text, blocks: Iterable[Block], edits: Iterable[Edit]) -> None:
     """Parse the edited blocks anew and compare: replaced scalars leave the number of events, insertions add to it.
 
+    Only edits of whole lines or whole flow collections, as a lock needs them, may take from it.
     Guards against a bug of an editing step, not against input; raises InputError, and then nothing may be written.
     Blocks that follow each other are parsed together. A word in the place of a word, quoted alike, needs no proof.
     """
@@ -237,7 +238,8 @@ def _confirm(text: Text, start: int, end: int, edits: list[Edit]) -> None:
         before, after = compose.raw_parse(old), compose.raw_parse(new)
     except yaml.YAMLError as error:
         raise text.error(f"an edit here would break the text: {compose.malformed(error).problem}", start) from None
-    if after < before or (after > before and not grows):
+    shrinks = any(old[edit.start - start : edit.end - start].endswith((b"\n", b"}", b"]")) for edit in edits)
+    if (after < before and not shrinks) or (after > before and not grows):
         raise text.error(f"an edit here would change the structure: {before} parts, then {after}", start)
 
 
