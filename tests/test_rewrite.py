@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lists import IMAGE, Tags, digest, down, images, lock, locked, messages, pod, policy, relocked, resource_list, run
+from tests.lists import (
+    IMAGE,
+    Tags,
+    digest,
+    down,
+    images,
+    lock,
+    locked,
+    messages,
+    pod,
+    policy,
+    relocked,
+    resource_list,
+    run,
+)
 from tests.tables import rows
 
 ROWS = rows("flux_policy", "digest_reflection")

@@ -1,0 +1,155 @@
+"""Never an older image by accident: outages and truncated lists as Flux's users met them, and what is no alarm."""
+
+from __future__ import annotations
+
+import pytest
+
+from krmfn.errors import RegistryError
+from tests.lists import IMAGE, Tags, digest, images, lock, locked, messages, pod, policy, relocked, resource_list, run
+
+FULL = ["1.0.0", "1.9.0", "1.10.0", "1.11.0", "2.0.0"]
+RANGE = 'semver: {range: ">=1.0.0 <2.0.0"}'
+
+
+def held(*documents):
+    return relocked(*documents, tags=Tags({IMAGE: FULL}))
+
+
+def test_fluxcd_image_automation_controller_231_an_outage_that_truncates_the_list_downgrades_nothing():
+    """fluxcd/image-automation-controller#231: a registry outage, part of the tags, and many services went back."""
+    data = resource_list(policy(RANGE), pod(f"{IMAGE}:1.11.0"))
+    outcome = run(data, Tags({IMAGE: ["1.0.0", "1.9.0", "1.10.0"]}))
+    assert images(outcome) == [f"{IMAGE}:1.11.0"]
+    assert "the best of the 3 tags that were listed, so the list is incomplete" in messages(outcome, "warning")[0]
+    assert "onDowngrade: allow" in messages(outcome, "warning")[0]
+
+
+def test_fluxcd_flux2_4984_a_list_that_is_cut_by_a_crash_commits_no_older_tag():
+    """fluxcd/flux2#4984: the controller was killed, its database came back with older tags, and one was committed."""
+    documents = policy(RANGE), pod(f"{IMAGE}:1.11.0")
+    record = held(*documents)
+    outcome = run(resource_list(*documents, record), Tags({IMAGE: ["1.9.0"]}))
+    assert images(outcome) == [f"{IMAGE}:1.11.0"]
+    assert [entry["tag"] for entry in locked(outcome)] == ["1.11.0"]
+    assert not outcome.is_error
+
+
+def test_fluxcd_flux_1817_an_empty_list_is_an_error_that_moves_nothing():
+    """fluxcd/flux#1817: no tags in the database were taken for the truth."""
+    data = resource_list(policy(RANGE), pod(f"{IMAGE}:1.11.0"), held(policy(RANGE), pod(f"{IMAGE}:1.11.0")))
+    outcome = run(data, Tags({IMAGE: []}))
+    assert outcome.is_error
+    assert images(outcome) == [f"{IMAGE}:1.11.0"]
+    kept = run(data, Tags({IMAGE: []}), KRMFN_ON_ERROR="keep")
+    assert images(kept) == [f"{IMAGE}:1.11.0"]
+    assert locked(kept)[0]["tag"] == "1.11.0"
+    assert "kept as it is" in messages(kept, "warning")[0]
+
+
+def test_a_record_that_is_newer_than_the_list_holds_every_field_of_its_policy():
+    documents = policy(RANGE), pod(f"{IMAGE}:1.0.0", name="old"), pod(f"{IMAGE}:1.11.0", name="new")
+    outcome = run(resource_list(*documents, held(*documents)), Tags({IMAGE: ["1.0.0", "1.9.0"]}))
+    assert images(outcome) == [f"{IMAGE}:1.0.0", f"{IMAGE}:1.11.0"]
+    assert len(messages(outcome, "warning")) == 1
+    assert messages(outcome, "warning")[0].endswith("nothing that follows policy flux:web moves")
+
+
+def test_status_that_is_newer_than_the_list_holds_too():
+    status = f"status:\n  latestRef: {{name: {IMAGE}, tag: 1.11.0}}\n"
+    outcome = run(resource_list(policy(RANGE, more=status), pod(f"{IMAGE}:1.0.0")), Tags({IMAGE: ["1.9.0"]}))
+    assert images(outcome) == [f"{IMAGE}:1.0.0"]
+
+
+def test_another_workload_of_the_same_policy_moves_up():
+    pods = pod(f"{IMAGE}:1.11.0", name="ahead"), pod(f"{IMAGE}:1.0.0", name="behind")
+    outcome = run(resource_list(policy(RANGE), *pods), Tags({IMAGE: ["1.0.0", "1.9.0"]}))
+    assert images(outcome) == [f"{IMAGE}:1.11.0", f"{IMAGE}:1.9.0"]
+
+
+def test_a_pruned_old_tag_is_no_alarm():
+    outcome = run(resource_list(policy(RANGE), pod(f"{IMAGE}:1.9.0")), Tags({IMAGE: ["1.10.0", "1.11.0"]}))
+    assert images(outcome) == [f"{IMAGE}:1.11.0"]
+    assert messages(outcome, "warning") == []
+
+
+NO_DOWNGRADE = [
+    ("the range was narrowed", policy('semver: {range: "1.9.x"}'), f"{IMAGE}:1.11.0", f"{IMAGE}:1.9.0"),
+    ("a filter leaves it out", policy(RANGE, more="  filterTags: {pattern: '^1[.](9|10)[.]'}\n"), f"{IMAGE}:1.11.0", f"{IMAGE}:1.10.0"),
+    ("another order", policy("alphabetical: {order: desc}"), f"{IMAGE}:1.9.0", f"{IMAGE}:1.0.0"),
+    ("another repository ran there", policy(RANGE), "ghcr.io/acme/other:9.9.9", f"{IMAGE}:1.11.0"),
+    ("what runs is no version", policy(RANGE), f"{IMAGE}:latest", f"{IMAGE}:1.11.0"),
+    ("the same version, spelt otherwise", policy(RANGE), f"{IMAGE}:v1.11.0", f"{IMAGE}:1.11.0"),
+]
+
+
+@pytest.mark.parametrize(("rules", "now", "then"), [row[1:] for row in NO_DOWNGRADE], ids=[row[0] for row in NO_DOWNGRADE])
+@pytest.mark.parametrize("recorded", [False, True], ids=["", "locked"])
+def test_a_change_of_rules_is_no_downgrade(rules, now, then, recorded):
+    record = [held(policy("alphabetical: {order: asc}" if "alphabetical" in rules else RANGE), pod(now))] if recorded else []
+    outcome = run(resource_list(rules, pod(now), *record), Tags({IMAGE: FULL}))
+    assert images(outcome) == [then]
+    assert messages(outcome, "warning") == []
+
+
+def test_allow_moves_back_and_renews_the_lock():
+    documents = policy(RANGE), pod(f"{IMAGE}:1.11.0")
+    outcome = run(resource_list(*documents, held(*documents)), Tags({IMAGE: ["1.9.0"]}), KRMFN_ON_DOWNGRADE="allow")
+    assert images(outcome) == [f"{IMAGE}:1.9.0"]
+    assert [entry["tag"] for entry in locked(outcome)] == ["1.9.0"]
+
+
+@pytest.mark.parametrize("with_lock", [False, True])
+def test_fail_is_an_error_and_nothing_moves(with_lock):
+    documents = [policy(RANGE), pod(f"{IMAGE}:1.11.0"), pod(f"{IMAGE}:1.0.0", name="other")]
+    documents += [held(*documents)] if with_lock else []
+    outcome = run(resource_list(*documents), Tags({IMAGE: ["1.9.0"]}), KRMFN_ON_DOWNGRADE="fail")
+    assert outcome.is_error
+    assert images(outcome) == [f"{IMAGE}:1.11.0", f"{IMAGE}:1.0.0"]
+
+
+def test_numbers_and_letters_are_guarded_like_versions():
+    for rule, now, left in (
+        ("numerical: {order: asc}", "1700000000", ["1600000000"]),
+        ("alphabetical: {order: asc}", "2026-02", ["2026-01"]),
+        ("numerical: {order: desc}", "5", ["7"]),
+    ):
+        outcome = run(resource_list(policy(rule), pod(f"{IMAGE}:{now}")), Tags({IMAGE: left}))
+        assert images(outcome) == [f"{IMAGE}:{now}"], rule
+
+
+def test_the_digest_of_a_held_tag_stays_with_it():
+    value = f"{IMAGE}:1.11.0@{digest('x')}"
+    outcome = run(resource_list(policy(RANGE, "Always"), pod(value)), Tags({IMAGE: ["1.9.0"]}))
+    assert images(outcome) == [value]
+
+
+def test_a_tag_field_and_a_digest_field_are_held_together():
+    release = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  - image: none\n"
+        '  tag: 1.11.0 # {"$imagepolicy": "flux:web:tag"}\n'
+        f'  digest: {digest("x")} # {{"$imagepolicy": "flux:web:digest"}}\n'
+    )
+    data = resource_list(policy(RANGE, "Always"), release)
+    outcome = run(data, Tags({IMAGE: ["1.9.0"]}))
+    assert outcome.text.startswith(data[: data.index(b"apiVersion: v1\n")])
+    assert digest("x").encode() in outcome.text
+    assert len(messages(outcome, "warning")) == 1
+
+
+def test_a_field_newer_than_a_frozen_lock_is_kept_and_the_lock_named():
+    documents = policy(RANGE), pod(f"{IMAGE}:1.12.0")
+    record = relocked(policy(RANGE), pod(f"{IMAGE}:1.0.0"), tags=Tags({IMAGE: FULL}))
+    outcome = run(resource_list(*documents, record), Tags({}), KRMFN_MODE="frozen")
+    assert images(outcome) == [f"{IMAGE}:1.12.0"]
+    assert "which the lock holds; run krmfn fetch" in messages(outcome, "warning")[0]
+
+
+def test_a_denied_list_never_gives_way_to_the_lock():
+    documents = policy(RANGE), pod(f"{IMAGE}:1.0.0")
+    denied = Tags({}, {IMAGE: RegistryError("denied", IMAGE, "ghcr.io answered 403")})
+    assert run(resource_list(*documents, held(*documents)), denied).is_error
+
+
+def test_an_empty_lock_is_no_record():
+    outcome = run(resource_list(policy(RANGE), pod(f"{IMAGE}:1.0.0"), lock()), Tags({IMAGE: ["1.9.0"]}))
+    assert images(outcome) == [f"{IMAGE}:1.9.0"]
