@@ -70,3 +70,20 @@ class RegistryError(KrmfnError):
     ) -> None:
         self.failure, self.repository, self.message, self.status, self.code = failure, repository, message, status, code
         super().__init__(f"{repository}: {message}")
+
+
+class TemplateError(KrmfnError):
+    """A commit message template cannot be read or run. Line and column count from one; zero means unknown."""
+
+    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
+        self.message, self.line, self.column = message, line, column
+        place = f"line {line}, column {column}: " if line else ""
+        super().__init__(place + message)
+
+
+class GitError(KrmfnError):
+    """git refused, or krmfn refused to let git do something. `help` says what to do next."""
+
+    def __init__(self, message: str, *, help: str = "") -> None:  # noqa: A002 - the word users see
+        self.message, self.help = message, help
+        super().__init__(message)

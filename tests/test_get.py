@@ -63,7 +63,7 @@ def test_there_are_scans_to_compare():
 
 
 # bytes of flux2 cmd/flux/testdata: get/get_status_ready_not_true.golden, image/get_image_policy_semver.golden
-GOLDEN = {
+GOLDEN: dict[str, tuple[tuple[str, ...], list[tuple[str, ...]], str]] = {
     "two rows and an empty column": (
         ("NAME", "REVISION", "SUSPENDED", "READY", "MESSAGE"),
         [
@@ -161,7 +161,7 @@ spec: {imageRepositoryRef: {name: web}, policy: {semver: {range: not a range}}}
 apiVersion: image.toolkit.fluxcd.io/v1
 kind: ImagePolicy
 metadata: {name: lonely, namespace: flux-system}
-spec: {imageRepositoryRef: {name: zzzzzzzz}, policy: {alphabetical: {}}}
+spec: {imageRepositoryRef: {name: x}, policy: {alphabetical: {}}}
 ---
 apiVersion: image.toolkit.fluxcd.io/v1
 kind: ImageRepository
@@ -183,7 +183,7 @@ def test_a_wrong_object_is_not_ready_and_hides_no_other(repo: Path):
     assert ready["bad-range"][0] == "False"
     assert "improper constraint" in ready["bad-range"][1]
     assert ready["lonely"] == (
-        "False", "failed to get the referred ImageRepository: referenced ImageRepository does not exist: flux-system/zzzzzzzz is not among the items",
+        "False", "failed to get the referred ImageRepository: referenced ImageRepository does not exist: flux-system/x is not among the items",
     )  # fmt: skip
     repositories = get(repo, "image", "repository", "repo", "--status-selector", "ready=false", "--no-header").stdout
     assert "scan failed: ghcr.io/acme/unknown: no OCI layout" in repositories
