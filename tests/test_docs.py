@@ -1,0 +1,173 @@
+"""What docs/ claims is held against the code: tables, limits, variables, messages, proofs, links, and every YAML example.
+
+Commands (`console` blocks) are run by test_e2e_documents.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from krmfn import compose, files, helper, keychain, manifest, pattern, policytest, schema, yamltree
+from krmfn.config import _FLAT_KEYS, load
+from krmfn.oci import Settings
+from krmfn.reason import Reason
+from krmfn.registry import auth, client, listing
+from krmfn.yamltext import MAX_BYTES, Block, Text, documents
+from tests import reference
+from tests.tools import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = {page.name: page.read_text() for page in sorted(DOCS.glob("*.md"))}
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`([^`]+)`")
+ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
+EXAMPLES = [
+    pytest.param(text, id=f"{name} {number}") for name, page in PAGES.items() for number, text in enumerate(YAML.findall(page), 1)
+]
+
+
+def rows(page: str, head: str) -> list[list[str]]:
+    """Read the rows of every table whose head starts with these words."""
+    found: list[list[str]] = []
+    for block in re.findall(r"(?:^\|.*\|\n)+", PAGES[page], re.MULTILINE):
+        lines = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block.splitlines()]
+        if " | ".join(lines[0]).startswith(head):
+            found += lines[2:]
+    assert found, f"{page} has no table that starts with {head}"
+    return found
+
+
+@cache
+def messages() -> str:
+    """Collect every text of krmfn's source, the parts of an f-string joined by a mark."""
+    return "\n".join(text for path in sorted((ROOT / "krmfn").rglob("*.py")) for text in _texts(ast.parse(path.read_text())))
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def anchors(page: str) -> set[str]:
+    """Name the headings of a page as GitHub links to them."""
+    heads = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_the_index_names_every_page():
+    assert {link for link in LINK.findall(PAGES["README.md"]) if link.endswith(".md") and "/" not in link} == PAGES.keys() - {"README.md"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str):
+    for link in LINK.findall(PAGES[name]):
+        if link.startswith("http"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = DOCS / file if file else DOCS / name
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text()), link
+
+
+def test_the_configuration_page_holds_the_schema_that_is_checked():
+    page = PAGES["configuration.md"]
+    assert [kind for _, kind, _ in reference.SECTION.findall(page)] == list(schema.KINDS)
+    assert page == reference.renewed(page), "run python -m tests.reference"
+
+
+def test_the_configuration_page_names_every_key_of_the_flat_config_map():
+    told = {word for key, _ in rows("configuration.md", "key | means") for word in CODE.findall(key)}
+    assert told == set(_FLAT_KEYS)
+
+
+def test_the_configuration_page_names_every_variable_of_krmfn():
+    used = set(re.findall(r"KRMFN_[A-Z_]+", messages()))
+    assert len(used) >= 5
+    assert used <= set(re.findall(r"KRMFN_[A-Z_]+", PAGES["configuration.md"]))
+
+
+def test_there_are_examples():
+    assert len(EXAMPLES) >= 10
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_krmfn_accepts_the_examples(text: str):
+    """Every YAML example is YAML, and its own and Flux's objects are configuration without a problem."""
+    blocks: list[Block] = [block for block in documents(Text(text.encode())) if block.root is not None]
+    assert blocks
+    load(blocks)
+
+
+def test_every_policy_test_in_the_pages_passes(tmp_path: Path):
+    page = tmp_path / "tests.yaml"
+    page.write_text("---\n".join(text for name in PAGES for text in YAML.findall(PAGES[name]) if "kind: PolicyTest" in text))
+    verdicts = [policytest.run(case) for case in policytest.read(files.read([page]).blocks)]
+    assert len(verdicts) >= 12
+    assert not [(verdict.case.name, verdict.actual) for verdict in verdicts if not verdict.passed]
+
+
+def test_the_policies_page_names_every_reason():
+    assert [CODE.findall(row[0]) for row in rows("policies.md", "reason | the tag")] == [
+        [reason.word] for reason in (*sorted(Reason)[1:], Reason.OPEN)
+    ]
+
+
+def test_the_security_page_tells_the_limits_of_the_code():
+    settings = Settings()
+    assert dict(rows("security.md", "what | limit")) == {
+        "input": f"{MAX_BYTES >> 20} MiB",
+        "depth of YAML": f"{compose.MAX_DEPTH:,}",
+        "values that a configuration object expands to, aliases included": f"{yamltree.MAX_VALUES:,}",
+        "pattern": f"{pattern.MOST_PATTERN_BYTES:,} bytes",
+        "template of `extract`": f"{pattern.MOST_TEMPLATE_BYTES:,} bytes",
+        "text that it makes": f"{pattern.MOST_EXPANDED} characters",
+        "pages of one repository": f"{listing.PAGES_LIMIT:,}",
+        "tags of one repository": f"{listing.TAGS_LIMIT:,}",
+        "one page": f"{listing.PAGE_LIMIT >> 20} MiB",
+        "bytes of one repository's list": f"{listing.BYTES_LIMIT >> 20} MiB",
+        "manifest or image configuration": f"{manifest.LIMIT >> 20} MiB",
+        "token server's answer": f"{auth.TOKEN_LIMIT >> 10} KiB",
+        "docker config file": f"{keychain._FILE_LIMIT >> 20} MiB",
+        "credential helper's answer": f"{helper._LIMIT >> 10} KiB",
+        "redirects": f"{client._HOPS}",
+        "whole run": f"{settings.run_seconds:g} s",
+        "one repository": f"{settings.repository_seconds:g} s, or its `spec.timeout`",
+        "one request": f"{settings.request_seconds:g} s",
+        "to connect": f"{settings.connect_seconds:g} s",
+        "silence of a server": f"{settings.idle_seconds:g} s",
+        "credential helper": f"{settings.helper_seconds:g} s",
+        "`Retry-After` that is waited for": f"{settings.retry_after_seconds:g} s",
+        "tries of one request": f"{settings.tries}",
+        "requests at once": f"{settings.workers}, {settings.per_host} to one host",
+    }
+
+
+def test_the_number_of_known_token_servers_is_told():
+    assert len(auth._TOKEN_SERVERS) == 5
+    assert "five known pairs" in PAGES["security.md"]
+
+
+@cache
+def proofs() -> frozenset[str]:
+    """Name every test function and every golden case there is."""
+    tests = {name for path in (ROOT / "tests").glob("test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)}
+    return frozenset(tests | {path.parent.name for path in (ROOT / "fixtures" / "golden").glob("*/input.yaml")})
+
+
+@pytest.mark.parametrize(("page", "head"), [("security.md", "danger | "), ("compatibility.md", "case | ")])
+def test_every_row_names_a_proof_that_is_there(page: str, head: str):
+    for row in rows(page, head):
+        named = CODE.findall(row[-1])
+        assert named, row
+        assert set(named) <= proofs(), row
