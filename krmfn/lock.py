@@ -10,6 +10,7 @@ from krmfn import schema
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef, is_digest, is_tag, parse_repository
 from krmfn.model import ImagePolicy, LatestRef, PolicyKey, ResourceId
+from krmfn.number import read_time
 from krmfn.objects import Object, Problems, listing, mapping, text
 from krmfn.resource import KUSTOMIZE_ID
 
@@ -107,6 +108,9 @@ def read_snapshot(thing: Object, problems: Problems) -> Snapshot | None:
         tags[name] = digest or tags.get(name)
         if one.get("created"):
             created[name] = one["created"]
+            if read_time(one["created"]) is None:
+                message = f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {one['created']!r}"
+                problems.add(thing.id, f"spec.tags[{index}].created", message)
     return Snapshot(image, tags, created, max(int(thing.spec.get("listed") or 0), len(tags)), thing)
 
 

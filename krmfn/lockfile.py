@@ -137,10 +137,11 @@ class _Splice:
         start, end = self.block.span(value)
         while self.data[start - 1 : start] in (b" ", b"\t"):
             start -= 1
-        if not wanted or construct(value, self.block) == list(wanted):
+        there: Any = construct(value, self.block) or []
+        if [_normal(entry) for entry in there] == list(wanted):
             return ()
         text = "".join(self.newline + line for line in _lines(wanted, key.start_mark.column + 2))
-        return (Edit(start, end, text.encode()),)
+        return (Edit(start, end, (text or " []").encode()),)
 
     def entries(self, sequence: yaml.SequenceNode, wanted: Sequence[Data], key: Key) -> tuple[Edit, ...]:
         """Drop, change and add entries one by one; what stays the same stays byte for byte."""

@@ -1,0 +1,282 @@
+"""ImageLock and TagSnapshot: read strictly, edited entry by entry, easy to merge."""
+
+from __future__ import annotations
+
+import difflib
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from krmfn.lock import LockEntry, Snapshot, read_lock, read_snapshot
+from krmfn.lockfile import edit_lock, edit_snapshot, lock_document, snapshot_document
+from krmfn.model import PolicyKey
+from krmfn.objects import Object, Problems, read
+from krmfn.scalars import Refusal
+from krmfn.snapshot import name_of
+from krmfn.yamltext import Text, apply, documents
+from tests.lists import IMAGE, Tags, digest, items, lock, locked, messages, pod, policy, resource_list, run
+
+ENTRY = '{{policy: "flux:{0}", image: ghcr.io/acme/{0}, policyHash: "00ff", tag: "{1}"}}'
+
+
+def thing(text: str) -> Object:
+    (block,) = documents(Text(text.encode()))
+    (found,) = read(block)
+    return found
+
+
+def entry(name: str, tag: str = "1.0.0", pinned: str | None = None, listed: int = 3) -> LockEntry:
+    return LockEntry(PolicyKey("flux", name), f"ghcr.io/acme/{name}", tag, "00ff", pinned, listed, 2 if listed else 0)
+
+
+def problems_of(text: str) -> list[str]:
+    problems = Problems()
+    one = thing(text)
+    (read_snapshot if one.id.kind == "TagSnapshot" else lambda it, notes: read_lock([it], notes))(one, problems)
+    return problems.found
+
+
+def edited(text: str, entries: list[LockEntry]) -> str:
+    edits = edit_lock(thing(text), entries)
+    assert not isinstance(edits, Refusal), edits
+    return apply(text.encode(), edits).decode()
+
+
+def entries_of(text: str) -> tuple[LockEntry, ...]:
+    problems = Problems()
+    found = read_lock([thing(text)], problems)
+    assert not problems.found
+    assert found
+    return found.all
+
+
+HEAD = "apiVersion: krmfn.dev/v1alpha1\nkind: {}\nmetadata: {{name: x}}\nspec:\n"
+WRONG = [
+    ("ImageLock", "  image: []", "ImageLock x: spec.image: unknown field; did you mean images?"),
+    ("ImageLock", "  images: [{policy: 'a:b', image: x/y, tag: '1'}]", "ImageLock x: spec.images[0].policyHash: required: Fingerprint of the rules that chose it."),
+    ("ImageLock", "  images: [{policy: b, image: x/y, tag: '1', policyHash: 'f'}]", "ImageLock x: spec.images[0].policy: expected namespace:name, found 'b'"),
+    ("ImageLock", "  images: [{policy: 'a:b', image: x/y, tag: 'a b', policyHash: 'f'}]", "ImageLock x: spec.images[0].tag: 'a b' is not a tag"),
+    ("ImageLock", "  images: [{policy: 'a:b', image: x/y, tag: '1', policyHash: 'f', digest: 'sha256:1'}]", "ImageLock x: spec.images[0].digest: 'sha256:1' is not a digest"),
+    ("ImageLock", "  images: [{policy: 'a:b', image: x/y, tag: '1', policyHash: 'f', firstSeen: now}]", "ImageLock x: spec.images[0].firstSeen: unknown field"),
+    ("TagSnapshot", "  image: x/y", "TagSnapshot x: spec.tags: required: The tags."),
+    ("TagSnapshot", "  image: x/y:1\n  tags: []", "TagSnapshot x: spec.image: "),
+    ("TagSnapshot", "  image: x/y\n  tags: ['a/b']", "TagSnapshot x: spec.tags[0]: 'a/b' is not a tag"),
+    ("TagSnapshot", "  image: x/y\n  tags: [{name: a, digest: b}]", "TagSnapshot x: spec.tags[0].digest: 'b' is not a digest"),
+    ("TagSnapshot", "  image: x/y\n  tags: [{name: a, created: yesterday}]", "TagSnapshot x: spec.tags[0].created: expected an RFC 3339 time"),
+    ("TagSnapshot", f"  image: x/y\n  tags: [{{name: a, digest: '{digest('1')}'}}, {{name: a, digest: '{digest('2')}'}}]", "TagSnapshot x: spec.tags[1]: tag a is there twice, with two digests: keep one"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "spec", "message"), WRONG, ids=[f"{row[0]} {row[2].rpartition('spec')[2][:24]}" for row in WRONG])
+def test_what_is_not_as_written_down_is_refused(kind, spec, message):
+    assert [one[: len(message)] for one in problems_of(HEAD.format(kind) + spec)] == [message]
+
+
+def test_a_second_lock_and_a_second_entry_are_refused():
+    two = run(resource_list(policy(), lock(), lock().replace("images\n", "more\n", 1)), Tags({}))
+    assert messages(two, "error") == ["ImageLock more: there is a second ImageLock besides ImageLock images: keep one"]
+    twice = run(resource_list(policy(), lock(ENTRY.format("web", "1"), ENTRY.format("web", "2"))), Tags({}))
+    assert messages(twice, "error") == ["ImageLock images: spec.images[1].policy: a second entry for flux:web: keep one"]
+
+
+ENTRIES = [entry("api", pinned=digest("api")), entry("web"), entry("worker", "2026-02", listed=0)]
+
+
+def test_a_lock_reads_back_as_it_was_written():
+    text = lock_document(ENTRIES)
+    assert entries_of(text) == tuple(ENTRIES)
+    assert edited(text, ENTRIES) == text
+
+
+def test_one_image_that_moves_is_one_small_hunk():
+    text = lock_document(ENTRIES)
+    changed = edited(text, [entry("api", "1.1.0", digest("new"), 4), *ENTRIES[1:]])
+    lines = list(difflib.unified_diff(text.splitlines(), changed.splitlines(), n=0, lineterm=""))[2:]
+    assert [line[0] for line in lines] == ["@", "-", "-", "-", "+", "+", "+"]
+    assert entries_of(changed)[0].tag == "1.1.0"
+
+
+def test_two_branches_that_move_neighbours_merge(tmp_path: Path):
+    """git merge-file, as git merge does it: neighbours in the lock, two new entries in different places."""
+    base = lock_document(ENTRIES)
+    ours = edited(base, [entry("aaa"), entry("api", "1.1.0", digest("new"), 4), *ENTRIES[1:]])
+    theirs = edited(base, [ENTRIES[0], entry("web", "1.2.0"), entry("web2"), ENTRIES[2]])
+    for name, text in (("base", base), ("ours", ours), ("theirs", theirs)):
+        (tmp_path / name).write_text(text)
+    merged = subprocess.run(
+        ["git", "merge-file", "-p", "ours", "base", "theirs"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert merged.returncode == 0, merged.stdout
+    names = [(one.policy.name, one.tag) for one in entries_of(merged.stdout)]
+    assert names == [("aaa", "1.0.0"), ("api", "1.1.0"), ("web", "1.2.0"), ("web2", "1.0.0"), ("worker", "2026-02")]
+
+
+STYLES = {
+    "flow entries": lock(ENTRY.format("api", "1.0.0"), ENTRY.format("web", "1.0.0")),
+    "flow list": lock().replace("[]", f"[{ENTRY.format('api', '1.0.0')}, {ENTRY.format('web', '1.0.0')}] # end"),
+    "empty": lock(),
+    "null": lock().replace(" []", ""),
+    "JSON": '{"apiVersion": "krmfn.dev/v1alpha1", "kind": "ImageLock", "metadata": {"name": "x"}, "spec": {"images": [{"policy": "flux:web", "image": "ghcr.io/acme/web", "tag": "0.9", "policyHash": "00ff"}]}}',
+    "no newline at the end": lock_document([entry("web")]).rstrip("\n"),
+    "dash on its own line": lock("\n      policy: 'flux:web'\n      image: ghcr.io/acme/web\n      tag: '0.9'\n      policyHash: '00ff'"),
+    "windows": lock_document([entry("api"), entry("web")]).replace("\n", "\r\n"),
+    "comments": lock_document([entry("api"), entry("web")]).replace("    - policy", "    # said so\n    - policy"),
+    "compact": lock_document([entry("api"), entry("web")]).replace("\n    ", "\n  "),
+}
+
+
+@pytest.mark.parametrize("text", STYLES.values(), ids=STYLES)
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        [entry("web", "1.2.0", digest("w"))],
+        [entry("aaa"), entry("api"), entry("web"), entry("zzz")],
+        [entry("api", "1.10")],
+        [],
+    ],
+    ids=["change and drop", "add around", "only another", "none"],
+)
+def test_a_lock_in_any_style_takes_the_entries(text, wanted):
+    if text.endswith("images:\n"):
+        assert yaml.safe_load(text)["spec"]["images"] is None
+    result = edited(text, wanted)
+    assert [(one.policy, one.tag, one.digest) for one in entries_of(result)] == [(one.policy, one.tag, one.digest) for one in wanted]
+    assert edited(result, wanted) == result
+    assert ("\r\n" in text) == ("\r\n" in result) or not wanted
+
+
+def test_comments_on_entries_that_stay_are_kept():
+    text = lock_document([entry("api"), entry("web")]).replace('tag: "1.0.0"', 'tag: "1.0.0" # tested by hand')
+    assert edited(text, [entry("api", "1.1.0"), entry("web")]).count("# tested by hand") == 2
+
+
+def test_a_number_that_json_would_round_is_quoted():
+    text = lock("{policy: 'flux:web', image: ghcr.io/acme/web, policyHash: 12345678, tag: 1.10}")
+    result = edited(text, [LockEntry(PolicyKey("flux", "web"), "ghcr.io/acme/web", "1.10", "12345678")])
+    assert yaml.safe_load(result)["spec"]["images"] == [
+        {"policy": "flux:web", "image": "ghcr.io/acme/web", "policyHash": "12345678", "tag": "1.10"}
+    ]
+
+
+def test_anchors_are_refused_not_guessed():
+    text = lock_document([entry("web")]).replace('tag: "1.0.0"', 'tag: &t "1.0.0"').replace("listed: 3", "listed: 3\n      digest: *t")
+    assert isinstance(edit_lock(thing(text), []), Refusal)
+
+
+NAMES = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["1.0", "1.10", "v2"]), st.booleans()), unique_by=lambda row: row[0])
+
+
+@given(NAMES, NAMES)
+@settings(deadline=None)
+def test_any_lock_becomes_any_other(before, after):
+    def of(rows):
+        return sorted((entry(name, tag, digest(tag) if pinned else None) for name, tag, pinned in rows), key=lambda one: one.policy)
+
+    result = edited(lock_document(of(before)), of(after))
+    assert entries_of(result) == tuple(of(after))
+    if of(before):
+        assert result == lock_document(of(after)) or not after
+
+
+def snapshot(tags, listed=0, created=None):
+    return Snapshot(IMAGE, tags, created or {}, listed or len(tags))
+
+
+def snapped(text, wanted):
+    edits = edit_snapshot(thing(text), wanted)
+    assert not isinstance(edits, Refusal)
+    return apply(text.encode(), edits).decode()
+
+
+def tags_of(text):
+    problems = Problems()
+    found = read_snapshot(thing(text), problems)
+    assert not problems.found
+    return found
+
+
+PLAIN = f"apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {{name: web}}\nspec:\n  image: {IMAGE}\n"
+OLD = {
+    "written": snapshot_document(snapshot({"1.9": None, "1.10": digest("a")}, 7), "web"),
+    "flow list": PLAIN + "  tags: [1.9, 1.10, {name: '1.11'}]\n",
+    "plain list": PLAIN + "  tags:\n  - 1.9\n  - 1.10 # keep\n  listed: 9\n",
+    "JSON": '{"apiVersion": "krmfn.dev/v1alpha1", "kind": "TagSnapshot", "metadata": {"name": "x"}, "spec": {"image": "ghcr.io/acme/web", "tags": ["1.9"]}}',
+}
+NEW = [
+    snapshot({"1.9": None, "1.10": None, "1.11": digest("b")}, 12, {"1.11": "2026-01-01T00:00:00Z"}),
+    snapshot({"1.10": digest("a")}),
+    snapshot({"0.1": None, "2.0": None}, 2),
+]
+
+
+@pytest.mark.parametrize("text", OLD.values(), ids=OLD)
+@pytest.mark.parametrize("wanted", NEW, ids=["more", "fewer", "others"])
+def test_a_snapshot_in_any_style_takes_the_tags(text, wanted):
+    result = snapped(text, wanted)
+    assert tags_of(result) == wanted
+    assert list(tags_of(result).tags) == list(wanted.tags)
+    assert snapped(result, wanted) == result
+    assert all(isinstance(tag if isinstance(tag, str) else tag["name"], str) for tag in yaml.safe_load(result)["spec"]["tags"])
+
+
+def test_new_versions_come_last():
+    text = snapshot_document(snapshot(dict.fromkeys(["v1.10.0", "v1.9.0", "v1.2.0"])), "web")
+    assert yaml.safe_load(text)["spec"]["tags"] == ["v1.2.0", "v1.9.0", "v1.10.0"]
+
+
+def test_names_of_repositories_do_not_collide():
+    taken: list[str] = []
+    for image in ("ghcr.io/a/b-c", "ghcr.io/a-b/c", "ghcr.io/a/b_c", "localhost:5000/a/b"):
+        taken.append(name_of(image, taken))
+    assert taken == ["ghcr.io-a-b-c", "ghcr.io-a-b-c-2", "ghcr.io-a-b-c-3", "localhost-5000-a-b"]
+
+
+def test_a_run_changes_the_lock_only_where_a_decision_changed():
+    documents = policy(), policy(name="api", image="ghcr.io/acme/api"), pod(f"{IMAGE}:1.0.0"), pod("ghcr.io/acme/api:1.0.0", setter="flux:api")
+    one = run(resource_list(*documents, lock()), Tags({IMAGE: ["1.2.0"], "ghcr.io/acme/api": ["1.0.0"]}))
+    assert [item["tag"] for item in locked(one)] == ["1.0.0", "1.2.0"]
+    assert messages(one, "info")[0] == "lock: flux:api 1.0.0 is new, flux:web 1.2.0 is new"
+    text = one.text.partition(b"results:")[0]
+    more = run(text, Tags({IMAGE: ["1.1.0", "1.2.0"], "ghcr.io/acme/api": ["1.0.0", "1.0.1-rc.1"]}))
+    assert more.text == text
+    moved = run(text, Tags({IMAGE: ["1.3.0"], "ghcr.io/acme/api": ["1.0.0", "1.0.1-rc.1"]}))
+    changed = [line for line in moved.text.partition(b"results:")[0].splitlines() if line not in text.splitlines()]
+    assert len(changed) == 2  # the field and the tag: the counts happen to be the same
+
+
+def test_an_entry_whose_policy_is_gone_goes_and_is_told():
+    outcome = run(resource_list(policy(), pod(f"{IMAGE}:1.0.0"), lock(ENTRY.format("gone", "9"))), Tags({IMAGE: ["1.0.0"]}))
+    assert [item["policy"] for item in locked(outcome)] == ["flux:web"]
+    assert messages(outcome, "info") == ["lock: flux:web 1.0.0 is new, flux:gone is gone, with 9"]
+
+
+def test_entries_of_policies_that_exist_but_are_not_needed_here_stay():
+    unused = policy(name="unused", image="ghcr.io/acme/unused")
+    suspended = policy(name="asleep", image="ghcr.io/acme/asleep", more="  suspend: true\n")
+    given_lock = lock(ENTRY.format("asleep", "1"), ENTRY.format("unused", "2"))
+    outcome = run(resource_list(policy(), unused, suspended, pod(f"{IMAGE}:1.0.0"), given_lock), Tags({IMAGE: ["1.0.0"]}))
+    assert [item["policy"] for item in locked(outcome)] == ["flux:asleep", "flux:unused", "flux:web"]
+
+
+def test_nothing_is_written_to_the_lock_on_an_error():
+    data = resource_list(policy(), policy("semver: {range: 9.x}", name="bad"), pod(f"{IMAGE}:1.0.0"), pod(f"{IMAGE}:1", name="b", setter="flux:bad"), lock())
+    outcome = run(data, Tags({IMAGE: ["1.2.0"]}))
+    assert outcome.is_error
+    assert outcome.text.startswith(data)
+
+
+def test_the_lock_that_kustomize_sends_is_read_only():
+    sent = lock().replace("  name: images\n", "  name: images\n  annotations: {kustomize.config.k8s.io/id: x}\n")
+    outcome = run(resource_list(policy(), pod(f"{IMAGE}:1.2.0"), sent), Tags({IMAGE: ["1.2.0"]}))
+    assert outcome.text == resource_list(policy(), pod(f"{IMAGE}:1.2.0"), sent)
+
+
+def test_a_lock_inside_a_list_is_edited_there():
+    inner = lock().replace("\n", "\n  ").rstrip(" ")
+    outcome = run(resource_list(policy(), pod(f"{IMAGE}:1.2.0"), f"apiVersion: v1\nkind: List\nitems:\n- {inner}"), Tags({IMAGE: ["1.2.0"]}))
+    (found,) = (one for one in items(outcome) if one["kind"] == "List")
+    assert [item["tag"] for item in found["items"][0]["spec"]["images"]] == ["1.2.0"]
