@@ -149,7 +149,7 @@ class _Finder:
         self.targets: list[Target] = []
         self.results: list[Result] = []
         self.policies: set[PolicyKey] = set()
-        self.idle = dict.fromkeys(config.targets, "selects no resource")
+        self.idle = dict.fromkeys(config.targets)
         self.needles = self._needles()
 
     def _needles(self) -> tuple[bytes, ...]:
@@ -197,9 +197,10 @@ class _Finder:
 
     def close(self) -> None:
         """Say which targets of the configuration came to nothing."""
-        for rule, why in self.idle.items():
+        for rule in self.idle:
             what = f"target {rule.path or ', '.join(rule.containers)} of policy {rule.policy}"
-            self.results.append(Result("warning", f"{what} {why}", tags=(("code", "idle-target"),)))
+            message = f"{what} binds no field: no resource that it selects has it"
+            self.results.append(Result("warning", message, tags=(("code", "idle-target"),)))
 
     def _claim(self, found: dict[int, Target], target: Target) -> None:
         other = found.setdefault(target.scalar.start, target)
@@ -288,13 +289,11 @@ class _Finder:
         if not self.config.targets or resource.is_definition:
             return
         for rule in self.config.targets:
-            if not selects(rule.select, resource):
+            if not selects(rule.select, resource) or (resource.is_configuration and not rule.select.kind):
                 continue
             places = self._places(rule, resource)
             if places:
                 self.idle.pop(rule, None)
-            elif rule in self.idle:
-                self.idle[rule] = f"finds nothing in {resource.id}, which it selects"
             for steps, node in places:
                 if target := self._target(resource, steps, node, Setter(rule.policy, rule.part), "target"):
                     yield target

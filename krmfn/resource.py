@@ -44,6 +44,11 @@ class Resource(NamedTuple):
         """True for a CustomResourceDefinition, in which nothing is ever changed."""
         return self.id.kind == "CustomResourceDefinition"
 
+    @property
+    def is_configuration(self) -> bool:
+        """True for what configures image automation; images that it names do not run."""
+        return self.id.api_version.rpartition("/")[0] in _NOT_DEPLOYED
+
     def place(self, offset: int) -> File | None:
         """Say where a byte offset is: the file it came from, with line and column when the text is that file."""
         if self.file is None or not self.block.text.name:
@@ -160,10 +165,9 @@ def _file(block: Block, annotated: yaml.Node | None) -> File | None:
 
 def is_image_shaped(resource: Resource) -> bool:
     """Tell whether image fields of this kind are images that run: not configuration of policies, not plain data."""
-    group = resource.id.api_version.rpartition("/")[0]
-    if group in _NOT_DEPLOYED or resource.is_definition:
+    if resource.is_configuration or resource.is_definition:
         return False
-    return not (group == "" and resource.id.kind in ("ConfigMap", "Secret"))
+    return not ("/" not in resource.id.api_version and resource.id.kind in ("ConfigMap", "Secret"))
 
 
 def image_fields(root: yaml.Node) -> Iterator[ImageField]:
