@@ -80,9 +80,9 @@ def leaf_before(block: Block, offset: int) -> Place | None:
             parent, node, steps = node, node.value[at], (*steps, at)
             continue
         key, value = node.value[at]
-        if value.start_mark.index >= index or not isinstance(key, yaml.ScalarNode):
+        if value.start_mark.index >= index:
             return Place(key, node, steps, indent, is_key=True)
-        parent, node, steps = node, value, (*steps, key.value)
+        parent, node, steps = node, value, (*steps, key.value if isinstance(key, yaml.ScalarNode) else "?")
     return Place(node, parent, steps, indent, is_key=False)
 
 
