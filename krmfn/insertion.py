@@ -118,7 +118,20 @@ class _Insertion:
             text = added[0].lstrip(" ") + "".join(self.newline + line for line in added[1:])
             return (Edit(at, at, f"{text}{self.newline}{' ' * column}".encode()),)
         line = at - len(head)
+        if node is not self.block.root:
+            line = self.above_comments(line)
         return (Edit(line, line, "".join(each + self.newline for each in added).encode()),)
+
+    def above_comments(self, line: int) -> int:
+        """Go up from a line over the comments and blank lines above it, so that they stay with what they stand above."""
+        data = self.block.text.data
+        while line > self.block.start:
+            before = data.rfind(b"\n", self.block.start, line - 1) + 1
+            text = data[before : line - 1].strip()
+            if (text and not text.startswith(b"#")) or before <= self.block.start:
+                break
+            line = before
+        return line
 
     def step(self, node: yaml.MappingNode) -> int:
         """Answer how far the mapping's own nested mappings are indented, two if there are none."""
@@ -139,11 +152,9 @@ class _Insertion:
         """Fill a mapping that is null or `{}`: below its key in block style, in place in flow style."""
         data = self.block.text.data
         start, end = self.block.span(value)
-        if parent.flow_style:
+        if parent.flow_style or b"\n" in data[self.block.span(key)[1] : end]:
             blank = "" if data[start - 1 : start].isspace() else " "
             return (Edit(start, end, (blank + _flow(path, wanted)).encode()),)
-        if b"\n" in data[self.block.span(key)[1] : end]:
-            return Refusal("an empty mapping does not stand on the line of its key")
         column = key.start_mark.column
         step = self.step(parent)
         eol = data.find(b"\n", end, self.block.end)

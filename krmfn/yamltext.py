@@ -233,7 +233,7 @@ def _is_swap(old: bytes, new: bytes) -> bool:
 def _confirm(text: Text, start: int, end: int, edits: list[Edit]) -> None:
     old = text.data[start:end]
     new = apply(old, [Edit(edit.start - start, edit.end - start, edit.text) for edit in edits])
-    grows = any(b"\n" in edit.text or edit.start == edit.end for edit in edits)
+    grows = any(edit.start == edit.end or text.data[edit.start] in b"{[" for edit in edits)
     try:
         before, after = compose.raw_parse(old), compose.raw_parse(new)
     except yaml.YAMLError as error:

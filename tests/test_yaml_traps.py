@@ -80,7 +80,7 @@ TRAPS: dict[str, tuple[str, object]] = {
     "09 look-alikes in a folded block": (items(f"- a: >-\n    image: a {MARK}\n"), None),
     "09 look-alikes in quotes over lines": (items(f"- a: 'b\n    image: a {MARK}\n    '\n"), None),
     "10 a hash inside a value": (items(f"- image: ngi#nx {MARK}\n"), items(f"- image: nginx:9 {MARK}\n")),
-    "10 a hash glued to a value": (items("- image: a#{\"$imagepolicy\":\"f:n\"}\n"), None),
+    "10 a hash glued to a value": (items('- image: a#{"$imagepolicy":"f:n"}\n'), None),
     "10 a comment glued to a quote": (items(f'- image: "a"{MARK}\n'), items(f'- image: "nginx:9"{MARK}\n')),
     "11 behind a flow mapping": (items(f"- a: {{image: b}} {MARK}\n"), None),
     "11 behind a comma": (items(f"- a: {{image: b, {MARK}\n    c: d}}\n"), items(f"- a: {{image: 'nginx:9', {MARK}\n    c: d}}\n")),
@@ -145,7 +145,7 @@ def test_23_new_text_in_flow_holds_no_bare_sign():
 
 
 def test_24_letters_beyond_the_basic_plane_are_written_as_they_are():
-    text = Text('{"a": "x"}\n'.encode())
+    text = Text(b'{"a": "x"}\n')
     edit = scalars.render(text, next(values(documents(text)[0])), "🚀\u2028")
     assert isinstance(edit, Edit)
     assert edit.text.decode() == '"🚀\\u2028"'
@@ -165,8 +165,7 @@ DEEP = {
 def test_26_depth_is_refused_before_anything_recurses(text):
     started = time.process_time()
     with pytest.raises(InputError):
-        root = documents(Text(text.encode()))[0].root
-        raise AssertionError(type(root))
+        documents(Text(text.encode()))
     with pytest.raises(InputError):
         update(items(f"- image: a {MARK}\n  b:\n   - ").encode() + text.replace("\n", "\n   ").encode())
     assert time.process_time() - started < 20
