@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -48,7 +49,7 @@ def fetch(*arguments: str, code: int = 0) -> str:
     return done.output
 
 
-def objects(path: Path) -> list[dict]:
+def objects(path: Path) -> list[dict[str, Any]]:
     return [one for one in yaml.safe_load_all(path.read_text()) if one]
 
 
@@ -264,7 +265,7 @@ TAGS = ("1.0.0", "v1.0.0", "1.2.0", "1.2.0-rc.1", "main-aa-12", "main-bb-7", "ma
 
 
 @pytest.mark.parametrize(("rule", "filter_tags"), SETS, ids=[str(row[0]) for row in SETS])
-def test_a_choice_from_the_tags_that_are_kept_is_the_choice_from_all(rule: dict, filter_tags: dict | None):
+def test_a_choice_from_the_tags_that_are_kept_is_the_choice_from_all(rule: dict[str, Any], filter_tags: dict[str, Any] | None):
     from krmfn.reason import ELIGIBLE
 
     rules = parse_rules(rule, filter_tags=filter_tags)
