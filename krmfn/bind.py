@@ -21,7 +21,6 @@ from krmfn.objects import nearest
 from krmfn.resource import (
     Resource,
     Steps,
-    annotations_of,
     containers,
     describe,
     get,
@@ -30,7 +29,7 @@ from krmfn.resource import (
     labels_of,
     owner,
 )
-from krmfn.target import ANNOTATION, FORMS, Bound, Setter, Target, parse_setter
+from krmfn.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, parse_setter
 from krmfn.yamltext import Alias, Block, Scalar, join_path, scalar_at
 
 _NEEDLE = ANNOTATION.encode()
@@ -48,7 +47,7 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
             for value in _image_values(block, raw):
                 found |= {policy.key for policy in by_image.get(_canonical(value), ())}
         if screen.may_hold(raw, (_NEEDLE,)) and block.root is not None:
-            found |= {setter.policy for one in describe(block) for _, _, setter in _annotated(one) if setter}
+            found |= {setter.policy for one in describe(block) for _, _, setter in annotated(one) if setter}
             block.forget()
     return frozenset(key for key in found if key in config.policies)
 
@@ -122,21 +121,6 @@ def _by_image(config: Config) -> dict[str, list[ImagePolicy]]:
         if "images" in policy.bind:
             found.setdefault(policy.repository.image.canonical, []).append(policy)
     return found
-
-
-def _annotated(resource: Resource) -> Iterator[tuple[str, str, Setter | None]]:
-    """Yield key, text and setter of the entries of a resource's annotation; an empty key when it is no JSON object."""
-    import json
-
-    text = annotations_of(resource.root).get(ANNOTATION)
-    if not text or resource.is_definition:
-        return
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        data = None
-    for key, value in data.items() if isinstance(data, dict) else [("", text)]:
-        yield key, str(value), parse_setter(value) if isinstance(value, str) else None
 
 
 class _Finder:
@@ -249,7 +233,7 @@ class _Finder:
                 yield Target(marker.scalar, setter, "marker", resource)
 
     def _annotations(self, resource: Resource) -> Iterator[Target]:
-        for key, text, setter in _annotated(resource):
+        for key, text, setter in annotated(resource):
             if not key:
                 message = f'annotation {ANNOTATION}: expected JSON such as {{"web": "flux-system:web"}} (container name or JSONPath to policy)'
                 self._say("error", "bad-annotation", message, resource, self._own(resource))

@@ -63,7 +63,7 @@ def written(steps: Iterable[Step]) -> str:
     for step in steps:
         if isinstance(step, int):
             path += f"[{step}]"
-        elif step.isascii() and step.replace("-", "_").isidentifier() and step not in _WORDS:
+        elif step.isascii() and step.replace("-", "_").isidentifier() and step[0] != "-" and step not in _WORDS:
             path += f".{step}"
         else:
             path += "['" + step.replace("\\", "\\\\").replace("'", "\\'") + "']"

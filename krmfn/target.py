@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from krmfn.model import Part, PolicyKey, Result
-from krmfn.resource import Resource
+from krmfn.resource import Resource, annotations_of
 from krmfn.yamltext import Scalar
 
 ANNOTATION = "krmfn.dev/images"
@@ -61,3 +62,18 @@ def parse_setter(text: str) -> Setter | None:
         return Setter(PolicyKey(namespace, name), _PARTS[suffix]) if name else None
     namespace, colon, name = text.partition(":")
     return Setter(PolicyKey(namespace, name), Part.IMAGE) if colon and name and ":" not in name else None
+
+
+def annotated(resource: Resource) -> Iterator[tuple[str, str, Setter | None]]:
+    """Yield key, text and setter of the entries of a resource's annotation; an empty key when it is no JSON object."""
+    import json
+
+    text = annotations_of(resource.root).get(ANNOTATION)
+    if not text or resource.is_definition:
+        return
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        data = None
+    for key, value in data.items() if isinstance(data, dict) else [("", text)]:
+        yield key, str(value), parse_setter(value) if isinstance(value, str) else None

@@ -1,0 +1,107 @@
+"""Resources: who they are, where they come from, which fields are images."""
+
+import pytest
+
+from krmfn.model import File, ResourceId
+from krmfn.resource import KUSTOMIZE_ID, containers, describe, image_fields, owner
+from krmfn.splitimage import split_images
+from krmfn.yamltext import Text, documents, join_path
+
+
+def block_of(text, name=""):
+    (block,) = documents(Text(text.encode(), name))
+    return block
+
+
+def one(text, name=""):
+    (found,) = describe(block_of(text, name))
+    return found
+
+
+def test_a_resource_is_named_by_what_it_has():
+    assert one("{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: b}}").id == ResourceId("v1", "Pod", "b", "a")
+    assert one("{kind: Pod}").id == ResourceId("", "Pod", "", "")
+    assert one("{kind: [a], metadata: text}").id == ResourceId()
+    assert one("[a, b]").id == ResourceId()
+    assert describe(documents(Text(b"---\n---\n"))[0]) == ()
+
+
+FILES = {
+    "internal annotations": ("{internal.config.kubernetes.io/path: a.yaml, internal.config.kubernetes.io/index: '2', config.kubernetes.io/path: b.yaml}", File("a.yaml", 2)),
+    "older annotations": ("{config.kubernetes.io/path: b.yaml}", File("b.yaml")),
+    "an index that is none": ("{config.kubernetes.io/path: b.yaml, config.kubernetes.io/index: '-'}", File("b.yaml")),
+    "an index in other digits": ("{config.kubernetes.io/path: b.yaml, config.kubernetes.io/index: '²'}", File("b.yaml")),
+    "origin of kustomize": (f"{{{KUSTOMIZE_ID}: '1', config.kubernetes.io/origin: \"path: base/x.yaml\\nrepo: y\\n\"}}", File("base/x.yaml")),
+    "kustomize alone": (f"{{{KUSTOMIZE_ID}: '1', config.kubernetes.io/path: stale}}", None),
+    "nothing": ("{}", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_resource_comes_from_the_file_that_its_orchestrator_names_by(case):
+    annotations, file = FILES[case]
+    assert one(f"metadata: {{annotations: {annotations}}}").file == file
+
+
+def test_a_resource_of_a_file_says_line_and_column():
+    found = one("kind: Pod\nspec:\n  image: x\n", "a.yaml")
+    assert found.place(18) == File("a.yaml", 0, 3, 3)
+
+
+def test_the_owner_of_a_place_in_a_list_is_the_member_around_it():
+    text = "kind: List\nitems:\n- {kind: A}\n- kind: B\n  image: x\n"
+    members = describe(block_of(text))
+    assert [member.id.kind for member in members] == ["A", "B"]
+    assert owner(members, text.index("x\n")).id.kind == "B"
+    assert [member.root.value[0][1].value for member in members] == ["A", "B"]
+
+
+def test_a_resource_outlives_the_tree_of_its_block():
+    block = block_of("{kind: Pod, image: x}")
+    (found,) = describe(block)
+    block.forget()
+    assert [join_path(field.steps) for field in image_fields(found.root)] == ["image"]
+
+
+def paths(text):
+    return [join_path(field.steps) for field in image_fields(one(text).root)]
+
+
+def test_image_fields_come_in_document_order():
+    text = "spec: {image: a, initContainers: [{image: b, name: i}], containers: [{name: c, image: d}], volumes: [{image: {reference: e}}]}\nimage: f\n"
+    assert paths(text) == ["image", "spec.image", "spec.initContainers[0].image", "spec.containers[0].image", "spec.volumes[0].image.reference"]
+    assert [field.container for field in containers(one(text).root)] == ["i", "c"]
+
+
+def test_what_lies_below_a_container_is_no_container():
+    text = "containers: [{name: a, x: {image: b}, list: [{image: c}]}]"
+    assert [field.container for field in image_fields(one(text).root)] == [None, None]
+
+
+SPLIT = {
+    "Helm values": ("image: {repository: a/b, tag: '1', digest: ''}", "a/b", ["image.repository:name", "image.tag:tag", "image.digest:digest"]),
+    "Helm values with a registry": ("image: {registry: r.io, repository: a/b, tag: '1'}", "r.io/a/b", ["image.tag:tag"]),
+    "a kustomization": ("images: [{name: a/b, newTag: '1'}]", "a/b", ["images[0].newTag:tag"]),
+    "a kustomization that renames": ("images: [{name: x, newName: a/b, digest: d}]", "a/b", ["images[0].newName:name", "images[0].digest:digest"]),
+}
+
+
+@pytest.mark.parametrize("case", SPLIT)
+def test_an_image_in_several_fields_is_found_in(case):
+    text, repository, fields = SPLIT[case]
+    (found,) = split_images(one(text).root)
+    assert found.repository == repository
+    assert [f"{join_path(steps)}:{part.value}" for part, steps, _ in found.fields] == fields
+
+
+@pytest.mark.parametrize("text", ["image: {repository: a/b}", "{tag: '1', image: x}", "repository: [a]\ntag: b", "images: [{name: a}]"])
+def test_what_lacks_a_repository_or_a_version_is_no_split_image(text):
+    assert list(split_images(one(text).root)) == []
+
+
+@pytest.mark.timeout(20)
+def test_a_wide_and_a_deep_tree_are_walked_without_recursion():
+    deep = "[" * 900 + "{image: x}" + "]" * 900
+    assert len(paths(f"spec: {deep}")) == 1
+    wide = "spec:\n  containers:\n" + "  - {name: a, image: x}\n" * 20_000
+    assert len(paths(wide)) == 20_000
