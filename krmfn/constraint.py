@@ -7,8 +7,8 @@ many versions are checked against `spans`, the same meaning as intervals of vers
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from krmfn import spans
 from krmfn.errors import RuleError
@@ -23,8 +23,7 @@ _BLANKS = "\t\n\f\r "
 _OPERATORS = ("!=", ">=", "=>", "<=", "=<", "~>", "=", ">", "<", "~", "^")
 
 
-@dataclass(frozen=True, slots=True)
-class Constraint:
+class Constraint(NamedTuple):
     """A parsed range.
 
     >>> Constraint.parse(">=1.2.0 <2.0.0").check(Version.parse("1.9.4"))
@@ -146,7 +145,7 @@ def _rewrite_hyphens(text: str) -> str:
     return text
 
 
-def _group(segment: str, is_one_of_many: bool) -> tuple[Term, ...]:  # noqa: FBT001
+def _group(segment: str, is_one_of_many: bool) -> tuple[Term, ...]:
     found: list[tuple[str, re.Match[str]]] = []
     at = 0
     while True:
@@ -196,7 +195,7 @@ def _misread(match: re.Match[str], error: RuleError) -> str:
     return str(error)
 
 
-def _improper(segment: str, at: int, is_one_of_many: bool) -> RuleError:  # noqa: FBT001
+def _improper(segment: str, at: int, is_one_of_many: bool) -> RuleError:
     text = f"improper constraint: {quote(segment)}"
     if not segment.strip(_BLANKS):
         hint = "write a range on both sides of ||" if is_one_of_many else "write a range, such as >=1.0.0, or * for any release"

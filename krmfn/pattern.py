@@ -7,20 +7,18 @@ those of Go's regexp/syntax. Template rules: Go regexp `(*Regexp).expand` and `e
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from krmfn import dialect
+from krmfn.engine import Find, Spans, compile_pattern
 from krmfn.errors import RuleError
 
 MOST_PATTERN_BYTES = 4096
 MOST_TEMPLATE_BYTES = 1024
 MOST_EXPANDED = 256
-_ENGINE_BYTES = 64 << 20
 _AT_ONCE = 4096
 
 
@@ -44,71 +42,81 @@ class Pattern:
 
     text: str
     names: tuple[str, ...] = field(compare=False)
-    _one: Any = field(compare=False, repr=False)
-    _many: Any = field(compare=False, repr=False)
+    _one: Find = field(compare=False, repr=False)
+    _many: Find | None = field(compare=False, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
         """Compile a pattern; raises RuleError with the text of Go."""
         if len(text.encode("utf-8", "surrogatepass")) > MOST_PATTERN_BYTES:
             raise RuleError(f"pattern is too long: {len(text)} characters, at most {MOST_PATTERN_BYTES} bytes")
-        tokens = _tokens(_engine_text(text))
+        one, tokens = _compile(text)
         _refuse(tokens)
         names = ("", *(_name(token) for token in tokens if _is_capture(token)))
         lines = _for_lines(tokens)
-        if lines is None:
-            return cls(text, names, _compile("".join(tokens)), None)
-        return cls(text, names, _compile(f"({''.join(tokens)})"), _compile(f"(?m:({lines}).*)", never_nl=True))
-
-    @property
-    def shift(self) -> int:
-        """Where the engine's match has the whole match: group 1 when tags can be searched together, else 0."""
-        return int(self._many is not None)
+        return cls(text, names, one, None if lines is None else compile_pattern(f"(?m:{lines})", never_nl=True))
 
     def search(self, tag: str) -> Match | None:
         """Find the leftmost match, preferring what the pattern writes first."""
-        found = self._one.search(_encode(tag))
-        if found is None:
-            return None
-        return Match(tuple(_decode(found[index + self.shift]) for index in range(len(self.names))), self.names)
+        data = _encode(tag)
+        spans = self._one(data, 0)
+        return None if spans is None else Match(tuple(_text(data, span) for span in spans), self.names)
 
     def matches(self, tags: Sequence[str]) -> bytearray:
         """Tell for each tag whether the pattern is found in it: 1 or 0, in the order of the tags."""
         flags = bytearray(len(tags))
-        for index, _ in self.scan(tags):
+        for index, _, _ in self.scan(tags):
             flags[index] = 1
         return flags
 
-    def scan(self, tags: Sequence[str]) -> Iterator[tuple[int, Any]]:
-        """Yield the index and the engine's match on bytes for every tag in which the pattern is found, in order.
+    def scan(self, tags: Sequence[str]) -> Iterator[tuple[int, bytes, Spans]]:
+        """Yield the index, a text and the spans in it for every tag in which the pattern is found, in order.
 
         Tags are searched together, one to a line, when the pattern means the same there.
         """
         for start in range(0, len(tags), _AT_ONCE):
             some = tags[start : start + _AT_ONCE]
             text = "\n".join(some)
-            if self._many is None or text.count("\n") != len(some) - 1:
-                for index, tag in enumerate(some, start):
-                    if (found := self._one.search(_encode(tag))) is not None:
-                        yield index, found
-            else:
-                yield from self._scan_lines(_encode(text), start)
-
-    def _scan_lines(self, text: bytes, start: int) -> Iterator[tuple[int, Any]]:
-        ends: list[int] = []
-        end = line = 0
-        for found in self._many.finditer(text):
-            ends = ends or list(accumulate(len(line) + 1 for line in text.split(b"\n")))
-            at = found.start()
-            # A line gives one match; what is found behind it in the same line is a second search.
-            if at >= end:
-                line = bisect_right(ends, at, line)
-                end = ends[line]
-                yield start + line, found
+            if self._many is not None and text.count("\n") == len(some) - 1:
+                yield from _scan_lines(self._many, _encode(text), start)
+                continue
+            for index, tag in enumerate(some, start):
+                data = _encode(tag)
+                if (spans := self._one(data, 0)) is not None:
+                    yield index, data, spans
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+def _scan_lines(find: Find, text: bytes, index: int) -> Iterator[tuple[int, bytes, Spans]]:
+    """Search all lines; behind a match the search goes on in the next line, so that each line gives one."""
+    counted = at = 0
+    while (spans := find(text, at)) is not None:
+        start, end = spans[0]
+        index += text.count(b"\n", counted, start)
+        yield index, text, spans
+        at = text.find(b"\n", end) + 1
+        if not at:
+            return
+        counted, index = at, index + 1
+
+
+class Ending(NamedTuple):
+    """A pattern that only says how a tag ends, without an engine: everybody has the default exclusion list."""
+
+    text: str
+    tail: str
+
+    def matches(self, tags: Sequence[str]) -> bytearray:
+        """See Pattern.matches."""
+        flags = bytearray([tag.endswith(self.tail) for tag in tags])
+        at = flags.find(1)
+        while at >= 0:
+            # `.` takes no line end.
+            flags[at] = "\n" not in tags[at]
+            at = flags.find(1, at + 1)
+        return flags
+
+
+class Template(NamedTuple):
     """A template of Go's Expand: text, `$name`, `${name}`, `$1`, `$$`.
 
     >>> found = Pattern.parse("^v(?P<major>[0-9]+)[.]([0-9]+)").search("v12.3")
@@ -117,7 +125,7 @@ class Template:
     """
 
     text: str
-    parts: tuple[str | tuple[str, int], ...] = field(compare=False)
+    parts: tuple[str | tuple[str, int], ...]
 
     @classmethod
     def parse(cls, text: str) -> Template:
@@ -130,29 +138,42 @@ class Template:
         """Fill in the template; a group that is unknown or took no part is empty. Raises RuleError beyond the limit."""
         return _bounded("".join(_text_of(part, match) for part in self.parts), self.text)
 
-    def expander(self, pattern: Pattern) -> Callable[[Any], str]:
-        """Answer a function from the engine's match (see Pattern.scan) to the expanded text."""
-        parts = [part if isinstance(part, str) else _indices(part, pattern.names, pattern.shift) for part in self.parts]
-        if len(parts) == 1 and isinstance(parts[0], tuple) and len(parts[0]) == 1:
-            (only,) = parts[0]
-            return lambda found: _decode(found[only]) or ""
+    def expander(self, pattern: Pattern) -> Callable[[bytes, Spans], str]:
+        """Answer a function from a text and the spans in it (see Pattern.scan) to the expanded text."""
+        parts = [part if isinstance(part, str) else _indices(part, pattern.names) for part in self.parts]
+        if len(parts) == 1 and isinstance(only := parts[0], tuple) and len(only) == 1:
+            return _one_group(only[0], self.text)
 
-        def expand(found: Any) -> str:
-            texts = (part if isinstance(part, str) else _first(found, part) for part in parts)
+        def expand(text: bytes, spans: Spans) -> str:
+            texts = [part if isinstance(part, str) else _first(text, spans, part) for part in parts]
             return _bounded("".join(texts), self.text)
 
         return expand
 
 
-def _first(found: Any, indices: tuple[int, ...]) -> str:
-    return next((_decode(text) or "" for index in indices if (text := found[index]) is not None), "")
+def _one_group(index: int, template: str) -> Callable[[bytes, Spans], str]:
+    def expand(text: bytes, spans: Spans) -> str:
+        start, end = spans[index]
+        if end - start > MOST_EXPANDED:
+            return _bounded(_first(text, spans, (index,)), template)
+        return text[start:end].decode("utf-8", "surrogatepass") if start >= 0 else ""
+
+    return expand
 
 
-def _indices(part: tuple[str, int], names: tuple[str, ...], shift: int = 0) -> tuple[int, ...]:
+def _first(text: bytes, spans: Spans, indices: tuple[int, ...]) -> str:
+    for index in indices:
+        start, end = spans[index]
+        if start >= 0:
+            return text[start:end].decode("utf-8", "surrogatepass")
+    return ""
+
+
+def _indices(part: tuple[str, int], names: tuple[str, ...]) -> tuple[int, ...]:
     name, number = part
     if number >= 0:
-        return (number + shift,) if number < len(names) else ()
-    return tuple(index for index, known in enumerate(names, shift) if known == name)
+        return (number,) if number < len(names) else ()
+    return tuple(index for index, known in enumerate(names) if known == name)
 
 
 def _text_of(part: str | tuple[str, int], match: Match) -> str:
@@ -206,36 +227,20 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _decode(text: bytes | None) -> str | None:
-    return None if text is None else text.decode("utf-8", "surrogatepass")
+def _text(data: bytes, span: tuple[int, int]) -> str | None:
+    return None if span[0] < 0 else data[span[0] : span[1]].decode("utf-8", "surrogatepass")
 
 
-def _engine_text(text: str) -> str:
-    """Compile, and answer the pattern in the words of RE2, which knows fewer names of classes than Go."""
+def _compile(text: str) -> tuple[Find, list[str]]:
+    """Compile a pattern and cut it into tokens, both in the words of RE2, which knows fewer names of classes than Go."""
+    tokens = _tokens(text)
     try:
-        _compile(text)
+        return compile_pattern(text), tokens
     except RuleError:
-        short = dialect.short_names(_tokens(text))
+        short = dialect.short_names(tokens)
         if short == text:
             raise
-        _compile(short)
-        return short
-    return text
-
-
-def _compile(text: str, *, never_nl: bool = False) -> Any:
-    import re2
-
-    options = re2.Options()
-    # The engine would print the pattern to stderr.
-    options.log_errors = False
-    options.max_mem = _ENGINE_BYTES
-    options.never_nl = never_nl
-    try:
-        return re2.compile(_encode(text), options)
-    except re2.error as error:
-        words = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error.args[0])
-        raise RuleError(f"error parsing regexp: {dialect.go_error(text, words)}") from None
+        return compile_pattern(short), _tokens(short)
 
 
 @cache

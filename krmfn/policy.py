@@ -7,7 +7,6 @@ krmfn's. A policy reads a text (the tag, or what filterTags extracts from it); t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from krmfn import number, release
@@ -37,7 +36,10 @@ class Verdict(NamedTuple):
 
 
 class Policy(Protocol):
-    """Chooses one of several texts. Pure; equal for every order of the texts."""
+    """Chooses one of several texts. Pure; equal for every order of the texts.
+
+    `kind` is the member of `policy` in YAML; it also keeps records apart that hold the same otherwise.
+    """
 
     @property
     def described(self) -> str:
@@ -61,12 +63,12 @@ class Policy(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SemVer:
+class SemVer(NamedTuple):
     """The highest version inside a range. Of equal versions the largest tag wins, as in Flux without a filter."""
 
     written: str
-    constraint: Constraint = field(repr=False)
+    constraint: Constraint
+    kind: str = "semver"
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> SemVer:
@@ -117,11 +119,11 @@ class SemVer:
         return {"semver": {"range": str(self.constraint)}}
 
 
-@dataclass(frozen=True, slots=True)
-class Alphabetical:
+class Alphabetical(NamedTuple):
     """The last text in the order of bytes; the first when descending."""
 
     is_descending: bool = False
+    kind: str = "alphabetical"
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Alphabetical:
@@ -152,14 +154,14 @@ class Alphabetical:
         return {"alphabetical": {"order": _order(is_descending=self.is_descending)}}
 
 
-@dataclass(frozen=True, slots=True)
-class Numerical:
+class Numerical(NamedTuple):
     """The greatest number; the least when descending. One text that is no number fails the policy, as in Flux.
 
     Integers compare exactly, where Flux's float64 loses digits beyond 2^53. Of equal numbers the smallest tag wins.
     """
 
     is_descending: bool = False
+    kind: str = "numerical"
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Numerical:
@@ -196,9 +198,10 @@ class Numerical:
         return {"numerical": {"order": _order(is_descending=self.is_descending)}}
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(NamedTuple):
     """Keeps the tag that is deployed, so that only its digest moves."""
+
+    kind: str = "digest"
 
     @classmethod
     def parse(cls, _options: Mapping[str, Any]) -> Digest:
@@ -233,14 +236,14 @@ class Digest:
         return {"digest": {}}
 
 
-@dataclass(frozen=True, slots=True)
-class Newest:
+class Newest(NamedTuple):
     """The most recently built image. Times are asked for a bounded number of tags: the highest in natural order.
 
     Natural order compares runs of digits as numbers. Of equal times the largest tag wins.
     """
 
     limit: int = LOOK_UPS
+    kind: str = "newest"
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Newest:

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from krmfn.errors import RuleError, RulesError
-from krmfn.pattern import Pattern, Template
+from krmfn.pattern import Ending, Pattern, Template
 from krmfn.policy import POLICIES, Digest, Newest, Policy
 
-DEFAULT_EXCLUSIONS = (r"^.*\.sig$",)
+_SIGNATURES = Ending(r"^.*\.sig$", ".sig")
+DEFAULT_EXCLUSIONS = (_SIGNATURES.text,)
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(NamedTuple):
     """filterTags: a pattern, and a template for the text that the policy reads; without one it reads the tag."""
 
     pattern: Pattern
     extract: Template | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """Everything that decides about a tag. Equal rules choose equally."""
 
     policy: Policy
     filter: Filter | None = None
-    exclude: tuple[Pattern, ...] = ()
-    allow: tuple[Pattern, ...] = ()
-    ignore: tuple[Pattern, ...] = ()
+    exclude: tuple[Pattern | Ending, ...] = ()
+    allow: tuple[Pattern | Ending, ...] = ()
+    ignore: tuple[Pattern | Ending, ...] = ()
 
     @property
     def described(self) -> str:
@@ -130,7 +128,7 @@ def _filter(data: Any) -> Filter | None:
         raise RuleError(error.message, field="extract") from None
 
 
-def _patterns(problems: list[RuleError], name: str, texts: Any) -> tuple[Pattern, ...]:
+def _patterns(problems: list[RuleError], name: str, texts: Any) -> tuple[Pattern | Ending, ...]:
     if not isinstance(texts, list | tuple | None):
         problems.append(RuleError("expected a list of patterns", field=name))
         return ()
@@ -138,9 +136,11 @@ def _patterns(problems: list[RuleError], name: str, texts: Any) -> tuple[Pattern
     return tuple(pattern for pattern in found if pattern is not None)
 
 
-def _one_pattern(text: Any) -> Pattern:
+def _one_pattern(text: Any) -> Pattern | Ending:
     if not isinstance(text, str):
         raise RuleError("expected a pattern as text")
+    if text == _SIGNATURES.text:
+        return _SIGNATURES
     try:
         return Pattern.parse(text)
     except RuleError as error:

@@ -13,7 +13,7 @@ from itertools import compress
 from typing import NamedTuple
 
 from krmfn.errors import RuleError
-from krmfn.pattern import Pattern
+from krmfn.pattern import Ending, Pattern
 from krmfn.policy import Given, Newest
 from krmfn.reason import ELIGIBLE, Reason
 from krmfn.rules import Filter, Rules, parse_rules
@@ -145,7 +145,7 @@ def _sieve(rules: Rules, tags: Sequence[str]) -> bytearray:
     return reasons
 
 
-def _any(patterns: Sequence[Pattern], tags: Sequence[str]) -> bytearray:
+def _any(patterns: Sequence[Pattern | Ending], tags: Sequence[str]) -> bytearray:
     flags = bytearray(len(tags))
     for pattern in patterns:
         _mark(flags, pattern.matches(tags), 1)
@@ -182,11 +182,11 @@ def _texts(
     found_places, texts = [], []
     for place in left:
         reasons[place] = Reason.FILTERED
-    for index, found in filter_tags.pattern.scan(some):
+    for index, text, spans in filter_tags.pattern.scan(some):
         place = left[index]
-        reasons[place] = Reason.OPEN
+        reasons[place] = 0
         found_places.append(place)
-        texts.append(expand(found) if expand else tags[place])
+        texts.append(expand(text, spans) if expand else tags[place])
     return found_places, texts
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from krmfn import engine
 from krmfn.errors import RuleError
-from krmfn.pattern import MOST_EXPANDED, MOST_PATTERN_BYTES, MOST_TEMPLATE_BYTES, Match, Pattern, Template
+from krmfn.pattern import MOST_EXPANDED, MOST_PATTERN_BYTES, MOST_TEMPLATE_BYTES, Ending, Match, Pattern, Template
 from tests.tables import rows
 
 pieces = st.sampled_from(
@@ -42,8 +43,8 @@ def scanned(pattern: Pattern, template: str, tags: list[str]) -> list[str | None
     """Extract from all tags at once."""
     expand = Template.parse(template).expander(pattern)
     found: list[str | None] = [None] * len(tags)
-    for index, match in pattern.scan(tags):
-        found[index] = expand(match)
+    for index, text, spans in pattern.scan(tags):
+        found[index] = expand(text, spans)
     return found
 
 
@@ -162,3 +163,24 @@ def test_a_text_is_a_pattern_or_the_documented_error(pattern: str, tag: str) -> 
 @given(st.text(max_size=30))
 def test_a_template_without_a_reference_is_text(text: str) -> None:
     assert Template.parse(text.replace("$", "$$")).expand(Match(("x", "y"), ("", "n"))) == text
+
+
+@given(st.lists(st.text("a.sig\n", max_size=8)))
+def test_the_default_exclusion_needs_no_engine(tags: list[str]) -> None:
+    tags += [tag + ".sig" for tag in tags]
+    assert Ending(r"^.*\.sig$", ".sig").matches(tags) == Pattern.parse(r"^.*\.sig$").matches(tags)
+
+
+@given(patterns, st.text("ab1v-._\n", max_size=9), st.integers(0, 3))
+def test_the_public_interface_of_the_engine_finds_the_same(pattern: str, tag: str, at: int) -> None:
+    import re2
+
+    if attempt(pattern)[0] is None or "\\p{Letter}" in pattern:
+        return
+    options = re2.Options()
+    options.log_errors = False
+    compiled = re2.compile(pattern.encode(), options)
+    direct, data = engine.direct(compiled), tag.encode()
+    assert direct is not None, "google-re2 changed: krmfn works, but filters are slow"
+    if at <= len(data):
+        assert direct(data, at) == engine.indirect(compiled)(data, at)
