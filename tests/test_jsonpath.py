@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonpath_ng.ext import parse
+from jsonpath_ng.ext.parser import parse
 
 from krmfn.errors import InputError, RuleError
 from krmfn.jsonpath import JSONPath, written
