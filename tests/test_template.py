@@ -1,0 +1,131 @@
+"""Commit message templates: what Go's text/template with sprig answers, and Flux's words for what is wrong."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from krmfn.errors import ConfigError, TemplateError
+from krmfn.message import Edit, check, write
+from krmfn.model import PolicyKey, ResourceId
+from krmfn.template import Template
+from tests.tables import rows
+
+KEY = PolicyKey("flux-system", "apps")
+EDITS = (
+    Edit("web.yaml", ResourceId("apps/v1", "Deployment", "shop", "web"), "ghcr.io/acme/web:1.2.0", "ghcr.io/acme/web:1.3.1", "flux-system:web"),
+    Edit("api.yaml", ResourceId("helm.toolkit.fluxcd.io/v2", "HelmRelease", "", "api"), "main-3f9c2d1-1767225600", "main-12e4567-1772323200", "flux-system:api:tag"),
+    Edit("kustomization.yaml", ResourceId("kustomize.config.k8s.io/v1beta1", "Kustomization", "", ""), "7.2.4", "7.2.5", "flux-system:cache:tag"),
+)  # fmt: skip
+VALUES = {"cluster": "prod", "team": "shop"}
+ROWS = rows("commit_message", "commit_message")
+
+
+def filled(template: str) -> str:
+    return write(template, KEY, EDITS, VALUES)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if "error" not in row], ids=lambda row: row["id"])
+def test_a_template_writes_what_go_writes(row: dict[str, Any]):
+    assert filled(row["template"]) == row["output"]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if "error" in row], ids=lambda row: row["id"])
+def test_a_template_that_go_refuses_is_refused(row: dict[str, Any]):
+    with pytest.raises(ConfigError, match=r"(unable to create commit message|failed to run) template from spec: .*line 1, column \d+"):
+        filled(row["template"])
+
+
+def test_there_are_templates_of_both_kinds():
+    assert len([row for row in ROWS if "error" not in row]) > 150
+    assert len([row for row in ROWS if "error" in row]) > 20
+
+
+# TestSourceManager_CommitAndPush of image-automation-controller (internal/source/source_test.go), with its data
+FLUX = """\
+Commit summary with ResultV2
+
+Automation: {{ .AutomationObject }}
+
+{{ range $filename, $objchange := .Changed.FileChanges -}}
+- File: {{ $filename }}
+{{- range $obj, $changes := $objchange }}
+  - Object: {{ $obj.Kind }}/{{ $obj.Namespace }}/{{ $obj.Name }}
+    Changes:
+{{- range $_ , $change := $changes }}
+    - {{ $change.OldValue }} -> {{ $change.NewValue }}
+{{ end -}}
+{{ end -}}
+{{ end -}}
+"""
+
+
+def test_the_template_of_flux_tests_gives_the_message_of_flux_tests():
+    edit = Edit("deploy.yaml", ResourceId("apps/v1", "Deployment", "", "test"), "helloworld:1.0.0", "helloworld:1.0.1", "test-ns:policy1")
+    assert write(FLUX, PolicyKey("test-ns", "test-update"), [edit], {}) == (
+        "Commit summary with ResultV2\n\nAutomation: test-ns/test-update\n\n- File: deploy.yaml\n"
+        "  - Object: Deployment//test\n    Changes:\n    - helloworld:1.0.0 -> helloworld:1.0.1\n"
+    )
+
+
+SEE = "See: https://fluxcd.io/flux/components/image/imageupdateautomations/#message-template"
+REMOVED = {
+    "{{ range .Updated.Images }}{{ println . }}{{ end }}": f"template uses removed '.Updated' field. Please use '.Changed' instead. {SEE}",
+    "{{ .Changed.ImageResult }}": "template uses removed '.Changed.ImageResult' field. Please use '.Changed.FileChanges' or "
+    f"'.Changed.Objects' instead. {SEE}",
+}
+
+
+@pytest.mark.parametrize("template", REMOVED)
+def test_removed_fields_get_the_words_of_flux(template: str):
+    with pytest.raises(ConfigError) as caught:
+        filled(template)
+    assert str(caught.value) == REMOVED[template]
+    with pytest.raises(ConfigError):
+        check(template)
+
+
+def test_a_mistake_is_placed_and_the_nearest_function_named():
+    with pytest.raises(ConfigError, match=r'line 2, column 4: function "uper" not defined; did you mean upper\?'):
+        filled("{{ .AutomationObject }}\n{{ uper .Values.team }}")
+
+
+BOMBS = {
+    "endless recursion": '{{ define "x" }}{{ template "x" }}{{ end }}{{ template "x" }}',
+    "many steps": "{{ range until 9999 }}{{ range until 9999 }}{{ end }}{{ end }}",
+    "a long text": "{{ range until 9999 }}{{ repeat 9999 \"x\" }}{{ end }}",
+    "a longer text": '{{ repeat 2000000 "x" }}',
+    "a long list": "{{ until 99999999 }}",
+    "a wide number": '{{ printf "%999999d" 1 }}',
+    "deep nesting": "{{ if true }}" * 200,
+    "deep parentheses": "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
+    "a large product": "{{ mul 9999999999 9999999999 9999999999 }}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_a_template_cannot_take_the_machine(case: str):
+    with pytest.raises(ConfigError):
+        filled(BOMBS[case])
+
+
+@given(st.text(alphabet=string.printable, max_size=60))
+def test_any_text_is_a_template_or_a_problem(text: str):
+    try:
+        made = filled("{{" + text + "}}")
+    except ConfigError:
+        return
+    assert isinstance(made, str)
+
+
+@given(st.text(alphabet="{}-. $|\"`()rangeifnd:=,1", max_size=40))
+def test_any_text_can_be_read_or_is_refused_with_its_place(text: str):
+    try:
+        Template.parse(text)
+    except TemplateError as error:
+        assert error.line >= 1
+        assert error.column >= 1
