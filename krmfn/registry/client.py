@@ -12,17 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin
 
-import oras.client  # oras.container alone leaves the package half imported
-import oras.container
-import oras.provider
-import requests
-
 from krmfn.errors import RegistryError
 from krmfn.foreign import printable
 from krmfn.registry import wording
 from krmfn.registry.attempts import Attempts
 from krmfn.registry.auth import Authorizer
 from krmfn.registry.listing import BYTES_LIMIT, PAGE_LIMIT, PAGES_LIMIT, TAGS_LIMIT, Page, next_page
+from krmfn.registry.oras_import import oras
 from krmfn.registry.origin import Origin
 from krmfn.registry.question import Question
 from krmfn.registry.secrets import Secrets
@@ -35,7 +31,6 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 class Client(oras.provider.Registry):  # type: ignore[misc]
     """One client for all registries; `about` binds it to a question."""
 
-    session: requests.Session
     prefix: str
 
     def __init__(self, transport: Transport, attempts: Attempts, auth: Authorizer, secrets: Secrets) -> None:
@@ -61,7 +56,6 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         self._question, self._what, self._page_size = question, what, page_size
         self._progress = progress or self._progress
         self.prefix = self._scheme(question)
-        self.session = self._transport.session(question.lane)
 
     @property
     def question(self) -> Question:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import ssl
@@ -10,20 +11,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import requests
 import urllib3.exceptions
+from urllib3 import BaseHTTPResponse
+from urllib3.util import Timeout
 
+from krmfn import __version__
 from krmfn.errors import RegistryFailure
 from krmfn.foreign import printable
 from krmfn.oci import Settings
 from krmfn.registry import proxies
 from krmfn.registry.budget import Budget, NotAdmittedError, spending
 from krmfn.registry.origin import Origin, is_loopback_name, literal
-from krmfn.registry.wire import Identity, SetUpError, open_session, tls_context
+from krmfn.registry.wire import Identity, Pools, SetUpError, tls_context
 from krmfn.registry.world import World
 
 _CHUNK = 1 << 16
 _ERROR_BODY = 16 << 10
+_HEADERS = {"User-Agent": f"krmfn/{__version__}", "Accept-Encoding": "identity"}
 
 
 class Lane(NamedTuple):
@@ -98,11 +102,11 @@ class _Gatekeeper:
 
 
 class Transport:
-    """The only sender of bytes. Keeps one session per lane, and a second one for guarded calls."""
+    """The only sender of bytes. Keeps one set of connections per lane, and a second one for guarded calls."""
 
     def __init__(self, settings: Settings, world: World) -> None:
         self._settings, self._world = settings, world
-        self._sessions: dict[tuple[Lane, bool], requests.Session] = {}
+        self._pools: dict[tuple[Lane, bool], Pools] = {}
         self._private: set[Origin] = set()
         self._lock = threading.Lock()
         self._sent = 0
@@ -117,23 +121,20 @@ class Transport:
         """Tell whether this origin was reached at an address that is not public."""
         return origin in self._private
 
-    def session(self, lane: Lane, *, guarded: bool = False) -> requests.Session:
-        """Answer the lane's session. Guarded calls share no connection with others."""
+    def _connections(self, lane: Lane, *, guarded: bool) -> Pools:
         with self._lock:
-            key = (lane, guarded)
-            if key not in self._sessions:
-                self._sessions[key] = open_session(
-                    lambda: tls_context(lane.identity, self._settings.env), self._settings.workers
-                )
-            return self._sessions[key]
+            if (lane, guarded) not in self._pools:
+                context = functools.partial(tls_context, lane.identity, self._settings.env)
+                self._pools[lane, guarded] = Pools(context, self._settings.workers)
+            return self._pools[lane, guarded]
 
     def close(self) -> None:
         """Send nothing any more and close every connection."""
         self._closed = True
         with self._lock:
-            for session in self._sessions.values():
-                session.close()
-            self._sessions.clear()
+            for pools in self._pools.values():
+                pools.close()
+            self._pools.clear()
 
     def send(self, call: Call) -> Reply | NoReply:
         """Carry out one exchange within the call's time."""
@@ -144,13 +145,12 @@ class Transport:
             return _refused(call.origin)
         budget = self._budget(call)
         try:
-            session = self.session(call.lane, guarded=call.guarded)
+            pools = self._connections(call.lane, guarded=call.guarded)
             with self._lock:
                 self._sent += 1
             with spending(budget):
-                return self._exchange(session, call, budget, proxy)
+                return _exchange(pools, call, budget, proxy)
         except (
-            requests.RequestException,
             urllib3.exceptions.HTTPError,
             http.client.HTTPException,
             OSError,
@@ -177,34 +177,40 @@ class Transport:
             return self._world.is_public(address)
         return not is_loopback_name(origin.host)
 
-    def _exchange(self, session: requests.Session, call: Call, budget: Budget, proxy: str) -> Reply | NoReply:
-        with session.request(
-            call.method,
-            call.url,
-            data=call.body,
-            headers=dict(call.headers),
-            stream=True,
-            allow_redirects=False,
-            timeout=(budget.seconds(budget.connect), budget.idle),
-            proxies={call.origin.scheme: proxy} if proxy else {},
-        ) as response:
-            return _receive(response, call)
+
+def _exchange(pools: Pools, call: Call, budget: Budget, proxy: str) -> Reply | NoReply:
+    timeout = Timeout(connect=budget.seconds(budget.connect), read=budget.idle)
+    response = pools.manager(call.origin.scheme, proxy).urlopen(
+        call.method,
+        call.url,
+        body=call.body,
+        headers={**_HEADERS, **call.headers},
+        redirect=False,
+        retries=False,
+        timeout=timeout,
+        preload_content=False,
+        decode_content=False,
+    )
+    try:
+        return _receive(response, call)
+    finally:
+        response.close()  # a connection whose answer was read to its end is back in the pool by now
 
 
-def _receive(response: requests.Response, call: Call) -> Reply | NoReply:
-    status, headers = response.status_code, response.headers
+def _receive(response: BaseHTTPResponse, call: Call) -> Reply | NoReply:
+    status, headers = response.status, response.headers
     coding = headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in {"identity", ""} and status < 300:
+    wanted = status < 300
+    if coding not in {"identity", ""} and wanted:
         text = f"answered with Content-Encoding {printable(coding, 40)!r} although identity was asked for"
         return NoReply("integrity", "encoding", text)
-    wanted = status < 300
     cap = call.cap if wanted else _ERROR_BODY
     declared = headers.get("Content-Length", "")
     if wanted and call.method != "HEAD" and declared.isdecimal() and len(declared) < 20 and int(declared) > cap:
         return _too_large(cap)
     body = bytearray()
     while len(body) <= cap:
-        chunk = response.raw.read(_CHUNK, decode_content=False)
+        chunk = response.read(_CHUNK, decode_content=False)
         if not chunk:
             return Reply(status, headers, bytes(body), call.url)
         body += chunk
@@ -249,7 +255,7 @@ def _explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> No
         return NoReply("unavailable", "connect", f"{where} cannot be reached: {_reason(chain)}", retry=True)
     if among(TimeoutError, urllib3.exceptions.ReadTimeoutError):
         return NoReply("unavailable", "silence", f"{where} was silent for {budget.idle:g} s", retry=True)
-    if among(urllib3.exceptions.LocationValueError, requests.exceptions.InvalidHeader, UnicodeError):
+    if among(urllib3.exceptions.LocationValueError, UnicodeError):
         return NoReply("integrity", "request", f"{printable(call.url)} cannot be asked for: {_reason(chain)}")
     return NoReply("unavailable", "broken", f"{where} broke off: {_reason(chain)}", retry=True)
 

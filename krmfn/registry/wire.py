@@ -1,6 +1,6 @@
-"""Sockets that hold their budget, and the requests session that uses them.
+"""Sockets that hold their budget, and the connections of urllib3 that use them.
 
-A timeout of requests or urllib3 bounds one read, never an answer: a peer that drips a byte now and then keeps a client
+A timeout of urllib3 bounds one read, never an answer: a peer that drips a byte now and then keeps a client
 for ever. Here the socket itself looks at the clock before each read, under TLS too.
 """
 
@@ -14,14 +14,14 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-import requests
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.poolmanager import PoolManager, ProxyManager
+from urllib3.util import make_headers, parse_url
 
-from krmfn import __version__
 from krmfn.registry.budget import Budget, Gatekeeper, NotAdmittedError, OutOfTimeError, current
 from krmfn.registry.origin import literal
 
@@ -154,62 +154,55 @@ class _SecurePool(HTTPSConnectionPool):
 _POOLS = {"http": _PlainPool, "https": _SecurePool}
 
 
-class _Adapter(HTTPAdapter):
-    """Connects through our pools, with one SSLContext that is made when TLS is first needed.
+class Pools:
+    """Connections to every host, kept for reuse. The SSLContext is made once, when TLS is first needed.
 
-    requests would read the file of CA certificates again for every connection (16 ms each).
+    urllib3 is used as it is, below requests: no cookies, no netrc, no redirects, no environment. Besides, requests
+    reads the file of CA certificates again for every connection (16 ms each).
     """
 
     def __init__(self, context: Callable[[], ssl.SSLContext], size: int) -> None:
-        self._context, self._lock = context, threading.Lock()
+        self._context, self._size = context, size
         self._made: ssl.SSLContext | None = None
-        super().__init__(pool_connections=64, pool_maxsize=size)
+        self._managers: dict[tuple[bool, str], PoolManager] = {}
+        self._lock = threading.Lock()
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+    def manager(self, scheme: str, proxy: str) -> PoolManager:
+        """Answer the connections for a scheme, through a proxy if one is named (a URL with its log-in)."""
+        with self._lock:
+            key = (scheme == "https", proxy)
+            if key not in self._managers:
+                self._managers[key] = self._open(proxy, secure=key[0])
+            return self._managers[key]
 
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, ssl_context=self._tls(), **kwargs)
-        if proxy.lower().startswith("http"):
-            manager.pool_classes_by_scheme = _POOLS
-            manager.proxy_config = manager.proxy_config._replace(ssl_context=self._tls())
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        with self._lock:
+            for manager in self._managers.values():
+                manager.clear()
+            self._managers.clear()
+
+    def _open(self, proxy: str, *, secure: bool) -> PoolManager:
+        options: dict[str, Any] = {"num_pools": 64, "maxsize": self._size}
+        if secure:
+            options["ssl_context"] = self._tls()
+        manager = self._through(proxy, options) if proxy else PoolManager(**options)
+        manager.pool_classes_by_scheme = _POOLS
         return manager
 
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:  # noqa: ARG002
-        host, _ = super().build_connection_pool_key_attributes(request, verify=False)
-        return host, {"ssl_context": self._tls()} if host["scheme"] == "https" else {}
-
-    def cert_verify(self, *args: Any, **kwargs: Any) -> None:
-        """Leave everything to the context, which verifies always."""
+    def _through(self, proxy: str, options: dict[str, Any]) -> PoolManager:
+        address = parse_url(proxy if "://" in proxy else f"http://{proxy}")
+        if address.scheme not in {"http", "https"} or not address.host:
+            raise SetUpError("the proxy is no http or https URL")
+        login = make_headers(proxy_basic_auth=unquote(address.auth)) if address.auth else {}
+        if address.scheme == "https":
+            options["proxy_ssl_context"] = self._tls()
+        return ProxyManager(address._replace(auth=None).url, proxy_headers=login, **options)
 
     def _tls(self) -> ssl.SSLContext:
-        with self._lock:
-            if self._made is None:
-                self._made = self._context()
-            return self._made
-
-
-class _Session(requests.Session):
-    """Follows nothing and reads no environment: requests would consult ~/.netrc and read redirect bodies whole."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
-        return None
-
-
-def open_session(context: Callable[[], ssl.SSLContext], size: int) -> requests.Session:
-    """Make a session that sends nothing of its own accord: no cookies, no netrc, no compression."""
-    from http.cookiejar import DefaultCookiePolicy
-
-    session = _Session()
-    session.trust_env = False
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers.clear()
-    session.headers.update({"User-Agent": f"krmfn/{__version__}", "Accept-Encoding": "identity"})
-    adapter = _Adapter(context, size)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
+        if self._made is None:
+            self._made = self._context()
+        return self._made
 
 
 class Identity(tuple[str | None, str | None, str | None]):
