@@ -97,7 +97,7 @@ def test_a_mistake_is_placed_and_the_nearest_function_named():
 BOMBS = {
     "endless recursion": '{{ define "x" }}{{ template "x" }}{{ end }}{{ template "x" }}',
     "many steps": "{{ range until 9999 }}{{ range until 9999 }}{{ end }}{{ end }}",
-    "a long text": "{{ range until 9999 }}{{ repeat 9999 \"x\" }}{{ end }}",
+    "a long text": '{{ range until 9999 }}{{ repeat 9999 "x" }}{{ end }}',
     "a longer text": '{{ repeat 2000000 "x" }}',
     "a long list": "{{ until 99999999 }}",
     "a wide number": '{{ printf "%999999d" 1 }}',
@@ -122,10 +122,11 @@ def test_any_text_is_a_template_or_a_problem(text: str):
     assert isinstance(made, str)
 
 
-@given(st.text(alphabet="{}-. $|\"`()rangeifnd:=,1", max_size=40))
+@given(st.text(alphabet='{}-. $|"`()rangeifnd:=,1', max_size=40))
 def test_any_text_can_be_read_or_is_refused_with_its_place(text: str):
+    place = (1, 1)
     try:
         Template.parse(text)
     except TemplateError as error:
-        assert error.line >= 1
-        assert error.column >= 1
+        place = (error.line, error.column)
+    assert min(place) >= 1
