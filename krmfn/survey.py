@@ -15,7 +15,7 @@ from krmfn import markers
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.model import File
-from krmfn.resource import Resource, describe, fields_named_image, get, is_image_shaped, scalars_of
+from krmfn.resource import Resource, describe, get, image_fields, is_image_shaped, scalars_of
 from krmfn.yamltext import Block, children, join_path, scalar_at
 
 _STEPS = tuple[str | int, ...]
@@ -98,11 +98,11 @@ def _in(resource: Resource, block: Block) -> Iterator[_Found]:
 
 
 def _in_fields(resource: Resource) -> Iterator[_Found]:
-    for field, node, is_container in fields_named_image(resource):
+    for steps, node, _, is_definite, _ in image_fields(resource.root):
         if not isinstance(node, yaml.ScalarNode):
             continue
-        if is_container or "/" in node.value or ":" in node.value or resource.id == ("", "", "", ""):
-            yield _found(resource, node.value, node, field)
+        if is_definite or "/" in node.value or ":" in node.value or resource.id == ("", "", "", ""):
+            yield _found(resource, node.value, node, join_path((*resource.prefix, *steps)))
 
 
 def _found(resource: Resource, text: str, node: yaml.Node, field: str) -> _Found:
