@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import yaml
 
-from krmfn.scalars import quoted
+from krmfn.scalars import is_string, quoted
 from krmfn.yamltext import Edit, construct
 
 if TYPE_CHECKING:
@@ -86,8 +87,9 @@ def lines(found: Entry, indent: str) -> Iterator[str]:
         lead = indent + "  "
 
 
+@lru_cache(256)
 def _key(name: str) -> str:
-    return name if name.isascii() and name.isalpha() and len(name) > 3 else quoted(name)
+    return name if name.isascii() and name.isalpha() and is_string(name) else quoted(name)
 
 
 class _Flow:
