@@ -74,13 +74,16 @@ def _other(name: str) -> bytes:
 @click.option("--lock", "lock", is_flag=True, help="Write only the ImageLock.")
 @click.option("--snapshot", "snapshot", is_flag=True, help="Write only the TagSnapshots.")
 @click.option("--all-tags", is_flag=True, help="Keep every tag, also those that no policy can use.")
+@click.option(
+    "--to", "to", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where new files go; default is PATH."
+)
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
 @click.option("--on-error", type=click.Choice(["fail", "keep"]), help="keep: a policy that failed keeps its entries.")
 @click.option("--on-downgrade", type=click.Choice(["keep", "allow", "fail"]), help="When the list lacks what is recorded.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when something would change.")
 def command(
-    paths: tuple[Path, ...], lock: bool, snapshot: bool, all_tags: bool, source: str | None, on_error: str | None,
-    on_downgrade: str | None, check: bool,
+    paths: tuple[Path, ...], lock: bool, snapshot: bool, all_tags: bool, to: Path | None, source: str | None,
+    on_error: str | None, on_downgrade: str | None, check: bool,
 ) -> int:  # fmt: skip
     """Write what the policies below PATHS need from registries as items, so that later runs need no network.
 
@@ -93,7 +96,7 @@ def command(
     finish = options.finishing(source, "update", on_error, on_downgrade)
     rules = load(tree.blocks, None, finish)
     run = pipeline.examine(tree.blocks, replace(rules, snapshots={}), options.open_source, every=True)
-    package = Package(tree, paths[0] if paths[0].is_dir() else paths[0].parent)
+    package = Package(tree, to or (paths[0] if paths[0].is_dir() else paths[0].parent))
     results = list(_concerns(run))
     if lock or not snapshot:
         results += _lock(package, run)
