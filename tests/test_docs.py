@@ -20,6 +20,7 @@ from krmfn.reason import Reason
 from krmfn.registry import auth, client, listing
 from krmfn.yamltext import MAX_BYTES, Block, Text, documents
 from tests import reference
+from tests.running import succeed
 from tests.tools import ROOT
 
 DOCS = ROOT / "docs"
@@ -170,3 +171,17 @@ def test_every_row_names_a_proof_that_is_there(page: str, head: str):
         named = CODE.findall(row[-1])
         assert named, row
         assert set(named) <= proofs(), row
+
+
+CHANGES = re.findall(r"^```yaml\n((?:(?!```).*\n)*)```\n\n```diff\n((?:(?!```).*\n)*)```", "\n".join(PAGES.values()), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("text", "shown"), CHANGES, ids=range(1, len(CHANGES) + 1))
+def test_the_examples_change_as_shown(text: str, shown: str, tmp_path: Path):
+    (tmp_path / "example.yaml").write_text(text)
+    lines = succeed(["krmfn", "update", "example.yaml", "--diff"], cwd=tmp_path).splitlines(keepends=True)
+    assert "".join(line for line in lines if re.match(r"[-+](?!--|\+\+)", line)) == shown
+
+
+def test_there_are_examples_that_change():
+    assert len(CHANGES) >= 3
