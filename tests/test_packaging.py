@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -99,3 +100,32 @@ def test_every_dependency_is_locked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = {re.split(r"[^A-Za-z0-9.-]", line)[0].replace(".", "-").lower() for line in project["dependencies"]}
     assert named <= pins("requirements.txt").keys()
+
+
+FREE = re.compile(r"\b(MIT|BSD|Apache|ISC|MPL|PSF|Python Software Foundation)\b")
+
+
+LICENCES = """
+import importlib.metadata, json
+found = {}
+for one in importlib.metadata.distributions():
+    of = one.metadata
+    classified = [line.rpartition(" :: ")[2] for line in of.get_all("Classifier", ()) if line.startswith("License :: ")]
+    text = (of["License"] or "").strip().splitlines()
+    found[of["Name"].lower()] = of["License-Expression"] or ", ".join(classified) or (text[0] if text else "")
+print(json.dumps(found))
+"""
+
+
+def test_every_shipped_licence_is_listed_and_free(installed: Path, update_golden: bool):
+    found: dict[str, str] = json.loads(succeed([installed / "python", "-c", LICENCES]))
+    found = {name: found[name] for name in sorted(found) if name not in {"krmfn", "pip", "setuptools", "wheel"}}
+    assert len(found) >= 10
+    assert [name for name, text in found.items() if not FREE.search(text)] == []
+    rows = "".join(f"| {name} | {text} |\n" for name, text in found.items())
+    page = f"# Licences of what krmfn installs\n\n| distribution | licence |\n|---|---|\n{rows}"
+    path = ROOT / "docs" / "licences.md"
+    if update_golden:
+        path.write_text(page)
+    listed = path.read_text().splitlines()
+    assert [row for row in page.splitlines() if row not in listed] == []
