@@ -11,21 +11,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from krmfn.foreign import printable
 from krmfn.image import HUB
+from krmfn.once import Once
 
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _HUB_KEY = "https://index.docker.io/v1/"
 _FILE_LIMIT = 4 << 20
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +67,16 @@ Helper = Callable[[str, str], "Credential | str | None"]
 """Runs `docker-credential-NAME get` for a server: a credential, a problem, or None when it knows none."""
 
 
-class _Once(Generic[Key, Value]):
-    """Makes a value at most once per key, however many threads ask; different keys do not wait for each other."""
-
-    def __init__(self) -> None:
-        self._values: dict[Key, Value] = {}
-        self._locks: dict[Key, threading.Lock] = {}
-        self._lock = threading.Lock()
-
-    def get(self, key: Key, make: Callable[[], Value]) -> Value:
-        with self._lock:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            if key not in self._values:
-                self._values[key] = make()
-            return self._values[key]
-
-
 class Keychain:
     """Finds credentials. Reads each file once, runs each helper once per server; safe to call from threads."""
 
     def __init__(self, env: Mapping[str, str], helper_seconds: float = 30.0, helper: Helper | None = None) -> None:
         self._env, self._seconds = env, helper_seconds
         self._helper = helper or self._run
-        self._machine: _Once[None, tuple[_Place, ...]] = _Once()
-        self._parsed: _Once[str, dict[str, Any] | str] = _Once()
-        self._helped: _Once[tuple[str, str], Credential | str | None] = _Once()
-        self._found: _Once[tuple[str, str, tuple[str, ...]], Found] = _Once()
+        self._machine: Once[None, tuple[_Place, ...]] = Once()
+        self._parsed: Once[str, dict[str, Any] | str] = Once()
+        self._helped: Once[tuple[str, str], Credential | str | None] = Once()
+        self._found: Once[tuple[str, str, tuple[str, ...]], Found] = Once()
 
     def find(self, registry: str, path: str, secrets: tuple[str, ...] = ()) -> Found:
         """Look for the credential of `registry` (as in image names, `docker.io` for the Hub) and repository `path`."""

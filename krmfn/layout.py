@@ -7,7 +7,6 @@ for `nginx` that is `docker.io/library/nginx`, `nginx`, `library/nginx`. The fir
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from krmfn.foreign import printable
 from krmfn.image import is_digest, is_tag
 from krmfn.manifest import LIMIT, Image, describe, parse
 from krmfn.model import Listing, Repository
+from krmfn.once import Once
 
 INDEX_LIMIT = 64 << 20
 """Bytes of an `index.json`; some 250,000 tags."""
@@ -36,8 +36,7 @@ class LayoutSource:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._layouts: dict[str, _Layout | RegistryError] = {}
-        self._lock = threading.Lock()
+        self._layouts: Once[str, _Layout | RegistryError] = Once()
 
     def tags(self, repository: Repository) -> Listing:
         """See TagSource.tags."""
@@ -82,17 +81,16 @@ class LayoutSource:
         return layout.tags[tag]
 
     def _of(self, repository: Repository) -> _Layout:
-        key = repository.image.name
-        with self._lock:
-            if key not in self._layouts:
-                try:
-                    self._layouts[key] = self._open(repository)
-                except RegistryError as error:
-                    self._layouts[key] = error
-            found = self._layouts[key]
+        found = self._layouts.get(repository.image.name, lambda: self._opened(repository))
         if isinstance(found, RegistryError):
             raise found
         return found
+
+    def _opened(self, repository: Repository) -> _Layout | RegistryError:
+        try:
+            return self._open(repository)
+        except RegistryError as error:
+            return error
 
     def _open(self, repository: Repository) -> _Layout:
         for folder in self._places(repository):

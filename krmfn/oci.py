@@ -22,8 +22,8 @@ class Settings:
     """What a run allows itself at registries. Seconds are wall-clock; `env` stands for the environment.
 
     `mirrors` maps a prefix of canonical names to another place (`docker.io` to `mirror.example/hub`); the longest
-    prefix wins, and a target written `http://...` is asked in plain text. `allowed_registries` None means any.
-    `extra_tries` of a request follow the first one, so `tries=3` sends at most three.
+    prefix wins, and a target written `http://...` is asked in plain text. `allowed_registries` None means any, empty means none.
+    A request is sent at most `tries` times. `workers` bounds what is under way at once, `per_host` that at one host.
     """
 
     mirrors: tuple[tuple[str, str], ...] = ()

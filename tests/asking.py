@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from krmfn.errors import RegistryError
@@ -14,6 +16,7 @@ from krmfn.model import Access, Repository
 from krmfn.oci import RegistrySource, Settings
 from krmfn.registry.origin import is_public
 from krmfn.registry.world import World
+from tests.certificates import Authority
 
 
 class Clock:
@@ -49,11 +52,25 @@ def repository(name: str, **access: Any) -> Repository:
     return Repository(ImageRef.parse(name), Access(**{"insecure": True, **access}))
 
 
+@cache
+def one_certificate() -> str:
+    """Answer a file with one CA certificate; reading all of the system's takes longer than most tests."""
+    file = NamedTemporaryFile("w", suffix=".pem")  # noqa: SIM115 - lives as long as the tests
+    file.write(Authority("nobody").pem)
+    file.flush()
+    _kept.append(file)
+    return file.name
+
+
+_kept: list[Any] = []
+
+
 @contextmanager
 def asking(clock: Clock | None = None, /, **settings: Any) -> Iterator[RegistrySource]:
-    """Open a source with an empty environment and close it at the end."""
+    """Open a source with an environment of nothing but one CA certificate, and close it at the end."""
     clock = clock or Clock()
-    source = RegistrySource(Settings.of(settings.pop("env", {}), **{"world": clock.world(), **settings}))
+    env = {"SSL_CERT_FILE": one_certificate(), **settings.pop("env", {})}
+    source = RegistrySource(Settings.of(env, **{"world": clock.world(), **settings}))
     try:
         yield source
     finally:

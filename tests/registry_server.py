@@ -16,6 +16,7 @@ import hashlib
 import json
 import re
 import socket
+import socketserver
 import ssl
 import threading
 import time
@@ -192,6 +193,11 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.stopping = threading.Event()
         super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking DNS for the machine's name, as http.server does."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands in the connection's own thread, so that a client that does not can stop nobody."""

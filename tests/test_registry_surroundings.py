@@ -175,10 +175,15 @@ def test_a_closed_port_is_unavailable_after_three_tries():
     assert "Connection refused" in error.message
 
 
-def test_a_name_that_does_not_exist_is_asked_for_once():
+@pytest.mark.parametrize(("code", "tries"), [(socket.EAI_NONAME, 1), (socket.EAI_AGAIN, 3)])
+def test_a_name_that_does_not_exist_is_asked_for_once(code, tries, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(code, "no")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
     with asking() as source:
         error = error_of(lambda: source.tags(repository("registry.invalid/acme/web", insecure=False)))
-        assert source.requests == 1
+        assert source.requests == tries
     assert error.failure == "unavailable"
     assert "https://registry.invalid: the host name cannot be looked up" in error.message
 

@@ -7,13 +7,13 @@ Kept from oras: `Registry.get_tags` and the URLs of `Container`. Replaced: pagin
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin
 
 from krmfn.errors import RegistryError
 from krmfn.foreign import printable
+from krmfn.once import Once
 from krmfn.registry import wording
 from krmfn.registry.attempts import Attempts
 from krmfn.registry.auth import Authorizer
@@ -37,8 +37,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         super().__init__()
         self.session.close()
         self._transport, self._attempts, self._auth, self._secrets = transport, attempts, auth, secrets
-        self._schemes: dict[str, str] = {}
-        self._probing = threading.Lock()
+        self._schemes: Once[str, str] = Once()
         self._question: Question | None = None
         self._what = "tags"
         self._progress: Callable[[str, int], None] = lambda _state, _tags: None
@@ -177,21 +176,14 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         """Choose https, or where plain text is allowed what the server speaks; https is tried first."""
         if not question.target.plain:
             return "https"
-        server = question.target.server
-        with self._probing:
-            if server not in self._schemes:
-                origin = self._origin(f"https://{server}/v2/", question)
-                probe = Call("GET", origin, f"https://{server}/v2/", {}, 1 << 16, question.until, question.lane)
-                answer = self._transport.send(probe)
-                is_plain = isinstance(answer, NoReply) and answer.kind in {
-                    "connect",
-                    "tls",
-                    "silence",
-                    "time",
-                    "broken",
-                }
-                self._schemes[server] = "http" if is_plain else "https"
-            return self._schemes[server]
+        return self._schemes.get(question.target.server, lambda: self._probe(question))
+
+    def _probe(self, question: Question) -> str:
+        url = f"https://{question.target.server}/v2/"
+        probe = Call("GET", self._origin(url, question), url, {}, 1 << 16, question.until, question.lane)
+        answer = self._transport.send(probe)
+        is_plain = isinstance(answer, NoReply) and answer.kind in {"connect", "tls", "silence", "time", "broken"}
+        return "http" if is_plain else "https"
 
     def _origin(self, url: str, question: Question) -> Origin:
         origin = Origin.of(url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ from krmfn.keychain import Keychain
 from krmfn.manifest import LIMIT, MEDIA_TYPES, Image, describe, media_type, parse
 from krmfn.model import Listing, Repository
 from krmfn.oci import Settings
+from krmfn.once import Once
 from krmfn.registry.attempts import Attempts
 from krmfn.registry.auth import Authorizer
 from krmfn.registry.client import Client
@@ -50,8 +50,7 @@ class Source:
             self._transport,
         )
         self._client = Client(self._transport, attempts, self._auth, self._secrets)
-        self._images: dict[tuple[Repository, str], Image] = {}
-        self._lock = threading.Lock()
+        self._images: Once[tuple[Repository, str], Image] = Once()
 
     @property
     def requests(self) -> int:
@@ -94,9 +93,9 @@ class Source:
 
     def image(self, repository: Repository, tag: str) -> Image:
         """Answer what the image says about itself; read once per tag."""
-        with self._lock:
-            if (repository, tag) in self._images:
-                return self._images[repository, tag]
+        return self._images.get((repository, tag), lambda: self._image(repository, tag))
+
+    def _image(self, repository: Repository, tag: str) -> Image:
         name = f"{repository.image.canonical}:{tag}"
 
         def ask(client: Client) -> Image:
@@ -107,10 +106,7 @@ class Source:
             except ValueError as error:
                 raise client.question.error("integrity", f"tag {tag} {error}") from None
 
-        image = self._answer(repository, f"tag {tag}", ask)
-        with self._lock:
-            self._images[repository, tag] = image
-        return image
+        return self._answer(repository, f"tag {tag}", ask)
 
     def _type(self, reply: Reply) -> str:
         return self._secrets.scrub(reply.headers.get("Content-Type", "")).partition(";")[0].strip().lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.client
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -246,8 +247,10 @@ def _explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> No
     broken = among(ssl.SSLError)
     if broken:
         return _explain_tls(broken, call.origin)
-    if among(urllib3.exceptions.NameResolutionError):
-        return NoReply("unavailable", "name", f"{where}: the host name cannot be looked up")
+    name = among(socket.gaierror)
+    if isinstance(name, socket.gaierror):
+        again = name.errno == socket.EAI_AGAIN
+        return NoReply("unavailable", "name", f"{where}: the host name cannot be looked up", retry=again)
     tunnel = next((str(cause) for cause in chain if "Tunnel connection failed" in str(cause)), "")
     if tunnel:
         return NoReply("unavailable", "proxy", f"{where} refused: {printable(tunnel)}")

@@ -7,6 +7,7 @@ import re
 
 from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.foreign import printable
+from krmfn.image import HUB
 from krmfn.keychain import Found
 from krmfn.registry.question import Question
 from krmfn.registry.secrets import Secrets
@@ -69,7 +70,7 @@ def _advice(
     if failure == "rate-limited":
         after = reply.headers.get("Retry-After", "")
         wait = f" and asks to wait ({printable(secrets.scrub(after), 40)})" if after else ""
-        log_in = "" if found.credential else "; logging in usually raises the limit"
+        log_in = "; logging in raises the limit" if question.target.registry == HUB and not found.credential else ""
         return f"; too many requests{wait}{log_in}"
     return ""
 
@@ -81,7 +82,10 @@ def _login(question: Question, found: Found) -> str:
     if found.credential:
         return f"the credentials came from {found.credential.origin}: check that they may pull {question.target.path}"
     places = ", ".join(found.searched) or "any docker or podman configuration"
-    return f"no credentials for {registry} were found in {places}: run `docker login {registry}` or give a secretRef"
+    hub = " (Docker Hub says the same of repositories that do not exist)" if registry == HUB else ""
+    return (
+        f"no credentials for {registry} were found in {places}: run `docker login {registry}` or give a secretRef{hub}"
+    )
 
 
 def _spelling(question: Question, reply: Reply, code: str, found: Found) -> str:
