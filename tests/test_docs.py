@@ -52,7 +52,11 @@ def messages() -> str:
 
 
 def _texts(tree: ast.AST) -> Iterator[str]:
+    """Yield the texts of a module, docstrings left out: a text that stands alone is nobody's message."""
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
+        if id(node) in alone:
+            continue
         if isinstance(node, ast.JoinedStr):
             yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -185,3 +189,18 @@ def test_the_examples_change_as_shown(text: str, shown: str, tmp_path: Path):
 
 def test_there_are_examples_that_change():
     assert len(CHANGES) >= 3
+
+
+MESSAGES = [CODE.findall(row[0])[0] for row in rows("troubleshooting.md", "message | why")]
+
+
+def test_there_are_messages():
+    assert len(MESSAGES) >= 50
+    assert len(MESSAGES) == len(set(MESSAGES))
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_the_message_is_in_the_source(message: str):
+    """Every text between the marks stands in one message of the source, in this order."""
+    parts = [re.escape(part) for part in message.replace("\\|", "|").split("…")]
+    assert re.search("(?:[^\n]*)".join(parts), messages()), message
