@@ -62,7 +62,7 @@ def prepare_podman(folder: Path) -> tuple[Path, dict[str, str]]:
 def prepare(folder: Path) -> Containers:
     """Build the image of this source tree."""
     podman, env = prepare_podman(folder)
-    base = os.environ.get("KRMFN_TEST_BASE_IMAGE") or plain_debian(podman, env, folder)
+    base = plain_debian(podman, env, folder)
     index = package_index(folder)
     reach = [f"--secret=id=pip.conf,src={index.conf}", *(mount for mount in index.mounts if "pip.conf" not in mount)]
     options = ["--network=host", f"--build-arg=BASE_IMAGE={base}", *reach]
@@ -71,7 +71,9 @@ def prepare(folder: Path) -> Containers:
 
 
 def plain_debian(podman: Path, env: dict[str, str], folder: Path) -> str:
-    """Make a minimal Debian with Python, once for a machine; answer its name."""
+    """Make a minimal Debian with Python, once for a machine; answer its name, or that of the image to use instead."""
+    if other := os.environ.get("KRMFN_TEST_BASE_IMAGE"):
+        return other
     if subprocess.run([podman, "image", "exists", BASE], env=env, check=False).returncode:
         tar = folder / "base.tar"
         packages = "--include=python3,python3-venv,ca-certificates"

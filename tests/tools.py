@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -55,6 +56,7 @@ TOOLS = {
 }
 
 
+@cache
 def find(name: str) -> Path | None:
     """Answer where the tool is: the project's own copy first, then PATH; None when absent or of another version."""
     tool = TOOLS[name]
@@ -118,15 +120,16 @@ def _run(command: list[str], environ: dict[str, str]) -> None:
 
 
 def main() -> int:
-    """Install what is absent and can be had; exit 1 only when CI=true and something is still absent."""
+    """Install what is absent and can be had, and say what is absent still; the tests that need it decide."""
     absent = [tool for tool in TOOLS.values() if find(tool.name) is None]
     BIN.mkdir(parents=True, exist_ok=True)
     _install_debian([tool for tool in absent if tool.debian])
     _install_go([tool for tool in absent if tool.go])
+    find.cache_clear()
     missing = [tool.name for tool in absent if find(tool.name) is None and not tool.optional]
     for name in missing:
-        print(f"{name}: not to be had here; the tests that need it will be skipped")
-    return 1 if missing and os.environ.get("CI") == "true" else 0
+        print(f"{name}: not to be had here; the tests that need it are skipped, or fail when CI=true")
+    return 0
 
 
 if __name__ == "__main__":
