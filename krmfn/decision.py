@@ -83,8 +83,9 @@ def recorded(policy: ImagePolicy, lock: Lock | None) -> Choice:
         return _entry(policy, entry)
     if policy.latest is not None:
         return _latest(policy, policy.latest)
-    where = "the lock has no entry for this policy" if lock else "there is no lock (an item of kind ImageLock)"
-    return NotChosen(policy, "lock", f"{where}: {_MEND} to add it")
+    message = f"the lock has no entry for this policy: {_MEND} to add it"
+    none = f"there is no lock (an item of kind ImageLock), and mode frozen takes every choice from one: {_MEND} to write it"
+    return NotChosen(policy, "lock", message if lock else none)
 
 
 def _mismatch(policy: ImagePolicy, entry: LockEntry) -> NotChosen:

@@ -141,7 +141,7 @@ class _Splice:
         if [_normal(entry) for entry in there] == list(wanted):
             return ()
         text = "".join(self.newline + line for line in _lines(wanted, key.start_mark.column + 2))
-        return (Edit(start, end, (text or " []").encode()),)
+        return (Edit(start, start, (text or " []").encode()), Edit(start, end, b""))
 
     def entries(self, sequence: yaml.SequenceNode, wanted: Sequence[Data], key: Key) -> tuple[Edit, ...]:
         """Drop, change and add entries one by one; what stays the same stays byte for byte."""
@@ -186,7 +186,8 @@ class _Splice:
                 if not any(isinstance(edit, Refusal) for edit in edits):
                     return [edit for edit in edits if isinstance(edit, Edit)]
         text = "".join(line + self.newline for line in _lines([entry], column))
-        return [Edit(self.first(node), self.after(node), text.encode())]
+        start = self.first(node)
+        return [Edit(start, start, text.encode()), Edit(start, self.after(node), b"")]
 
     def revalued(self, node: yaml.MappingNode, name: str, value: str) -> Edit | Refusal:
         found = get(node, name)

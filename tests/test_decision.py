@@ -55,7 +55,7 @@ def other(**changes):
 
 
 MISTAKES = [
-    ("no lock", [policy(RANGE), POD], "there is no lock (an item of kind ImageLock): run krmfn fetch on the package to add it"),
+    ("no lock", [policy(RANGE), POD], "there is no lock (an item of kind ImageLock), and mode frozen takes every choice from one: run krmfn fetch"),
     ("no entry", [policy(RANGE), POD, record().replace("flux:web", "flux:other")], "the lock has no entry for this policy: run krmfn fetch"),
     ("other rules", [policy("semver: {range: 1.x}"), POD, record()], "the lock was made by other rules (policyHash "),
     ("a tag that was put in by hand", [policy(RANGE), POD, other(tag="2.0.0")], "the lock holds tag 2.0.0, which the policy (semver >=1.2.0 <2.0.0) does not accept"),

@@ -149,6 +149,19 @@ def test_a_lock_in_any_style_takes_the_entries(text, wanted):
     assert ("\r\n" in text) == ("\r\n" in result) or not wanted
 
 
+@pytest.mark.parametrize("text", STYLES.values(), ids=STYLES)
+@pytest.mark.parametrize("reflection", ["Never", "Always"])
+def test_a_lock_in_any_style_is_updated_as_an_item(text, reflection):
+    rules = policy("semver: {range: 1.x}", reflection)
+    unix = text.replace("\r\n", "\n")
+    outcome = run(resource_list(rules, pod(f"{IMAGE}:1.0.0"), unix), Tags({IMAGE: ["1.2.0"]}))
+    assert [(entry["policy"], entry["tag"], entry.get("digest")) for entry in locked(outcome)] == [
+        ("flux:web", "1.2.0", digest(f"{IMAGE}:1.2.0") if reflection == "Always" else None)
+    ]
+    again = run(outcome.text.partition(b"results:")[0], Tags({IMAGE: ["1.2.0"]}))
+    assert again.results == ()
+
+
 def test_comments_on_entries_that_stay_are_kept():
     text = lock_document([entry("api"), entry("web")]).replace('tag: "1.0.0"', 'tag: "1.0.0" # tested by hand')
     assert edited(text, [entry("api", "1.1.0"), entry("web")]).count("# tested by hand") == 2
