@@ -6,20 +6,26 @@ Helm templates away from the parser.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from krmfn.errors import InputError
-from krmfn.yamltext import Block, Text, documents
+import yaml
 
-_WORDS = (b"image", b"krmfn.dev", b"TagSnapshot")
+from krmfn.errors import InputError
+from krmfn.yamltext import Alias, Block, Text, documents, is_null
+
+_WORDS = (b"image", b"krmfn.dev", b"TagSnapshot", b"Secret", b"Namespace")
+_TARGETS = (b"krmfn.dev/v1alpha1", b"ImageAutomation", b"targets")
+"""A text that holds all three may name fields of any file."""
 _KEPT = (b"kind: ImageLock", b"kind: TagSnapshot")
 """Nobody may go on without a lock that is there but cannot be read, such as one with conflict markers."""
-_SECRETS = (b"kind: Secret", b"kind: Namespace")
+_MARK = b'"$imagepolicy"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +48,50 @@ class Tree:
 
 def read(paths: Iterable[Path]) -> Tree:
     """Read the manifests below the paths, in lexical order. Raises InputError for a path that is not there."""
+    skipped: list[Skipped] = []
+    found = [text for path in _found(paths, skipped) if (text := _text(path, skipped)) is not None]
+    is_any = any(all(word in text.data for word in _TARGETS) for text in found)
     texts: list[Text] = []
     blocks: list[Block] = []
-    skipped: list[Skipped] = []
-    for path in _found(paths, skipped):
-        text = _text(path, skipped)
-        if text is None or not any(word in text.data for word in (*_WORDS, *_SECRETS)):
-            continue
-        try:
-            found = documents(text)
-            for block in found:
-                block.root  # noqa: B018 - compose now: a file is taken whole or not at all
-        except InputError as error:
-            if any(word in text.data for word in _KEPT):
-                raise
-            marked = b'"$imagepolicy"' in text.data
-            skipped.append(Skipped(text.name, f"not read as YAML: {error}", marked))
-            continue
-        texts.append(text)
-        blocks += found
+    for text in found:
+        if is_any or any(word in text.data for word in _WORDS):
+            held = _documents(text, skipped)
+            if held is not None:
+                texts.append(text)
+                blocks += held
     return Tree(tuple(texts), tuple(blocks), tuple(skipped))
+
+
+def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
+    """Compose a text; a file is taken whole or not at all."""
+    is_marked = _MARK in text.data
+    try:
+        found = documents(text)
+    except InputError as error:
+        if any(word in text.data for word in _KEPT):
+            raise
+        where = f"line {error.line}: " if error.line else ""
+        skipped.append(Skipped(text.name, f"not read as YAML: {where}{error.message}", is_marked))
+        return None
+    why = _unlike_flux(text.data, found) if is_marked else ""
+    if why:
+        skipped.append(Skipped(text.name, f"left alone, as Flux leaves it: {why}", matters=True))
+        return None
+    return found
+
+
+def _unlike_flux(data: bytes, found: Iterable[Block]) -> str:
+    """Say why Flux's reader gives a marked file up (kyaml kio, splitDocuments and yaml.v3); empty when it does not."""
+    if data.startswith(b"%") or b"\n%YAML" in data or b"\n%TAG" in data:
+        return "it holds a YAML directive"
+    for separator in re.compile(rb"\n---([^\n]*)(?=\n)").findall(data):
+        if separator.strip() and not separator.strip().startswith(b"#"):
+            return f"a document starts on the line of its separator, ---{separator.decode('utf-8', 'replace')}"
+    for block in found:
+        for key, value in block.root.value if isinstance(block.root, yaml.MappingNode) else ():
+            if key.value == "metadata" and not (isinstance(value, yaml.MappingNode | Alias) or is_null(value)):
+                return "metadata is no mapping"
+    return ""
 
 
 def _text(path: Path, skipped: list[Skipped]) -> Text | None:
@@ -73,44 +103,105 @@ def _text(path: Path, skipped: list[Skipped]) -> Text | None:
 
 
 def _found(paths: Iterable[Path], skipped: list[Skipped]) -> Iterator[Path]:
+    """Yield every file once, whatever paths lead to it."""
+    links: list[Path] = []
     seen: set[Path] = set()
     for path in paths:
         if not path.exists():
             raise InputError("there is no such file or directory", name=str(path))
-        for one in [path] if path.is_file() else _walk(path, skipped):
+        if not (path.is_file() or path.is_dir()):
+            raise InputError("expected a file or a directory", name=str(path))
+        for one in [path] if path.is_file() else _walk(path, links, skipped):
             real = one.resolve()
             if real not in seen:
                 seen.add(real)
                 yield one
+    skipped += (_linked(link) for link in links if link.resolve() not in seen)
 
 
-def _walk(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
-    for folder, names, files in os.walk(top):
+def _linked(link: Path) -> Skipped:
+    """Say what became of a link whose target is in none of the paths. Nothing outside of them is ever written."""
+    try:
+        is_marked = _MARK in link.read_bytes()
+    except OSError:
+        return Skipped(str(link), "a symbolic link that leads to no file")
+    return Skipped(str(link), "a symbolic link that leads out of the given paths", is_marked)
+
+
+def _walk(top: Path, links: list[Path], skipped: list[Skipped]) -> Iterator[Path]:
+    def refused(error: OSError) -> None:
+        skipped.append(Skipped(str(error.filename), f"cannot be read: {error.strerror}", matters=True))
+
+    for folder, names, files in os.walk(top, onerror=refused):
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in sorted(files):
             path = Path(folder, name)
             if not (name.endswith((".yaml", ".yml")) or name == "Kustomization"):
                 continue
             if path.is_symlink():
-                skipped.append(Skipped(str(path), "a symbolic link: its target is edited where it lies"))
+                links.append(path)
             elif path.is_file():
                 yield path
 
 
 def write(path: Path, data: bytes) -> None:
-    """Replace a file's content at once: readers see the old text or the new one, whatever happens. Raises OSError.
+    """Replace a file's content at once: readers see the old text or the new one, whatever happens. Raises InputError.
 
     A link is followed, so that the link stays; mode bits stay too. What is not there yet is made.
     """
-    real = path.resolve()
-    handle, name = tempfile.mkstemp(prefix=f".{real.name}.", suffix=".tmp", dir=real.parent)
+    _replace([(path.resolve(), data)])
+
+
+def write_all(written: Mapping[Text, bytes]) -> None:
+    """Replace the content of files that were read; all are staged before the first is replaced. Raises InputError.
+
+    A file that somebody else changed meanwhile stops the run before anything is replaced.
+    """
+    for text in written:
+        try:
+            now = Path(text.name).read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot be read again: {error.strerror}", name=text.name) from None
+        if now != text.data:
+            raise InputError("changed while krmfn was running; nothing was written, run it again", name=text.name)
+    _replace([(Path(text.name).resolve(), data) for text, data in written.items()])
+
+
+def _replace(todo: Iterable[tuple[Path, bytes]]) -> None:
+    staged: list[tuple[Path, Path]] = []
+    path = Path()
+    try:
+        for path, data in todo:
+            staged.append((_stage(path, data), path))
+        while staged:
+            new, path = staged[0]
+            new.replace(path)
+            staged.pop(0)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", name=str(path)) from None
+    finally:
+        for new, _ in staged:
+            new.unlink(missing_ok=True)
+
+
+def _stage(path: Path, data: bytes) -> Path:
+    """Write the new content beside the file, with its mode bits, and its owner where that is allowed."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    new = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o644)
-        Path(name).replace(real)
+        if path.exists():
+            old = path.stat()
+            if (old.st_uid, old.st_gid) != (os.getuid(), os.getgid()):
+                with contextlib.suppress(PermissionError):
+                    os.chown(new, old.st_uid, old.st_gid)
+            new.chmod(stat.S_IMODE(old.st_mode))
+        else:
+            new.chmod(0o644)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise
+    return new

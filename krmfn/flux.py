@@ -14,7 +14,7 @@ from typing import Any
 from krmfn import rules as policy_rules
 from krmfn import secret
 from krmfn.errors import RuleError, RulesError
-from krmfn.image import parse_repository
+from krmfn.image import is_digest, parse_repository
 from krmfn.model import Access, ImagePolicy, LatestRef, PolicyKey, Repository, ResourceId, Result
 from krmfn.objects import Object, Problems, listing, mapping, nearest, text
 
@@ -22,6 +22,7 @@ GROUP = "image.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")
 _REFLECTIONS = ("Always", "IfNotPresent", "Never")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_weak_tag = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII).fullmatch  # go-containerregistry, WeakValidation
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PROVIDERS = ("aws", "gcr", "oci", "dockerhub", "azure", "github")
 ALL_BINDINGS = frozenset({"markers", "annotations", "images"})
@@ -147,6 +148,8 @@ def _policy(
         return None
     reflection = _reflection(thing, problems)
     latest = _latest(thing)
+    if latest and not (_weak_tag(latest.tag) and (not latest.digest or is_digest(latest.digest))):
+        problems.add(thing.id, "status.latestRef", "not an image reference: its tag or its digest is malformed")
     found = _referred(thing, key, repositories, objects, latest, problems, notes)
     choice = spec.get("policy")
     if choice is None:

@@ -135,7 +135,8 @@ class _Reader:
 
     def judged(self) -> Iterator[Marker | Ignored]:
         """Judge every line that holds a needle; each line once, so that a long one costs no more than its length."""
-        if not isinstance(self.block.root, yaml.MappingNode):
+        is_patch = isinstance(self.block.root, yaml.SequenceNode) and bool(self.block.text.name)
+        if not isinstance(self.block.root, yaml.MappingNode) and not is_patch:  # a file of JSON6902 patches is a list
             return
         for line, end in _lines(self.data, self.block.start, self.block.end):
             found = self.judge(line, end)

@@ -36,8 +36,7 @@ def command(
     run = options.examine(tree, finish)
     written = {} if run.is_error else rewritten(tree.texts, run.edits)
     if not check and run.config.settings.mode != "check":
-        for text, data in written.items():
-            files.write(Path(text.name), data)
+        files.write_all(written)
     if diff:
         click.echo("".join(diffs(written)), nl=False)
     _PRINTERS[output](tree, run, written)
