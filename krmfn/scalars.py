@@ -116,15 +116,22 @@ def _render_block(text: Text, scalar: Scalar, value: str) -> Edit | Refusal:
     """
     if not value or value != value.strip() or not value.isprintable():
         return Refusal("a block scalar takes one line of printable text")
-    data = text.data
-    line = data.find(b"\n", scalar.start, scalar.end) + 1
-    header = re.compile(rb"([|>])[-+0-9]{0,2}").match(data, scalar.start)
-    if header is None or not line:
+    raw = text.data[scalar.start : scalar.end]
+    breaks = re.compile(rb"\r\n|[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+    end = breaks.search(raw)
+    header = re.compile(rb"([|>])[-+0-9]{0,2}").match(raw)
+    if header is None or end is None:
         return Refusal("the block scalar has no body")
-    body = data[line : scalar.end]
-    content = body.rstrip(b" \t\r\n")
-    first = next((each for each in body.split(b"\n") if each.strip()), b"")
+    body = raw[end.end() :]
+    content = _content(body)
+    first = next((line for line in breaks.split(content) if line.strip()), b"")
     lead = first[: len(first) - len(first.lstrip(b" "))] if first else b" " * (max(scalar.indent, 0) + 2)
-    head = header[1] + b"-" + data[header.end() : line]
-    end = body[len(content) :] if content else b"\r\n" * head.endswith(b"\r\n") or b"\n"
-    return Edit(scalar.start, scalar.end, head + lead + value.encode() + end)
+    head = header[1] + b"-" + raw[header.end() : end.end()]
+    return Edit(scalar.start, scalar.end, head + lead + value.encode() + (body[len(content) :] if content else end[0]))
+
+
+def _content(body: bytes) -> bytes:
+    """Take blank lines and line breaks, as YAML 1.1 knows them, off the end of a block scalar's body."""
+    while (stripped := body.rstrip(b" \t\r\n")).endswith((b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")):
+        body = stripped[: -2 if stripped.endswith(b"\xc2\x85") else -3]
+    return stripped

@@ -19,7 +19,11 @@ _MARKER = re.compile(
     \{[ ]*"\$imagepolicy"[ ]*:[ ]*"([^"\\%~/\n]+)"[ ]*\}[ ]*\r?$""",
     re.VERBOSE,
 )
-_IMAGE = re.compile(rb"""image:[ ]+(?:"([^"\\\n]*)"|'([^'\n]*)'|([A-Za-z0-9][^\s#"'\\{}\[\],&*!|>]*))[ ]*(?:\#[^\n]*)?\r?$""")
+_WORD = re.compile(rb"""image(?=["']|[ \t]*(?:[:\r\n\#]|\Z))(?<![A-Za-z0-9_./$-]image)""")
+_IMAGE = re.compile(
+    rb"""image:[ ]+(?:"([^"\\\n]*)"|'([^'\n]*)'|([A-Za-z0-9][^\s#"'\\{}\[\],&*!|>]*))[ ]*(?:\#[^\n]*)?\r?(?:\n|\Z)"""
+)
+_NEXT = re.compile(rb"(?:[ ]*\r?\n)*([ ]*)(?:\Z|\#|(-)[ ]|[A-Za-z0-9_.-]+:(?:[ \r\n]|\Z))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +61,20 @@ def may_hold_marker(raw: bytes) -> bool:
     return b"imagepolicy" in raw or b'"$ref"' in raw or (b"#" in raw and b"\\u" in raw)
 
 
-def _lines(raw: bytes, word: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each line that holds a word and the line after it."""
+def _lines(raw: bytes, word: bytes) -> Iterator[bytes]:
+    """Yield each line that holds a word."""
     at = raw.find(word)
     while at >= 0:
-        start = raw.rfind(b"\n", 0, at) + 1
-        end = raw.find(b"\n", at)
+        start, end = raw.rfind(b"\n", 0, at) + 1, raw.find(b"\n", at)
         end = len(raw) if end < 0 else end
-        after = raw.find(b"\n", end + 1)
-        yield raw[start:end], raw[end + 1 : len(raw) if after < 0 else after]
+        yield raw[start:end]
         at = raw.find(word, end)
 
 
 def _markers_differ(raw: bytes, expected: Expected) -> bool:
     if b'"$ref"' in raw or b"\\u" in raw:
         return True
-    for line, _ in _lines(raw, b"imagepolicy"):
+    for line in _lines(raw, b"imagepolicy"):
         found = _MARKER.match(line)
         if found is None:
             return True
@@ -85,9 +87,6 @@ def _markers_differ(raw: bytes, expected: Expected) -> bool:
     return False
 
 
-_NEXT = re.compile(rb"[ ]*(?:$|-[ ]|\#|[A-Za-z0-9_.-]+:(?:[ \r]|$))")
-
-
 def _images_differ(raw: bytes, images: Mapping[str, frozenset[str] | None]) -> bool:
     values = image_values(raw)
     return values is None or any(_differs(value, images) for value in values)
@@ -98,23 +97,24 @@ def image_values(raw: bytes) -> set[str] | None:
     if b"\\" in raw and may_hold(raw, ()):
         return None
     values: set[str] = set()
-    for line, after in _lines(raw, b"image"):
-        at = line.find(b"image")
-        lead = line[:at].lstrip(b" ").removeprefix(b"-").strip(b" ")
-        if lead or line.count(b"image:") != 1:
-            if b"image:" not in line and b"image" not in line[at + 5 :] and _harmless(line, at):
-                continue
+    for word in _WORD.finditer(raw):
+        value = _value(raw, word.start())
+        if value is None:
             return None
-        found = _IMAGE.match(line, at)
-        if found is None or not _NEXT.match(after):
-            return None
-        values.add((found[1] or found[2] or found[3] or b"").decode("utf-8", "replace"))
+        values.add(value.decode("utf-8", "replace"))
     return values
 
 
-def _harmless(line: bytes, at: int) -> bool:
-    """Tell whether a word like imagePullPolicy stands there, which is no image field in any spelling."""
-    return re.compile(rb"image[A-Za-z]+:[ ]").match(line, at) is not None
+def _value(raw: bytes, at: int) -> bytes | None:
+    """Answer the value of the key `image` at an offset; None when it is not certain to be complete on its line."""
+    start = raw.rfind(b"\n", 0, at) + 1
+    if raw[start:at].strip(b" ") not in (b"", b"-"):
+        return None
+    found = _IMAGE.match(raw, at)
+    after = found and _NEXT.match(raw, found.end())
+    if found is None or after is None or (after[2] and len(after[1]) > at - start):
+        return None
+    return found[1] or found[2] or found[3] or b""
 
 
 def _differs(value: str, images: Mapping[str, frozenset[str] | None]) -> bool:
@@ -132,10 +132,8 @@ def setters_in(raw: bytes) -> set[str]:
     """Collect every setter that a marker may name, decoded; a superset of those that are read."""
     from krmfn.markers import setter_of
 
-    found: set[str] = set()
-    for match in re.compile(rb"#[ \t#]*(\{[^\r\n]{0,1024})").finditer(raw) if b"#" in raw else ():
-        text = match[1].decode("utf-8", "replace").rstrip()
-        setter = setter_of(text)
-        if setter is not None:
-            found.add(setter)
-    return found
+    named = rb'"(?:\$imagepolicy|\$ref)"[ \t]*:[ \t]*"(?:#/definitions/io\.k8s\.cli\.setters\.)?([^"\\\r\n]*)"'
+    texts = {f'{{"$imagepolicy": "{found[1].decode("utf-8", "replace")}"}}' for found in re.finditer(named, raw)}
+    if b"\\" in raw:
+        texts |= {found[1].decode("utf-8", "replace") for found in re.finditer(rb"#[ \t#]*(\{[^\r\n]*\\[^\r\n]*)", raw)}
+    return {setter for text in texts if (setter := setter_of(text.rstrip())) is not None}

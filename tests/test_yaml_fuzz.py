@@ -140,6 +140,18 @@ def is_cut(seed: int) -> bool:
     return all(block.is_cut for block in resourcelist.read(Text(yamldocs.document(seed))).items)
 
 
+BROKE = (253699,)
+"""Seeds whose documents once showed a mistake."""
+
+
+@pytest.mark.parametrize("seed", BROKE)
+def test_a_document_that_once_broke_is_read_alike_both_ways(seed):
+    data = yamldocs.document(seed)
+    out = agree(data)
+    assert out is not None
+    same_but_for_edits(data, out)
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, 10**9))
 def test_any_document_is_read_alike_both_ways(seed):
