@@ -177,17 +177,31 @@ class _Splice:
 
     def changed(self, node: yaml.Node, entry: Data, column: int) -> list[Edit]:
         """Give an entry its new values: scalar by scalar when the keys stay, else as a whole."""
-        old = _normal(construct(node, self.block))
         if not self.is_loose(node):
-            if old == entry:
+            if _normal(construct(node, self.block)) == entry:
                 return []
-            if isinstance(node, yaml.MappingNode) and isinstance(entry, dict) and set(old) == set(entry):
-                edits = [self.revalued(node, name, value) for name, value in entry.items() if old[name] != value]
-                if not any(isinstance(edit, Refusal) for edit in edits):
-                    return [edit for edit in edits if isinstance(edit, Edit)]
+            if isinstance(node, yaml.MappingNode) and isinstance(entry, dict) and (edits := self.mended(node, entry)):
+                return edits
         text = "".join(line + self.newline for line in _lines([entry], column))
         start = self.first(node)
         return [Edit(start, start, text.encode()), Edit(start, self.after(node), b"")]
+
+    def mended(self, node: yaml.MappingNode, entry: dict[str, str]) -> list[Edit]:
+        """Change single values, add and drop single lines; nothing when the entry has to be written as a whole."""
+        there: dict[str, yaml.Node] = {key.value: value for key, value in node.value}
+        lines = {self.line(value) for value in there.values()}
+        if set(there) != set(entry) and (node.flow_style or len(lines) < len(there) or node.value[0][0].value not in entry):
+            return []
+        edits = [self.revalued(node, name, value) for name, value in entry.items() if name in there and construct(there[name]) != value]
+        edits += [Edit(self.line(value), self.after(value), b"") for name, value in there.items() if name not in entry]
+        before = node.value[0][1]
+        for name, value in entry.items():
+            if name not in there:
+                at, lead = self.after(before), " " * node.start_mark.column
+                start = "" if self.data[at - 1 : at] == b"\n" else self.newline
+                edits.append(Edit(at, at, f"{start}{lead}{name}: {_scalar(name, value)}{self.newline}".encode()))
+            before = there.get(name, before)
+        return [] if any(isinstance(edit, Refusal) for edit in edits) else [edit for edit in edits if isinstance(edit, Edit)]
 
     def revalued(self, node: yaml.MappingNode, name: str, value: str) -> Edit | Refusal:
         found = get(node, name)

@@ -167,6 +167,16 @@ def test_comments_on_entries_that_stay_are_kept():
     assert edited(text, [entry("api", "1.1.0"), entry("web")]).count("# tested by hand") == 2
 
 
+def test_a_digest_comes_and_goes_in_a_line_of_its_own():
+    text = lock_document([entry("api"), entry("web")]).replace('tag: "1.0.0"', 'tag: "1.0.0" # tested by hand')
+    pinned = edited(text, [entry("api", "1.1.0", digest("api")), entry("web", pinned=digest("web"))])
+    assert pinned.count("# tested by hand") == 2
+    assert [line.strip() for line in pinned.splitlines() if line not in text.splitlines()] == [
+        'tag: "1.1.0" # tested by hand', f'digest: "{digest("api")}"', f'digest: "{digest("web")}"'
+    ]  # fmt: skip
+    assert edited(pinned, [entry("api"), entry("web")]) == text
+
+
 def test_a_number_that_json_would_round_is_quoted():
     text = lock("{policy: 'flux:web', image: ghcr.io/acme/web, policyHash: 12345678, tag: 1.10}")
     result = edited(text, [LockEntry(PolicyKey("flux", "web"), "ghcr.io/acme/web", "1.10", "12345678")])
