@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef, is_digest, is_tag
@@ -12,6 +13,7 @@ from krmfn.target import Target
 Place = tuple[int, tuple[str | int, ...], PolicyKey]
 
 
+@lru_cache(4096)
 def parsed(value: str) -> ImageRef | None:
     """Read a field as an image reference, None when it is none."""
     try:
