@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from krmfn import dialect
 from krmfn.errors import RuleError
 
 Spans = list[tuple[int, int]]
-"""Start and end of the whole match, then of each group; -1 for a group that took no part."""
+"""Start and end of the whole match, then of each group; -1 for a group that took no part, first when there is no match."""
 
-Find = Callable[[bytes, int], Spans | None]
-"""Finds the leftmost match in the text from an offset on."""
+Find = Callable[[bytes, int, int], Spans]
+"""Finds the leftmost match in the text between two offsets."""
 
 _MEMORY = 64 << 20
 
@@ -44,19 +45,15 @@ def direct(compiled: Any) -> Find | None:
     if match is None or anchor is None:
         return None
 
-    def find(text: bytes, at: int) -> Spans | None:
-        spans: Spans = match(anchor, text, at, len(text))
-        return None if spans[0][0] < 0 else spans
-
-    return find
+    return partial(match, anchor)
 
 
 def indirect(compiled: Any) -> Find:
     """Ask by the public interface of google-re2."""
     groups = range(compiled.groups + 1)
 
-    def find(text: bytes, at: int) -> Spans | None:
-        match = compiled.search(text, at)
-        return None if match is None else [match.span(group) for group in groups]
+    def find(text: bytes, start: int, end: int) -> Spans:
+        match = compiled.search(text, start, end)
+        return [(-1, -1) if match is None else match.span(group) for group in groups]
 
     return find

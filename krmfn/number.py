@@ -34,9 +34,11 @@ def read_all(texts: Sequence[str]) -> list[Number | None]:
 
 def extreme(values: Sequence[Number], tags: Sequence[str], texts: Sequence[str], *, is_least: bool) -> int:
     """Answer the place of the greatest (least) number; of equal ones that of the smallest tag."""
-    if any(value != value for value in values):  # noqa: PLR0124 - NaN alone differs from itself
+    if float in set(map(type, values)) and any(map(isnan, values)):
         return _last_standing(values, tags, texts, is_least=is_least)
     best = min(values) if is_least else max(values)
+    if values.count(best) == 1:
+        return values.index(best)
     return min((index for index, value in enumerate(values) if value == best), key=tags.__getitem__)
 
 

@@ -59,8 +59,8 @@ class Pattern:
     def search(self, tag: str) -> Match | None:
         """Find the leftmost match, preferring what the pattern writes first."""
         data = _encode(tag)
-        spans = self._one(data, 0)
-        return None if spans is None else Match(tuple(_text(data, span) for span in spans), self.names)
+        spans = self._one(data, 0, len(data))
+        return None if spans[0][0] < 0 else Match(tuple(_text(data, span) for span in spans), self.names)
 
     def matches(self, tags: Sequence[str]) -> bytearray:
         """Tell for each tag whether the pattern is found in it: 1 or 0, in the order of the tags."""
@@ -82,14 +82,16 @@ class Pattern:
                 continue
             for index, tag in enumerate(some, start):
                 data = _encode(tag)
-                if (spans := self._one(data, 0)) is not None:
+                spans = self._one(data, 0, len(data))
+                if spans[0][0] >= 0:
                     yield index, data, spans
 
 
 def _scan_lines(find: Find, text: bytes, index: int) -> Iterator[tuple[int, bytes, Spans]]:
     """Search all lines; behind a match the search goes on in the next line, so that each line gives one."""
     counted = at = 0
-    while (spans := find(text, at)) is not None:
+    size = len(text)
+    while (spans := find(text, at, size))[0][0] >= 0:
         start, end = spans[0]
         index += text.count(b"\n", counted, start)
         yield index, text, spans

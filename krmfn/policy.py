@@ -7,7 +7,7 @@ krmfn's. A policy reads a text (the tag, or what filterTags extracts from it); t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from krmfn import number, release
 from krmfn.constraint import Constraint
@@ -138,7 +138,7 @@ class Alphabetical(NamedTuple):
     def judge(self, texts: Sequence[str], tags: Sequence[str], _given: Given) -> Verdict:
         """See Policy.judge."""
         best = min(texts) if self.is_descending else max(texts)
-        tied = (index for index, text in enumerate(texts) if text == best)
+        tied = [index for index, text in enumerate(texts) if text == best]
         return Verdict(_all(texts, Reason.LOWER), min(tied, key=tags.__getitem__))
 
     def accepts(self, text: str) -> bool:  # noqa: ARG002
@@ -176,10 +176,9 @@ class Numerical(NamedTuple):
     def judge(self, texts: Sequence[str], tags: Sequence[str], _given: Given) -> Verdict:
         """See Policy.judge."""
         values = number.read_all(texts)
-        bad = [index for index, value in enumerate(values) if value is None]
-        if bad:
-            return _not_numbers(bad, texts, tags)
-        best = number.extreme([value for value in values if value is not None], tags, texts, is_least=self.is_descending)
+        if None in values:
+            return _not_numbers([index for index, value in enumerate(values) if value is None], texts, tags)
+        best = number.extreme(cast("list[number.Number]", values), tags, texts, is_least=self.is_descending)
         return Verdict(_all(texts, Reason.LOWER), best)
 
     def accepts(self, text: str) -> bool:

@@ -17,7 +17,7 @@ _DIGITS = 18
 REMEMBERED = 1 << 16
 """How many minor versions, and how many prereleases, are kept in memory."""
 
-Line = tuple[tuple[int, int], int, int, spans.Spans]
+Line = tuple[tuple[int, int], int, int, tuple[tuple[int, int], ...]]
 """A minor version: its two numbers, and the patches that satisfy: from, below; and further intervals if there are any."""
 
 
@@ -43,7 +43,7 @@ def highest(
             continue
         pair, low, high, more = line
         number = int(patch)
-        if not (low <= number < high or (more and spans.holds(more, (*pair, number)))):
+        if not (low <= number < high or (more and any(first <= number < last for first, last in more))):
             reasons[index] = out
         elif pair >= best.pair:
             best.offer((*pair, number, spans.RELEASE), index)
@@ -85,16 +85,15 @@ class _Lines(dict[str, Line | None]):
         return line
 
     def _line(self, major: int, minor: int) -> Line:
-        whole = spans.of((major, minor), (major, minor + 1))
-        found = spans.intersection((whole, self._allowed))
+        here, above = (major, minor), (major, minor + 1)
+        found = [
+            (lower[2] if lower[:2] == here else 0, upper[2] if upper[:2] == here else 10**_DIGITS)
+            for lower, upper in self._allowed
+            if lower < above and here < upper
+        ]
         if not found:
-            return (major, minor), 0, 0, ()
-        (first, last), *more = found
-        return (major, minor), _patch(first), _patch(last) if last < (major, minor + 1) else 10**_DIGITS, tuple(more)
-
-
-def _patch(bound: spans.Bound) -> int:
-    return bound[2] if len(bound) > 2 else 0
+            return here, 0, 0, ()
+        return (here, *found[0], tuple(found[1:]))
 
 
 class _Reader:

@@ -41,7 +41,7 @@ class Selection:
     tag: str | None
     message: str
     tags: Sequence[str] = field(repr=False)
-    reasons: bytes | bytearray = field(repr=False)
+    reasons: bytes = field(repr=False)
 
     @property
     def listed(self) -> int:
@@ -93,14 +93,14 @@ def select(
     reasons = _sieve(rules, tags)
     kept = _kept(reasons)
     if not any(kept):
-        return Selection(None, "no tags in database: version list argument cannot be empty" + _numbers(tags, reasons), tags, reasons)
+        return _nothing("no tags in database: version list argument cannot be empty", tags, reasons)
     try:
         places, texts = _texts(rules.filter, tags, reasons, kept)
     except RuleError as error:
-        return Selection(None, error.message, tags, reasons)
+        return Selection(None, error.message, tags, bytes(reasons))
     if not texts:
         why = f"version list argument cannot be empty: no tag matches filterTags {rules.filter.pattern.text}" if rules.filter else ""
-        return Selection(None, why + _numbers(tags, reasons), tags, reasons)
+        return _nothing(why, tags, reasons)
     behind = tags if len(places) == len(tags) else [tags[place] for place in places]
     verdict = rules.policy.judge(texts, behind, Given(created, current))
     if len(places) == len(tags):
@@ -109,14 +109,18 @@ def select(
         for place, reason in zip(places, verdict.reasons, strict=True):
             reasons[place] = reason
     if verdict.winner is None:
-        return Selection(None, f"{verdict.error}: {verdict.why}{_numbers(tags, reasons)}", tags, reasons)
+        return _nothing(f"{verdict.error}: {verdict.why}", tags, reasons)
     if texts is not behind:
         text = texts[verdict.winner]
         for place, other in zip(places, texts, strict=True):
             if other == text:
                 reasons[place] = Reason.SHADOWED
     reasons[places[verdict.winner]] = Reason.CHOSEN
-    return Selection(behind[verdict.winner], "", tags, reasons)
+    return Selection(behind[verdict.winner], "", tags, bytes(reasons))
+
+
+def _nothing(message: str, tags: Sequence[str], reasons: bytearray) -> Selection:
+    return Selection(None, f"{message}{_numbers(tags, reasons)}", tags, bytes(reasons))
 
 
 def _numbers(tags: Sequence[str], reasons: bytearray) -> str:
@@ -173,21 +177,23 @@ def _texts(
     filter_tags: Filter | None, tags: Sequence[str], reasons: bytearray, kept: bytearray
 ) -> tuple[Sequence[int], Sequence[str]]:
     """Answer the places of the tags that reach the policy, and the texts that it reads."""
+    places: Sequence[int] = range(len(tags)) if all(kept) else list(compress(range(len(tags)), kept))
+    some = tags if len(places) == len(tags) else list(compress(tags, kept))
     if filter_tags is None:
-        places = range(len(tags)) if all(kept) else list(compress(range(len(tags)), kept))
-        return places, tags if len(places) == len(tags) else list(compress(tags, kept))
-    left = list(compress(range(len(tags)), kept))
-    some = tags if len(left) == len(tags) else list(compress(tags, kept))
+        return places, some
     expand = filter_tags.extract.expander(filter_tags.pattern) if filter_tags.extract else None
-    found_places, texts = [], []
-    for place in left:
-        reasons[place] = Reason.FILTERED
+    indices, texts = [], []
     for index, text, spans in filter_tags.pattern.scan(some):
-        place = left[index]
-        reasons[place] = 0
-        found_places.append(place)
-        texts.append(expand(text, spans) if expand else tags[place])
-    return found_places, texts
+        indices.append(index)
+        texts.append(expand(text, spans) if expand else some[index])
+    if len(indices) == len(places):
+        return places, texts
+    for place in places:
+        reasons[place] = Reason.FILTERED
+    found = [places[index] for index in indices]
+    for place in found:
+        reasons[place] = Reason.OPEN
+    return found, texts
 
 
 def accepts(rules: Rules, tag: str) -> bool:

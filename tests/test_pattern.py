@@ -183,4 +183,4 @@ def test_the_public_interface_of_the_engine_finds_the_same(pattern: str, tag: st
     direct, data = engine.direct(compiled), tag.encode()
     assert direct is not None, "google-re2 changed: krmfn works, but filters are slow"
     if at <= len(data):
-        assert direct(data, at) == engine.indirect(compiled)(data, at)
+        assert direct(data, at, len(data)) == engine.indirect(compiled)(data, at, len(data))
