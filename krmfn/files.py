@@ -26,6 +26,8 @@ _TARGETS = (b"krmfn.dev/v1alpha1", b"ImageAutomation", b"targets")
 _KEPT = (b"kind: ImageLock", b"kind: TagSnapshot")
 """Nobody may go on without a lock that is there but cannot be read, such as one with conflict markers."""
 _MARK = b'"$imagepolicy"'
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
+"""How UTF-16 starts, in which no word shows; nobody downstream reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def read(paths: Iterable[Path]) -> Tree:
     texts: list[Text] = []
     blocks: list[Block] = []
     for text in found:
-        if is_any or any(word in text.data for word in _WORDS):
+        if is_any or any(word in text.data for word in _WORDS) or text.data.startswith(_WIDE):
             held = _documents(text, skipped)
             if held is not None:
                 texts.append(text)
@@ -64,7 +66,7 @@ def read(paths: Iterable[Path]) -> Tree:
 
 def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
     """Compose a text; a file is taken whole or not at all."""
-    is_marked = _MARK in text.data
+    is_marked = _MARK in (text.data.replace(b"\0", b"") if text.data.startswith(_WIDE) else text.data)
     try:
         found = documents(text)
     except InputError as error:
