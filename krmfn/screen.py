@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
@@ -118,14 +119,19 @@ def _value(raw: bytes, at: int) -> bytes | None:
 
 
 def _differs(value: str, images: Mapping[str, frozenset[str] | None]) -> bool:
-    try:
-        repository = ImageRef.parse(value).canonical
-    except RuleError:
-        return False
+    repository = _repository(value)
     if repository not in images:
         return False
     accepted = images[repository]
     return accepted is None or value not in accepted
+
+
+@lru_cache(4096)
+def _repository(value: str) -> str:
+    try:
+        return ImageRef.parse(value).canonical
+    except RuleError:
+        return ""
 
 
 def setters_in(raw: bytes) -> set[str]:

@@ -115,8 +115,8 @@ class Source:
     def _measure(self) -> list[int]:
         text = self._text = self.data.decode()
         table = [0]
-        for at in range(0, len(text), _STEP):
-            table.append(table[-1] + len(text[at : at + _STEP].encode()))
+        for at in range(_STEP, len(text), _STEP):
+            table.append(table[-1] + len(text[at - _STEP : at].encode()))
         return table
 
 
