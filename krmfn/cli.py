@@ -108,13 +108,18 @@ def main(arguments: list[str]) -> int:
             _say(problem)
         return 1
     except KrmfnError as error:
-        _say(str(error))
+        _say(str(error), getattr(error, "help", ""))
         return 1
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        _say(f"{error.filename or 'a file'}: {error.strerror or error}")
+        return 1
     return code if isinstance(code, int) else 0
 
 
-def _say(message: str) -> None:
+def _say(message: str, advice: str = "") -> None:
     click.echo(f"krmfn: error: {printable(message, 2000)}", err=True)
+    if advice:
+        click.echo(f"help: {printable(advice, 1000)}", err=True)

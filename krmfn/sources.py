@@ -58,6 +58,13 @@ class Sources:
             return self._snapshots.created(repository, tag)
         return self._ask_behind(snapshot, "created", repository, tag)
 
+    def labels(self, repository: Repository, tag: str) -> Mapping[str, str]:
+        """Answer the image's labels; a repository that comes from a snapshot has none, as nobody is to be asked."""
+        if self._snapshot(repository) is not None:
+            return {}
+        found: Mapping[str, str] = self._behind.labels(repository, tag)  # type: ignore[attr-defined]
+        return found
+
     def _ask_behind(self, snapshot: Snapshot | None, what: str, repository: Repository, tag: str) -> str:
         """Ask the registry or layout for what a snapshot lacks; when that fails, say what the snapshot lacks too."""
         try:

@@ -56,8 +56,12 @@ class Verdict(NamedTuple):
 
 
 @click.command(
-    epilog="Exit: 0 done, 1 an image could not be asked about, 2 usage or, with --exit-code, there are updates. "
-    "Examples: krmfn check . | krmfn check clusters/prod -o markdown | krmfn check . --source layout:./images"
+    epilog=options.examples(
+        "krmfn check .",
+        "krmfn check clusters/prod --exit-code -o markdown",
+        "krmfn check . --source layout:./images",
+        exits="0 done, 1 an image could not be asked about, 2 usage or, with --exit-code, there are updates",
+    )
 )
 @options.PATHS
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from krmfn.commands import options
 from krmfn.errors import ConfigError, RuleError, RulesError
 from krmfn.flux import GROUP, duration
 from krmfn.image import parse_repository
@@ -26,8 +27,11 @@ def command() -> None:
 
 
 @click.group(
-    epilog="Example: krmfn create image repository web --image ghcr.io/acme/web > web.yaml; "
-    "krmfn create image policy web --image-ref web --select-semver '>=1.2.0 <2.0.0' >> web.yaml"
+    epilog=options.examples(
+        "krmfn create image repository web --image ghcr.io/acme/web > web.yaml",
+        "krmfn create image policy web --image-ref web --select-semver '>=1.2.0 <2.0.0' >> web.yaml",
+        exits="0 printed, 1 a flag is wrong, 2 usage",
+    )
 )
 def image() -> None:
     """Print an ImageRepository, ImagePolicy or ImageUpdateAutomation."""

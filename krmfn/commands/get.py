@@ -44,8 +44,12 @@ def command() -> None:
 
 
 @click.command(
-    epilog="Examples: krmfn get image all . | krmfn get image policy clusters/prod -n flux-system | "
-    "krmfn get image policy . web -o yaml"
+    epilog=options.examples(
+        "krmfn get image all .",
+        "krmfn get image policy clusters/prod -n flux-system",
+        "krmfn get image policy . web -o yaml",
+        exits="0 done, 1 the named object is not there, 2 usage",
+    )
 )
 @click.argument("kind", type=_Kind(_KINDS))
 @click.argument("path", type=click.Path(path_type=Path))

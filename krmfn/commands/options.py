@@ -20,6 +20,12 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
+def examples(*lines: str, exits: str) -> str:
+    """Write the end of a help page: examples as they are typed, and the exit codes."""
+    shown = "".join(f"  {line}\n" for line in lines)
+    return f"\b\nExamples:\n{shown}\nExit: {exits}."
+
+
 def choosing(verb: Verb) -> Verb:
     """Add the options that say how a run behaves; they win over configuration and environment."""
     for option in reversed(

@@ -2,53 +2,121 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from krmfn import files, report
+from krmfn import changelog, files, terminal
 from krmfn.commands import options
+from krmfn.commands.scope import Examined, examine
+from krmfn.config import Finish
+from krmfn.errors import RuleError
 from krmfn.foreign import printable
+from krmfn.image import ImageRef
 from krmfn.model import Result
 from krmfn.pipeline import Run
-from krmfn.yamltext import Edit, Text, apply
+from krmfn.yamltext import Text
 
 
 @click.command(
-    epilog="Exit: 0 done, 1 an error (nothing is written) or, with --check, something would change, 2 usage."
+    epilog=options.examples(
+        "krmfn update . --diff --check      # look first: nothing is written, exit 1 when something would change",
+        "krmfn update .                     # edit in place",
+        "krmfn update . --commit --push     # one commit, pushed to the branch",
+        "krmfn update . --commit --split --branch images --push -o markdown > body.md   # for a pull request",
+        "krmfn update . --automation apps   # as the ImageUpdateAutomation says: path, policies, author, message, branch",
+        exits="0 done, 1 an error (nothing is written) or, with --check, something would change, 2 usage",
+    )
 )
 @options.PATHS
 @options.choosing
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when something would change.")
 @click.option("--diff", is_flag=True, help="Show the changes as a unified diff.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option("--commit/--no-commit", "commits", default=None, help="Commit with git; --automation does unless told otherwise.")
+@click.option("--push", is_flag=True, help="Commit, and push the branch.")
+@click.option("--split", is_flag=True, help="One commit per image.")
+@click.option("--automation", metavar="NAME", help="Do as this ImageUpdateAutomation says.")
+@click.option("--message", metavar="TEMPLATE", help="Message of the commit, a template as Flux's messageTemplate.")
+@click.option("--branch", metavar="NAME", help="Commit to this branch and leave the checkout alone.")
+@click.option("--remote", metavar="NAME", default="", help="Push to this remote; default: the branch's, or origin.")
+@click.option("--sign", is_flag=True, help="Sign commits with git's own signing.")
 def command(
     paths: tuple[Path, ...], source: str | None, mode: str | None, on_error: str | None, on_downgrade: str | None,
-    check: bool, diff: bool, output: str,
+    check: bool, diff: bool, output: str, **git: Any,
 ) -> int:  # fmt: skip
     """Write newer images into the manifests below PATHS.
 
     Policies, markers and snapshots are read from the same files. Only the values change, every other byte stays.
+
+    Commits are made by git, with its hooks and signing, from what is committed; changes that are not stay untouched.
     """
-    tree = files.read(paths)
-    finish = options.finishing(source, mode, on_error, on_downgrade)
-    run = options.examine(tree, finish)
-    written = {} if run.is_error else rewritten(tree.texts, run.edits)
-    if not check and run.config.settings.mode != "check":
+    finish = options.finishing(_anchored(source), mode, on_error, on_downgrade)
+    show = _Show(output, diff=diff, is_plan=check)
+    if _is_commit(git, check=check):
+        return _commit(paths, finish, git, show)
+    found = examine(paths, finish, git["automation"])
+    if found.automation and found.automation.is_suspended:
+        return _suspended(found.automation.key)
+    written = found.written()
+    if not check and found.run.config.settings.mode != "check":
         files.write_all(written)
-    if diff:
-        click.echo("".join(diffs(written)), nl=False)
-    _PRINTERS[output](tree, run, written)
-    return int(run.is_error or (check and bool(written)))
+    show(found, written)
+    return int(found.run.is_error or (check and bool(written)))
 
 
-def rewritten(texts: Iterable[Text], edits: Iterable[tuple[Text, Edit]]) -> dict[Text, bytes]:
-    """Answer the new content of every text that changes."""
-    found: dict[int, list[Edit]] = {}
-    for text, edit in edits:
-        found.setdefault(id(text), []).append(edit)
-    return {text: apply(text.data, found[id(text)]) for text in texts if id(text) in found}
+def _anchored(source: str | None) -> str | None:
+    """Make a layout's folder absolute: commits are computed in another folder."""
+    source = source or (f"layout:{os.environ['KRMFN_LAYOUT']}" if os.environ.get("KRMFN_LAYOUT") else None)
+    kind, colon, place = (source or "").partition(":")
+    return f"layout:{Path(place).absolute()}" if kind == "layout" and colon and place else source
+
+
+def _is_commit(git: Mapping[str, Any], *, check: bool) -> bool:
+    asked = [f"--{name}" for name in ("push", "split", "message", "branch", "remote", "sign") if git[name]]
+    wanted = git["commits"] if git["commits"] is not None else bool(git["automation"] or git["push"])
+    if asked and not wanted and not check:
+        raise click.UsageError(f"{asked[0]} needs --commit")
+    return bool(wanted) and not check
+
+
+def _commit(paths: tuple[Path, ...], finish: Finish, git: Mapping[str, Any], show: _Show) -> int:
+    from krmfn.commands import committing, scope
+
+    if git["automation"]:
+        automation = scope.automation_of(files.read(paths), git["automation"])
+        if automation.is_suspended:
+            return _suspended(automation.key)
+    wish = committing.Wish(
+        git["automation"], git["push"], git["split"], git["message"], git["branch"], git["remote"], git["sign"]
+    )
+    return committing.commit(paths, finish, wish, show)
+
+
+def _suspended(key: object) -> int:
+    click.echo(f"ImageUpdateAutomation {key} is suspended: nothing done", err=True)
+    return 0
+
+
+class _Show:
+    """Prints what a run came to, in one of the forms."""
+
+    def __init__(self, output: str, *, diff: bool, is_plan: bool) -> None:
+        self.output, self.diff, self.is_plan = output, diff, is_plan
+
+    def __call__(self, found: Examined, written: Mapping[Text, bytes]) -> None:
+        if self.diff:
+            click.echo("".join(diffs(written)), nl=False)
+        if self.output == "json":
+            _print_json(found.run, written)
+        elif self.output == "markdown":
+            rows = changelog.rows(found.run.changes)
+            click.echo(changelog.markdown(rows, links(found, rows), found.run.results), nl=False)
+        else:
+            _print_text(found, written, is_plan=self.is_plan, has_diff=self.diff)
 
 
 def diffs(written: Mapping[Text, bytes]) -> Iterable[str]:
@@ -61,31 +129,55 @@ def diffs(written: Mapping[Text, bytes]) -> Iterable[str]:
             yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
 
 
-def _print_text(tree: files.Tree, run: Run, written: Mapping[Text, bytes]) -> None:
-    for result in run.results:
-        if result.severity == "info" and result.field and result.field.proposed is not None:
-            click.echo(f"{_place(result)}: {printable(result.message, 2000)}")
-    for skipped in tree.skipped:
+def links(found: Examined, rows: Iterable[changelog.Row]) -> dict[changelog.Row, changelog.Link]:
+    """Ask the images' labels where their sources are."""
+    tags = {row: (_tag(row.old), row.changes[0].chosen.tag) for row in rows}
+    repositories = {row: row.changes[0].chosen.policy.repository for row in tags}
+    labels = found.labels([(repositories[row], tag) for row, pair in tags.items() for tag in pair if tag])
+    made = {}
+    for row, (old, new) in tags.items():
+        one = changelog.link(labels.get((repositories[row], new), {}), labels.get((repositories[row], old), {}))
+        if one is not None:
+            made[row] = one
+    return made
+
+
+def _tag(old: str) -> str:
+    try:
+        return ImageRef.parse(f"x:{old}").tag or ""
+    except RuleError:
+        return ""
+
+
+def _print_text(found: Examined, written: Mapping[Text, bytes], *, is_plan: bool, has_diff: bool) -> None:
+    run = found.run
+    rows = changelog.rows(run.changes) if written or run.is_error else ()
+    if rows and not (run.is_error or has_diff):
+        terminal.table((), [changelog.cells(row) for row in rows])
+    for skipped in found.tree.skipped:
         if skipped.matters:
-            click.echo(
-                f"krmfn: warning: {printable(f'{skipped.path} holds markers, but was {skipped.why}', 2000)}", err=True
-            )
+            _say("warning", f"{skipped.path} holds markers, but was {skipped.why}")
     for result in run.results:
-        if result.severity != "info" or not result.field:
+        if result.severity != "info" or not (result.field and result.field.proposed is not None):
             place = _place(result)
-            click.echo(
-                f"krmfn: {result.severity}: {place + ': ' if place else ''}{printable(result.message, 2000)}", err=True
-            )
-    click.echo(summary(run, len(written), len(tree.texts)), err=True)
+            _say(result.severity, f"{place}: {result.message}" if place else result.message)
+    click.echo(summary(run, rows, len(written), len(found.tree.texts), is_plan=is_plan), err=True)
 
 
-def summary(run: Run, changed: int, read: int) -> str:
+def _say(severity: str, message: str) -> None:
+    click.echo(f"krmfn: {severity}: {printable(message, 2000)}", err=True)
+
+
+def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *, is_plan: bool = False) -> str:
     """Say in one line what the run came to."""
     if run.is_error:
         errors = sum(result.severity == "error" for result in run.results)
         return f"{errors} error{'s' * (errors != 1)}, nothing written"
-    fields = len(run.changes)
-    return f"{fields} field{'s' * (fields != 1)} in {changed} of {read} file{'s' * (read != 1)} changed"
+    if not changed:
+        return f"up to date: nothing to change in {read} file{'s' * (read != 1)}"
+    images, fields = changelog.images(tuple(rows)), len(run.changes)
+    said = f"{images} image{'s' * (images != 1)}, {fields} field{'s' * (fields != 1)} in {changed} of {read} file{'s' * (read != 1)}"
+    return f"{said} {'would change' if is_plan else 'changed'}"
 
 
 def _place(result: Result) -> str:
@@ -95,7 +187,7 @@ def _place(result: Result) -> str:
     return file.path + (f":{file.line}:{file.column}" if file.line else "")
 
 
-def _print_json(_tree: files.Tree, run: Run, written: Mapping[Text, bytes]) -> None:
+def _print_json(run: Run, written: Mapping[Text, bytes]) -> None:
     import json
 
     data = {"changed": [text.name for text in written], "results": [_plain(result) for result in run.results]}
@@ -113,19 +205,3 @@ def _plain(result: Result) -> dict[str, object]:
             "path": result.field.path, "currentValue": result.field.current, "proposedValue": result.field.proposed
         }  # fmt: skip
     return found | ({"tags": dict(result.tags)} if result.tags else {})
-
-
-def _print_markdown(_tree: files.Tree, run: Run, _written: Mapping[Text, bytes]) -> None:
-    rows = dict.fromkeys(report.row(change) for change in run.changes)
-    if not rows and not run.is_error:
-        click.echo("No image changed.")
-        return
-    click.echo("| image | from | to | why |\n|---|---|---|---|")
-    for row in rows:
-        click.echo("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
-    for result in run.results:
-        if result.severity != "info":
-            click.echo(f"\n**{result.severity}**: {printable(result.message, 2000)}")
-
-
-_PRINTERS = {"text": _print_text, "json": _print_json, "markdown": _print_markdown}

@@ -1,0 +1,90 @@
+"""What a run of `update` looks at: all files below the paths, or what one ImageUpdateAutomation takes of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from krmfn import files, fleet, pipeline, terminal
+from krmfn.automation import Automation, find
+from krmfn.config import Finish, load
+from krmfn.errors import GitError
+from krmfn.model import Repository
+from krmfn.resolve import ask
+from krmfn.sources import Sources
+from krmfn.yamltext import Edit, Text, apply
+
+_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A run and what it ran on. `top` is where `update.path` starts."""
+
+    tree: files.Tree
+    run: pipeline.Run
+    source: Sources
+    automation: Automation | None
+    top: Path
+
+    def written(self) -> dict[Text, bytes]:
+        """Answer the new content of every file that changes; none when there is an error."""
+        return {} if self.run.is_error else rewritten(self.tree.texts, self.run.edits)
+
+    def labels(self, questions: Iterable[tuple[Repository, str]]) -> dict[tuple[Repository, str], dict[str, str]]:
+        """Answer the labels of images; an image that cannot be asked has none."""
+        found = ask(questions, lambda one: dict(self.source.labels(*one)), _WORKERS)
+        return {question: labels if isinstance(labels, dict) else {} for question, labels in found.items()}
+
+
+def rewritten(texts: Iterable[Text], edits: Iterable[tuple[Text, Edit]]) -> dict[Text, bytes]:
+    """Answer the new content of every text that changes."""
+    found: dict[int, list[Edit]] = {}
+    for text, edit in edits:
+        found.setdefault(id(text), []).append(edit)
+    return {text: apply(text.data, found[id(text)]) for text in texts if id(text) in found}
+
+
+def automation_of(tree: files.Tree, name: str) -> Automation:
+    """Find the automation of this name in the files. Raises ConfigError."""
+    objects = fleet.gather(tree.blocks)
+    return Automation.read(find(objects.all, name), objects.all)
+
+
+def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path | None = None) -> Examined:
+    """Read the files and find out what is to change; with the name of an automation only what that one takes.
+
+    `top` is the repository's root; without it the folder that holds a `.git`, else the first path, is taken.
+    """
+    paths = tuple(paths)
+    tree = files.read(paths)
+    rules, blocks, made = load(tree.blocks, None, finish), tree.blocks, None
+    root = top or root_of(paths[0])
+    if name is not None:
+        objects = fleet.gather(tree.blocks)
+        made = Automation.read(find(objects.all, name), objects.all)
+        rules, blocks = made.narrow(rules, objects.all), made.scope(tree.blocks, root)
+    with terminal.watching() as progress:
+        source = Sources(rules, os.environ, progress)
+        run = pipeline.examine(blocks, rules, lambda _rules: source)
+    return Examined(tree, run, source, made, root)
+
+
+def root_of(path: Path) -> Path:
+    """Answer the top of the git repository around a path; outside of one the path itself."""
+    here = path.resolve()
+    folder = here if here.is_dir() else here.parent
+    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
+
+
+def inside(root: Path, paths: Iterable[Path], here: Path) -> tuple[Path, ...]:
+    """Answer the paths as they are seen from `here`, which is in the repository; raises GitError for one outside."""
+    found = []
+    for path in paths:
+        whole = path.resolve()
+        if not whole.is_relative_to(root.resolve()):
+            raise GitError(f"{path} is outside of the repository {root}", help="commit one repository at a time")
+        found.append(Path(os.path.relpath(whole, here)))
+    return tuple(found)
