@@ -65,12 +65,13 @@ def link(where: str, tags: str = '"1.0.0"'):
         '</v2/acme/web/tags/list?last=1.2.0>; rel="next"',
         "<http://{a}/v2/acme/web/tags/list?last=1.2.0>; rel=next",
         "<https://{a}/v2/acme/web/tags/list?last=1.2.0>; rel=next",
+        '</artifactory/api/docker/key/v2/acme/web/tags/list?last=1.2.0>; rel="next"',
         '<?last=1.2.0>; rel="next"',
         '<list?last=1.2.0>; rel="next"',
         "</v2/acme/web/tags/list?last=1.2.0>",
         '</x>; rel="prev", </v2/acme/web/tags/list?last=1.2.0>; rel="next"',
     ],
-    ids=["absolute path", "url", "https behind a proxy", "query alone", "relative", "no rel", "several"],
+    ids=["absolute path", "url", "https behind a proxy", "path of a proxy", "query alone", "relative", "no rel", "several"],
 )
 def test_next_page_is_found_in_every_form_of_link(registry, where):
     registry.misbehave("tags", link(where), times=1)

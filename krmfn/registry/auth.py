@@ -176,7 +176,7 @@ class Authorizer:
         return realm
 
     def _belongs(self, question: Question, origin: Origin, realm: Origin) -> bool:
-        if realm == origin or realm.authority in question.repository.access.realm_hosts:
+        if realm == origin or realm.authority in map(str.lower, question.repository.access.realm_hosts):
             return True
         return realm.scheme == "https" and realm.port == 443 and _TOKEN_SERVERS.get(origin.host) == realm.host
 

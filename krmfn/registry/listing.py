@@ -38,8 +38,8 @@ class Page:
 def next_page(link: str, url: str) -> str | None:
     """Answer the URL of the next page (RFC 8288, RFC 3986), None at the end.
 
-    Host and scheme of a link are not taken over: a proxy before the registry makes it write `http`, and credentials
-    stay where they belong. Raises ValueError for a link that leads to another host or another resource.
+    Only the query of a link is taken over, so it can lead nowhere else: behind a proxy a registry may write `http`, or a
+    path of its own before `/v2`. Raises ValueError for a link that leads to another host or another resource.
     """
     if not link.strip():
         return None
@@ -54,7 +54,7 @@ def next_page(link: str, url: str) -> str | None:
         raise ValueError("leads to another host")
     if there.scheme == here.scheme and there.netloc.lower() != here.netloc.lower():
         raise ValueError("leads to another port")
-    if there.path != here.path:
+    if not there.path.endswith(here.path.removeprefix("/v2")):
         raise ValueError("leads to another resource")
     if not there.query.isascii() or any(char <= " " for char in there.query):
         raise ValueError("is no valid URL")
