@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -10,6 +11,7 @@ from krmfn import policytest
 from krmfn.cli import main
 from krmfn.errors import ConfigError
 from krmfn.yamltext import Text, documents
+from tests.tables import rows, table
 from tests.tools import ROOT
 
 RECIPES = ROOT / "fixtures" / "policytests" / "recipes.yaml"
@@ -168,3 +170,22 @@ def test_what_tests_nothing_fails(text: str, error: str, tmp_path: Path, capsys:
 def test_a_path_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", str(tmp_path / "nope")]) == 1
     assert "nope: there is no such file or directory" in capsys.readouterr().err
+
+
+FLUX = {row["id"]: row for row in rows("flux_policy", "latest") if row["id"] not in table("flux_policy")["differs"]}
+
+
+def as_case(row: dict[str, Any]) -> dict[str, Any]:
+    """Write a row of Flux's table as a case."""
+    expect = {"error": row["expected_error"]} if "expected_error" in row else {"tag": row.get("expected", "v1.0.0")}
+    case = {"name": row["id"], "policy": row["policy"], "tags": row["tags"], "expect": expect}
+    return case | ({"filterTags": row["filterTags"]} if row.get("filterTags") else {})
+
+
+def test_the_rows_of_flux_run_as_policy_tests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = {"apiVersion": "krmfn.dev/v1alpha1", "kind": "PolicyTest", "metadata": {"name": "flux"}}
+    (tmp_path / "flux.yaml").write_text(json.dumps(document | {"spec": {"cases": list(map(as_case, FLUX.values()))}}))
+    main(["test", "-o", "json", str(tmp_path)])
+    verdicts = json.loads(capsys.readouterr().out)
+    assert len(verdicts) == len(FLUX) > 50
+    assert [verdict["name"] for verdict in verdicts if not verdict["passed"]] == []

@@ -17,7 +17,7 @@ texts = st.lists(
         lambda prefix, parts, tail: prefix + ".".join(parts) + tail,
         st.sampled_from(["", "", "v", "V", "w", "-"]),
         st.lists(numbers, min_size=1, max_size=4),
-        st.sampled_from(["", "", "", "-rc.1", "-rc.2", "-rc.01", "-", "-a..b", "+b", "-rc.1+b", "-99999999999999999999", "-" + "a" * 200, "-é", "\n", "-rc.1\n"]),
+        st.sampled_from(["", "", "", "-rc.1", "-rc.2", "-rc.01", "-", "-a..b", "+b", "+b-c", "-rc.1+b", "-99999999999999999999", "-" + "a" * 200, "-é", "\n", "-rc.1\n"]),
     ),
     max_size=12,
 )
