@@ -63,10 +63,10 @@ def test_with_policies_only_the_expected_values_change(sample):
     before = data.rstrip(b"\n").split(b"\n")
     assert len(body) == len(before)
     changed = [(old, new) for old, new in zip(before, body, strict=True) if old != new]
-    made = [result.field for result in outcome.results if result.field and result.field.proposed]
+    made = [one.field for one in outcome.results if one.field and one.field.current and one.field.proposed]
     assert len(changed) == len(made)
     for field in made:
-        current, proposed = field.current.encode(), field.proposed.encode()
+        current, proposed = str(field.current).encode(), str(field.proposed).encode()
         pair = next(pair for pair in changed if pair[0].replace(current, proposed) == pair[1])
         changed.remove(pair)
 
