@@ -178,13 +178,16 @@ def _is_understood(thing: Object) -> bool:
 
 
 def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, ImagePolicy]:
+    """Index policies. The same one may come twice: as written, and as the cluster resolved it, with its status."""
     found: dict[PolicyKey, ImagePolicy] = {}
     for policy in policies:
         other = found.setdefault(policy.key, policy)
-        if other is not policy and other.hash != policy.hash:
+        if other.hash != policy.hash:
             problems.add(
                 policy.defined, "", f"policy {policy.key} is defined twice, also by {other.defined}: rename one"
             )
+        elif other.latest is None and policy.latest is not None:
+            found[policy.key] = replace(other, latest=policy.latest)
     return found
 
 

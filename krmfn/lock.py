@@ -6,13 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
 from krmfn import schema
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef, is_digest, is_tag, parse_repository
 from krmfn.model import ImagePolicy, LatestRef, PolicyKey, ResourceId
 from krmfn.number import read_time
 from krmfn.objects import Object, Problems, listing, mapping, text
-from krmfn.resource import KUSTOMIZE_ID
+from krmfn.resource import KUSTOMIZE_ID, describe, get
+from krmfn.scalars import is_string
+from krmfn.yamltext import children, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,7 @@ class Lock:
     @property
     def is_read_only(self) -> bool:
         """True when what is written to it reaches no file: kustomize sent it, or it is the functionConfig."""
-        annotations = mapping(mapping(self.object.data.get("metadata")).get("annotations"))
-        return self.object.is_function_config or KUSTOMIZE_ID in annotations
+        return self.object.is_function_config or _is_from_kustomize(self.object)
 
     def entry(self, key: PolicyKey) -> LockEntry | None:
         """Answer the entry of a policy; of a digest policy the first."""
@@ -157,7 +160,24 @@ def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Pro
 
 
 def _is_wrong(kind: str, thing: Object, problems: Problems) -> bool:
-    wrong = list(schema.problems(kind, thing.data))
+    wrong = [*schema.problems(kind, thing.data), *_rounded(thing)]
     for path, message in wrong:
         problems.add(thing.id, path, message)
     return bool(wrong)
+
+
+def _is_from_kustomize(thing: Object) -> bool:
+    return KUSTOMIZE_ID in mapping(mapping(thing.data.get("metadata")).get("annotations"))
+
+
+def _rounded(thing: Object) -> Iterator[tuple[str, str]]:
+    """Find numbers where texts are wanted in what kustomize sent: it has sent them through JSON, where 1.10 is 1.1."""
+    if not _is_from_kustomize(thing):
+        return
+    for resource in describe(thing.block):
+        todo = [("spec", get(resource.root, "spec"))] if resource.id == thing.id else []
+        while todo:
+            path, node = todo.pop()
+            if isinstance(node, yaml.ScalarNode) and not node.style and node.value and not is_string(node.value):
+                yield path, f"{node.value} came as a number, which kustomize rounds: quote it in the file"
+            todo += [(join(path, step), child) for step, child in children(node) if step not in ("listed", "eligible")]

@@ -122,6 +122,14 @@ def test_what_the_cluster_resolved_renders_anywhere():
     assert images(outcome) == [f"{IMAGE}:1.3.1@{digest('web')}", "ghcr.io/acme/api:1.10"]
 
 
+def test_a_policy_may_come_twice_as_written_and_as_resolved():
+    written, resolved = policy(RANGE), policy(RANGE).partition("---\n")[2] + f"status:\n  latestRef: {{name: {IMAGE}, tag: 1.3.1}}\n"
+    assert images(frozen(written, resolved, POD)) == [f"{IMAGE}:1.3.1"]
+    assert images(frozen(resolved, written, POD)) == [f"{IMAGE}:1.3.1"]
+    other = resolved.replace("<2.0.0", "<3.0.0")
+    assert "is defined twice" in messages(run(resource_list(written, other, POD), Tags({})), "error")[0]
+
+
 def test_status_that_the_policy_does_not_accept_is_refused():
     status = f"status:\n  latestRef: {{name: {IMAGE}, tag: 2.0.0}}\n"
     outcome = frozen(policy(RANGE, more=status), POD)

@@ -298,6 +298,22 @@ def test_the_lock_that_kustomize_sends_is_read_only():
     assert outcome.text == resource_list(policy(), pod(f"{IMAGE}:1.2.0"), sent)
 
 
+KUSTOMIZED = "\n  annotations: {kustomize.config.k8s.io/id: x}\n"
+
+
+def test_a_tag_that_kustomize_rounded_is_refused():
+    """kustomize sends items through JSON: a plain 1.10 arrives as 1.1, 1700000000 as 1.7e+09."""
+    snapshot = f"apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata:\n  name: web{KUSTOMIZED}spec:\n  image: {IMAGE}\n  tags:\n  - 1.1\n  - '1.2'\n  - {{name: 1.7e+09}}\n  listed: 9\n"
+    outcome = run(resource_list(policy(), snapshot), Tags({}))
+    assert messages(outcome, "error") == [
+        "TagSnapshot web: spec.tags[2].name: 1.7e+09 came as a number, which kustomize rounds: quote it in the file",
+        "TagSnapshot web: spec.tags[0]: 1.1 came as a number, which kustomize rounds: quote it in the file",
+    ]
+    assert messages(run(resource_list(policy(), snapshot.replace(KUSTOMIZED, "\n").replace("e+09", "")), Tags({})), "error") == []
+    record = lock("{policy: 'flux:web', image: x/y, policyHash: '1', tag: 1.1}").replace("images\n", f"images{KUSTOMIZED}", 1)
+    assert "spec.images[0].tag: 1.1 came as a number" in messages(run(resource_list(policy(), record), Tags({})), "error")[0]
+
+
 def test_a_lock_inside_a_list_is_edited_there():
     inner = lock().replace("\n", "\n  ").rstrip(" ")
     outcome = run(resource_list(policy(), pod(f"{IMAGE}:1.2.0"), f"apiVersion: v1\nkind: List\nitems:\n- {inner}"), Tags({IMAGE: ["1.2.0"]}))

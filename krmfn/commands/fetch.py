@@ -118,6 +118,10 @@ def _concerns(run: pipeline.Run) -> Iterator[Result]:
         if isinstance(choice, NotChosen) or choice.record:
             failure, message = (choice.failure, choice.message) if isinstance(choice, NotChosen) else ("unavailable", choice.note)
             yield _failed(f"policy {policy.key}: {message}", failure, policy.defined, keep=keep)
+    for key, dangling in run.config.dangling.items():
+        yield _failed(f"policy {key}: {dangling.why}", "not-found", dangling.defined, keep=keep)
+    if not run.choices:
+        yield Result("warning", "no policy is configured here: nothing to fetch")
     for (key, tag), digest in run.pins.digests.items():
         if isinstance(digest, RegistryError):
             policy = run.choices[key].policy
