@@ -95,3 +95,11 @@ def test_hidden_folders_and_links_are_left_alone(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert "1.2.3" in (tree / "web.yaml").read_text()
     assert (tree / ".git" / "web.yaml").read_text() == (tmp_path / "outside.yaml").read_text() == MARKED
+
+
+def test_a_list_of_patches_is_updated(tmp_path: Path):
+    (tmp_path / "policy.yaml").write_text(POLICY % "")
+    (tmp_path / "patch.yaml").write_text(f"- op: replace\n  path: /spec/image\n  {MARKED.replace('image', 'value', 1)}")
+    done = run(["krmfn", "update", "."], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1.2.3" in (tmp_path / "patch.yaml").read_text()

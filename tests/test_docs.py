@@ -15,9 +15,11 @@ import pytest
 
 from krmfn import compose, files, helper, keychain, manifest, pattern, policytest, schema, yamltree
 from krmfn.config import _FLAT_KEYS, load
+from krmfn.constraint import Constraint
 from krmfn.oci import Settings
 from krmfn.reason import Reason
 from krmfn.registry import auth, client, listing
+from krmfn.version import Version
 from krmfn.yamltext import MAX_BYTES, Block, Text, documents
 from tests import reference
 from tests.running import succeed
@@ -204,3 +206,15 @@ def test_the_message_is_in_the_source(message: str):
     """Every text between the marks stands in one message of the source, in this order."""
     parts = [re.escape(part) for part in message.replace("\\|", "|").split("…")]
     assert re.search("(?:[^\n]*)".join(parts), messages()), message
+
+
+def test_ranges_mean_what_the_policies_page_says():
+    bounded = [(row[0], re.fullmatch(r"from ([0-9.]+), below ([0-9.]+)(;.*)?", row[1])) for row in rows("policies.md", "range | means")]
+    ranges = [(text, found[1], found[2]) for cell, found in bounded if found for text in CODE.findall(cell)]
+    assert len(ranges) >= 4
+    for text, lowest, above in ranges:
+        constraint = Constraint.parse(text)
+        assert constraint.check(Version.parse(lowest)), text
+        assert not constraint.check(Version.parse(above)), text
+        major, minor, _ = map(int, above.split("."))
+        assert constraint.check(Version.parse(f"{major}.{minor - 1}.999" if minor else f"{major - 1}.999.0")), text
