@@ -162,3 +162,13 @@ def test_a_policy_without_a_choice_explains_itself_and_fails(folder: Path, capsy
 def test_newest_needs_the_time_of_its_candidates(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "fresh", str(folder)]) == 1
     assert "ghcr.io/acme/web" in capsys.readouterr().err
+
+
+def test_newest_is_explained_by_the_times_of_the_snapshot(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = 'created: "2025-01-01T00:00:00Z"'
+    text = CONFIG.replace("1.9.4, 2.0.0,", f"1.9.4, {{name: 2.0.0, {old}}},")
+    (folder / "images.yaml").write_text(text.replace(", latest", ""))
+    assert main(["explain", "fresh", str(folder), "--tag", "1.9.4"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("shop:fresh chooses 3.0.0 of ghcr.io/acme/web\n")
+    assert out.splitlines()[-1] == "1.9.4  not-asked  beyond the number of images that are looked up"

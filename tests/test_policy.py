@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from krmfn.errors import RuleError
+from krmfn.policy import POLICIES, Alphabetical, Digest, Newest, Numerical, Policy, SemVer
+from krmfn.rules import parse_rules
+from krmfn.selection import accepts, candidates, outranks
+
+SEMVER = SemVer.parse({"range": "^1.0"})
+
+
+@pytest.mark.parametrize(
+    ("policy", "text", "accepted"),
+    [(SEMVER, "1.2.0", True), (SEMVER, "2.0.0", False), (SEMVER, "latest", False), (Alphabetical(), "x", True), (Numerical(), "7", True),
+     (Numerical(), "x", False), (Digest(), "x", True), (Newest(), "x", True)],
+    ids=lambda value: str(getattr(value, "kind", value)),
+)  # fmt: skip
+def test_a_policy_says_what_it_would_take(policy: Policy, text: str, accepted: bool) -> None:
+    assert policy.accepts(text) == accepted
+
+
+@pytest.mark.parametrize(
+    ("policy", "first", "second"),
+    [(SEMVER, "1.10.0", "1.9.0"), (Alphabetical(), "9", "10"), (Alphabetical(is_descending=True), "10", "9"), (Numerical(), "10", "9"),
+     (Numerical(is_descending=True), "9", "10"), (Numerical(), "9007199254740993", "9007199254740992")],
+    ids=["semver", "alphabetical asc", "alphabetical desc", "numerical asc", "numerical desc", "beyond float64"],
+)  # fmt: skip
+def test_a_policy_orders_strictly(policy: Policy, first: str, second: str) -> None:
+    assert policy.outranks(first, second)
+    assert not policy.outranks(second, first)
+    assert not policy.outranks(first, first)
+
+
+@pytest.mark.parametrize("policy", [SEMVER, Numerical(), Digest(), Newest()], ids=lambda policy: policy.kind)
+def test_what_cannot_be_ordered_outranks_nothing(policy: Policy) -> None:
+    assert not policy.outranks("x", "1.0.0")
+    assert not policy.outranks("1.0.0", "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "described", "canonical"),
+    [
+        ("semver", {"range": "1 - 2"}, "semver 1 - 2", {"semver": {"range": ">=1 <=2"}}),
+        ("alphabetical", {}, "alphabetical asc", {"alphabetical": {"order": "asc"}}),
+        ("numerical", {"order": "DESC"}, "numerical desc", {"numerical": {"order": "desc"}}),
+        ("digest", {}, "digest", {"digest": {}}),
+        ("newest", {"limit": "7"}, "newest", {"newest": {"limit": 7}}),
+    ],
+    ids=list(POLICIES),
+)
+def test_every_policy_is_read_by_its_name(name: str, options: dict[str, str], described: str, canonical: dict[str, object]) -> None:
+    policy = POLICIES[name](options)
+    assert (policy.described, policy.canonical()) == (described, canonical)
+    assert policy == POLICIES[name](options)
+
+
+def test_policies_that_hold_the_same_are_not_equal() -> None:
+    assert len({Alphabetical(), Numerical(), Digest(), Newest(), Alphabetical(is_descending=True), Newest(1)}) == 6
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "100000", "1.5", "²"])
+def test_a_limit_is_a_small_whole_number(limit: str) -> None:
+    with pytest.raises(RuleError, match=f"invalid limit '{limit}': expected a whole number from 1 to 99999"):
+        Newest.parse({"limit": limit})
+
+
+def test_a_text_that_is_extracted_too_long_is_neither_accepted_nor_a_candidate() -> None:
+    rules = parse_rules({"newest": {}}, filter_tags={"pattern": ".*", "extract": "$0-$0-$0"})
+    assert not accepts(rules, "a" * 128)
+    assert not outranks(rules, "a", "a" * 128)
+    assert candidates(rules, ["a" * 128]) == ()
+    assert candidates(rules, ["a"], 1) == ("a",)
