@@ -17,7 +17,8 @@ import yaml
 from krmfn import compose
 from krmfn.compose import Alias
 from krmfn.errors import InputError, NotSeparableError
-from krmfn.yamltext import BOM, Block, Edit, Source, Text, apply, check, confirm, unreadable
+from krmfn.proof import confirm
+from krmfn.yamltext import BOM, Block, Edit, Source, Text, apply, check, has_plain_breaks, unreadable
 
 if TYPE_CHECKING:
     from krmfn.model import Result
@@ -167,9 +168,7 @@ def _cut(text: Text) -> ResourceList | None:
 
 def _is_plain(data: bytes) -> bool:
     """Tell whether lines end as everybody thinks and there is one document without directives."""
-    if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
-        return False
-    if not data.isascii() and any(end in data for end in (BOM, b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")):
+    if not has_plain_breaks(data):
         return False
     return b"\n---" not in data and b"\n..." not in data and b"\n%" not in data and not data.startswith(b"%")
 

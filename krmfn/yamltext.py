@@ -19,14 +19,14 @@ from krmfn.errors import InputError, NotSeparableError
 from krmfn.yamltree import Scalar, Step, children, construct, is_null, join, join_path, scalar_at, scalars, value_offset
 
 __all__ = [
-    "Alias", "Block", "Edit", "Scalar", "Source", "Step", "Text", "apply", "children", "confirm", "construct",
+    "Alias", "Block", "Edit", "Scalar", "Source", "Step", "Text", "apply", "children", "construct",
     "documents", "is_null", "join", "join_path", "scalar_at", "scalars",
 ]  # fmt: skip
 
 MAX_BYTES = 256 << 20
 BOM = b"\xef\xbb\xbf"
 _STEP = 1024
-_RUN = 1 << 17
+_OPENERS = 10_000
 _BREAKS = (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 
 
@@ -194,55 +194,6 @@ class Block:
         return value_offset(self.text.data, start, end), end
 
 
-def confirm(text: Text, blocks: Iterable[Block], edits: Iterable[Edit]) -> None:
-    """Parse the edited blocks anew and compare: replaced scalars leave the number of events, insertions add to it.
-
-    Only edits of whole lines or whole flow collections, as a lock needs them, may take from it.
-    Guards against a bug of an editing step, not against input; raises InputError, and then nothing may be written.
-    Blocks that follow each other are parsed together. A word in the place of a word, quoted alike, needs no proof.
-    """
-    todo = [edit for edit in sorted(set(edits)) if not _is_swap(text.data[edit.start : edit.end], edit.text)]
-    at = 0
-    run: tuple[int, int, list[Edit]] | None = None
-    for block in blocks:
-        if at == len(todo):
-            break
-        start, end = (block.start, block.end) if block.is_separate else (0, len(text.data))
-        first = at = next((i for i in range(at, len(todo)) if todo[i].start >= start), len(todo))
-        while at < len(todo) and todo[at].end <= end:
-            at += 1
-        if first == at:
-            continue
-        if run and run[1] == start and end - run[0] < _RUN:
-            run = (run[0], end, run[2] + todo[first:at])
-            continue
-        if run:
-            _confirm(text, *run)
-        run = (start, end, todo[first:at])
-    if run:
-        _confirm(text, *run)
-
-
-def _is_swap(old: bytes, new: bytes) -> bool:
-    """Tell whether both are words of letters, digits and inner signs that mean nothing in YAML, in the same quotes."""
-    word = re.compile(rb"""(["']?)[A-Za-z0-9_]+(?:[./@:+-]+[A-Za-z0-9_]+)*(["']?)""").fullmatch
-    was, becomes = word(old), word(new)
-    return was is not None and becomes is not None and {was[1], was[2]} == {becomes[1], becomes[2]} == {was[1]}
-
-
-def _confirm(text: Text, start: int, end: int, edits: list[Edit]) -> None:
-    old = text.data[start:end]
-    new = apply(old, [Edit(edit.start - start, edit.end - start, edit.text) for edit in edits])
-    grows = any(edit.start == edit.end or text.data[edit.start] in b"{[" for edit in edits)
-    try:
-        before, after = compose.raw_parse(old), compose.raw_parse(new)
-    except yaml.YAMLError as error:
-        raise text.error(f"an edit here would break the text: {compose.malformed(error).problem}", start) from None
-    shrinks = any(old[edit.start - start : edit.end - start].endswith((b"\n", b"}", b"]")) for edit in edits)
-    if (after < before and not shrinks) or (after > before and not grows):
-        raise text.error(f"an edit here would change the structure: {before} parts, then {after}", start)
-
-
 def compose_whole(text: Text, source: Source) -> yaml.Node | None:
     """Compose a source that holds one document; raises InputError that says where."""
     try:
@@ -290,10 +241,57 @@ def _decodes(text: Text) -> None:
 
 
 def documents(text: Text) -> tuple[Block, ...]:
-    """Split a stream into its documents; a block reaches from its `---` to the next one. Raises InputError."""
+    """Split a stream into its documents; a block reaches from its `---` to the next one. Raises InputError.
+
+    Directives, and content behind a `---` that separates, are refused: kyaml, and so Flux and kustomize, read neither.
+    """
     check(text)
-    skip = len(BOM) if text.data.startswith(BOM) else 0
-    source = Source(text.data[skip:], skip)
+    data = text.data
+    skip = len(BOM) if data.startswith(BOM) else 0
+    directive = re.compile(rb"^%(?:YAML|TAG)[ \t]", re.MULTILINE).search(data)
+    if directive:
+        raise text.error("a directive stands here, which Flux and kustomize do not read; remove the line", directive.start())
+    if b"\n..." in data or data.startswith(b"...", skip) or not has_plain_breaks(data):
+        return _streamed(text, Source(data[skip:], skip))
+    marks = [found.start() for found in re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE).finditer(data, skip)]
+    for mark in marks:
+        _separates(text, mark)
+    if not marks or not _is_blank(data[skip : marks[0]]):
+        marks.insert(0, 0)
+    starts = [0, *marks[1:], len(data)]
+    blocks = tuple(Block(text, starts[i], starts[i + 1], i) for i in range(len(starts) - 1))
+    for block in blocks:
+        _parses(block)
+    return () if len(blocks) == 1 and _is_blank(data[skip:]) else blocks
+
+
+def _is_blank(data: bytes) -> bool:
+    """Tell whether a text is nothing but blank lines and comments."""
+    return re.fullmatch(rb"(?:[ \t]*(?:#[^\n]*)?\r?(?:\n|\Z))*", data) is not None
+
+
+def _separates(text: Text, mark: int) -> None:
+    end = text.data.find(b"\n", mark)
+    behind = text.data[mark + 3 : end if end >= 0 else len(text.data)].strip()
+    if mark and behind and not behind.startswith(b"#"):
+        raise text.error("content stands behind this ---, which Flux and kustomize do not read; move it to the next line", mark)
+
+
+def _parses(block: Block) -> None:
+    """Let libyaml's parser read a document, deep ones with their depth counted; raises InputError."""
+    source = block.source
+    try:
+        if source.data.count(b"[") + source.data.count(b"{") > _OPENERS:
+            compose.compose(source.data)
+        else:
+            compose.raw_parse(source.data)
+    except yaml.YAMLError as error:
+        raise unreadable(block.text, source, error) from None
+    block.forget()
+
+
+def _streamed(text: Text, source: Source) -> tuple[Block, ...]:
+    """Split a stream by libyaml's events, which costs the composition of all of it."""
     try:
         found = list(compose.documents(source.data))
     except yaml.YAMLError as error:
@@ -302,3 +300,10 @@ def documents(text: Text) -> tuple[Block, ...]:
     return tuple(
         Block.of_node(text, (starts[i], starts[i + 1]), i, document.root, source) for i, document in enumerate(found)
     )
+
+
+def has_plain_breaks(data: bytes) -> bool:
+    """Tell whether all lines end with a line feed, a carriage return before it or not, and no mark is in between."""
+    if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
+        return False
+    return data.isascii() or not any(end in data[1:] for end in (BOM, *_BREAKS[2:]))

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krmfn import insertion, markers
+from krmfn.proof import confirm
 from krmfn.scalars import Refusal
-from krmfn.yamltext import Edit, Text, apply, confirm, documents, scalars
+from krmfn.yamltext import Edit, Text, apply, documents, scalars
 
 KEY = "fluxcd.io/tag.web"
 

@@ -1,5 +1,7 @@
 """Text, positions and trees: what is said about a place is true of the bytes there."""
 
+import re
+
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from krmfn import compose
 from krmfn.errors import InputError
+from krmfn.proof import confirm
 from krmfn.yamltext import (
     Alias,
     Edit,
@@ -14,7 +17,6 @@ from krmfn.yamltext import (
     Text,
     apply,
     children,
-    confirm,
     construct,
     documents,
     is_null,
@@ -224,6 +226,46 @@ def test_a_stream_is_split_where_yaml_splits_it(text, raws):
     assert [block.raw.decode() for block in blocks] == raws
     assert [construct(block.root) for block in blocks] == [data or None for data in yaml.load_all(text, yaml.CBaseLoader)][: len(raws)]
     assert [block.index for block in blocks] == list(range(len(raws)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: b\n--- {c: d}\n", "2:1: content stands behind this ---"),
+        ("%YAML 1.2\n---\na: b\n", "1:1: a directive stands here"),
+        ("a: b\n---\n c: [\n", "not valid YAML"),
+        ("a: b\n----\nc: d\n", "not valid YAML"),
+        ("{{- if .x }}\na: b\n", "not valid YAML"),
+    ],
+)
+def test_a_stream_that_flux_would_not_read_is_refused(text, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        documents(Text(text.encode()))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=3))
+def test_documents_cut_by_lines_are_those_of_the_events(seeds):
+    data = b"---\n".join(yamldocs.document(seed).rstrip(b"\n") + b"\n" for seed in seeds)
+    try:
+        expected = [each.root for each in compose.documents(data)]
+    except yaml.YAMLError:
+        with pytest.raises(InputError):
+            [construct(block.root) for block in documents(Text(data))]
+        return
+    try:
+        blocks = documents(Text(data))
+    except InputError as error:
+        assert any(word in error.message for word in ("directive", "content stands", "byte order mark"))  # noqa: PT017
+        return
+    assert [block.root and shape(block.root) for block in blocks] == [root and shape(root) for root in expected]
+
+
+def shape(node):
+    """Describe a tree without its marks."""
+    if isinstance(node, yaml.MappingNode):
+        return [(shape(key), shape(value)) for key, value in node.value]
+    return [shape(value) for value in node.value] if isinstance(node, yaml.SequenceNode) else node.value
 
 
 @pytest.mark.parametrize(
