@@ -104,7 +104,7 @@ def find(objects: Iterable[Object], name: str) -> Object:
     if fits:
         raise ConfigError([f"--automation {name}: there are {len(fits)}: {', '.join(names)}; write namespace/name"])
     known = f"; there {'are' if len(names) != 1 else 'is'} {', '.join(names) or 'none'}"
-    raise ConfigError([f"--automation {name}: no such ImageUpdateAutomation{nearest(name, names) or known}"])
+    raise ConfigError([f"--automation {name}: no such ImageUpdateAutomation{nearest(name, [*names, *(thing.id.name for thing in found)]) or known}"])
 
 
 def _holds(expression: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:

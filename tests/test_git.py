@@ -1,0 +1,446 @@
+"""`krmfn update --commit`: real repositories, a bare one on disk as remote, hooks, signing, and pushes that cross."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import images
+from tests.running import EXAMPLES, environment, run, succeed
+
+LAYOUT = f"layout:{images.BUNDLED}"
+WEB, API = "apps/web.yaml", "apps/api.yaml"
+PERSON = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+class Site:
+    """A checkout with a bare repository as its remote."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.remote, self.work = folder, folder / "remote.git", folder / "work"
+        self.env = environment(HOME=str(folder), TMPDIR=str(folder / "tmp"), GIT_EDITOR="false", **PERSON)
+        (folder / "tmp").mkdir()
+        self.git("init", "--quiet", "--bare", "--initial-branch=main", str(self.remote), cwd=folder)
+        shutil.copytree(EXAMPLES / "flux-repo", self.work)
+        self.git("init", "--quiet", "--initial-branch=main")
+        for name, value in (("user.name", "Ada"), ("user.email", "ada@acme.example"), ("commit.gpgSign", "false")):
+            self.git("config", name, value)
+        self.git("remote", "add", "origin", str(self.remote))
+        self.save("start")
+        self.git("push", "--quiet", "-u", "origin", "main")
+
+    def git(self, *arguments: str, cwd: Path | None = None) -> str:
+        text: str = succeed(["git", *arguments], cwd=cwd or self.work, env=self.env)
+        return text.rstrip("\n")
+
+    def save(self, message: str) -> None:
+        self.git("add", "-A")
+        self.git("commit", "--quiet", "-m", message)
+
+    def krmfn(self, *arguments: str, **more: str):
+        return run(["krmfn", "update", ".", "--source", LAYOUT, *arguments], cwd=self.work, env={**self.env, **more})
+
+    def update(self, *arguments: str, **more: str) -> str:
+        done = self.krmfn(*arguments, **more)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    def refuse(self, *arguments: str, said: str, **more: str) -> None:
+        before = self.state()
+        done = self.krmfn(*arguments, **more)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert said in done.stderr
+        assert self.state() == before
+
+    def state(self) -> tuple[str, str, str, str]:
+        texts = "".join(path.read_text() for path in sorted(self.work.rglob("*.yaml")))
+        return self.git("rev-parse", "HEAD"), self.git("status", "--porcelain"), self.git("show-ref"), texts
+
+    def message(self, ref: str = "HEAD") -> str:
+        return self.git("log", "-1", "--format=%B", ref)
+
+    def changed(self, ref: str = "HEAD") -> list[str]:
+        return self.git("show", "--format=", "--name-only", ref).split()
+
+    def text(self, path: str) -> str:
+        return (self.work / path).read_text()
+
+    def write(self, path: str, text: str) -> None:
+        (self.work / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.work / path).write_text(text)
+
+    def hook(self, name: str, script: str) -> None:
+        path = self.work / ".git" / "hooks" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def automate(self, **replace: str) -> None:
+        path = "infrastructure/images/automation.yaml"
+        text = self.text(path)
+        for old, new in replace.items():
+            text = text.replace(_PARTS[old], new)
+        self.write(path, text)
+        self.save("automation")
+        self.git("push", "--quiet", "origin", "HEAD")
+
+
+_PARTS = {
+    "push": "    push: {branch: flux-images}\n", "path": "path: ./apps", "author": "author: {email: flux@acme.example, name: flux}",
+    "template": 'messageTemplate: "update images"', "interval": "  interval: 30m\n",
+}  # fmt: skip
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    assert made.git("worktree", "list", "--porcelain").count("worktree ") == 1
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_one_commit_holds_the_update_and_nothing_else(site: Site):
+    said = site.update("--commit")
+    assert site.changed() == [API, "apps/kustomization.yaml", WEB]
+    assert site.message().startswith("Update 3 images\n\n- ghcr.io/acme/api: main-3f9c2d1-1767225600 -> main-12e4567-1772323200 (apps/api.yaml:14)\n")
+    assert site.git("status", "--porcelain") == ""
+    assert f"committed {site.git('rev-parse', '--short=7', 'HEAD')} on main: Update 3 images" in said
+
+
+def test_one_image_is_named_in_the_subject(site: Site):
+    site.write("infrastructure/images/policies.yaml", "\n---\n".join(site.text("infrastructure/images/policies.yaml").split("\n---\n")[:2]))
+    for path in (API, "apps/kustomization.yaml"):
+        site.write(path, site.text(path).split(" # {")[0] + "\n")
+    site.save("one policy")
+    site.update("--commit")
+    assert site.message().startswith("Update ghcr.io/acme/web to 1.3.1\n")
+
+
+def test_split_makes_one_commit_per_image(site: Site):
+    site.update("--commit", "--split")
+    subjects = site.git("log", "-3", "--format=%s").splitlines()
+    assert subjects == ["Update ghcr.io/acme/web to 1.3.1", "Update redis to 7.2.5", "Update ghcr.io/acme/api to main-12e4567-1772323200"]
+    assert [site.changed(ref) for ref in ("HEAD", "HEAD~1", "HEAD~2")] == [[WEB], ["apps/kustomization.yaml"], [API]]
+
+
+def test_nothing_to_do_is_no_commit(site: Site):
+    site.update("--commit")
+    head = site.git("rev-parse", "HEAD")
+    assert "up to date" in site.update("--commit", "--push")
+    assert site.git("rev-parse", "HEAD") == head
+
+
+def test_an_error_is_no_commit(site: Site):
+    site.write("apps/bad.yaml", 'kind: Pod\nspec: {image: x} \nmetadata: {name: y}\nx: y # {"$imagepolicy": "flux-system:web:digest"}\n')
+    site.save("bad")
+    site.refuse("--commit", said="nothing written")
+
+
+def test_push_moves_the_remote(site: Site):
+    said = site.update("--push")
+    assert site.git("rev-parse", "main", cwd=site.remote) == site.git("rev-parse", "HEAD")
+    assert "pushed commit '" in said
+    assert "' to branch 'main'" in said
+
+
+UNRELATED = {
+    "a changed file": lambda site: site.write("README.md", "changed\n"),
+    "a new file": lambda site: site.write("notes.txt", "new\n"),
+    "a staged file": lambda site: (site.write("README.md", "staged\n"), site.git("add", "README.md")),
+    "a staged new file": lambda site: (site.write("notes.txt", "new\n"), site.git("add", "notes.txt")),
+    "a removed file": lambda site: (site.work / "README.md").unlink(),
+    "a changed manifest": lambda site: site.write("clusters/production/apps.yaml", "kind: Other\n"),
+}
+
+
+@pytest.mark.parametrize("case", UNRELATED)
+def test_unrelated_changes_stay_as_they_are(site: Site, case: str):
+    UNRELATED[case](site)
+    before = site.git("status", "--porcelain")
+    site.update("--commit")
+    assert site.git("status", "--porcelain") == before
+    assert site.changed() == [API, "apps/kustomization.yaml", WEB]
+
+
+@pytest.mark.parametrize("staged", [False, True], ids=["changed", "staged"])
+def test_a_file_with_own_changes_is_refused(site: Site, staged: bool):
+    site.write(WEB, site.text(WEB) + "# mine\n")
+    if staged:
+        site.git("add", WEB)
+    site.refuse("--commit", said=f"{WEB} holds changes that are not committed, and would be overwritten\nhelp: commit or stash them first")
+
+
+def test_the_middle_of_a_merge_is_refused(site: Site):
+    site.git("switch", "--quiet", "-c", "other")
+    site.write("README.md", "theirs\n")
+    site.save("theirs")
+    site.git("switch", "--quiet", "main")
+    site.write("README.md", "ours\n")
+    site.save("ours")
+    run(["git", "merge", "other"], cwd=site.work, env=site.env)
+    site.refuse("--commit", said="a merge is in progress")
+
+
+def test_outside_of_git_is_refused(tmp_path: Path):
+    (tmp_path / "pod.yaml").write_text("kind: Pod\nspec: {containers: [{image: a}]}\n")
+    done = run(["krmfn", "update", ".", "--commit"], cwd=tmp_path, env=environment(GIT_CEILING_DIRECTORIES=str(tmp_path.parent)))
+    assert done.returncode == 1
+    assert "is in no git repository\nhelp: leave out --commit" in done.stderr
+
+
+def test_hooks_run_and_may_add_to_the_message(site: Site):
+    site.hook("commit-msg", 'echo "Signed-off-by: hook" >> "$1"')
+    site.hook("pre-commit", "git diff --cached --name-only > ../seen; echo ran >> $HOME/hooked")
+    site.update("--commit")
+    assert site.message().rstrip().endswith("Signed-off-by: hook")
+    assert (site.home / "hooked").read_text() == "ran\n"
+
+
+def test_a_hook_that_refuses_leaves_everything_as_it_was(site: Site):
+    site.hook("pre-commit", "echo policy says no >&2; exit 1")
+    site.refuse("--commit", said="policy says no; nothing was changed")
+
+
+def test_a_hook_that_refuses_the_second_commit_drops_the_first(site: Site):
+    site.hook("commit-msg", 'if grep -q redis "$1"; then echo no redis >&2; exit 1; fi')
+    site.refuse("--commit", "--split", said="no redis")
+
+
+def second(site: Site) -> Path:
+    other = site.home / "other"
+    site.git("clone", "--quiet", str(site.remote), str(other), cwd=site.home)
+    return other
+
+
+def push_elsewhere(site: Site, branch: str = "main") -> str:
+    other = second(site)
+    (other / "README.md").write_text("theirs\n")
+    for command in (["switch", "--quiet", "-C", branch], ["-c", "user.name=B", "-c", "user.email=b@b", "commit", "--quiet", "-am", "theirs"], ["push", "--quiet", "origin", branch]):
+        site.git(*command, cwd=other)
+    return site.git("rev-parse", "HEAD", cwd=other)
+
+
+def test_a_remote_that_is_ahead_is_refused_before_anything_is_made(site: Site):
+    theirs = push_elsewhere(site)
+    before = site.git("rev-parse", "HEAD")
+    done = site.krmfn("--push")
+    assert done.returncode == 1
+    assert "origin/main has 1 commit that this checkout lacks; nothing was committed\nhelp: git pull --rebase origin main" in done.stderr
+    assert site.git("rev-parse", "HEAD") == before
+    assert site.git("rev-parse", "main", cwd=site.remote) == theirs
+
+
+def test_a_push_that_crosses_ours_is_refused_and_nothing_is_lost(site: Site):
+    """The other push happens from our own pre-push hook: after the look at the remote, before our objects arrive."""
+    other = second(site)
+    (other / "README.md").write_text("theirs\n")
+    site.git("-c", "user.name=B", "-c", "user.email=b@b", "commit", "--quiet", "-am", "theirs", cwd=other)
+    site.hook("pre-push", f"unset GIT_DIR; cd {other} && git push --quiet origin main")
+    done = site.krmfn("--push")
+    assert done.returncode == 1
+    ours = site.git("rev-parse", "HEAD")
+    assert f"commit {ours[:7]} stays on main" in done.stderr
+    assert "help: git pull --rebase origin main && git push origin main" in done.stderr
+    assert site.git("rev-parse", "main", cwd=site.remote) == site.git("rev-parse", "HEAD", cwd=other)
+    (site.work / ".git/hooks/pre-push").unlink()
+    site.git("pull", "--quiet", "--rebase", "origin", "main")
+    site.git("push", "--quiet", "origin", "main")
+    assert site.changed() == [API, "apps/kustomization.yaml", WEB]
+
+
+def test_another_branch_leaves_the_checkout_alone(site: Site):
+    before = site.git("rev-parse", "HEAD"), site.text(WEB)
+    site.write(WEB, site.text(WEB) + "# mine\n")
+    site.update("--commit", "--branch", "images", "--push")
+    assert site.git("rev-parse", "HEAD") == before[0]
+    assert site.text(WEB) == before[1] + "# mine\n"
+    assert site.git("log", "--format=%s", "main..images", cwd=site.remote) == "Update 3 images"
+
+
+def test_a_branch_without_push_is_a_local_branch(site: Site):
+    site.update("--commit", "--branch", "images")
+    assert site.git("log", "--format=%s", "main..images") == "Update 3 images"
+    assert "up to date" in site.update("--commit", "--branch", "images")
+
+
+def test_a_pushed_branch_grows_and_keeps_what_others_added(site: Site):
+    site.update("--commit", "--branch", "images", "--push")
+    other = second(site)
+    site.git("switch", "--quiet", "images", cwd=other)
+    (other / WEB).write_text((other / WEB).read_text().replace("1.3.1", "1.2.0"))
+    site.git("-c", "user.name=B", "-c", "user.email=b@b", "commit", "--quiet", "-am", "back", cwd=other)
+    site.git("push", "--quiet", "origin", "images", cwd=other)
+    site.update("--commit", "--branch", "images", "--push")
+    assert site.git("log", "--format=%s", "main..images", cwd=site.remote).splitlines() == [
+        "Update ghcr.io/acme/web to 1.3.1", "back", "Update 3 images",
+    ]  # fmt: skip
+
+
+def test_a_detached_checkout_can_push_to_a_named_branch(site: Site):
+    site.git("checkout", "--quiet", "--detach")
+    site.refuse("--push", said="HEAD is detached")
+    site.update("--push", "--branch", "main")
+    assert site.git("rev-parse", "main", cwd=site.remote) == site.git("rev-parse", "HEAD")
+
+
+def test_an_automation_says_path_author_message_and_branch(site: Site):
+    site.update("--automation", "apps", "--push")
+    assert site.git("log", "-1", "--format=%an <%ae>|%B", "flux-images", cwd=site.remote).strip() == "flux <flux@acme.example>|update images"
+    assert site.git("log", "-1", "--format=%s") == "start"
+
+
+def test_an_automation_on_its_checkout_branch_moves_it(site: Site):
+    site.automate(push="")
+    site.update("--automation", "flux-system/apps", "--push")
+    assert site.message() == "update images"
+    assert site.git("log", "-1", "--format=%cn") == "Ada"
+    assert site.git("rev-parse", "main", cwd=site.remote) == site.git("rev-parse", "HEAD")
+
+
+def test_an_automation_fills_in_its_template(site: Site):
+    template = """messageTemplate: |
+        {{ .AutomationObject }} in {{ .Values.cluster }}
+        {{ range $file, $objects := .Changed.FileChanges }}
+        - {{ $file }}{{ range $object, $changes := $objects }} {{ $object.Kind }}/{{ $object.Name }}{{ range $changes }}
+          {{ .OldValue }} -> {{ .NewValue }} ({{ .Setter }}){{ end }}{{ end }}{{ end }}
+      messageTemplateValues: {cluster: production}"""
+    site.automate(push="", template=template)
+    site.update("--automation", "apps")
+    assert site.message() == (
+        "flux-system/apps in production\n\n- api.yaml HelmRelease/api\n  main-3f9c2d1-1767225600 -> main-12e4567-1772323200 (flux-system:api:tag)\n"
+        "- kustomization.yaml Kustomization/\n  7.2.4 -> 7.2.5 (flux-system:cache:tag)\n"
+        "- web.yaml Deployment/web\n  ghcr.io/acme/web:1.2.0 -> ghcr.io/acme/web:1.3.1 (flux-system:web)"
+    )
+
+
+def test_an_automation_touches_its_path_only(site: Site):
+    site.write("other/web.yaml", site.text(WEB))
+    site.automate(push="")
+    site.update("--automation", "apps")
+    assert "other/web.yaml" not in site.changed()
+
+
+def test_an_automation_takes_the_policies_it_selects(site: Site):
+    site.automate(push="", interval="  interval: 30m\n  policySelector: {matchLabels: {team: web}}\n")
+    policies = "infrastructure/images/policies.yaml"
+    site.write(policies, site.text(policies).replace("kind: ImagePolicy\nmetadata:\n  name: web\n", "kind: ImagePolicy\nmetadata:\n  name: web\n  labels: {team: web}\n"))
+    site.save("label")
+    site.update("--automation", "apps")
+    assert site.changed() == [WEB]
+
+
+def test_an_automation_can_edit_without_a_commit(site: Site):
+    site.update("--automation", "apps", "--no-commit")
+    assert site.git("diff", "--name-only").split() == [API, "apps/kustomization.yaml", WEB]
+    assert site.git("log", "-1", "--format=%s") == "start"
+
+
+def test_a_suspended_automation_does_nothing(site: Site):
+    site.automate(interval="  interval: 30m\n  suspend: true\n")
+    assert "is suspended: nothing done" in site.update("--automation", "apps")
+    assert site.git("log", "-1", "--format=%s") == "automation"
+
+
+def test_a_refspec_is_pushed_too(site: Site):
+    site.automate(push="    push: {branch: auto, refspec: 'refs/heads/auto:refs/heads/review/auto'}\n")
+    said = site.update("--automation", "apps", "--push")
+    assert site.git("rev-parse", "auto", cwd=site.remote) == site.git("rev-parse", "review/auto", cwd=site.remote)
+    assert "and refspecs 'refs/heads/auto:refs/heads/review/auto'" in said
+
+
+REFUSED = {
+    "an unknown automation": (("--automation", "appz"), "no such ImageUpdateAutomation; did you mean apps?"),
+    "another branch is checked out": (("--automation", "apps"), "works on branch main, and feature is checked out"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_an_automation_that_does_not_fit_is_refused(site: Site, case: str):
+    arguments, said = REFUSED[case]
+    site.git("switch", "--quiet", "-c", "feature")
+    site.refuse(*arguments, said=said)
+
+
+def test_a_removed_template_field_is_refused_in_the_words_of_flux(site: Site):
+    site.automate(push="", template="messageTemplate: '{{ range .Updated.Images }}{{ println . }}{{ end }}'")
+    site.refuse("--automation", "apps", said="template uses removed '.Updated' field. Please use '.Changed' instead.")
+
+
+def test_without_an_identity_the_author_commits(site: Site):
+    site.automate(push="")
+    site.git("config", "--unset", "user.email")
+    site.git("config", "--unset", "user.name")
+    site.update("--automation", "apps")
+    assert site.git("log", "-1", "--format=%an %ae %cn %ce") == "flux flux@acme.example flux flux@acme.example"
+
+
+def test_commits_are_signed_with_an_ssh_key(site: Site):
+    key = site.home / "key"
+    succeed(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], env=site.env)
+    (site.home / "allowed").write_text(f"ada@acme.example {key.with_suffix('.pub').read_text()}")
+    for name, value in (("gpg.format", "ssh"), ("user.signingKey", str(key)), ("gpg.ssh.allowedSignersFile", str(site.home / "allowed"))):
+        site.git("config", name, value)
+    site.update("--commit", "--sign")
+    done = run(["git", "verify-commit", "HEAD"], cwd=site.work, env=site.env)
+    assert done.returncode == 0
+    assert "Good" in done.stderr
+
+
+def test_a_signing_key_of_an_automation_signs_with_gpg(site: Site):
+    home = site.home / "gnupg"
+    home.mkdir(mode=0o700)
+    site.env["GNUPGHOME"] = str(home)
+    succeed(["gpg", "--batch", "--quiet", "--passphrase", "", "--quick-generate-key", "ada@acme.example", "ed25519", "sign", "never"], env=site.env)
+    site.automate(push="", template='messageTemplate: "update images"\n      signingKey: {secretRef: {name: key}}')
+    try:
+        site.git("config", "user.signingKey", "ada@acme.example")
+        site.update("--automation", "apps")
+        assert run(["git", "verify-commit", "HEAD"], cwd=site.work, env=site.env).returncode == 0
+    finally:
+        run(["gpgconf", "--kill", "all"], env=site.env)
+
+
+def test_signing_without_a_key_is_refused_with_help(site: Site):
+    site.env["GNUPGHOME"] = str(site.home / "none")
+    site.refuse("--commit", "--sign", said="help: set up signing with git config user.signingKey KEY")
+
+
+def test_a_run_that_is_killed_in_a_hook_loses_nothing(tmp_path: Path):
+    site = Site(tmp_path)
+    site.hook("pre-commit", "touch $HOME/reached; sleep 60")
+    site.write("README.md", "mine\n")
+    before = site.state()
+    process = subprocess.Popen(["krmfn", "update", ".", "--source", LAYOUT, "--commit"], cwd=site.work, env=site.env, start_new_session=True)
+    until = time.monotonic() + 30
+    while not (tmp_path / "reached").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+    assert (tmp_path / "reached").exists()
+    assert site.state() == before
+    assert site.text("README.md") == "mine\n"
+    (site.work / ".git/hooks/pre-commit").unlink()
+    site.update("--commit")
+    assert site.changed() == [API, "apps/kustomization.yaml", WEB]
+
+
+@pytest.mark.parametrize("flag", ["--split", "--branch=x", "--sign", "--message=x"])
+def test_flags_of_commits_need_a_commit(site: Site, flag: str):
+    done = site.krmfn(flag)
+    assert done.returncode == 2
+    assert "needs --commit" in done.stderr
+
+
+def test_a_package_below_the_root_is_committed_from_where_one_stands(site: Site):
+    done = run(["krmfn", "update", "..", "--source", LAYOUT, "--commit"], cwd=site.work / "apps", env=site.env)
+    assert done.returncode == 0
+    assert site.changed() == [API, "apps/kustomization.yaml", WEB]
+    assert "api.yaml:14" in done.stdout
+    assert "/tmp" not in done.stdout
