@@ -18,7 +18,8 @@ from tests.running import EXAMPLES, run
 ROOT = EXAMPLES.parent
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = {
-    page.name: BLOCK.findall(page.read_text()) for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    page.relative_to(ROOT).as_posix(): BLOCK.findall(page.read_text())
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
 BLOCKS = [
     pytest.param(block, id=f"{name} {block.splitlines()[0][2:60]}") for name, found in PAGES.items() for block in found
