@@ -265,7 +265,7 @@ class _Finder:
         scalar, path = _anchored(node), join_path((*resource.prefix, *steps))
         if scalar is None:
             message = f"{how} for policy {setter.policy}: {path} is no scalar: left as it is"
-            self._say("warning", "no-scalar", message, resource)
+            self._say("warning", "no-scalar", message, resource, self._own(resource) if how == "annotation" else None)
             return None
         return Target(scalar_at(resource.block, scalar, path), setter, how, resource)
 

@@ -158,7 +158,7 @@ class _Reader:
             return _unread(self.data, start, end, self.reason(before, line, start))
         setter = setter_of(self.data[start : comment.end].decode())
         if setter is None:
-            return _unread(self.data, start, end, "text")
+            return _unread(self.data, start, end, "values" if _is_json(self.data[start:end]) else "text")
         return Marker(scalar_at(self.block, place.node, place.path, place.parent), setter, *comment)
 
     def comment_on(self, before: Place | None, line: int, end: int) -> int:
@@ -205,6 +205,15 @@ def _takes_markers(place: Place) -> bool:
 
 
 _json = re.compile(rb'\{[^{}\n]{0,400}?"\$imagepolicy"\s*:\s*"([^"\n]{0,300})"')
+
+
+def _is_json(comment: bytes) -> bool:
+    import json
+
+    try:
+        return isinstance(json.loads(comment.lstrip(b"#")), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _unread(data: bytes, start: int, end: int, code: str) -> Ignored | None:

@@ -143,7 +143,7 @@ IGNORED = {
     "behind an alias": (f"b: &b x\na: *b {MARK}\n", "alias"),
     "with text before it": ('a: x # see {"$imagepolicy": "ns:p"}\n', "text"),
     "with text behind it": (f"a: x {MARK} see\n", "text"),
-    "with a value that is no string": ('a: x # {"$imagepolicy": "ns:p", "b": 1}\n', "text"),
+    "with a value that is no string": ('a: x # {"$imagepolicy": "ns:p", "b": 1}\n', "values"),
     "with a note above it and a line comment": (f"a:\n- y\n{MARK}\n- x # note\n", "above"),
 }
 

@@ -1,0 +1,178 @@
+"""Every code is found where it is, and documented."""
+
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from krmfn.cli import main
+from krmfn.lint import CODES
+
+POLICIES = """\
+apiVersion: krmfn.dev/v1alpha1
+kind: ImageAutomation
+metadata: {name: images, namespace: apps}
+spec:
+  policies:
+  - {name: web, image: ghcr.io/acme/web, policy: {semver: {range: 1.x}}}
+  - {name: pinned, image: ghcr.io/acme/db, policy: {semver: {range: 1.x}}, digestReflectionPolicy: Always, bind: [markers]}
+  - {name: quiet, image: ghcr.io/acme/quiet, policy: {semver: {range: 1.x}}, bind: [images]}
+%s
+---
+apiVersion: image.toolkit.fluxcd.io/v1
+kind: ImagePolicy
+metadata: {name: lost, namespace: apps}
+spec: {imageRepositoryRef: {name: nowhere}, policy: {semver: {range: 1.x}}}
+---
+kind: Pod
+metadata: {name: used}
+spec:
+  a: ghcr.io/acme/web:1.0.0 # {"$imagepolicy": "apps:web"}
+  b: ghcr.io/acme/db:1.0.0 # {"$imagepolicy": "apps:pinned"}
+  containers: [{name: q, image: ghcr.io/acme/quiet:1.0.0}]
+---
+kind: Pod
+metadata: {name: lost}
+spec:
+  c: ghcr.io/acme/lost:1.0.0 # {"$imagepolicy": "apps:lost"}
+"""
+
+
+def marked(value, setter="apps:web"):
+    return f'x: {value} # {{"$imagepolicy": "{setter}"}}\n'
+
+
+def annotated(text, more=""):
+    return f"kind: Pod\nmetadata:\n  annotations:\n    krmfn.dev/images: '{text}'\n{more}"
+
+
+POD = "spec: {containers: [{name: a, image: ghcr.io/acme/web:1.0.0}]}\n"
+FOUND = {
+    "a marker for a misspelt policy": (marked("x", "apps:wep"), 1, 4, "unknown-policy", "did you mean apps:web?"),
+    "a marker for another namespace": (marked("x", "flux:web"), 1, 4, "unknown-policy", "did you mean apps:web?"),
+    "a wrong suffix": (marked("x", "apps:web:tags"), 1, 4, "bad-setter", "did you mean apps:web:tag?"),
+    "a marker above a key": ('# {"$imagepolicy": "apps:web"}\nx: y\n', 1, 1, "ignored-marker", "above a key"),
+    "a marker on a mapping": ('x: # {"$imagepolicy": "apps:web"}\n  y: z\n', 1, 4, "ignored-marker", ""),
+    "a marker on an empty value": ('x: # {"$imagepolicy": "apps:web"}\n', 1, 4, "ignored-marker", "empty"),
+    "a marker with text around": ('x: y # see {"$imagepolicy": "apps:web"}\n', 1, 6, "ignored-marker", "text around the JSON"),
+    "a marker with a number": ('x: y # {"$imagepolicy": "apps:web", "n": 1}\n', 1, 6, "ignored-marker", "not a string"),
+    "a marker on an alias": ('a: &a b\nx: *a # {"$imagepolicy": "apps:web"}\n', 2, 7, "ignored-marker", "alias"),
+    "a marker behind a flow mapping": ('x: {y: z} # {"$imagepolicy": "apps:web"}\n', 1, 11, "ignored-marker", ""),
+    "a digest marker without digests": (marked("sha256:" + "a" * 64, "apps:web:digest"), 1, 4, "no-digest", "digestReflectionPolicy"),
+    "another image": (marked("ghcr.io/acme/wbe:1.0.0"), 1, 4, "foreign-value", "the policy is about ghcr.io/acme/web"),
+    "a tag outside of the range": (marked("ghcr.io/acme/web:2.0.0"), 1, 4, "foreign-value", "semver 1.x"),
+    "an image without a tag": (marked("ghcr.io/acme/web"), 1, 4, "foreign-value", "it has no tag"),
+    "no image at all": (marked("'a b'"), 1, 4, "foreign-value", "it is no image reference"),
+    "a tag that is none": (marked("'a b'", "apps:web:tag"), 1, 4, "foreign-value", "it is no tag"),
+    "another tag": (marked("latest", "apps:web:tag"), 1, 4, "foreign-value", "does not accept the tag"),
+    "another name": (marked("ghcr.io/acme/db", "apps:web:name"), 1, 4, "foreign-value", "the policy is about"),
+    "no digest": (marked("latest", "apps:pinned:digest"), 1, 4, "foreign-value", "it is no digest"),
+    "a marker that bind leaves out": (marked("ghcr.io/acme/quiet:1.0.0", "apps:quiet"), 1, 4, "left-out", "markers"),
+    "an annotation that is no JSON": (annotated("[a"), 4, 23, "bad-annotation", "expected JSON"),
+    "an annotation for no container": (annotated('{"b": "apps:web"}', POD), 4, 23, "idle-annotation", ""),
+    "an annotation for a mapping": (annotated('{"$.spec": "apps:web"}', POD), 4, 23, "no-scalar", "spec is no scalar"),
+    "two policies on one field": (annotated('{"a": "apps:pinned", "$.spec.containers[0].image": "apps:web"}'.replace("pinned", "web:name"), POD), 5, 38, "two-policies", "apps:web:name"),
+    "an image twice": ("spec:\n  containers:\n  - image: ghcr.io/acme/web:1.0.0\n    image: ghcr.io/acme/web:1.0.0\n", 3, 12, "doubtful", ""),
+    "a template": ("{{ x }}\n" + marked("x"), 0, 0, "not-read", "not read as YAML"),
+}  # fmt: skip
+
+
+def lint(folder, *options, more=""):
+    (folder / "policies.yaml").write_text(POLICIES % more)
+    return main(["lint", str(folder), *options])
+
+
+def findings(folder, capsys, **how):
+    code = lint(folder, "-o", "json", **how)
+    found = json.loads(capsys.readouterr().out)
+    assert code == bool(found)
+    return [(Path(one["path"]).name, one["line"], one["column"], one["code"], one["message"]) for one in found if one["code"] != "dangling-policy"]
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_lint_finds(case, tmp_path, capsys):
+    text, line, column, code, part = FOUND[case]
+    (tmp_path / "a.yaml").write_text(text)
+    found = findings(tmp_path, capsys)
+    assert [one[:4] for one in found if one[0] == "a.yaml" and one[3] == code][:1] == [("a.yaml", line, column, code)], found
+    assert {one[3] for one in found} == {code}
+    assert all(part in one[4] for one in found[:1])
+
+
+def test_lint_finds_policies_that_nothing_is_bound_to(tmp_path, capsys):
+    more = "  - {name: idle, image: ghcr.io/acme/idle, policy: {semver: {range: 1.x}}}\n"
+    assert [one[:4] for one in findings(tmp_path, capsys, more=more.rstrip())] == [("policies.yaml", 1, 1, "unbound-policy")]
+
+
+def test_lint_finds_dangling_policies(tmp_path, capsys):
+    lint(tmp_path)
+    assert re.search(r"policies\.yaml:26:6 dangling-policy policy apps:lost: ", capsys.readouterr().out)
+
+
+def test_lint_finds_targets_that_come_to_nothing(tmp_path, capsys):
+    found = findings(tmp_path, capsys, more="  targets: [{path: $.nothing, policy: web}]")
+    assert [one[3] for one in found] == ["idle-target"]
+
+
+def test_lint_finds_targets_that_cannot_be_looked_for(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text("kind: Twice\nspec: [{b: 1, b: 2}]\n")
+    found = findings(tmp_path, capsys, more='  targets: [{select: {kind: Twice}, path: "$.spec[?(@.b == 1)]", policy: web}]')
+    assert "bad-target" in {one[3] for one in found}
+
+
+def test_lint_finds_wrong_configuration_and_ignored_markers_all_the_same(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text('# {"$imagepolicy": "apps:web"}\nx: y\n')
+    found = findings(tmp_path, capsys, more="  onEror: keep")
+    assert [(one[0], one[3]) for one in found] == [("policies.yaml", "bad-config"), ("a.yaml", "ignored-marker")]
+    assert "onError" in found[0][4]
+
+
+def test_nothing_is_found_in_what_is_right(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text("".join((marked("ghcr.io/acme/web:1.0.0"), marked("1.5.0", "apps:web:tag").replace("x:", "y:"))))
+    assert lint(tmp_path, "--ignore", "dangling-policy") == 0
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "nothing found in 2 files\n"
+
+
+def test_text_is_one_line_for_each_finding(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text(marked("x", "apps:wep"))
+    assert lint(tmp_path, "--ignore", "dangling-policy") == 1
+    assert capsys.readouterr().out == f"{tmp_path}/a.yaml:1:4 unknown-policy marker names policy apps:wep, which is not configured; did you mean apps:web?\n"
+
+
+def test_sarif_says_rule_file_and_place(tmp_path, capsys):
+    (tmp_path / "a b.yaml").write_text(marked("x", "apps:wep"))
+    assert lint(tmp_path, "-o", "sarif", "--ignore", "dangling-policy") == 1
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    (result,) = run["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"].endswith("/a%20b.yaml")
+    assert place["region"] == {"startLine": 1, "startColumn": 4}
+    assert result["ruleId"] in {rule["id"] for rule in run["tool"]["driver"]["rules"]} == set(CODES)
+
+
+def test_junit_has_a_case_for_every_file(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text(marked("x", "apps:wep"))
+    assert lint(tmp_path, "-o", "junit", "--ignore", "dangling-policy") == 1
+    suite = ET.fromstring(capsys.readouterr().out.encode())
+    assert suite.attrib == {"name": "krmfn lint", "tests": "2", "failures": "1", "errors": "0"}
+    cases = {Path(case.attrib["name"]).name: case.findtext("failure", "") for case in suite}
+    assert cases["policies.yaml"] == ""
+    assert "1:4 unknown-policy" in cases["a.yaml"]
+
+
+def test_every_code_is_documented_and_tested(capsys):
+    page = (Path(__file__).parent.parent / "docs" / "lint.md").read_text()
+    assert re.findall(r'<a id="([a-z-]+)"></a>`\1`', page) == sorted(CODES)
+    source = Path(__file__).read_text()
+    assert [code for code in CODES if f'"{code}"' not in source] == []
+    assert main(["lint", "--codes"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == sorted(CODES)
+
+
+def test_without_paths_it_says_how_to_use_it(capsys):
+    assert main(["lint"]) == 2
+    assert "PATHS" in capsys.readouterr().err
