@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from krmfn import selection
-from krmfn.errors import RegistryError
+from krmfn.errors import PASSING, RegistryError
 from krmfn.lock import Lock, LockEntry, recall
 from krmfn.model import Choice, Chosen, ImagePolicy, LatestRef, Listing, NotChosen, PolicyKey, Repository
-from krmfn.reflection import PASSING
 
 Listings = Mapping[Repository, Listing | RegistryError]
 Moment = tuple[Repository, str]

@@ -9,8 +9,7 @@ from krmfn.errors import RuleError
 from krmfn.image import ImageRef, is_digest, is_tag
 from krmfn.model import ImagePolicy, Part, PolicyKey
 from krmfn.target import Target
-
-Place = tuple[int, tuple[str | int, ...], PolicyKey]
+from krmfn.verdict import Place
 
 
 @lru_cache(4096)

@@ -7,6 +7,8 @@ from typing import Literal
 
 RegistryFailure = Literal["not-found", "denied", "rate-limited", "unavailable", "integrity", "limit"]
 """What went wrong at a registry. `integrity` and `limit` fail the run even under `onError: keep`."""
+PASSING: tuple[RegistryFailure, ...] = ("unavailable", "rate-limited")
+"""The failures that pass by themselves, so that what was recorded earlier may stand in."""
 
 
 class KrmfnError(Exception):

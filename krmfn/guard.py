@@ -8,22 +8,13 @@ no longer accepts (its range was changed) never is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from krmfn import selection
-from krmfn.deployed import Deployed, Place, current_tag, is_of, place
+from krmfn.deployed import Deployed, current_tag, is_of, place
 from krmfn.lock import Lock, recall
 from krmfn.model import Choice, Chosen, Field, PolicyKey, Result, Severity
 from krmfn.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Guarded:
-    """What may not move: whole policies, whose record is newer, and single places; and why."""
-
-    policies: frozenset[PolicyKey] = frozenset()
-    places: frozenset[Place] = frozenset()
-    results: tuple[Result, ...] = field(default=())
+from krmfn.verdict import Guarded, Place
 
 
 def guard(choices: Mapping[PolicyKey, Choice], deployed: Deployed, lock: Lock | None, settings: Settings) -> Guarded:

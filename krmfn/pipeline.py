@@ -25,6 +25,7 @@ from krmfn.errors import ConfigError, NotSeparableError
 from krmfn.model import Choice, Outcome, PolicyKey, Result
 from krmfn.resolve import TagSource
 from krmfn.target import Bound
+from krmfn.verdict import Guarded, Pins
 from krmfn.yamltext import Block, Edit, Text
 
 OpenSource = Callable[[Config], TagSource]
@@ -44,8 +45,8 @@ class Run:
     dates: decision.Dates = field(default_factory=dict)
     answers: reflection.Answers = field(default_factory=dict)
     """Digests as the source has them now, which IfNotPresent may not follow; those that count are in `pins`."""
-    pins: reflection.Pins = field(default_factory=lambda: reflection.Pins({}))
-    guarded: guard.Guarded = field(default_factory=guard.Guarded)
+    pins: Pins = field(default_factory=lambda: Pins({}))
+    guarded: Guarded = field(default_factory=Guarded)
     renewal: renewal.Renewal = field(default_factory=lambda: renewal.Renewal(()))
     lock_edits: tuple[Edit, ...] = ()
     recorded: record.Recorded = field(default_factory=record.Recorded)

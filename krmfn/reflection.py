@@ -7,28 +7,17 @@ its state in `status.latestRef`, here the state is the lock, that status, or wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from krmfn.deployed import Deployed
-from krmfn.errors import RegistryError
+from krmfn.errors import PASSING, RegistryError
 from krmfn.lock import Lock, recall
 from krmfn.model import Choice, Chosen, Field, PolicyKey, Repository, Result, Severity
 from krmfn.settings import Settings
+from krmfn.verdict import Pin, Pins
 
 Choices = Mapping[PolicyKey, Choice]
 Question = tuple[Repository, str]
-Pin = tuple[PolicyKey, str]
 Answers = Mapping[Question, str | RegistryError]
-PASSING = ("unavailable", "rate-limited")
-"""The failures of a registry that pass by themselves, so that a record may stand in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pins:
-    """The digest of every tag that needs one, or why it is not known, and what there is to say about them."""
-
-    digests: Mapping[Pin, str | RegistryError]
-    results: tuple[Result, ...] = ()
 
 
 def _wanted(choices: Choices, deployed: Deployed) -> Iterable[tuple[Chosen, str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from krmfn.deployed import Deployed
 from krmfn.lock import Lock, LockEntry
 from krmfn.model import Choice, Chosen, PolicyKey
-from krmfn.reflection import Pins
+from krmfn.verdict import Pins
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 from krmfn.deployed import Deployed, place
 from krmfn.errors import RegistryError
-from krmfn.guard import Guarded
 from krmfn.image import ImageRef
 from krmfn.model import Choice, Chosen, Field, ImagePolicy, NotChosen, Part, PolicyKey, Result, Severity
-from krmfn.reflection import Pins
 from krmfn.scalars import Refusal, render
 from krmfn.settings import Settings
 from krmfn.target import Target
+from krmfn.verdict import Guarded, Pins
 from krmfn.yamltext import Edit
 
 _MASKABLE = ("not-found", "denied", "rate-limited", "unavailable", "no-match")

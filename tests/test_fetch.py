@@ -59,7 +59,7 @@ def tree(place: Path) -> dict[str, bytes]:
 
 def test_both_files_are_written_with_what_the_policies_can_use(place: Path):
     shown = fetch()
-    assert f"flux:web  {WEB}  1.10.0  (semver >=1.2.0 <2.0.0, 3 of 7 tags eligible)" in shown
+    assert f"flux:web  {WEB}  1.10.0  semver >=1.2.0 <2.0.0, 3 of 7 tags eligible" in shown
     assert "wrote shop/krmfn-lock.yaml, shop/krmfn-tags.yaml" in shown
     (locked,), (tags,) = objects(place / "krmfn-lock.yaml"), objects(place / "krmfn-tags.yaml")
     assert tags["spec"] == {"image": WEB, "tags": ["1.2.0", "1.3.1", "1.10.0"], "listed": 7}
@@ -227,6 +227,13 @@ def test_a_lock_with_conflict_markers_is_an_error_and_stays(place: Path):
     before = tree(place)
     done = CliRunner().invoke(krmfn, ["fetch", "shop", "--source", "layout:registry"], standalone_mode=False)
     assert "krmfn-lock.yaml" in str(done.exception)
+    assert tree(place) == before
+
+
+def test_a_lock_that_cannot_be_edited_is_an_error(place: Path):
+    (place / "krmfn-lock.yaml").write_text(lock('{policy: "flux:web", image: &i x/y, policyHash: *i , tag: "1"}'))
+    before = tree(place)
+    assert "was not updated: it has no spec of its own, or uses anchors" in fetch(code=1)
     assert tree(place) == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import click
 
-from krmfn import files, lockfile, pipeline
+from krmfn import files, lockfile, pipeline, terminal
 from krmfn.commands import options
 from krmfn.config import Config, load
 from krmfn.errors import InputError, RegistryError
@@ -18,6 +19,7 @@ from krmfn.lock import Snapshot
 from krmfn.model import Chosen, NotChosen, Result
 from krmfn.scalars import Refusal
 from krmfn.snapshot import Learned, name_of, take
+from krmfn.sources import Sources
 from krmfn.yamltext import Edit, Text, apply
 
 LOCK, TAGS = "krmfn-lock.yaml", "krmfn-tags.yaml"
@@ -95,7 +97,9 @@ def command(
     tree = files.read(paths)
     finish = options.finishing(source, "update", on_error, on_downgrade)
     rules = load(tree.blocks, None, finish)
-    run = pipeline.examine(tree.blocks, replace(rules, snapshots={}), options.open_source, every=True)
+    with terminal.watching() as progress:
+        fresh = Sources(replace(rules, snapshots={}), os.environ, progress)
+        run = pipeline.examine(tree.blocks, replace(rules, snapshots={}), lambda _: fresh, every=True)
     package = Package(tree, to or (paths[0] if paths[0].is_dir() else paths[0].parent))
     results = list(_concerns(run))
     if lock or not snapshot:
@@ -142,7 +146,8 @@ def _lock(package: Package, run: pipeline.Run) -> list[Result]:
             package.append(str(package.base / LOCK), lockfile.lock_document(run.renewal.entries))
         return []
     if run.renewal and not run.lock_edits:
-        return [result for result in run.results if result.resource == run.config.lock.object.id]
+        mine = (result for result in run.results if result.resource == run.config.lock.object.id)
+        return [replace(result, severity="error") for result in mine]
     package.edit(run.config.lock.object.block.text, run.lock_edits)
     return []
 
@@ -189,9 +194,9 @@ def _insert(package: Package, new: Sequence[Snapshot], there: Mapping[str, Snaps
 
 def _say(run: pipeline.Run, results: Sequence[Result], written: Mapping[str, bytes], *, check: bool) -> None:
     is_error = any(result.severity == "error" for result in results)
-    for choice in () if is_error else run.choices.values():
-        if isinstance(choice, Chosen) and not choice.record:
-            click.echo(printable(_line(run, choice), 2000))
+    rows = [_row(run, choice) for choice in run.choices.values() if isinstance(choice, Chosen) and not choice.record]
+    if rows and not is_error:
+        terminal.table((), rows)
     for result in results:
         where = f"{result.resource}: " if result.resource else ""
         click.echo(f"krmfn: {result.severity}: {printable(where + result.message, 2000)}", err=True)
@@ -205,13 +210,14 @@ def _say(run: pipeline.Run, results: Sequence[Result], written: Mapping[str, byt
         click.echo(f"krmfn: note: {hint}", err=True)
 
 
-def _line(run: pipeline.Run, chosen: Chosen) -> str:
+def _row(run: pipeline.Run, chosen: Chosen) -> tuple[str, str, str, str]:
+    """Answer policy, image, tag (before and after when it moved) and why."""
     policy = chosen.policy
     old = [entry.tag for entry in run.config.lock.of(policy.key)] if run.config.lock else []
     new = [entry.tag for entry in run.renewal.entries if entry.policy == policy.key]
     moved = ", ".join(new) if old in ([], new) else f"{', '.join(old)} -> {', '.join(new)}"
     counts = f", {chosen.eligible} of {chosen.listed} tags eligible" if chosen.listed else ""
-    return f"{policy.key}  {policy.repository.image.name}  {moved or '-'}  ({policy.described}{counts})"
+    return str(policy.key), policy.repository.image.name, moved or "-", f"{policy.described}{counts}"
 
 
 def _missing_from_kustomization(written: Mapping[str, bytes]) -> Iterator[str]:
