@@ -10,7 +10,8 @@ def main() -> int:
     """Run krmfn; answer the exit code (0 done, 1 error, 2 usage, 130 interrupt)."""
     arguments = sys.argv[1:]
     try:
-        if not arguments and not (sys.stdin is not None and sys.stdin.isatty()):
+        is_shell = "_KRMFN_COMPLETE" in os.environ
+        if not arguments and not is_shell and not (sys.stdin is not None and sys.stdin.isatty()):
             from krmfn import function
 
             return function.main([])

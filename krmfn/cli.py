@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,9 +13,13 @@ from krmfn import __version__
 from krmfn.errors import ConfigError, KrmfnError
 from krmfn.foreign import printable
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 COMMANDS = {
     "annotate": "Turn markers into annotations that survive kustomize build.",
     "check": "Say which images of manifests have newer versions.",
+    "completion": "Print the completion script for a shell.",
     "create": "Print ImageRepository, ImagePolicy and ImageUpdateAutomation objects.",
     "doctor": "Look for the tools and files that krmfn works with.",
     "explain": "Say why a policy chose its tag, and why not the others.",
@@ -55,6 +61,14 @@ class Verbs(click.Group):
             ctx.fail(f"no such command: {args[0]};{hint}")
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete verbs without importing them."""
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the table of verbs without importing them."""
         del ctx
@@ -75,29 +89,36 @@ def _doc(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="krmfn %(version)s")
-@click.option("--doc", is_flag=True, is_eager=True, expose_value=False, callback=_doc)
+@click.option("--doc", is_flag=True, is_eager=True, expose_value=False, callback=_doc, help="Print the function's card as JSON.")
 def krmfn() -> None:
-    """Flux's image automation as a pure function: newer images for manifests, without a cluster.
+    """Newer images for manifests, as Flux's image automation chooses them, without a cluster.
 
     \b
-    With a ResourceList on stdin krmfn is a KRM function:
+    On files, to look and to edit in place:
+      krmfn check .                       no configuration needed
+      krmfn update . --diff --check
+      krmfn update . --commit --push
+      krmfn explain . POLICY
+
+    \b
+    As a KRM function, with a ResourceList on stdin:
       kustomize build --enable-alpha-plugins --enable-exec DIR
       kpt fn eval DIR --exec krmfn -- image=ghcr.io/acme/web semver=^1.2
       kpt fn render DIR --allow-exec
 
     \b
-    On files it edits in place:
-      krmfn update DIR --diff
+    Every command has --help with examples.
     """  # noqa: D301 - \b is click's mark
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line; answer the exit code (0 done, 1 error, 2 usage, 130 interrupt)."""
-    if not arguments:
+    if not arguments and "_KRMFN_COMPLETE" not in os.environ:
         click.echo(krmfn.get_help(click.Context(krmfn, info_name="krmfn")), err=True)
         return 2
     try:
         code = krmfn.main(arguments, prog_name="krmfn", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -111,7 +132,7 @@ def main(arguments: list[str]) -> int:
         _say(str(error), getattr(error, "help", ""))
         return 1
     except BrokenPipeError:
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         _say(f"{error.filename or 'a file'}: {error.strerror or error}")

@@ -132,6 +132,12 @@ def _machine(env: Mapping[str, str]) -> Iterator[_Place]:
             yield _Place(printable(shown), text, trusted=True)
 
 
+def login_files(env: Mapping[str, str]) -> tuple[Path, ...]:
+    """List the files where logins of this machine are looked for, there or not, in order."""
+    home = Path(env.get("HOME") or ".")
+    return tuple(_files(env, home if home.is_absolute() else None))
+
+
 def _files(env: Mapping[str, str], home: Path | None) -> Iterator[Path]:
     """List where configurations may be. A HOME that is no absolute path (a bare UID in a container) counts as none."""
     if env.get("REGISTRY_AUTH_FILE"):

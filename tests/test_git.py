@@ -50,7 +50,7 @@ class Site:
     def update(self, *arguments: str, **more: str) -> str:
         done = self.krmfn(*arguments, **more)
         assert done.returncode == 0, done.stderr
-        return done.stderr
+        return str(done.stderr)
 
     def refuse(self, *arguments: str, said: str, **more: str) -> None:
         before = self.state()

@@ -1,0 +1,31 @@
+"""`krmfn doctor`: what krmfn finds on this machine, and what is missing."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from krmfn import doctor, terminal
+from krmfn.commands import options
+from krmfn.foreign import printable
+
+
+@click.command(epilog=options.examples("krmfn doctor", exits="0 everything that is needed is there, 1 something is wrong, 2 usage"))
+@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(output: str) -> int:
+    """Look for the programs, logins and certificates that krmfn works with.
+
+    No registry is asked, and no secret is shown.
+    """
+    findings = list(doctor.look(os.environ))
+    if output == "json":
+        import json
+
+        click.echo(json.dumps([one._asdict() for one in findings], indent=2, ensure_ascii=False))
+    else:
+        terminal.table(("WHAT", "STATE", "FOUND"), [(one.name, one.state, one.found) for one in findings])
+        for one in findings:
+            if one.advice:
+                click.echo(f"help: {printable(one.name)}: {printable(one.advice, 500)}", err=True)
+    return int(any(one.state == "wrong" for one in findings))

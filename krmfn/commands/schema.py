@@ -1,0 +1,43 @@
+"""`krmfn schema`: the JSON Schema of krmfn's own kinds, for editors and checks."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+import click
+
+from krmfn import schema
+from krmfn.commands import options
+
+
+@click.command(
+    epilog=options.examples(
+        "krmfn schema ImageAutomation > image-automation.json",
+        "krmfn schema > krmfn.json    # every kind; name it at the top of a file, and editors complete and check:",
+        "# yaml-language-server: $schema=krmfn.json",
+        exits="0 printed, 2 no such kind",
+    )
+)
+@click.argument("kind", required=False)
+def command(kind: str | None) -> None:
+    """Print the JSON Schema (draft 2020-12) of KIND, or of all kinds of krmfn.dev/v1alpha1 in one."""
+    import json
+
+    if kind is not None and kind not in schema.KINDS:
+        near = get_close_matches(kind.lower(), {name.lower(): name for name in schema.KINDS}, 1, 0.5)
+        names = {name.lower(): name for name in schema.KINDS}
+        hint = f"did you mean {names[near[0]]}?" if near else f"known: {', '.join(schema.KINDS)}"
+        raise click.BadParameter(f"no such kind: {kind}; {hint}", param_hint="KIND")
+    click.echo(json.dumps(schema.document(kind) if kind else every(), indent=2, ensure_ascii=False))
+
+
+def every() -> schema.Schema:
+    """Answer one schema that takes an object of any own kind."""
+    one = {name: schema.document(name) for name in schema.KINDS}
+    dialect = {made.pop("$schema") for made in one.values()}.pop()
+    return {
+        "$schema": dialect,
+        "title": schema.API_VERSION,
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in one],
+        "$defs": one,
+    }
