@@ -192,18 +192,16 @@ def _flow(path: tuple[str, ...], wanted: Mapping[str, str]) -> str:
 
 def comment(block: "Block", scalar: "Scalar", marker_text: str) -> Edit | Refusal:
     """Append a marker comment behind a scalar, where Flux would read it as that scalar's."""
-    data = block.text.data
-    if scalar.style in ("|", ">"):
-        line = data.find(b"\n", scalar.start, scalar.end)
-        header = re.compile(rb"[|>][-+0-9]{0,2}[ \t]*(?=\r?\n)").match(data, scalar.start)
-        return Edit(line - (data[line - 1 : line] == b"\r"), line - (data[line - 1 : line] == b"\r"), f" # {marker_text}".encode()) if header else Refusal("the line has a comment already")
     if scalar.start == scalar.end:
         return Refusal("an empty value takes no marker; the comment would belong to its key")
-    tail = re.compile(rb"[ \t]*(?:,[ \t]*)?(?=\r?\n)|[ \t]*,?[ \t]*\Z" if scalar.in_flow else rb"[ \t]*(?=\r?\n)|[ \t]*\Z")
-    found = tail.match(data, scalar.end)
+    data, is_block = block.text.data, scalar.style in ("|", ">")
+    if is_block:
+        pattern = rb"[|>][-+0-9]{0,2}"
+    else:
+        pattern = rb"[ \t]*,?" if scalar.in_flow else rb""
+    at = scalar.start if is_block else scalar.end
+    found = re.compile(pattern + rb"(?=[ \t]*(?:\r?\n|\Z))").match(data, at)
     if found is None:
-        rest = data[scalar.end : data.find(b"\n", scalar.end)].strip(b" \t,")
-        why = "the line has a comment already" if rest.startswith(b"#") else "the line goes on after the value"
-        return Refusal(why)
-    at = scalar.end + len(found[0].rstrip(b" \t"))
-    return Edit(at, at, f" # {marker_text}".encode())
+        rest = data[at : data.find(b"\n", at) if b"\n" in data[at:] else len(data)]
+        return Refusal("the line has a comment already" if b"#" in rest else "the line goes on behind the value")
+    return Edit(found.end(), found.end(), f" # {marker_text}".encode())
