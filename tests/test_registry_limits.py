@@ -14,9 +14,10 @@ from krmfn.oci import Settings
 from krmfn.registry import listing
 from krmfn.registry.attempts import Attempts, retry_after
 from krmfn.registry.budget import Budget, OutOfBytesError, OutOfTimeError
+from krmfn.registry.exchange import Call, NoReply, Reply
 from krmfn.registry.gate import Gate
 from krmfn.registry.origin import Origin
-from krmfn.registry.transport import Call, NoReply, Reply, Transport
+from krmfn.registry.transport import Transport
 from krmfn.registry.world import World
 from krmfn.resolve import ask
 from tests.asking import asking, error_of, repository
@@ -190,6 +191,7 @@ def test_the_run_has_a_deadline_for_all_repositories_together(registry):
         answers = ask(repositories, source.tags, 2)
         assert time.monotonic() - before < 2
     assert {getattr(answer, "failure", None) for answer in answers.values()} == {"unavailable"}
+    assert "1 s for the whole run" in str(list(answers.values())[-2:])
 
 
 def test_a_failure_of_one_repository_leaves_the_others(registry):

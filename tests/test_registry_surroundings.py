@@ -417,3 +417,18 @@ def test_the_hub_is_asked_at_its_registry():
         "docker.io",
         False,
     )
+
+
+def test_a_client_certificate_is_shown_to_its_registry_alone(authority, tmp_path):
+    """The registry redirects to a server that wants client certificates too; it gets none, so nothing comes back."""
+    client = authority.issue("client", client=True)
+    access = {"ca_pem": authority.pem, "client_cert_pem": client.certificate, "client_key_pem": client.key}
+    (tmp_path / "other").mkdir()
+    own = server_context(authority.issue("127.0.0.1"), tmp_path, authority.pem)
+    theirs = server_context(authority.issue("127.0.0.2"), tmp_path / "other", authority.pem)
+    with serving(own) as registry, serving(theirs, host="127.0.0.2") as other, asking() as source:
+        assert source.tags(repository(f"{registry.address}/acme/web", **access)).tags == ("1.0.0",)
+        registry.misbehave("tags", lambda r: r.plain(307, b"", {"Location": other.url + r.path}))
+        error = error_of(lambda: source.tags(repository(f"{registry.address}/acme/web", **access)))
+    assert error.failure == "unavailable"
+    assert not other.seen

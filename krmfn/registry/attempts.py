@@ -6,8 +6,9 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
 from krmfn.oci import Settings
+from krmfn.registry.exchange import Call, NoReply, Reply
 from krmfn.registry.gate import Gate
-from krmfn.registry.transport import Call, NoReply, Reply, Transport
+from krmfn.registry.transport import Transport
 from krmfn.registry.world import World
 
 _AGAIN = frozenset({408, 429, 499, 500, 502, 503, 504, 522})

@@ -18,10 +18,11 @@ from krmfn.keychain import Credential, Found, Keychain
 from krmfn.manifest import parse as parse_json
 from krmfn.registry.challenge import Challenge
 from krmfn.registry.challenge import parse as parse_challenges
+from krmfn.registry.exchange import Call, NoReply, Reply
 from krmfn.registry.origin import Origin
 from krmfn.registry.question import Question
 from krmfn.registry.secrets import Secrets
-from krmfn.registry.transport import Call, NoReply, Reply, Transport
+from krmfn.registry.transport import Transport
 from krmfn.registry.world import World
 
 TOKEN_LIMIT = 64 << 10
@@ -205,6 +206,7 @@ class Authorizer:
             if key.credential and key.credential.basic:
                 headers["Authorization"] = key.credential.basic
         foreign = realm != key.origin and not self._transport.is_private(key.origin)
+        lane = question.lane if self._belongs(question, key.origin, realm) else question.lane.to_others()
         return Call(
             "GET" if body is None else "POST",
             realm,
@@ -212,7 +214,7 @@ class Authorizer:
             headers,
             TOKEN_LIMIT,
             question.until,
-            question.lane,
+            lane,
             body,
             foreign,
         )

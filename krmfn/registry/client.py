@@ -17,12 +17,13 @@ from krmfn.once import Once
 from krmfn.registry import wording
 from krmfn.registry.attempts import Attempts
 from krmfn.registry.auth import Authorizer
+from krmfn.registry.exchange import Call, NoReply, Reply
 from krmfn.registry.listing import BYTES_LIMIT, PAGE_LIMIT, PAGES_LIMIT, TAGS_LIMIT, Page, next_page
 from krmfn.registry.oras_import import oras
 from krmfn.registry.origin import Origin
 from krmfn.registry.question import Question
 from krmfn.registry.secrets import Secrets
-from krmfn.registry.transport import Call, NoReply, Reply, Transport
+from krmfn.registry.transport import Transport
 
 _HOPS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -182,7 +183,9 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         url = f"https://{question.target.server}/v2/"
         probe = Call("GET", self._origin(url, question), url, {}, 1 << 16, question.until, question.lane)
         answer = self._transport.send(probe)
-        is_plain = isinstance(answer, NoReply) and answer.kind in {"connect", "tls", "silence", "time", "broken"}
+        if isinstance(answer, NoReply) and answer.kind in {"time", "closed"}:
+            raise wording.no_answer(question, answer)
+        is_plain = isinstance(answer, NoReply) and answer.kind in {"connect", "tls", "silence", "broken"}
         return "http" if is_plain else "https"
 
     def _origin(self, url: str, question: Question) -> Origin:
@@ -234,4 +237,5 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             )
         if origin.scheme == "http" and call.origin.scheme == "https":
             raise self.question.error("integrity", f"{self.question.target.registry} redirects from https to {shown!r}")
-        return call._replace(url=url, origin=origin)
+        lane = call.lane if origin == call.origin else call.lane.to_others()
+        return call._replace(url=url, origin=origin, lane=lane)

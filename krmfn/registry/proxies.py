@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from krmfn.registry.origin import Origin, is_loopback_name
 
@@ -44,3 +45,16 @@ def _matches(origin: Origin, rule: str) -> bool:
         rule = name
     rule = rule.strip("[]").removeprefix("*")
     return origin.host == rule or origin.host.endswith("." + rule.lstrip("."))
+
+
+def proxy_url(address: str, username: str | None, password: str | None) -> str:
+    """Put the log-in of a proxy into its URL, the one form all code here takes proxies in.
+
+    >>> proxy_url("http://proxy:3128", "me", "p@ss")
+    'http://me:p%40ss@proxy:3128'
+    """
+    if not username:
+        return address
+    scheme, slashes, rest = address.rpartition("://")
+    login = quote(username, safe="") + (":" + quote(password, safe="") if password else "")
+    return f"{scheme or 'http'}{slashes or '://'}{login}@{rest}"

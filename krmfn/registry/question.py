@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.image import HUB
 from krmfn.model import Repository
+from krmfn.registry.exchange import Lane
 from krmfn.registry.origin import is_loopback_name
-from krmfn.registry.transport import Lane
 
 _HUB_SERVER = "registry-1.docker.io"
 
@@ -42,12 +42,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A repository, where it is asked, until when (clock of the run), and the lane."""
+    """A repository, where it is asked, until when (clock of the run, and in words), and the lane."""
 
     repository: Repository
     target: Target
     until: float
-    seconds: float
+    allowed: str
     lane: Lane
 
     @property

@@ -18,12 +18,13 @@ from krmfn.once import Once
 from krmfn.registry.attempts import Attempts
 from krmfn.registry.auth import Authorizer
 from krmfn.registry.client import Client
+from krmfn.registry.exchange import Identity, Lane, Reply
 from krmfn.registry.gate import Gate
 from krmfn.registry.listing import listing
+from krmfn.registry.proxies import proxy_url
 from krmfn.registry.question import Question, is_allowed, locate
 from krmfn.registry.secrets import Secrets
-from krmfn.registry.transport import Lane, Reply, Transport, proxy_url
-from krmfn.registry.wire import Identity
+from krmfn.registry.transport import Transport
 from krmfn.registry.world import World
 
 _ACCEPT = ", ".join(MEDIA_TYPES)
@@ -168,13 +169,15 @@ class Source:
         allowed = self._settings.allowed_registries
         seconds = access.timeout_seconds or self._settings.repository_seconds
         until = min(self._until, self._world.clock() + seconds)
+        whole = f"{self._settings.run_seconds:g} s for the whole run"
+        within = f"{seconds:g} s for this repository" if until < self._until else whole
         identity = Identity((access.ca_pem, access.client_cert_pem, access.client_key_pem))
         proxy = (
             proxy_url(access.proxy_address, access.proxy_username, access.proxy_password)
             if access.proxy_address
             else ""
         )
-        question = Question(repository, target, until, seconds, Lane(identity, proxy))
+        question = Question(repository, target, until, within, Lane(identity, proxy))
         if allowed is not None and not is_allowed(target, allowed):
             names = ", ".join(allowed) or "nothing"
             raise question.error("denied", f"{target} may not be asked: KRMFN_ALLOWED_REGISTRIES allows {names}")

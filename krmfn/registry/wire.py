@@ -23,6 +23,7 @@ from urllib3.poolmanager import PoolManager, ProxyManager
 from urllib3.util import make_headers, parse_url
 
 from krmfn.registry.budget import Budget, Gatekeeper, NotAdmittedError, OutOfTimeError, current
+from krmfn.registry.exchange import Identity
 from krmfn.registry.origin import literal
 
 _Address = tuple[Any, ...]
@@ -203,15 +204,6 @@ class Pools:
         if self._made is None:
             self._made = self._context()
         return self._made
-
-
-class Identity(tuple[str | None, str | None, str | None]):
-    """CA certificates to trust besides the system's, client certificate, client key: PEM texts, never shown."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "Identity(...)"
 
 
 class SetUpError(ValueError):

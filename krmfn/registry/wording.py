@@ -9,9 +9,9 @@ from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.foreign import printable
 from krmfn.image import HUB
 from krmfn.keychain import Found
+from krmfn.registry.exchange import NoReply, Reply
 from krmfn.registry.question import Question
 from krmfn.registry.secrets import Secrets
-from krmfn.registry.transport import NoReply, Reply
 
 _code = re.compile(r"[A-Z][A-Z0-9_]{1,63}", re.ASCII).fullmatch
 
@@ -21,7 +21,7 @@ def no_answer(question: Question, reply: NoReply) -> RegistryError:
     registry = question.target.registry
     text = reply.text if registry in reply.text else f"{registry} {reply.text}"
     if reply.kind == "time":
-        text += f" ({question.seconds:g} s for this repository)"
+        text += f" ({question.allowed})"
     if reply.kind == "certificate":
         text += "; add its CA through certSecretRef or SSL_CERT_FILE"
     return question.error(reply.failure, text)
