@@ -11,6 +11,7 @@ import pytest
 
 from tests import tools
 from tests.conftest import LOGIN, Private
+from tests.containers import Containers, prepare
 from tests.running import environment, run, succeed
 from tests.tools import ROOT
 
@@ -156,3 +157,33 @@ def test_a_mirror_is_asked_with_its_own_login(private_registry: Private, nobody:
     assert "ghcr.io/acme/web:1.3.1" in (folder / "pod.yaml").read_text()
     done = run(["krmfn", "update", "."], cwd=folder, env={**env, "KRMFN_ALLOWED_REGISTRIES": "ghcr.io"})
     assert f"{private_registry.address}/acme/web may not be asked: KRMFN_ALLOWED_REGISTRIES allows ghcr.io" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def containers(tmp_path_factory: pytest.TempPathFactory) -> Containers:
+    return prepare(tmp_path_factory.mktemp("containers"))
+
+
+def test_the_container_commands_of_the_page_log_in(containers: Containers, private_registry: Private, tmp_path: Path):
+    """Both commands are run as they stand, with the image, the folder and the repository of the test."""
+    address, home = private_registry.address, tmp_path / "home"
+    (home / ".docker").mkdir(parents=True)
+    shutil.copy(private_registry.login / "config.json", home / ".docker")
+    shutil.copy(private_registry.certificates, home / ".docker" / "ca.pem")
+    (home / ".docker" / "config.json").chmod(0o600)
+    called = f"container: {{image: {containers.image}, network: true}}"
+    built = put(
+        tmp_path / "built", address, web=POD, krmfn=POLICIES.replace("exec: {path: krmfn}", called),
+        kustomization="resources: [web.yaml]\ntransformers: [krmfn.yaml]\n",
+    )  # fmt: skip
+    package = put(tmp_path / "package", address, web=POD)
+    kpt, kustomize = block("sh", "kpt fn eval DIR --image").split("kustomize build DIR")
+    trust = "DOCKER_CONFIG=/login {} SSL_CERT_FILE=/login/ca.pem"
+    kpt = kpt.replace("ghcr.io/krmfn/krmfn:0.1", f"{containers.image} --image-pull-policy never").replace("ghcr.io/acme", f"{address}/acme")
+    env = {**containers.env, "HOME": str(home), "DIR": str(package)}
+    for tool in ("kpt", "kustomize"):
+        env["PATH"] = f"{tools.require(tool).parent}:{env['PATH']}"
+    succeed(["bash", "-euc", kpt.replace(" DIR ", " $DIR ").replace("DOCKER_CONFIG=/login", trust.format("--env"))], env=env)
+    assert f"{address}/acme/web:1.3.1" in (package / "web.yaml").read_text()
+    script = f"kustomize build $DIR{kustomize}".replace("DOCKER_CONFIG=/login", trust.format("-e"))
+    assert f"{address}/acme/web:1.3.1" in succeed(["bash", "-euc", script], env={**env, "DIR": str(built)})
