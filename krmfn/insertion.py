@@ -195,10 +195,7 @@ def comment(block: "Block", scalar: "Scalar", marker_text: str) -> Edit | Refusa
     if scalar.start == scalar.end:
         return Refusal("an empty value takes no marker; the comment would belong to its key")
     data, is_block = block.text.data, scalar.style in ("|", ">")
-    if is_block:
-        pattern = rb"[|>][-+0-9]{0,2}"
-    else:
-        pattern = rb"[ \t]*,?" if scalar.in_flow else rb""
+    pattern = rb"[|>][-+0-9]{0,2}" if is_block else rb"[ \t]*,?" if scalar.in_flow else rb""
     at = scalar.start if is_block else scalar.end
     found = re.compile(pattern + rb"(?=[ \t]*(?:\r?\n|\Z))").match(data, at)
     if found is None:
