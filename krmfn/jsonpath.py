@@ -117,8 +117,8 @@ def _walk(expression: Any, steps: tuple[Step, ...], node: yaml.Node) -> Iterator
             yield from _walk(expression.right, path, found)
     elif kind == "Descendants":
         for path, found in _walk(expression.left, steps, node):
-            for below, each in _below(path, found):
-                yield from _walk(expression.right, below, each)
+            for place, each in below(path, found):
+                yield from _walk(expression.right, place, each)
     else:
         yield from _members(kind, expression, steps, _aimed(node))
 
@@ -139,7 +139,7 @@ def _members(kind: str, expression: Any, steps: tuple[Step, ...], node: yaml.Nod
             yield (*steps, index), node.value[index]
 
 
-def _below(steps: tuple[Step, ...], node: yaml.Node) -> Iterator[Place]:
+def below(steps: tuple[Step, ...], node: yaml.Node) -> Iterator[Place]:
     """Yield a node and everything below it, in document order; aliases are not entered, their anchor is met itself."""
     stack = [(steps, node)]
     while stack:

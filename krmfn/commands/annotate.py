@@ -1,0 +1,84 @@
+"""`krmfn annotate`: markers into annotations that survive kustomize, or markers onto fields that hold an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import click
+
+from krmfn import files
+from krmfn.annotate import Annotations, Note, from_markers, with_markers
+from krmfn.commands import options
+from krmfn.commands.update import diffs
+from krmfn.config import load
+from krmfn.foreign import printable
+from krmfn.model import ImagePolicy
+from krmfn.objects import nearest
+from krmfn.yamltext import Block, Edit, Text, apply
+
+
+@click.command(
+    epilog=options.examples(
+        "krmfn annotate base                                    # markers -> annotations",
+        "krmfn annotate . --markers flux-system:web --diff      # markers onto the fields that hold web's image",
+        "krmfn annotate . --markers 'flux-system:*' --check     # exit 1 when a marker is missing",
+        exits="0 done, 1 an error (nothing is written) or, with --check, something would change, 2 usage",
+    )
+)
+@options.PATHS
+@click.option("--markers", "patterns", multiple=True, metavar="POLICY", help="Put markers on fields that hold this policy's image; repeatable, * matches.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 when something would change.")
+@click.option("--diff", is_flag=True, help="Show the changes as a unified diff.")
+def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, diff: bool) -> int:
+    """Write the annotation krmfn.dev/images for every marker below PATHS.
+
+    kustomize build strips comments, so markers never reach a function there; the annotation does. Markers stay.
+    """
+    tree = files.read(paths)
+    found = with_markers(tree.blocks, _named(tree.blocks, patterns)) if patterns else from_markers(tree.blocks)
+    written = _rewritten(tree.texts, found)
+    if not check:
+        files.write_all(written)
+    if diff:
+        click.echo("".join(diffs(written)), nl=False)
+    else:
+        _print(found.made)
+    _warn(found.left, tree.skipped)
+    fields, many = len(found.made), len(written)
+    click.echo(f"{fields} change{'s' * (fields != 1)} in {many} of {len(tree.texts)} file{'s' * (len(tree.texts) != 1)}", err=True)
+    return int(check and bool(written))
+
+
+def _named(blocks: Sequence[Block], patterns: Sequence[str]) -> list[ImagePolicy]:
+    """Find the policies by their names, with or without namespace. Raises click.BadParameter for a name of none."""
+    policies = load(blocks).policies
+    found: dict[object, ImagePolicy] = {}
+    for pattern in (part for text in patterns for part in text.split(",")):
+        mine = [key for key in policies if fnmatchcase(str(key), pattern) or key.name == pattern]
+        if not mine:
+            hint = nearest(pattern, map(str, policies)) or f"; configured: {', '.join(sorted(map(str, policies))) or 'none'}"
+            raise click.BadParameter(f"no policy {pattern} is configured{hint}", param_hint="--markers")
+        found |= {key: policies[key] for key in mine}
+    return list(found.values())
+
+
+def _rewritten(texts: Sequence[Text], found: Annotations) -> dict[Text, bytes]:
+    edits: dict[Text, list[Edit]] = {}
+    for text, edit in found.edits:
+        edits.setdefault(text, []).append(edit)
+    return {text: apply(text.data, edits[text]) for text in texts if text in edits}
+
+
+def _print(notes: Sequence[Note]) -> None:
+    for path, line, column, message in notes:
+        click.echo(f"{printable(path, 1000)}:{line}:{column} {printable(message, 2000)}")
+
+
+def _warn(notes: Sequence[Note], skipped: Sequence[files.Skipped]) -> None:
+    for path, line, column, message in notes:
+        click.echo(f"krmfn: warning: {printable(f'{path}:{line}:{column}: {message}', 2000)}", err=True)
+    for one in skipped:
+        if one.matters:
+            click.echo(f"krmfn: warning: {printable(f'{one.path} holds markers, but was {one.why}', 2000)}", err=True)
