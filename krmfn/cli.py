@@ -98,7 +98,7 @@ def krmfn() -> None:
       krmfn check .                       no configuration needed
       krmfn update . --diff --check
       krmfn update . --commit --push
-      krmfn explain . POLICY
+      krmfn explain POLICY .
 
     \b
     As a KRM function, with a ResourceList on stdin:

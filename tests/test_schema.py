@@ -1,0 +1,63 @@
+"""`krmfn schema`: what it prints is JSON Schema, and decides as krmfn does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from krmfn import schema
+from tests.running import run, succeed
+
+GOOD: dict[str, dict[str, Any]] = {
+    "ImageAutomation": {"policies": [{"name": "web", "image": "ghcr.io/acme/web", "policy": {"semver": {"range": "1.x"}}}], "mode": "check"},
+    "TagSnapshot": {"image": "ghcr.io/acme/web", "tags": ["1.2.0", {"name": "1.3.1"}]},
+    "ImageLock": {"images": [{"policy": "a:b", "image": "ghcr.io/acme/web", "tag": "1", "policyHash": "x"}]},
+    "PolicyTest": {"cases": [{"name": "one", "tags": ["1.0.0"], "expect": {"tag": "1.0.0"}}]},
+}
+BAD: dict[str, dict[str, Any]] = {
+    "ImageAutomation": {"polices": []},
+    "TagSnapshot": {"image": "ghcr.io/acme/web"},
+    "ImageLock": {"images": [{"policy": "a:b"}]},
+    "PolicyTest": {"cases": [{"name": "one", "tags": "1.0.0", "expect": {}}]},
+}
+
+
+def document(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": schema.API_VERSION, "kind": kind, "metadata": {"name": "x"}, "spec": spec}
+
+
+def test_every_kind_has_cases():
+    assert set(GOOD) == set(BAD) == set(schema.KINDS)
+
+
+@pytest.mark.parametrize("kind", schema.KINDS)
+def test_a_schema_is_valid_and_decides(kind: str):
+    made = json.loads(succeed(["krmfn", "schema", kind]))
+    jsonschema.Draft202012Validator.check_schema(made)
+    jsonschema.validate(document(kind, GOOD[kind]), made, jsonschema.Draft202012Validator)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document(kind, BAD[kind]), made, jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("kind", schema.KINDS)
+def test_the_schema_of_all_kinds_decides_too(kind: str):
+    made = json.loads(succeed(["krmfn", "schema"]))
+    jsonschema.Draft202012Validator.check_schema(made)
+    jsonschema.validate(document(kind, GOOD[kind]), made, jsonschema.Draft202012Validator)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document(kind, BAD[kind]), made, jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("kind", schema.KINDS)
+def test_krmfn_itself_decides_alike(kind: str):
+    assert list(schema.problems(kind, document(kind, GOOD[kind]))) == []
+    assert list(schema.problems(kind, document(kind, BAD[kind]))) != []
+
+
+def test_an_unknown_kind_gets_the_nearest():
+    done = run(["krmfn", "schema", "imagelock"])
+    assert done.returncode == 2
+    assert "no such kind: imagelock; did you mean ImageLock?" in done.stderr
