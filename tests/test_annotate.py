@@ -196,7 +196,6 @@ def test_every_marker_that_is_put_is_read_and_changes_no_value(fields):
     rules = config.load(documents(Text(POLICIES.encode())))
     found = annotate.with_markers(documents(Text(text.encode(), "a.yaml")), list(rules.policies.values()))
     after = apply(text.encode(), [edit for _, edit in found.edits]).decode()
-    assert yaml.compose(after).value[2][1].value[0][1].value is not None
     assert yaml.safe_load(after) == yaml.safe_load(text)
     wanted = sum(ImageRef.parse(image).canonical != "docker.io/library/other" for _, image in fields)
     assert len(markers_of(after)) + len(found.left) == wanted
