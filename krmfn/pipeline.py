@@ -82,10 +82,20 @@ def _run(text: Text, open_source: OpenSource, finish: Finish, *, whole: bool) ->
     except ConfigError as error:
         results = tuple(Result("error", problem) for problem in error.problems)
         return Outcome(resourcelist.write(given, (), results), results)
+    if not rules.declared:
+        resourcelist.verify(given.items, text)
+        return _idle(text, rules)
     found = examine(given.items, rules, open_source)
     resourcelist.verify(given.items, text)
     edits = () if found.is_error else tuple(edit for _, edit in found.edits)
     return Outcome(resourcelist.write(given, edits, found.results), found.results, rules.asides)
+
+
+def _idle(text: Text, rules: Config) -> Outcome:
+    """Answer the very bytes that came: without any policy nothing can be meant, and nothing is a mistake."""
+    marked = b"$imagepolicy" in text.data
+    said = ("the items hold markers, but no policy is configured: nothing was looked up",) if marked else ()
+    return Outcome(text.data, (), rules.asides + said)
 
 
 def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, every: bool = False) -> Run:
@@ -113,7 +123,14 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
     renewed = renewal.renew(lock, choices, deployed, pins, guarded.policies, rules.declared)
     lock_edits, noted = _lock_edits(rules, renewed)
     recorded = record.record(made.changes) if settings.annotate else record.Recorded()
-    said = [*rules.notes, *bound.results, *made.results, *recorded.results, *noted, *report.notes(choices.values(), listings)]
+    said = [
+        *rules.notes,
+        *bound.results,
+        *made.results,
+        *recorded.results,
+        *noted,
+        *report.notes(choices.values(), listings),
+    ]
     said += unbound.unbound(rules, bound, blocks)
     if settings.mode == "check":
         said += report.unwanted(made.changes)
