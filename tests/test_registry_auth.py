@@ -115,6 +115,16 @@ def test_a_token_that_is_refused_is_renewed_once():
         assert registry.count("token") == 2
 
 
+def test_a_token_that_ran_out_is_renewed_where_it_came_from():
+    with bearer() as registry, Registry(host="127.0.0.2") as other, asking() as source:
+        source.tags(web(registry))
+        assert registry.login
+        registry.login.issued.clear()
+        registry.login.realm = f"{other.url}/token"
+        assert source.tags(web(registry)).tags == ("1.0.0",)
+        assert not other.seen
+
+
 def test_insufficient_scope_asks_for_the_scope_the_registry_names():
     with bearer() as registry, asking() as source:
         wider = 'Bearer realm="{}/token",service="registry",scope="repository:acme/web:pull,push",error="insufficient_scope"'

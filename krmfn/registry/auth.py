@@ -114,8 +114,11 @@ class Authorizer:
         self, question: Question, origin: Origin, challenge: Challenge, credential: Credential | None, used: str
     ) -> str:
         parameters = challenge.parameters
-        way = _Way("bearer", parameters["realm"], parameters.get("service", ""))
-        self._ways[origin] = way
+        known = self._ways.get(origin)
+        if known and known.scheme == "bearer" and used:
+            way = known  # nvcr.io names another token server to a token that ran out; the first one renews it
+        else:
+            way = self._ways[origin] = _Way("bearer", parameters["realm"], parameters.get("service", ""))
         scope = _scope(question)
         if parameters.get("error") == "insufficient_scope" and parameters.get("scope"):
             scope = parameters["scope"]
@@ -172,7 +175,7 @@ class Authorizer:
             raise question.error(
                 "integrity",
                 f"{question.target.registry} wants credentials sent to {realm}, which is not known to belong to it;"
-                f" if it does, add {realm.authority} to realmHosts of the image repository",
+                f" if it does, add {realm.authority} to realmHosts of an ImageAutomation",
             )
         return realm
 
