@@ -131,7 +131,7 @@ class _Reader:
             key_of(self.thing.id), self.path(), text(author.get("name")), text(author.get("email")),
             text(self.commit.get("messageTemplate")) or DEFAULT_MESSAGE,
             tuple(sorted((str(name), text(value)) for name, value in values.items())),
-            self.signing(), self.branch(), text(self.push.get("branch")), text(self.push.get("refspec")),
+            self.signing(), self.branch(), text(self.push.get("branch")), self.refspec(),
             tuple((str(name), text(value)) for name, value in mapping(self.push.get("options")).items()),
             self.selector(), text(self.thing.spec.get("suspend")) == "true",
         )  # fmt: skip
@@ -166,6 +166,12 @@ class _Reader:
             )
             ref = mapping(repository.spec.get("ref")) if repository else {}
         return text(ref.get("branch"))
+
+    def refspec(self) -> str:
+        found = text(self.push.get("refspec"))
+        if found.startswith("+"):
+            self.wrong("spec.git.push.refspec", f"krmfn never forces a push: write {found[1:]}")
+        return found
 
     def selector(self) -> Mapping[str, Any] | None:
         found = self.thing.spec.get("policySelector")

@@ -36,7 +36,7 @@ _TOOLS = (
     _Tool("kustomize", ("version",), "krmfn as a transformer of kustomize build"),
     _Tool("kpt", ("version",), "krmfn in kpt fn render and kpt fn eval"),
     _Tool("git", ("--version",), "krmfn update --commit and --push"),
-    _Tool("kubectl", ("version", "--client"), "kubectl kustomize (needs --enable-exec, which kubectl lacks: use kustomize)"),
+    _Tool("kubectl", ("version", "--client"), "kubectl kustomize"),
 )
 
 

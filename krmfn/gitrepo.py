@@ -187,7 +187,7 @@ class Repository:
         """Push without force. A remote that moved meanwhile refuses, and nothing is lost."""
         flags = [part for name, value in options for part in ("-o", f"{name}={value}" if value else name)]
         try:
-            self.git.run("push", "--porcelain", *flags, remote, refspec)
+            self.git.run("push", "--porcelain", *flags, "--", remote, refspec)
         except GitError as error:
             text = str(error)
             if "[rejected]" in text or "non-fast-forward" in text or "fetch first" in text:

@@ -444,3 +444,21 @@ def test_a_package_below_the_root_is_committed_from_where_one_stands(site: Site)
     assert site.changed() == [API, "apps/kustomization.yaml", WEB]
     assert "api.yaml:14" in done.stdout
     assert "/tmp" not in done.stdout
+
+
+def test_a_path_that_misses_the_automations_is_refused(site: Site):
+    done = run(["krmfn", "update", "infrastructure", "--source", LAYOUT, "--automation", "apps"], cwd=site.work, env=site.env)
+    assert done.returncode == 1
+    assert "update.path ./apps of flux-system:apps is not below it" in done.stderr
+
+
+def test_a_refspec_that_forces_is_refused(site: Site):
+    site.automate(push="    push: {branch: auto, refspec: '+refs/heads/auto:refs/heads/main'}\n")
+    site.refuse("--automation", "apps", "--push", said="krmfn never forces a push")
+
+
+def test_a_refspec_cannot_be_an_option(site: Site):
+    site.automate(push="    push: {branch: auto, refspec: '--receive-pack=touch evil'}\n")
+    done = site.krmfn("--automation", "apps", "--push")
+    assert done.returncode == 1
+    assert not list(site.home.rglob("evil"))

@@ -137,7 +137,7 @@ def _push(plan: Plan, name: str, automation: Automation | None) -> None:
         if refspec:
             own = f"refs/heads/{plan.branch}"
             source, colon, rest = refspec.partition(":")
-            plan.repository.push(plan.remote, f"{name}:{rest or own}" if source.lstrip("+") == own else source + colon + rest, options)
+            plan.repository.push(plan.remote, f"{name}:{rest or own}" if source == own else source + colon + rest, options)
     except GitError as error:
         stays = f"; commit {name[:7]} stays on {plan.branch or 'HEAD'}" if plan.is_here else "; nothing was changed"
         advice = f"git pull --rebase {plan.remote} {plan.branch} && git push {plan.remote} {plan.branch}" if plan.is_here else "run krmfn again"

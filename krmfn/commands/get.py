@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,8 @@ def image(
         _say(_nothing(kind, name, namespace))
         return 1 if name else 0
     if output == "text":
-        for part in tables(chosen, wide=wide, is_all=kind == "all", has_header=not no_header):
-            click.echo(part, nl=False)
+        for header, rows in tables(chosen, wide=wide, is_all=kind == "all"):
+            _print_table(() if no_header else header, rows, is_all=kind == "all")
     else:
         _print_objects(chosen, output)
     return 0
@@ -181,15 +182,26 @@ def _has_status(one: Standing, selector: str) -> bool:
     return holds != (operator == "!=")
 
 
-def tables(standings: Sequence[Standing], *, wide: bool, is_all: bool, has_header: bool) -> Iterable[str]:
-    """Yield flux's tables; with `all` names carry their kind, and a blank line follows each table."""
+Rows = list[tuple[str, ...]]
+
+
+def tables(standings: Sequence[Standing], *, wide: bool, is_all: bool) -> Iterable[tuple[tuple[str, ...], Rows]]:
+    """Yield flux's tables, header and rows; with `all` names carry their kind."""
     for kind in fleet.KINDS:
         some = [one for one in standings if one.object.id.kind == kind]
-        if not some:
-            continue
-        header = (*(("NAMESPACE",) if wide else ()), *status.columns(kind)) if has_header else ()
-        rows = [_row(one, wide=wide, is_all=is_all) for one in some]
-        yield status.table(header, rows) + ("\n" if is_all else "")
+        if some:
+            header = (*(("NAMESPACE",) if wide else ()), *status.columns(kind))
+            yield header, [_row(one, wide=wide, is_all=is_all) for one in some]
+
+
+def _print_table(header: tuple[str, ...], rows: Rows, *, is_all: bool) -> None:
+    """Print a table with flux's bytes; at a terminal one that fits. With `all` a blank line follows."""
+    if terminal.is_terminal(sys.stdout):
+        terminal.table(header, rows)
+    else:
+        click.echo(status.table(header, rows), nl=False)
+    if is_all:
+        click.echo()
 
 
 def _row(one: Standing, *, wide: bool, is_all: bool) -> tuple[str, ...]:

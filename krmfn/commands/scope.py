@@ -10,7 +10,7 @@ from pathlib import Path
 from krmfn import files, fleet, pipeline, terminal
 from krmfn.automation import Automation, find
 from krmfn.config import Finish, load
-from krmfn.errors import GitError
+from krmfn.errors import GitError, InputError
 from krmfn.model import Repository
 from krmfn.resolve import ask
 from krmfn.sources import Sources
@@ -65,11 +65,21 @@ def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path |
     if name is not None:
         objects = fleet.gather(tree.blocks)
         made = Automation.read(find(objects.all, name), objects.all)
+        _check_covered(made, paths, root)
         rules, blocks = made.narrow(rules, objects.all), made.scope(tree.blocks, root)
     with terminal.watching() as progress:
         source = Sources(rules, os.environ, progress)
         run = pipeline.examine(blocks, rules, lambda _rules: source)
     return Examined(tree, run, source, made, root)
+
+
+def _check_covered(automation: Automation, paths: Iterable[Path], root: Path) -> None:
+    """Refuse when none of the paths reaches into `update.path`: nothing could be found there."""
+    folder = automation.folder(root).resolve()
+    tops = [path.resolve() for path in paths]
+    if not any(folder.is_relative_to(top) or top.is_relative_to(folder) for top in tops):
+        message = f"update.path {automation.path} of {automation.key} is not below it: name the repository's root, {root}"
+        raise InputError(message, name=str(tops[0]))
 
 
 def root_of(path: Path) -> Path:
