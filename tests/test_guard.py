@@ -76,7 +76,7 @@ NO_DOWNGRADE = [
     ("the range was narrowed", policy('semver: {range: "1.9.x"}'), f"{IMAGE}:1.11.0", f"{IMAGE}:1.9.0"),
     ("a filter leaves it out", policy(RANGE, more="  filterTags: {pattern: '^1[.](9|10)[.]'}\n"), f"{IMAGE}:1.11.0", f"{IMAGE}:1.10.0"),
     ("another order", policy("alphabetical: {order: desc}"), f"{IMAGE}:1.9.0", f"{IMAGE}:1.0.0"),
-    ("another repository ran there", policy(RANGE), "ghcr.io/acme/other:9.9.9", f"{IMAGE}:1.11.0"),
+    ("another repository ran there", policy(RANGE), "ghcr.io/acme/other:1.99.0", f"{IMAGE}:1.11.0"),
     ("what runs is no version", policy(RANGE), f"{IMAGE}:latest", f"{IMAGE}:1.11.0"),
     ("the same version, spelt otherwise", policy(RANGE), f"{IMAGE}:v1.11.0", f"{IMAGE}:1.11.0"),
 ]

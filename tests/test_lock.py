@@ -277,6 +277,11 @@ def test_an_entry_whose_policy_is_gone_goes_and_is_told():
     assert messages(outcome, "info") == ["lock: flux:web 1.0.0 is new, flux:gone is gone, with 9"]
 
 
+def test_frozen_never_writes_the_lock():
+    data = resource_list(policy(), lock(ENTRY.format("gone", "9")))
+    assert run(data, Tags({}), KRMFN_MODE="frozen").text.startswith(data)
+
+
 def test_entries_of_policies_that_exist_but_are_not_needed_here_stay():
     unused = policy(name="unused", image="ghcr.io/acme/unused")
     suspended = policy(name="asleep", image="ghcr.io/acme/asleep", more="  suspend: true\n")
