@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.registry_server import MANIFEST, Fault, Registry, Request
+from tests.image_store import MANIFEST
+from tests.registry_server import Fault, Registry, Request
 
 JSON = {"Content-Type": "application/json"}
 READS = ("token", "tags", "tags-next", "manifest", "child", "blob")

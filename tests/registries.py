@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.certificates import Pair
-from tests.registry_server import INDEX, MANIFEST, Registry
+from tests.image_store import INDEX, MANIFEST, Images
 
 USER, PASSWORD = "canary-user", "canary-password-51c0"
 HTPASSWD = f"{USER}:$2b$04$fW0PeK8dHMgyq4C4XHev7eVuhQ/YpoaBDmRV/5WaNTG1FZ6b34ZFi\n"
@@ -88,8 +88,8 @@ def crane(program: Path, data: Path, folder: Path) -> Iterator[str]:
         yield address
 
 
-def push(address: str, images: Registry) -> None:
-    """Push every image of a registry that was never started (distribution specification, push)."""
+def push(address: str, images: Images) -> None:
+    """Push every image (distribution specification, push)."""
     for path, tags in images.tags.items():
         for digest, (kind, content) in images.blobs.items():
             if kind not in {INDEX, MANIFEST}:

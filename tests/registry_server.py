@@ -20,16 +20,14 @@ import socketserver
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-INDEX = "application/vnd.oci.image.index.v1+json"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-CONFIG = "application/vnd.oci.image.config.v1+json"
-_LAYER = b"\0" * 1024
+from tests.answering import Answering
+from tests.image_store import Images
 
 Fault = Callable[["Request"], None]
 
@@ -78,8 +76,8 @@ class Login:
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
-class Registry:
-    """The server, and before it is started a store of images. `host` may be any loopback address, for a second origin."""
+class Registry(Images):
+    """The server; before it is started, a store of images. `host` may be any loopback address, for a second origin."""
 
     def __init__(
         self,
@@ -91,8 +89,7 @@ class Registry:
         login: Login | None = None,
     ) -> None:
         self.latency, self.page, self.login, self.tls = latency, page, login, tls
-        self.tags: dict[str, dict[str, str]] = {}
-        self.blobs: dict[str, tuple[str, bytes]] = {}
+        super().__init__()
         self.seen: list[Seen] = []
         self.connections = self.tokens = 0
         self.busy = self.busiest = 0
@@ -122,43 +119,6 @@ class Registry:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
-
-    def add(
-        self,
-        path: str,
-        tags: Iterable[str],
-        *,
-        created: str = "2026-01-02T03:04:05Z",
-        platforms: Iterable[str] = (),
-        labels: Mapping[str, str] | None = None,
-    ) -> None:
-        """Put an image under each tag; with platforms it is an index of images."""
-        names = list(platforms)
-        digest = self._index(names, created, labels) if names else self._image("linux/amd64", created, labels)
-        self.tags.setdefault(path, {}).update(dict.fromkeys(tags, digest))
-
-    def put(self, media_type: str, document: Mapping[str, Any] | bytes) -> dict[str, Any]:
-        """Store a document and answer its descriptor."""
-        data = document if isinstance(document, bytes) else json.dumps(document).encode()
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        self.blobs[digest] = (media_type, data)
-        return {"mediaType": media_type, "digest": digest, "size": len(data)}
-
-    def _image(self, platform: str, created: str, labels: Mapping[str, str] | None) -> str:
-        names = dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False))
-        config = self.put(CONFIG, {**names, "created": created, "config": {"Labels": dict(labels or {})}})
-        layer = self.put("application/vnd.oci.image.layer.v1.tar", _LAYER)
-        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]}
-        return str(self.put(MANIFEST, manifest)["digest"])
-
-    def _index(self, platforms: list[str], created: str, labels: Mapping[str, str] | None) -> str:
-        entries = []
-        for platform in platforms:
-            digest = self._image(platform, created, labels)
-            names = dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False))
-            size = len(self.blobs[digest][1])
-            entries.append({"mediaType": MANIFEST, "digest": digest, "size": size, "platform": names})
-        return str(self.put(INDEX, {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})["digest"])
 
     def misbehave(self, endpoint: str, act: Fault, times: int | None = None) -> None:
         """Do `act` instead of answering at `endpoint`, for ever or so many times."""
@@ -217,7 +177,7 @@ class _Server(ThreadingHTTPServer):
         """Stay silent: clients that go away are what the tests are about."""
 
 
-class Request(BaseHTTPRequestHandler):
+class Request(Answering):
     """One connection's requests, with the tools faults are made of."""
 
     protocol_version = "HTTP/1.1"
@@ -389,43 +349,9 @@ class Request(BaseHTTPRequestHandler):
         else:
             self.error(404, "BLOB_UNKNOWN", "blob unknown")
 
-    def plain(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
-        """Send a whole answer."""
-        self.send_response(status)
-        for key, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
-    def error(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
-        """Send an error as the specification wants it."""
-        body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
-        self.plain(status, body, {"Content-Type": "application/json", **(headers or {})})
-
-    def raw(self, data: bytes) -> None:
-        """Send bytes as they are, at once."""
-        self.close_connection = True
-        self.wfile.write(data)
-        self.wfile.flush()
-
-    def drip(self, data: bytes, pause: float = 0.05) -> None:
-        """Send `data` byte by byte and over again until the client or the registry goes away."""
-        self.close_connection = True
-        while not self.stopping.is_set():
-            for byte in data:
-                self.raw(bytes([byte]))
-                if self.stopping.wait(pause):
-                    return
-
-    def flood(self, data: bytes) -> None:
-        """Send `data` over and over, as fast as it goes."""
-        self.close_connection = True
-        while not self.stopping.is_set():
-            self.raw(data)
-
-    def hang(self) -> None:
-        """Send nothing, until the client's time or the registry's is over."""
-        self.close_connection = True
-        self.wfile.flush()
-        self.stopping.wait(20)
+def serving(context: ssl.SSLContext | None = None, **settings: Any) -> Registry:
+    """Make a registry with one image."""
+    registry = Registry(tls=context, **settings)
+    registry.add("acme/web", ["1.0.0"])
+    return registry

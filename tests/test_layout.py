@@ -13,10 +13,10 @@ from krmfn.layout import LayoutSource
 from krmfn.model import Listing
 from tests import images, tools
 from tests.asking import error_of, repository
-from tests.registry_server import INDEX, MANIFEST, Registry
+from tests.image_store import INDEX, MANIFEST, Images
 
 
-def write(folder: Path, images_of: Registry, path: str) -> Path:
+def write(folder: Path, images_of: Images, path: str) -> Path:
     """Write one repository of a registry as a layout."""
     entries = []
     for tag, digest in images_of.tags[path].items():
@@ -33,8 +33,8 @@ def write(folder: Path, images_of: Registry, path: str) -> Path:
 
 
 @pytest.fixture
-def stored() -> Registry:
-    made = Registry()
+def stored() -> Images:
+    made = Images()
     made.add("acme/web", ["1.1.0", "1.0.0"], labels={"a": "b"})
     made.add("acme/web", ["2.0.0"], platforms=["linux/arm64", "linux/amd64"], created="2026-05-06T07:08:09Z")
     return made

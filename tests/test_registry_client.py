@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
-import oras.client
-import oras.container
-import oras.provider
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +14,8 @@ from krmfn.oci import Settings
 from krmfn.registry.listing import listing, next_page
 from krmfn.resolve import ask
 from tests.asking import Clock, asking, error_of, repository
-from tests.registry_server import INDEX, MANIFEST, Registry, Request
+from tests.image_store import INDEX, MANIFEST
+from tests.registry_server import Registry, Request
 
 TAGS = tuple(sorted(f"1.{minor}.{patch}" for minor in range(5) for patch in range(5)))
 
@@ -71,7 +66,16 @@ def link(where: str, tags: str = '"1.0.0"'):
         "</v2/acme/web/tags/list?last=1.2.0>",
         '</x>; rel="prev", </v2/acme/web/tags/list?last=1.2.0>; rel="next"',
     ],
-    ids=["absolute path", "url", "https behind a proxy", "path of a proxy", "query alone", "relative", "no rel", "several"],
+    ids=[
+        "absolute path",
+        "url",
+        "https behind a proxy",
+        "path of a proxy",
+        "query alone",
+        "relative",
+        "no rel",
+        "several",
+    ],
 )
 def test_next_page_is_found_in_every_form_of_link(registry, where):
     registry.misbehave("tags", link(where), times=1)
@@ -314,26 +318,3 @@ def test_closing_ends_what_is_under_way(registry):
         source.close()
         thread.join(3)
     assert ended.is_set()
-
-
-def test_the_parts_of_oras_that_are_leaned_on_are_as_they_were():
-    registry = oras.provider.Registry
-    assert list(inspect.signature(registry.get_tags).parameters) == ["self", "container", "N"]
-    assert list(inspect.signature(registry._do_paginated_request).parameters) == ["self", "url", "callable"]
-    expected = ["self", "url", "method", "data", "headers", "json", "stream"]
-    assert list(inspect.signature(registry.do_request).parameters) == expected
-    container = oras.container.Container.__new__(oras.container.Container)
-    container.registry, container.namespace, container.repository = "r.example", "a/b", "c"
-    assert container.tags_url() == "r.example/v2/a/b/c/tags/list"
-    assert container.manifest_url("1.0") == "r.example/v2/a/b/c/manifests/1.0"
-    assert container.get_blob_url("sha256:0") == "r.example/v2/a/b/c/blobs/sha256:0"
-    container.namespace = ""
-    assert container.tags_url() == "r.example/v2/c/tags/list"
-
-
-def test_the_door_loads_nothing_heavy_until_a_registry_is_asked():
-    code = "import sys, krmfn.oci as o; o.RegistrySource(o.Settings()); print(*sys.modules)"
-    loaded = set(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    )
-    assert not loaded & {"requests", "urllib3", "oras", "ssl", "http.client", "krmfn.keychain", "concurrent.futures"}

@@ -15,6 +15,7 @@ from krmfn.model import Repository
 from tests import registries, tools
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority
+from tests.image_store import Images
 from tests.registries import PASSWORD, USER
 from tests.registry_server import Registry
 
@@ -33,8 +34,8 @@ def authority() -> Authority:
 
 
 @pytest.fixture(scope="module")
-def images() -> Registry:
-    made = Registry()
+def images() -> Images:
+    made = Images()
     for path, count in PATHS.items():
         platforms = ["linux/amd64", "linux/arm64/v8"] if "multi" in path else []
         for number in range(count):
@@ -50,7 +51,7 @@ def program(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="module")
-def data(program: Path, folder: Path, images: Registry) -> Path:
+def data(program: Path, folder: Path, images: Images) -> Path:
     """Fill a folder with the images, through the registry itself."""
     place = folder / program.name
     with registries.distribution(program, place, folder) as address:
@@ -69,7 +70,7 @@ def skopeo(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def check_all(address: str, images: Registry, *, plain: bool, **access: Any) -> None:
+def check_all(address: str, images: Images, *, plain: bool, **access: Any) -> None:
     """Everything krmfn reads is what was pushed, and what skopeo reads."""
     flags = ["--tls-verify=false", *(["--creds", f"{USER}:{PASSWORD}"] if access.get("docker_configs") else [])]
     with asking() as source:
@@ -162,7 +163,7 @@ def test_mutual_tls(program, data, folder, images, authority):
 
 
 @pytest.fixture(scope="module")
-def crane_address(folder: Path, images: Registry) -> Iterator[str]:
+def crane_address(folder: Path, images: Images) -> Iterator[str]:
     with registries.crane(tools.require("crane"), folder / "crane-data", folder) as address:
         registries.push(address, images)
         yield address

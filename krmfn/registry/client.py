@@ -1,7 +1,7 @@
 """The oras client, with the parts replaced that cannot be trusted with credentials or time.
 
 Kept from oras: `Registry.get_tags` and the URLs of `Container`. Replaced: paging, requests, log-in, reference grammar.
-`tests/test_registry_client.py` fails when oras changes what is leaned on here.
+`tests/test_registry_contract.py` fails when oras changes what is leaned on here.
 """
 
 from __future__ import annotations

@@ -1,0 +1,167 @@
+"""Proxies: which one is asked, with whose log-in, and for whom none."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from krmfn.registry.origin import Origin
+from krmfn.registry.proxies import proxy_for
+from tests.asking import asking, error_of, repository
+from tests.certificates import Authority, server_context
+from tests.registry_server import Registry, serving
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+class Proxy:
+    """A proxy that leads every name to one place, which is how a registry on loopback can have a public name."""
+
+    def __init__(self, place: str, login: str = "") -> None:
+        self.seen: list[tuple[str, str, str]] = []
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.refuse():
+                    return
+                with socket.create_connection(place.split(":")) as there:  # type: ignore[arg-type]
+                    path = "/" + self.path.split("/", 3)[3]
+                    there.sendall(f"{self.command} {path} HTTP/1.0\r\nHost: {self.headers['Host']}\r\n\r\n".encode())
+                    while data := there.recv(65536):
+                        self.wfile.write(data)
+                self.close_connection = True
+
+            def do_CONNECT(self) -> None:
+                if self.refuse():
+                    return
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.flush()
+                with socket.create_connection(place.split(":")) as there:  # type: ignore[arg-type]
+                    back = threading.Thread(target=copy, args=(there, self.connection))
+                    back.start()
+                    copy(self.connection, there)
+                    back.join()
+                self.close_connection = True
+
+            def refuse(self) -> bool:
+                given = self.headers.get("Proxy-Authorization", "")
+                proxy.seen.append((self.command, self.path, given))
+                if login in {"", given}:
+                    return False
+                self.send_response(407)
+                self.send_header("Proxy-Authenticate", "Basic")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return True
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+LOGIN = "Basic " + base64.b64encode(b"me:canary-proxy").decode()
+
+
+@pytest.fixture
+def public(authority: Authority, tmp_path: Path) -> Iterator[Registry]:
+    """Serve a registry that calls itself registry.example, over TLS."""
+    with serving(server_context(authority.issue("registry.example"), tmp_path)) as registry:
+        yield registry
+
+
+def test_https_goes_through_the_proxy_of_the_environment(public, authority):
+    with Proxy(public.address) as proxy, asking(env={"HTTPS_PROXY": proxy.url}) as source:
+        asked = repository("registry.example/acme/web", insecure=False, ca_pem=authority.pem)
+        assert source.tags(asked).tags == ("1.0.0",)
+        assert [seen[:2] for seen in proxy.seen] == [("CONNECT", "registry.example:443")]
+
+
+def test_plain_text_goes_through_the_proxy_of_the_environment():
+    with serving() as registry, Proxy(registry.address) as proxy:
+        env = {"HTTP_PROXY": proxy.url, "HTTPS_PROXY": "http://127.0.0.1:1"}
+        with asking(env=env) as source:
+            assert source.tags(repository("registry.example/acme/web")).tags == ("1.0.0",)
+        assert proxy.seen[0][1] == "http://registry.example/v2/acme/web/tags/list?n=1000"
+
+
+def test_the_proxy_of_a_repository_comes_first_and_gets_its_login(public, authority):
+    access = {"ca_pem": authority.pem, "proxy_username": "me", "proxy_password": "canary-proxy"}
+    with Proxy(public.address, LOGIN) as proxy, asking(env={"HTTPS_PROXY": "http://127.0.0.1:1"}) as source:
+        asked = repository("registry.example/acme/web", insecure=False, proxy_address=proxy.url, **access)
+        assert source.tags(asked).tags == ("1.0.0",)
+        assert [seen[2] for seen in proxy.seen] == [LOGIN]
+        assert "Proxy-Authorization" not in public.text()
+        wrong = repository("registry.example/acme/web", insecure=False, proxy_address=proxy.url)
+        error = error_of(lambda: source.tags(wrong))
+    assert error.failure == "unavailable"
+    assert "407" in error.message
+
+
+def test_a_proxy_that_is_not_there_is_named_without_its_password():
+    env = {"HTTPS_PROXY": "http://me:canary-proxy@127.0.0.1:1"}
+    with asking(env=env) as source:
+        error = error_of(lambda: source.tags(repository("registry.example/acme/web", insecure=False)))
+    assert error.failure == "unavailable"
+    assert "the proxy for https://registry.example" in error.message
+    assert "canary" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("url", "env", "expected"),
+    [
+        ("https://ghcr.io", {"https_proxy": "a", "HTTPS_PROXY": "b"}, "a"),
+        ("https://ghcr.io", {"ALL_PROXY": "c"}, "c"),
+        ("http://ghcr.io", {"HTTPS_PROXY": "b"}, ""),
+        ("http://ghcr.io", {"HTTP_PROXY": "b", "REQUEST_METHOD": "GET"}, ""),
+        ("https://ghcr.io", {"HTTPS_PROXY": "b", "NO_PROXY": "*"}, ""),
+        ("https://ghcr.io", {"HTTPS_PROXY": "b", "NO_PROXY": "ghcr.io"}, ""),
+        ("https://a.ghcr.io", {"HTTPS_PROXY": "b", "NO_PROXY": "ghcr.io"}, ""),
+        ("https://ghcr.io", {"HTTPS_PROXY": "b", "NO_PROXY": ".ghcr.io"}, "b"),
+        ("https://a.ghcr.io", {"HTTPS_PROXY": "b", "NO_PROXY": ".ghcr.io, x"}, ""),
+        ("https://a.ghcr.io", {"HTTPS_PROXY": "b", "no_proxy": "*.ghcr.io"}, ""),
+        ("https://evilghcr.io", {"HTTPS_PROXY": "b", "NO_PROXY": "ghcr.io"}, "b"),
+        ("https://ghcr.io:5000", {"HTTPS_PROXY": "b", "NO_PROXY": "ghcr.io:5000"}, ""),
+        ("https://ghcr.io", {"HTTPS_PROXY": "b", "NO_PROXY": "ghcr.io:5000"}, "b"),
+        ("https://10.2.3.4", {"HTTPS_PROXY": "b", "NO_PROXY": "10.0.0.0/8"}, ""),
+        ("https://11.2.3.4", {"HTTPS_PROXY": "b", "NO_PROXY": "10.0.0.0/8"}, "b"),
+        ("https://[fd00::1]", {"HTTPS_PROXY": "b", "NO_PROXY": "fd00::/8"}, ""),
+        ("https://localhost:5000", {"HTTPS_PROXY": "b"}, ""),
+        ("https://127.0.0.9", {"HTTPS_PROXY": "b"}, ""),
+        ("https://ghcr.io", {"HTTPS_PROXY": "b", "NO_PROXY": ", ,"}, "b"),
+    ],
+)
+def test_proxies_are_chosen_as_go_does(url, env, expected):
+    origin = Origin.of(url)
+    assert origin is not None
+    assert proxy_for(origin, env) == expected
