@@ -40,6 +40,8 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
     by_image = _by_image(config)
     found = {rule.policy for rule in config.targets}
     for block in blocks:
+        if found >= config.policies.keys():
+            break
         raw = block.raw
         if screen.may_hold_marker(raw):
             found |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}

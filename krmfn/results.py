@@ -24,7 +24,7 @@ def insert(given: ResourceList, results: Sequence[Result]) -> list[Edit]:
     A result that the list already holds is not repeated, so that a run on its own output changes nothing.
     """
     known = _known(given)
-    entries = [made for result in results if (made := entry(result)) and not (known and _comparable(made) in known)]
+    entries = [result for result in results if not (known and _comparable(entry(result)) in known)]
     if not entries:
         return []
     root = given.frame.root
@@ -98,8 +98,8 @@ class _Flow:
     def __init__(self, given: ResourceList) -> None:
         self.given = given
 
-    def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Entry]) -> list[Edit]:
-        text = "[" + ", ".join(flow(each) for each in entries) + "]"
+    def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Result]) -> list[Edit]:
+        text = "[" + ", ".join(flow(entry(each)) for each in entries) + "]"
         for key, value in node.value:
             if key.value != name:
                 continue
@@ -129,7 +129,7 @@ class _Block:
         end = data.find(b"\n")
         self.newline = "\r\n" if end > 0 and data[end - 1 : end] == b"\r" else "\n"
 
-    def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Entry]) -> list[Edit]:
+    def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Result]) -> list[Edit]:
         for key, value in node.value:
             if key.value == name:
                 return self.into_value(value, entries)
@@ -137,17 +137,17 @@ class _Block:
         added = [f"{indent}{name}:", *self.listed(entries, indent)]
         return [self.at_end(node, added) if name == "results" else self.above(node, added)]
 
-    def into_value(self, value: yaml.Node, entries: Sequence[Entry]) -> list[Edit]:
+    def into_value(self, value: yaml.Node, entries: Sequence[Result]) -> list[Edit]:
         if not isinstance(value, yaml.CollectionNode) or not value.value:
-            return [_replaced(self.given, value, "[" + ", ".join(flow(each) for each in entries) + "]")]
+            return [_replaced(self.given, value, "[" + ", ".join(flow(entry(each)) for each in entries) + "]")]
         if isinstance(value, yaml.MappingNode):
             return (_Flow(self.given) if value.flow_style else self).into_mapping(value, "items", entries)
         if value.flow_style:
-            return [_Flow(self.given).before_end(value, ", ".join(flow(each) for each in entries))]
+            return [_Flow(self.given).before_end(value, ", ".join(flow(entry(each)) for each in entries))]
         return [self.behind(value, self.listed(entries, " " * value.start_mark.column))]
 
-    def listed(self, entries: Sequence[Entry], indent: str) -> list[str]:
-        return [line for each in entries for line in lines(each, indent)]
+    def listed(self, entries: Sequence[Result], indent: str) -> list[str]:
+        return [self.newline.join(lines(entry(each), indent)) for each in entries]
 
     def above(self, node: yaml.Node, added: list[str]) -> Edit:
         """Insert whole lines above the first line of a node that starts its line."""
