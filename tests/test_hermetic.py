@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests import tools
-from tests.lists import lock, pod, policy, resource_list
+from tests.lists import Tags, lock, pod, policy, relocked, resource_list
 from tests.running import EXAMPLES, environment, files, run, succeed
 
 KRMFN = Path(sys.executable).with_name("krmfn")
@@ -143,6 +143,18 @@ def test_update_writes_files_without_a_network(off: list[str], kpt_package: Path
     succeed([KRMFN, "fetch", offline])
     succeed([*off, KRMFN, "update", offline, "--mode", "frozen"])
     assert rest(offline) == rest(online)
+
+
+def test_a_hundred_policies_without_a_network_wait_once_not_one_by_one(off: list[str], tmp_path: Path):
+    names = [f"p{number}" for number in range(100)]
+    rules = [policy(name=name, image=f"{ADDRESS}/acme/{name}") for name in names]
+    pods = [pod(f"{ADDRESS}/acme/{name}:1.0.0", name=name, setter=f"flux:{name}") for name in names]
+    offered = Tags({f"{ADDRESS}/acme/{name}": ["1.2.0"] for name in names})
+    (tmp_path / "all.yaml").write_text("---\n".join([*rules, *pods, relocked(*rules, *pods, tags=offered)]))
+    started = time.monotonic()
+    succeed([*off, KRMFN, "update", tmp_path])
+    assert time.monotonic() - started < 10
+    assert (tmp_path / "all.yaml").read_text().count(":1.2.0 #") == 100
 
 
 WATCH = """

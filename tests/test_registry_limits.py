@@ -93,6 +93,16 @@ def test_what_is_tried_again_and_when(answers, calls, slept):
     assert hands.slept == pytest.approx(slept)
 
 
+@pytest.mark.parametrize(("answer", "calls"), [(GONE, 3), (NoReply("unavailable", "silence", "mute", retry=True), 6), (reply(500), 6)])
+def test_a_host_that_cannot_be_reached_is_given_up_for_the_run(answer, calls):
+    hands = Hands()
+    transport = Script(answer)
+    attempts = Attempts(Settings(), hands.world(), transport, Gate(hands.world(), per_host=4, total=8))
+    call = Call("GET", HOST, "https://r.example/", {}, 100, hands.time + 60)
+    assert [attempts.send(call), attempts.send(call)] == [answer, answer]
+    assert transport.calls == calls
+
+
 def test_pauses_are_jittered_and_bounded():
     hands = Hands(chance=0.25)
     assert send(hands, reply(500), tries=7, until=600)[1] == 7

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from krmfn.oci import Settings
 from krmfn.registry.exchange import Call, NoReply, Reply
 from krmfn.registry.gate import Gate
+from krmfn.registry.origin import Origin
 from krmfn.registry.transport import Transport
 from krmfn.registry.world import World
 
@@ -17,6 +18,7 @@ _KEPT_OUT = {
     "full": NoReply("unavailable", "time", "was not asked: no place became free in the time allowed"),
     "paused": NoReply("rate-limited", "paused", "was not asked: it wants no requests for longer than the time allowed"),
 }
+_UNREACHED = ("name", "connect")
 _FIRST, _FACTOR, _MOST = 0.5, 3.0, 8.0
 
 
@@ -25,10 +27,18 @@ class Attempts:
 
     def __init__(self, settings: Settings, world: World, transport: Transport, gate: Gate) -> None:
         self._settings, self._world, self._transport, self._gate = settings, world, transport, gate
+        self._lost: dict[tuple[Origin, str], NoReply] = {}
 
     def send(self, call: Call, waiting: Callable[[], None] = lambda: None) -> Reply | NoReply:
-        """Answer the first reply that is final, or the last there was."""
-        last: Reply | NoReply | None = None
+        """Answer the first reply that is final, or the last there was.
+
+        A host that could not be reached in all its tries is not tried again in this run: without a network a hundred
+        repositories would otherwise wait one after the other.
+        """
+        way = (call.origin, call.lane.proxy)
+        last: Reply | NoReply | None = self._lost.get(way)
+        if last:
+            return last
         for number in range(self._settings.tries):
             entered = self._gate.enter(call.origin, call.until)
             if entered != "in":
@@ -37,6 +47,8 @@ class Attempts:
                 last = self._transport.send(call)
             finally:
                 self._gate.leave(call.origin)
+            if number + 1 == self._settings.tries and isinstance(last, NoReply) and last.kind in _UNREACHED:
+                self._lost[way] = last
             if number + 1 == self._settings.tries or not self._pause(last, number, call, waiting):
                 break
         return last or _KEPT_OUT["full"]
