@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from krmfn import report
@@ -121,8 +121,8 @@ def _safe(text: str) -> str:
     return re.sub(r"(^|[\s(])@", "\\1@\u200b", shown)
 
 
-def message(found: Sequence[Row]) -> str:
-    """Write a commit message: what moves in the subject, one entry per image below."""
+def message(found: Sequence[Row], named: Callable[[str], str] = str) -> str:
+    """Write a commit message: what moves in the subject, one entry per image below. `named` says a place differently."""
     if len(found) == 1:
         subject = f"Update {found[0].image} to {found[0].new}"
     else:
@@ -130,6 +130,6 @@ def message(found: Sequence[Row]) -> str:
         subject = f"Update {len(names)} images" if len(names) > 1 else f"Update {names[0]}"
     lines = []
     for row in found:
-        lines.append(f"- {row.image}: {row.old} -> {row.new} ({', '.join(row.places)})")
+        lines.append(f"- {row.image}: {row.old} -> {row.new} ({', '.join(map(named, row.places))})")
         lines.append(f"  {row.why}")
     return printable(subject, 200) + "\n\n" + "\n".join(printable(line, 1000) for line in lines) + "\n"

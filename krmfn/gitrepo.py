@@ -180,7 +180,9 @@ class Repository:
             raise GitError(f"{error}; nothing was changed", help="run krmfn again") from None
 
     def move(self, branch: str, commit: str, old: str) -> None:
-        """Point a local branch, which is not checked out, to a commit that follows it."""
+        """Point a local branch to a commit that follows it; one that is checked out somewhere is refused."""
+        if f"branch refs/heads/{branch}" in self.git.run("worktree", "list", "--porcelain").splitlines():
+            raise GitError(f"branch {branch} is checked out in another worktree; nothing was changed", help="run krmfn there")
         self.git.run("update-ref", "-m", "krmfn update", f"refs/heads/{branch}", commit, old or "0" * len(commit))
 
     def push(self, remote: str, refspec: str, options: Iterable[tuple[str, str]] = ()) -> None:

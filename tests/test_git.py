@@ -443,6 +443,7 @@ def test_a_package_below_the_root_is_committed_from_where_one_stands(site: Site)
     assert done.returncode == 0
     assert site.changed() == [API, "apps/kustomization.yaml", WEB]
     assert "api.yaml:14" in done.stdout
+    assert "(apps/api.yaml:14)" in site.message()
     assert "/tmp" not in done.stdout
 
 
@@ -462,3 +463,18 @@ def test_a_refspec_cannot_be_an_option(site: Site):
     done = site.krmfn("--automation", "apps", "--push")
     assert done.returncode == 1
     assert not list(site.home.rglob("evil"))
+
+
+def test_a_branch_that_is_checked_out_elsewhere_is_refused(site: Site):
+    site.git("worktree", "add", "--quiet", "-b", "images", str(site.home / "elsewhere"))
+    site.refuse("--commit", "--branch", "images", said="branch images is checked out in another worktree")
+    site.git("worktree", "remove", str(site.home / "elsewhere"))
+
+
+def test_the_lock_is_committed_with_the_images(site: Site):
+    site.write("lock.yaml", "apiVersion: krmfn.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: images}\nspec:\n  images: []\n")
+    site.save("lock")
+    site.update("--commit", "--split")
+    assert site.changed() == [WEB, "lock.yaml"]
+    assert site.changed("HEAD~1") == ["apps/kustomization.yaml"]
+    assert 'tag: "1.3.1"' in site.text("lock.yaml")

@@ -178,7 +178,7 @@ def _message(found: Examined, rows: Sequence[Row], wish: Wish) -> str:
     made = found.automation
     template = wish.template if wish.template is not None else made.message_template if made else None
     if template is None:
-        return changelog.message(rows) if rows else "Update the image lock\n"
+        return changelog.message(rows, lambda place: _from_top(place, found.top)) if rows else "Update the image lock\n"
     folder = made.folder(found.top) if made else found.top
     edits = [
         message.Edit(
@@ -189,6 +189,15 @@ def _message(found: Examined, rows: Sequence[Row], wish: Wish) -> str:
     ]  # fmt: skip
     key = made.key if made else PolicyKey("default", "krmfn")
     return message.write(template, key, edits, dict(made.values) if made else {})
+
+
+def _from_top(place: str, top: Path) -> str:
+    """Name a place, `file:line`, from the repository's root."""
+    path, colon, line = place.rpartition(":")
+    whole = Path(path).resolve() if colon else Path(place).resolve()
+    if not whole.is_relative_to(top.resolve()):
+        return place
+    return whole.relative_to(top.resolve()).as_posix() + colon + line if colon else whole.relative_to(top.resolve()).as_posix()
 
 
 def _relative(text: Text, folder: Path) -> str:
