@@ -59,7 +59,7 @@ WRONG = {
     "no author": ("  interval: 1m\n", "spec.git.commit.author.email: required"),
     "another strategy": (COMMIT + "  update: {strategy: foo}\n", "unsupported update strategy: foo"),
     "an operator that is none": (
-        COMMIT + "  policySelector: {matchExpressions: [{key: a, operator: in}]}\n", "found 'in'; did you mean In?",
+        COMMIT + "  policySelector: {matchExpressions: [{key: a, operator: NotIN}]}\n", "found 'NotIN'; did you mean NotIn?",
     ),
     "a key that is none": ("  git: {commit: {author: {email: a@b}, signingKey: {type: x509}}}\n", "expected gpg or ssh, found 'x509'"),
 }  # fmt: skip
