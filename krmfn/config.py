@@ -7,12 +7,12 @@ asks a network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from krmfn import flux, schema, secret
 from krmfn.errors import ConfigError, InputError, RuleError
 from krmfn.flux import Dangling
+from krmfn.frozen import field, frozen, replace
 from krmfn.image import parse_repository
 from krmfn.lock import Lock, Snapshot, read_lock, read_snapshot
 from krmfn.model import Access, ImagePolicy, Part, PolicyKey, Repository, ResourceId, Result
@@ -28,7 +28,7 @@ _FLAT_KEYS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Select:
     """Which resources a target means; empty members match everything."""
 
@@ -40,7 +40,7 @@ class Select:
     labels: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TargetRule:
     """Binds fields to a policy from the configuration, by JSONPath or by container names."""
 
@@ -52,7 +52,7 @@ class TargetRule:
     where: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """Everything that was configured, checked. `declared` also names policies that are suspended or belong elsewhere."""
 
@@ -85,8 +85,12 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     """
     problems, notes, asides = Problems(), [], []  # type: Problems, list[Result], list[str]
     objects = _gather(items, function_config, problems)
-    repositories = flux.read_repositories(objects, problems)
-    policies, dangling = flux.read_policies(objects, repositories, problems, notes)
+    problems.locate(objects)
+    broken: dict[PolicyKey, Dangling] = {}
+    repositories = flux.read_repositories(objects, problems, broken)
+    policies, dangling = flux.read_policies(objects, {**broken, **repositories}, problems, notes)
+    used = " ".join(one.why for one in dangling.values())
+    notes += [Result("warning", one.why, one.defined) for one in broken.values() if one.why not in used]
     for thing in objects:
         if thing.group == "kustomize.toolkit.fluxcd.io":
             policies += flux.read_kustomization(thing, problems)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from krmfn import rules as policy_rules
 from krmfn import secret
 from krmfn.errors import RuleError, RulesError
+from krmfn.frozen import field, frozen, replace
 from krmfn.image import is_digest, parse_repository
 from krmfn.model import Access, ImagePolicy, LatestRef, PolicyKey, Repository, ResourceId, Result
 from krmfn.objects import Object, Problems, listing, mapping, nearest, text
@@ -28,7 +28,7 @@ _PROVIDERS = ("aws", "gcr", "oci", "dockerhub", "azure", "github")
 ALL_BINDINGS = frozenset({"markers", "annotations", "images"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageRepository:
     """An ImageRepository, checked: what to ask and which tags never count."""
 
@@ -39,7 +39,7 @@ class ImageRepository:
     defined: ResourceId = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dangling:
     """A policy that cannot choose because its ImageRepository is missing or may not be read; `why` is Flux's message."""
 
@@ -47,14 +47,30 @@ class Dangling:
     defined: ResourceId
 
 
-def read_repositories(objects: Iterable[Object], problems: Problems) -> dict[PolicyKey, ImageRepository]:
-    """Read every ImageRepository among the objects, by namespace and name."""
+Known = Mapping[PolicyKey, "ImageRepository | Dangling"]
+"""Repositories by name; one whose image is no reference stands for itself and stops only those that refer to it."""
+
+
+def read_repositories(
+    objects: Iterable[Object], problems: Problems, broken: dict[PolicyKey, Dangling] | None = None
+) -> dict[PolicyKey, ImageRepository]:
+    """Read every ImageRepository among the objects, by namespace and name.
+
+    With `broken` an image that is no reference is noted there: it stops its own policies and no others.
+    """
     objects = tuple(objects)
     found: dict[PolicyKey, ImageRepository] = {}
     for thing in objects:
         if thing.group != GROUP or thing.id.kind != "ImageRepository":
             continue
-        repository = _repository(thing, objects, problems)
+        try:
+            repository = _repository(thing, objects, problems)
+        except RuleError as error:
+            if broken is None:
+                problems.add(thing.id, "spec.image", str(error))
+            else:
+                broken[key_of(thing.id)] = Dangling(f"{thing.id}: spec.image: {error}", thing.id)
+            continue
         if repository is None:
             continue
         key = key_of(thing.id)
@@ -87,11 +103,7 @@ def _repository(thing: Object, objects: tuple[Object, ...], problems: Problems) 
     if not image:
         problems.add(thing.id, "spec.image", "required: a repository such as ghcr.io/acme/web")
         return None
-    try:
-        ref = parse_repository(image)
-    except RuleError as error:
-        problems.add(thing.id, "spec.image", str(error))
-        return None
+    ref = parse_repository(image)
     timeout = duration(text(spec.get("timeout"))) if spec.get("timeout") else None
     if spec.get("timeout") and timeout is None:
         problems.add(thing.id, "spec.timeout", f"expected a duration such as 30s, found {spec['timeout']!r}")
@@ -111,7 +123,7 @@ def _repository(thing: Object, objects: tuple[Object, ...], problems: Problems) 
 
 def read_policies(
     objects: Iterable[Object],
-    repositories: Mapping[PolicyKey, ImageRepository],
+    repositories: Known,
     problems: Problems,
     notes: list[Result],
 ) -> tuple[list[ImagePolicy], dict[PolicyKey, Dangling]]:
@@ -135,7 +147,7 @@ def read_policies(
 def _policy(
     thing: Object,
     objects: tuple[Object, ...],
-    repositories: Mapping[PolicyKey, ImageRepository],
+    repositories: Known,
     problems: Problems,
     notes: list[Result],
 ) -> ImagePolicy | Dangling | None:
@@ -233,7 +245,7 @@ def _latest(thing: Object) -> LatestRef | None:
 def _referred(
     thing: Object,
     key: PolicyKey,
-    repositories: Mapping[PolicyKey, ImageRepository],
+    repositories: Known,
     objects: tuple[Object, ...],
     latest: LatestRef | None,
     problems: Problems,
@@ -248,6 +260,8 @@ def _referred(
         return None
     wanted = PolicyKey(text(ref.get("namespace")) or key.namespace, name)
     found = repositories.get(wanted)
+    if isinstance(found, Dangling):
+        return Dangling(f"failed to get the referred ImageRepository: {found.why}", thing.id)
     if found is not None:
         denied = (
             None if wanted.namespace == key.namespace else _access_denied(found, wanted, key, objects, notes, thing.id)
@@ -257,8 +271,7 @@ def _referred(
         try:
             return ImageRepository(Repository(parse_repository(latest.name)), (), False, None, thing.id)  # noqa: FBT003
         except RuleError as error:
-            problems.add(thing.id, "status.latestRef.name", str(error))
-            return None
+            return Dangling(f"status.latestRef.name: {error}", thing.id)
     hint = nearest(f"{wanted.namespace}/{name}", (f"{one.namespace}/{one.name}" for one in repositories))
     why = f"referenced ImageRepository does not exist: {wanted.namespace}/{name} is not among the items{hint}"
     return Dangling(f"failed to get the referred ImageRepository: {why}", thing.id)

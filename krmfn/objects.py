@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from krmfn.errors import InputError
+from krmfn.frozen import field, frozen
 from krmfn.model import ResourceId
 from krmfn.yamltext import Block, construct
 
 _LISTS = ("List", "ConfigMapList", "SecretList", "ImagePolicyList", "ImageRepositoryList", "ImageUpdateAutomationList")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Object:
     """A resource as plain data: dicts, lists, and the text of every scalar; nulls are None."""
 
@@ -80,10 +80,20 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[str] = []
+        self._places: dict[ResourceId, str] = {}
+
+    def locate(self, things: Iterable[Object]) -> None:
+        """Learn where resources stand, so that problems name file and line. What came on stdin has neither."""
+        for thing in things:
+            source = thing.block.text
+            if source.name and thing.block.root is not None:
+                line, _ = source.locate(thing.block.span(thing.block.root)[0])
+                self._places.setdefault(thing.id, f"{source.name}:{line}: ")
 
     def add(self, where: ResourceId, path: str, message: str) -> None:
         """Note a problem once."""
-        place = f"{where}: {path}: {message}" if path else f"{where}: {message}"
+        lead = f"{self._places.get(where, '')}{where}"
+        place = f"{lead}: {path}: {message}" if path else f"{lead}: {message}"
         if place not in self.found:
             self.found.append(place)
 

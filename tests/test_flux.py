@@ -92,13 +92,34 @@ def test_what_the_api_server_refuses_is_refused(row):
 
 @pytest.mark.parametrize("row", rows("parse_image_reference"))
 def test_image_references_are_taken_as_flux_takes_them(row):
-    given = (repository(image=row["image"], insecure=row["insecure"]), policy())
+    found = load(repository(image=row["image"], insecure=row["insecure"]), policy())
     if row["expected_error"]:
-        with pytest.raises(ConfigError):
-            load(*given)
+        assert "should not include a tag" in found.dangling[WEB].why
     else:
-        made = load(*given).policies[WEB].repository
+        made = found.policies[WEB].repository
         assert (made.image.flux_canonical, made.access.insecure) == (row["expected"], row["insecure"])
+
+
+def test_a_bad_reference_stops_only_the_policies_that_need_it():
+    found = load(
+        repository(image="ghcr.io/O/app"), repository("db", image="acme/db"), policy(), policy("db", ref={"name": "db"})
+    )
+    assert "repository names are lower case" in found.dangling[WEB].why
+    assert set(found.policies) == {PolicyKey("flux-system", "db")}
+
+
+def test_a_bad_reference_in_a_status_stops_only_its_policy():
+    found = load(policy(status={"latestRef": {"name": "ghcr.io/O/app", "tag": "1"}}))
+    assert "status.latestRef.name: 'ghcr.io/O/app'" in found.dangling[WEB].why
+
+
+def test_problems_in_files_name_file_and_line():
+    text = json.dumps(repository()) + "\n---\n" + json.dumps(policy(policy={"semver": {"range": "nope"}}))
+    with pytest.raises(ConfigError) as caught:
+        config.load(documents(Text(text.encode(), "clusters/web.yaml")))
+    assert caught.value.problems[0].startswith(
+        "clusters/web.yaml:3: ImagePolicy flux-system/web: spec.policy.semver.range: "
+    )
 
 
 def test_always_needs_an_interval():
