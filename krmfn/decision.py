@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from krmfn import selection
 from krmfn.errors import PASSING, RegistryError
+from krmfn.frozen import replace
 from krmfn.lock import Lock, LockEntry, recall
 from krmfn.model import Choice, Chosen, ImagePolicy, LatestRef, Listing, NotChosen, PolicyKey, Repository
 

@@ -8,9 +8,9 @@ registry when it has a `.` or a `:` or is `localhost`. Canonical names follow Do
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from krmfn.errors import RuleError
+from krmfn.frozen import frozen
 
 HUB = "docker.io"
 _HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
@@ -39,7 +39,7 @@ def is_digest(text: str) -> bool:
     return _digest(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageRef:
     """A reference to an image. `name` is the repository as it was typed; `registry` and `path` are canonical.
 

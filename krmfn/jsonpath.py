@@ -6,12 +6,12 @@ What is no plain step (filters, `where`, unions) is found by jsonpath-ng on plai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from krmfn.errors import RuleError
+from krmfn.frozen import frozen
 from krmfn.yamltext import Alias, Step, children, construct
 
 Place = tuple[tuple[Step, ...], yaml.Node]
@@ -19,7 +19,7 @@ _WORDS = ("where", "wherenot")
 _STEPS = frozenset({"Root", "Child", "Descendants", "Fields", "Index", "Slice", "Wildcard"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JSONPath:
     """A compiled JSONPath. `needle` is a literal key that any document it matches must hold, or empty."""
 

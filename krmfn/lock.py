@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from krmfn import schema
 from krmfn.errors import RuleError
+from krmfn.frozen import field, frozen
 from krmfn.image import ImageRef, is_digest, is_tag, parse_repository
 from krmfn.model import ImagePolicy, LatestRef, PolicyKey, ResourceId
 from krmfn.number import read_time
@@ -19,7 +19,7 @@ from krmfn.scalars import is_string
 from krmfn.yamltext import children, join
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snapshot:
     """What one repository offered: tag to digest (or None), and when images were built.
 
@@ -33,7 +33,7 @@ class Snapshot:
     object: Object | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockEntry:
     """One decision: which tag and digest a policy with this hash had."""
 
@@ -50,7 +50,7 @@ class LockEntry:
         return _is_same(self.image, policy)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lock:
     """The ImageLock among the items, sorted by policy and tag. A policy `digest: {}` has one entry per deployed tag."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from krmfn.frozen import field, frozen
 
 if TYPE_CHECKING:
     from krmfn.image import ImageRef
@@ -48,7 +49,7 @@ class ResourceId(NamedTuple):
         return " ".join(part for part in (self.kind, name) if part) or "a resource without kind and name"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """How to reach a registry for one repository. Secrets never show in repr, results or logs.
 
@@ -67,7 +68,7 @@ class Access:
     realm_hosts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Repository:
     """A repository whose tags a policy wants. Equal repositories are asked once."""
 
@@ -86,7 +87,7 @@ class Listing(NamedTuple):
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LatestRef:
     """A decision that was recorded earlier: a lock entry, or `ImagePolicy.status.latestRef`."""
 
@@ -95,7 +96,7 @@ class LatestRef:
     digest: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImagePolicy:
     """One policy, ready to use. `bind` holds the bindings it takes part in: markers, annotations, images."""
 
@@ -111,7 +112,7 @@ class ImagePolicy:
     defined: ResourceId = ResourceId()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chosen:
     """A policy found its tag. `digest` is present when the policy reflects digests."""
 
@@ -133,7 +134,7 @@ class Chosen:
         return f"{self.policy.repository.image.name}:{self.tag}{tail}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotChosen:
     """A policy has no tag, and why. `failure` is a RegistryFailure, or `no-match`."""
 
@@ -146,7 +147,7 @@ class NotChosen:
 Choice = Chosen | NotChosen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """A field of a resource for results: `spec.containers[0].image`, what it held, what it is to hold."""
 
@@ -155,7 +156,7 @@ class Field:
     proposed: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File:
     """Where a resource came from, as the orchestrator named it. Line and column count from one, zero is unknown."""
 
@@ -165,7 +166,7 @@ class File:
     column: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """One entry of the ResourceList's `results` (KRM functions specification v1)."""
 
@@ -177,7 +178,7 @@ class Result:
     tags: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """What a run answers: the text to print and everything there is to say about it."""
 

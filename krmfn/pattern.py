@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
 from krmfn import dialect
 from krmfn.engine import Find, Spans, compile_pattern
 from krmfn.errors import RuleError
+from krmfn.frozen import field, frozen
 
 MOST_PATTERN_BYTES = 4096
 MOST_TEMPLATE_BYTES = 1024
@@ -29,7 +29,7 @@ class Match(NamedTuple):
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pattern:
     r"""A compiled pattern, searched anywhere in a tag.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from krmfn import (
     bind,
@@ -22,6 +21,7 @@ from krmfn import (
 from krmfn.config import Config, Finish, no_change
 from krmfn.deployed import Deployed
 from krmfn.errors import ConfigError, NotSeparableError
+from krmfn.frozen import field, frozen
 from krmfn.model import Choice, Outcome, PolicyKey, Result
 from krmfn.resolve import TagSource
 from krmfn.target import Bound
@@ -32,7 +32,7 @@ OpenSource = Callable[[Config], TagSource]
 WORKERS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """Everything a run found out about some blocks, before anything is written."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from krmfn import insertion
+from krmfn.frozen import frozen
 from krmfn.model import Chosen, Result
 from krmfn.pattern import Template
 from krmfn.resource import Resource
@@ -18,7 +18,7 @@ _LONGEST = 63
 """How long the name of an annotation may be behind its prefix (Kubernetes, annotations: syntax and character set)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recorded:
     """The edits, each with the text it belongs to, and what could not be recorded."""
 

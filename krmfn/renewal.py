@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from krmfn.deployed import Deployed
+from krmfn.frozen import frozen
 from krmfn.lock import Lock, LockEntry
 from krmfn.model import Choice, Chosen, PolicyKey
 from krmfn.verdict import Pins
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Renewal:
     """The entries of the new lock, sorted, and what is different from the old one."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from krmfn.decision import Listings
 from krmfn.errors import RuleError
+from krmfn.frozen import replace
 from krmfn.image import ImageRef
 from krmfn.model import Choice, Chosen, Field, Listing, Result
 from krmfn.objects import Object

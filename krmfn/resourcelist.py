@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
@@ -17,6 +16,7 @@ import yaml
 from krmfn import compose
 from krmfn.compose import Alias
 from krmfn.errors import InputError, NotSeparableError
+from krmfn.frozen import frozen
 from krmfn.proof import confirm
 from krmfn.yamltext import BOM, Block, Edit, Source, Text, apply, check, has_plain_breaks, unreadable
 
@@ -30,7 +30,7 @@ _OPENERS = 10_000
 _HELP = "kustomize and kpt send one; for files use krmfn update PATH"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResourceList:
     """A ResourceList as it was read. `skeleton` holds everything but the items, when they were cut out."""
 
@@ -40,7 +40,7 @@ class ResourceList:
     frame: Frame
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frame:
     """The list around its items: the root mapping, what its marks count in, and how far its tail was moved.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from krmfn.deployed import Deployed, place
 from krmfn.errors import RegistryError
+from krmfn.frozen import frozen, replace
 from krmfn.image import ImageRef
 from krmfn.model import Choice, Chosen, Field, ImagePolicy, NotChosen, Part, PolicyKey, Result, Severity
 from krmfn.scalars import Refusal, render
@@ -28,7 +28,7 @@ class Change(NamedTuple):
     edit: Edit
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changes:
     """What there is to write and to say. With an error among the results nothing may be written."""
 

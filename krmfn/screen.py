@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from krmfn.errors import RuleError
+from krmfn.frozen import field, frozen
 from krmfn.image import ImageRef
 
 _BREAKS = re.compile(rb"\\[xuU0\r\n]")
@@ -27,7 +27,7 @@ _IMAGE = re.compile(
 _NEXT = re.compile(rb"(?:[ ]*\r?\n)*([ ]*)(?:\Z|\#|(-)[ ]|[A-Za-z0-9_.-]+:(?:[ \r\n]|\Z))")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expected:
     """What fields are to hold: by setter, and by the canonical repository of an image.
 

@@ -8,11 +8,11 @@ and ignoreTags.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import compress
 from typing import NamedTuple
 
 from krmfn.errors import RuleError
+from krmfn.frozen import field, frozen
 from krmfn.pattern import Ending, Pattern
 from krmfn.policy import Given, Newest
 from krmfn.reason import ELIGIBLE, Reason
@@ -31,7 +31,7 @@ class Step(NamedTuple):
     left: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """What was chosen, and one reason per tag, in the order of `tags`.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Literal
 
 from krmfn.errors import ConfigError
+from krmfn.frozen import frozen, replace
 
 Mode = Literal["update", "check", "frozen"]
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -17,7 +17,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _ENVIRONMENT = {"KRMFN_MODE": "mode", "KRMFN_ON_ERROR": "on_error", "KRMFN_ON_DOWNGRADE": "on_downgrade"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What a run does with what it finds. `layout` is the root of an OCI layout tree, None asks the registries."""
 
@@ -48,4 +48,4 @@ def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
         raise ConfigError(wrong)
     if environment.get("KRMFN_LAYOUT"):
         changes["layout"] = environment["KRMFN_LAYOUT"]
-    return replace(settings, **changes) if changes else settings  # type: ignore[arg-type]
+    return replace(settings, **changes) if changes else settings

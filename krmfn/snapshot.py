@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 
 from krmfn.errors import RegistryError
+from krmfn.frozen import frozen, replace
 from krmfn.lock import Snapshot
 from krmfn.model import Choice, Chosen, PolicyKey, Repository
 from krmfn.reason import ELIGIBLE
@@ -14,7 +14,7 @@ Facts = Mapping[tuple[Repository, str], str | RegistryError]
 """What a source answered about a tag of a repository."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Learned:
     """What a run learned from its source. `held` are the policies whose list the guard found incomplete."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from krmfn.frozen import frozen
 from krmfn.model import Part, PolicyKey, Result
 from krmfn.resource import Resource, annotations_of
 from krmfn.yamltext import Scalar
@@ -41,7 +41,7 @@ class Target(NamedTuple):
     resource: Resource
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bound:
     """Everything that was found. `policies` also counts fields that already hold the right value."""
 

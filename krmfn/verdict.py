@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from krmfn.errors import RegistryError
+from krmfn.frozen import frozen
 from krmfn.model import PolicyKey, Result
 
 Pin = tuple[PolicyKey, str]
@@ -14,7 +14,7 @@ Place = tuple[int, tuple[str | int, ...], PolicyKey]
 """What fields that must move together have in common: a block, where in it their resource stands, and a policy."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pins:
     """The digest of every tag that needs one, or why it is not known, and what there is to say about them."""
 
@@ -22,7 +22,7 @@ class Pins:
     results: tuple[Result, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Guarded:
     """What may not move: whole policies, whose record is newer, and single places; and why."""
 

@@ -6,11 +6,11 @@ Acceptance is Masterminds/semver v3.5.0 `NewVersion` (version.go) and, for tags,
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from krmfn.errors import RuleError
+from krmfn.frozen import field, frozen
 
 UINT64_MAX = (1 << 64) - 1
 LONGEST = 256
@@ -29,7 +29,7 @@ def _grammar() -> re.Pattern[str]:
     return re.compile(rf"v?([0-9]+){number}{number}(?:-({IDENTIFIERS}))?(?:\+({IDENTIFIERS}))?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Version:
     """A version; `original` is the text it was read from and takes no part in equality.
 

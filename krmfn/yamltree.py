@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
 from krmfn.compose import Alias
 from krmfn.errors import InputError
+from krmfn.frozen import frozen
 
 if TYPE_CHECKING:
     from typing import Any
@@ -25,7 +25,7 @@ _properties = re.compile(rb"(?:[&!][^\s,\[\]{}]*(?:[ \t\r\n]|#[^\n]*\n)*)*").mat
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scalar:
     """A scalar value and where it stands: bytes `start` to `end` of its text, without anchor and tag.
 
