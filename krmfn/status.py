@@ -46,10 +46,11 @@ class Standing:
         """True when `spec.suspend` is set."""
         return text(self.object.spec.get("suspend")) == "true"
 
-    def status(self) -> dict[str, Any]:
-        """Answer the object's `status`, with its conditions."""
+    def status(self, now: str) -> dict[str, Any]:
+        """Answer the object's `status`, with its conditions as they are at the time `now` (RFC 3339)."""
         condition = {
-            "type": "Ready", "status": self.ready.status, "reason": self.ready.reason, "message": self.ready.message
+            "lastTransitionTime": now, "message": self.ready.message, "reason": self.ready.reason,
+            "status": self.ready.status, "type": "Ready",
         }  # fmt: skip
         return {**self.more, "conditions": [condition]}
 

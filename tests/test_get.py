@@ -123,11 +123,17 @@ def test_the_namespace_column_comes_with_all_namespaces(repo: Path):
 
 
 def test_yaml_carries_the_status_that_a_controller_writes(repo: Path):
-    (made,) = yaml.safe_load_all(get(repo, "image", "policy", "repo", "web", "-o", "yaml").stdout)
+    (made,) = yaml.load_all(get(repo, "image", "policy", "repo", "web", "-o", "yaml").stdout, Loader=yaml.BaseLoader)
     assert made["spec"]["policy"] == {"semver": {"range": ">=1.2.0 <2.0.0"}}
     assert made["status"]["latestRef"] == {"name": "ghcr.io/acme/web", "tag": "1.3.1"}
     assert made["status"]["conditions"] == [
-        {"type": "Ready", "status": "True", "reason": "Succeeded", "message": "Latest image tag for ghcr.io/acme/web resolved to 1.3.1"}
+        {
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+            "message": "Latest image tag for ghcr.io/acme/web resolved to 1.3.1",
+            "reason": "Succeeded",
+            "status": "True",
+            "type": "Ready",
+        }
     ]
 
 

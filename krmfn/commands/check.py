@@ -109,7 +109,7 @@ def judge(found: Inventory, config: Config) -> list[Verdict]:
         digests = ask(pins, lambda pin: source.digest(*pin), WORKERS)
     return [
         _verdict(ref, tuple(where), listings[repositories[ref]], digests.get((repositories[ref], ref.tag or "")))
-        for ref, where in places.items()
+        for ref, where in sorted(places.items(), key=lambda one: one[0].name)
     ]
 
 

@@ -211,7 +211,8 @@ def _row(one: Standing, *, wide: bool, is_all: bool) -> tuple[str, ...]:
 
 
 def _print_objects(standings: Sequence[Standing], output: str) -> None:
-    made = [with_status(one) for one in standings]
+    time = now()
+    made = [with_status(one, time) for one in standings]
     if output == "json":
         import json
 
@@ -223,11 +224,11 @@ def _print_objects(standings: Sequence[Standing], output: str) -> None:
         click.echo("---\n" + document(data), nl=False)
 
 
-def with_status(one: Standing) -> dict[str, Any]:
+def with_status(one: Standing, time: str) -> dict[str, Any]:
     """Answer the object as plain data, with the status that a controller would write."""
     data = {key: value for key, value in one.object.data.items() if key != "status"}
     made: dict[str, Any] = _typed(data)
-    return {**made, "status": _typed(one.status())}
+    return {**made, "status": _typed(one.status(time))}
 
 
 def _typed(data: Any, name: str = "") -> Any:
