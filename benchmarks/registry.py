@@ -87,7 +87,8 @@ def krmfn(server: Server, names: list[str], *, digests: bool = True) -> float:
     """Run krmfn's client in a process of its own; answer the seconds inside, imports of the client included."""
     env = {"SSL_CERT_FILE": server.ca} if server.ca else {}
     argument = json.dumps([names, not server.ca, env, digests])
-    done = subprocess.run([sys.executable, "-c", KRMFN, argument], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", KRMFN, argument]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return float(json.loads(done.stdout)[0])
 
 
