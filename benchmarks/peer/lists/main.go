@@ -72,7 +72,7 @@ func rewrite(name, older, newer string) (int, error) {
 	}
 	var out bytes.Buffer
 	rw := &kio.ByteReadWriter{
-		Reader: bytes.NewReader(text), Writer: &out, OmitReaderAnnotations: true, PreserveSeqIndent: true,
+		Reader: bytes.NewReader(text), Writer: &out, PreserveSeqIndent: true,
 	}
 	changed, err := through(rw, older, newer)
 	if err != nil || changed == 0 {
