@@ -8,6 +8,7 @@ both; image matching is the last resort and gives way to the other three.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 import yaml
 
@@ -27,6 +28,7 @@ from krmfn.resource import (
     image_fields,
     is_image_shaped,
     labels_of,
+    named,
     owner,
 )
 from krmfn.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, parse_setter
@@ -168,7 +170,7 @@ class _Finder:
                 self._claim(found, target)
         for resource in resources:
             if may_be_annotated:
-                for target in self._annotations(resource):
+                for target in self._annotations(resource, reserved):
                     self._claim(found, target)
             for target in self._rules(resource):
                 self._claim(found, target)
@@ -234,13 +236,21 @@ class _Finder:
             if self._known(setter, marker.setter, "marker", resource, marker.scalar) and setter:
                 yield Target(marker.scalar, setter, "marker", resource)
 
-    def _annotations(self, resource: Resource) -> Iterator[Target]:
+    def _annotations(self, resource: Resource, reserved: set[int]) -> Iterator[Target]:
         for key, text, setter in annotated(resource):
             if not key:
                 message = f'annotation {ANNOTATION}: expected JSON such as {{"web": "flux-system:web"}} (container name or JSONPath to policy)'
                 self._say("error", "bad-annotation", message, resource, self._own(resource))
             elif self._known(setter, text, f"annotation {ANNOTATION}: {key}", resource, self._own(resource)) and setter:
                 yield from self._annotation(resource, key, setter)
+            else:
+                reserved.update(self._named(resource, key))
+
+    def _named(self, resource: Resource, key: str) -> Iterator[int]:
+        """Yield where the fields stand that an entry of no usable policy names: images keep off them."""
+        with suppress(RuleError, InputError, RecursionError):
+            scalars = [scalar for _, node in keyed(resource, key) if (scalar := _anchored(node)) is not None]
+            yield from (scalar_at(resource.block, scalar, "").start for scalar in scalars)
 
     def _own(self, resource: Resource) -> Scalar | None:
         """Describe the annotation itself, for results."""
@@ -250,7 +260,7 @@ class _Finder:
 
     def _annotation(self, resource: Resource, key: str, setter: Setter) -> Iterator[Target]:
         try:
-            places = list(JSONPath.parse(key).find(resource.root) if key.startswith("$") else named(resource, (key,)))
+            places = keyed(resource, key)
         except (RuleError, InputError, RecursionError) as error:
             self._say("error", "bad-annotation", f"annotation {ANNOTATION}: {error}", resource, self._own(resource))
             return
@@ -309,13 +319,14 @@ class _Finder:
                 names = " and ".join(str(policy.key) for policy in candidates)
                 message = f"two policies for one image: {names} both choose {candidates[0].repository.image.name}; bind the field by marker, annotation or target, or take `images` from the bind of one"
                 self._say("error", "two-policies", message, resource, field)
+                self.policies |= {policy.key for policy in candidates}
             else:
                 yield Target(field, Setter(candidates[0].key, Part.IMAGE), "image", resource)
 
 
-def named(resource: Resource, names: tuple[str, ...]) -> Iterator[tuple[Steps, yaml.Node]]:
-    """Yield (steps, image node) of the containers with these names."""
-    return ((found.steps, found.node) for found in containers(resource.root) if found.container in names)
+def keyed(resource: Resource, key: str) -> list[tuple[Steps, yaml.Node]]:
+    """Find what the key of an annotation names. Raises RuleError for no JSONPath, InputError and RecursionError."""
+    return list(JSONPath.parse(key).find(resource.root) if key.startswith("$") else named(resource, (key,)))
 
 
 def _names(resource: Resource) -> list[str]:

@@ -49,6 +49,7 @@ class TargetRule:
     select: Select
     path: str = ""
     containers: tuple[str, ...] = ()
+    defined: ResourceId = ResourceId()
     where: str = ""
 
 
@@ -99,13 +100,13 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     own_policies += parsed.read_config_map(objects, asides)
     _refuse_foreign(objects, problems)
     by_key = _by_key([*policies, *own_policies], problems)
-    targets = _checked_targets(parsed.targets, by_key, problems)
+    declared = frozenset(by_key) | _declared(objects)
+    targets = _checked_targets(parsed.targets, by_key, declared, dangling, problems)
     snapshots = _snapshots(objects, problems)
     lock = read_lock(objects, problems, by_key)
     if problems.found:
         raise ConfigError(problems.found)
     settings = finish(parsed.settings)
-    declared = frozenset(by_key) | _declared(objects)
     automations = tuple(
         thing for thing in objects if thing.id.kind == "ImageUpdateAutomation" and thing.group == flux.GROUP
     )
@@ -226,13 +227,20 @@ def _snapshots(objects: tuple[Object, ...], problems: Problems) -> dict[str, Sna
 
 
 def _checked_targets(
-    targets: list[TargetRule], policies: Mapping[PolicyKey, ImagePolicy], problems: Problems
+    targets: list[TargetRule],
+    policies: Mapping[PolicyKey, ImagePolicy],
+    declared: frozenset[PolicyKey],
+    dangling: Mapping[PolicyKey, Dangling],
+    problems: Problems,
 ) -> tuple[TargetRule, ...]:
+    """Answer the targets whose policy can be used; one that is suspended takes its targets with it."""
     for target in targets:
-        if target.policy not in policies:
-            hint = nearest(str(target.policy), (str(key) for key in policies))
-            problems.add(ResourceId(), target.where, f"no policy {target.policy} is configured{hint}")
-    return tuple(targets)
+        if target.policy in dangling:
+            problems.add(target.defined, target.where, f"policy {target.policy}: {dangling[target.policy].why}")
+        elif target.policy not in declared:
+            hint = nearest(str(target.policy), map(str, declared))
+            problems.add(target.defined, target.where, f"no policy {target.policy} is configured{hint}")
+    return tuple(target for target in targets if target.policy in policies)
 
 
 def set_up(settings: Settings, spec: Mapping[str, Any]) -> Settings:
@@ -278,7 +286,7 @@ class _Own:
         if not wrong:
             self.settings = set_up(self.settings, spec)
         namespace = thing.id.namespace or "default"
-        bind = frozenset(listing(spec.get("bind")) if "spec.bind" not in wrong else ()) or flux.ALL_BINDINGS
+        bind = _bindings(spec, flux.ALL_BINDINGS) if "spec.bind" not in wrong else flux.ALL_BINDINGS
         found = []
         for index, target in enumerate(listing(spec.get("targets"))):
             path = f"spec.targets[{index}]"
@@ -306,11 +314,11 @@ class _Own:
         if rules is None:
             return None
         repository = Repository(image, Access(insecure=entry.get("insecure") == "true"))
-        reflection: Any = entry.get("digestReflectionPolicy") or ("Always" if rules.pins_current else "Never")
+        reflection = flux.reflection_of(where, path, entry, rules, self.problems)
         key = PolicyKey(text(entry.get("namespace")) or namespace, entry["name"])
         return ImagePolicy(
-            key, repository, rules, rules.described, reflection, frozenset(listing(entry.get("bind"))) or bind,
-            hash=flux.fingerprint(repository, rules, reflection), defined=where,
+            key, repository, rules, rules.described, reflection, _bindings(entry, bind),
+            defined=where,
         )  # fmt: skip
 
     def _target(self, thing: Object, path: str, target: Mapping[str, Any], namespace: str) -> None:
@@ -326,8 +334,8 @@ class _Own:
         part = Part[text(target.get("part"), "image").upper()]
         labels = tuple(sorted(mapping(select.get("labels")).items()))
         chosen = Select(**{key: text(value) for key, value in select.items() if key != "labels"}, labels=labels)
-        where = f"{thing.id}: {path}.policy"
-        self.targets.append(TargetRule(PolicyKey(names or namespace, name), part, chosen, jsonpath, containers, where))
+        key = PolicyKey(names or namespace, name)
+        self.targets.append(TargetRule(key, part, chosen, jsonpath, containers, thing.id, f"{path}.policy"))
 
     def read_config_map(self, objects: tuple[Object, ...], asides: list[str]) -> list[ImagePolicy]:
         """Read a flat ConfigMap as functionConfig: `kpt fn eval -- image=ghcr.io/acme/web semver=^1`."""
@@ -386,12 +394,18 @@ class _Own:
         return spec
 
 
+def _bindings(spec: Mapping[str, Any], default: frozenset[Any]) -> frozenset[Any]:
+    """Answer how a policy finds its fields; an empty list leaves nothing but targets."""
+    given = spec.get("bind")
+    return frozenset(given) if isinstance(given, list) else default
+
+
 def _member(kind: str, value: str) -> dict[str, str]:
     if kind == "semver":
         return {"range": value}
-    if kind in ("alphabetical", "numerical") and value.lower() in ("asc", "desc"):
+    if kind in ("alphabetical", "numerical") and value:
         return {"order": value}
-    return {"limit": value} if kind == "newest" and value.isdigit() else {}
+    return {"limit": value} if kind == "newest" and value else {}
 
 
 def _words(value: Any) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ from krmfn.objects import Object, Problems, listing, mapping, nearest, text
 GROUP = "image.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")
 _REFLECTIONS = ("Always", "IfNotPresent", "Never")
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
-_weak_tag = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII).fullmatch  # go-containerregistry, WeakValidation
+_DURATION = r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)"
+_WEAK_TAG = r"[A-Za-z0-9_.-]{1,128}"  # go-containerregistry, WeakValidation
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PROVIDERS = ("aws", "gcr", "oci", "dockerhub", "azure", "github")
 ALL_BINDINGS = frozenset({"markers", "annotations", "images"})
@@ -91,7 +91,7 @@ def duration(value: str) -> float | None:
     >>> duration("1m30s"), duration("soon")
     (90.0, None)
     """
-    parts = _DURATION.findall(value)
+    parts = re.findall(_DURATION, value)
     if not parts or "".join(number + unit for number, unit in parts) != value:
         return None
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
@@ -158,9 +158,9 @@ def _policy(
     if text(spec.get("suspend")) == "true":
         notes.append(Result("info", f"policy {key} is suspended: skipped", thing.id))
         return None
-    reflection = _reflection(thing, problems)
+    _check_reflection(thing, problems)
     latest = _latest(thing)
-    if latest and not (_weak_tag(latest.tag) and (not latest.digest or is_digest(latest.digest))):
+    if latest and not (re.fullmatch(_WEAK_TAG, latest.tag, re.ASCII) and (not latest.digest or is_digest(latest.digest))):
         problems.add(thing.id, "status.latestRef", "not an image reference: its tag or its digest is malformed")
     found = _referred(thing, key, repositories, objects, latest, problems, notes)
     choice = spec.get("policy")
@@ -176,9 +176,10 @@ def _policy(
     if found.is_suspended:
         notes.append(Result("info", f"policy {key} is skipped: {found.defined} is suspended", thing.id))
         return None
+    reflection = reflection_of(thing.id, "spec", spec, rules, problems)
     return ImagePolicy(
         key, found.repository, rules, rules.described, reflection, latest=latest,
-        hash=fingerprint(found.repository, rules, reflection), defined=thing.id,
+        defined=thing.id,
     )  # fmt: skip
 
 
@@ -202,23 +203,25 @@ def rules_of(
         return None
 
 
-def fingerprint(repository: Repository, rules: policy_rules.Rules, reflection: str) -> str:
-    """Answer the policyHash: 16 hex digits over everything that decides which tag and digest are chosen."""
-    import hashlib
-    import json
+def reflection_of(
+    where: ResourceId, path: str, spec: Mapping[str, Any], rules: policy_rules.Rules, problems: Problems
+) -> Any:
+    """Answer whether digests are written: what is said, else Never; a digest policy has nothing else to write."""
+    value = text(spec.get("digestReflectionPolicy")) or ("Always" if rules.pins_current else "Never")
+    if rules.pins_current and value == "Never":
+        message = "policy digest writes nothing but digests: remove Never, or choose another policy"
+        problems.add(where, f"{path}.digestReflectionPolicy", message)
+    return value
 
-    data = {"image": repository.image.canonical, "rules": rules.canonical(), "digestReflectionPolicy": reflection}
-    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
-
-def _reflection(thing: Object, problems: Problems) -> Any:
+def _check_reflection(thing: Object, problems: Problems) -> None:
     value = text(thing.spec.get("digestReflectionPolicy")) or "Never"
     if value not in _REFLECTIONS:
         hint = nearest(value, _REFLECTIONS)
         problems.add(
             thing.id, "spec.digestReflectionPolicy", f"expected one of {', '.join(_REFLECTIONS)}, found {value!r}{hint}"
         )
-        return "Never"
+        return
     has_interval = thing.spec.get("interval") is not None
     if has_interval and value != "Always":
         message = "spec.interval is only accepted when spec.digestReflectionPolicy is set to 'Always'"
@@ -226,7 +229,6 @@ def _reflection(thing: Object, problems: Problems) -> Any:
     if value == "Always" and not has_interval:
         message = "spec.interval must be set when spec.digestReflectionPolicy is set to 'Always'"
         problems.add(thing.id, "spec.interval", f"{message} (for example interval: 10m)")
-    return value
 
 
 def _latest(thing: Object) -> LatestRef | None:
@@ -340,7 +342,7 @@ def _inline(thing: Object, path: str, entry: Mapping[str, Any], problems: Proble
     reflection: Any = "Always" if rules.pins_current else "Never"
     return ImagePolicy(
         key, repository, rules, rules.described, reflection, ALL_BINDINGS,
-        hash=fingerprint(repository, rules, reflection), defined=thing.id,
+        defined=thing.id,
     )  # fmt: skip
 
 

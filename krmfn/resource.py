@@ -214,3 +214,8 @@ def _aimed(node: yaml.Node | None) -> yaml.Node | None:
 def containers(root: yaml.Node) -> Iterator[ImageField]:
     """Yield the images of all containers, for those who know them by name."""
     return (found for found in image_fields(root) if found.container is not None)
+
+
+def named(resource: Resource, names: tuple[str, ...]) -> Iterator[tuple[Steps, yaml.Node]]:
+    """Yield (steps, image node) of the containers with these names."""
+    return ((found.steps, found.node) for found in containers(resource.root) if found.container in names)

@@ -512,3 +512,16 @@ def test_the_value_filter_never_hides_anything(lines):
     finder.skip(block.raw)
     assert found <= finder.policies
     assert found <= bind.wanted([block], RULES)
+
+
+@pytest.mark.parametrize("key", ["web", "$.spec.containers[0].image"])
+def test_an_annotation_of_an_unknown_policy_keeps_other_policies_off_its_field(key):
+    entry = f'{{"{key}": "apps:wbe"}}'
+    item = f"""\
+- apiVersion: v1
+  kind: Pod
+  metadata: {{name: web, annotations: {{krmfn.dev/images: '{entry}'}}}}
+  spec: {{containers: [{{name: web, image: "ghcr.io/acme/web:1.0.0"}}, {{name: b, image: "ghcr.io/acme/web:1.0.0"}}]}}
+"""
+    assert changed(item) == {"spec.containers[1].image": "ghcr.io/acme/web:1.2.0"}
+    assert "apps:wbe, which is not configured; did you mean apps:web?" in said(item)[0][2]

@@ -27,6 +27,18 @@ def flat(**data):
 
 WEB = "policies:\n- {name: web, image: ghcr.io/acme/web, policy: {semver: {range: ^1.2}}}"
 REFUSED = {
+    "an order that is none is no ascending one": (
+        flat(image="a/b", numerical="descending"), ["order: invalid policy: invalid order argument provided: 'DESCENDING'"],
+    ),
+    "a limit that is no number is refused": (flat(image="a/b", newest="many"), ["found 'many'"]),
+    "a digest policy that may not write digests": (
+        automation("policies:\n- {name: web, image: a/b, policy: {digest: {}}, digestReflectionPolicy: Never}"),
+        ["spec.policies[0].digestReflectionPolicy: policy digest writes nothing but digests"],
+    ),
+    "a target of an unknown policy names the object": (
+        automation("policies:\n- {name: web, image: a/b, policy: {alphabetical: {}}}\ntargets:\n- {policy: wbe, containers: [a]}"),
+        ["ImageAutomation images: spec.targets[0].policy: no policy default:wbe is configured; did you mean default:web?"],
+    ),
     "an unknown field gets the nearest name": (
         automation("policeis: []"), ["spec.policeis: unknown field; did you mean policies?"],
     ),
@@ -231,3 +243,30 @@ def test_two_snapshots_of_one_repository_are_refused():
     one = SNAPSHOT + "  image: acme/web\n  tags: ['1']\n"
     with pytest.raises(ConfigError, match=r"second TagSnapshot of docker\.io/acme/web"):
         load(items=f"{one}---\n{one}")
+
+
+def test_a_suspended_policy_takes_its_targets_with_it():
+    found = load(automation("policies:\n- {name: web, image: a/b, suspend: true}\ntargets:\n- {policy: web, containers: [web]}"))
+    assert found.targets == ()
+    assert [note.message for note in found.notes] == ["policy default:web is suspended: skipped"]
+
+
+def test_an_empty_bind_leaves_nothing_but_targets():
+    found = load(automation("policies:\n- {name: web, image: a/b, policy: {alphabetical: {}}, bind: []}"))
+    assert found.policies[PolicyKey("default", "web")].bind == frozenset()
+
+
+def test_a_digest_policy_of_flux_form_writes_digests():
+    text = """\
+kind: List
+items:
+- apiVersion: image.toolkit.fluxcd.io/v1
+  kind: ImageRepository
+  metadata: {name: web}
+  spec: {image: ghcr.io/acme/web}
+- apiVersion: image.toolkit.fluxcd.io/v1
+  kind: ImagePolicy
+  metadata: {name: web}
+  spec: {imageRepositoryRef: {name: web}, policy: {digest: {}}}
+"""
+    assert load(text).policies[PolicyKey("default", "web")].digest_reflection == "Always"
