@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -75,25 +74,18 @@ def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
         where = f"line {error.line}: " if error.line else ""
         skipped.append(Skipped(text.name, f"not read as YAML: {where}{error.message}", is_marked))
         return None
-    why = _unlike_flux(text.data, found) if is_marked else ""
-    if why:
-        skipped.append(Skipped(text.name, f"left alone, as Flux leaves it: {why}", matters=True))
+    if is_marked and not all(_has_metadata(block) for block in found):
+        skipped.append(Skipped(text.name, "left alone, as Flux leaves it: metadata is no mapping", matters=True))
         return None
     return found
 
 
-def _unlike_flux(data: bytes, found: Iterable[Block]) -> str:
-    """Say why Flux's reader gives a marked file up (kyaml kio, splitDocuments and yaml.v3); empty when it does not."""
-    if data.startswith(b"%") or b"\n%YAML" in data or b"\n%TAG" in data:
-        return "it holds a YAML directive"
-    for separator in re.compile(rb"\n---([^\n]*)(?=\n)").findall(data):
-        if separator.strip() and not separator.strip().startswith(b"#"):
-            return f"a document starts on the line of its separator, ---{separator.decode('utf-8', 'replace')}"
-    for block in found:
-        for key, value in block.root.value if isinstance(block.root, yaml.MappingNode) else ():
-            if key.value == "metadata" and not (isinstance(value, yaml.MappingNode | Alias) or is_null(value)):
-                return "metadata is no mapping"
-    return ""
+def _has_metadata(block: Block) -> bool:
+    """Tell whether Flux's reader can put its annotations into a document (kyaml kio)."""
+    entries = block.root.value if isinstance(block.root, yaml.MappingNode) else ()
+    return not any(
+        key.value == "metadata" and not (isinstance(value, yaml.MappingNode | Alias) or is_null(value)) for key, value in entries
+    )
 
 
 def _text(path: Path, skipped: list[Skipped]) -> Text | None:

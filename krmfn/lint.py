@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from krmfn import bind, markers, screen, selection
@@ -60,13 +60,20 @@ def lint(blocks: Sequence[Block], config: Config, skipped: Iterable[Skipped] = (
 
 
 def misconfigured(problems: Iterable[str], blocks: Sequence[Block]) -> tuple[Finding, ...]:
-    """Turn problems of the configuration into findings, at the resource that each of them names first."""
+    """Turn problems of the configuration into findings, at the place or the resource that each of them names first."""
     places = _places(blocks)
-    found = []
-    for problem in problems:
-        place = next((where for name, where in places.items() if problem.startswith(f"{name}: ")), ("", 0, 0))
-        found.append(Finding(*place, "bad-config", problem))
-    return (*found, *_ignored(blocks))
+    names = {block.text.name for block in blocks}
+    return (*(_misconfigured(problem, places, names) for problem in problems), *_ignored(blocks))
+
+
+def _misconfigured(problem: str, places: Mapping[ResourceId, tuple[str, int, int]], names: Collection[str]) -> Finding:
+    for name in names:
+        line, colon, rest = problem.removeprefix(f"{name}:").partition(": ")
+        if problem.startswith(f"{name}:") and colon:
+            numbers = [int(part) for part in line.split(":") if part.isdecimal()]
+            return Finding(name, *(*numbers, 1, 1)[:2], "bad-config", rest)
+    place = next((where for name, where in places.items() if problem.startswith(f"{name}: ")), ("", 0, 0))
+    return Finding(*place, "bad-config", problem)
 
 
 def _places(blocks: Sequence[Block]) -> dict[ResourceId, tuple[str, int, int]]:

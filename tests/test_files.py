@@ -88,8 +88,8 @@ LEFT = {
     "conflict markers": ("<<<<<<< ours\n" + MARKED + "=======\n", "not read as YAML"),
     "UTF-16": ("", "not read as YAML: line 1: the text is UTF-16"),
     "Latin-1": ("", "not read as YAML: line 1: byte 0xe9 is not UTF-8"),
-    "a directive": ("%YAML 1.2\n---\n" + MARKED, "it holds a YAML directive"),
-    "a document on its separator": (MARKED + "--- {a: b}\n---\n" + MARKED, "a document starts on the line of its separator"),
+    "a directive": ("%YAML 1.2\n---\n" + MARKED, "a directive stands here"),
+    "a document on its separator": (MARKED + "--- {a: b}\n---\n" + MARKED, "content stands behind this ---"),
     "metadata that is text": ("metadata: x\n" + MARKED, "metadata is no mapping"),
 }  # fmt: skip
 BYTES = {"UTF-16": ("x: 1 " + MARKED).encode("utf-16"), "Latin-1": "é: 1\n".encode("latin-1") + MARKED.encode()}
