@@ -227,3 +227,41 @@ def test_a_suspended_object_keeps_its_status(repo: Path):
     (made,) = json.loads(get(repo, "image", "policy", "repo", "web", "-o", "json").stdout)["items"]
     assert made["spec"]["suspend"] is True
     assert made["status"]["conditions"][0]["reason"] == "Suspended"
+
+
+DIGEST = "sha256:" + "1" * 64
+
+
+@pytest.mark.parametrize(
+    ("reflection", "held", "asked"),
+    [("Always\n  interval: 10m", "", True), ("Always\n  interval: 10m", DIGEST, True), ("IfNotPresent", "", True), ("IfNotPresent", DIGEST, False)],
+    ids=["Always", "Always, held", "IfNotPresent", "IfNotPresent, held"],
+)
+def test_digests_are_reflected_as_the_policy_says(repo: Path, reflection: str, held: str, asked: bool):
+    path = repo / "repo/infrastructure/images/policies.yaml"
+    status_of = f"status: {{latestRef: {{name: ghcr.io/acme/web, tag: 1.3.1, digest: '{held}'}}}}\n" if held else ""
+    text = path.read_text().replace(
+        '  imageRepositoryRef: {name: web}\n  policy:\n    semver: {range: ">=1.2.0 <2.0.0"}\n',
+        f"  digestReflectionPolicy: {reflection}\n  imageRepositoryRef: {{name: web}}\n  policy:\n    semver: {{range: 1.x}}\n{status_of}",
+    )
+    path.write_text(text)
+    (made,) = json.loads(get(repo, "image", "policy", "repo", "web", "-o", "json").stdout)["items"]
+    now = json.loads((images.BUNDLED / "ghcr.io/acme/web/index.json").read_text())["manifests"]
+    offered = next(one["digest"] for one in now if one["annotations"]["org.opencontainers.image.ref.name"] == "1.3.1")
+    digest = offered if asked else held
+    assert made["status"]["latestRef"] == {"name": "ghcr.io/acme/web", "tag": "1.3.1", "digest": digest}
+    assert f"resolved to 1.3.1 with digest {digest}" in made["status"]["conditions"][0]["message"]
+
+
+def test_an_object_from_a_cluster_is_read_with_its_types(repo: Path):
+    text = (
+        "apiVersion: image.toolkit.fluxcd.io/v1beta2\nkind: ImageRepository\nmetadata: {name: web, namespace: other, generation: 3}\n"
+        "spec: {image: ghcr.io/acme/web, interval: 1h, insecure: true, suspend: true}\n"
+        "status: {observedGeneration: 3, lastScanResult: {tagCount: 7, scanTime: '2025-01-01T00:00:00Z'}, conditions: []}\n"
+    )
+    (repo / "repo" / "other.yaml").write_text(text)
+    (made,) = json.loads(get(repo, "image", "repository", "repo", "-n", "other", "-o", "json").stdout)["items"]
+    assert (made["spec"]["suspend"], made["spec"]["insecure"], made["metadata"]["generation"]) == (True, True, 3)
+    assert made["status"]["lastScanResult"] == {"tagCount": 7, "scanTime": "2025-01-01T00:00:00Z"}
+    row = get(repo, "image", "repository", "repo", "-n", "other", "--no-header").stdout
+    assert [cell.strip() for cell in row.split("\t")][:3] == ["web", "2025-01-01T00:00:00Z", "True"]

@@ -412,23 +412,59 @@ def test_signing_without_a_key_is_refused_with_help(site: Site):
     site.refuse("--commit", "--sign", said="help: set up signing with git config user.signingKey KEY")
 
 
+def stopped(site: Site, sign: signal.Signals) -> int:
+    """Send the signal to a run that is inside the pre-commit hook."""
+    site.hook("pre-commit", "touch $HOME/reached; exec sleep 60")
+    process = subprocess.Popen(
+        ["krmfn", "update", ".", "--source", LAYOUT, "--commit"], cwd=site.work, env=site.env, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    until = time.monotonic() + 30
+    while not (site.home / "reached").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    if sign == signal.SIGKILL:
+        os.killpg(process.pid, sign)
+    else:
+        process.send_signal(sign)
+    code = process.wait(20)
+    assert (site.home / "reached").exists()
+    (site.work / ".git/hooks/pre-commit").unlink()
+    return code
+
+
 def test_a_run_that_is_killed_in_a_hook_loses_nothing(tmp_path: Path):
     site = Site(tmp_path)
-    site.hook("pre-commit", "touch $HOME/reached; sleep 60")
     site.write("README.md", "mine\n")
     before = site.state()
-    process = subprocess.Popen(["krmfn", "update", ".", "--source", LAYOUT, "--commit"], cwd=site.work, env=site.env, start_new_session=True)
-    until = time.monotonic() + 30
-    while not (tmp_path / "reached").exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
-    assert (tmp_path / "reached").exists()
+    assert stopped(site, signal.SIGKILL) == -signal.SIGKILL
     assert site.state() == before
     assert site.text("README.md") == "mine\n"
-    (site.work / ".git/hooks/pre-commit").unlink()
     site.update("--commit")
     assert site.changed() == [API, "apps/kustomization.yaml", WEB]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_stopped_in_a_hook_leaves_nothing_behind(site: Site, sign: signal.Signals):
+    before = site.state()
+    assert stopped(site, sign) == 130
+    assert site.state() == before
+
+
+def test_names_that_shells_dislike_are_only_names(site: Site):
+    odd = 'apps/-o w\u00ebb "$(touch evil)" *.yaml'
+    site.write(odd, site.text(WEB).replace("name: web\nspec", "name: odd\nspec"))
+    site.save("odd")
+    site.update("--commit")
+    assert "ghcr.io/acme/web:1.3.1" in site.git("show", f"HEAD:{odd}")
+    assert site.git("status", "--porcelain") == ""
+    assert not list(site.home.rglob("evil"))
+
+
+def test_without_git_files_can_still_be_edited(site: Site, tmp_path: Path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "krmfn").symlink_to(shutil.which("krmfn", path=site.env["PATH"]) or "")
+    site.refuse("--commit", PATH=str(tmp_path / "bin"), said="git is not on PATH\nhelp: install git, or leave out --commit")
+    site.update(PATH=str(tmp_path / "bin"))
+    assert "ghcr.io/acme/web:1.3.1" in site.text(WEB)
 
 
 @pytest.mark.parametrize("flag", ["--split", "--branch=x", "--sign", "--message=x"])

@@ -94,6 +94,17 @@ def test_a_mistake_is_placed_and_the_nearest_function_named():
         filled("{{ .AutomationObject }}\n{{ uper .Values.team }}")
 
 
+@pytest.mark.parametrize("name", ["genPrivateKey", "now", "semverCompare", "urlParse", "js", "call", "env"])
+def test_a_function_that_krmfn_lacks_is_refused_with_its_place(name: str):
+    with pytest.raises(ConfigError, match=rf'line 1, column 6: function "{name}" not defined'):
+        filled("a {{ " + name + " }}")
+
+
+def test_the_changes_come_in_the_order_of_files():
+    template = "{{ range .Changed.Changes }}{{ .Setter }} {{ end }}"
+    assert filled(template) == write(template, KEY, EDITS[::-1], VALUES) == "flux-system:api:tag flux-system:cache:tag flux-system:web "
+
+
 BOMBS = {
     "endless recursion": '{{ define "x" }}{{ template "x" }}{{ end }}{{ template "x" }}',
     "many steps": "{{ range until 9999 }}{{ range until 9999 }}{{ end }}{{ end }}",

@@ -6,6 +6,7 @@ Commits are made from what is committed, in a worktree of their own; `gitrepo` s
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Plan:
 
 def commit(paths: Sequence[Path], finish: Finish, wish: Wish, report: Report) -> int:
     """Update, commit, and push when asked; answer the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the worktree is removed
     repository = Repository(paths[0])
     repository.check_idle()
     here = Path.cwd() if Path.cwd().resolve().is_relative_to(repository.root.resolve()) else repository.root
