@@ -70,8 +70,8 @@ def _misconfigured(problem: str, places: Mapping[ResourceId, tuple[str, int, int
     for name in names:
         line, colon, rest = problem.removeprefix(f"{name}:").partition(": ")
         if problem.startswith(f"{name}:") and colon:
-            numbers = [int(part) for part in line.split(":") if part.isdecimal()]
-            return Finding(name, *(*numbers, 1, 1)[:2], "bad-config", rest)
+            row, _, column = line.partition(":")
+            return Finding(name, int(row) if row.isdecimal() else 1, int(column) if column.isdecimal() else 1, "bad-config", rest)
     place = next((where for name, where in places.items() if problem.startswith(f"{name}: ")), ("", 0, 0))
     return Finding(*place, "bad-config", problem)
 
