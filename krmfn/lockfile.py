@@ -104,6 +104,7 @@ class _Splice:
         self.block, self.data = block, block.text.data
         self.root = next((one.root for one in describe(block) if one.id == thing.id), None)
         at = self.data.find(b"\n", block.start, block.end)
+        self.inserted: dict[int, list[str]] = {}
         self.newline = "\r\n" if at > 0 and self.data[at - 1 : at] == b"\r" else "\n"
 
     def set(self, name: str, wanted: Sequence[Data], key: Key, more: dict[str, str] | None = None) -> tuple[Edit, ...] | Refusal:
@@ -119,7 +120,9 @@ class _Splice:
             edits = self.entries(pair[1], wanted, key)
         else:
             edits = self.anew(*pair, wanted)
-        return (*edits, *self.members(spec, pair, more or {})) if edits else ()
+        if edits or self.inserted:
+            edits = (*edits, *self.members(spec, pair, more or {}))
+        return (*edits, *self.insertions())
 
     def flow(self, spec: yaml.MappingNode, name: str, wanted: Sequence[Data], more: dict[str, str]) -> tuple[Edit, ...]:
         """Write a spec in flow style anew, as JSON."""
@@ -155,53 +158,56 @@ class _Splice:
                 there[own] = node
             else:
                 edits.append(Edit(self.first(node), self.after(node), b""))
+        behind = self.first(sequence.value[0])
         for entry in wanted:
-            node = there.get(key(entry))
-            if node is not None:
-                edits += self.changed(node, entry, column)
-        return (*edits, *self.added([entry for entry in wanted if key(entry) not in there], there, sequence, key, column))
+            found = there.get(key(entry))
+            if found is None:
+                self.insert(behind, _lines([entry], column))
+            else:
+                edits += self.changed(found, entry, column)
+                behind = self.after(found)
+        return tuple(edits)
 
-    def added(self, new: Sequence[Data], there: dict[Any, yaml.Node], sequence: yaml.SequenceNode, key: Key, column: int) -> list[Edit]:
-        """Insert each new entry behind the last that sorts before it."""
-        places: dict[int, list[Data]] = {}
-        for entry in new:
-            before = [node for own, node in there.items() if own < key(entry)]
-            at = self.after(before[-1]) if before else self.first(sequence.value[0])
-            places.setdefault(at, []).append(entry)
-        edits = []
-        for at, group in places.items():
-            text = "".join(line + self.newline for line in _lines(group, column))
-            lead = self.newline if at and self.data[at - 1 : at] != b"\n" else ""
-            edits.append(Edit(at, at, (lead + text).encode()))
-        return edits
+    def insert(self, at: int, lines: Sequence[str]) -> None:
+        """Note lines to insert; those for one place come in the order in which they were noted."""
+        self.inserted.setdefault(at, []).extend(lines)
+
+    def insertions(self) -> tuple[Edit, ...]:
+        """Make the edits of all that was noted."""
+        found = []
+        for at, lines in self.inserted.items():
+            lead = "" if self.data[at - 1 : at] == b"\n" else self.newline
+            found.append(Edit(at, at, (lead + "".join(line + self.newline for line in lines)).encode()))
+        return tuple(found)
 
     def changed(self, node: yaml.Node, entry: Data, column: int) -> list[Edit]:
         """Give an entry its new values: scalar by scalar when the keys stay, else as a whole."""
         if not self.is_loose(node):
             if _normal(construct(node, self.block)) == entry:
                 return []
-            if isinstance(node, yaml.MappingNode) and isinstance(entry, dict) and (edits := self.mended(node, entry)):
-                return edits
-        text = "".join(line + self.newline for line in _lines([entry], column))
-        start = self.first(node)
-        return [Edit(start, start, text.encode()), Edit(start, self.after(node), b"")]
+            if isinstance(node, yaml.MappingNode) and isinstance(entry, dict):
+                edits = self.mended(node, entry)
+                if edits is not None:
+                    return edits
+        self.insert(self.first(node), _lines([entry], column))
+        return [Edit(self.first(node), self.after(node), b"")]
 
-    def mended(self, node: yaml.MappingNode, entry: dict[str, str]) -> list[Edit]:
-        """Change single values, add and drop single lines; nothing when the entry has to be written as a whole."""
+    def mended(self, node: yaml.MappingNode, entry: dict[str, str]) -> list[Edit] | None:
+        """Change single values, add and drop single lines; None when the entry has to be written as a whole."""
         there: dict[str, yaml.Node] = {key.value: value for key, value in node.value}
         lines = {self.line(value) for value in there.values()}
         if set(there) != set(entry) and (node.flow_style or len(lines) < len(there) or node.value[0][0].value not in entry):
-            return []
+            return None
         edits = [self.revalued(node, name, value) for name, value in entry.items() if name in there and construct(there[name]) != value]
+        if any(isinstance(edit, Refusal) for edit in edits):
+            return None
         edits += [Edit(self.line(value), self.after(value), b"") for name, value in there.items() if name not in entry]
         before = node.value[0][1]
         for name, value in entry.items():
             if name not in there:
-                at, lead = self.after(before), " " * node.start_mark.column
-                start = "" if self.data[at - 1 : at] == b"\n" else self.newline
-                edits.append(Edit(at, at, f"{start}{lead}{name}: {_scalar(name, value)}{self.newline}".encode()))
+                self.insert(self.after(before), [f"{' ' * node.start_mark.column}{name}: {_scalar(name, value)}"])
             before = there.get(name, before)
-        return [] if any(isinstance(edit, Refusal) for edit in edits) else [edit for edit in edits if isinstance(edit, Edit)]
+        return [edit for edit in edits if isinstance(edit, Edit)]
 
     def revalued(self, node: yaml.MappingNode, name: str, value: str) -> Edit | Refusal:
         found = get(node, name)
@@ -224,9 +230,7 @@ class _Splice:
         for name, value in more.items():
             found = get(spec, name)
             if found is None and value:
-                at = self.after(pair[1])
-                lead = "" if self.data[at - 1 : at] == b"\n" else self.newline
-                edits.append(Edit(at, at, f"{lead}{' ' * pair[0].start_mark.column}{name}: {value}{self.newline}".encode()))
+                self.insert(self.after(pair[1]), [f"{' ' * pair[0].start_mark.column}{name}: {value}"])
             elif found is not None and construct(found) != value:
                 start, end = self.block.span(found)
                 edits.append(Edit(start, end, value.encode()) if value else Edit(self.line(found), self.after(found), b""))

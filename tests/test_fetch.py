@@ -79,6 +79,22 @@ def test_a_second_fetch_leaves_every_byte(place: Path):
     fetch("--check")
 
 
+def test_files_that_were_not_named_are_found_where_they_would_be_written(place: Path):
+    arguments = ["fetch", "shop/policies.yaml", "shop/pod.yaml", "--source", "layout:registry"]
+    assert CliRunner().invoke(krmfn, arguments, standalone_mode=False).return_value == 0
+    before = tree(place)
+    done = CliRunner().invoke(krmfn, arguments, standalone_mode=False)
+    assert "everything is up to date" in done.output
+    assert tree(place) == before
+
+
+def test_new_files_go_where_they_are_sent(place: Path):
+    (place.parent / "base").mkdir()
+    assert "wrote base/krmfn-lock.yaml, base/krmfn-tags.yaml" in fetch("--to", "base")
+    assert "everything is up to date" in fetch("--to", "base")
+    assert sorted(path.name for path in place.iterdir()) == ["pod.yaml", "policies.yaml"]
+
+
 @pytest.mark.parametrize(("option", "kind"), [("--lock", "ImageLock"), ("--snapshot", "TagSnapshot")])
 def test_one_kind_alone_can_be_written(place: Path, option: str, kind: str):
     fetch(option)

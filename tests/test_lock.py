@@ -246,6 +246,22 @@ def test_a_snapshot_in_any_style_takes_the_tags(text, wanted):
     assert all(isinstance(tag if isinstance(tag, str) else tag["name"], str) for tag in yaml.safe_load(result)["spec"]["tags"])
 
 
+OFFERS = st.dictionaries(
+    st.sampled_from(["1.0", "1.9", "1.10", "v2", "main-1", "latest"]), st.sampled_from([None, digest("1"), digest("2")]), min_size=1
+)
+
+
+@given(OFFERS, OFFERS, st.integers(0, 3), st.integers(0, 3))
+@settings(deadline=None)
+def test_any_snapshot_becomes_any_other(before, after, more, less):
+    old, new = (snapshot(tags, len(tags) + out) for tags, out in ((before, more), (after, less)))
+    text = snapshot_document(old, "web")
+    assert tags_of(text) == old
+    result = snapped(text, new)
+    assert result == (snapshot_document(new, "web") if old.tags != new.tags else text)
+    assert tags_of(result).tags == new.tags
+
+
 def test_new_versions_come_last():
     text = snapshot_document(snapshot(dict.fromkeys(["v1.10.0", "v1.9.0", "v1.2.0"])), "web")
     assert yaml.safe_load(text)["spec"]["tags"] == ["v1.2.0", "v1.9.0", "v1.10.0"]

@@ -94,13 +94,14 @@ def command(
     krmfn-lock.yaml: the ImageLock, one entry per policy; mode frozen takes every choice from it
     Where such items stand already, they are updated in place.
     """  # noqa: D301 - \b is click's mark
-    tree = files.read(paths)
+    base = to or (paths[0] if paths[0].is_dir() else paths[0].parent)
+    tree = files.read((*paths, *(path for name in (LOCK, TAGS) if (path := base / name).is_file())))
     finish = options.finishing(source, "update", on_error, on_downgrade)
     rules = load(tree.blocks, None, finish)
     with terminal.watching() as progress:
         fresh = Sources(replace(rules, snapshots={}), os.environ, progress)
         run = pipeline.examine(tree.blocks, replace(rules, snapshots={}), lambda _: fresh, every=True)
-    package = Package(tree, to or (paths[0] if paths[0].is_dir() else paths[0].parent))
+    package = Package(tree, base)
     results = list(_concerns(run))
     if lock or not snapshot:
         results += _lock(package, run)
