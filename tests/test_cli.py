@@ -213,3 +213,12 @@ def test_the_function_imports_nothing_of_the_command_line():
     assert "yaml" in found
     mine = {"click", "rich", "krmfn.cli", "krmfn.terminal", "krmfn.gitrepo", "krmfn.template", "krmfn.survey", "krmfn.status", "krmfn.doctor", "subprocess"}
     assert found & mine == set()
+
+
+def test_a_terminal_sees_which_registries_are_asked(tmp_path: Path, example_registry: str):
+    (tmp_path / "pod.yaml").write_text(POD.replace("ghcr.io", example_registry))
+    code, shown = at_terminal(["krmfn", "check", "."], tmp_path)
+    assert code == 0
+    assert "asking registries" in shown
+    assert "1.3.1" in shown
+    assert shown.rstrip().endswith("1 image in 1 place: 1 updatable")

@@ -65,7 +65,7 @@ def finishing(source: str | None, mode: str | None, on_error: str | None, on_dow
 
 
 def open_source(rules: Config) -> TagSource:
-    """Open what the configuration says, with progress at a terminal."""
+    """Open what the configuration says."""
     from krmfn.sources import Sources
 
     return Sources(rules, os.environ)
