@@ -24,8 +24,8 @@ LOOKAHEAD = 512
 
 BREAKS = (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 _breaks = re.compile(rb"[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]")
-_header = re.compile(rb"[|>][-+0-9]{0,2}[ \t]*")
-_to_node = re.compile(rb"(?:[ \t\r\n,:\[{]|#[^\r\n]*|[-?](?=[ \t\r\n]))*")
+_HEADER = rb"[|>][-+0-9]{0,2}[ \t]*"
+_TO_NODE = rb"(?:[ \t\r\n,:\[{]|#[^\r\n]*|[-?](?=[ \t\r\n]))*"
 
 
 class Comment(NamedTuple):
@@ -96,7 +96,7 @@ def _key_start(pair: tuple[yaml.Node, yaml.Node]) -> int:
 
 def leaf_after(block: Block, offset: int) -> Place | None:
     """Find the leaf that starts behind a comment at `offset`, when nothing but indicators and comments is between."""
-    found = _to_node.match(block.text.data, offset, block.end)
+    found = re.compile(_TO_NODE).match(block.text.data, offset, block.end)
     end = found.end() if found else offset
     place = leaf_before(block, end + 1)
     if place is None or block.source.offset(place.node.start_mark.index) < offset:
@@ -120,7 +120,7 @@ def _behind(block: Block, place: Place) -> Iterator[Comment]:
     data = block.text.data
     start, end = block.span(place.node)
     if isinstance(place.node, yaml.ScalarNode) and place.node.style in ("|", ">"):
-        found = _header.match(data, start, end)
+        found = re.compile(_HEADER).match(data, start, end)
         if found and data[found.end() : found.end() + 1] == b"#":
             yield _comment(data, found.end(), end)
         return

@@ -187,7 +187,7 @@ def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, 
     found: dict[PolicyKey, ImagePolicy] = {}
     for policy in policies:
         other = found.setdefault(policy.key, policy)
-        if other.hash != policy.hash:
+        if other is not policy and other.hash != policy.hash:
             problems.add(
                 policy.defined, "", f"policy {policy.key} is defined twice, also by {other.defined}: rename one"
             )

@@ -8,6 +8,7 @@ registry when it has a `.` or a `:` or is `localhost`. Canonical names follow Do
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from krmfn.errors import RuleError
 from krmfn.frozen import frozen
@@ -20,7 +21,6 @@ _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 
 _tag = re.compile(_TAG, re.ASCII).fullmatch
-_digest = re.compile(_DIGEST, re.ASCII).fullmatch
 _path = re.compile(rf"{_PART}(?:/{_PART})*", re.ASCII).fullmatch
 _host = re.compile(_HOST, re.ASCII).fullmatch
 
@@ -36,7 +36,12 @@ def is_tag(text: str) -> bool:
 
 def is_digest(text: str) -> bool:
     """Tell whether `text` is a sha256 or sha512 digest, `algorithm:lower-case-hex`."""
-    return _digest(text) is not None
+    return _digest_grammar().fullmatch(text) is not None
+
+
+@cache
+def _digest_grammar() -> re.Pattern[str]:
+    return re.compile(_DIGEST, re.ASCII)
 
 
 @frozen

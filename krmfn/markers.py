@@ -204,7 +204,7 @@ def _takes_markers(place: Place) -> bool:
     return type(place.node) is yaml.ScalarNode and not place.is_key and not place.is_absent
 
 
-_json = re.compile(rb'\{[^{}\n]{0,400}?"\$imagepolicy"\s*:\s*"([^"\n]{0,300})"')
+_JSON = rb'\{[^{}\n]{0,400}?"\$imagepolicy"\s*:\s*"([^"\n]{0,300})"'
 
 
 def _is_json(comment: bytes) -> bool:
@@ -221,7 +221,7 @@ def _unread(data: bytes, start: int, end: int, code: str) -> Ignored | None:
     hash_at = data.find(b"#", start, end)
     if hash_at < 0:
         return None
-    found = _json.search(data, hash_at, min(end, hash_at + 1024))
+    found = re.compile(_JSON).search(data, hash_at, min(end, hash_at + 1024))
     if found is None:
         return None
     return Ignored(hash_at, found[1].decode("utf-8", "replace"), code, _REASONS[code])

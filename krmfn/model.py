@@ -108,8 +108,20 @@ class ImagePolicy:
     digest_reflection: Literal["Never", "IfNotPresent", "Always"] = "Never"
     bind: frozenset[str] = frozenset({"markers", "annotations"})
     latest: LatestRef | None = None
-    hash: str = ""
     defined: ResourceId = ResourceId()
+
+    @property
+    def hash(self) -> str:
+        """The policyHash of locks: 16 hex digits over everything that decides which tag and digest are chosen."""
+        import hashlib
+        import json
+
+        data = {
+            "image": self.repository.image.canonical,
+            "rules": self.rules.canonical(),
+            "digestReflectionPolicy": self.digest_reflection,
+        }
+        return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 @frozen

@@ -9,14 +9,12 @@ from krmfn import (
     config,
     decision,
     guard,
-    record,
     reflection,
     renewal,
     report,
     resolve,
     resourcelist,
     rewrite,
-    unbound,
 )
 from krmfn.config import Config, Finish, no_change
 from krmfn.deployed import Deployed
@@ -49,14 +47,14 @@ class Run:
     guarded: Guarded = field(default_factory=Guarded)
     renewal: renewal.Renewal = field(default_factory=lambda: renewal.Renewal(()))
     lock_edits: tuple[Edit, ...] = ()
-    recorded: record.Recorded = field(default_factory=record.Recorded)
+    record_edits: tuple[tuple[Text, Edit], ...] = ()
 
     @property
     def edits(self) -> tuple[tuple[Text, Edit], ...]:
         """Everything there is to write, with the text that it belongs to: changed fields, records of them, and the lock."""
         lock = self.config.lock
         made = tuple((change.target.resource.block.text, change.edit) for change in self.changes)
-        return made + self.recorded.edits + tuple((lock.object.block.text, edit) for edit in self.lock_edits if lock)
+        return made + self.record_edits + tuple((lock.object.block.text, edit) for edit in self.lock_edits if lock)
 
     @property
     def is_error(self) -> bool:
@@ -120,18 +118,20 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
     pins = reflection.settle(choices, deployed, lock, answers, settings)
     guarded = guard.guard(choices, deployed, lock, settings)
     made = rewrite.rewrite(deployed, choices, pins, guarded, settings)
-    renewed = renewal.renew(lock, choices, deployed, pins, guarded.policies, rules.declared)
+    renewed = renewal.Renewal(())
+    if lock or every:
+        renewed = renewal.renew(lock, choices, deployed, pins, guarded.policies, rules.declared)
     lock_edits, noted = _lock_edits(rules, renewed)
-    recorded = record.record(made.changes) if settings.annotate else record.Recorded()
+    record_edits, not_recorded = _recorded(made.changes) if settings.annotate else ((), ())
     said = [
         *rules.notes,
         *bound.results,
         *made.results,
-        *recorded.results,
+        *not_recorded,
         *noted,
         *report.notes(choices.values(), listings),
     ]
-    said += unbound.unbound(rules, bound, blocks)
+    said += _unbound(rules, bound, blocks)
     if settings.mode == "check":
         said += report.unwanted(made.changes)
     elif not any(result.severity == "error" for result in said):
@@ -139,8 +139,25 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
     results = report.in_order(said)
     return Run(
         rules, choices, bound, made.changes, results,
-        listings, dates, answers, pins, guarded, renewed, lock_edits, recorded,
+        listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits,
     )  # fmt: skip
+
+
+def _recorded(changes: Sequence[rewrite.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Result, ...]]:
+    """Answer the edits that record changes as annotations, and what could not be recorded."""
+    from krmfn.record import record
+
+    made = record(changes)
+    return made.edits, made.results
+
+
+def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Result]:
+    """Say which policies no field is bound to."""
+    if bound.policies.issuperset(rules.policies) and bound.policies.issuperset(rules.dangling):
+        return []
+    from krmfn.unbound import unbound
+
+    return unbound(rules, bound, blocks)
 
 
 def _lock_edits(rules: Config, renewed: renewal.Renewal) -> tuple[tuple[Edit, ...], tuple[Result, ...]]:

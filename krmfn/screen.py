@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from krmfn.errors import RuleError
 from krmfn.frozen import field, frozen
@@ -20,11 +20,22 @@ _MARKER = re.compile(
     \{[ ]*"\$imagepolicy"[ ]*:[ ]*"([^"\\%~/\n]+)"[ ]*\}[ ]*\r?$""",
     re.VERBOSE,
 )
-_WORD = re.compile(rb"""image(?=["']|[ \t]*(?:[:\r\n\#]|\Z))(?<![A-Za-z0-9_./$-]image)""")
-_IMAGE = re.compile(
-    rb"""image:[ ]+(?:"([^"\\\n]*)"|'([^'\n]*)'|([A-Za-z0-9][^\s#"'\\{}\[\],&*!|>]*))[ ]*(?:\#[^\n]*)?\r?(?:\n|\Z)"""
-)
-_NEXT = re.compile(rb"(?:[ ]*\r?\n)*([ ]*)(?:\Z|\#|(-)[ ]|[A-Za-z0-9_.-]+:(?:[ \r\n]|\Z))")
+
+@cache
+def _word() -> re.Pattern[bytes]:
+    return re.compile(rb"""image(?=["']|[ \t]*(?:[:\r\n\#]|\Z))(?<![A-Za-z0-9_./$-]image)""")
+
+
+@cache
+def _image() -> re.Pattern[bytes]:
+    return re.compile(
+        rb"""image:[ ]+(?:"([^"\\\n]*)"|'([^'\n]*)'|([A-Za-z0-9][^\s#"'\\{}\[\],&*!|>]*))[ ]*(?:\#[^\n]*)?\r?(?:\n|\Z)"""
+    )
+
+
+@cache
+def _next() -> re.Pattern[bytes]:
+    return re.compile(rb"(?:[ ]*\r?\n)*([ ]*)(?:\Z|\#|(-)[ ]|[A-Za-z0-9_.-]+:(?:[ \r\n]|\Z))")
 
 
 @frozen
@@ -98,7 +109,7 @@ def image_values(raw: bytes) -> set[str] | None:
     if b"\\" in raw and may_hold(raw, ()):
         return None
     values: set[str] = set()
-    for word in _WORD.finditer(raw):
+    for word in _word().finditer(raw):
         value = _value(raw, word.start())
         if value is None:
             return None
@@ -111,8 +122,8 @@ def _value(raw: bytes, at: int) -> bytes | None:
     start = raw.rfind(b"\n", 0, at) + 1
     if raw[start:at].strip(b" ") not in (b"", b"-"):
         return None
-    found = _IMAGE.match(raw, at)
-    after = found and _NEXT.match(raw, found.end())
+    found = _image().match(raw, at)
+    after = found and _next().match(raw, found.end())
     if found is None or after is None or (after[2] and len(after[1]) > at - start):
         return None
     return found[1] or found[2] or found[3] or b""

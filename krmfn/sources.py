@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 
 from krmfn.config import Config
 from krmfn.errors import RegistryError
@@ -27,6 +26,8 @@ class Sources:
     def _behind(self) -> TagSource:
         settings = self._config.settings
         if settings.layout is not None:
+            from pathlib import Path
+
             from krmfn.layout import LayoutSource
 
             return LayoutSource(Path(settings.layout))

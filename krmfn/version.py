@@ -71,16 +71,19 @@ class Version:
         return (self.major, self.minor, self.patch, prerelease_key(self.prerelease))
 
     def compare(self, other: Version) -> int:
-        """Answer -1, 0 or 1 by the `semver` package; metadata never counts.
+        """Answer -1, 0 or 1 by the `semver` package, which releases can do without; metadata never counts.
 
         An identifier above the largest uint64 is text to Masterminds and a number to the package: Masterminds decides.
         """
         if _has_huge_identifier(self.prerelease) or _has_huge_identifier(other.prerelease):
             return (self.key > other.key) - (self.key < other.key)
+        if not self.prerelease and not other.prerelease:
+            mine, theirs = (self.major, self.minor, self.patch), (other.major, other.minor, other.patch)
+            return (mine > theirs) - (mine < theirs)
         from semver import Version as Semver
 
-        mine = Semver(self.major, self.minor, self.patch, self.prerelease or None)
-        return mine.compare(Semver(other.major, other.minor, other.patch, other.prerelease or None))
+        version = Semver(self.major, self.minor, self.patch, self.prerelease or None)
+        return version.compare(Semver(other.major, other.minor, other.patch, other.prerelease or None))
 
     def __str__(self) -> str:
         """Write three numbers, prerelease and metadata, without a leading `v`."""
