@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from sys import intern
 from typing import NamedTuple
 
 import yaml
@@ -137,7 +138,7 @@ def _described(block: Block, top: Mapping[str, yaml.Node], prefix: Steps) -> Res
 
 
 def _text(node: yaml.Node | None) -> str:
-    return node.value if type(node) is yaml.ScalarNode else ""
+    return intern(node.value) if type(node) is yaml.ScalarNode else ""
 
 
 def owner(resources: tuple[Resource, ...], offset: int) -> Resource:

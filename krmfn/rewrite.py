@@ -85,7 +85,7 @@ class _Writer:
             message = f"{target.scalar.path}: no tag is deployed here whose digest could be pinned"
             return NotChosen(policy, "no-tag", message)
         if policy.digest_reflection == "Never":
-            return replace(chosen, tag=tag)
+            return chosen if chosen.tag == tag else replace(chosen, tag=tag)
         digest = self.pins.digests.get((policy.key, tag))
         if digest is None and pins_current and chosen.record:
             return self._unlocked(target, chosen, tag)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from krmfn.frozen import frozen
@@ -50,6 +51,7 @@ class Bound:
     policies: frozenset[PolicyKey]
 
 
+@lru_cache(4096)
 def parse_setter(text: str) -> Setter | None:
     """Read a marker's value; None when it has not the form `namespace:name[:tag|:name|:digest]`.
 

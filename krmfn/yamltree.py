@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from sys import intern
 from typing import TYPE_CHECKING
 
 import yaml
@@ -148,11 +149,11 @@ def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None
     in_flow = isinstance(parent, yaml.CollectionNode) and bool(parent.flow_style)
     tag: object = node.tag
     return Scalar(
-        value=node.value,
+        value=intern(node.value),  # thousands of fields hold the same few values at the same few paths
         start=start,
         end=end,
         style=node.style or "",
-        path=path,
+        path=intern(path),
         in_flow=in_flow,
         is_null=is_null(node),
         anchored=start > first and b"&" in data[first:start],
