@@ -514,3 +514,41 @@ def test_the_lock_is_committed_with_the_images(site: Site):
     assert site.changed() == [WEB, "lock.yaml"]
     assert site.changed("HEAD~1") == ["apps/kustomization.yaml"]
     assert 'tag: "1.3.1"' in site.text("lock.yaml")
+
+
+def test_a_commit_holds_what_an_edit_in_place_writes(site: Site):
+    in_place = Path(shutil.copytree(site.work, site.home / "in-place"))
+    succeed(["krmfn", "update", ".", "--source", LAYOUT], cwd=in_place, env=site.env)
+    site.update("--commit")
+    assert {path: site.text(path) for path in (WEB, API)} == {path: (in_place / path).read_text() for path in (WEB, API)}
+    assert run(["diff", "-r", "-x", ".git", site.work, in_place]).stdout == ""
+
+
+def test_a_checkout_that_moves_meanwhile_is_left_where_it_is(site: Site):
+    site.hook("pre-commit", f"rm .git/hooks/pre-commit 2>/dev/null; cd {site.work} && unset GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE && git commit --no-verify --quiet --allow-empty -m theirs")
+    done = site.krmfn("--commit")
+    assert done.returncode == 1
+    assert "nothing was changed\nhelp: run krmfn again" in done.stderr
+    assert site.git("log", "-1", "--format=%s") == "theirs"
+    assert "1.2.0" in site.text(WEB)
+
+
+def test_a_file_that_changes_meanwhile_is_left_as_it_is(site: Site):
+    site.hook("pre-commit", f"echo '# mine' >> {site.work / WEB}")
+    done = site.krmfn("--commit")
+    assert done.returncode == 1
+    assert f"{WEB} holds changes that are not committed" in done.stderr
+    assert site.text(WEB).endswith("# mine\n")
+    assert "1.2.0" in site.text(WEB)
+    assert site.git("log", "-1", "--format=%s") == "start"
+
+
+def test_a_shallow_checkout_of_ci_can_push(site: Site):
+    """As actions/checkout leaves it: one commit, a branch, no identity."""
+    site.git("clone", "--quiet", "--depth=1", f"file://{site.remote}", str(site.home / "ci"), cwd=site.home)
+    done = run(["krmfn", "update", ".", "--source", LAYOUT, "--automation", "apps", "--push"], cwd=site.home / "ci", env=site.env)
+    assert done.returncode == 0, done.stderr
+    assert site.git("log", "--format=%s|%ce", "main..flux-images", cwd=site.remote) == "update images|flux@acme.example"
+    again = run(["krmfn", "update", ".", "--source", LAYOUT, "--automation", "apps", "--push"], cwd=site.home / "ci", env=site.env)
+    assert again.returncode == 0, again.stderr
+    assert "up to date" in again.stderr
