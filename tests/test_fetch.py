@@ -249,7 +249,7 @@ def test_a_lock_with_conflict_markers_is_an_error_and_stays(place: Path):
 def test_a_lock_that_cannot_be_edited_is_an_error(place: Path):
     (place / "krmfn-lock.yaml").write_text(lock('{policy: "flux:web", image: &i x/y, policyHash: *i , tag: "1"}'))
     before = tree(place)
-    assert "was not updated: it has no spec of its own, or uses anchors" in fetch(code=1)
+    assert "cannot be edited: it has no spec of its own, or uses anchors; delete it" in fetch(code=1)
     assert tree(place) == before
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import tools
+from tests import images, tools
 from tests.lists import Tags, lock, pod, policy, relocked, resource_list
 from tests.running import EXAMPLES, environment, files, run, succeed
 
@@ -103,8 +103,8 @@ def kustomization(folder: Path, address: str, own: tuple[str, ...]) -> Path:
     example = at_registry(Path(shutil.copytree(EXAMPLES / "kustomize", folder)), address)
     base = example / "base" / "kustomization.yaml"
     base.write_text(base.read_text() + "".join(f"  - {name}\n" for name in own))
-    images = example / "images" / "images.yaml"
-    images.write_text(images.read_text().replace("    - name: web\n", "    - name: web\n      digestReflectionPolicy: Always\n"))
+    config = example / "images" / "images.yaml"
+    config.write_text(config.read_text().replace("    - name: web\n", "    - name: web\n      digestReflectionPolicy: Always\n"))
     return example
 
 
@@ -122,6 +122,35 @@ def test_kustomize_builds_without_a_network_what_it_builds_with_one(how: str, of
     assert done.returncode == 0, done.stderr
     assert done.stdout == online
     assert (done.stderr == "") == (how != "from the lock, as the registry cannot be reached")
+
+
+NUMBERS = (
+    "apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata:\n  name: images\n  annotations:\n"
+    "    config.kubernetes.io/function: |\n      exec: {path: krmfn}\nspec:\n  policies:\n  - name: web\n    image: ghcr.io/acme/web\n"
+    "    filterTags: {pattern: '^1[.](?P<n>[0-9]+)$', extract: $n}\n    policy: {numerical: {}}\n"
+)
+
+
+def test_tags_that_look_like_numbers_come_through_kustomize(off: list[str], tmp_path: Path):
+    """kustomize sends items through JSON, where a plain 1.10 is 1.1."""
+    images.write(tmp_path / "layouts", {"ghcr.io/acme/web": dict.fromkeys(("1.9", "1.10"), "2026-01-01T00:00:00Z")})
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "pod.yaml").write_text(pod("ghcr.io/acme/web:1.9"))
+    (package / "images.yaml").write_text(NUMBERS)
+    succeed([KRMFN, "fetch", package, "--source", f"layout:{tmp_path / 'layouts'}"])
+    (package / "kustomization.yaml").write_text("resources: [pod.yaml, krmfn-lock.yaml, krmfn-tags.yaml]\ntransformers: [images.yaml]\n")
+    build = [*off, tools.require("kustomize"), "build", "--enable-alpha-plugins", "--enable-exec", package]
+    for mode in ("update", "frozen"):
+        assert "image: ghcr.io/acme/web:1.10\n" in succeed(build, env=environment(KRMFN_MODE=mode))
+    for name in OWN:
+        text = (package / name).read_text()
+        (package / name).write_text(text.replace('"1.10"', "1.10"))
+        done = run(build)
+        assert done.returncode == 1
+        assert "1.1 came as a number, which kustomize rounds: quote it in the file" in done.stderr
+        succeed([KRMFN, "fetch", package, "--source", f"layout:{tmp_path / 'layouts'}"])
+        assert (package / name).read_text() == text
 
 
 def test_without_lock_or_snapshot_the_render_fails_quickly_and_changes_nothing(off: list[str], kpt_package: Path, tmp_path: Path):

@@ -146,10 +146,13 @@ def _lock(package: Package, run: pipeline.Run) -> list[Result]:
         if run.renewal.entries:
             package.append(str(package.base / LOCK), lockfile.lock_document(run.renewal.entries))
         return []
-    if run.renewal and not run.lock_edits:
-        mine = (result for result in run.results if result.resource == run.config.lock.object.id)
-        return [replace(result, severity="error") for result in mine]
-    package.edit(run.config.lock.object.block.text, run.lock_edits)
+    thing = run.config.lock.object
+    edits = lockfile.edit_lock(thing, run.renewal.entries)
+    if isinstance(edits, Refusal):
+        is_old = f"is out of date ({run.renewal.described}) and cannot be edited"
+        message = f"the lock {is_old}: {edits.why}; delete it, and krmfn fetch writes it anew"
+        return [Result("error", message, thing.id)] if run.renewal else []
+    package.edit(thing.block.text, edits)
     return []
 
 
@@ -163,8 +166,8 @@ def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: 
             continue
         edits = lockfile.edit_snapshot(there.object, snapshot)
         if isinstance(edits, Refusal):
-            message = f"cannot be edited: {edits.why}; delete it, and krmfn fetch writes it anew"
-            problems.append(Result("error", f"TagSnapshot {message}", there.object.id))
+            message = f"the snapshot cannot be edited: {edits.why}; delete it, and krmfn fetch writes it anew"
+            problems.append(Result("error", message, there.object.id))
         else:
             package.edit(there.object.block.text, edits)
     _insert(package, [one for image, one in found.items() if image not in rules.snapshots], rules.snapshots)
