@@ -60,6 +60,14 @@ class Package:
             found[name] = head + end + start + "---\n".join(documents).encode()
         return {name: data for name, data in sorted(found.items()) if name not in there or data != there[name].data}
 
+    def write(self, written: Mapping[str, bytes]) -> None:
+        """Write what was answered; a file that somebody else changed meanwhile stops it. Raises InputError."""
+        there = {text.name: text for text in self.tree.texts}
+        files.write_all({there[name]: data for name, data in written.items() if name in there})
+        for name, data in written.items():
+            if name not in there:
+                files.write(Path(name), data)
+
 
 def _other(name: str) -> bytes:
     """Read a file that has nothing to do with krmfn so far."""
@@ -71,7 +79,15 @@ def _other(name: str) -> bytes:
         raise InputError(f"cannot be read: {error.strerror}", name=name) from None
 
 
-@click.command(epilog="Exit: 0 done, 1 an error (nothing is written) or, with --check, something would change, 2 usage.")
+@click.command(
+    epilog=options.examples(
+        "krmfn fetch .                            # krmfn-lock.yaml and krmfn-tags.yaml, or where such items stand",
+        "krmfn fetch . --lock                     # the lock alone: krmfn update goes on asking registries",
+        "krmfn fetch . --to base                  # new files go where kustomize can load them",
+        "krmfn fetch . --check                    # is the lock up to date?",
+        exits="0 done, 1 an error (nothing is written) or, with --check, something would change, 2 usage",
+    )
+)
 @options.PATHS
 @click.option("--lock", "lock", is_flag=True, help="Write only the ImageLock.")
 @click.option("--snapshot", "snapshot", is_flag=True, help="Write only the TagSnapshots.")
@@ -109,8 +125,8 @@ def command(
         results += _snapshots(package, run, rules, all_tags=all_tags)
     is_error = any(result.severity == "error" for result in results)
     written = {} if is_error else package.written()
-    for name, data in () if check else written.items():
-        files.write(Path(name), data)
+    if not check:
+        package.write(written)
     _say(run, results, written, check=check)
     return int(is_error or (check and bool(written)))
 
