@@ -6,18 +6,20 @@ cryptography, dates, semver, reflection and URLs: a commit message has no use fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from krmfn import sprig_lists, sprig_text
 from krmfn.errors import TemplateError
-from krmfn.govalue import MISSING, equal, formatted, is_list, is_struct, is_true, less, printed, shown
+from krmfn.govalue import MISSING, Strings, equal, formatted, is_list, is_struct, is_true, kind, less, printed, shown
 
 
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
         if isinstance(value, dict):
-            value = value.get(key, "")
+            if not isinstance(key, str) and not any(is_struct(one) for one in value):
+                raise TemplateError(f"error calling index: value has type {kind(key)}; should be string")
+            value = value.get(key, "" if isinstance(value, Strings) else MISSING)
         elif is_list(value) or isinstance(value, str):
             if not isinstance(key, int) or not 0 <= key < len(value):
                 raise TemplateError(f"error calling index: index out of range: {shown(key)}")
@@ -74,6 +76,27 @@ _BUILTIN: dict[str, Callable[..., Any]] = {
 }
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {**sprig_text.FUNCTIONS, **sprig_lists.FUNCTIONS, **_BUILTIN}
+
+
+_KINDS: dict[str, str] = {
+    **dict.fromkeys(("text", "part", "path", "chars", "joint", "old", "new", "pattern", "replacement", "many", "key"), "string"),
+    **dict.fromkeys(("count", "start", "end", "width", "digits"), "int"),
+    "holds": "bool",
+    "values": "slice",
+    "mapping": "map",
+}
+"""What a parameter of a function takes, by its name."""
+
+
+def misfit(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
+    """Say which argument is of a kind that Go would refuse; empty when all fit."""
+    code = function.__code__ if hasattr(function, "__code__") else None
+    names = code.co_varnames[: code.co_argcount] if code else ()
+    for name, value in zip(names, arguments, strict=False):
+        wanted = _KINDS.get(name)
+        if wanted is not None and (kind(value) != wanted or (wanted == "map" and isinstance(value, Strings))):
+            return f"wrong type for value; expected {wanted}; got {'map[string]string' if isinstance(value, Strings) else kind(value)}"
+    return ""
 
 
 def unknown(name: str) -> str:

@@ -27,6 +27,10 @@ class Missing:
 MISSING = Missing()
 
 
+class Strings(dict[str, str]):
+    """A map of texts: what it lacks is an empty text, and functions on maps of anything refuse it, as in Go."""
+
+
 def is_struct(value: Any) -> bool:
     """Tell whether a value stands for a struct."""
     return isinstance(value, tuple) and hasattr(value, "_fields")
@@ -155,6 +159,8 @@ def _verb(value: Any, verb: str, flags: str, precision: str | None) -> str:
         return text[: int(precision)] if precision and verb == "s" else text
     if verb == "q" and isinstance(value, str):
         return quoted(value)
+    if verb == "q" and isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 0x110000:
+        return f"'{chr(value) if chr(value).isprintable() else ascii(chr(value))[1:-1]}'"
     if verb == "t" and isinstance(value, bool):
         return shown(value)
     if verb in "dxXob" and isinstance(value, int) and not isinstance(value, bool):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from krmfn.errors import ConfigError, TemplateError
+from krmfn.govalue import Strings
 from krmfn.model import PolicyKey, ResourceId
 from krmfn.template import Template
 from krmfn.templating import render
@@ -81,7 +82,7 @@ class Data(NamedTuple):
 
     AutomationObject: NamespacedName
     Changed: Update
-    Values: dict[str, str]
+    Values: Strings
 
     def go_removed(self) -> dict[str, str]:
         """Answer Flux's messages for fields that are gone."""
@@ -110,7 +111,7 @@ def gather(edits: Iterable[Edit]) -> Update:
 
 def write(template: str, automation: PolicyKey, edits: Iterable[Edit], values: Mapping[str, str]) -> str:
     """Fill in a message template; raises ConfigError with Flux's words and the place in the template."""
-    data = Data(NamespacedName(*automation), gather(edits), dict(values))
+    data = Data(NamespacedName(*automation), gather(edits), Strings(values))
     return _run(_parse(template), data)
 
 
@@ -119,7 +120,7 @@ def check(template: str) -> None:
     sample = Edit("web.yaml", ResourceId("apps/v1", "Deployment", "default", "web"), "web:1.0.0", "web:1.0.1", "default:web")
     parsed = _parse(template)
     try:
-        _run(parsed, Data(NamespacedName("default", "web"), gather([sample]), {}))
+        _run(parsed, Data(NamespacedName("default", "web"), gather([sample]), Strings()))
     except ConfigError as error:
         if "template uses removed" in str(error):
             raise

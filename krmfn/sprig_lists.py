@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from krmfn.errors import TemplateError
-from krmfn.govalue import MISSING, is_list, is_struct, is_true, kind, shown
+from krmfn.govalue import MISSING, Strings, is_list, is_struct, is_true, kind, shown
 
 MOST = 10_000
 """Entries of a list that a function makes."""
@@ -36,6 +36,13 @@ def _until(*bounds: int) -> list[int]:
     if len(bounds) == 1:
         return list(range(0, bounds[0], 1 if bounds[0] >= 0 else -1))
     return list(range(*bounds)) if bounds[2] else []
+
+
+def _concat(*lists: Any) -> list[Any]:
+    for one in lists:
+        if not is_list(one):
+            raise TemplateError(f"error calling concat: Cannot concat type {kind(one)} as list")
+    return _many(value for values in lists for value in values)
 
 
 def _uniq(values: Any) -> list[Any]:
@@ -74,6 +81,10 @@ def _merge(first: dict[Any, Any], *others: dict[Any, Any]) -> dict[Any, Any]:
     return first
 
 
+def _keys(mapping: dict[Any, Any], *others: dict[Any, Any]) -> list[Any]:
+    return _many(key for one in (mapping, *others) for key in one)
+
+
 def _set(mapping: dict[Any, Any], key: str, value: Any) -> dict[Any, Any]:
     mapping[key] = value
     return mapping
@@ -87,6 +98,8 @@ def _unset(mapping: dict[Any, Any], key: str) -> dict[Any, Any]:
 def _dig(*parts: Any) -> Any:
     *keys, default, value = parts
     for key in keys:
+        if isinstance(value, Strings):
+            raise TemplateError("error calling dig: the map is map[string]string, not map[string]interface {}")
         if not isinstance(value, dict) or key not in value:
             return default
         value = value[key]
@@ -142,8 +155,8 @@ def _fail(message: str) -> str:
 
 def _slice(values: Any, *bounds: int) -> Any:
     """Stand in for Go's `slice`, as sprig's does: lists only."""
-    if not is_list(values):
-        raise TemplateError(f"error calling slice: list should be type of slice or array but {kind(values)}")
+    if not values:
+        return None
     start, end = (*bounds, *(0, len(values))[len(bounds) :])
     if not 0 <= start <= end <= len(values):
         raise TemplateError("error calling slice: index out of range")
@@ -160,7 +173,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "ceil": lambda value: float(math.ceil(_float(value))),
     "coalesce": _first_given,
     "compact": lambda values: [value for value in values if is_true(value)],
-    "concat": lambda *lists: _many(value for values in lists for value in values),
+    "concat": _concat,
     "default": lambda default, value=None: value if is_true(value) else default,
     "dict": _dict,
     "dig": _dig,
@@ -177,7 +190,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "initial": lambda values: list(values[:-1]),
     "int": _int,
     "int64": _int,
-    "keys": lambda *mappings: _many(key for mapping in mappings for key in mapping),
+    "keys": _keys,
     "kindIs": lambda name, value: kind(value) == name,
     "kindOf": kind,
     "last": lambda values: values[-1] if values else None,
@@ -197,7 +210,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "round": _round,
     "set": _set,
     "slice": _slice,
-    "sortAlpha": lambda values: sorted(_texts(values)),
+    "sortAlpha": lambda value: sorted(_texts(value)),
     "sub": lambda left, right: _int(left) - _int(right),
     "ternary": lambda yes, no, holds: yes if holds else no,
     "toJson": _json,

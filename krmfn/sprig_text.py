@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from krmfn.errors import RuleError, TemplateError
-from krmfn.govalue import MISSING, is_list, quoted, shown
+from krmfn.govalue import MISSING, Strings, is_list, quoted, shown
 
 
 def _strings(parts: tuple[Any, ...]) -> list[str]:
@@ -25,15 +25,17 @@ def _untitle(text: str) -> str:
 
 def _substr(start: int, end: int, text: str) -> str:
     data = text.encode()
+    if 0 <= end < start:
+        raise TemplateError(f"error calling substr: slice bounds out of range [{start}:{end}]")
     if start < 0:
         return data[:end].decode("utf-8", "replace")
     return (data[start:] if end < 0 or end > len(data) else data[start:end]).decode("utf-8", "replace")
 
 
 def _trunc(count: int, text: str) -> str:
-    if count < 0 and len(text) + count > 0:
-        return text[len(text) + count :]
-    return text[:count] if 0 <= count < len(text) else text
+    data = text.encode()
+    kept = data[len(data) + count :] if count < 0 < len(data) + count else data[:count] if count >= 0 else data
+    return kept.decode("utf-8", "ignore")
 
 
 def _abbrev(width: int, text: str) -> str:
@@ -41,13 +43,17 @@ def _abbrev(width: int, text: str) -> str:
 
 
 def _repeat(count: int, text: str) -> str:
+    if count < 0:
+        raise TemplateError("error calling repeat: strings: negative Repeat count")
     if count * len(text) > 1 << 20:
         raise TemplateError("error calling repeat: the text would be too long")
     return text * count
 
 
 def _indent(count: int, text: str) -> str:
-    pad = " " * min(count, 1000)
+    if not 0 <= count <= 1000:
+        raise TemplateError(f"error calling indent: {count} is no number of blanks from 0 to 1000")
+    pad = " " * count
     return pad + text.replace("\n", "\n" + pad)
 
 
@@ -84,12 +90,22 @@ def _join(joint: str, parts: Any) -> str:
     return joint.join(_strings(tuple(parts)) if is_list(parts) else [shown(parts)])
 
 
+def _parts(joint: str, text: str, count: int = -1) -> list[str]:
+    """Split as Go's strings.SplitN does: an empty separator separates characters, a count of 0 gives nothing."""
+    if count == 0:
+        return []
+    if joint:
+        return text.split(joint, count - 1 if count > 0 else -1)
+    head = list(text) if count < 0 else [*text[: count - 1], text[count - 1 :]]
+    return [part for part in head if part]
+
+
 def _split(joint: str, text: str) -> dict[str, str]:
-    return {f"_{index}": part for index, part in enumerate(text.split(joint))}
+    return Strings({f"_{index}": part for index, part in enumerate(_parts(joint, text))})
 
 
 def _splitn(joint: str, count: int, text: str) -> dict[str, str]:
-    return {f"_{index}": part for index, part in enumerate(text.split(joint, count - 1))}
+    return Strings({f"_{index}": part for index, part in enumerate(_parts(joint, text, count))})
 
 
 def _cat(*parts: Any) -> str:
@@ -112,6 +128,15 @@ def _pattern(text: str) -> Any:
     return re2.compile(text)
 
 
+def _matches(pattern: str, text: str) -> Iterator[Any]:
+    """Find as Go does: an empty match that touches the one before is none."""
+    end = -1
+    for hit in _pattern(pattern).finditer(text):
+        if hit.end() > hit.start() or hit.start() != end:
+            yield hit
+        end = hit.end()
+
+
 def _regex_match(pattern: str, text: str) -> bool:
     return _pattern(pattern).search(text) is not None
 
@@ -122,7 +147,7 @@ def _regex_find(pattern: str, text: str) -> str:
 
 
 def _regex_find_all(pattern: str, text: str, count: int) -> list[str]:
-    found = [hit[0] for hit in _pattern(pattern).finditer(text)]
+    found = [hit[0] for hit in _matches(pattern, text)]
     return found if count < 0 else found[:count]
 
 
@@ -131,7 +156,7 @@ def _regex_replace(pattern: str, text: str, replacement: str) -> str:
 
     template, compiled = Template.parse(replacement), Pattern.parse(pattern)
     made, at = "", 0
-    for hit in _pattern(pattern).finditer(text):
+    for hit in _matches(pattern, text):
         inner = compiled.search(hit[0])
         made += text[at : hit.start()] + (template.expand(inner) if inner else "")
         at = hit.end()
@@ -231,7 +256,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sha512sum": _sha("sha512"),
     "snakecase": _snake,
     "split": _split,
-    "splitList": lambda joint, text: text.split(joint),
+    "splitList": _parts,
     "splitn": _splitn,
     "squote": lambda *parts: " ".join(f"'{part}'" for part in _strings(parts)),
     "substr": _substr,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from krmfn.errors import TemplateError
-from krmfn.gofunctions import FUNCTIONS, unknown
+from krmfn.gofunctions import FUNCTIONS, misfit, unknown
 from krmfn.govalue import MISSING, MOST_TEXT, in_order, is_list, is_struct, is_true, kind, shown
 from krmfn.template import MOST_DEPTH, Action, Branch, Call, Jump, Node, Operand, Pipe, Template, Text, place
 
@@ -157,7 +157,10 @@ class _Run:
         function = FUNCTIONS.get(name)
         if function is None:
             raise self.fail(unknown(name), named.at)
-        arguments = [self._operand(operand, dot) for operand in operands] + more
+        found = [self._operand(operand, dot) for operand in operands] + more
+        arguments = [None if value is MISSING else value for value in found]
+        if wrong := misfit(function, arguments):
+            raise self.fail(f"error calling {name}: {wrong}", named.at)
         return self._apply(name, function, arguments, named.at)
 
     def _apply(self, name: str, function: Callable[..., Any], arguments: list[Any], at: int) -> Any:
