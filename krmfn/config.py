@@ -20,7 +20,7 @@ from krmfn.objects import Object, Problems, listing, mapping, nearest, read, tex
 from krmfn.settings import Settings
 from krmfn.yamltext import Block
 
-_WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v1alpha1", b"imagePolicies")
+_WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v", b"imagePolicies")
 _FLAT = ("semver", "alphabetical", "numerical", "newest", "digest")
 _FLAT_KEYS = (
     *_FLAT, "name", "namespace", "image", "pattern", "extract", "exclusionList", "allowTags", "ignoreTags", "insecure",
@@ -168,6 +168,8 @@ def _refuse_foreign(objects: tuple[Object, ...], problems: Problems) -> None:
             hint = nearest(thing.id.kind, schema.KINDS, 0.8)
             if thing.is_function_config or hint:
                 problems.add(thing.id, "kind", f"{schema.API_VERSION} has the kinds {', '.join(schema.KINDS)}{hint}")
+        elif thing.group == "krmfn.dev" and not own and thing.id.kind in schema.KINDS:
+            problems.add(thing.id, "apiVersion", f"expected {schema.API_VERSION}, found {thing.id.api_version}")
         elif thing.is_function_config and not own and not _is_understood(thing):
             problems.add(
                 thing.id, "",

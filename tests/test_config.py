@@ -27,6 +27,9 @@ def flat(**data):
 
 WEB = "policies:\n- {name: web, image: ghcr.io/acme/web, policy: {semver: {range: ^1.2}}}"
 REFUSED = {
+    "an own kind of another version is not passed over": (
+        automation(WEB).replace("v1alpha1", "v1"), ["ImageAutomation images: apiVersion: expected krmfn.dev/v1alpha1, found krmfn.dev/v1"],
+    ),
     "an order that is none is no ascending one": (
         flat(image="a/b", numerical="descending"), ["order: invalid policy: invalid order argument provided: 'DESCENDING'"],
     ),
