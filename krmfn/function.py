@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import BinaryIO
 
 import yaml
@@ -45,7 +45,7 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
     except KrmfnError as error:
         outcome = refused(data, error)
     _speak(outcome, is_kustomize=KUSTOMIZE_ID.encode() in data)
-    code = max(_write(sys.stdout.buffer, outcome.text), int(outcome.is_error))
+    code = max(_write(sys.stdout.buffer, outcome.pieces), int(outcome.is_error))
     gc.freeze()  # else Python looks for cycles in everything once more before it ends
     return code
 
@@ -68,7 +68,7 @@ def refused(data: bytes, error: KrmfnError) -> Outcome:
         given = resourcelist.read(Text(shell))
     except KrmfnError:
         given = resourcelist.read(Text(head + b" []\n"))
-    return Outcome(resourcelist.write(given, (), results), results)
+    return Outcome(resourcelist.splice(given, (), results), results)
 
 
 def _as_item(raw: bytes) -> bytes:
@@ -102,9 +102,9 @@ def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Ou
         rules = load(blocks, configs[0] if configs else None, lambda given: overridden(given, environment))
         found = pipeline.examine(blocks, rules, _opener(environment))
     except ConfigError as error:
-        return Outcome(data, tuple(Result("error", problem) for problem in error.problems))
+        return Outcome((data,), tuple(Result("error", problem) for problem in error.problems))
     edits = () if found.is_error else tuple(edit for _, edit in found.edits)
-    return Outcome(apply(data, edits), found.results, rules.asides)
+    return Outcome((apply(data, edits),), found.results, rules.asides)
 
 
 def _speak(outcome: Outcome, *, is_kustomize: bool) -> None:
@@ -134,9 +134,9 @@ def _placed(places: list[str]) -> str:
     return f"{places[0]}{more}: " if places[0] else ""
 
 
-def _write(stdout: BinaryIO, text: bytes) -> int:
+def _write(stdout: BinaryIO, pieces: Iterable[bytes | memoryview]) -> int:
     try:
-        stdout.write(text)
+        stdout.writelines(pieces)
         stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError):

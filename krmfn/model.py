@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from krmfn.frozen import field, frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from krmfn.image import ImageRef
     from krmfn.rules import Rules
     from krmfn.selection import Selection
@@ -192,12 +194,17 @@ class Result:
 
 @frozen
 class Outcome:
-    """What a run answers: the text to print and everything there is to say about it."""
+    """What a run answers: the text to print, in pieces, and everything there is to say about it."""
 
-    text: bytes
+    pieces: Sequence[bytes | memoryview]
     results: tuple[Result, ...]
     asides: tuple[str, ...] = ()
     """For stderr only: what is worth a word and no result."""
+
+    @property
+    def text(self) -> bytes:
+        """The text as a whole."""
+        return b"".join(self.pieces)
 
     @property
     def is_error(self) -> bool:

@@ -79,21 +79,21 @@ def _run(text: Text, open_source: OpenSource, finish: Finish, *, whole: bool) ->
         rules = config.load(given.items, given.function_config, finish)
     except ConfigError as error:
         results = tuple(Result("error", problem) for problem in error.problems)
-        return Outcome(resourcelist.write(given, (), results), results)
+        return Outcome(resourcelist.splice(given, (), results), results)
     if not rules.declared:
         resourcelist.verify(given.items, text)
         return _idle(text, rules)
     found = examine(given.items, rules, open_source)
     resourcelist.verify(given.items, text)
     edits = () if found.is_error else tuple(edit for _, edit in found.edits)
-    return Outcome(resourcelist.write(given, edits, found.results), found.results, rules.asides)
+    return Outcome(resourcelist.splice(given, edits, found.results), found.results, rules.asides)
 
 
 def _idle(text: Text, rules: Config) -> Outcome:
     """Answer the very bytes that came: without any policy nothing can be meant, and nothing is a mistake."""
     marked = b"$imagepolicy" in text.data
     said = ("the items hold markers, but no policy is configured: nothing was looked up",) if marked else ()
-    return Outcome(text.data, (), rules.asides + said)
+    return Outcome((text.data,), (), rules.asides + said)
 
 
 def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, every: bool = False) -> Run:

@@ -18,7 +18,7 @@ from krmfn.compose import Alias
 from krmfn.errors import InputError, NotSeparableError
 from krmfn.frozen import frozen
 from krmfn.proof import confirm
-from krmfn.yamltext import BOM, Block, Edit, Source, Text, apply, check, has_plain_breaks, unreadable
+from krmfn.yamltext import BOM, Block, Edit, Source, Text, check, has_plain_breaks, pieces, unreadable
 
 if TYPE_CHECKING:
     from krmfn.model import Result
@@ -219,9 +219,14 @@ def _parse(text: Text, start: int, end: int, openers: int) -> None:
 
 def write(given: ResourceList, edits: Sequence[Edit], results: Sequence[Result]) -> bytes:
     """Answer the text with edits and results spliced in; with neither, the very bytes that were read."""
+    return b"".join(splice(given, edits, results))
+
+
+def splice(given: ResourceList, edits: Sequence[Edit], results: Sequence[Result]) -> list[bytes | memoryview]:
+    """Answer what `write` joins."""
     confirm(given.text, given.items, edits)
     if not results:
-        return apply(given.text.data, edits)
+        return pieces(given.text.data, edits)
     from krmfn.results import insert
 
-    return apply(given.text.data, [*edits, *insert(given, results)])
+    return pieces(given.text.data, [*edits, *insert(given, results)])

@@ -68,9 +68,15 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
     >>> apply(b"image: a", [Edit(7, 8, b"b"), Edit(0, 0, b"# new"), Edit(7, 8, b"b")])
     b'# newimage: b'
     """
+    made = pieces(data, edits)
+    return data if len(made) == 1 else b"".join(made)
+
+
+def pieces(data: bytes, edits: Iterable[Edit]) -> list[bytes | memoryview]:
+    """Answer what `apply` joins, so that a large text can be written without a second copy."""
     todo = sorted(set(edits))
     if not todo:
-        return data
+        return [data]
     parts: list[bytes | memoryview] = []
     view, at = memoryview(data), 0
     for edit in todo:
@@ -79,7 +85,7 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
         parts += (view[at : edit.start], edit.text)
         at = edit.end
     parts.append(view[at:])
-    return b"".join(parts)
+    return parts
 
 
 class Source:
