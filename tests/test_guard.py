@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
 import pytest
 
 from krmfn.errors import RegistryError
 from tests.lists import IMAGE, Tags, digest, images, lock, locked, messages, pod, policy, relocked, resource_list, run
+from tests.registry_server import Fault, Registry, Request
+from tests.running import files, succeed
+from tests.running import run as run_program
 
+KRMFN = Path(sys.executable).with_name("krmfn")
 FULL = ["1.0.0", "1.9.0", "1.10.0", "1.11.0", "2.0.0"]
 RANGE = 'semver: {range: ">=1.0.0 <2.0.0"}'
 
@@ -153,3 +161,53 @@ def test_a_denied_list_never_gives_way_to_the_lock():
 def test_an_empty_lock_is_no_record():
     outcome = run(resource_list(policy(RANGE), pod(f"{IMAGE}:1.0.0"), lock()), Tags({IMAGE: ["1.9.0"]}))
     assert images(outcome) == [f"{IMAGE}:1.9.0"]
+
+
+def listed(*tags: str) -> Fault:
+    """Answer one page with these tags and no link to the next."""
+    return lambda request: request.plain(200, json.dumps({"name": "acme/web", "tags": tags}).encode())
+
+
+def cut(request: Request) -> None:
+    """Promise a page and break off in the middle of it."""
+    request.send_response(200)
+    request.send_header("Content-Length", "1000")
+    request.end_headers()
+    request.wfile.write(b'{"tags": ["1.0.0", "1.9')
+    request.close_connection = True
+
+
+OUTAGES = {
+    "a truncated list": (listed("1.0.0", "1.9.0"), 0, "kept 1.11.0"),
+    "an older list": (listed(*FULL[:3]), 0, "kept 1.11.0"),
+    "an empty list": (listed(), 1, "version list argument cannot be empty"),
+    "a page that breaks off": (cut, None, "the lock decided instead"),
+    "an error page": (lambda request: request.plain(200, b"<html>maintenance</html>"), 1, "acme/web"),
+    "no service": (lambda request: request.plain(503), None, "the lock decided instead"),
+    "not found": (lambda request: request.plain(404), 1, "404"),
+    "forbidden": (lambda request: request.plain(403), 1, "403"),
+}
+
+
+@pytest.mark.parametrize(("fault", "code", "said"), OUTAGES.values(), ids=OUTAGES)
+@pytest.mark.parametrize("with_lock", [False, True], ids=["no lock", "lock"])
+def test_an_outage_replayed_by_a_registry_moves_nothing(fault, code, said, with_lock, tmp_path):
+    with Registry() as registry:
+        registry.add("acme/web", FULL)
+        image = f"{registry.address}/acme/web"
+        (tmp_path / "policy.yaml").write_text(policy(RANGE, image=image))
+        (tmp_path / "pod.yaml").write_text(pod(f"{image}:1.0.0"))
+        if with_lock:
+            succeed([KRMFN, "fetch", tmp_path, "--lock"])
+        succeed([KRMFN, "update", tmp_path])
+        before = files(tmp_path)
+        assert ":1.11.0 #" in before["pod.yaml"]
+        registry.misbehave("tags", fault)
+        done = run_program([KRMFN, "update", tmp_path])
+        wanted = code if code is not None else int(not with_lock)
+        assert (done.returncode, files(tmp_path)) == (wanted, before), done.stderr
+        assert said in done.stderr or (code is None and not with_lock)
+        fetched = run_program([KRMFN, "fetch", tmp_path, "--lock"])
+        if with_lock:
+            assert files(tmp_path) == before
+            assert fetched.returncode == (0 if code == 0 else 1)
