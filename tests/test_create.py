@@ -104,3 +104,20 @@ def test_what_is_created_can_be_used(tmp_path: Path):
     (tmp_path / "pod.yaml").write_text('kind: Pod\nspec:\n  image: ghcr.io/acme/web:1.2.0 # {"$imagepolicy": "flux-system:web"}\n')
     succeed(["krmfn", "update", ".", "--source", f"layout:{images.BUNDLED}"], cwd=tmp_path)
     assert "ghcr.io/acme/web:1.2.1 #" in (tmp_path / "pod.yaml").read_text()
+
+
+def shown(kind: str) -> list[str]:
+    """Read the examples of a help page."""
+    page = succeed(["krmfn", "create", "image", kind, "--help"])
+    text = page.partition("Examples:\n")[2].partition("\n\n")[0].replace("\\\n", " ")
+    return [line.strip() for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["repository", "policy", "update"])
+def test_the_examples_of_the_help_work(kind: str):
+    examples = shown(kind)
+    assert examples
+    for example in examples:
+        done = run(["bash", "-c", example])
+        assert done.returncode == 0, f"{example}\n{done.stderr}"
+        assert yaml.safe_load(done.stdout)["kind"].startswith("Image")

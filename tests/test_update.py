@@ -179,3 +179,10 @@ def test_mode_check_makes_every_change_an_error(repo: Path):
     assert done.returncode == 1
     assert "would change ghcr.io/acme/web: 1.2.0 -> 1.3.1" in done.stderr
     assert files(repo) == before
+
+
+def test_without_a_policy_it_says_what_to_do(tmp_path: Path):
+    (tmp_path / "pod.yaml").write_text("kind: Pod\nspec: {containers: [{image: 'ghcr.io/acme/web:1.2.0'}]}\n")
+    done = run(["krmfn", "update", "."], cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("no policy in 1 file: nothing says which images to choose\nhelp: krmfn check ")

@@ -52,7 +52,10 @@ def _shared(verb: Verb) -> Verb:
     return verb
 
 
-@image.command("repository")
+@image.command(
+    "repository",
+    epilog=options.examples("krmfn create image repository web --image ghcr.io/acme/web", exits="0 printed, 1 a flag is wrong, 2 usage"),
+)
 @_shared
 @click.option("--image", "image_name", metavar="REPOSITORY", help="The repository, without tag: ghcr.io/acme/web.")
 @click.option("--interval", default="1m", show_default=True, help="How often the controller scans.")
@@ -82,7 +85,16 @@ def repository(
     _print("ImageRepository", name, namespace, labels, spec)
 
 
-@image.command("policy")
+@image.command(
+    "policy",
+    epilog=options.examples(
+        "krmfn create image policy web --image-ref web --select-semver '>=1.2.0 <2.0.0'",
+        "krmfn create image policy web --image-ref web --select-numeric asc \\",
+        "    --filter-regex '^main-[0-9a-f]+-(?P<time>[0-9]+)$' --filter-extract '$time'",
+        "krmfn create image policy web --image-ref web --select-semver 1.x --reflect-digest Always --interval 10m",
+        exits="0 printed, 1 a flag is wrong, 2 usage",
+    ),
+)
 @_shared
 @click.option("--image-ref", metavar="NAME", help="The ImageRepository whose tags are chosen from.")
 @click.option("--select-semver", metavar="RANGE", help="The highest version inside a range: '>=1.2.0 <2.0.0'.")
@@ -187,7 +199,15 @@ def _check(spec: dict[str, Any]) -> None:
         raise ConfigError([f"spec.{one.field}: {one.message}" + (f" ({one.help})" if one.help else "") for one in problems]) from None
 
 
-@image.command("update")
+@image.command(
+    "update",
+    epilog=options.examples(
+        "krmfn create image update apps --git-repo-ref flux-system --git-repo-path ./apps --checkout-branch main \\",
+        "    --push-branch images --author-name flux --author-email flux@example.com \\",
+        "    --commit-template '{{ range .Changed.Changes }}{{ .OldValue }} -> {{ println .NewValue }}{{ end }}'",
+        exits="0 printed, 1 a flag is wrong, 2 usage",
+    ),
+)
 @_shared
 @click.option("--git-repo-ref", help="The GitRepository that holds the manifests.")
 @click.option("--git-repo-namespace", help="Its namespace, when it is another.")

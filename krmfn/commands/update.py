@@ -173,6 +173,11 @@ def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *,
     if run.is_error:
         errors = sum(result.severity == "error" for result in run.results)
         return f"{errors} error{'s' * (errors != 1)}, nothing written"
+    if not (run.config.policies or run.config.dangling):
+        return (
+            f"no policy in {read} file{'s' * (read != 1)}: nothing says which images to choose\n"
+            "help: krmfn check shows newer versions without one; krmfn create image policy --help writes one"
+        )
     if not changed:
         return f"up to date: nothing to change in {read} file{'s' * (read != 1)}"
     images, fields = changelog.images(tuple(rows)), len(run.changes)
