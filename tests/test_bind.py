@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from krmfn import bind, config, decision, pipeline, rewrite, screen
 from krmfn.deployed import Deployed
 from krmfn.errors import InputError
-from krmfn.guard import Guarded
 from krmfn.model import Listing
-from krmfn.reflection import Pins
 from krmfn.resolve import StaticTags
 from krmfn.target import parse_setter
+from krmfn.verdict import Guarded, Pins
 from krmfn.yamltext import Text, documents
 
 TAGS = StaticTags({"ghcr.io/acme/web": {"1.0.0": "", "1.2.0": ""}, "docker.io/library/nginx": {"1.25.0": "", "1.27.1": ""}})
