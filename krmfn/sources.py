@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from collections.abc import Callable, Mapping
-from functools import cached_property
 
 from krmfn.config import Config
 from krmfn.errors import RegistryError
@@ -21,9 +21,17 @@ class Sources:
     def __init__(self, config: Config, environment: Mapping[str, str], progress: Progress | None = None) -> None:
         self._config, self._environment, self._progress = config, environment, progress
         self._snapshots = static(config.snapshots)
+        self._lock = allocate_lock()
+        self._opened: TagSource | None = None
 
-    @cached_property
+    @property
     def _behind(self) -> TagSource:
+        """The one source that all threads ask."""
+        with self._lock:
+            self._opened = self._opened or self._open()
+            return self._opened
+
+    def _open(self) -> TagSource:
         settings = self._config.settings
         if settings.layout is not None:
             from pathlib import Path
