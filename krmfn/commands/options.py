@@ -10,9 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from krmfn import files, pipeline
-from krmfn.config import Config, Finish, load
-from krmfn.errors import NotSeparableError
+from krmfn.config import Config, Finish
 from krmfn.resolve import TagSource
 from krmfn.settings import Settings, overridden
 
@@ -69,15 +67,6 @@ def open_source(rules: Config) -> TagSource:
     from krmfn.sources import Sources
 
     return Sources(rules, os.environ)
-
-
-def examine(tree: files.Tree, finish: Finish) -> pipeline.Run:
-    """Load the configuration that stands in the files, and find out what is to change."""
-    rules = load(tree.blocks, None, finish)
-    try:
-        return pipeline.examine(tree.blocks, rules, open_source)
-    except NotSeparableError as error:  # documents are composed whole, so nothing was cut
-        raise AssertionError from error
 
 
 def settings_of(finish: Finish) -> Settings:
