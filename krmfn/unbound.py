@@ -47,7 +47,8 @@ def _why(policy: ImagePolicy, blocks: Sequence[Block], *, is_kustomize: bool) ->
     resource, what, entry = place
     annotation = f"{ANNOTATION}: '{json.dumps(entry, ensure_ascii=False)}'"
     where = resource.place(resource.block.start)
-    seen = f"{what} of {resource.id}{f' in {where.path}' if where else ''} holds {name}"
+    verb = "hold" if what.startswith("containers ") else "holds"
+    seen = f"{what} of {resource.id}{f' in {where.path}' if where else ''} {verb} {name}"
     if is_kustomize:
         return (
             f"kustomize strips comments, so markers never arrive; {seen}: write the annotation {annotation} on it "
@@ -84,14 +85,16 @@ def _places(policy: ImagePolicy, blocks: Sequence[Block]) -> Iterator[tuple[Reso
 
 
 def _held(policy: ImagePolicy, resource: Resource) -> Iterator[tuple[Resource, str, dict[str, str]]]:
-    whole = str(policy.key)
+    """Yield what of one resource holds the image: all its containers and fields together, and images in several fields."""
+    keys = []
     for field in image_fields(resource.root):
         node = field.node.target if isinstance(field.node, Alias) else field.node
         if node is not None and is_of(str(node.value), policy):
-            if field.container:
-                yield resource, f"container {field.container}", {field.container: whole}
-            else:
-                yield resource, written(field.steps), {written(field.steps): whole}
+            keys.append(field.container or written(field.steps))
+    if keys:
+        named = [key for key in keys if not key.startswith("$")]
+        what = f"container{'s' * (len(named) > 1)} {', '.join(dict.fromkeys(named))}" if named else keys[0]
+        yield resource, what, dict.fromkeys(keys, str(policy.key))
     for image in split_images(resource.root):
         if is_of(image.repository, policy):
             entry = {written(steps): str(Setter(policy.key, part)) for part, steps, _ in reversed(image.fields)}
