@@ -69,6 +69,8 @@ class Config:
     notes: tuple[Result, ...] = ()
     asides: tuple[str, ...] = ()
     """For stderr only: what was passed over as no configuration."""
+    is_partial: bool = False
+    """True when a functionConfig spoke: other calls on the same items may bring other policies."""
 
 
 Finish = Callable[[Settings], Settings]
@@ -124,6 +126,7 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
         settings,
         tuple(notes),
         tuple(asides),
+        any(thing.is_function_config and (thing.spec or thing.data.get("data")) for thing in objects),
     )
 
 

@@ -120,7 +120,8 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
     made = rewrite.rewrite(deployed, choices, pins, guarded, settings)
     renewed = renewal.Renewal(())
     if lock or every:
-        renewed = renewal.renew(lock, choices, deployed, pins, guarded.policies, rules.declared)
+        declared = () if rules.is_partial else rules.declared
+        renewed = renewal.renew(lock, choices, deployed, pins, guarded.policies, declared)
     lock_edits, noted = _lock_edits(rules, renewed)
     record_edits, not_recorded = _recorded(made.changes) if settings.annotate else ((), ())
     said = [

@@ -42,7 +42,10 @@ def renew(
     held: Collection[PolicyKey],
     declared: Collection[PolicyKey],
 ) -> Renewal:
-    """Compute the new lock. What was not decided anew keeps its entries, policies that exist no more lose theirs."""
+    """Compute the new lock. What was not decided anew keeps its entries, policies that exist no more lose theirs.
+
+    Nobody knows which policies exist when `declared` is empty; then none loses anything.
+    """
     old = lock.all if lock else ()
     fresh: dict[PolicyKey, tuple[LockEntry, ...]] = {}
     for key, chosen in choices.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -291,6 +292,22 @@ def test_an_entry_whose_policy_is_gone_goes_and_is_told():
     outcome = run(resource_list(policy(), pod(f"{IMAGE}:1.0.0"), lock(ENTRY.format("gone", "9"))), Tags({IMAGE: ["1.0.0"]}))
     assert [item["policy"] for item in locked(outcome)] == ["flux:web"]
     assert messages(outcome, "info") == ["lock: flux:web 1.0.0 is new, flux:gone is gone, with 9"]
+
+
+def test_a_call_with_a_configuration_of_its_own_removes_no_other_entries():
+    """Two steps of one Kptfile, each with its own inline configuration, share the lock of the package."""
+
+    def step(data: bytes, name: str) -> bytes:
+        config = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: function-input}}\ndata: {{name: {name}, image: ghcr.io/acme/{name}, semver: 1.x}}\n"
+        head = b"kind: ResourceList\nfunctionConfig:\n" + textwrap.indent(config, "  ").encode()
+        data = data.partition(b"results:")[0].replace(b"kind: ResourceList\n", head, 1)
+        outcome = run(data, Tags({"ghcr.io/acme/web": ["1.2.0"], "ghcr.io/acme/api": ["1.3.0"]}))
+        return outcome.text.replace(head, b"kind: ResourceList\n", 1)
+
+    plain = "apiVersion: v1\nkind: Pod\nmetadata: {{name: {0}}}\nspec:\n  containers:\n    - {{name: {0}, image: 'ghcr.io/acme/{0}:1.0.0'}}\n"
+    once = step(step(resource_list(plain.format("web"), plain.format("api"), lock()), "web"), "api").partition(b"results:")[0]
+    assert [entry["policy"] for entry in yaml.safe_load(once)["items"][2]["spec"]["images"]] == ["default:api", "default:web"]
+    assert step(step(once, "web"), "api") == once
 
 
 def test_frozen_never_writes_the_lock():
