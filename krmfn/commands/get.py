@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,8 +18,11 @@ from krmfn.errors import InputError, KrmfnError
 from krmfn.flux import key_of
 from krmfn.foreign import printable
 from krmfn.model import PolicyKey
-from krmfn.objects import Object, mapping, text
+from krmfn.objects import Object, mapping, nearest, text
 from krmfn.status import Standing
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _NAMES = {
     "repository": "ImageRepository", "repositories": "ImageRepository", "policy": "ImagePolicy", "policies": "ImagePolicy",
@@ -30,13 +33,31 @@ _BOOLEANS = ("suspend", "insecure")
 _NUMBERS = ("generation", "observedGeneration", "tagCount")
 
 
-class _Kind(click.Choice[str]):
-    """Accepts flux's plurals."""
+class _Kind(click.ParamType):  # type: ignore[type-arg]  # generic only in newer versions of click
+    """One of the kinds; flux's plurals are accepted."""
+
+    name = "kind"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Take `policies` for `policy`."""
+        """Take `policies` for `policy`; a misspelt kind gets the nearest."""
         plural = {"repositories": "repository", "policies": "policy", "updates": "update"}
-        return str(super().convert(plural.get(value, value), param, ctx))
+        kind = plural.get(value, value)
+        if kind not in _KINDS:
+            hint = nearest(value, _KINDS) or f"; known: {', '.join(_KINDS)}"
+            self.fail(f"no such kind: {value}{hint}", param, ctx)
+        return kind
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """Show the kinds in the usage."""
+        del param, ctx
+        return f"[{'|'.join(_KINDS)}]"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the kinds."""
+        del ctx, param
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(kind) for kind in _KINDS if kind.startswith(incomplete)]
 
 
 @click.group(short_help="Print image repositories, policies and automations as flux get does.")
@@ -52,7 +73,7 @@ def command() -> None:
         exits="0 done, 1 the named object is not there, 2 usage",
     )
 )
-@click.argument("kind", type=_Kind(_KINDS))
+@click.argument("kind", type=_Kind())
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("name", required=False)
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
