@@ -95,7 +95,7 @@ class Repository:
         except GitError as error:
             if "not a git repository" not in str(error):
                 raise
-            raise GitError(f"{path} is in no git repository", help="leave out --commit to edit the files only") from None
+            raise GitError(f"{path} is in no git repository", help="leave out --commit, or say --no-commit, to edit the files only") from None
         self.root = Path(top)
         self.git = Git(self.root)
         self.branch = self.git.run("symbolic-ref", "-q", "--short", "HEAD", expects=(0, 1))

@@ -55,6 +55,7 @@ _REASONS = {
     "alias": "the value is an alias; put the comment behind the anchored scalar",
     "text": "there is text around the JSON; the comment must be the JSON alone",
     "values": "a value of the JSON is not a string",
+    "name": "it can name no policy; expected namespace:name, and nothing, :tag, :name or :digest behind it",
     "place": "no scalar on this line is followed by this comment",
 }  # fmt: skip
 
@@ -158,7 +159,7 @@ class _Reader:
             return _unread(self.data, start, end, self.reason(before, line, start))
         setter = setter_of(self.data[start : comment.end].decode())
         if setter is None:
-            return _unread(self.data, start, end, "values" if _is_json(self.data[start:end]) else "text")
+            return _unread(self.data, start, end, _misread(self.data[start:end]))
         return Marker(scalar_at(self.block, place.node, place.path, place.parent), setter, *comment)
 
     def comment_on(self, before: Place | None, line: int, end: int) -> int:
@@ -207,13 +208,17 @@ def _takes_markers(place: Place) -> bool:
 _JSON = rb'\{[^{}\n]{0,400}?"\$imagepolicy"\s*:\s*"([^"\n]{0,300})"'
 
 
-def _is_json(comment: bytes) -> bool:
+def _misread(comment: bytes) -> str:
+    """Name what is wrong with the text of a comment that names no setter."""
     import json
 
     try:
-        return isinstance(json.loads(comment.lstrip(b"#")), dict)
+        found = json.loads(comment.lstrip(b"#"))
     except (ValueError, RecursionError):
-        return False
+        return "text"
+    if not isinstance(found, dict):
+        return "text"
+    return "name" if all(isinstance(value, str) for value in found.values()) else "values"
 
 
 def _unread(data: bytes, start: int, end: int, code: str) -> Ignored | None:

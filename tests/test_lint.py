@@ -58,6 +58,8 @@ FOUND = {
     "a marker on an empty value": ('x: # {"$imagepolicy": "apps:web"}\n', 1, 4, "ignored-marker", "empty"),
     "a marker with text around": ('x: y # see {"$imagepolicy": "apps:web"}\n', 1, 6, "ignored-marker", "text around the JSON"),
     "a marker with a number": ('x: y # {"$imagepolicy": "apps:web", "n": 1}\n', 1, 6, "ignored-marker", "not a string"),
+    "a marker with a slash": ('x: y # {"$imagepolicy": "apps/web"}\n', 1, 6, "ignored-marker", "expected namespace:name"),
+    "a marker without a name": ('x: y # {"$imagepolicy": ""}\n', 1, 6, "ignored-marker", "expected namespace:name"),
     "a marker on an alias": ('a: &a b\nx: *a # {"$imagepolicy": "apps:web"}\n', 2, 7, "ignored-marker", "alias"),
     "a marker behind a flow mapping": ('x: {y: z} # {"$imagepolicy": "apps:web"}\n', 1, 11, "ignored-marker", ""),
     "a digest marker without digests": (marked("sha256:" + "a" * 64, "apps:web:digest"), 1, 4, "no-digest", "digestReflectionPolicy"),
