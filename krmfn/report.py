@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
+from operator import itemgetter
 
 from krmfn.decision import Listings
 from krmfn.errors import RuleError
@@ -50,6 +52,7 @@ def row(change: Change) -> tuple[str, str, str, str]:
     return chosen.policy.repository.image.name, old, new, ", ".join(why)
 
 
+@lru_cache(4096)
 def _shortened(old: str, new: str) -> tuple[str, str]:
     """Leave out the repository when both sides name the same one."""
     try:
@@ -103,7 +106,14 @@ def notes(choices: Iterable[Choice], listings: Listings) -> list[Result]:
 
 def in_order(results: Iterable[Result]) -> tuple[Result, ...]:
     """Sort results: by severity, then by place, so that the same input gives the same text. Repeats are dropped."""
-    return tuple(sorted(dict.fromkeys(results), key=_key))
+    found: list[Result] = []
+    last, same = None, 0
+    for key, result in sorted(((_key(result), result) for result in results), key=itemgetter(0)):
+        same = len(found) if key != last else same
+        if result not in found[same:]:
+            found.append(result)
+        last = key
+    return tuple(found)
 
 
 def _key(result: Result) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -75,16 +75,20 @@ def flow(value: str | int | Entry) -> str:
     return "{" + ", ".join(f"{quoted(key)}: {flow(part)}" for key, part in value.items()) + "}"
 
 
-def lines(found: Entry, indent: str) -> Iterator[str]:
-    """Write an entry of a block list, one line after the other; the first begins with the dash."""
-    lead = indent + "- "
+def lines(found: Entry, indent: str) -> list[str]:
+    """Write an entry of a block list, line by line; the first begins with the dash. Runs as often as there are results."""
+    made = []
+    lead, inner = f"{indent}- ", f"{indent}    "
     for key, value in found.items():
-        if isinstance(value, Mapping):
-            yield f"{lead}{key}:"
-            yield from (f"{indent}    {_key(name)}: {flow(part)}" for name, part in value.items())
+        if key == "severity":
+            made.append(f"{lead}{key}: {value}")
+        elif type(value) is dict:
+            made.append(f"{lead}{key}:")
+            made += [f"{inner}{_key(name)}: {quoted(part) if type(part) is str else flow(part)}" for name, part in value.items()]
         else:
-            yield f"{lead}{key}: {value if key == 'severity' else flow(value)}"
-        lead = indent + "  "
+            made.append(f"{lead}{key}: {flow(value)}")
+        lead = f"{indent}  "
+    return made
 
 
 @lru_cache(256)
