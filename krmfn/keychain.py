@@ -12,10 +12,10 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from krmfn.credential import Credential
 from krmfn.foreign import printable
 from krmfn.image import HUB
 from krmfn.once import Once
@@ -23,29 +23,6 @@ from krmfn.once import Once
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _HUB_KEY = "https://index.docker.io/v1/"
 _FILE_LIMIT = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A log-in. An `identity_token` is exchanged for access, a `registry_token` is access; none ever shows."""
-
-    username: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
-    registry_token: str = field(default="", repr=False)
-    origin: str = ""
-    """Where it was found, for messages."""
-
-    @property
-    def basic(self) -> str:
-        """The value of an Authorization header (RFC 7617), or empty when there is no password."""
-        if not self.username and not self.password:
-            return ""
-        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-
-    def secrets(self) -> Iterator[str]:
-        """List the texts that must never be shown."""
-        yield from filter(None, (self.password, self.identity_token, self.registry_token, self.basic[6:]))
 
 
 class Found(NamedTuple):
@@ -115,7 +92,7 @@ class Keychain:
         return None
 
     def _run(self, name: str, server: str) -> Credential | str | None:
-        from krmfn.helper import run
+        from krmfn.credential_helper import run
 
         return run(name, server, self._env, self._seconds)
 

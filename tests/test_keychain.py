@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.helper import run
-from krmfn.keychain import Credential, Keychain, normal_key
+from krmfn.credential import Credential
+from krmfn.credential_helper import run
+from krmfn.keychain import Keychain, normal_key
 
 HUB = "https://index.docker.io/v1/"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
-from krmfn.oci import Settings
 from krmfn.registry.exchange import Call, NoReply, Reply
 from krmfn.registry.gate import Gate
+from krmfn.registry.limits import Settings
 from krmfn.registry.origin import Origin
 from krmfn.registry.transport import Transport
 from krmfn.registry.world import World

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from krmfn.credential import Credential
 from krmfn.errors import RegistryError
 from krmfn.foreign import printable
-from krmfn.keychain import Credential, Found, Keychain
+from krmfn.keychain import Found, Keychain
 from krmfn.manifest import parse as parse_json
 from krmfn.registry.challenge import Challenge
 from krmfn.registry.challenge import parse as parse_challenges

@@ -13,13 +13,13 @@ from krmfn.image import is_digest
 from krmfn.keychain import Keychain
 from krmfn.manifest import LIMIT, MEDIA_TYPES, Image, describe, media_type, parse
 from krmfn.model import Listing, Repository
-from krmfn.oci import Settings
 from krmfn.once import Once
 from krmfn.registry.attempts import Attempts
 from krmfn.registry.auth import Authorizer
 from krmfn.registry.client import Client
 from krmfn.registry.exchange import Identity, Lane, Reply
 from krmfn.registry.gate import Gate
+from krmfn.registry.limits import Settings
 from krmfn.registry.listing import listing
 from krmfn.registry.proxies import proxy_url
 from krmfn.registry.question import Question, is_allowed, locate

@@ -12,10 +12,10 @@ from urllib3.util import Timeout
 
 from krmfn import __version__
 from krmfn.foreign import printable
-from krmfn.oci import Settings
 from krmfn.registry import proxies
 from krmfn.registry.budget import Budget, NotAdmittedError, spending
 from krmfn.registry.exchange import Call, Lane, NoReply, Reply
+from krmfn.registry.limits import Settings
 from krmfn.registry.origin import Origin, is_loopback_name, literal
 from krmfn.registry.trouble import explain, refused, too_large
 from krmfn.registry.wire import Pools, tls_context

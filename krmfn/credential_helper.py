@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from krmfn.credential import Credential
 from krmfn.foreign import printable
-from krmfn.keychain import Credential
 
 SECONDS = 30.0
 """How long a helper may take; cloud log-ins start whole SDKs."""
