@@ -102,6 +102,10 @@ def _ignored(blocks: Iterable[Block]) -> Iterator[Finding]:
             for one in markers.ignored(block):
                 place = block.text.locate(one.start)
                 yield Finding(block.text.name, *place, "ignored-marker", f"marker {one.setter!r} is not read: {one.why}")
+        if b"policy" in block.raw.lower() and block.root is not None:
+            for one in markers.lookalikes(block):
+                place = block.text.locate(one.start)
+                yield Finding(block.text.name, *place, "ignored-marker", f"{one.setter} is not read: {one.why}")
 
 
 def _unread(skipped: Iterable[Skipped]) -> Iterator[Finding]:

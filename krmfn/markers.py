@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KEY = "$imagepolicy"
 _REF = "#/definitions/io.k8s.cli.setters."
+_LOOKALIKE = rb"""(?i)(?:\$|\{ ?['"]?)image[-_]?policy\b"""
 _NEEDLES = (b"$imagepolicy", b"\\u", b'"$ref"')
 
 
@@ -112,6 +113,19 @@ def read(block: Block) -> Iterator[Marker]:
 def ignored(block: Block) -> Iterator[Ignored]:
     """Yield the comments that look like markers and that Flux ignores."""
     return (found for found in _Reader(block).judged() if isinstance(found, Ignored))
+
+
+def lookalikes(block: Block) -> Iterator[Ignored]:
+    """Yield the comments behind a value that were meant as markers and name no setter: other quotes, letters, braces."""
+    data, at = block.text.data, block.start
+    for hit in re.finditer(_LOOKALIKE, data[block.start : block.end]):
+        if block.start + hit.start() < at:
+            continue
+        line, at = (find(data, block.start + hit.start(), to) for find, to in ((start_of_line, at), (end_of_line, block.end)))
+        start = _Reader(block).comment_on(leaf_before(block, at), line, at)
+        comment = data[start:at] if start >= 0 and data[line:start].strip() else b""
+        if re.search(_LOOKALIKE, comment) and not (setter_of(comment.decode()) or re.search(_JSON, comment)):
+            yield Ignored(start, comment.decode()[:100], "form", 'a marker is # {"$imagepolicy": "namespace:name"}')
 
 
 def _lines(data: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
