@@ -552,3 +552,18 @@ def test_a_shallow_checkout_of_ci_can_push(site: Site):
     again = run(["krmfn", "update", ".", "--source", LAYOUT, "--automation", "apps", "--push"], cwd=site.home / "ci", env=site.env)
     assert again.returncode == 0, again.stderr
     assert "up to date" in again.stderr
+
+
+def test_an_automation_leaves_the_lock_of_other_policies_alone(site: Site):
+    site.write("lock.yaml", "apiVersion: krmfn.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: images}\nspec:\n  images: []\n")
+    site.save("lock")
+    site.update("--commit")
+    policies = "infrastructure/images/policies.yaml"
+    text = site.text(policies).replace('">=1.2.0 <2.0.0"', '">=2.0.0"').replace("7.2.x", "8.x")
+    site.write(policies, text.replace("kind: ImagePolicy\nmetadata:\n  name: web\n", "kind: ImagePolicy\nmetadata:\n  name: web\n  labels: {team: web}\n"))
+    site.save("wider")
+    site.automate(push="", interval="  interval: 30m\n  policySelector: {matchLabels: {team: web}}\n")
+    site.update("--automation", "apps")
+    assert site.changed() == [WEB, "lock.yaml"]
+    lock = site.text("lock.yaml")
+    assert [word in lock for word in ('tag: "2.0.0"', 'tag: "7.2.5"', "main-12e4567-1772323200")] == [True, True, True]
