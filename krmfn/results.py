@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import yaml
@@ -138,7 +139,7 @@ class _Block:
             if key.value == name:
                 return self.into_value(value, entries)
         indent = " " * node.start_mark.column
-        added = [f"{indent}{name}:", *self.listed(entries, indent)]
+        added = chain([f"{indent}{name}:"], self.listed(entries, indent))
         return [self.at_end(node, added) if name == "results" else self.above(node, added)]
 
     def into_value(self, value: yaml.Node, entries: Sequence[Result]) -> list[Edit]:
@@ -150,22 +151,30 @@ class _Block:
             return [_Flow(self.given).before_end(value, ", ".join(flow(entry(each)) for each in entries))]
         return [self.behind(value, self.listed(entries, " " * value.start_mark.column))]
 
-    def listed(self, entries: Sequence[Result], indent: str) -> list[str]:
-        return [self.newline.join(lines(entry(each), indent)) for each in entries]
+    def listed(self, entries: Sequence[Result], indent: str) -> Iterator[str]:
+        return (self.newline.join(lines(entry(each), indent)) for each in entries)
 
-    def above(self, node: yaml.Node, added: list[str]) -> Edit:
+    def whole(self, added: Iterable[str]) -> bytes:
+        """Join whole lines; piece by piece, as there may be megabytes of them."""
+        made, end = bytearray(), self.newline.encode()
+        for line in added:
+            made += line.encode()
+            made += end
+        return bytes(made)
+
+    def above(self, node: yaml.Node, added: Iterable[str]) -> Edit:
         """Insert whole lines above the first line of a node that starts its line."""
         at = self.given.text.data.rfind(b"\n", 0, self.given.frame.offset(node.start_mark.index)) + 1
-        return Edit(at, at, "".join(line + self.newline for line in added).encode())
+        return Edit(at, at, self.whole(added))
 
-    def at_end(self, root: yaml.MappingNode, added: list[str]) -> Edit:
+    def at_end(self, root: yaml.MappingNode, added: Iterable[str]) -> Edit:
         """Insert whole lines below everything; above the last key when the text ends in the middle of a line."""
         at = self.given.frame.offset(root.end_mark.index)
         if not self.given.text.data.endswith(b"\n", 0, at):
             return self.above(_last_entry(root), added)
-        return Edit(at, at, "".join(line + self.newline for line in added).encode())
+        return Edit(at, at, self.whole(added))
 
-    def behind(self, node: yaml.CollectionNode, added: list[str]) -> Edit:
+    def behind(self, node: yaml.CollectionNode, added: Iterable[str]) -> Edit:
         """Insert whole lines below a block collection.
 
         A block scalar that ends the text without a line break would grow by one; the lines go above its key then.
@@ -175,11 +184,11 @@ class _Block:
         if isinstance(leaf, yaml.ScalarNode) and leaf.style in ("|", ">"):
             if not data.endswith(b"\n", 0, end):
                 return self.above(_last_entry(node), added)
-            return Edit(end, end, "".join(line + self.newline for line in added).encode())
+            return Edit(end, end, self.whole(added))
         at = data.find(b"\n", end) + 1
         if not at:
             return Edit(len(data), len(data), "".join(self.newline + line for line in added).encode())
-        return Edit(at, at, "".join(line + self.newline for line in added).encode())
+        return Edit(at, at, self.whole(added))
 
 
 def _last_leaf(node: yaml.Node) -> yaml.Node:
