@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import yaml
 
-from krmfn import markers, screen
+from krmfn import markers, outline, screen
 from krmfn.config import Config, Select, TargetRule
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
@@ -29,6 +29,7 @@ from krmfn.resource import (
     is_image_shaped,
     labels_of,
     named,
+    outlined,
     owner,
 )
 from krmfn.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, parse_setter
@@ -105,7 +106,7 @@ def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected) -> 
         raw = block.raw
         if not screen.may_change(raw, expected, finder.needles):
             finder.skip(raw)
-        elif block.root is not None:
+        elif not finder.glance(block, raw) and block.root is not None:
             finder.look(block)
             block.forget()
     finder.close()
@@ -156,6 +157,19 @@ class _Finder:
             for value in screen.image_values(raw) or ():
                 self.policies |= {policy.key for policy in self.by_image.get(_canonical(value), ())}
 
+    def glance(self, block: Block, raw: bytes) -> bool:
+        """Find the targets of a block that markers alone bind by its lines; tell whether that was possible."""
+        if self.by_image or self.config.targets or screen.may_hold(raw, (_NEEDLE,)):
+            return False
+        seen = outline.read(block)
+        if seen is None:
+            return False
+        resource = outlined(block, seen.top, seen.metadata, seen.annotations)
+        for target in self._marked(seen.markers, (resource,), set()):
+            self.targets.append(target)
+            self.policies.add(target.setter.policy)
+        return True
+
     def look(self, block: Block) -> None:
         """Find the targets of one composed block."""
         resources = describe(block)
@@ -166,7 +180,7 @@ class _Finder:
         raw = block.raw
         may_be_annotated = screen.may_hold(raw, (_NEEDLE,))
         if screen.may_hold_marker(raw):
-            for target in self._markers(block, resources, reserved):
+            for target in self._marked(markers.read(block), resources, reserved):
                 self._claim(found, target)
         for resource in resources:
             if may_be_annotated:
@@ -227,8 +241,8 @@ class _Finder:
         same = sorted(str(key) for key in self.config.declared if key.name == wrong.name)
         return f"; did you mean {same[0]}?" if same else nearest(str(wrong), map(str, self.config.declared))
 
-    def _markers(self, block: Block, resources: tuple[Resource, ...], reserved: set[int]) -> Iterator[Target]:
-        for marker in markers.read(block):
+    def _marked(self, found: Iterable[markers.Marker], resources: tuple[Resource, ...], reserved: set[int]) -> Iterator[Target]:
+        for marker in found:
             setter, resource = parse_setter(marker.setter), owner(resources, marker.scalar.start)
             if resource.is_definition:
                 continue

@@ -116,7 +116,7 @@ def describe(block: Block) -> tuple[Resource, ...]:
             if not members:
                 found.append(_described(block, top, prefix))
         elif node is not None and not prefix:
-            found.append(Resource(block, ResourceId(), _file(block, None), prefix))
+            found.append(Resource(block, ResourceId(), _file(block, {}), prefix))
     return tuple(found)
 
 
@@ -134,7 +134,13 @@ def _described(block: Block, top: Mapping[str, yaml.Node], prefix: Steps) -> Res
     if isinstance(metadata, yaml.MappingNode):
         meta = {key.value: value for key, value in metadata.value if type(key) is yaml.ScalarNode}
     identity = ResourceId(*map(_text, (top.get("apiVersion"), top.get("kind"), meta.get("namespace"), meta.get("name"))))
-    return Resource(block, identity, _file(block, meta.get("annotations")), prefix)
+    return Resource(block, identity, _file(block, scalars_of(meta.get("annotations"))), prefix)
+
+
+def outlined(block: Block, top: Mapping[str, str], metadata: Mapping[str, str], annotations: Mapping[str, str]) -> Resource:
+    """Describe a block by the texts of its scalars: those at the top, in metadata and among the annotations."""
+    parts = (top.get("apiVersion"), top.get("kind"), metadata.get("namespace"), metadata.get("name"))
+    return Resource(block, ResourceId(*(intern(part or "") for part in parts)), _file(block, annotations))
 
 
 def _text(node: yaml.Node | None) -> str:
@@ -151,10 +157,9 @@ def owner(resources: tuple[Resource, ...], offset: int) -> Resource:
     return resources[0]
 
 
-def _file(block: Block, annotated: yaml.Node | None) -> File | None:
+def _file(block: Block, annotations: Mapping[str, str]) -> File | None:
     if block.text.name:
         return File(block.text.name, block.index)
-    annotations = scalars_of(annotated)
     if KUSTOMIZE_ID in annotations:
         origin = annotations.get("config.kubernetes.io/origin", "")
         path = next((line[6:].strip() for line in origin.splitlines() if line.startswith("path: ")), "")
