@@ -25,17 +25,29 @@ _TARGETS = (b"krmfn.dev/v1alpha1", b"ImageAutomation", b"targets")
 _KEPT = (b"kind: ImageLock", b"kind: TagSnapshot")
 """Nobody may go on without a lock that is there but cannot be read, such as one with conflict markers."""
 _MARK = b'"$imagepolicy"'
+_CONFIGURATION = (b"image.toolkit.fluxcd.io/", b"krmfn.dev/v")
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 """How UTF-16 starts, in which no word shows; nobody downstream reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was left alone, and why. `matters` is true when it holds markers that now do nothing."""
+    """A file that was left alone, and why. `matters` is true when it `holds` what now does nothing."""
 
     path: str
     why: str
     matters: bool = False
+    holds: str = "markers"
+
+    @property
+    def is_no_yaml(self) -> bool:
+        """Tell whether its text was the reason."""
+        return self.why.startswith("not read as YAML")
+
+    @property
+    def message(self) -> str:
+        """Say it in one line."""
+        return f"{self.path} holds {self.holds}, but was {self.why}" if self.matters and self.holds else f"{self.path} {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,9 @@ def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
         if any(word in text.data for word in _KEPT):
             raise
         where = f"line {error.line}: " if error.line else ""
-        skipped.append(Skipped(text.name, f"not read as YAML: {where}{error.message}", is_marked))
+        is_configuration = any(word in text.data for word in _CONFIGURATION)
+        holds = "markers" if is_marked else "configuration"
+        skipped.append(Skipped(text.name, f"not read as YAML: {where}{error.message}", is_marked or is_configuration, holds))
         return None
     if is_marked and not all(_has_metadata(block) for block in found):
         skipped.append(Skipped(text.name, "left alone, as Flux leaves it: metadata is no mapping", matters=True))
@@ -92,7 +106,7 @@ def _text(path: Path, skipped: list[Skipped]) -> Text | None:
     try:
         return Text(path.read_bytes(), str(path))
     except OSError as error:
-        skipped.append(Skipped(str(path), f"cannot be read: {error.strerror}", matters=True))
+        skipped.append(Skipped(str(path), f"cannot be read: {error.strerror}", matters=True, holds=""))
         return None
 
 
@@ -124,7 +138,7 @@ def _linked(link: Path) -> Skipped:
 
 def _walk(top: Path, links: list[Path], skipped: list[Skipped]) -> Iterator[Path]:
     def refused(error: OSError) -> None:
-        skipped.append(Skipped(str(error.filename), f"cannot be read: {error.strerror}", matters=True))
+        skipped.append(Skipped(str(error.filename), f"cannot be read: {error.strerror}", matters=True, holds=""))
 
     for folder, names, files in os.walk(top, onerror=refused):
         names[:] = sorted(name for name in names if not name.startswith("."))

@@ -109,7 +109,7 @@ def _ignored(blocks: Iterable[Block]) -> Iterator[Finding]:
 
 
 def _unread(skipped: Iterable[Skipped]) -> Iterator[Finding]:
-    return (Finding(one.path, 0, 0, "not-read", f"holds markers, but was {one.why}") for one in skipped if one.matters)
+    return (Finding(one.path, 0, 0, "not-read", one.message.removeprefix(f"{one.path} ")) for one in skipped if one.matters)
 
 
 def _at(target: Target, code: str, message: str) -> Finding:

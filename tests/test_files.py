@@ -247,3 +247,13 @@ def test_a_file_that_cannot_be_read_is_told(tree):
     (skipped,) = files.read([tree]).skipped
     assert "cannot be read" in skipped.why
     assert skipped.matters
+
+
+def test_configuration_that_is_no_yaml_is_told(tmp_path, capsys):
+    (tmp_path / "policies.yaml").write_text("apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nspec: {policies: [{name: web}\n")
+    (tmp_path / "chart.yaml").write_text("image: {{ .Values.image }}:{{ x }}\n")
+    (tmp_path / "pod.yaml").write_text("kind: Pod\nspec: {containers: [{name: a, image: 'a/b:1'}]}\n")
+    assert main(["update", str(tmp_path)]) == 0
+    said = capsys.readouterr().err
+    assert "policies.yaml holds configuration, but was not read as YAML: line" in said
+    assert f"left alone, as no YAML: {tmp_path}/chart.yaml\n" in said

@@ -81,4 +81,4 @@ def _warn(notes: Sequence[Note], skipped: Sequence[files.Skipped]) -> None:
         click.echo(f"krmfn: warning: {printable(f'{path}:{line}:{column}: {message}', 2000)}", err=True)
     for one in skipped:
         if one.matters:
-            click.echo(f"krmfn: warning: {printable(f'{one.path} holds markers, but was {one.why}', 2000)}", err=True)
+            click.echo(f"krmfn: warning: {printable(one.message, 2000)}", err=True)

@@ -200,7 +200,7 @@ def _remark(tree: files.Tree, found: Inventory, verdicts: Sequence[Verdict]) -> 
         place = one.place.file
         _say(f"{place.path}:{place.line}: {one.why}: passed over")
     for skipped in tree.skipped:
-        if "not read as YAML" in skipped.why or skipped.matters:
+        if skipped.is_no_yaml or skipped.matters:
             _say(f"{skipped.path}: {skipped.why}")
     for message in dict.fromkeys(verdict.error for verdict in verdicts if verdict.error):
         _say(message)
