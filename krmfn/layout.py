@@ -47,6 +47,10 @@ class LayoutSource:
         """See TagSource.digest."""
         return str(self._descriptor(repository, tag)["digest"])
 
+    def notes(self) -> tuple[str, ...]:
+        """See TagSource.notes."""
+        return ()
+
     def created(self, repository: Repository, tag: str) -> str:
         """See TagSource.created; `YYYY-MM-DDTHH:MM:SSZ`."""
         return self._image(repository, tag).created_or_error()

@@ -130,7 +130,7 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
         *made.results,
         *not_recorded,
         *noted,
-        *report.notes(choices.values(), listings),
+        *report.notes(choices.values(), listings, source.notes()),
     ]
     said += _unbound(rules, bound, blocks)
     if settings.mode == "check":

@@ -56,12 +56,12 @@ def row(change: Change) -> tuple[str, str, str, str]:
 def _shortened(old: str, new: str) -> tuple[str, str]:
     """Leave out the repository when both sides name the same one."""
     try:
-        before, after = ImageRef.parse(old), ImageRef.parse(new)
+        before, after = ImageRef.parse(old.strip()), ImageRef.parse(new)
     except RuleError:
         return old or '""', new
     if "/" not in old and "/" not in new and ":" not in old + new:
         return old, new
-    if before.canonical != after.canonical:
+    if before.canonical != after.canonical or not (after.tag or after.digest):
         return old, new
     return _version(before), _version(after)
 
@@ -89,9 +89,10 @@ def lock(
     return edits, (Result("info", f"lock: {renewed.described}", thing.id, file=place),)
 
 
-def notes(choices: Iterable[Choice], listings: Listings) -> list[Result]:
-    """Answer what a decision has to say besides its choice: fall-backs, and junk that was dropped at the door."""
-    found = [
+def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) -> list[Result]:
+    """Answer what a decision has to say besides its choice: fall-backs, junk that was dropped, what the source says."""
+    found = [Result("warning", aside) for aside in asides]
+    found += [
         Result("warning", choice.note, choice.policy.defined)
         for choice in choices
         if isinstance(choice, Chosen) and choice.note

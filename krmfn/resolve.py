@@ -27,6 +27,10 @@ class TagSource(Protocol):
         """Answer when the image was built, as RFC 3339 text in UTC."""
         ...
 
+    def notes(self) -> tuple[str, ...]:
+        """Say what deserves a warning although the answers came: a credential helper that broke, a bad docker config."""
+        ...
+
 
 class StaticTags:
     """A source that is plain data: repositories by canonical name, each a mapping of tag to digest or None.
@@ -67,6 +71,10 @@ class StaticTags:
         if found is None:
             raise RegistryError("not-found", repository.image.canonical, f"no creation time is known for tag {tag}")
         return found
+
+    def notes(self) -> tuple[str, ...]:
+        """See TagSource.notes."""
+        return ()
 
 
 def ask(questions: Iterable[Key], question: Callable[[Key], Answer], workers: int) -> dict[Key, Answer | RegistryError]:

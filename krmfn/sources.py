@@ -67,6 +67,10 @@ class Sources:
             return self._snapshots.created(repository, tag)
         return self._ask_behind(snapshot, "created", repository, tag)
 
+    def notes(self) -> tuple[str, ...]:
+        """See TagSource.notes."""
+        return self._opened.notes() if self._opened else ()
+
     def labels(self, repository: Repository, tag: str) -> Mapping[str, str]:
         """Answer the image's labels; a repository that comes from a snapshot has none, as nobody is to be asked."""
         if self._snapshot(repository) is not None:
@@ -81,7 +85,9 @@ class Sources:
         except RegistryError as error:
             if snapshot is None:
                 raise
-            lacks = f"{error.message}; the TagSnapshot holds no {_LACKS[what]} of tag {tag}: run krmfn fetch on the package"
+            lacks = (
+                f"{error.message}; the TagSnapshot holds no {_LACKS[what]} of tag {tag}: run krmfn fetch on the package"
+            )
             raise RegistryError(error.failure, error.repository, lacks, status=error.status, code=error.code) from None
         return answer
 

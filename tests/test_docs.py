@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from krmfn import compose, files, helper, keychain, manifest, pattern, policytest, schema, yamltree
+from krmfn import compose, credential_helper, files, keychain, manifest, pattern, policytest, schema, yamltree
 from krmfn.config import _FLAT_KEYS, load
 from krmfn.constraint import Constraint
 from krmfn.oci import Settings
@@ -145,7 +145,7 @@ def test_the_security_page_tells_the_limits_of_the_code():
         "manifest or image configuration": f"{manifest.LIMIT >> 20} MiB",
         "token server's answer": f"{auth.TOKEN_LIMIT >> 10} KiB",
         "docker config file": f"{keychain._FILE_LIMIT >> 20} MiB",
-        "credential helper's answer": f"{helper._LIMIT >> 10} KiB",
+        "credential helper's answer": f"{credential_helper._LIMIT >> 10} KiB",
         "redirects": f"{client._HOPS}",
         "whole run": f"{settings.run_seconds:g} s",
         "one repository": f"{settings.repository_seconds:g} s, or its `spec.timeout`",

@@ -101,6 +101,17 @@ def test_a_run_logs_in_with_the_secret_of_the_repository(registry):
     assert (registry.count("tags"), registry.count("head"), registry.count("token")) == (2, 1, 1)
 
 
+def test_a_helper_that_broke_is_a_warning_when_nobody_had_to_log_in(tmp_path):
+    with Registry(login=Login("bearer", anonymous=True)) as registry:
+        registry.add("acme/web", ["1.0.0", "1.1.0"])
+        (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {registry.address: "not-there"}}))
+        done = function(resource_list(f"{registry.address}/acme/web", "{}"), DOCKER_CONFIG=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "docker-credential-not-there" in done.stdout
+    assert "severity: warning" in done.stdout
+    assert f"{registry.tags['acme/web']['1.1.0']}" in done.stdout
+
+
 def echo(status: int):
     def act(request: Request) -> None:
         if not request.is_let_in():
