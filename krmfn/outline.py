@@ -17,6 +17,7 @@ from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.markers import Marker, setter_of
+from krmfn.resource import ORIGIN
 from krmfn.yamltree import Scalar, Step, join_path
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ _REMEMBERED = 1 << 14
 _NULLS = (b"~", b"null", b"Null", b"NULL")
 _NEEDLE = b"imagepolicy"
 _UNSURE = (b"\\", b"\r", b"\t", b'"$ref"', b"kustomize.config.k8s.io/id")
+
+
+_WANTED = frozenset({"apiVersion", "kind", "namespace", "name", *ORIGIN})
 
 
 class Line(NamedTuple):
@@ -51,7 +55,7 @@ _BLANK = Line(-1, _DEEP)
 
 
 class Outline(NamedTuple):
-    """What the lines say: the text of the scalars at the top, in metadata and in its annotations, and the markers."""
+    """What the lines say: the markers, and of the top, metadata and its annotations the scalars that name a resource."""
 
     top: dict[str, str]
     metadata: dict[str, str]
@@ -136,7 +140,7 @@ class _Reader:
         if head.dash < 0 or head.column < 0:
             return None
         try:
-            top = dict(self.entries(0, self.root))
+            top = self.top()
             if "items" in top:
                 return None
             meta = dict(self.below(top, "metadata"))
@@ -145,6 +149,15 @@ class _Reader:
         except _Unsure:
             return None
         return Outline(self.scalars(top), self.scalars(meta), self.scalars(annotations), found)
+
+    def top(self) -> dict[str, int]:
+        """Answer key and line of the entries of the root."""
+        lines = self.lines
+        places = [index for index, line in enumerate(lines) if line.column == self.root]
+        found = {lines[index].key: index for index in places}
+        if len(found) < len(places) or any(lines[index].dash >= 0 for index in places[1:]):
+            raise _Unsure
+        return found
 
     def entries(self, at: int, column: int) -> Iterator[tuple[str, int]]:
         """Yield key and line of the entries of the mapping that starts on line `at`; a key given twice is not plain."""
@@ -177,8 +190,8 @@ class _Reader:
         return next((index for index in range(at + 1, len(self.lines)) if self.lines[index] is not _BLANK), None)
 
     def scalars(self, entries: dict[str, int]) -> dict[str, str]:
-        """Answer the text of the entries that are scalars, and nothing for an absent value."""
-        return {key: self.text(at) for key, at in entries.items() if self.is_scalar(at)}
+        """Answer the text of the entries that are wanted and scalars; an absent value is an empty one."""
+        return {key: self.text(at) for key, at in entries.items() if key in _WANTED and self.is_scalar(at)}
 
     def is_scalar(self, at: int) -> bool:
         """Tell whether the value of an entry is a scalar, an absent one included."""

@@ -15,6 +15,8 @@ CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 KUSTOMIZE_ID = "kustomize.config.k8s.io/id"
 _PATHS = ("internal.config.kubernetes.io/path", "config.kubernetes.io/path")
 _INDEXES = ("internal.config.kubernetes.io/index", "config.kubernetes.io/index")
+ORIGIN = (*_PATHS, *_INDEXES)
+"""The annotations that say which file a resource came from."""
 _NOT_DEPLOYED = frozenset({"image.toolkit.fluxcd.io", "krmfn.dev", "source.toolkit.fluxcd.io"})
 Steps = tuple[Step, ...]
 
