@@ -108,6 +108,9 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     lock = read_lock(objects, problems, by_key)
     if problems.found:
         raise ConfigError(problems.found)
+    own = next((one for one in objects if one.id.kind == "ImageAutomation"), None)
+    if own is not None and not declared:
+        asides.append(f"{own.id} has no policies, and there are none elsewhere: nothing is chosen")
     settings = finish(parsed.settings)
     automations = tuple(
         thing for thing in objects if thing.id.kind == "ImageUpdateAutomation" and thing.group == flux.GROUP
@@ -274,9 +277,14 @@ class _Own:
         self.targets: list[TargetRule] = []
 
     def read_automations(self, objects: tuple[Object, ...]) -> list[ImagePolicy]:
-        """Read the ImageAutomation of the functionConfig, or else those among the items."""
+        """Read the ImageAutomation of the functionConfig, or else those among the items.
+
+        A functionConfig that brings nothing but settings adds them to the policies of the items, and has the last word.
+        """
         own = [one for one in objects if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation"]
-        chosen = [one for one in own if one.is_function_config] or own
+        given = [one for one in own if one.is_function_config]
+        is_whole = any(one.spec.get("policies") or one.spec.get("targets") for one in given)
+        chosen = given if is_whole else [*(one for one in own if not one.is_function_config), *given]
         policies: list[ImagePolicy] = []
         for thing in chosen:
             wrong = list(schema.problems("ImageAutomation", thing.data))

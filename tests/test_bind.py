@@ -524,3 +524,19 @@ def test_an_annotation_of_an_unknown_policy_keeps_other_policies_off_its_field(k
 """
     assert changed(item) == {"spec.containers[1].image": "ghcr.io/acme/web:1.2.0"}
     assert "apps:wbe, which is not configured; did you mean apps:web?" in said(item)[0][2]
+
+
+@pytest.mark.parametrize(
+    ("value", "marker", "said"),
+    [
+        ("docker.io/library/nginx", "apps:nginx:name", "nginx: docker.io/library/nginx -> nginx (policy"),
+        ("nginx:1.25.0", "apps:nginx", "nginx: 1.25.0 -> 1.27.1 (policy"),
+        ("|\n      nginx:1.25.0", "apps:nginx", "nginx: 1.25.0 -> 1.27.1 (policy"),
+        ("nginx", "apps:nginx", "nginx: latest -> 1.27.1 (policy"),
+    ],
+    ids=["a name", "an image", "a block", "no tag"],
+)
+def test_a_change_tells_the_part_that_changes(value, marker, said):
+    head, _, tail = value.partition("\n")
+    item = f'- kind: X\n  spec:\n    a: {head} # {{"$imagepolicy": "{marker}"}}\n' + (f"{tail}\n" if tail else "")
+    assert next(one.message for one in update(item).results if one.field and one.field.proposed).startswith(said)

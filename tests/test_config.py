@@ -273,3 +273,14 @@ items:
   spec: {imageRepositoryRef: {name: web}, policy: {digest: {}}}
 """
     assert load(text).policies[PolicyKey("default", "web")].digest_reflection == "Always"
+
+
+def test_a_function_config_with_settings_alone_keeps_the_policies_of_the_items():
+    found = load(automation(f"{WEB}\nonError: keep\nmode: update"), automation("mode: check", name="settings"))
+    assert list(found.policies) == [PolicyKey("default", "web")]
+    assert (found.settings.mode, found.settings.on_error) == ("check", "keep")
+
+
+def test_an_automation_without_any_policy_is_told():
+    assert load("", automation("onError: keep")).asides == ("ImageAutomation images has no policies, and there are none elsewhere: nothing is chosen",)
+    assert load("", automation(WEB)).asides == ()
