@@ -118,7 +118,10 @@ def _login(name: str, path: Path, environment: Mapping[str, str]) -> Iterator[Fi
 def _network(environment: Mapping[str, str]) -> Iterator[Finding]:
     import ssl
 
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if environment.get(name):
+            yield Finding(name, "info", "not read by krmfn: set SSL_CERT_FILE")
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         value = environment.get(name)
         if value and not os.access(value, os.R_OK):
             yield Finding(name, "wrong", f"{value} cannot be read", "name a file with certificates in PEM, or unset it")

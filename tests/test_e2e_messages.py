@@ -46,7 +46,7 @@ OTHER = '{policy: "a:web", image: ghcr.io/acme/web, tag: 1.0.0, policyHash: "0"}
 CASES: dict[str, tuple[str, ...]] = {
     "not valid YAML: …": (FIXED, TAGS, pod(comment=MARK), '{{ x }}: [ # "$imagepolicy"\n'),
     "key … is given twice in one mapping": (inline(WEB, more="  mode: check\n  mode: update\n"),),
-    "… holds markers, but was …": (FIXED, TAGS, pod(comment=MARK), '{{ x }}: [ # "$imagepolicy"\n'),
+    "… holds …, but was …": (FIXED, TAGS, pod(comment=MARK), '{{ x }}: [ # "$imagepolicy"\n'),
     "unknown field; …": (inline(WEB, more="  onEror: keep\n"),),
     "required: …": (inline("name: web"),),
     "expected one of …, found …": (inline(WEB, more="  mode: chek\n"),),

@@ -125,9 +125,9 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             page = self._page(reply)
             callable(page)
             size, count = size + len(reply.body), count + len(page.tags)
-            self._check_limits(len(seen), size, count)
             self._progress("listing", count)
             following = self._next(reply, page_url)
+            self._check_limits(len(seen) + (following is not None), size, count)
             if following is None:
                 return
             page_url = following
@@ -135,7 +135,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
 
     def _check_limits(self, pages: int, size: int, count: int) -> None:
         for is_over, text in (
-            (pages >= PAGES_LIMIT, f"{PAGES_LIMIT} pages"),
+            (pages > PAGES_LIMIT, f"{PAGES_LIMIT} pages"),
             (size > BYTES_LIMIT, f"{BYTES_LIMIT >> 20} MiB"),
             (count > TAGS_LIMIT, f"{TAGS_LIMIT} tags"),
         ):
