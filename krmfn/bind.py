@@ -13,7 +13,7 @@ from contextlib import suppress
 import yaml
 
 from krmfn import markers, outline, screen
-from krmfn.config import Config, Select, TargetRule
+from krmfn.config import Config, TargetRule
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
 from krmfn.jsonpath import JSONPath
@@ -27,10 +27,10 @@ from krmfn.resource import (
     get,
     image_fields,
     is_image_shaped,
-    labels_of,
     named,
     outlined,
     owner,
+    selects,
 )
 from krmfn.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, parse_setter
 from krmfn.yamltext import Alias, Block, Scalar, join_path, scalar_at
@@ -350,16 +350,3 @@ def _names(resource: Resource) -> list[str]:
 def _has_version(value: str) -> bool:
     ref = ImageRef.parse(value)
     return ref.tag is not None or ref.digest is not None
-
-
-def selects(select: Select, resource: Resource) -> bool:
-    """Tell whether a target's selector matches the resource."""
-    group, _, version = resource.id.api_version.rpartition("/")
-    have = (group, version, resource.id.kind, resource.id.name, resource.id.namespace)
-    want = (select.group, select.version, select.kind, select.name, select.namespace)
-    if any(wanted_part and wanted_part != part for wanted_part, part in zip(want, have, strict=True)):
-        return False
-    if not select.labels:
-        return True
-    labels = labels_of(resource.root)
-    return all(labels.get(name) == value for name, value in select.labels)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from sys import intern
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from krmfn.model import File, ResourceId
 from krmfn.yamltext import Alias, Block, Step, children
+
+if TYPE_CHECKING:
+    from krmfn.config import Select
 
 CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 KUSTOMIZE_ID = "kustomize.config.k8s.io/id"
@@ -227,3 +230,16 @@ def containers(root: yaml.Node) -> Iterator[ImageField]:
 def named(resource: Resource, names: tuple[str, ...]) -> Iterator[tuple[Steps, yaml.Node]]:
     """Yield (steps, image node) of the containers with these names."""
     return ((found.steps, found.node) for found in containers(resource.root) if found.container in names)
+
+
+def selects(select: Select, resource: Resource) -> bool:
+    """Tell whether a target's selector matches the resource."""
+    group, _, version = resource.id.api_version.rpartition("/")
+    have = (group, version, resource.id.kind, resource.id.name, resource.id.namespace)
+    want = (select.group, select.version, select.kind, select.name, select.namespace)
+    if any(wanted_part and wanted_part != part for wanted_part, part in zip(want, have, strict=True)):
+        return False
+    if not select.labels:
+        return True
+    labels = labels_of(resource.root)
+    return all(labels.get(name) == value for name, value in select.labels)
