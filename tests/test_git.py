@@ -304,6 +304,16 @@ def test_an_automation_on_its_checkout_branch_moves_it(site: Site):
     assert site.git("rev-parse", "main", cwd=site.remote) == site.git("rev-parse", "HEAD")
 
 
+def test_the_branch_of_a_git_repository_in_a_file_of_its_own_counts(site: Site):
+    path = "infrastructure/images/automation.yaml"
+    site.write(path, site.text(path).replace("    checkout:\n      ref: {branch: main}\n", ""))
+    spec = "spec: {interval: 1m, url: 'https://git.example/fleet', ref: {branch: develop}}\n"
+    head = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: flux-system, namespace: flux-system}\n"
+    site.write("clusters/source.yaml", head + spec)
+    site.save("source")
+    site.refuse("--automation", "apps", said="works on branch develop, and main is checked out")
+
+
 def test_an_automation_fills_in_its_template(site: Site):
     template = """messageTemplate: |
         {{ .AutomationObject }} in {{ .Values.cluster }}
