@@ -45,6 +45,8 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
     except KrmfnError as error:
         outcome = refused(data, error)
     _speak(outcome, is_kustomize=KUSTOMIZE_ID.encode() in data)
+    if sys.stdout is None:  # it was closed by whoever started us
+        return 1
     code = max(_write(sys.stdout.buffer, outcome.pieces), int(outcome.is_error))
     gc.freeze()  # else Python looks for cycles in everything once more before it ends
     return code

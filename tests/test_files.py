@@ -257,3 +257,10 @@ def test_configuration_that_is_no_yaml_is_told(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "policies.yaml holds configuration, but was not read as YAML: line" in said
     assert f"left alone, as no YAML: {tmp_path}/chart.yaml\n" in said
+
+
+@pytest.mark.parametrize("verb", [["update", "-o", "json"], ["update", "-o", "markdown"], ["fetch"], ["explain", "web"], ["get", "image", "all"]], ids=" ".join)
+def test_every_verb_tells_configuration_that_is_no_yaml(verb, tmp_path, capsys):
+    (tmp_path / "policies.yaml").write_text("apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nspec: {policies: [{name: web}\n")
+    main([*verb, str(tmp_path)])
+    assert "policies.yaml holds configuration, but was not read as YAML: line" in capsys.readouterr().err

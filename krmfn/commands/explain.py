@@ -37,7 +37,9 @@ def command(
 
     First how many tags each step left over, then, when asked, one reason per tag.
     """
-    rules = load(files.read(paths).blocks, None, options.finishing(source, None, None, None))
+    tree = files.read(paths)
+    options.tell_skipped(tree.skipped)
+    rules = load(tree.blocks, None, options.finishing(source, None, None, None))
     found = _find(policy, rules.policies)
     given = _explain(found, options.open_source(rules))
     asked = tuple(dict.fromkeys((*tags, *(given.selection.tags if all_tags else ()))))

@@ -113,6 +113,7 @@ def command(
     base = to or (paths[0] if paths[0].is_dir() else paths[0].parent)
     tree = files.read((*paths, *(path for name in (LOCK, TAGS) if (path := base / name).is_file())))
     finish = options.finishing(source, "update", on_error, on_downgrade)
+    options.tell_skipped(tree.skipped)
     rules = load(tree.blocks, None, finish)
     with terminal.watching() as progress:
         fresh = Sources(replace(rules, snapshots={}), os.environ, progress)

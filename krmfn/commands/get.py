@@ -96,6 +96,7 @@ def image(
     if kind == "all" and name:
         raise click.UsageError("a NAME needs one KIND: repository, policy or update")
     tree = files.read([path])
+    options.tell_skipped(tree.skipped)
     found = survey(tree, options.finishing(source, None, None, None), kind, path)
     for problem in found.problems:
         _say(problem)

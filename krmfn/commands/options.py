@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from krmfn.config import Config, Finish
+from krmfn.foreign import printable
 from krmfn.resolve import TagSource
 from krmfn.settings import Settings, overridden
+
+if TYPE_CHECKING:
+    from krmfn.files import Skipped
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -72,3 +76,16 @@ def open_source(rules: Config) -> TagSource:
 def settings_of(finish: Finish) -> Settings:
     """Answer the settings of a command that reads no configuration."""
     return finish(Settings())
+
+
+def tell_skipped(every: Iterable[Skipped]) -> None:
+    """Tell which files were left alone: one line each where that matters, one for all the others that are no YAML."""
+    others = []
+    for skipped in every:
+        if skipped.matters:
+            click.echo(f"krmfn: warning: {printable(skipped.message, 2000)}", err=True)
+        elif skipped.is_no_yaml:
+            others.append(skipped.path)
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        click.echo(f"krmfn: info: left alone, as no YAML: {printable(', '.join(others[:3]), 2000)}{more}", err=True)

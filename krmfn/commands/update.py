@@ -108,6 +108,7 @@ class _Show:
         self.output, self.diff, self.is_plan = output, diff, is_plan
 
     def __call__(self, found: Examined, written: Mapping[Text, bytes]) -> None:
+        options.tell_skipped(found.tree.skipped)
         if self.diff:
             click.echo("".join(diffs(written)), nl=False)
         if self.output == "json":
@@ -154,25 +155,11 @@ def _print_text(found: Examined, written: Mapping[Text, bytes], *, is_plan: bool
     rows = changelog.rows(run.changes) if written or run.is_error else ()
     if rows and not (run.is_error or has_diff):
         terminal.table((), [changelog.cells(row) for row in rows])
-    _skipped(found.tree.skipped)
     for result in run.results:
         if result.severity != "info" or not (result.field and result.field.proposed is not None):
             place = _place(result)
             _say(result.severity, f"{place}: {result.message}" if place else result.message)
     click.echo(summary(run, rows, len(written), len(found.tree.texts), is_plan=is_plan), err=True)
-
-
-def _skipped(every: Iterable[files.Skipped]) -> None:
-    """Tell which files were left alone: one line each where that matters, one for all the others that are no YAML."""
-    others = []
-    for skipped in every:
-        if skipped.matters:
-            _say("warning", skipped.message)
-        elif skipped.is_no_yaml:
-            others.append(skipped.path)
-    if others:
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        _say("info", f"left alone, as no YAML: {', '.join(others[:3])}{more}")
 
 
 def _say(severity: str, message: str) -> None:
