@@ -368,13 +368,15 @@ class _Own:
         spec = self._flat_spec(thing, data)
         wrong = list(schema.problems("ImageAutomation", {"spec": spec}))
         for path, message in wrong:
-            self.problems.add(thing.id, path.replace("spec.policies[0].", "data.").replace("spec.", "data."), message)
+            flat = path.replace("spec.policies[0].", "data.").replace("spec.", "data.")
+            self.problems.add(thing.id, _flat_place(flat), message)
         if wrong or self.problems.found:
             return []
         self.settings = set_up(self.settings, spec)
         bind = frozenset(_words(data.get("bind"))) or flux.ALL_BINDINGS
         entries = listing(spec.get("policies"))
         found = [self.inline(thing.id, "data", entry, thing.id.namespace or "default", bind) for entry in entries]
+        self.problems.found[:] = map(_flat_place, self.problems.found)
         return [policy for policy in found if policy is not None]
 
     def _flat_spec(self, thing: Object, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -405,6 +407,13 @@ class _Own:
             entry["policy"] = {chosen[0]: _member(chosen[0], text(data[chosen[0]]))}
         spec["policies"] = [entry]
         return spec
+
+
+def _flat_place(problem: str) -> str:
+    """Name the key of a flat ConfigMap: `data.semver` for `data.policy.semver.range`."""
+    for kind, member in (("semver", "range"), ("alphabetical", "order"), ("numerical", "order"), ("newest", "limit")):
+        problem = problem.replace(f"data.policy.{kind}.{member}", f"data.{kind}")
+    return problem.replace("data.policy.", "data.").replace("data.filterTags.", "data.")
 
 
 def _bindings(spec: Mapping[str, Any], default: frozenset[Any]) -> frozenset[Any]:

@@ -31,9 +31,10 @@ REFUSED = {
         automation(WEB).replace("v1alpha1", "v1"), ["ImageAutomation images: apiVersion: expected krmfn.dev/v1alpha1, found krmfn.dev/v1"],
     ),
     "an order that is none is no ascending one": (
-        flat(image="a/b", numerical="descending"), ["order: invalid policy: invalid order argument provided: 'DESCENDING'"],
+        flat(image="a/b", numerical="descending"), ["data.numerical: invalid policy: invalid order argument provided: 'DESCENDING'"],
     ),
-    "a limit that is no number is refused": (flat(image="a/b", newest="many"), ["found 'many'"]),
+    "a limit that is no number is refused": (flat(image="a/b", newest="many"), ["data.newest: expected a whole number"]),
+    "a pattern of a flat map is named by its key": (flat(image="a/b", semver="1.x", pattern="("), ["data.pattern: failed to filter tags"]),
     "a digest policy that may not write digests": (
         automation("policies:\n- {name: web, image: a/b, policy: {digest: {}}, digestReflectionPolicy: Never}"),
         ["spec.policies[0].digestReflectionPolicy: policy digest writes nothing but digests"],
