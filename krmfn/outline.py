@@ -117,8 +117,8 @@ def read(block: Block) -> Outline | None:
     if None in lines:
         return None
     told = [line for line in lines if line is not None and line is not _BLANK]
-    firsts = [line.first for line in told[1:]]
-    if any(map(gt, firsts, [line.bound for line in told])) or not told or min(firsts, default=_DEEP) <= told[0].first:
+    firsts = [line[0] for line in told[1:]]
+    if any(map(gt, firsts, [line[1] for line in told])) or not told or min(firsts, default=_DEEP) <= told[0].first:
         return None
     return _Reader(block, raw, texts, [line for line in lines if line is not None]).outline()
 
