@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import re
 
 import pytest
 
+from benchmarks.manifests import resource_list
 from krmfn import compose, markers, outline
 from krmfn.errors import NotSeparableError
 from krmfn.resource import describe, outlined
@@ -75,3 +77,21 @@ def test_an_outline_says_what_composing_says() -> None:
             marked += "$imagepolicy" in text
     assert seen > ROUNDS / 20, seen
     assert marked > ROUNDS / 50, marked
+
+
+def test_an_outline_of_a_workload_with_a_line_moved_says_what_composing_says() -> None:
+    chance = random.Random(ROUNDS)
+    items = [item + "\n" for item in re.split(r"\n(?=- )", resource_list(12).decode()) if item.startswith("- ") and "imagepolicy" in item]
+    assert len(items) > 10
+    seen = 0
+    for _ in range(ROUNDS // 4):
+        lines = chance.choice(items).splitlines()
+        for _ in range(chance.randrange(4)):
+            at = chance.randrange(1, len(lines))
+            line = lines[at]
+            moved = [" " * chance.choice([1, 2, 4]) + line, line[chance.choice([1, 2]) :] if line.startswith("    ") else line, line.replace("- ", "  "), "  " + line.lstrip()]
+            some = chance.choice([[], [line, line], [chance.choice(moved)], [chance.choice(moved)], [chance.choice(lines)], ["# note", line], [line.partition(": ")[0]]])
+            lines[at : at + 1] = some
+            lines += [] if len(lines) > 1 else ["  kind: Pod"]
+        seen += compare("\n".join(lines) + "\n")
+    assert seen > ROUNDS / 20, seen
