@@ -7,6 +7,7 @@ import random
 import re
 
 import pytest
+import yaml
 
 from benchmarks.manifests import resource_list
 from krmfn import compose, markers, outline
@@ -58,7 +59,7 @@ def compare(text: str) -> bool:
     try:
         assert block.root is not None
     except NotSeparableError:
-        with pytest.raises(compose.yaml.YAMLError):  # so that reading by lines leads to the same refusal
+        with pytest.raises(yaml.YAMLError):  # so that reading by lines leads to the same refusal
             compose.raw_parse(block.raw)
         return False
     resource = outlined(block, found.top, found.metadata, found.annotations)
