@@ -19,7 +19,7 @@ import yaml
 from krmfn.errors import InputError
 from krmfn.yamltext import Alias, Block, Text, documents, is_null
 
-_WORDS = (b"image", b"krmfn.dev", b"TagSnapshot", b"Secret", b"Namespace", b"GitRepository")
+_WORDS = (b"image", b"krmfn.dev", b"TagSnapshot", b"Secret", b"Namespace", b"source.toolkit.fluxcd.io")
 _TARGETS = (b"krmfn.dev/v1alpha1", b"ImageAutomation", b"targets")
 """A text that holds all three may name fields of any file."""
 _KEPT = (b"kind: ImageLock", b"kind: TagSnapshot")

@@ -18,7 +18,7 @@ from krmfn.status import Standing
 from krmfn.yamltext import Block
 
 KINDS = ("ImageRepository", "ImagePolicy", "ImageUpdateAutomation")
-_WORDS = (b"image.toolkit.fluxcd.io", b"TagSnapshot", b"Secret", b"kind: Namespace", b"GitRepository")
+_WORDS = (b"image.toolkit.fluxcd.io", b"TagSnapshot", b"Secret", b"kind: Namespace", b"source.toolkit.fluxcd.io")
 _WORKERS = 8
 
 

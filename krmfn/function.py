@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 import yaml
@@ -20,7 +20,7 @@ from krmfn.model import Outcome, Result
 from krmfn.resolve import TagSource
 from krmfn.resource import KUSTOMIZE_ID
 from krmfn.settings import overridden
-from krmfn.yamltext import Text, apply, documents
+from krmfn.yamltext import Block, Text, apply, children, documents
 
 _LEGACY = "KUSTOMIZE_PLUGIN_CONFIG_ROOT"
 
@@ -36,14 +36,11 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
 
     gc.disable()
     data = sys.stdin.buffer.read() if sys.stdin is not None else b""
+    legacy = is_legacy(arguments, environment)
     try:
-        outcome = (
-            _legacy(data, arguments[0], environment)
-            if is_legacy(arguments, environment)
-            else _list(data, environment)
-        )
+        outcome = _legacy(data, arguments[0], environment) if legacy else _list(data, environment)
     except KrmfnError as error:
-        outcome = refused(data, error)
+        outcome = Outcome((data,), (Result("error", str(error)),)) if legacy else refused(data, error)
     _speak(outcome, is_kustomize=KUSTOMIZE_ID.encode() in data)
     if sys.stdout is None:  # it was closed by whoever started us
         return 1
@@ -56,7 +53,7 @@ def refused(data: bytes, error: KrmfnError) -> Outcome:
     """Answer for input that is no ResourceList: one complete list all the same, which holds the error.
 
     kustomize parses stdout before it looks at the exit code, and empty stdout would mean that nothing is left.
-    Documents that are no list go out as its items.
+    Documents that are no list go out as its items, and so do the items of a list that cannot be read as one.
     """
     results = tuple(Result("error", line) for line in str(error).splitlines())
     head = b"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:"
@@ -64,13 +61,26 @@ def refused(data: bytes, error: KrmfnError) -> Outcome:
         blocks = [block for block in documents(Text(data)) if block.root is not None]
     except KrmfnError:
         blocks = []
-    items = b"".join(_as_item(block.raw) for block in blocks if isinstance(block.root, yaml.MappingNode))
+    items = b"".join(_as_item(text) for block in blocks for text in _members(block))
     shell = head + (b"\n" + items if items else b" []\n")
     try:
         given = resourcelist.read(Text(shell))
     except KrmfnError:
         given = resourcelist.read(Text(head + b" []\n"))
     return Outcome(resourcelist.splice(given, (), results), results)
+
+
+def _members(block: Block) -> Iterator[bytes]:
+    """Yield the text of a document, or of every item when it is some kind of ResourceList."""
+    members = dict(children(block.root)) if isinstance(block.root, yaml.MappingNode) else {}
+    if members and getattr(members.get("kind"), "value", "") != "ResourceList":
+        yield block.raw
+        return
+    items = members.get("items")
+    for item in items.value if isinstance(items, yaml.SequenceNode) else ():
+        if isinstance(item, yaml.MappingNode):
+            start, end = block.span(item)
+            yield b" " * item.start_mark.column + block.text.data[start:end]
 
 
 def _as_item(raw: bytes) -> bytes:

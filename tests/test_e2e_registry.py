@@ -37,7 +37,9 @@ def test_a_registry_answers_like_the_layouts(example: str, example_registry: str
     folder = moved(EXAMPLES / example, tmp_path / "package", example_registry)
     before = files(folder)
     succeed(["krmfn", "update", "."], cwd=folder)
-    assert diff(before, files(folder)) == at(example_registry, (EXAMPLES / example / ".expected" / "diff.patch").read_text())
+    assert diff(before, files(folder)) == at(
+        example_registry, (EXAMPLES / example / ".expected" / "diff.patch").read_text()
+    )
 
 
 def test_a_private_registry_answers_to_the_docker_login(private_registry: Private, tmp_path: Path):
@@ -103,6 +105,8 @@ def test_kustomize_hands_the_login_to_an_exec_function(private_registry: Private
 def test_the_registry_lists_what_skopeo_sees(name: str, example_registry: str, tmp_path: Path):
     """The examples' registry is a real one: another client sees the same tags, krmfn counts as many."""
     path = REPOSITORIES[name]
-    listed = succeed([tools.require("skopeo"), "list-tags", "--tls-verify=false", f"docker://{example_registry}/{path}"])
+    listed = succeed(
+        [tools.require("skopeo"), "list-tags", "--tls-verify=false", f"docker://{example_registry}/{path}"]
+    )
     tags = next(tags for image, tags in images.EXAMPLES.items() if image.endswith(path))
     assert sorted(json.loads(listed)["Tags"]) == sorted(tags)

@@ -178,3 +178,24 @@ def test_a_run_without_a_registry_imports_nothing_heavy():
     )
     assert not [name for name in loaded if name.startswith(heavy)]
     assert "krmfn.selection" in loaded
+
+
+def test_the_items_of_a_list_of_another_version_go_out_untouched():
+    given = (
+        HEAD.replace("/v1", "/v2")
+        + "  - kind: Pod\n    spec:\n      a: 1 # kept\n  # foot\n  - {kind: Two}\nfunctionConfig: {kind: X}\n"
+    )
+    done = call(given)
+    assert done.returncode == 1
+    found = yaml.safe_load(done.stdout)
+    assert found["items"] == [{"kind": "Pod", "spec": {"a": 1}}, {"kind": "Two"}]
+    assert b"a: 1 # kept" in done.stdout
+    assert "config.kubernetes.io/v2" in found["results"][0]["message"]
+
+
+def test_the_legacy_plugin_form_gives_back_what_it_cannot_read(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(LEGACY)
+    done = call("a: [", str(config), KUSTOMIZE_PLUGIN_CONFIG_ROOT=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, b"a: [")
+    assert done.stderr.startswith(b"krmfn: error: stdin:")
