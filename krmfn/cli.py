@@ -89,7 +89,9 @@ def _doc(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="krmfn %(version)s")
-@click.option("--doc", is_flag=True, is_eager=True, expose_value=False, callback=_doc, help="Print the function's card as JSON.")
+@click.option(
+    "--doc", is_flag=True, is_eager=True, expose_value=False, callback=_doc, help="Print the function's card as JSON."
+)
 def krmfn() -> None:
     """Newer images for manifests, as Flux's image automation chooses them, without a cluster.
 

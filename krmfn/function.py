@@ -12,15 +12,16 @@ from typing import BinaryIO
 
 import yaml
 
-from krmfn import pipeline, resourcelist
-from krmfn.config import Config, load
+from krmfn import pipeline
+from krmfn.configuration.config import Config, load
+from krmfn.configuration.settings import overridden
 from krmfn.errors import ConfigError, KrmfnError
 from krmfn.foreign import printable
 from krmfn.model import Outcome, Result
-from krmfn.resolve import TagSource
-from krmfn.resource import KUSTOMIZE_ID
-from krmfn.settings import overridden
-from krmfn.yamltext import Block, Text, apply, children, documents
+from krmfn.resources.resource import KUSTOMIZE_ID
+from krmfn.steps.resolve import TagSource
+from krmfn.text import resourcelist
+from krmfn.text.yamltext import Block, Text, apply, children, documents
 
 _LEGACY = "KUSTOMIZE_PLUGIN_CONFIG_ROOT"
 
@@ -92,7 +93,7 @@ def _as_item(raw: bytes) -> bytes:
 
 def _opener(environment: Mapping[str, str]) -> pipeline.OpenSource:
     def open_source(config: Config) -> TagSource:
-        from krmfn.sources import Sources
+        from krmfn.tagsources.sources import Sources
 
         return Sources(config, environment)
 

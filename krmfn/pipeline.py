@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from krmfn import (
-    bind,
-    config,
-    decision,
-    guard,
-    reflection,
-    renewal,
-    report,
-    resolve,
-    resourcelist,
-    rewrite,
-)
-from krmfn.config import Config, Finish, no_change
-from krmfn.deployed import Deployed
+from krmfn.configuration import config
+from krmfn.configuration.config import Config, Finish, no_change
 from krmfn.errors import ConfigError, NotSeparableError
 from krmfn.frozen import field, frozen
 from krmfn.model import Choice, Outcome, PolicyKey, Result
-from krmfn.resolve import TagSource
-from krmfn.target import Bound
-from krmfn.verdict import Guarded, Pins
-from krmfn.yamltext import Block, Edit, Text
+from krmfn.steps import bind, decision, guard, reflection, renewal, report, resolve, rewrite, verdict
+from krmfn.steps.deployed import Deployed
+from krmfn.steps.resolve import TagSource
+from krmfn.steps.target import Bound
+from krmfn.steps.verdict import Guarded, Pins
+from krmfn.text import resourcelist
+from krmfn.text.yamltext import Block, Edit, Text
 
 OpenSource = Callable[[Config], TagSource]
 WORKERS = 8
@@ -37,15 +28,15 @@ class Run:
     config: Config
     choices: dict[PolicyKey, Choice]
     bound: Bound
-    changes: tuple[rewrite.Change, ...]
+    changes: tuple[verdict.Change, ...]
     results: tuple[Result, ...]
-    listings: decision.Listings = field(default_factory=dict)
-    dates: decision.Dates = field(default_factory=dict)
+    listings: verdict.Listings = field(default_factory=dict)
+    dates: verdict.Dates = field(default_factory=dict)
     answers: reflection.Answers = field(default_factory=dict)
     """Digests as the source has them now, which IfNotPresent may not follow; those that count are in `pins`."""
     pins: Pins = field(default_factory=lambda: Pins({}))
     guarded: Guarded = field(default_factory=Guarded)
-    renewal: renewal.Renewal = field(default_factory=lambda: renewal.Renewal(()))
+    renewal: verdict.Renewal = field(default_factory=lambda: verdict.Renewal(()))
     lock_edits: tuple[Edit, ...] = ()
     record_edits: tuple[tuple[Text, Edit], ...] = ()
 
@@ -103,8 +94,8 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
     """
     wanted = [rules.policies[key] for key in sorted(rules.policies if every else bind.wanted(blocks, rules))]
     source, lock, settings = open_source(rules), rules.lock, rules.settings
-    listings: decision.Listings = {}
-    dates: decision.Dates = {}
+    listings: verdict.Listings = {}
+    dates: verdict.Dates = {}
     if settings.mode == "frozen":
         choices = decision.frozen(wanted, lock)
     else:
@@ -118,7 +109,7 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
     pins = reflection.settle(choices, deployed, lock, answers, settings)
     guarded = guard.guard(choices, deployed, lock, settings)
     made = rewrite.rewrite(deployed, choices, pins, guarded, settings)
-    renewed = renewal.Renewal(())
+    renewed = verdict.Renewal(())
     if lock or every:
         declared = () if rules.is_partial else rules.declared
         renewed = renewal.renew(lock, choices, deployed, pins, guarded.policies, declared)
@@ -144,9 +135,9 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
     )  # fmt: skip
 
 
-def _recorded(changes: Sequence[rewrite.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Result, ...]]:
+def _recorded(changes: Sequence[verdict.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Result, ...]]:
     """Answer the edits that record changes as annotations, and what could not be recorded."""
-    from krmfn.record import record
+    from krmfn.steps.record import record
 
     made = record(changes)
     return made.edits, made.results
@@ -156,17 +147,17 @@ def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Resul
     """Say which policies no field is bound to."""
     if bound.policies.issuperset(rules.policies) and bound.policies.issuperset(rules.dangling):
         return []
-    from krmfn.unbound import unbound
+    from krmfn.steps.unbound import unbound
 
     return unbound(rules, bound, blocks)
 
 
-def _lock_edits(rules: Config, renewed: renewal.Renewal) -> tuple[tuple[Edit, ...], tuple[Result, ...]]:
+def _lock_edits(rules: Config, renewed: verdict.Renewal) -> tuple[tuple[Edit, ...], tuple[Result, ...]]:
     """Answer how the lock among the items changes, and what to say of it. What kustomize sent goes nowhere."""
     lock = rules.lock
     if not lock or not renewed or rules.settings.mode == "frozen" or lock.is_read_only:
         return (), ()
-    from krmfn.lockfile import edit_lock
+    from krmfn.steps.lockfile import edit_lock
 
     edits = edit_lock(lock.object, renewed.entries)
     return report.lock(lock.object, renewed, edits, is_check=rules.settings.mode == "check")

@@ -16,7 +16,14 @@ import click
 from krmfn.foreign import printable
 
 Progress = Callable[[str, str, int], None]
-_COLOURS = {"mutable": "yellow", "drifted": "yellow", "unknown": "red", "pinned": "green", "True": "green", "False": "red"}
+_COLOURS = {
+    "mutable": "yellow",
+    "drifted": "yellow",
+    "unknown": "red",
+    "pinned": "green",
+    "True": "green",
+    "False": "red",
+}
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -5,12 +5,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from krmfn import annotate, bind, config, markers
 from krmfn.cli import main
+from krmfn.configuration import config
 from krmfn.image import ImageRef
-from krmfn.resource import annotations_of
-from krmfn.screen import Expected
-from krmfn.yamltext import Text, apply, documents
+from krmfn.inventory import annotate
+from krmfn.resources.resource import annotations_of
+from krmfn.steps import bind
+from krmfn.text import markers
+from krmfn.text.screen import Expected
+from krmfn.text.yamltext import Text, apply, documents
 
 POLICIES = """\
 apiVersion: krmfn.dev/v1alpha1

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.automation import DEFAULT_MESSAGE, Automation, find
+from krmfn.commits.automation import DEFAULT_MESSAGE, Automation, find
+from krmfn.configuration.objects import Object, read
 from krmfn.errors import ConfigError, InputError
-from krmfn.objects import Object, read
-from krmfn.yamltext import Text, documents
+from krmfn.text.yamltext import Text, documents
 
 HEAD = "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageUpdateAutomation\nmetadata: {name: apps, namespace: flux-system}\nspec:\n"
 COMMIT = "  git: {commit: {author: {email: flux@acme.example}}}\n"

@@ -7,14 +7,17 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from krmfn import bind, config, decision, pipeline, rewrite, screen
-from krmfn.deployed import Deployed
+from krmfn import pipeline
+from krmfn.configuration import config
 from krmfn.errors import InputError
 from krmfn.model import Listing
-from krmfn.resolve import StaticTags
-from krmfn.target import parse_setter
-from krmfn.verdict import Guarded, Pins
-from krmfn.yamltext import Text, documents
+from krmfn.steps import bind, decision, rewrite
+from krmfn.steps.deployed import Deployed
+from krmfn.steps.resolve import StaticTags
+from krmfn.steps.target import parse_setter
+from krmfn.steps.verdict import Guarded, Pins
+from krmfn.text import screen
+from krmfn.text.yamltext import Text, documents
 
 TAGS = StaticTags({"ghcr.io/acme/web": {"1.0.0": "", "1.2.0": ""}, "docker.io/library/nginx": {"1.25.0": "", "1.27.1": ""}})
 POLICIES = """\

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.files import read
-from krmfn.survey import survey
+from krmfn.inventory.files import read
+from krmfn.inventory.survey import survey
 from tests import images
 from tests.running import environment, run, succeed
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from krmfn import markers
 from krmfn.errors import InputError
-from krmfn.yamltext import Text, documents
+from krmfn.text import markers
+from krmfn.text.yamltext import Text, documents
 from tests.tables import table
 
 TABLE = table("markers_kyaml")

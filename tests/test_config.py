@@ -2,11 +2,11 @@
 
 import pytest
 
-from krmfn import config
+from krmfn.configuration import config
+from krmfn.configuration.settings import Settings, overridden
 from krmfn.errors import ConfigError
 from krmfn.model import Part, PolicyKey
-from krmfn.settings import Settings, overridden
-from krmfn.yamltext import Text, documents
+from krmfn.text.yamltext import Text, documents
 
 
 def load(items="", function_config="", finish=config.no_change):

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from krmfn import files
 from krmfn.cli import main
+from krmfn.inventory import files
 from tests.ugly import IMAGE, NEW, OLD, ugly
 
 SEEDS = range(1200)

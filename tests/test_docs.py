@@ -13,14 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from krmfn import compose, credential_helper, files, keychain, manifest, pattern, policytest, schema, yamltree
-from krmfn.config import _FLAT_KEYS, load
-from krmfn.constraint import Constraint
-from krmfn.oci import Settings
-from krmfn.reason import Reason
-from krmfn.registry import auth, client, listing
-from krmfn.version import Version
-from krmfn.yamltext import MAX_BYTES, Block, Text, documents
+from krmfn.choosing import pattern, policytest
+from krmfn.choosing.constraint import Constraint
+from krmfn.choosing.reason import Reason
+from krmfn.choosing.version import Version
+from krmfn.configuration import schema
+from krmfn.configuration.config import _FLAT_KEYS, load
+from krmfn.inventory import files
+from krmfn.tagsources import credential_helper, keychain, manifest
+from krmfn.tagsources.oci import Settings
+from krmfn.tagsources.registry import auth, client, listing
+from krmfn.text import compose, yamltree
+from krmfn.text.yamltext import MAX_BYTES, Block, Text, documents
 from tests import reference
 from tests.running import succeed
 from tests.tools import ROOT

@@ -6,7 +6,7 @@ import base64
 import json
 from pathlib import Path
 
-from krmfn.doctor import Finding, look
+from krmfn.inventory.doctor import Finding, look
 from tests.running import environment, run
 
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from krmfn.choosing.selection import parse_rules, select
 from krmfn.cli import krmfn
-from krmfn.selection import parse_rules, select
 from tests import images
 from tests.lists import lock, pod, policy
 
@@ -300,7 +300,7 @@ TAGS = ("1.0.0", "v1.0.0", "1.2.0", "1.2.0-rc.1", "main-aa-12", "main-bb-7", "ma
 
 @pytest.mark.parametrize(("rule", "filter_tags"), SETS, ids=[str(row[0]) for row in SETS])
 def test_a_choice_from_the_tags_that_are_kept_is_the_choice_from_all(rule: dict[str, Any], filter_tags: dict[str, Any] | None):
-    from krmfn.reason import ELIGIBLE
+    from krmfn.choosing.reason import ELIGIBLE
 
     rules = parse_rules(rule, filter_tags=filter_tags)
     times = dict(zip(TAGS, (f"2026-01-{day:02}T00:00:00Z" for day in range(1, 32)), strict=False))

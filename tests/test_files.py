@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from krmfn import files
 from krmfn.cli import main
 from krmfn.errors import InputError
+from krmfn.inventory import files
 
 CONFIG = """\
 apiVersion: krmfn.dev/v1alpha1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from krmfn import status
+from krmfn.inventory import status
 from krmfn.model import LatestRef
 from tests import images
 from tests.running import EXAMPLES, environment, run

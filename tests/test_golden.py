@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from krmfn import function, pipeline
+from krmfn.configuration.settings import overridden
 from krmfn.errors import KrmfnError, RegistryError
-from krmfn.resolve import StaticTags
-from krmfn.settings import overridden
-from krmfn.yamltext import Text
+from krmfn.steps.resolve import StaticTags
+from krmfn.text.yamltext import Text
 
 GOLDEN = Path(__file__).parent.parent / "fixtures" / "golden"
 CASES = sorted(path.parent for path in GOLDEN.glob("*/input.yaml"))

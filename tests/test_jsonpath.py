@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from jsonpath_ng.ext.parser import parse
 
 from krmfn.errors import InputError, RuleError
-from krmfn.jsonpath import JSONPath, written
-from krmfn.yamltext import Alias, Text, construct, documents
+from krmfn.resources.jsonpath import JSONPath, written
+from krmfn.text.yamltext import Alias, Text, construct, documents
 
 DATA = {
     "spec": {"containers": [{"name": "web", "image": "a"}, {"name": "log", "image": "b"}], "a.b": {"x": "1"}, "image": "c"},

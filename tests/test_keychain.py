@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.credential import Credential
-from krmfn.credential_helper import run
-from krmfn.keychain import Keychain, normal_key
+from krmfn.tagsources.credential import Credential
+from krmfn.tagsources.credential_helper import run
+from krmfn.tagsources.keychain import Keychain, normal_key
 
 HUB = "https://index.docker.io/v1/"
 

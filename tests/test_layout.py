@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.layout import LayoutSource
 from krmfn.model import Listing
+from krmfn.tagsources.layout import LayoutSource
 from tests import images, tools
 from tests.asking import error_of, repository
 from tests.image_store import INDEX, MANIFEST, Images

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from krmfn.cli import main
-from krmfn.lint import CODES
+from krmfn.inventory.lint import CODES
 
 POLICIES = """\
 apiVersion: krmfn.dev/v1alpha1

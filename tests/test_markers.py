@@ -5,9 +5,9 @@ import time
 import pytest
 import yaml
 
-from krmfn import markers, scalars
 from krmfn.errors import InputError
-from krmfn.yamltext import Edit, Text, apply, documents
+from krmfn.text import markers, scalars
+from krmfn.text.yamltext import Edit, Text, apply, documents
 from tests.tables import rows, table
 
 ROWS = [row for kind in sorted({row["kind"] for row in table("flux_markers")["cases"]}) for row in rows("flux_markers", kind)]

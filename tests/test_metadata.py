@@ -8,10 +8,12 @@ from typing import Any
 
 import yaml
 
-from krmfn import __version__, schema, yamltext
+from krmfn import __version__
 from krmfn.about import ABOUT
-from krmfn.oci import Settings
-from krmfn.registry import listing
+from krmfn.configuration import schema
+from krmfn.tagsources.oci import Settings
+from krmfn.tagsources.registry import listing
+from krmfn.text import yamltext
 from tests.tools import ROOT
 
 DEFINITION = ROOT / "docs" / "function-definition.yaml"

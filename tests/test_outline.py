@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from benchmarks.manifests import resource_list
-from krmfn import compose, markers, outline
 from krmfn.errors import NotSeparableError
-from krmfn.resource import describe, outlined
-from krmfn.yamltext import Block, Text
+from krmfn.resources import outline
+from krmfn.resources.resource import describe, outlined
+from krmfn.text import compose, markers
+from krmfn.text.yamltext import Block, Text
 
 ROUNDS = int(os.environ.get("KRMFN_FUZZ", "4000"))
 MARK = '# {"$imagepolicy": "ns:web"}'

@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn import engine
+from krmfn.choosing import engine
+from krmfn.choosing.pattern import (
+    MOST_EXPANDED,
+    MOST_PATTERN_BYTES,
+    MOST_TEMPLATE_BYTES,
+    Ending,
+    Match,
+    Pattern,
+    Template,
+)
 from krmfn.errors import RuleError
-from krmfn.pattern import MOST_EXPANDED, MOST_PATTERN_BYTES, MOST_TEMPLATE_BYTES, Ending, Match, Pattern, Template
 from tests.tables import rows
 
 pieces = st.sampled_from(

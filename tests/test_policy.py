@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from krmfn.choosing.policy import POLICIES, Alphabetical, Digest, Newest, Numerical, Policy, SemVer
+from krmfn.choosing.rules import parse_rules
+from krmfn.choosing.selection import accepts, candidates, outranks
 from krmfn.errors import RuleError
-from krmfn.policy import POLICIES, Alphabetical, Digest, Newest, Numerical, Policy, SemVer
-from krmfn.rules import parse_rules
-from krmfn.selection import accepts, candidates, outranks
 
 SEMVER = SemVer.parse({"range": "^1.0"})
 

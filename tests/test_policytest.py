@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from krmfn import policytest
+from krmfn.choosing import policytest
 from krmfn.cli import main
 from krmfn.errors import ConfigError
-from krmfn.yamltext import Text, documents
+from krmfn.text.yamltext import Text, documents
 from tests.tables import rows, table
 from tests.tools import ROOT
 

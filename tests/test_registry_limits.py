@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from krmfn.oci import Settings
-from krmfn.registry import listing
-from krmfn.registry.attempts import Attempts, retry_after
-from krmfn.registry.budget import Budget, OutOfBytesError, OutOfTimeError
-from krmfn.registry.exchange import Call, NoReply, Reply
-from krmfn.registry.gate import Gate
-from krmfn.registry.origin import Origin
-from krmfn.registry.transport import Transport
-from krmfn.registry.world import World
-from krmfn.resolve import ask
+from krmfn.steps.resolve import ask
+from krmfn.tagsources.oci import Settings
+from krmfn.tagsources.registry import listing
+from krmfn.tagsources.registry.attempts import Attempts, retry_after
+from krmfn.tagsources.registry.budget import Budget, OutOfBytesError, OutOfTimeError
+from krmfn.tagsources.registry.exchange import Call, NoReply, Reply
+from krmfn.tagsources.registry.gate import Gate
+from krmfn.tagsources.registry.origin import Origin
+from krmfn.tagsources.registry.transport import Transport
+from krmfn.tagsources.registry.world import World
 from tests.asking import asking, error_of, repository
 from tests.registry_server import Registry, Request
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.registry.origin import Origin
-from krmfn.registry.proxies import proxy_for
+from krmfn.tagsources.registry.origin import Origin
+from krmfn.tagsources.registry.proxies import proxy_for
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
 from tests.registry_server import Registry, serving

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn import release
-from krmfn.constraint import Constraint
-from krmfn.reason import Reason
-from krmfn.release import Best, judge
+from krmfn.choosing import release
+from krmfn.choosing.constraint import Constraint
+from krmfn.choosing.reason import Reason
+from krmfn.choosing.release import Best, judge
 
 numbers = st.sampled_from(["0", "1", "2", "10", "00", "01", "18446744073709551615", "18446744073709551616", "9" * 18, "9" * 19, "²", "١", "x", ""])
 texts = st.lists(

@@ -3,9 +3,9 @@
 import pytest
 
 from krmfn.model import File, ResourceId
-from krmfn.resource import KUSTOMIZE_ID, containers, describe, image_fields, owner
-from krmfn.splitimage import split_images
-from krmfn.yamltext import Text, documents, join_path
+from krmfn.resources.resource import KUSTOMIZE_ID, containers, describe, image_fields, owner
+from krmfn.resources.splitimage import split_images
+from krmfn.text.yamltext import Text, documents, join_path
 
 
 def block_of(text, name=""):

@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from krmfn import resourcelist
 from krmfn.errors import InputError, NotSeparableError
 from krmfn.model import Field, File, ResourceId, Result
-from krmfn.yamltext import Edit, Text, construct
+from krmfn.text import resourcelist
+from krmfn.text.yamltext import Edit, Text, construct
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
 RESULT = Result("info", "a: 1 -> 2", ResourceId("v1", "Pod", "", "x"), Field("spec.image", "a:1", "a:2"), File("a.yaml", 0), (("policy", "ns:p"),))

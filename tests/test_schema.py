@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from krmfn import schema
+from krmfn.configuration import schema
 from tests.running import run, succeed
 
 GOOD: dict[str, dict[str, Any]] = {

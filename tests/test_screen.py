@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from krmfn import markers, screen
 from krmfn.errors import InputError
-from krmfn.yamltext import Text, documents, scalars
+from krmfn.text import markers, screen
+from krmfn.text.yamltext import Text, documents, scalars
 from tests import yamldocs
 
 MARK = '# {"$imagepolicy": "f:n"}'

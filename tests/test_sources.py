@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.config import Config
+from krmfn.configuration.config import Config
+from krmfn.configuration.lock import Snapshot
+from krmfn.configuration.settings import Settings
 from krmfn.errors import RegistryError
 from krmfn.image import ImageRef
-from krmfn.lock import Snapshot
 from krmfn.model import Listing, Repository
-from krmfn.settings import Settings
-from krmfn.sources import Sources
+from krmfn.tagsources.sources import Sources
 from tests import images
 from tests.lists import IMAGE, digest
 

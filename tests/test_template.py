@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from krmfn.commits.message import Edit, check, write
+from krmfn.commits.template import Template
 from krmfn.errors import ConfigError, TemplateError
-from krmfn.message import Edit, check, write
 from krmfn.model import PolicyKey, ResourceId
-from krmfn.template import Template
 from tests.tables import rows
 
 KEY = PolicyKey("flux-system", "apps")

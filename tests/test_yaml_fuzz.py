@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError as RuamelError
 
-from krmfn import compose, markers, resourcelist, scalars, screen
 from krmfn.errors import InputError, NotSeparableError, RuleError
 from krmfn.image import ImageRef
 from krmfn.model import Field, Result
-from krmfn.yamltext import Edit, Text, apply
-from krmfn.yamltext import scalars as values
+from krmfn.text import compose, markers, resourcelist, scalars, screen
+from krmfn.text.yamltext import Edit, Text, apply
+from krmfn.text.yamltext import scalars as values
 from tests import yamldocs
 
 CORPUS = sorted((Path(__file__).parent.parent / "fixtures" / "yaml" / "corpus").glob("*.yaml"))

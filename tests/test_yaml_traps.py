@@ -5,10 +5,10 @@ import time
 import pytest
 import yaml
 
-from krmfn import markers, resourcelist, scalars, screen
 from krmfn.errors import InputError, NotSeparableError
-from krmfn.yamltext import Edit, Text, construct, documents
-from krmfn.yamltext import scalars as values
+from krmfn.text import markers, resourcelist, scalars, screen
+from krmfn.text.yamltext import Edit, Text, construct, documents
+from krmfn.text.yamltext import scalars as values
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
 MARK = '# {"$imagepolicy": "f:n"}'

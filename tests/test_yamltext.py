@@ -7,10 +7,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from krmfn import compose
 from krmfn.errors import InputError
-from krmfn.proof import confirm
-from krmfn.yamltext import (
+from krmfn.text import compose
+from krmfn.text.proof import confirm
+from krmfn.text.yamltext import (
     Alias,
     Edit,
     Source,

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import click
 
-from krmfn import files
-from krmfn.annotate import Annotations, Note, from_markers, with_markers
 from krmfn.commands import options
 from krmfn.commands.update import diffs
-from krmfn.config import load
+from krmfn.configuration.config import load
+from krmfn.configuration.objects import nearest
 from krmfn.foreign import printable
+from krmfn.inventory import files
+from krmfn.inventory.annotate import Annotations, Note, from_markers, with_markers
 from krmfn.model import ImagePolicy
-from krmfn.objects import nearest
-from krmfn.yamltext import Block, Edit, Text, apply
+from krmfn.text.yamltext import Block, Edit, Text, apply
 
 
 @click.command(
@@ -28,7 +28,13 @@ from krmfn.yamltext import Block, Edit, Text, apply
     )
 )
 @options.PATHS
-@click.option("--markers", "patterns", multiple=True, metavar="POLICY", help="Put markers on fields that hold this policy's image; repeatable, * matches.")
+@click.option(
+    "--markers",
+    "patterns",
+    multiple=True,
+    metavar="POLICY",
+    help="Put markers on fields that hold this policy's image; repeatable, * matches.",
+)
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when something would change.")
 @click.option("--diff", is_flag=True, help="Show the changes as a unified diff.")
 def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, diff: bool) -> int:
@@ -47,7 +53,10 @@ def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, dif
         _print(found.made)
     _warn(found.left, tree.skipped)
     fields, many = len(found.made), len(written)
-    click.echo(f"{fields} change{'s' * (fields != 1)} in {many} of {len(tree.texts)} file{'s' * (len(tree.texts) != 1)}", err=True)
+    click.echo(
+        f"{fields} change{'s' * (fields != 1)} in {many} of {len(tree.texts)} file{'s' * (len(tree.texts) != 1)}",
+        err=True,
+    )
     return int(check and bool(written))
 
 
@@ -58,7 +67,10 @@ def _named(blocks: Sequence[Block], patterns: Sequence[str]) -> list[ImagePolicy
     for pattern in (part for text in patterns for part in text.split(",")):
         mine = [key for key in policies if fnmatchcase(str(key), pattern) or key.name == pattern]
         if not mine:
-            hint = nearest(pattern, map(str, policies)) or f"; configured: {', '.join(sorted(map(str, policies))) or 'none'}"
+            hint = (
+                nearest(pattern, map(str, policies))
+                or f"; configured: {', '.join(sorted(map(str, policies))) or 'none'}"
+            )
             raise click.BadParameter(f"no policy {pattern} is configured{hint}", param_hint="--markers")
         found |= {key: policies[key] for key in mine}
     return list(found.values())

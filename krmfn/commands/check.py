@@ -10,16 +10,17 @@ from typing import NamedTuple
 
 import click
 
-from krmfn import files, terminal
+from krmfn import terminal
+from krmfn.choosing.newer import Newer, newer, state
 from krmfn.commands import options
-from krmfn.config import Config, load
+from krmfn.configuration.config import Config, load
 from krmfn.errors import ConfigError, RegistryError
 from krmfn.foreign import printable
 from krmfn.image import ImageRef
+from krmfn.inventory import files
+from krmfn.inventory.survey import Inventory, Place, survey
 from krmfn.model import Listing, Repository
-from krmfn.newer import Newer, newer, state
-from krmfn.resolve import ask
-from krmfn.survey import Inventory, Place, survey
+from krmfn.steps.resolve import ask
 
 WORKERS = 8
 _HEADER = ("IMAGE", "CURRENT", "SAME MAJOR", "NEWEST", "STATE", "WHERE")
@@ -101,7 +102,7 @@ def judge(found: Inventory, config: Config) -> list[Verdict]:
     access = {one.repository.image.canonical: one.repository.access for one in config.repositories.values()}
     repositories = {ref: _repository(ref, access) for ref in places}
     with terminal.watching() as progress:
-        from krmfn.sources import Sources
+        from krmfn.tagsources.sources import Sources
 
         source = Sources(config, os.environ, progress)
         listings = ask((repositories[ref] for ref in places), source.tags, WORKERS)
@@ -189,7 +190,9 @@ def _plain(verdict: Verdict) -> dict[str, object]:
             for one in verdict.places
         ],
     }  # fmt: skip
-    return made | ({"digestNow": verdict.now} if verdict.now else {}) | ({"error": verdict.error} if verdict.error else {})
+    return (
+        made | ({"digestNow": verdict.now} if verdict.now else {}) | ({"error": verdict.error} if verdict.error else {})
+    )
 
 
 _PRINTERS = {"text": _print_text, "json": _print_json, "markdown": _print_markdown}

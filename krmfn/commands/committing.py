@@ -14,16 +14,17 @@ from pathlib import Path
 
 import click
 
-from krmfn import changelog, files, message
-from krmfn.automation import Automation
-from krmfn.changelog import Row
 from krmfn.commands.scope import Examined, automation_of, examine, inside, rewritten
-from krmfn.config import Finish
+from krmfn.commits import changelog, message
+from krmfn.commits.automation import Automation
+from krmfn.commits.changelog import Row
+from krmfn.commits.gitrepo import Author, Commit, Repository, Style
+from krmfn.configuration.config import Finish
 from krmfn.errors import GitError
 from krmfn.foreign import printable
-from krmfn.gitrepo import Author, Commit, Repository, Style
+from krmfn.inventory import files
 from krmfn.model import PolicyKey
-from krmfn.yamltext import Edit, Text
+from krmfn.text.yamltext import Edit, Text
 
 Report = Callable[[Examined, Mapping[Text, bytes]], None]
 
@@ -78,7 +79,10 @@ def commit(paths: Sequence[Path], finish: Finish, wish: Wish, report: Report) ->
     _keep(plan, made, commits)
     for name, one in zip(made, commits, strict=True):
         where = f" on {plan.branch}" if plan.branch else ""
-        click.echo(f"committed {name[:7]}{where}: {printable(one.message.splitlines()[0] if one.message else '', 200)}", err=True)
+        click.echo(
+            f"committed {name[:7]}{where}: {printable(one.message.splitlines()[0] if one.message else '', 200)}",
+            err=True,
+        )
     if plan.remote:
         _push(plan, made[-1], found.automation)
     return 0
@@ -111,16 +115,24 @@ def _plan(repository: Repository, wish: Wish, automation: Automation | None) -> 
 
 def _warn(repository: Repository, paths: Sequence[Path]) -> None:
     names = [os.path.relpath(path.resolve(), repository.root.resolve()) for path in paths]
-    dirty = [name for name in repository.changed(names) if name.endswith((".yaml", ".yml")) or Path(name).name == "Kustomization"]
+    dirty = [
+        name
+        for name in repository.changed(names)
+        if name.endswith((".yaml", ".yml")) or Path(name).name == "Kustomization"
+    ]
     if dirty:
         count = f"{len(dirty)} manifest{'s' * (len(dirty) != 1)} with changes that are not committed"
-        click.echo(f"krmfn: warning: {count}: {printable(', '.join(dirty))}; commits are made from what is committed", err=True)
+        click.echo(
+            f"krmfn: warning: {count}: {printable(', '.join(dirty))}; commits are made from what is committed", err=True
+        )
 
 
 def _style(automation: Automation | None, wish: Wish) -> Style:
     if automation is None:
         return Style(signing="default" if wish.sign else "")
-    return Style(Author(automation.author_name, automation.author_email), automation.signing or ("default" if wish.sign else ""))
+    return Style(
+        Author(automation.author_name, automation.author_email), automation.signing or ("default" if wish.sign else "")
+    )
 
 
 def _keep(plan: Plan, made: Sequence[str], commits: Sequence[Commit]) -> None:
@@ -139,10 +151,16 @@ def _push(plan: Plan, name: str, automation: Automation | None) -> None:
         if refspec:
             own = f"refs/heads/{plan.branch}"
             source, colon, rest = refspec.partition(":")
-            plan.repository.push(plan.remote, f"{name}:{rest or own}" if source == own else source + colon + rest, options)
+            plan.repository.push(
+                plan.remote, f"{name}:{rest or own}" if source == own else source + colon + rest, options
+            )
     except GitError as error:
         stays = f"; commit {name[:7]} stays on {plan.branch or 'HEAD'}" if plan.is_here else "; nothing was changed"
-        advice = f"git pull --rebase {plan.remote} {plan.branch} && git push {plan.remote} {plan.branch}" if plan.is_here else "run krmfn again"
+        advice = (
+            f"git pull --rebase {plan.remote} {plan.branch} && git push {plan.remote} {plan.branch}"
+            if plan.is_here
+            else "run krmfn again"
+        )
         raise GitError(f"{error}{stays}", help=error.help or advice) from None
     more = f" and refspecs '{refspec}'" if refspec else ""
     click.echo(f"pushed commit '{name[:7]}' to branch '{plan.branch}'{more}", err=True)
@@ -199,7 +217,11 @@ def _from_top(place: str, top: Path) -> str:
     whole = Path(path).resolve() if colon else Path(place).resolve()
     if not whole.is_relative_to(top.resolve()):
         return place
-    return whole.relative_to(top.resolve()).as_posix() + colon + line if colon else whole.relative_to(top.resolve()).as_posix()
+    return (
+        whole.relative_to(top.resolve()).as_posix() + colon + line
+        if colon
+        else whole.relative_to(top.resolve()).as_posix()
+    )
 
 
 def _relative(text: Text, folder: Path) -> str:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from krmfn.commands import options
+from krmfn.configuration.flux import GROUP, duration
 from krmfn.errors import ConfigError, RuleError, RulesError
-from krmfn.flux import GROUP, duration
 from krmfn.image import parse_repository
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -54,7 +54,9 @@ def _shared(verb: Verb) -> Verb:
 
 @image.command(
     "repository",
-    epilog=options.examples("krmfn create image repository web --image ghcr.io/acme/web", exits="0 printed, 1 a flag is wrong, 2 usage"),
+    epilog=options.examples(
+        "krmfn create image repository web --image ghcr.io/acme/web", exits="0 printed, 1 a flag is wrong, 2 usage"
+    ),
 )
 @_shared
 @click.option("--image", "image_name", metavar="REPOSITORY", help="The repository, without tag: ghcr.io/acme/web.")
@@ -159,7 +161,7 @@ def _digest_interval(interval: str | None, reflection: str | None) -> str:
 
 
 def _filter(pattern: str | None, extract: str | None) -> dict[str, str]:
-    from krmfn.pattern import Pattern
+    from krmfn.choosing.pattern import Pattern
 
     if extract and not pattern:
         raise ConfigError(["cannot specify --filter-extract without specifying --filter-regex"])
@@ -178,7 +180,7 @@ def _filter(pattern: str | None, extract: str | None) -> dict[str, str]:
 def _check_extract(extract: str, names: tuple[str, ...]) -> None:
     import re
 
-    from krmfn.pattern import Template
+    from krmfn.choosing.pattern import Template
 
     if "$" in re.sub(r"\$\$|\$\w+|\$\{\w+\}", "", extract):
         raise ConfigError(["--filter-extract is malformed: expected $name, ${name}, $1 or $$ behind every $"])
@@ -190,13 +192,15 @@ def _check_extract(extract: str, names: tuple[str, ...]) -> None:
 
 def _check(spec: dict[str, Any]) -> None:
     """Parse the rules as a run would: what a controller would only report later is refused now."""
-    from krmfn.rules import parse_rules
+    from krmfn.choosing.rules import parse_rules
 
     try:
         parse_rules(spec["policy"], filter_tags=spec.get("filterTags"))
     except RulesError as error:
         problems = error.problems
-        raise ConfigError([f"spec.{one.field}: {one.message}" + (f" ({one.help})" if one.help else "") for one in problems]) from None
+        raise ConfigError(
+            [f"spec.{one.field}: {one.message}" + (f" ({one.help})" if one.help else "") for one in problems]
+        ) from None
 
 
 @image.command(
@@ -220,7 +224,9 @@ def _check(spec: dict[str, Any]) -> None:
 @click.option("--signing-key-secret", help="Secret with the key that signs commits.")
 @click.option("--signing-key-type", metavar="gpg|ssh", help="Kind of that key.")
 @click.option("--interval", default="1m", show_default=True, help="How often the controller runs.")
-def update(name: str, namespace: str, labels: tuple[str, ...], export: bool, interval: str, **flags: str | None) -> None:
+def update(
+    name: str, namespace: str, labels: tuple[str, ...], export: bool, interval: str, **flags: str | None
+) -> None:
     """Print an ImageUpdateAutomation."""
     del export
     _require(flags)
@@ -259,7 +265,7 @@ def _require(flags: dict[str, str | None]) -> None:
 def _commit(flags: dict[str, str | None]) -> dict[str, Any]:
     made: dict[str, Any] = {"author": {"email": flags["author_email"], "name": flags["author_name"]}}
     if flags["commit_template"]:
-        from krmfn.message import check
+        from krmfn.commits.message import check
 
         check(flags["commit_template"])
         made["messageTemplate"] = flags["commit_template"]
@@ -277,7 +283,7 @@ def _duration(flag: str, value: str) -> str:
 
 
 def _print(kind: str, name: str, namespace: str, labels: Iterable[str], spec: dict[str, Any]) -> None:
-    from krmfn.authored import document
+    from krmfn.text.authored import document
 
     metadata: dict[str, Any] = {}
     pairs = dict(_label(label) for label in labels)

@@ -6,12 +6,15 @@ import os
 
 import click
 
-from krmfn import doctor, terminal
+from krmfn import terminal
 from krmfn.commands import options
 from krmfn.foreign import printable
+from krmfn.inventory import doctor
 
 
-@click.command(epilog=options.examples("krmfn doctor", exits="0 everything that is needed is there, 1 something is wrong, 2 usage"))
+@click.command(
+    epilog=options.examples("krmfn doctor", exits="0 everything that is needed is there, 1 something is wrong, 2 usage")
+)
 @click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(output: str) -> int:
     """Look for the programs, logins and certificates that krmfn works with.

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import click
 
-from krmfn import decision, explain, files, terminal
+from krmfn import terminal
+from krmfn.choosing import explain
+from krmfn.choosing.explain import Explanation
+from krmfn.choosing.selection import select
 from krmfn.commands import options
-from krmfn.config import load
+from krmfn.configuration.config import load
 from krmfn.errors import ConfigError, RegistryError
-from krmfn.explain import Explanation
+from krmfn.inventory import files
 from krmfn.model import ImagePolicy, PolicyKey, Repository
-from krmfn.resolve import TagSource, ask
-from krmfn.selection import select
+from krmfn.steps import decision, verdict
+from krmfn.steps.resolve import TagSource, ask
 
 WORKERS = 8
 
@@ -67,7 +70,7 @@ def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:
     return Explanation(str(policy.key), policy.repository.image.name, policy.rules, made, listing.malformed)
 
 
-def _date(dates: Mapping[decision.Moment, str | RegistryError], repository: Repository, tag: str) -> str:
+def _date(dates: Mapping[verdict.Moment, str | RegistryError], repository: Repository, tag: str) -> str:
     found = dates[repository, tag]
     if isinstance(found, RegistryError):
         raise found

@@ -10,17 +10,19 @@ from typing import Any
 
 import click
 
-from krmfn import files, lockfile, pipeline, terminal
+from krmfn import pipeline, terminal
 from krmfn.commands import options
-from krmfn.config import Config, load
+from krmfn.configuration.config import Config, load
+from krmfn.configuration.lock import Snapshot
 from krmfn.errors import InputError, RegistryError
 from krmfn.foreign import printable
-from krmfn.lock import Snapshot
+from krmfn.inventory import files
 from krmfn.model import Chosen, NotChosen, Result
-from krmfn.scalars import Refusal
-from krmfn.snapshot import Learned, name_of, take
-from krmfn.sources import Sources
-from krmfn.yamltext import Edit, Text, apply
+from krmfn.steps import lockfile
+from krmfn.steps.snapshot import Learned, name_of, take
+from krmfn.tagsources.sources import Sources
+from krmfn.text.scalars import Refusal
+from krmfn.text.yamltext import Edit, Text, apply
 
 LOCK, TAGS = "krmfn-lock.yaml", "krmfn-tags.yaml"
 _HEADS = {
@@ -93,11 +95,16 @@ def _other(name: str) -> bytes:
 @click.option("--snapshot", "snapshot", is_flag=True, help="Write only the TagSnapshots.")
 @click.option("--all-tags", is_flag=True, help="Keep every tag, also those that no policy can use.")
 @click.option(
-    "--to", "to", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where new files go; default is PATH."
+    "--to",
+    "to",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where new files go; default is PATH.",
 )
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
 @click.option("--on-error", type=click.Choice(["fail", "keep"]), help="keep: a policy that failed keeps its entries.")
-@click.option("--on-downgrade", type=click.Choice(["keep", "allow", "fail"]), help="When the list lacks what is recorded.")
+@click.option(
+    "--on-downgrade", type=click.Choice(["keep", "allow", "fail"]), help="When the list lacks what is recorded."
+)
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when something would change.")
 def command(
     paths: tuple[Path, ...], lock: bool, snapshot: bool, all_tags: bool, to: Path | None, source: str | None,
@@ -138,7 +145,9 @@ def _concerns(run: pipeline.Run) -> Iterator[Result]:
     for choice in run.choices.values():
         policy = choice.policy
         if isinstance(choice, NotChosen) or choice.record:
-            failure, message = (choice.failure, choice.message) if isinstance(choice, NotChosen) else ("unavailable", choice.note)
+            failure, message = (
+                (choice.failure, choice.message) if isinstance(choice, NotChosen) else ("unavailable", choice.note)
+            )
             yield _failed(f"policy {policy.key}: {message}", failure, policy.defined, keep=keep)
     for key, dangling in run.config.dangling.items():
         yield _failed(f"policy {key}: {dangling.why}", "not-found", dangling.defined, keep=keep)
@@ -191,7 +200,11 @@ def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: 
     used = {policy.repository.image.canonical for policy in rules.policies.values()}
     unused = [one for image, one in sorted(rules.snapshots.items()) if image not in used and one.object]
     return problems + [
-        Result("info", f"no policy uses the TagSnapshot of {one.image}: it can be deleted", one.object.id if one.object else None)
+        Result(
+            "info",
+            f"no policy uses the TagSnapshot of {one.image}: it can be deleted",
+            one.object.id if one.object else None,
+        )
         for one in unused
     ]
 
@@ -201,7 +214,9 @@ def _insert(package: Package, new: Sequence[Snapshot], there: Mapping[str, Snaps
     names = {one.object.id.name for one in there.values() if one.object}
     homes = sorted({one.object.block.text.name for one in there.values() if one.object})
     home = homes[0] if homes else str(package.base / TAGS)
-    places = sorted((one.image, one.object.block) for one in there.values() if one.object and one.object.block.text.name == home)
+    places = sorted(
+        (one.image, one.object.block) for one in there.values() if one.object and one.object.block.text.name == home
+    )
     for snapshot in new:
         name = name_of(snapshot.image, names)
         names.add(name)

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from krmfn import files, fleet, pipeline, status, terminal
-from krmfn.automation import Automation
+from krmfn import pipeline, terminal
 from krmfn.commands import options
-from krmfn.config import Finish, load
+from krmfn.commits.automation import Automation
+from krmfn.configuration.config import Finish, load
+from krmfn.configuration.flux import key_of
+from krmfn.configuration.objects import Object, mapping, nearest, text
 from krmfn.errors import InputError, KrmfnError
-from krmfn.flux import key_of
 from krmfn.foreign import printable
+from krmfn.inventory import files, fleet, status
+from krmfn.inventory.status import Standing
 from krmfn.model import PolicyKey
-from krmfn.objects import Object, mapping, nearest, text
-from krmfn.status import Standing
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -119,7 +120,7 @@ command.add_command(image, "images")
 
 def survey(tree: files.Tree, finish: Finish, kind: str, path: Path) -> fleet.Fleet:
     """Judge the Flux objects of a tree; automations are counted only when they are asked for."""
-    from krmfn.sources import Sources
+    from krmfn.tagsources.sources import Sources
 
     objects = fleet.gather(tree.blocks)
     rules = fleet.config_of(objects, options.settings_of(finish))
@@ -240,7 +241,7 @@ def _print_objects(standings: Sequence[Standing], output: str) -> None:
 
         click.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": made}, indent=2, ensure_ascii=False))
         return
-    from krmfn.authored import document
+    from krmfn.text.authored import document
 
     for data in made:
         click.echo("---\n" + document(data), nl=False)

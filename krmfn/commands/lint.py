@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from krmfn import __version__, files
+from krmfn import __version__
 from krmfn.commands import options
-from krmfn.config import load
+from krmfn.configuration.config import load
 from krmfn.errors import ConfigError
 from krmfn.foreign import printable
-from krmfn.lint import CODES, Finding, lint, misconfigured
+from krmfn.inventory import files
+from krmfn.inventory.lint import CODES, Finding, lint, misconfigured
 
 _HELP = "https://github.com/krmfn/krmfn/blob/main/docs/lint.md"
 
@@ -26,8 +27,12 @@ _HELP = "https://github.com/krmfn/krmfn/blob/main/docs/lint.md"
     )
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--output", "-o", type=click.Choice(["text", "json", "sarif", "junit"]), default="text", show_default=True)
-@click.option("--ignore", multiple=True, metavar="CODE", type=click.Choice(list(CODES)), help="Leave this code out; repeatable.")
+@click.option(
+    "--output", "-o", type=click.Choice(["text", "json", "sarif", "junit"]), default="text", show_default=True
+)
+@click.option(
+    "--ignore", multiple=True, metavar="CODE", type=click.Choice(list(CODES)), help="Leave this code out; repeatable."
+)
 @click.option("--codes", is_flag=True, help="Print every code and what it means.")
 def command(paths: tuple[Path, ...], output: str, ignore: tuple[str, ...], codes: bool) -> int:
     """Find markers, annotations and policies below PATHS that do nothing, or not what they seem to, and say why."""
@@ -65,9 +70,15 @@ def _print_sarif(found: Sequence[Finding], _names: Sequence[str]) -> None:
     """Print SARIF 2.1.0 (OASIS), as code scanning reads it."""
     import json
 
-    rules = [{"id": code, "shortDescription": {"text": text}, "helpUri": f"{_HELP}#{code}"} for code, text in CODES.items()]
+    rules = [
+        {"id": code, "shortDescription": {"text": text}, "helpUri": f"{_HELP}#{code}"} for code, text in CODES.items()
+    ]
     driver = {"name": "krmfn", "version": __version__, "informationUri": _HELP, "rules": rules}
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": [_sarif(finding) for finding in found]}
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_sarif(finding) for finding in found],
+    }
     data = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
@@ -94,8 +105,12 @@ def _print_junit(found: Sequence[Finding], names: Sequence[str]) -> None:
     failed = len({finding.path for finding in found})
     suite = ET.Element("testsuite", name="krmfn lint", tests=str(len(paths)), failures=str(failed), errors="0")
     for path in paths:
-        case = ET.SubElement(suite, "testcase", classname="krmfn.lint", name=printable(path or "-", 1000))
-        lines = [f"{line}:{column} {code} {printable(text, 2000)}" for place, line, column, code, text in found if place == path]
+        case = ET.SubElement(suite, "testcase", classname="krmfn.inventory.lint", name=printable(path or "-", 1000))
+        lines = [
+            f"{line}:{column} {code} {printable(text, 2000)}"
+            for place, line, column, code, text in found
+            if place == path
+        ]
         if lines:
             failure = ET.SubElement(case, "failure", message=f"{len(lines)} finding{'s' * (len(lines) != 1)}")
             failure.text = "\n".join(lines)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from krmfn.config import Config, Finish
+from krmfn.configuration.config import Config, Finish
+from krmfn.configuration.settings import Settings, overridden
 from krmfn.foreign import printable
-from krmfn.resolve import TagSource
-from krmfn.settings import Settings, overridden
+from krmfn.steps.resolve import TagSource
 
 if TYPE_CHECKING:
-    from krmfn.files import Skipped
+    from krmfn.inventory.files import Skipped
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -68,7 +68,7 @@ def finishing(source: str | None, mode: str | None, on_error: str | None, on_dow
 
 def open_source(rules: Config) -> TagSource:
     """Open what the configuration says."""
-    from krmfn.sources import Sources
+    from krmfn.tagsources.sources import Sources
 
     return Sources(rules, os.environ)
 

@@ -6,8 +6,8 @@ from difflib import get_close_matches
 
 import click
 
-from krmfn import schema
 from krmfn.commands import options
+from krmfn.configuration import schema
 
 
 @click.command(

@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from krmfn import files, fleet, pipeline, terminal
-from krmfn.automation import Automation, find
-from krmfn.config import Finish, load
+from krmfn import pipeline, terminal
+from krmfn.commits.automation import Automation, find
+from krmfn.configuration.config import Finish, load
 from krmfn.errors import GitError, InputError
+from krmfn.inventory import files, fleet
 from krmfn.model import Repository
-from krmfn.resolve import ask
-from krmfn.sources import Sources
-from krmfn.yamltext import Edit, Text, apply
+from krmfn.steps.resolve import ask
+from krmfn.tagsources.sources import Sources
+from krmfn.text.yamltext import Edit, Text, apply
 
 _WORKERS = 8
 
@@ -78,7 +79,9 @@ def _check_covered(automation: Automation, paths: Iterable[Path], root: Path) ->
     folder = automation.folder(root).resolve()
     tops = [path.resolve() for path in paths]
     if not any(folder.is_relative_to(top) or top.is_relative_to(folder) for top in tops):
-        message = f"update.path {automation.path} of {automation.key} is not below it: name the repository's root, {root}"
+        message = (
+            f"update.path {automation.path} of {automation.key} is not below it: name the repository's root, {root}"
+        )
         raise InputError(message, name=str(tops[0]))
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
-from krmfn import files, policytest, terminal
+from krmfn import terminal
+from krmfn.choosing import policytest
+from krmfn.choosing.policytest import Verdict
 from krmfn.commands import options
 from krmfn.errors import InputError
 from krmfn.foreign import printable
-from krmfn.policytest import Verdict
+from krmfn.inventory import files
 
 _HEADER = ("ID", "TEST", "CASE", "RESULT", "REASON")
 
@@ -78,7 +80,9 @@ def _print_junit(verdicts: Sequence[Verdict]) -> None:
         some = [verdict for verdict in verdicts if verdict.case.file == file]
         suite = ET.SubElement(top, "testsuite", {"name": file, **_counts(some)})
         for verdict in some:
-            case = ET.SubElement(suite, "testcase", classname=_xml(verdict.case.test), name=_xml(verdict.case.name), file=file)
+            case = ET.SubElement(
+                suite, "testcase", classname=_xml(verdict.case.test), name=_xml(verdict.case.name), file=file
+            )
             if not verdict.passed:
                 ET.SubElement(case, "failure", message=_xml(_reason(verdict))).text = _xml(_reason(verdict))
     ET.indent(top)

@@ -9,16 +9,18 @@ from typing import Any
 
 import click
 
-from krmfn import changelog, files, terminal
+from krmfn import terminal
 from krmfn.commands import options
 from krmfn.commands.scope import Examined, examine
-from krmfn.config import Finish
+from krmfn.commits import changelog
+from krmfn.configuration.config import Finish
 from krmfn.errors import RuleError
 from krmfn.foreign import printable
 from krmfn.image import ImageRef
+from krmfn.inventory import files
 from krmfn.model import Result
 from krmfn.pipeline import Run
-from krmfn.yamltext import Text
+from krmfn.text.yamltext import Text
 
 
 @click.command(
@@ -36,7 +38,9 @@ from krmfn.yamltext import Text
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when something would change.")
 @click.option("--diff", is_flag=True, help="Show the changes as a unified diff.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
-@click.option("--commit/--no-commit", "commits", default=None, help="Commit with git; --automation does unless told otherwise.")
+@click.option(
+    "--commit/--no-commit", "commits", default=None, help="Commit with git; --automation does unless told otherwise."
+)
 @click.option("--push", is_flag=True, help="Commit, and push the branch.")
 @click.option("--split", is_flag=True, help="One commit per image.")
 @click.option("--automation", metavar="NAME", help="Do as this ImageUpdateAutomation says.")

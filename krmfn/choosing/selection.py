@@ -1,0 +1,239 @@
+"""*select*: from the tags of a repository to one tag, with a reason for every other. Pure, linear in the tags.
+
+The steps are those of Flux (image-reflector-controller internal/controller and internal/policy): exclusion list, then
+filterTags, then the policy, then the original tag. In between krmfn drops signature artefacts and applies allowTags
+and ignoreTags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import compress
+from typing import NamedTuple
+
+from krmfn.choosing.pattern import Ending, Pattern
+from krmfn.choosing.policy import Given, Newest
+from krmfn.choosing.reason import ELIGIBLE, Reason
+from krmfn.choosing.rules import Filter, Rules, parse_rules
+from krmfn.errors import RuleError
+from krmfn.frozen import field, frozen
+
+__all__ = ["Reason", "Rules", "Selection", "Step", "accepts", "candidates", "outranks", "parse_rules", "select"]
+
+_HEX = frozenset("0123456789abcdef")
+_UNDECIDED = bytes([1]) + bytes(255)
+
+
+class Step(NamedTuple):
+    """One step of the funnel: its name, and how many tags are left behind it."""
+
+    name: str
+    left: int
+
+
+@frozen
+class Selection:
+    """What was chosen, and one reason per tag, in the order of `tags`.
+
+    Without a tag `message` starts with Flux's error and goes on with numbers and what to do.
+    """
+
+    tag: str | None
+    message: str
+    tags: Sequence[str] = field(repr=False)
+    reasons: bytes = field(repr=False)
+
+    @property
+    def listed(self) -> int:
+        """How many tags there were."""
+        return len(self.tags)
+
+    @property
+    def eligible(self) -> int:
+        """How many tags the policy would have taken, the chosen one included."""
+        return sum(self.reasons.count(reason) for reason in ELIGIBLE)
+
+    def reason(self, tag: str) -> Reason | None:
+        """Answer why the tag was not chosen (or that it was); None when it is not listed."""
+        try:
+            return Reason(self.reasons[self.tags.index(tag)])
+        except ValueError:
+            return None
+
+    def funnel(self) -> tuple[Step, ...]:
+        """Answer how many tags are left behind each step."""
+        left = len(self.tags)
+        steps = [Step("listed", left)]
+        for name, dropped in _FUNNEL:
+            left -= sum(self.reasons.count(reason) for reason in dropped)
+            steps.append(Step(name, left))
+        return (*steps, Step("chosen", int(self.tag is not None)))
+
+
+_FUNNEL = (
+    ("valid", (Reason.MALFORMED, Reason.ARTEFACT)),
+    ("not excluded", (Reason.EXCLUDED, Reason.NOT_ALLOWED, Reason.IGNORED)),
+    ("match filterTags", (Reason.FILTERED,)),
+    ("accepted by the policy", (Reason.NOT_A_VERSION, Reason.NOT_A_NUMBER, Reason.PRERELEASE, Reason.OUT_OF_RANGE, Reason.NOT_CURRENT)),
+)  # fmt: skip
+
+
+def select(
+    rules: Rules,
+    tags: Sequence[str],
+    *,
+    created: Callable[[str], str] | None = None,
+    current: str | None = None,
+) -> Selection:
+    """Choose one tag. The order of `tags` does not matter; ties are decided by the bytes of the tags.
+
+    `created` answers the RFC 3339 time of a tag (only policy newest asks, see `candidates`); `current` is the tag that
+    is deployed (only policy digest needs it).
+    """
+    reasons = _sieve(rules, tags)
+    kept = _kept(reasons)
+    if not any(kept):
+        return _nothing("no tags in database: version list argument cannot be empty", tags, reasons)
+    try:
+        places, texts = _texts(rules.filter, tags, reasons, kept)
+    except RuleError as error:
+        return Selection(None, error.message, tags, bytes(reasons))
+    if not texts:
+        why = (
+            f"version list argument cannot be empty: no tag matches filterTags {rules.filter.pattern.text}"
+            if rules.filter
+            else ""
+        )
+        return _nothing(why, tags, reasons)
+    behind = tags if len(places) == len(tags) else [tags[place] for place in places]
+    verdict = rules.policy.judge(texts, behind, Given(created, current))
+    if len(places) == len(tags):
+        reasons[:] = verdict.reasons
+    else:
+        for place, reason in zip(places, verdict.reasons, strict=True):
+            reasons[place] = reason
+    if verdict.winner is None:
+        return _nothing(f"{verdict.error}: {verdict.why}", tags, reasons)
+    if texts is not behind:
+        text = texts[verdict.winner]
+        for place, other in zip(places, texts, strict=True):
+            if other == text:
+                reasons[place] = Reason.SHADOWED
+    reasons[places[verdict.winner]] = Reason.CHOSEN
+    return Selection(behind[verdict.winner], "", tags, bytes(reasons))
+
+
+def _nothing(message: str, tags: Sequence[str], reasons: bytearray) -> Selection:
+    return Selection(None, f"{message}{_numbers(tags, reasons)}", tags, bytes(reasons))
+
+
+def _numbers(tags: Sequence[str], reasons: bytearray) -> str:
+    left = len(tags)
+    parts = [f"{left} listed"]
+    for dropped, text in (
+        ((Reason.ARTEFACT, Reason.EXCLUDED, Reason.NOT_ALLOWED, Reason.IGNORED), "not excluded"),
+        ((Reason.FILTERED,), "match filterTags"),
+    ):
+        if count := sum(reasons.count(reason) for reason in dropped):
+            left -= count
+            parts.append(f"{left} {text}")
+    return f" ({', '.join(parts)})"
+
+
+def _sieve(rules: Rules, tags: Sequence[str]) -> bytearray:
+    """Apply what needs no policy: artefacts, exclusionList, allowTags, ignoreTags."""
+    reasons = bytearray(len(tags))
+    for index, tag in enumerate(tags):
+        if tag.startswith("sha256-") and _is_artefact(tag):
+            reasons[index] = Reason.ARTEFACT
+    for pattern in rules.exclude:
+        _mark(reasons, pattern.matches(tags), Reason.EXCLUDED)
+    if rules.allow:
+        allowed = _any(rules.allow, tags)
+        _mark(reasons, bytearray(1 - flag for flag in allowed), Reason.NOT_ALLOWED)
+    for pattern in rules.ignore:
+        _mark(reasons, pattern.matches(tags), Reason.IGNORED)
+    return reasons
+
+
+def _any(patterns: Sequence[Pattern | Ending], tags: Sequence[str]) -> bytearray:
+    flags = bytearray(len(tags))
+    for pattern in patterns:
+        _mark(flags, pattern.matches(tags), 1)
+    return flags
+
+
+def _mark(reasons: bytearray, flags: bytearray, reason: int) -> None:
+    index = flags.find(1)
+    while index >= 0:
+        reasons[index] = reasons[index] or reason
+        index = flags.find(1, index + 1)
+
+
+def _is_artefact(tag: str) -> bool:
+    """Tell whether a tag names a signature, attestation or SBOM of another image: `sha256-<64 hex>[.suffix]`."""
+    head, dot, suffix = tag[7:].partition(".")
+    return len(head) == 64 and _HEX.issuperset(head) and (not dot or bool(suffix))
+
+
+def _kept(reasons: bytearray) -> bytearray:
+    return reasons.translate(_UNDECIDED)
+
+
+def _texts(
+    filter_tags: Filter | None, tags: Sequence[str], reasons: bytearray, kept: bytearray
+) -> tuple[Sequence[int], Sequence[str]]:
+    """Answer the places of the tags that reach the policy, and the texts that it reads."""
+    places: Sequence[int] = range(len(tags)) if all(kept) else list(compress(range(len(tags)), kept))
+    some = tags if len(places) == len(tags) else list(compress(tags, kept))
+    if filter_tags is None:
+        return places, some
+    expand = filter_tags.extract.expander(filter_tags.pattern) if filter_tags.extract else None
+    indices, texts = [], []
+    for index, text, spans in filter_tags.pattern.scan(some):
+        indices.append(index)
+        texts.append(expand(text, spans) if expand else some[index])
+    if len(indices) == len(places):
+        return places, texts
+    for place in places:
+        reasons[place] = Reason.FILTERED
+    found = [places[index] for index in indices]
+    for place in found:
+        reasons[place] = Reason.OPEN
+    return found, texts
+
+
+def accepts(rules: Rules, tag: str) -> bool:
+    """Tell whether this tag alone would pass exclusion, filter and policy."""
+    text = read(rules, tag)
+    return text is not None and rules.policy.accepts(text)
+
+
+def outranks(rules: Rules, tag: str, other: str) -> bool:
+    """Tell whether both tags are accepted and the first is strictly before the other in the policy's order."""
+    if not (accepts(rules, tag) and accepts(rules, other)):
+        return False
+    text, than = read(rules, tag), read(rules, other)
+    return text is not None and than is not None and rules.policy.outranks(text, than)
+
+
+def read(rules: Rules, tag: str) -> str | None:
+    """Answer the text that the policy reads of a tag; None when the tag does not reach the policy."""
+    reasons = _sieve(rules, (tag,))
+    try:
+        _, texts = _texts(rules.filter, (tag,), reasons, _kept(reasons))
+    except RuleError:
+        return None
+    return texts[0] if texts else None
+
+
+def candidates(rules: Rules, tags: Sequence[str], limit: int | None = None) -> tuple[str, ...]:
+    """Answer the tags whose creation time `select` will ask: bounded for policy newest, none for every other."""
+    if not isinstance(rules.policy, Newest):
+        return ()
+    reasons = _sieve(rules, tags)
+    try:
+        places, _ = _texts(rules.filter, tags, reasons, _kept(reasons))
+    except RuleError:
+        return ()
+    return rules.policy.candidates([tags[place] for place in places], limit)

@@ -1,0 +1,1 @@
+"""Updates as commits: ImageUpdateAutomation, its message templates, and the git program."""

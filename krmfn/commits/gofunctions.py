@@ -1,0 +1,122 @@
+"""The functions of commit message templates: Go's own, and those of sprig's hermetic set that work on plain data.
+
+Semantics: https://pkg.go.dev/text/template and https://masterminds.github.io/sprig/ (v3). Left out are sprig's
+cryptography, dates, semver, reflection and URLs: a commit message has no use for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from krmfn.commits import sprig_lists, sprig_text
+from krmfn.commits.govalue import (
+    MISSING,
+    Strings,
+    equal,
+    formatted,
+    is_list,
+    is_struct,
+    is_true,
+    kind,
+    less,
+    printed,
+    shown,
+)
+from krmfn.errors import TemplateError
+
+
+def _index(value: Any, *keys: Any) -> Any:
+    for key in keys:
+        if isinstance(value, dict):
+            if not isinstance(key, str) and not any(is_struct(one) for one in value):
+                raise TemplateError(f"error calling index: value has type {kind(key)}; should be string")
+            value = value.get(key, "" if isinstance(value, Strings) else MISSING)
+        elif is_list(value) or isinstance(value, str):
+            if not isinstance(key, int) or not 0 <= key < len(value):
+                raise TemplateError(f"error calling index: index out of range: {shown(key)}")
+            value = ord(value[key]) if isinstance(value, str) else value[key]
+        else:
+            raise TemplateError(f"error calling index: can't index item of type {shown(value)}")
+    return value
+
+
+def _length(value: Any) -> int:
+    if value is None or value is MISSING or isinstance(value, int | float) or is_struct(value):
+        raise TemplateError(f"error calling len: len of {shown(value)}")
+    return len(value.encode()) if isinstance(value, str) else len(value)
+
+
+def _html(*parts: Any) -> str:
+    text = printed(parts)
+    for char, code in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;"), ("'", "&#39;")):
+        text = text.replace(char, code)
+    return text
+
+
+def _urlquery(*parts: Any) -> str:
+    from urllib.parse import quote_plus
+
+    return quote_plus(printed(parts), safe="")
+
+
+def _eq(first: Any, *others: Any) -> bool:
+    if not others:
+        raise TemplateError("error calling eq: missing argument for comparison")
+    return any(equal(first, other) for other in others)
+
+
+def _le(left: Any, right: Any) -> bool:
+    return less(left, right) or equal(left, right)
+
+
+_BUILTIN: dict[str, Callable[..., Any]] = {
+    "eq": _eq,
+    "ge": lambda left, right: not less(left, right),
+    "gt": lambda left, right: not _le(left, right),
+    "html": _html,
+    "index": _index,
+    "le": _le,
+    "len": _length,
+    "lt": less,
+    "ne": lambda left, right: not equal(left, right),
+    "not": lambda value: not is_true(value),
+    "print": lambda *parts: printed(parts),
+    "printf": formatted,
+    "println": lambda *parts: " ".join(map(shown, parts)) + "\n",
+    "urlquery": _urlquery,
+}
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {**sprig_text.FUNCTIONS, **sprig_lists.FUNCTIONS, **_BUILTIN}
+
+
+_KINDS: dict[str, str] = {
+    **dict.fromkeys(
+        ("text", "part", "path", "chars", "joint", "old", "new", "pattern", "replacement", "many", "key"), "string"
+    ),
+    **dict.fromkeys(("count", "start", "end", "width", "digits"), "int"),
+    "holds": "bool",
+    "values": "slice",
+    "mapping": "map",
+}
+"""What a parameter of a function takes, by its name."""
+
+
+def misfit(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
+    """Say which argument is of a kind that Go would refuse; empty when all fit."""
+    code = function.__code__ if hasattr(function, "__code__") else None
+    names = code.co_varnames[: code.co_argcount] if code else ()
+    for name, value in zip(names, arguments, strict=False):
+        wanted = _KINDS.get(name)
+        if wanted is not None and (kind(value) != wanted or (wanted == "map" and isinstance(value, Strings))):
+            return f"wrong type for value; expected {wanted}; got {'map[string]string' if isinstance(value, Strings) else kind(value)}"
+    return ""
+
+
+def unknown(name: str) -> str:
+    """Say that a function is not there, and which may have been meant."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [*FUNCTIONS, "and", "or"], 1)
+    hint = f"; did you mean {near[0]}?" if near else "; docs/commands.md lists the functions that krmfn knows"
+    return f'function "{name}" not defined{hint}'

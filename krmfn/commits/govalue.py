@@ -1,0 +1,188 @@
+"""Values as Go's templates see them: truth, text, comparison, formatting. Python's values stand for Go's.
+
+A NamedTuple stands for a struct, a tuple or list for a slice, a dict for a map.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from krmfn.errors import TemplateError
+
+MOST_TEXT = 1 << 20
+"""Characters that a template may write."""
+
+
+class Missing:
+    """The value of a key that a map lacks; prints as Go prints it."""
+
+    def __str__(self) -> str:
+        """Answer Go's text for it."""
+        return "<no value>"
+
+
+MISSING = Missing()
+
+
+class Strings(dict[str, str]):
+    """A map of texts: what it lacks is an empty text, and functions on maps of anything refuse it, as in Go."""
+
+
+def is_struct(value: Any) -> bool:
+    """Tell whether a value stands for a struct."""
+    return isinstance(value, tuple) and hasattr(value, "_fields")
+
+
+def is_list(value: Any) -> bool:
+    """Tell whether a value stands for a slice."""
+    return isinstance(value, list | tuple) and not is_struct(value)
+
+
+def is_true(value: Any) -> bool:
+    """Tell what `if` makes of a value: empty is false, a struct is true."""
+    return is_struct(value) or (bool(value) and value is not MISSING)
+
+
+def in_order(mapping: dict[Any, Any]) -> list[Any]:
+    """Answer the keys of a map as `range` visits them."""
+    return sorted(mapping)
+
+
+def shown(value: Any) -> str:
+    """Write a value as `fmt.Print` does.
+
+    >>> shown({"b": (1, 2), "a": None}), shown(1e21), shown(True)
+    ('map[a:<nil> b:[1 2]]', '1e+21', 'true')
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return _float(value)
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{shown(key)}:{shown(value[key])}" for key in in_order(value)) + "]"
+    if hasattr(value, "go_string"):
+        return str(value.go_string())
+    if isinstance(value, list | tuple):
+        text = " ".join(map(shown, value))
+        return f"[{text}]" if is_list(value) else f"{{{text}}}"
+    return str(value)
+
+
+def _float(value: float) -> str:
+    if value == int(value) and abs(value) < 1e21:
+        return str(int(value))
+    return re.sub(r"e([-+])(\d)$", r"e\g<1>0\2", repr(value))
+
+
+def kind(value: Any) -> str:
+    """Answer Go's kind of a value, in words of the template package."""
+    names: tuple[tuple[Callable[[Any], bool], str], ...] = (
+        (lambda one: isinstance(one, bool), "bool"), (lambda one: isinstance(one, int), "int"),
+        (lambda one: isinstance(one, float), "float64"), (lambda one: isinstance(one, str), "string"),
+        (lambda one: isinstance(one, dict), "map"), (is_struct, "struct"), (is_list, "slice"),
+    )  # fmt: skip
+    return next((name for fits, name in names if fits(value)), "invalid")
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Compare basic values; raises TemplateError for kinds that do not compare."""
+    kinds = {kind(left), kind(right)}
+    if kinds & {"map", "slice"}:
+        raise TemplateError("error calling eq: incompatible types for comparison")
+    if len(kinds) > 1 and "invalid" not in kinds:
+        raise TemplateError("error calling eq: incompatible types for comparison")
+    return bool(left == right)
+
+
+def less(left: Any, right: Any) -> bool:
+    """Order two values of one kind; raises TemplateError for others."""
+    if kind(left) != kind(right):
+        raise TemplateError("error calling lt: incompatible types for comparison")
+    if kind(left) not in ("int", "float64", "string"):
+        raise TemplateError("error calling lt: invalid type for comparison")
+    return bool(left < right)
+
+
+def printed(parts: Iterable[Any]) -> str:
+    """Join values as `fmt.Sprint` does: a blank between two values that are no strings."""
+    made = ""
+    before: Any = ""
+    for part in parts:
+        if made and not isinstance(part, str) and not isinstance(before, str):
+            made += " "
+        made += shown(part)
+        before = part
+    return made
+
+
+def formatted(template: str, *values: Any) -> str:
+    """Write values by a format of `fmt.Sprintf`: verbs v s q d x X o b t f e g c with flags, width and precision."""
+    left = list(values)
+
+    def one(hit: re.Match[str]) -> str:
+        flags, width, precision, verb = hit.groups()
+        if verb == "%":
+            return "%"
+        if not left:
+            return f"%!{verb}(MISSING)"
+        if int(width or 0) > 1000 or int(precision or 0) > 1000:
+            raise TemplateError("error calling printf: width or precision over 1000")
+        return _padded(_verb(left.pop(0), verb, flags, precision), flags, int(width or 0))
+
+    text = re.sub(r"%([-+# 0]*)(\d{0,9})(?:\.(\d{0,9}))?([a-zA-Z%])", one, template)
+    extra = ", ".join(f"{_go_type(value)}={shown(value)}" for value in left)
+    return text + (f"%!(EXTRA {extra})" if left else "")
+
+
+def _go_type(value: Any) -> str:
+    return {"map": "map[string]interface {}", "slice": "[]interface {}"}.get(kind(value), kind(value))
+
+
+def _padded(text: str, flags: str, width: int) -> str:
+    if "-" in flags:
+        return text.ljust(width)
+    if "0" in flags and re.fullmatch(r"[-+]?[\d.]+", text):
+        return text.zfill(width)
+    return text.rjust(width)
+
+
+def _verb(value: Any, verb: str, flags: str, precision: str | None) -> str:
+    if verb == "v" or (verb == "s" and not isinstance(value, bool | int | float)):
+        text = shown(value)
+        return text[: int(precision)] if precision and verb == "s" else text
+    if verb == "q" and isinstance(value, str):
+        return quoted(value)
+    if verb == "q" and isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 0x110000:
+        return f"'{chr(value) if chr(value).isprintable() else ascii(chr(value))[1:-1]}'"
+    if verb == "t" and isinstance(value, bool):
+        return shown(value)
+    if verb in "dxXob" and isinstance(value, int) and not isinstance(value, bool):
+        return format(value, ("+" if "+" in flags else "") + verb)
+    if verb in "xX" and isinstance(value, str):
+        made = value.encode().hex()
+        return made.upper() if verb == "X" else made
+    if verb in "feEgG" and isinstance(value, float):
+        return (
+            format(value, f"{'+' if '+' in flags else ''}.{precision or 6}{verb}")
+            if verb != "g" or precision
+            else _float(value)
+        )
+    if verb == "c" and isinstance(value, int):
+        return chr(value)
+    return f"%!{verb}({_go_type(value)}={shown(value)})"
+
+
+def quoted(text: str) -> str:
+    r"""Quote a text as Go's `%q` does.
+
+    >>> print(quoted('a"b\n'))
+    "a\"b\n"
+    """
+    return json.dumps(text, ensure_ascii=False).replace("\u007f", "\\x7f")

@@ -1,0 +1,146 @@
+"""Commit messages: Flux's templates with Flux's data (image-automation-controller internal/source `templateMsg`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from krmfn.commits.govalue import Strings
+from krmfn.commits.template import Template
+from krmfn.commits.templating import render
+from krmfn.errors import ConfigError, TemplateError
+from krmfn.model import PolicyKey, ResourceId
+
+_SEE = "See: https://fluxcd.io/flux/components/image/imageupdateautomations/#message-template"
+_IMAGE_RESULT = (
+    "template uses removed '.Changed.ImageResult' field. Please use '.Changed.FileChanges' or '.Changed.Objects' instead. "
+    + _SEE
+)
+
+
+class ObjectIdentifier(NamedTuple):
+    """Names the object that a field belongs to; the key of `.Changed.Objects`, ordered by its fields."""
+
+    APIVersion: str
+    Kind: str
+    Name: str
+    Namespace: str
+
+    def go_string(self) -> str:
+        """Print as Go prints the nested struct."""
+        return f"{{{{{{{self.APIVersion} {self.Kind}}} {{{self.Name} {self.Namespace}}}}}}}"
+
+
+class Changed(NamedTuple):
+    """One field that took a new value."""
+
+    OldValue: str
+    NewValue: str
+    Setter: str
+
+
+class NamespacedName(NamedTuple):
+    """`.AutomationObject`."""
+
+    Namespace: str
+    Name: str
+
+    def go_string(self) -> str:
+        """Print as Go's String method does."""
+        return f"{self.Namespace}/{self.Name}"
+
+
+class Update(NamedTuple):
+    """`.Changed`: what changed, by file and object."""
+
+    FileChanges: dict[str, dict[ObjectIdentifier, list[Changed]]]
+
+    def go_methods(self) -> tuple[str, ...]:
+        """Name the methods that templates may call."""
+        return ("Changes", "Objects")
+
+    def go_removed(self) -> dict[str, str]:
+        """Answer Flux's messages for fields that are gone."""
+        return {"ImageResult": _IMAGE_RESULT}
+
+    def Changes(self) -> list[Changed]:  # noqa: N802 - Flux's name
+        """Answer every change once, in the order of files and objects; Flux's order is random."""
+        ordered = (objects for _, objects in sorted(self.FileChanges.items()))
+        return list(dict.fromkeys(change for objects in ordered for changes in objects.values() for change in changes))
+
+    def Objects(self) -> dict[ObjectIdentifier, list[Changed]]:  # noqa: N802 - Flux's name
+        """Answer the changes by object, merged over the files."""
+        found: dict[ObjectIdentifier, list[Changed]] = {}
+        for _, objects in sorted(self.FileChanges.items()):
+            for name, changes in objects.items():
+                found.setdefault(name, []).extend(changes)
+        return found
+
+
+class Data(NamedTuple):
+    """What a template sees as `.`."""
+
+    AutomationObject: NamespacedName
+    Changed: Update
+    Values: Strings
+
+    def go_removed(self) -> dict[str, str]:
+        """Answer Flux's messages for fields that are gone."""
+        return {"Updated": f"template uses removed '.Updated' field. Please use '.Changed' instead. {_SEE}"}
+
+
+class Edit(NamedTuple):
+    """A change on its way into a message: file relative to `update.path`, object, values, setter."""
+
+    file: str
+    resource: ResourceId
+    old: str
+    new: str
+    setter: str
+
+
+def gather(edits: Iterable[Edit]) -> Update:
+    """Order changes as Flux's result holds them."""
+    files: dict[str, dict[ObjectIdentifier, list[Changed]]] = {}
+    for edit in edits:
+        where = edit.resource
+        name = ObjectIdentifier(where.api_version, where.kind, where.name, where.namespace)
+        files.setdefault(edit.file, {}).setdefault(name, []).append(Changed(edit.old, edit.new, edit.setter))
+    return Update(files)
+
+
+def write(template: str, automation: PolicyKey, edits: Iterable[Edit], values: Mapping[str, str]) -> str:
+    """Fill in a message template; raises ConfigError with Flux's words and the place in the template."""
+    data = Data(NamespacedName(*automation), gather(edits), Strings(values))
+    return _run(_parse(template), data)
+
+
+def check(template: str) -> None:
+    """Refuse a template that cannot be read, or that uses fields which Flux has removed. Raises ConfigError."""
+    sample = Edit(
+        "web.yaml", ResourceId("apps/v1", "Deployment", "default", "web"), "web:1.0.0", "web:1.0.1", "default:web"
+    )
+    parsed = _parse(template)
+    try:
+        _run(parsed, Data(NamespacedName("default", "web"), gather([sample]), Strings()))
+    except ConfigError as error:
+        if "template uses removed" in str(error):
+            raise
+
+
+def _parse(template: str) -> Template:
+    try:
+        return Template.parse(template)
+    except TemplateError as error:
+        raise ConfigError([f"unable to create commit message template from spec: {error}"]) from None
+
+
+def _run(template: Template, data: Any) -> str:
+    try:
+        return render(template, data)
+    except TemplateError as error:
+        if "template uses removed" in error.message:
+            raise ConfigError([error.message]) from None
+        raise ConfigError([f"failed to run template from spec: {error}"]) from None
+    except RecursionError:
+        raise ConfigError(["failed to run template from spec: nested too deeply"]) from None

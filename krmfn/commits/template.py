@@ -1,0 +1,353 @@
+"""Go's text/template, read: text with actions in `{{ }}` -> nodes. What the nodes do is in `templating`.
+
+Grammar: https://pkg.go.dev/text/template. Complete but for complex numbers and calls of methods with arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+from krmfn.errors import TemplateError
+
+MOST_DEPTH = 100
+
+
+class Token(NamedTuple):
+    """One word of an action; `glued` is True when no blank stands before it."""
+
+    kind: str
+    text: str
+    at: int
+    glued: bool
+
+
+class Text(NamedTuple):
+    """Text that is written as it stands."""
+
+    text: str
+
+
+class Operand(NamedTuple):
+    """A value: `kind` is dot, variable, constant, function, nil or pipe; `fields` are read from it in turn."""
+
+    kind: str
+    value: object
+    fields: tuple[str, ...]
+    at: int
+
+
+class Pipe(NamedTuple):
+    """Commands joined by `|`; `names` are declared (or assigned, with `assigns`) from the last value."""
+
+    commands: tuple[tuple[Operand, ...], ...]
+    names: tuple[str, ...]
+    assigns: bool
+    at: int
+
+
+class Action(NamedTuple):
+    """Writes the value of a pipeline, unless it declares a variable."""
+
+    pipe: Pipe
+
+
+class Branch(NamedTuple):
+    """`if`, `with` or `range`."""
+
+    kind: str
+    pipe: Pipe
+    body: tuple[Node, ...]
+    other: tuple[Node, ...]
+
+
+class Call(NamedTuple):
+    """`template`: runs another one."""
+
+    name: str
+    pipe: Pipe | None
+    at: int
+
+
+class Jump(NamedTuple):
+    """`break` or `continue`."""
+
+    kind: str
+
+
+Node = Text | Action | Branch | Call | Jump
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template that was read: its nodes, and those of the templates it defines."""
+
+    source: str
+    nodes: tuple[Node, ...]
+    defined: dict[str, tuple[Node, ...]]
+
+    @classmethod
+    def parse(cls, source: str) -> Template:
+        """Read a template; raises TemplateError with line and column."""
+        reader = _Reader(source)
+        nodes, _ = reader.nodes(())
+        return cls(source, nodes, reader.defined)
+
+
+def place(source: str, at: int) -> tuple[int, int]:
+    """Answer line and column, from one, of a position in the source."""
+    return source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at)
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    return re.compile(
+        r"""(?P<blank>[ \t\r\n]+)|(?P<string>"(?:[^"\\\n]|\\.)*")|(?P<raw>`[^`]*`)|(?P<char>'(?:[^'\\\n]|\\.[^']*)')
+        |(?P<number>[-+]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?))(?![\w.])
+        |(?P<variable>\$\w*)|(?P<field>\.[^\W\d]\w*)|(?P<dot>\.)|(?P<name>[^\W\d]\w*)|(?P<sign>:=|[=|(),])""",
+        re.VERBOSE,
+    )
+
+
+class _Piece(NamedTuple):
+    text: str
+    start: int
+    is_action: bool
+
+
+def _pieces(source: str) -> Iterator[_Piece]:
+    """Cut the source into text and actions; `{{-` and `-}}` trim the text beside them, comments vanish."""
+    at, trims = 0, False
+    while True:
+        start = source.find("{{", at)
+        text = source[at : start if start >= 0 else len(source)]
+        text = text.lstrip(" \t\r\n") if trims else text
+        if start < 0:
+            yield _Piece(text, at, is_action=False)
+            return
+        inner = start + 2
+        if re.match(r"-[ \t\r\n]", source[inner : inner + 2]):
+            text, inner = text.rstrip(" \t\r\n"), inner + 2
+        yield _Piece(text, at, is_action=False)
+        end = _end(source, inner)
+        body = source[inner:end]
+        trims = re.search(r"[ \t\r\n]-$", body) is not None
+        body = body[:-1] if trims else body
+        if not re.fullmatch(r"[ \t\r\n]*/\*.*\*/[ \t\r\n]*", body, re.DOTALL):
+            yield _Piece(body, inner, is_action=True)
+        at = end + 2
+
+
+def _end(source: str, start: int) -> int:
+    """Find the `}}` of an action; one inside a string or a comment is none."""
+    found = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|/\*.*?\*/|\'(?:[^\'\\\n]|\\.)+\'|(\}\})', re.DOTALL)
+    for hit in found.finditer(source, start):
+        if hit[1]:
+            return hit.start()
+    raise TemplateError("unclosed action: there is no }} behind this {{", *place(source, start - 2))
+
+
+class _Reader:
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.pieces = _pieces(source)
+        self.defined: dict[str, tuple[Node, ...]] = {}
+        self.depth = 0
+        self.loops = 0
+
+    def fail(self, message: str, at: int) -> TemplateError:
+        return TemplateError(message, *place(self.source, at))
+
+    def nodes(self, ends: tuple[str, ...], opened: int = 0) -> tuple[tuple[Node, ...], list[Token]]:
+        """Read until one of the words in `ends`; answer the nodes and the tokens of that word's action."""
+        found: list[Node] = []
+        for piece in self.pieces:
+            if not piece.is_action:
+                if piece.text:
+                    found.append(Text(piece.text))
+                continue
+            tokens = list(_tokens(self.source, piece))
+            word = tokens[0].text if tokens and tokens[0].kind == "name" else ""
+            if word in ("end", "else"):
+                if word not in ends:
+                    raise self.fail(f"unexpected {{{{{word}}}}}", piece.start)
+                return tuple(found), tokens
+            found += self._action(word, tokens, piece)
+        if ends:
+            raise self.fail("unexpected EOF: an {{end}} is missing for this action", opened)
+        return tuple(found), []
+
+    def _action(self, word: str, tokens: list[Token], piece: _Piece) -> list[Node]:
+        if not tokens:
+            raise self.fail("missing value for command", piece.start)
+        if word in ("if", "with", "range"):
+            return [self._branch(word, tokens)]
+        if word in ("define", "block"):
+            return self._define(word, tokens)
+        if word == "template":
+            name, rest = self._name(tokens)
+            return [Call(name, self.pipe(rest, tokens[0].at) if rest else None, tokens[0].at)]
+        if word in ("break", "continue"):
+            if not self.loops:
+                raise self.fail(f"{{{{{word}}}}} outside {{{{range}}}}", tokens[0].at)
+            return [Jump(word)]
+        return [Action(self.pipe(tokens, piece.start))]
+
+    def _branch(self, word: str, tokens: list[Token]) -> Branch:
+        self.depth += 1
+        if self.depth > MOST_DEPTH:
+            raise self.fail(f"actions are nested more than {MOST_DEPTH} deep", tokens[0].at)
+        pipe = self.pipe(tokens[1:], tokens[0].at, in_range=word == "range")
+        self.loops += word == "range"
+        body, end = self.nodes(("end", "else"), tokens[0].at)
+        self.loops -= word == "range"
+        other: tuple[Node, ...] = ()
+        if end[0].text == "else" and len(end) > 1:
+            if word == "range" or end[1].text != word:
+                raise self.fail(f"expected {{{{else}}}} or {{{{else {word}}}}}", end[1].at)
+            other = (self._branch(word, end[1:]),)
+        elif end[0].text == "else":
+            other, end = self.nodes(("end",), tokens[0].at)
+        self.depth -= 1
+        return Branch(word, pipe, body, other)
+
+    def _define(self, word: str, tokens: list[Token]) -> list[Node]:
+        name, rest = self._name(tokens)
+        pipe = self.pipe(rest, tokens[0].at) if word == "block" else None
+        loops, self.loops = self.loops, 0
+        self.defined[name], _ = self.nodes(("end",), tokens[0].at)
+        self.loops = loops
+        return [Call(name, pipe, tokens[0].at)] if pipe else []
+
+    def _name(self, tokens: list[Token]) -> tuple[str, list[Token]]:
+        if len(tokens) < 2 or tokens[1].kind not in ("string", "raw"):
+            raise self.fail(f"{tokens[0].text} needs a name in quotes", tokens[0].at)
+        return str(constant(tokens[1], self.source)), tokens[2:]
+
+    def pipe(self, tokens: list[Token], at: int, *, in_range: bool = False) -> Pipe:
+        """Read a pipeline; `range` may declare two variables."""
+        names, assigns, rest = _declared(tokens)
+        if len(names) > 1 and not in_range:
+            raise self.fail("only range declares two variables", at)
+        commands = self._commands(rest, at)
+        return Pipe(commands, names, assigns, at)
+
+    def _commands(self, tokens: list[Token], at: int) -> tuple[tuple[Operand, ...], ...]:
+        commands: list[tuple[Operand, ...]] = []
+        operands: list[Operand] = []
+        while tokens:
+            token = tokens.pop(0)
+            if token.text == "|" and token.kind == "sign":
+                commands.append(self._command(operands, token.at))
+                operands = []
+            elif token.kind == "field" and token.glued and operands:
+                last = operands.pop()
+                operands.append(last._replace(fields=(*last.fields, token.text[1:])))
+            else:
+                operands.append(self._operand(token, tokens))
+        commands.append(self._command(operands, at))
+        return tuple(commands)
+
+    def _command(self, operands: list[Operand], at: int) -> tuple[Operand, ...]:
+        if not operands:
+            raise self.fail("missing value for command", at)
+        return tuple(operands)
+
+    def _operand(self, token: Token, rest: list[Token]) -> Operand:
+        if token.kind == "field":
+            return Operand("dot", None, (token.text[1:],), token.at)
+        if token.kind == "dot":
+            return Operand("dot", None, (), token.at)
+        if token.kind == "variable":
+            return Operand("variable", token.text, (), token.at)
+        if token.kind == "name":
+            if token.text == "nil":
+                return Operand("nil", None, (), token.at)
+            if token.text in ("true", "false"):
+                return Operand("constant", token.text == "true", (), token.at)
+            return Operand("function", token.text, (), token.at)
+        if token.text == "(":
+            return Operand("pipe", self.pipe(self._inside(token, rest), token.at), (), token.at)
+        if token.kind == "sign":
+            raise self.fail(f"unexpected {token.text!r} in operand", token.at)
+        return Operand("constant", constant(token, self.source), (), token.at)
+
+    def _inside(self, opening: Token, rest: list[Token]) -> list[Token]:
+        depth = 1
+        inner: list[Token] = []
+        while rest:
+            token = rest.pop(0)
+            depth += {"(": 1, ")": -1}.get(token.text, 0) if token.kind == "sign" else 0
+            if depth == 0:
+                return inner
+            if depth > MOST_DEPTH:
+                raise self.fail(f"parentheses are nested more than {MOST_DEPTH} deep", opening.at)
+            inner.append(token)
+        raise self.fail("unclosed left paren", opening.at)
+
+
+def _tokens(source: str, piece: _Piece) -> Iterator[Token]:
+    at, end, glued = piece.start, piece.start + len(piece.text), False
+    while at < end:
+        found = _word().match(source, at, end)
+        if found is None or found.lastgroup is None:
+            what = "unterminated string" if source[at] in "\"'`" else f"unexpected {source[at]!r} in command"
+            raise TemplateError(what, *place(source, at))
+        if found.lastgroup != "blank":
+            yield Token(found.lastgroup, found[0], at, glued)
+        glued, at = found.lastgroup != "blank", found.end()
+
+
+def _declared(tokens: list[Token]) -> tuple[tuple[str, ...], bool, list[Token]]:
+    """Split `$a, $b := ...` or `$a = ...` from the pipeline."""
+    texts = [token.text for token in tokens[:4]]
+    kinds = [token.kind for token in tokens[:4]]
+    if kinds[:1] == ["variable"] and texts[1:2] in ([":="], ["="]):
+        return (texts[0],), texts[1] == "=", tokens[2:]
+    if (
+        kinds[:1] == ["variable"]
+        and texts[1:2] == [","]
+        and kinds[2:3] == ["variable"]
+        and texts[3:4] in ([":="], ["="])
+    ):
+        return (texts[0], texts[2]), texts[3] == "=", tokens[4:]
+    return (), False, list(tokens)
+
+
+def constant(token: Token, source: str) -> object:
+    """Answer the value of a string, character or number."""
+    try:
+        if token.kind == "raw":
+            return token.text[1:-1]
+        if token.kind == "string":
+            return _unquoted(token.text[1:-1])
+        if token.kind == "char":
+            return ord(_unquoted(token.text[1:-1]))
+        return _number(token.text)
+    except (ValueError, TypeError, OverflowError):
+        raise TemplateError(f"bad constant {token.text}", *place(source, token.at)) from None
+
+
+def _number(text: str) -> int | float:
+    plain = text.replace("_", "")
+    try:
+        if re.fullmatch(r"[-+]?0[0-7]+", plain):
+            return int(plain, 8)
+        return int(plain, 0)
+    except ValueError:
+        return float(plain)
+
+
+def _unquoted(text: str) -> str:
+    simple = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+    def one(hit: re.Match[str]) -> str:
+        code = hit[1]
+        if code[0] in "xuU":
+            return chr(int(code[1:], 16))
+        return chr(int(code, 8)) if code[0].isdigit() else simple.get(code, code)
+
+    return re.sub(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)", one, text)

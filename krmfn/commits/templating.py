@@ -1,0 +1,229 @@
+"""Go's text/template, run: the nodes of a template on some data -> text. Bounded in steps, depth and output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from krmfn.commits.gofunctions import FUNCTIONS, misfit, unknown
+from krmfn.commits.govalue import MISSING, MOST_TEXT, in_order, is_list, is_struct, is_true, kind, shown
+from krmfn.commits.template import MOST_DEPTH, Action, Branch, Call, Jump, Node, Operand, Pipe, Template, Text, place
+from krmfn.errors import TemplateError
+
+MOST_STEPS = 100_000
+_NO_VALUE = object()
+
+
+class _Stop(Exception):  # noqa: N818 - control flow, no error
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+
+def render(template: Template, data: Any) -> str:
+    """Run a template; raises TemplateError with line and column."""
+    run = _Run(template, data)
+    run.walk(template.nodes, data)
+    return "".join(run.out)
+
+
+class _Run:
+    def __init__(self, template: Template, data: Any) -> None:
+        self.template = template
+        self.out: list[str] = []
+        self.size = self.steps = self.depth = 0
+        self.variables: list[tuple[str, Any]] = [("$", data)]
+
+    def fail(self, message: str, at: int) -> TemplateError:
+        return TemplateError(message, *place(self.template.source, at))
+
+    def step(self, at: int) -> None:
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise self.fail(f"template takes more than {MOST_STEPS} steps", at)
+
+    def write(self, text: str, at: int = 0) -> None:
+        self.size += len(text)
+        if self.size > MOST_TEXT:
+            raise self.fail(f"template writes more than {MOST_TEXT} characters", at)
+        self.out.append(text)
+
+    def walk(self, nodes: tuple[Node, ...], dot: Any) -> None:
+        for node in nodes:
+            if isinstance(node, Text):
+                self.write(node.text)
+            elif isinstance(node, Action):
+                value = self.value(node.pipe, dot)
+                if not node.pipe.names:
+                    self.write("<no value>" if value is None else shown(value), node.pipe.at)
+            elif isinstance(node, Branch):
+                self._branch(node, dot)
+            elif isinstance(node, Jump):
+                raise _Stop(node.kind)
+            else:
+                self._call(node, dot)
+
+    def _branch(self, node: Branch, dot: Any) -> None:
+        kept = len(self.variables)
+        try:
+            if node.kind == "range":
+                self._range(node, dot)
+                return
+            value = self.value(node.pipe, dot)
+            if is_true(value):
+                self.walk(node.body, value if node.kind == "with" else dot)
+            else:
+                self.walk(node.other, dot)
+        finally:
+            del self.variables[kept:]
+
+    def _range(self, node: Branch, dot: Any) -> None:
+        value = self.value(node.pipe._replace(names=()), dot)
+        pairs = self._pairs(value, node.pipe.at)
+        kept, looped = len(self.variables), False
+        for key, one in pairs:
+            self.step(node.pipe.at)
+            looped = True
+            self._declare(node.pipe, (one,) if len(node.pipe.names) == 1 else (key, one))
+            try:
+                self.walk(node.body, one)
+            except _Stop as stop:
+                if stop.kind == "break":
+                    break
+            finally:
+                del self.variables[kept:]
+        if not looped:
+            self.walk(node.other, dot)
+
+    def _pairs(self, value: Any, at: int) -> Iterator[tuple[Any, Any]]:
+        if isinstance(value, dict):
+            return ((key, value[key]) for key in in_order(value))
+        if is_list(value):
+            return iter(enumerate(value))
+        if isinstance(value, int) and not isinstance(value, bool):
+            return ((index, index) for index in range(value))
+        if value is None or value is MISSING:
+            return iter(())
+        raise self.fail(f"range can't iterate over {shown(value)}", at)
+
+    def _call(self, node: Call, dot: Any) -> None:
+        if node.name not in self.template.defined:
+            raise self.fail(f"template {node.name!r} not defined", node.at)
+        self.depth += 1
+        if self.depth > MOST_DEPTH:
+            raise self.fail(f"templates call each other more than {MOST_DEPTH} deep", node.at)
+        data = self.value(node.pipe, dot) if node.pipe else None
+        outer, self.variables = self.variables, [("$", data)]
+        self.walk(self.template.defined[node.name], data)
+        self.variables = outer
+        self.depth -= 1
+
+    def _declare(self, pipe: Pipe, values: tuple[Any, ...]) -> None:
+        for name, value in zip(pipe.names, values, strict=False):
+            if pipe.assigns:
+                index = self._index(name, pipe.at)
+                self.variables[index] = (name, value)
+            else:
+                self.variables.append((name, value))
+
+    def _index(self, name: str, at: int) -> int:
+        for index in range(len(self.variables) - 1, -1, -1):
+            if self.variables[index][0] == name:
+                return index
+        raise self.fail(f"undefined variable {name!r}", at)
+
+    def value(self, pipe: Pipe, dot: Any) -> Any:
+        """Run the commands of a pipeline; each gets the value before it as its last argument."""
+        last: Any = _NO_VALUE
+        for command in pipe.commands:
+            self.step(pipe.at)
+            last = self._command(command, last, dot)
+        self._declare(pipe, (last,))
+        return last
+
+    def _command(self, command: tuple[Operand, ...], last: Any, dot: Any) -> Any:
+        first, *rest = command
+        more = [] if last is _NO_VALUE else [last]
+        if first.kind == "function":
+            made = self._function(first, rest, more, dot)
+            return self._fields(made, first, dot)
+        if rest or more:
+            raise self.fail(f"can't give argument to non-function {_written(first)}", first.at)
+        return self._operand(first, dot)
+
+    def _function(self, named: Operand, operands: list[Operand], more: list[Any], dot: Any) -> Any:
+        name = str(named.value)
+        if name in ("and", "or"):
+            return self._logic(name, operands, more, dot)
+        function = FUNCTIONS.get(name)
+        if function is None:
+            raise self.fail(unknown(name), named.at)
+        found = [self._operand(operand, dot) for operand in operands] + more
+        arguments = [None if value is MISSING else value for value in found]
+        if wrong := misfit(function, arguments):
+            raise self.fail(f"error calling {name}: {wrong}", named.at)
+        return self._apply(name, function, arguments, named.at)
+
+    def _apply(self, name: str, function: Callable[..., Any], arguments: list[Any], at: int) -> Any:
+        try:
+            made = function(*arguments)
+        except TemplateError as error:
+            raise (error if error.line else self.fail(error.message, at)) from None
+        except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
+            said = (
+                str(error).splitlines()[0]
+                if isinstance(error, ValueError)
+                else f"wrong arguments ({', '.join(map(kind, arguments))})"
+            )
+            raise self.fail(f"error calling {name}: {said}", at) from None
+        if isinstance(made, str) and len(made) > MOST_TEXT:
+            raise self.fail(f"{name} makes a text of more than {MOST_TEXT} characters", at)
+        return made
+
+    def _logic(self, name: str, operands: list[Operand], more: list[Any], dot: Any) -> Any:
+        value: Any = None
+        for operand in operands:
+            value = self._operand(operand, dot)
+            if is_true(value) == (name == "or"):
+                return value
+        return more[0] if more else value
+
+    def _operand(self, operand: Operand, dot: Any) -> Any:
+        value: Any
+        if operand.kind == "dot":
+            value = dot
+        elif operand.kind == "variable":
+            value = self.variables[self._index(str(operand.value), operand.at)][1]
+        elif operand.kind == "pipe":
+            value = self.value(operand.value, dot)  # type: ignore[arg-type]
+        elif operand.kind == "function":
+            value = self._function(operand, [], [], dot)
+        else:
+            value = operand.value
+        return self._fields(value, operand, dot)
+
+    def _fields(self, value: Any, operand: Operand, dot: Any) -> Any:
+        del dot
+        for name in operand.fields:
+            value = self._field(value, name, operand.at)
+        return value
+
+    def _field(self, value: Any, name: str, at: int) -> Any:
+        if isinstance(value, Mapping):
+            return value.get(name, MISSING)
+        if value is MISSING:
+            return MISSING
+        if value is None:
+            raise self.fail(f"nil data; no entry for key {name!r}", at)
+        if is_struct(value) and not name.startswith("_"):
+            removed = value.go_removed() if hasattr(value, "go_removed") else {}
+            if name in removed:
+                raise self.fail(removed[name], at)
+            if name in (*value._fields, *(value.go_methods() if hasattr(value, "go_methods") else ())):
+                found = getattr(value, name)
+                return found() if callable(found) else found
+        raise self.fail(f"can't evaluate field {name} in {kind(value)} {shown(value)[:60]}", at)
+
+
+def _written(operand: Operand) -> str:
+    head = {"dot": "", "nil": "nil"}.get(operand.kind, str(operand.value))
+    return head + "".join(f".{name}" for name in operand.fields) or "."

@@ -1,0 +1,1 @@
+"""What users write: functionConfig, Flux's objects, krmfn's own kinds, Secrets, locks and snapshots as items."""

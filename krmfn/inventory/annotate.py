@@ -1,0 +1,189 @@
+"""*annotate*: markers -> annotations that survive kustomize, and markers on the fields whose image a policy names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import yaml
+
+from krmfn.image import ImageRef
+from krmfn.model import ImagePolicy, Part
+from krmfn.resources.jsonpath import below, written
+from krmfn.resources.resource import (
+    Resource,
+    Steps,
+    annotations_of,
+    containers,
+    describe,
+    image_fields,
+    is_image_shaped,
+    owner,
+)
+from krmfn.resources.splitimage import split_images
+from krmfn.steps.target import ANNOTATION, Setter, parse_setter
+from krmfn.steps.unbound import is_of
+from krmfn.text import insertion, markers, screen
+from krmfn.text.scalars import Refusal, quoted
+from krmfn.text.yamltext import Block, Edit, Text, scalar_at
+
+
+class Note(NamedTuple):
+    """What was done, or left, at a place. Line and column count from one."""
+
+    path: str
+    line: int
+    column: int
+    message: str
+
+
+@dataclass(slots=True)
+class Annotations:
+    """The edits, each with its text, what they do, and what was left and why."""
+
+    edits: list[tuple[Text, Edit]] = field(default_factory=list)
+    made: list[Note] = field(default_factory=list)
+    left: list[Note] = field(default_factory=list)
+
+
+def from_markers(blocks: Iterable[Block]) -> Annotations:
+    """Write an entry of the annotation for every marker; entries that are there stay."""
+    found = Annotations()
+    for block in blocks:
+        if not screen.may_hold_marker(block.raw) or block.root is None:
+            continue
+        resources = describe(block)
+        held: dict[Resource, list[markers.Marker]] = {}
+        for marker in markers.read(block):
+            held.setdefault(owner(resources, marker.scalar.start), []).append(marker)
+        for resource, marked in held.items():
+            _annotate(found, resource, marked)
+    return found
+
+
+def _annotate(found: Annotations, resource: Resource, marked: Sequence[markers.Marker]) -> None:
+    """Set the annotation of one resource."""
+    block, first = resource.block, marked[0].scalar.start
+    if why := _unbuilt(resource):
+        found.left.append(_note(block, first, f"{resource.id} {why}; its markers work on files"))
+        return
+    known = _known(resource)
+    if known is None:
+        found.left.append(_note(block, first, f"{resource.id}: the annotation {ANNOTATION} is no JSON object"))
+        return
+    entries, keys = dict(known), _keys(resource)
+    for marker in marked:
+        key = keys.get(marker.scalar.start)
+        if key is None or parse_setter(marker.setter) is None:
+            found.left.append(_note(block, marker.scalar.start, f"marker {marker.setter!r} names no policy"))
+        elif entries.setdefault(key, marker.setter) != marker.setter:
+            message = f"the annotation {ANNOTATION} says {entries[key]} for {key}, the marker says {marker.setter}"
+            found.left.append(_note(block, marker.scalar.start, message))
+    if entries != known:
+        _set(found, resource, entries)
+
+
+def _unbuilt(resource: Resource) -> str:
+    """Say why an annotation would not arrive; empty when it does."""
+    if not (resource.id.api_version and resource.id.kind):
+        return "is no Kubernetes resource"
+    if resource.id.api_version.startswith("kustomize.config.k8s.io/"):
+        return "is read by kustomize itself and goes to no function"
+    return "is a definition, which krmfn never changes" if resource.is_definition else ""
+
+
+def _known(resource: Resource) -> dict[str, str] | None:
+    text = annotations_of(resource.root).get(ANNOTATION)
+    if not text:
+        return {}
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _keys(resource: Resource) -> dict[int, str]:
+    """Name every scalar of a resource by its place: the container whose image it is, or else a JSONPath."""
+    block, names = resource.block, [one.container for one in containers(resource.root)]
+    keys = {
+        block.span(node)[0]: written(steps) for steps, node in below((), resource.root) if type(node) is yaml.ScalarNode
+    }
+    for one in containers(resource.root):
+        if one.container and names.count(one.container) == 1 and not one.container.startswith("$"):
+            keys[block.span(one.node)[0]] = one.container
+    return keys
+
+
+def _set(found: Annotations, resource: Resource, entries: Mapping[str, str]) -> None:
+    block, root = resource.block, resource.root
+    value = json.dumps(entries, ensure_ascii=False)
+    edits = insertion.annotations(block, {ANNOTATION: value}, root)
+    start = block.span(root)[0]
+    if isinstance(edits, Refusal):
+        found.left.append(_note(block, start, f"{resource.id}: no annotation can be written: {edits.why}"))
+        return
+    is_block = isinstance(root, yaml.CollectionNode) and not root.flow_style and "'" not in value
+    text = f"{ANNOTATION}: {quoted(value)}".encode()
+    plain = f"{ANNOTATION}: '{value}'".encode()
+    for edit in edits:  # a block line reads better in single quotes, as JSON is full of double ones
+        found.edits.append((block.text, edit._replace(text=edit.text.replace(text, plain)) if is_block else edit))
+    found.made.append(_note(block, start, f"{resource.id}: {ANNOTATION}: {value}"))
+
+
+def with_markers(blocks: Iterable[Block], policies: Sequence[ImagePolicy]) -> Annotations:
+    """Put markers behind the fields that hold the images of these policies, whole or in several fields."""
+    found = Annotations()
+    for block in blocks:
+        if block.root is None:
+            continue
+        taken = {marker.scalar.start: marker.setter for marker in markers.read(block)}
+        for resource in describe(block):
+            if is_image_shaped(resource):
+                for steps, node, setters in _wanted(resource, policies):
+                    _mark(found, resource, (steps, node), setters, taken)
+    return found
+
+
+def _wanted(resource: Resource, policies: Sequence[ImagePolicy]) -> Iterator[tuple[Steps, yaml.Node, list[Setter]]]:
+    """Yield the fields and the setters that want them; more than one is a conflict."""
+    for one in image_fields(resource.root):
+        if isinstance(one.node, yaml.ScalarNode):
+            mine = [policy for policy in policies if is_of(one.node.value, policy)]
+            if mine and (one.is_definite or ImageRef.parse(one.node.value).tag):
+                yield one.steps, one.node, [Setter(policy.key, Part.IMAGE) for policy in mine]
+    for image in split_images(resource.root):
+        mine = [policy for policy in policies if is_of(image.repository, policy)]
+        for part, steps, node in image.fields if mine else ():
+            if part is not Part.DIGEST or mine[0].digest_reflection != "Never":
+                yield steps, node, [Setter(policy.key, part) for policy in mine]
+
+
+def _mark(
+    found: Annotations,
+    resource: Resource,
+    place: tuple[Steps, yaml.Node],
+    setters: list[Setter],
+    taken: Mapping[int, str],
+) -> None:
+    block, (steps, node) = resource.block, place
+    scalar = scalar_at(block, node, written(steps))
+    there = taken.get(scalar.start)
+    text = f'{{"$imagepolicy": "{setters[0]}"}}'
+    if len(setters) > 1:
+        names = " and ".join(str(setter.policy) for setter in setters)
+        found.left.append(_note(block, scalar.start, f"two policies for one image: {names}; name one of them"))
+    elif there is not None:
+        if there != str(setters[0]):
+            found.left.append(_note(block, scalar.start, f"there is a marker {there!r} already"))
+    elif isinstance(edit := insertion.comment(block, scalar, text), Refusal):
+        found.left.append(_note(block, scalar.start, f"no marker can be written: {edit.why}"))
+    else:
+        found.edits.append((block.text, edit))
+        found.made.append(_note(block, scalar.start, f"# {text}"))
+
+
+def _note(block: Block, offset: int, message: str) -> Note:
+    return Note(block.text.name, *block.text.locate(offset), message)

@@ -1,0 +1,157 @@
+"""What krmfn works with and finds on this machine: programs, logins, certificates. Looks only; asks no registry."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from krmfn.tagsources.keychain import login_files
+
+State = Literal["ok", "missing", "wrong", "info"]
+_SECONDS = 20
+
+
+class Finding(NamedTuple):
+    """One thing that was looked for. Only `wrong` needs an action; `missing` names what does not work without it."""
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+class _Tool(NamedTuple):
+    name: str
+    version: tuple[str, ...]
+    purpose: str
+
+
+_TOOLS = (
+    _Tool("kustomize", ("version",), "krmfn as a transformer of kustomize build"),
+    _Tool("kpt", ("version",), "krmfn in kpt fn render and kpt fn eval"),
+    _Tool("git", ("--version",), "krmfn update --commit and --push"),
+    _Tool("kubectl", ("version", "--client"), "kubectl kustomize"),
+)
+
+
+def look(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Look for everything, in the order in which people miss it."""
+    yield Finding("python", "ok", f"{sys.version.split()[0]}, {sys.executable}")
+    yield _own_program(environment)
+    for tool in _TOOLS:
+        yield _tool(tool, environment)
+    yield from _libraries()
+    yield from _logins(environment)
+    yield from _network(environment)
+
+
+def _own_program(environment: Mapping[str, str]) -> Finding:
+    found = shutil.which("krmfn", path=environment.get("PATH"))
+    if found:
+        return Finding("krmfn", "ok", found)
+    return Finding(
+        "krmfn",
+        "wrong",
+        "not on PATH",
+        "exec: krmfn of kustomize and kpt needs it there: pip install krmfn, or extend PATH",
+    )
+
+
+def _tool(tool: _Tool, environment: Mapping[str, str]) -> Finding:
+    found = shutil.which(tool.name, path=environment.get("PATH"))
+    if not found:
+        return Finding(tool.name, "missing", "not on PATH", f"only needed for {tool.purpose}")
+    try:
+        done = subprocess.run(
+            [found, *tool.version], capture_output=True, text=True, timeout=_SECONDS, check=False, env=dict(environment)
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding(tool.name, "wrong", f"{found} does not run: {str(error).splitlines()[0]}", "install it anew")
+    version = re.search(r"v?\d+\.\d+(\.\d+)?\S*", done.stdout + done.stderr)
+    return Finding(tool.name, "ok", f"{version[0] if version else 'of unknown version'}, {found}")
+
+
+def _libraries() -> Iterator[Finding]:
+    import yaml
+
+    if not yaml.__with_libyaml__:
+        yield Finding(
+            "libyaml", "wrong", "PyYAML was built without it", "install the wheel: pip install --force-reinstall pyyaml"
+        )
+    else:
+        yield Finding("libyaml", "ok", f"PyYAML {yaml.__version__}")
+    for name in ("re2", "semver", "oras", "requests", "ruamel.yaml"):
+        try:
+            __import__(name)
+        except ImportError as error:
+            yield Finding(name, "wrong", f"cannot be imported: {error}", "pip install --force-reinstall krmfn")
+
+
+def _logins(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Say where credentials come from: names of registries and helpers, never a secret."""
+    places = login_files(environment)
+    seen = [path for path in places if path.is_file()]
+    if environment.get("DOCKER_AUTH_CONFIG"):
+        yield Finding("login", "ok", "DOCKER_AUTH_CONFIG is set")
+    elif not seen:
+        tried = ", ".join(map(str, places)) or "no HOME to look in"
+        yield Finding(
+            "login", "missing", f"none of {tried}", "only needed for private registries: docker login, or podman login"
+        )
+    for path in seen:
+        yield from _login("login", path, environment)
+
+
+def _login(name: str, path: Path, environment: Mapping[str, str]) -> Iterator[Finding]:
+    import json
+
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        auths, helpers = data.get("auths") or {}, dict(data.get("credHelpers") or {})
+        store = data.get("credsStore") or ""
+        hosts = sorted({str(host) for host in (*auths, *helpers)})
+    except (OSError, ValueError, AttributeError, TypeError):
+        yield Finding(name, "wrong", f"{path} cannot be read as JSON", "log in again: docker login REGISTRY")
+        return
+    yield Finding(name, "ok", f"{path}: {', '.join(hosts) or 'no registry'}{f', store {store}' if store else ''}")
+    for helper in sorted({str(one) for one in (*helpers.values(), store) if one}):
+        program = f"docker-credential-{helper}"
+        if not shutil.which(program, path=environment.get("PATH")):
+            yield Finding(
+                program, "wrong", f"not on PATH, and {path} names it", f"install {program}, or take it out of the file"
+            )
+
+
+def _network(environment: Mapping[str, str]) -> Iterator[Finding]:
+    import ssl
+
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if environment.get(name):
+            yield Finding(name, "info", "not read by krmfn: set SSL_CERT_FILE")
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        value = environment.get(name)
+        if value and not os.access(value, os.R_OK):
+            yield Finding(name, "wrong", f"{value} cannot be read", "name a file with certificates in PEM, or unset it")
+        elif value:
+            yield Finding(name, "ok", value)
+    paths = ssl.get_default_verify_paths()
+    bundle = next(
+        (path for path in (paths.cafile, paths.openssl_cafile, paths.capath) if path and Path(path).exists()), None
+    )
+    yield (
+        Finding("CA bundle", "ok", bundle)
+        if bundle
+        else Finding("CA bundle", "missing", "the system has none", "install ca-certificates")
+    )
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
+        if environment.get(name):
+            yield Finding(name, "info", re.sub(r"//[^/@]*@", "//***@", environment[name]))
+    for name in sorted(environment):
+        if name.startswith("KRMFN_"):
+            yield Finding(name, "info", environment[name])

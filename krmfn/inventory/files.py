@@ -1,0 +1,222 @@
+"""Manifests on disk: find them, read them, and write back only what changed, atomically and with their mode bits.
+
+Which files count is Flux's rule (`.yaml`, `.yml`, `Kustomization`); text is only parsed when it can matter, which keeps
+Helm templates away from the parser.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from krmfn.errors import InputError
+from krmfn.text.yamltext import Alias, Block, Text, documents, is_null
+
+_WORDS = (b"image", b"krmfn.dev", b"TagSnapshot", b"Secret", b"Namespace", b"source.toolkit.fluxcd.io")
+_TARGETS = (b"krmfn.dev/v1alpha1", b"ImageAutomation", b"targets")
+"""A text that holds all three may name fields of any file."""
+_KEPT = (b"kind: ImageLock", b"kind: TagSnapshot")
+"""Nobody may go on without a lock that is there but cannot be read, such as one with conflict markers."""
+_MARK = b'"$imagepolicy"'
+_CONFIGURATION = (b"image.toolkit.fluxcd.io/", b"krmfn.dev/v")
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
+"""How UTF-16 starts, in which no word shows; nobody downstream reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was left alone, and why. `matters` is true when it `holds` what now does nothing."""
+
+    path: str
+    why: str
+    matters: bool = False
+    holds: str = "markers"
+
+    @property
+    def is_no_yaml(self) -> bool:
+        """Tell whether its text was the reason."""
+        return self.why.startswith("not read as YAML")
+
+    @property
+    def message(self) -> str:
+        """Say it in one line."""
+        return (
+            f"{self.path} holds {self.holds}, but was {self.why}"
+            if self.matters and self.holds
+            else f"{self.path} {self.why}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The texts that may matter, their documents in order, and what was left alone."""
+
+    texts: tuple[Text, ...]
+    blocks: tuple[Block, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def read(paths: Iterable[Path]) -> Tree:
+    """Read the manifests below the paths, in lexical order. Raises InputError for a path that is not there."""
+    skipped: list[Skipped] = []
+    found = [text for path in _found(paths, skipped) if (text := _text(path, skipped)) is not None]
+    is_any = any(all(word in text.data for word in _TARGETS) for text in found)
+    texts: list[Text] = []
+    blocks: list[Block] = []
+    for text in found:
+        if is_any or any(word in text.data for word in _WORDS) or text.data.startswith(_WIDE):
+            held = _documents(text, skipped)
+            if held is not None:
+                texts.append(text)
+                blocks += held
+    return Tree(tuple(texts), tuple(blocks), tuple(skipped))
+
+
+def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
+    """Compose a text; a file is taken whole or not at all."""
+    is_marked = _MARK in (text.data.replace(b"\0", b"") if text.data.startswith(_WIDE) else text.data)
+    try:
+        found = documents(text)
+    except InputError as error:
+        if any(word in text.data for word in _KEPT):
+            raise
+        where = f"line {error.line}: " if error.line else ""
+        is_configuration = any(word in text.data for word in _CONFIGURATION)
+        holds = "markers" if is_marked else "configuration"
+        skipped.append(
+            Skipped(text.name, f"not read as YAML: {where}{error.message}", is_marked or is_configuration, holds)
+        )
+        return None
+    if is_marked and not all(_has_metadata(block) for block in found):
+        skipped.append(Skipped(text.name, "left alone, as Flux leaves it: metadata is no mapping", matters=True))
+        return None
+    return found
+
+
+def _has_metadata(block: Block) -> bool:
+    """Tell whether Flux's reader can put its annotations into a document (kyaml kio)."""
+    entries = block.root.value if isinstance(block.root, yaml.MappingNode) else ()
+    return not any(
+        key.value == "metadata" and not (isinstance(value, yaml.MappingNode | Alias) or is_null(value))
+        for key, value in entries
+    )
+
+
+def _text(path: Path, skipped: list[Skipped]) -> Text | None:
+    try:
+        return Text(path.read_bytes(), str(path))
+    except OSError as error:
+        skipped.append(Skipped(str(path), f"cannot be read: {error.strerror}", matters=True, holds=""))
+        return None
+
+
+def _found(paths: Iterable[Path], skipped: list[Skipped]) -> Iterator[Path]:
+    """Yield every file once, whatever paths lead to it."""
+    links: list[Path] = []
+    seen: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise InputError("there is no such file or directory", name=str(path))
+        if not (path.is_file() or path.is_dir()):
+            raise InputError("expected a file or a directory", name=str(path))
+        for one in [path] if path.is_file() else _walk(path, links, skipped):
+            real = one.resolve()
+            if real not in seen:
+                seen.add(real)
+                yield one
+    skipped += (_linked(link) for link in links if link.resolve() not in seen)
+
+
+def _linked(link: Path) -> Skipped:
+    """Say what became of a link whose target is in none of the paths. Nothing outside of them is ever written."""
+    try:
+        is_marked = _MARK in link.read_bytes()
+    except OSError:
+        return Skipped(str(link), "a symbolic link that leads to no file")
+    return Skipped(str(link), "a symbolic link that leads out of the given paths", is_marked)
+
+
+def _walk(top: Path, links: list[Path], skipped: list[Skipped]) -> Iterator[Path]:
+    def refused(error: OSError) -> None:
+        skipped.append(Skipped(str(error.filename), f"cannot be read: {error.strerror}", matters=True, holds=""))
+
+    for folder, names, files in os.walk(top, onerror=refused):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(folder, name)
+            if not (name.endswith((".yaml", ".yml")) or name == "Kustomization"):
+                continue
+            if path.is_symlink():
+                links.append(path)
+            elif path.is_file():
+                yield path
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace a file's content at once: readers see the old text or the new one, whatever happens. Raises InputError.
+
+    A link is followed, so that the link stays; mode bits stay too. What is not there yet is made.
+    """
+    _replace([(path.resolve(), data)])
+
+
+def write_all(written: Mapping[Text, bytes]) -> None:
+    """Replace the content of files that were read; all are staged before the first is replaced. Raises InputError.
+
+    A file that somebody else changed meanwhile stops the run before anything is replaced.
+    """
+    for text in written:
+        try:
+            now = Path(text.name).read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot be read again: {error.strerror}", name=text.name) from None
+        if now != text.data:
+            raise InputError("changed while krmfn was running; nothing was written, run it again", name=text.name)
+    _replace([(Path(text.name).resolve(), data) for text, data in written.items()])
+
+
+def _replace(todo: Iterable[tuple[Path, bytes]]) -> None:
+    staged: list[tuple[Path, Path]] = []
+    path = Path()
+    try:
+        for path, data in todo:
+            staged.append((_stage(path, data), path))
+        while staged:
+            new, path = staged[0]
+            new.replace(path)
+            staged.pop(0)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", name=str(path)) from None
+    finally:
+        for new, _ in staged:
+            new.unlink(missing_ok=True)
+
+
+def _stage(path: Path, data: bytes) -> Path:
+    """Write the new content beside the file, with its mode bits, and its owner where that is allowed."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            old = path.stat()
+            if (old.st_uid, old.st_gid) != (os.getuid(), os.getgid()):
+                with contextlib.suppress(PermissionError):
+                    os.chown(new, old.st_uid, old.st_gid)
+            new.chmod(stat.S_IMODE(old.st_mode))
+        else:
+            new.chmod(0o644)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    return new

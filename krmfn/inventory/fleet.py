@@ -1,0 +1,191 @@
+"""Flux objects in manifests, judged one by one: a wrong one is reported and the others stand. Asks a source of tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from krmfn.configuration import flux
+from krmfn.configuration.config import Config
+from krmfn.configuration.lock import Snapshot, read_snapshot
+from krmfn.configuration.objects import Object, Problems, read
+from krmfn.configuration.schema import API_VERSION
+from krmfn.configuration.settings import Settings
+from krmfn.errors import InputError, RegistryError
+from krmfn.inventory import status
+from krmfn.inventory.status import Standing
+from krmfn.model import Chosen, ImagePolicy, Listing, NotChosen, PolicyKey, Repository, Result
+from krmfn.steps import decision
+from krmfn.steps.resolve import TagSource, ask
+from krmfn.text.yamltext import Block
+
+KINDS = ("ImageRepository", "ImagePolicy", "ImageUpdateAutomation")
+_WORDS = (b"image.toolkit.fluxcd.io", b"TagSnapshot", b"Secret", b"kind: Namespace", b"source.toolkit.fluxcd.io")
+_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The Flux objects, in order of kind, namespace and name; and what could not be read."""
+
+    standings: tuple[Standing, ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Everything among some blocks that can matter for Flux objects."""
+
+    all: tuple[Object, ...]
+    problems: tuple[str, ...]
+
+    def of(self, kind: str) -> list[Object]:
+        """Answer the Flux objects of a kind, by namespace and name."""
+        found = (thing for thing in self.all if thing.group == flux.GROUP and thing.id.kind == kind)
+        return sorted(found, key=lambda thing: flux.key_of(thing.id))
+
+    def but(self, thing: Object) -> tuple[Object, ...]:
+        """Answer one policy or repository together with everything that is neither."""
+        own = [one for one in self.all if one.id.kind not in ("ImagePolicy", "ImageRepository")]
+        return (thing, *own)
+
+
+def gather(blocks: Iterable[Block]) -> Objects:
+    """Read the objects of blocks that can matter."""
+    problems = Problems()
+    found: list[Object] = []
+    for block in blocks:
+        if any(word in block.raw for word in _WORDS):
+            try:
+                found += read(block)
+            except InputError as error:
+                problems.note(error)
+    return Objects(tuple(found), tuple(problems.found))
+
+
+def snapshots(objects: Objects) -> dict[str, Snapshot]:
+    """Answer the TagSnapshots by canonical image; wrong ones are left out, `krmfn lint` tells them."""
+    own = (one for one in objects.all if one.id.kind == "TagSnapshot" and one.id.api_version == API_VERSION)
+    found = (read_snapshot(thing, Problems()) for thing in own)
+    return {one.image: one for one in found if one is not None}
+
+
+def judge(objects: Objects, source: TagSource, now: str, pending: Mapping[PolicyKey, int | str]) -> Fleet:
+    """Report every Flux object: ask for tags, choose, and say how it stands. `pending` counts by automation, or says why not."""
+    fleet = _Fleet(objects, source, now)
+    standings = [*fleet.repositories(), *fleet.policies()]
+    standings += [
+        status.automation(one, pending.get(flux.key_of(one.id), 0)) for one in objects.of("ImageUpdateAutomation")
+    ]
+    return Fleet(tuple(standings), objects.problems)
+
+
+class _Fleet:
+    def __init__(self, objects: Objects, source: TagSource, now: str) -> None:
+        self.objects, self.source, self.now = objects, source, now
+        self.known: dict[PolicyKey, flux.ImageRepository] = {}
+        self.wrong: dict[PolicyKey, str] = {}
+        for thing in objects.of("ImageRepository"):
+            self._learn(thing)
+        asked = [one.repository for one in self.known.values() if not one.is_suspended]
+        self.listings = ask(asked, source.tags, _WORKERS)
+
+    def _learn(self, thing: Object) -> None:
+        problems = Problems()
+        self.known.update(flux.read_repositories(self.objects.but(thing), problems))
+        if problems.found:
+            self.wrong[flux.key_of(thing.id)] = _bare(problems.found[0], thing)
+
+    def repositories(self) -> list[Standing]:
+        return [self._repository(thing) for thing in self.objects.of("ImageRepository")]
+
+    def _repository(self, thing: Object) -> Standing:
+        key = flux.key_of(thing.id)
+        found = self.known.get(key)
+        if key in self.wrong or found is None:
+            return status.unready(thing, "ImageURLInvalid", self.wrong.get(key, status.WAITING))
+        if found.is_suspended:
+            return _as_it_was(thing)
+        canonical = found.repository.image.flux_canonical
+        return status.repository(thing, canonical, self.listings[found.repository], found.exclusion_list, self.now)
+
+    def policies(self) -> list[Standing]:
+        things = self.objects.of("ImagePolicy")
+        read = {flux.key_of(thing.id): self._policy(thing) for thing in things}
+        chosen = self._choose([one for one in read.values() if isinstance(one, ImagePolicy)])
+        return [self._standing(thing, read[flux.key_of(thing.id)], chosen) for thing in things]
+
+    def _policy(self, thing: Object) -> ImagePolicy | tuple[str, str]:
+        """Answer the policy, or (reason, message)."""
+        problems = Problems()
+        notes: list[Result] = []
+        found, dangling = flux.read_policies(self.objects.but(thing), self.known, problems, notes)
+        if problems.found:
+            return "InvalidPolicy", _bare(problems.found[0], thing)
+        for one in dangling.values():
+            return "AccessDenied" if "access denied" in one.why else "DependencyNotReady", one.why
+        return found[0] if found else ("Suspended", notes[-1].message if notes else status.WAITING)
+
+    def _choose(self, policies: Sequence[ImagePolicy]) -> dict[PolicyKey, Chosen | NotChosen]:
+        missing = [one for one in decision.to_list(policies) if one not in self.listings]
+        listings: dict[Repository, Listing | RegistryError] = {
+            **self.listings,
+            **ask(missing, self.source.tags, _WORKERS),
+        }
+        dates = ask(decision.to_date(policies, listings), lambda moment: self.source.created(*moment), _WORKERS)
+        choices = decision.decide([one for one in policies if not one.rules.pins_current], listings, dates, None)
+        pins = [(one.policy.repository, one.tag) for one in choices.values() if isinstance(one, Chosen) and _wants(one)]
+        digests = ask(pins, lambda pin: self.source.digest(*pin), _WORKERS)
+        return {key: _with_digest(choice, digests) for key, choice in choices.items()}
+
+    def _standing(
+        self, thing: Object, found: ImagePolicy | tuple[str, str], chosen: Mapping[PolicyKey, Chosen | NotChosen]
+    ) -> Standing:
+        if isinstance(found, ImagePolicy):
+            choice = chosen.get(found.key)
+            if choice is None:
+                return status.unready(thing, "DependencyNotReady", "follows the tag that is deployed: see krmfn update")
+            return status.policy(thing, choice)
+        reason, message = found
+        return _as_it_was(thing) if reason == "Suspended" else status.unready(thing, reason, message)
+
+
+def _bare(problem: str, thing: Object) -> str:
+    return problem.removeprefix(f"{thing.id}: ")
+
+
+def _as_it_was(thing: Object) -> Standing:
+    """Report a suspended object: its status stays as the manifest has it."""
+    before = thing.data.get("status")
+    kept = {name: value for name, value in (before if isinstance(before, dict) else {}).items() if name != "conditions"}
+    return Standing(thing, status.Ready("False", "Suspended", "suspended: not reconciled"), kept)
+
+
+def _wants(choice: Chosen) -> bool:
+    """Tell whether the digest has to be asked for; `IfNotPresent` keeps the one that the status holds for this tag."""
+    return choice.policy.digest_reflection != "Never" and _recorded(choice) is None
+
+
+def _recorded(choice: Chosen) -> str | None:
+    latest = choice.policy.latest
+    same = latest is not None and latest.tag == choice.tag and latest.name == choice.policy.repository.image.name
+    return latest.digest if latest and same and choice.policy.digest_reflection == "IfNotPresent" else None
+
+
+def _with_digest(
+    choice: Chosen | NotChosen, digests: Mapping[tuple[Repository, str], str | RegistryError]
+) -> Chosen | NotChosen:
+    from dataclasses import replace
+
+    if isinstance(choice, NotChosen) or choice.policy.digest_reflection == "Never":
+        return choice
+    found = _recorded(choice) or digests[choice.policy.repository, choice.tag]
+    if isinstance(found, RegistryError):
+        name = f"{choice.policy.repository.image.name}:{choice.tag}"
+        return NotChosen(choice.policy, found.failure, f"failed fetching digest of {name}: {found}")
+    return replace(choice, digest=found)
+
+
+def config_of(objects: Objects, settings: Settings) -> Config:
+    """Make a configuration that knows the snapshots alone, to open a source with."""
+    return Config(snapshots=snapshots(objects), settings=settings)

@@ -1,0 +1,357 @@
+"""*bind*: which field takes which part of which policy's choice. Looks only; changes nothing, asks nobody.
+
+Markers follow Flux's attachment rules, annotations survive `kustomize build`, targets come from the configuration, and
+images match by canonical repository. A field that is bound by name twice, to different choices, is an error that names
+both; image matching is the last resort and gives way to the other three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+
+import yaml
+
+from krmfn.configuration.config import Config, TargetRule
+from krmfn.configuration.objects import nearest
+from krmfn.errors import InputError, RuleError
+from krmfn.image import ImageRef
+from krmfn.model import Choice, Chosen, Field, ImagePolicy, Part, PolicyKey, Result, Severity
+from krmfn.resources import outline
+from krmfn.resources.jsonpath import JSONPath
+from krmfn.resources.resource import (
+    Resource,
+    Steps,
+    containers,
+    describe,
+    get,
+    image_fields,
+    is_image_shaped,
+    named,
+    outlined,
+    owner,
+    selects,
+)
+from krmfn.steps.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, parse_setter
+from krmfn.text import markers, screen
+from krmfn.text.yamltext import Alias, Block, Scalar, join_path, scalar_at
+
+_NEEDLE = ANNOTATION.encode()
+
+
+def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
+    """Answer the policies that the texts may need: a cheap superset, so that nobody else is asked."""
+    by_image = _by_image(config)
+    found = {rule.policy for rule in config.targets}
+    for block in blocks:
+        if found >= config.policies.keys():
+            break
+        raw = block.raw
+        if screen.may_hold_marker(raw):
+            found |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}
+        if by_image:
+            for value in _image_values(block, raw):
+                found |= {policy.key for policy in by_image.get(_canonical(value), ())}
+        if screen.may_hold(raw, (_NEEDLE,)) and block.root is not None:
+            found |= {setter.policy for one in describe(block) for _, _, setter in annotated(one) if setter}
+            block.forget()
+    return frozenset(key for key in found if key in config.policies)
+
+
+def _image_values(block: Block, raw: bytes) -> Iterable[str]:
+    """Answer the values of a block's image fields: by its lines, or by its nodes when a line is not plain to see."""
+    values = None if b"image.toolkit.fluxcd.io" in raw or b"krmfn.dev" in raw else screen.image_values(raw)
+    if values is not None or block.root is None:
+        return values or ()
+    nodes = [field.node for one in describe(block) if is_image_shaped(one) for field in image_fields(one.root)]
+    block.forget()
+    return {node.value for node in map(_anchored, nodes) if node is not None}
+
+
+def _anchored(node: yaml.Node) -> yaml.ScalarNode | None:
+    """Answer the scalar itself, or the one that an alias stands for."""
+    aimed = node.target if isinstance(node, Alias) else node
+    return aimed if isinstance(aimed, yaml.ScalarNode) else None
+
+
+def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> screen.Expected:
+    """Answer what fields must hold so that nothing changes, as far as that is known before digests are asked for."""
+    setters: dict[str, str | None] = {}
+    images: dict[str, frozenset[str] | None] = {}
+    for key in config.policies:
+        chosen = choices.get(key)
+        values = _values(chosen) if isinstance(chosen, Chosen) else None
+        for part in Part:
+            setters[str(Setter(key, part))] = values[part] if values else None
+    for canonical, policies in _by_image(config).items():
+        chosen = choices.get(policies[0].key)
+        values = _values(chosen) if isinstance(chosen, Chosen) and len(policies) == 1 else None
+        images[canonical] = frozenset({str(values[Part.IMAGE])}) if values else None
+    others = config.declared - config.policies.keys() - config.dangling.keys()
+    return screen.Expected(setters, images, frozenset(str(Setter(key, part)) for key in others for part in Part))
+
+
+def _values(chosen: Chosen) -> dict[Part, str | None] | None:
+    policy = chosen.policy
+    if policy.rules.pins_current or (policy.digest_reflection != "Never" and not chosen.digest):
+        return None
+    return {
+        Part.IMAGE: chosen.ref, Part.TAG: chosen.tag, Part.NAME: policy.repository.image.name, Part.DIGEST: chosen.digest
+    }  # fmt: skip
+
+
+def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected) -> Bound:
+    """Find every field that a policy is bound to, in the blocks that may change. Raises InputError for no YAML."""
+    finder = _Finder(config)
+    for block in blocks:
+        raw = block.raw
+        if not screen.may_change(raw, expected, finder.needles):
+            finder.skip(raw)
+        elif not finder.glance(block, raw) and block.root is not None:
+            finder.look(block)
+            block.forget()
+    finder.close()
+    return Bound(tuple(finder.targets), tuple(finder.results), frozenset(finder.policies))
+
+
+def _canonical(value: str) -> str:
+    try:
+        return ImageRef.parse(value).canonical
+    except RuleError:
+        return ""
+
+
+def _by_image(config: Config) -> dict[str, list[ImagePolicy]]:
+    found: dict[str, list[ImagePolicy]] = {}
+    for policy in config.policies.values():
+        if "images" in policy.bind:
+            found.setdefault(policy.repository.image.canonical, []).append(policy)
+    return found
+
+
+class _Finder:
+    """Walks blocks and collects targets; one instance serves one run."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.by_image = _by_image(config)
+        self.paths = {rule.path: JSONPath.parse(rule.path) for rule in config.targets if rule.path}
+        self.targets: list[Target] = []
+        self.results: list[Result] = []
+        self.policies: set[PolicyKey] = set()
+        self.idle = dict.fromkeys(config.targets)
+        self.needles = self._needles()
+
+    def _needles(self) -> tuple[bytes, ...]:
+        words = {_NEEDLE}
+        for rule in self.config.targets:
+            words |= {self.paths[rule.path].needle.encode()} if rule.path else {b"containers", b"Containers"}
+        return tuple(sorted(words))
+
+    def skip(self, raw: bytes) -> None:
+        """Count what a block that needs no change holds as bound."""
+        if len(self.policies) == len(self.config.policies):
+            return
+        if screen.may_hold_marker(raw):
+            self.policies |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}
+        if self.by_image:
+            for value in screen.image_values(raw) or ():
+                self.policies |= {policy.key for policy in self.by_image.get(_canonical(value), ())}
+
+    def glance(self, block: Block, raw: bytes) -> bool:
+        """Find the targets of a block that markers alone bind by its lines; tell whether that was possible."""
+        if self.by_image or self.config.targets or screen.may_hold(raw, (_NEEDLE,)):
+            return False
+        seen = outline.read(block)
+        if seen is None:
+            return False
+        resource = outlined(block, seen.top, seen.metadata, seen.annotations)
+        for target in self._marked(seen.markers, (resource,), set()):
+            self.targets.append(target)
+            self.policies.add(target.setter.policy)
+        return True
+
+    def look(self, block: Block) -> None:
+        """Find the targets of one composed block."""
+        resources = describe(block)
+        if not resources:
+            return
+        found: dict[int, Target] = {}
+        reserved: set[int] = set()
+        raw = block.raw
+        may_be_annotated = screen.may_hold(raw, (_NEEDLE,))
+        if screen.may_hold_marker(raw):
+            for target in self._marked(markers.read(block), resources, reserved):
+                self._claim(found, target)
+        for resource in resources:
+            if may_be_annotated:
+                for target in self._annotations(resource, reserved):
+                    self._claim(found, target)
+            for target in self._rules(resource):
+                self._claim(found, target)
+        if self.by_image:
+            reserved |= found.keys()
+            for resource in resources:
+                for target in self._images(resource, reserved):
+                    found.setdefault(target.scalar.start, target)
+        for _, target in sorted(found.items()):
+            self.targets.append(target)
+            self.policies.add(target.setter.policy)
+
+    def close(self) -> None:
+        """Say which targets of the configuration came to nothing."""
+        for rule in self.idle:
+            what = f"target {rule.path or ', '.join(rule.containers)} of policy {rule.policy}"
+            message = f"{what} binds no field: no resource that it selects has it"
+            self.results.append(Result("warning", message, tags=(("code", "idle-target"),)))
+
+    def _claim(self, found: dict[int, Target], target: Target) -> None:
+        other = found.setdefault(target.scalar.start, target)
+        if other.setter != target.setter:
+            message = f"two policies for one field: {other.how} says {other.setter}, {target.how} says {target.setter}; keep one of them"
+            self._say("error", "two-policies", message, target.resource, target.scalar)
+
+    def _say(
+        self, severity: Severity, code: str, message: str, resource: Resource, scalar: Scalar | None = None
+    ) -> None:
+        place = resource.place(scalar.start) if scalar else resource.file
+        where = Field(scalar.path, scalar.value) if scalar else None
+        self.results.append(Result(severity, message, resource.id, where, place, (("code", code),)))
+
+    def _known(self, setter: Setter | None, text: str, how: str, resource: Resource, scalar: Scalar | None) -> bool:
+        """Tell whether a setter names a policy that can be used here; say why not."""
+        if setter is None:
+            every = (f"{key}{tail}" for key in self.config.declared for tail in ("", ":tag", ":name", ":digest"))
+            message = f"{how} {text!r} names no policy: expected {FORMS}{nearest(text, every)}"
+            self._say("warning", "bad-setter", message, resource, scalar)
+        elif setter.policy in self.config.policies:
+            if f"{how.split(maxsplit=1)[0]}s" in self.config.policies[setter.policy].bind:
+                return True
+            message = f"{how} names policy {setter.policy}, whose bind leaves {how.split(maxsplit=1)[0]}s out"
+            self._say("warning", "left-out", message, resource, scalar)
+        elif setter.policy in self.config.dangling:
+            severity: Severity = "error" if self.config.settings.on_error == "fail" else "warning"
+            self.policies.add(setter.policy)
+            message = f"policy {setter.policy}: {self.config.dangling[setter.policy].why}"
+            self._say(severity, "dangling-policy", message, resource, scalar)
+        elif setter.policy not in self.config.declared:
+            message = f"{how} names policy {setter.policy}, which is not configured{self._nearest(setter.policy)}"
+            self._say("warning", "unknown-policy", message, resource, scalar)
+        return False
+
+    def _nearest(self, wrong: PolicyKey) -> str:
+        """Hint at a policy: the same name elsewhere, or the nearest spelling."""
+        same = sorted(str(key) for key in self.config.declared if key.name == wrong.name)
+        return f"; did you mean {same[0]}?" if same else nearest(str(wrong), map(str, self.config.declared))
+
+    def _marked(
+        self, found: Iterable[markers.Marker], resources: tuple[Resource, ...], reserved: set[int]
+    ) -> Iterator[Target]:
+        for marker in found:
+            setter, resource = parse_setter(marker.setter), owner(resources, marker.scalar.start)
+            if resource.is_definition:
+                continue
+            reserved.add(marker.scalar.start)
+            if self._known(setter, marker.setter, "marker", resource, marker.scalar) and setter:
+                yield Target(marker.scalar, setter, "marker", resource)
+
+    def _annotations(self, resource: Resource, reserved: set[int]) -> Iterator[Target]:
+        for key, text, setter in annotated(resource):
+            if not key:
+                message = f'annotation {ANNOTATION}: expected JSON such as {{"web": "flux-system:web"}} (container name or JSONPath to policy)'
+                self._say("error", "bad-annotation", message, resource, self._own(resource))
+            elif self._known(setter, text, f"annotation {ANNOTATION}: {key}", resource, self._own(resource)) and setter:
+                yield from self._annotation(resource, key, setter)
+            else:
+                reserved.update(self._named(resource, key))
+
+    def _named(self, resource: Resource, key: str) -> Iterator[int]:
+        """Yield where the fields stand that an entry of no usable policy names: images keep off them."""
+        with suppress(RuleError, InputError, RecursionError):
+            scalars = [scalar for _, node in keyed(resource, key) if (scalar := _anchored(node)) is not None]
+            yield from (scalar_at(resource.block, scalar, "").start for scalar in scalars)
+
+    def _own(self, resource: Resource) -> Scalar | None:
+        """Describe the annotation itself, for results."""
+        node = get(get(get(resource.root, "metadata"), "annotations"), ANNOTATION)
+        path = join_path((*resource.prefix, "metadata", "annotations", ANNOTATION))
+        return scalar_at(resource.block, node, path) if isinstance(node, yaml.ScalarNode) else None
+
+    def _annotation(self, resource: Resource, key: str, setter: Setter) -> Iterator[Target]:
+        try:
+            places = keyed(resource, key)
+        except (RuleError, InputError, RecursionError) as error:
+            self._say("error", "bad-annotation", f"annotation {ANNOTATION}: {error}", resource, self._own(resource))
+            return
+        if not places:
+            hint = "" if key.startswith("$") else nearest(key, _names(resource))
+            what = "nothing stands at" if key.startswith("$") else "there is no container with an image named"
+            message = f"annotation {ANNOTATION}: {what} {key}{hint}"
+            self._say("warning", "idle-annotation", message, resource, self._own(resource))
+        for steps, node in places:
+            if target := self._target(resource, steps, node, setter, "annotation"):
+                yield target
+
+    def _target(self, resource: Resource, steps: Steps, node: yaml.Node, setter: Setter, how: str) -> Target | None:
+        scalar, path = _anchored(node), join_path((*resource.prefix, *steps))
+        if scalar is None:
+            message = f"{how} for policy {setter.policy}: {path} is no scalar: left as it is"
+            self._say("warning", "no-scalar", message, resource, self._own(resource) if how == "annotation" else None)
+            return None
+        return Target(scalar_at(resource.block, scalar, path), setter, how, resource)
+
+    def _rules(self, resource: Resource) -> Iterator[Target]:
+        if not self.config.targets or resource.is_definition:
+            return
+        for rule in self.config.targets:
+            if not selects(rule.select, resource) or (resource.is_configuration and not rule.select.kind):
+                continue
+            places = self._places(rule, resource)
+            if places:
+                self.idle.pop(rule, None)
+            for steps, node in places:
+                if target := self._target(resource, steps, node, Setter(rule.policy, rule.part), "target"):
+                    yield target
+
+    def _places(self, rule: TargetRule, resource: Resource) -> list[tuple[Steps, yaml.Node]]:
+        try:
+            return list(self.paths[rule.path].find(resource.root) if rule.path else named(resource, rule.containers))
+        except (InputError, RecursionError) as error:
+            self._say("error", "bad-target", f"target {rule.path} cannot be looked for: {error}", resource)
+            return []
+
+    def _images(self, resource: Resource, reserved: set[int]) -> Iterator[Target]:
+        if not is_image_shaped(resource):
+            return
+        for steps, node, _, is_definite, is_doubtful in image_fields(resource.root):
+            scalar = _anchored(node)
+            candidates = self.by_image.get(_canonical(scalar.value), ()) if scalar is not None and scalar.value else ()
+            if scalar is None or not candidates or not (is_definite or _has_version(scalar.value)):
+                continue
+            field = scalar_at(resource.block, scalar, join_path((*resource.prefix, *steps)))
+            if field.start in reserved:
+                continue
+            if is_doubtful:
+                message = "image is given twice in one mapping, and readers differ on which one counts: left as it is"
+                self._say("warning", "doubtful", message, resource, field)
+            elif len(candidates) > 1:
+                names = " and ".join(str(policy.key) for policy in candidates)
+                message = f"two policies for one image: {names} both choose {candidates[0].repository.image.name}; bind the field by marker, annotation or target, or take `images` from the bind of one"
+                self._say("error", "two-policies", message, resource, field)
+                self.policies |= {policy.key for policy in candidates}
+            else:
+                yield Target(field, Setter(candidates[0].key, Part.IMAGE), "image", resource)
+
+
+def keyed(resource: Resource, key: str) -> list[tuple[Steps, yaml.Node]]:
+    """Find what the key of an annotation names. Raises RuleError for no JSONPath, InputError and RecursionError."""
+    return list(JSONPath.parse(key).find(resource.root) if key.startswith("$") else named(resource, (key,)))
+
+
+def _names(resource: Resource) -> list[str]:
+    return [found.container for found in containers(resource.root) if found.container]
+
+
+def _has_version(value: str) -> bool:
+    ref = ImageRef.parse(value)
+    return ref.tag is not None or ref.digest is not None

@@ -1,0 +1,117 @@
+"""Digest reflection: which digests are asked for, which are kept, and which tags were pushed again. Pure.
+
+Never, IfNotPresent and Always mean what they mean in Flux (image-reflector-controller, `updateImageRefs`); Flux keeps
+its state in `status.latestRef`, here the state is the lock, that status, or what the manifests already pin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from krmfn.configuration.lock import Lock, recall
+from krmfn.configuration.settings import Settings
+from krmfn.errors import PASSING, RegistryError
+from krmfn.model import Choice, Chosen, Field, PolicyKey, Repository, Result, Severity
+from krmfn.steps.deployed import Deployed
+from krmfn.steps.verdict import Pin, Pins
+
+Choices = Mapping[PolicyKey, Choice]
+Question = tuple[Repository, str]
+Answers = Mapping[Question, str | RegistryError]
+
+
+def _wanted(choices: Choices, deployed: Deployed) -> Iterable[tuple[Chosen, str]]:
+    """Yield every choice whose policy reflects digests, with each of its tags."""
+    for chosen in choices.values():
+        if isinstance(chosen, Chosen) and chosen.policy.digest_reflection != "Never":
+            tags = deployed.tags(chosen.policy) if chosen.policy.rules.pins_current else (chosen.tag,)
+            yield from ((chosen, tag) for tag in tags)
+
+
+def to_ask(
+    choices: Choices, deployed: Deployed, lock: Lock | None, settings: Settings, *, every: bool = False
+) -> list[Question]:
+    """Answer the (repository, tag) pairs whose digest has to be asked for: one per chosen tag, none that is known.
+
+    With `every` also those that are kept or that no field takes. `immutableTags` wants to look at what is kept.
+    """
+    asked: list[Question] = []
+    for chosen, tag in _wanted(choices, deployed):
+        if chosen.record or not (every or deployed.has(chosen.policy.key)):
+            continue
+        if every or settings.immutable_tags or _kept(chosen, tag, deployed, lock) is None:
+            asked.append((chosen.policy.repository, tag))
+    return list(dict.fromkeys(asked))
+
+
+def _kept(chosen: Chosen, tag: str, deployed: Deployed, lock: Lock | None) -> str | None:
+    """Answer the digest that stays without asking: a record's, or under IfNotPresent what is there already."""
+    policy = chosen.policy
+    if chosen.digest or chosen.record:
+        return chosen.digest or _locked(chosen, tag, lock)
+    if policy.digest_reflection != "IfNotPresent":
+        return None
+    manifests = {digest for _, digest in deployed.pinned(policy, tag)}
+    return _locked(chosen, tag, lock) or (manifests.pop() if len(manifests) == 1 else None)
+
+
+def _locked(chosen: Chosen, tag: str, lock: Lock | None) -> str | None:
+    policy = chosen.policy
+    if policy.rules.pins_current:
+        entries = lock.of(policy.key) if lock else ()
+        return next((entry.digest for entry in entries if entry.tag == tag and entry.is_for(policy)), None)
+    found = recall(policy, lock)
+    return found.digest if found and found.tag == tag else None
+
+
+def settle(choices: Choices, deployed: Deployed, lock: Lock | None, answers: Answers, settings: Settings) -> Pins:
+    """Decide the digest of every wanted tag from what is kept and what was answered."""
+    digests: dict[Pin, str | RegistryError] = {}
+    results: list[Result] = []
+    for chosen, tag in _wanted(choices, deployed):
+        kept = _kept(chosen, tag, deployed, lock)
+        answer = None if chosen.record else answers.get((chosen.policy.repository, tag))
+        known = kept or answer
+        if isinstance(known, RegistryError) and known.failure in PASSING and (noted := _locked(chosen, tag, lock)):
+            results.append(_stood_in(chosen, tag, known))
+            known = noted
+        if known is not None:
+            digests[chosen.policy.key, tag] = known
+        if isinstance(answer, str):
+            results += _pushed_again(chosen, tag, answer, deployed, lock, settings)
+    return Pins(digests, tuple(results))
+
+
+def _stood_in(chosen: Chosen, tag: str, error: RegistryError) -> Result:
+    image = chosen.policy.repository.image.name
+    return Result("warning", f"{error}; the recorded digest of {image}:{tag} stays", chosen.policy.defined)
+
+
+def _pushed_again(
+    chosen: Chosen, tag: str, answer: str, deployed: Deployed, lock: Lock | None, settings: Settings
+) -> list[Result]:
+    """Say that a tag is not what it was. A digest policy follows such moves, that is its purpose."""
+    policy = chosen.policy
+    if policy.rules.pins_current:
+        return []
+    severity: Severity = "error" if settings.immutable_tags else "warning"
+    stays = policy.digest_reflection == "IfNotPresent"
+    end = "; the digest that is pinned stays" if stays else "; the pin moves with it"
+    if settings.immutable_tags:
+        end = "; immutableTags forbids that: find out who pushed it, or run once without immutableTags to accept it"
+
+    def say(holder: str, old: str) -> str:
+        return f"{policy.repository.image.name}: tag {tag} was pushed again: {holder} {old}, the registry has {answer}{end}"
+
+    tags = (("policy", str(policy.key)),)
+    locked = _locked(chosen, tag, lock)
+    if locked and locked != answer:
+        return [Result(severity, say("recorded was", locked), policy.defined, tags=tags)]
+    return [
+        Result(
+            severity, say("the field pins", old), target.resource.id,
+            Field(target.scalar.path, target.scalar.value), target.resource.place(target.scalar.start), tags,
+        )
+        for target, old in deployed.pinned(policy, tag)
+        if old != answer
+    ]  # fmt: skip

@@ -1,0 +1,74 @@
+"""*renew*: what the lock is to hold after a run. Pure; entries change only when a decision does."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from krmfn.configuration.lock import Lock, LockEntry
+from krmfn.model import Choice, Chosen, PolicyKey
+from krmfn.steps.deployed import Deployed
+from krmfn.steps.verdict import Pins, Renewal
+
+
+def renew(
+    lock: Lock | None,
+    choices: Mapping[PolicyKey, Choice],
+    deployed: Deployed,
+    pins: Pins,
+    held: Collection[PolicyKey],
+    declared: Collection[PolicyKey],
+) -> Renewal:
+    """Compute the new lock. What was not decided anew keeps its entries, policies that exist no more lose theirs.
+
+    Nobody knows which policies exist when `declared` is empty; then none loses anything.
+    """
+    old = lock.all if lock else ()
+    fresh: dict[PolicyKey, tuple[LockEntry, ...]] = {}
+    for key, chosen in choices.items():
+        if isinstance(chosen, Chosen) and not chosen.record and key not in held:
+            made = tuple(_entries(chosen, deployed, pins))
+            if None not in made:
+                fresh[key] = tuple(entry for entry in made if entry)
+    before = {(entry.policy, entry.tag): entry for entry in old}
+    entries: list[LockEntry] = []
+    for key in sorted({entry.policy for entry in old} | set(fresh)):
+        if key in fresh:
+            entries += (_unless_same(before.get((key, entry.tag)), entry) for entry in fresh[key])
+        elif key in declared or not declared:
+            entries += (entry for entry in old if entry.policy == key)
+    return _compared(old, tuple(sorted(entries, key=lambda entry: (entry.policy, entry.tag))))
+
+
+def _entries(chosen: Chosen, deployed: Deployed, pins: Pins) -> Iterator[LockEntry | None]:
+    """Yield the entries of one choice; None where the digest that it wants is not known."""
+    policy = chosen.policy
+    for tag in deployed.tags(policy) if policy.rules.pins_current else (chosen.tag,):
+        digest = pins.digests.get((policy.key, tag)) if policy.digest_reflection != "Never" else None
+        if policy.digest_reflection != "Never" and not isinstance(digest, str):
+            yield None
+            continue
+        known = digest if isinstance(digest, str) else None
+        image = policy.repository.image.name
+        yield LockEntry(policy.key, image, tag, policy.hash, known, chosen.listed, chosen.eligible)
+
+
+def _unless_same(old: LockEntry | None, new: LockEntry) -> LockEntry:
+    """Keep an entry whose decision is the same: counts alone are no change."""
+    if old is None:
+        return new
+    same = (old.image, old.tag, old.policy_hash, old.digest) == (new.image, new.tag, new.policy_hash, new.digest)
+    return old if same else new
+
+
+def _compared(old: tuple[LockEntry, ...], new: tuple[LockEntry, ...]) -> Renewal:
+    """Pair entries of one policy: a policy that had one and has one changed, whatever its tag."""
+    gone = [entry for entry in old if entry not in new]
+    come = [entry for entry in new if entry not in old]
+    changed: list[tuple[LockEntry, LockEntry]] = []
+    for entry in tuple(come):
+        other = next((one for one in gone if one.policy == entry.policy), None)
+        if other:
+            changed.append((other, entry))
+            gone.remove(other)
+            come.remove(entry)
+    return Renewal(new, tuple(changed), tuple(come), tuple(gone))

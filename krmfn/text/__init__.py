@@ -1,0 +1,1 @@
+"""YAML as text: cut into blocks, composed, searched and edited by spans, never printed again."""

@@ -1,0 +1,168 @@
+"""Compose bytes of YAML into nodes whose marks stay true: aliases stay aliases, nothing recurses without a bound.
+
+Two composers give the same tree. libyaml's own (PyYAML's C extension) is the fast one; it expands aliases and
+recurses on the C stack, so a text with anchors, or deep or huge enough to be a risk, goes through the event stream.
+A node's `tag` is a `str` only where the text spells a tag out; nothing is resolved by shape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from operator import is_
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+from yaml._yaml import CParser
+
+MAX_DEPTH = 1000
+"""Collections inside collections, counted from the root; deeper text is refused."""
+
+_anchor = re.compile(rb"&(?![\s&*])(?<![^\s,\[{:?-]&)").search
+_alias = re.compile(rb"\*(?![\s&*])(?<![^\s,\[{:?-]\*)").search
+
+
+class Alias(yaml.Node):
+    """An alias `*name` at its own place. `target` is the anchored node, or None when the text has no such anchor."""
+
+    id = "alias"
+
+    def __init__(self, value: str, target: yaml.Node | None, start_mark: Any, end_mark: Any) -> None:
+        super().__init__("", value, start_mark, end_mark)
+        self.target = target
+
+
+class Malformed(NamedTuple):
+    """Why a text is not YAML: `place` counts code points from the start of what was parsed, -1 is unknown."""
+
+    problem: str
+    place: int
+
+
+class DepthError(yaml.MarkedYAMLError):
+    """The text nests deeper than MAX_DEPTH."""
+
+
+class Fast(CParser):
+    """libyaml's composer without tag resolution; builtins spare a Python frame for every node."""
+
+    resolve: Any = slice
+    descend_resolver: Any = is_
+    ascend_resolver: Any = int
+
+
+if TYPE_CHECKING:
+    Mark = yaml.Mark
+
+
+def malformed(error: yaml.YAMLError) -> Malformed:
+    """Say what libyaml found, in one line and without its `in "<byte string>"` phrases."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        words = ", ".join(str(part) for part in (error.context, error.problem) if part)
+        return Malformed(words or "not valid YAML", getattr(mark, "index", -1))
+    problem = getattr(error, "reason", None)
+    return Malformed(str(problem or error).splitlines()[0], -1)
+
+
+def compose(data: bytes) -> yaml.Node | None:
+    """Compose the single document in `data`; None when it holds none. Raises yaml.YAMLError."""
+    if is_simple(data):
+        parser = Fast(data)
+        try:
+            node: yaml.Node | None = parser.get_single_node()
+        finally:
+            parser.dispose()
+        return _present(node)
+    found = list(documents(data))
+    if len(found) > 1:
+        raise yaml.MarkedYAMLError(problem="but found another document", problem_mark=found[1].start_mark)
+    return found[0].root if found else None
+
+
+def is_simple(data: bytes) -> bool:
+    """Tell whether the C composer is safe and exact here: no anchors, and depth bounded by the text's size.
+
+    Each level needs an opener of its own or one more column of indentation, and n columns cost n*n/2 bytes.
+    """
+    openers = data.count(b"[") + data.count(b"{") + data.count(b"-") + data.count(b"?")
+    if openers + (2 * len(data)) ** 0.5 >= MAX_DEPTH:
+        return False
+    return not ((b"&" in data and _anchor(data)) or (b"*" in data and _alias(data)))
+
+
+def raw_parse(data: bytes) -> int:
+    """Let libyaml's parser read all of `data` without building anything; answer the number of events."""
+    parser = Fast(data)
+    try:
+        return int(parser.raw_parse())
+    finally:
+        parser.dispose()
+
+
+class Document(NamedTuple):
+    """One document of a stream, and where it starts: at its `---`, or at its content."""
+
+    root: yaml.Node | None
+    start_mark: Any
+
+
+def documents(data: bytes) -> Iterator[Document]:
+    """Compose every document of `data` from libyaml's events; raises yaml.YAMLError, DepthError included."""
+    parser = Fast(data)
+    try:
+        parser.get_event()
+        while isinstance(start := parser.get_event(), yaml.DocumentStartEvent):
+            root = _present(_document(parser))
+            parser.get_event()
+            yield Document(root, start.start_mark)
+    finally:
+        parser.dispose()
+
+
+def _present(node: yaml.Node | None) -> yaml.Node | None:
+    """Answer None for the root of an empty document, a scalar that is not written at all."""
+    if type(node) is yaml.ScalarNode and node.start_mark.index == node.end_mark.index:
+        return None
+    return node
+
+
+def _document(parser: Any) -> yaml.Node:
+    """Read events up to the end of one root node. A mapping's child list alternates key, value until it is closed."""
+    anchors: dict[str, yaml.Node] = {}
+    stack: list[tuple[yaml.CollectionNode, list[Any]]] = []
+    while True:
+        event = parser.get_event()
+        kind = type(event)
+        node: Any
+        if kind is yaml.ScalarEvent:
+            node = yaml.ScalarNode(event.tag, event.value, event.start_mark, event.end_mark, event.style)
+        elif kind is yaml.AliasEvent:
+            node = Alias(event.anchor, anchors.get(event.anchor), event.start_mark, event.end_mark)
+        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+            node = _opened(event, kind, len(stack))
+            stack.append((node, []))
+            if event.anchor is not None:
+                anchors[event.anchor] = node
+            continue
+        else:
+            node = _closed(event, *stack.pop())
+        if getattr(event, "anchor", None) is not None and kind is yaml.ScalarEvent:
+            anchors[event.anchor] = node
+        if not stack:
+            root: yaml.Node = node
+            return root
+        stack[-1][1].append(node)
+
+
+def _opened(event: Any, kind: type, depth: int) -> Any:
+    if depth >= MAX_DEPTH:
+        raise DepthError(problem=f"it nests deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+    made = yaml.MappingNode if kind is yaml.MappingStartEvent else yaml.SequenceNode
+    return made(event.tag, [], event.start_mark, None, event.flow_style)
+
+
+def _closed(event: Any, node: Any, parts: list[Any]) -> Any:
+    node.value = list(zip(parts[::2], parts[1::2], strict=True)) if type(node) is yaml.MappingNode else parts
+    node.end_mark = event.end_mark
+    return node

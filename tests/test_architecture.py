@@ -1,0 +1,168 @@
+"""The rooms of the house: who may import whom, and who may touch the world. This table is the architecture.
+
+A room is a package under krmfn, or `values` for the modules at the top. Imports under TYPE_CHECKING do not count, lazy
+ones do.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent / "krmfn"
+FILES = {
+    ".".join(("krmfn", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+VALUES = {"errors", "foreign", "frozen", "image", "model", "once", "about", "terminal"}
+"""Modules at the top that every room may use; `terminal` belongs to the command line, see EDGES."""
+DOORS = {"__main__", "cli", "function", "pipeline"}
+"""Modules at the top that no room may use, but for the commands."""
+
+ROOMS = {
+    "text": set(),
+    "resources": {"text"},
+    "choosing": {"text", "configuration"},  # policytest reads its documents; nothing else here knows YAML
+    "configuration": {"text", "resources", "choosing"},
+    "steps": {"text", "resources", "choosing", "configuration"},
+    "tagsources": {"configuration", "steps"},  # the protocol TagSource, and what is configured
+    "inventory": {"text", "resources", "choosing", "configuration", "steps", "tagsources"},
+    "commits": {"text", "choosing", "configuration", "steps"},
+    "commands": {
+        "text",
+        "resources",
+        "choosing",
+        "configuration",
+        "steps",
+        "tagsources",
+        "inventory",
+        "commits",
+        "doors",
+    },
+    "doors": {"text", "resources", "configuration", "steps", "tagsources", "commands"},
+}
+"""Room -> rooms that it may import, besides the values."""
+
+MEETING = {"deployed", "target", "verdict", "resolve"}
+"""The modules of `steps` that others of them may import: records, and the protocol of a source."""
+
+EDGES = {
+    "click": {"cli", "terminal", "commands"},
+    "rich": {"terminal"},
+    "oras": {"tagsources.registry"},
+    "requests": {"tagsources.registry"},
+    "urllib3": {"tagsources.registry"},
+    "http": {"tagsources.registry"},
+    "socket": {"tagsources.registry"},
+    "ssl": {"tagsources.registry", "inventory.doctor"},
+    "subprocess": {"tagsources.credential_helper", "commits.gitrepo", "inventory.doctor"},
+    "re2": {"choosing.engine", "commits.sprig_text"},
+    "semver": {"choosing.version"},
+    "jsonpath_ng": {"resources.jsonpath"},
+    "yaml": {"text", "resources", "configuration.lock", "steps.bind", "steps.lockfile", "inventory", "function"},
+    "os": {
+        "__main__", "cli", "inventory.files", "function", "terminal", "commands", "commits.gitrepo", "inventory.doctor",
+        "tagsources",
+    },
+    "tempfile": {"inventory.files", "commits.gitrepo", "tagsources.registry.wire"},
+    "random": {"tagsources.registry"},
+    "time": {"tagsources", "commands", "commits", "terminal"},
+}  # fmt: skip
+"""What leads out of the program, or is heavy -> who may import it."""
+
+LINES = 350
+LONGER = {
+    "configuration.config": 460,
+    "configuration.flux": 380,
+    "choosing.policy": 360,
+    "commits.template": 360,
+    "steps.bind": 370,
+}
+"""Rooms that have grown past the limit; the number may only fall."""
+
+
+def name(module: str) -> str:
+    return module.removeprefix("krmfn.")
+
+
+def room(module: str) -> str:
+    head, _, rest = name(module).partition(".")
+    if module == "krmfn" or head in VALUES:
+        return "values"
+    return head if rest or head in ROOMS else "doors"
+
+
+def imports(module: str) -> Iterator[str]:
+    """Yield everything that a module imports by its full name, lazily or not."""
+    tree = ast.parse(FILES[module].read_text())
+    for_types = (
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    skipped = {id(inner) for node in for_types for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in FILES else str(node.module)
+
+
+GRAPH = {module: set(imports(module)) for module in FILES}
+
+
+def test_every_room_is_in_the_table_and_nothing_else():
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert packages == set(ROOMS) - {"doors"}
+    top = {path.stem for path in ROOT.glob("*.py")} - {"__init__"}
+    assert top == VALUES | DOORS
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_imports_what_its_room_may(module: str):
+    own = room(module)
+    allowed = {own, "values", *ROOMS.get(own, ())}
+    wrong = sorted(other for other in GRAPH[module] if other.startswith("krmfn") and room(other) not in allowed)
+    assert not wrong, f"{module} ({own}) must not import {', '.join(wrong)}"
+
+
+def test_imports_go_one_way():
+    inside = {module: {other for other in found if other in FILES} for module, found in GRAPH.items()}
+    assert len(list(TopologicalSorter(inside).static_order())) == len(FILES)
+
+
+def test_steps_meet_in_their_records_alone():
+    for module in FILES:
+        if room(module) == "steps":
+            others = {name(other).partition(".")[2] for other in GRAPH[module] if room(other) == "steps"}
+            assert others - {""} <= MEETING, f"{module} imports another step: {sorted(others - MEETING)}"
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_leaves_the_program_only_where_it_may(module: str):
+    for imported in {other.partition(".")[0] for other in GRAPH[module]} & set(EDGES):
+        places = EDGES[imported]
+        is_let = any(name(module) == place or name(module).startswith(f"{place}.") for place in places)
+        assert is_let, f"{module} imports {imported}, which only {', '.join(sorted(places))} may"
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_is_not_longer_than_a_room(module: str):
+    assert len(FILES[module].read_text().splitlines()) <= LONGER.get(name(module), LINES)
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_says_what_it_is_for(module: str):
+    assert ast.get_docstring(ast.parse(FILES[module].read_text())), f"{module} has no docstring"
+
+
+@pytest.mark.parametrize("word", ["utils", "helpers", "common", "manager"])
+def test_no_module_is_a_drawer(word: str):
+    assert not [module for module in FILES if module.endswith(word)]
