@@ -76,7 +76,6 @@ EDGES = {
 
 LINES = 350
 LONGER = {
-    "configuration.config": 460,
     "configuration.flux": 380,
     "choosing.policy": 360,
     "commits.template": 360,

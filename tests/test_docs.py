@@ -18,7 +18,8 @@ from krmfn.choosing.constraint import Constraint
 from krmfn.choosing.reason import Reason
 from krmfn.choosing.version import Version
 from krmfn.configuration import schema
-from krmfn.configuration.config import _FLAT_KEYS, load
+from krmfn.configuration.config import load
+from krmfn.configuration.own import _FLAT_KEYS
 from krmfn.inventory import files
 from krmfn.tagsources import credential_helper, keychain, manifest
 from krmfn.tagsources.oci import Settings

@@ -12,7 +12,7 @@ from krmfn.model import File, ResourceId
 from krmfn.text.yamltext import Alias, Block, Step, children
 
 if TYPE_CHECKING:
-    from krmfn.configuration.config import Select
+    from krmfn.configuration.own import Select
 
 CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 KUSTOMIZE_ID = "kustomize.config.k8s.io/id"

@@ -12,8 +12,9 @@ from contextlib import suppress
 
 import yaml
 
-from krmfn.configuration.config import Config, TargetRule
+from krmfn.configuration.config import Config
 from krmfn.configuration.objects import nearest
+from krmfn.configuration.own import TargetRule
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
 from krmfn.model import Choice, Chosen, Field, ImagePolicy, Part, PolicyKey, Result, Severity
