@@ -76,7 +76,6 @@ EDGES = {
 
 LINES = 350
 LONGER = {
-    "configuration.flux": 380,
     "choosing.policy": 360,
     "commits.template": 360,
     "steps.bind": 370,

@@ -65,7 +65,7 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     notes += [Result("warning", one.why, one.defined) for one in broken.values() if one.why not in used]
     for thing in objects:
         if thing.group == "kustomize.toolkit.fluxcd.io":
-            policies += flux.read_kustomization(thing, problems)
+            policies += _inline(thing, problems)
     parsed = OwnReader(problems, notes)
     own_policies = parsed.read_automations(objects)
     own_policies += parsed.read_config_map(objects, asides)
@@ -100,6 +100,12 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
         tuple(asides),
         any(thing.is_function_config and (thing.spec or thing.data.get("data")) for thing in objects),
     )
+
+
+def _inline(thing: Object, problems: Problems) -> list[ImagePolicy]:
+    from krmfn.configuration.kustomization import read_kustomization  # few lists hold one
+
+    return read_kustomization(thing, problems)
 
 
 def _gather(items: Iterable[Block], function_config: Block | None, problems: Problems) -> tuple[Object, ...]:
