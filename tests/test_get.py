@@ -13,7 +13,7 @@ import yaml
 from krmfn.inventory import status
 from krmfn.model import LatestRef
 from tests import images
-from tests.running import EXAMPLES, environment, run
+from tests.running import EXAMPLES, environment, run, succeed
 from tests.tables import rows
 
 LAYOUT = f"layout:{images.BUNDLED}"
@@ -265,3 +265,11 @@ def test_an_object_from_a_cluster_is_read_with_its_types(repo: Path):
     assert made["status"]["lastScanResult"] == {"tagCount": 7, "scanTime": "2025-01-01T00:00:00Z"}
     row = get(repo, "image", "repository", "repo", "-n", "other", "--no-header").stdout
     assert [cell.strip() for cell in row.split("\t")][:3] == ["web", "2025-01-01T00:00:00Z", "True"]
+
+
+def test_the_time_of_the_scan_is_an_input(tmp_path: Path):
+    shutil.copytree(EXAMPLES / "demo" / "package", tmp_path / "shop")
+    command = ["krmfn", "get", "image", "repository", "shop", "--source", f"layout:{EXAMPLES / 'images'}"]
+    assert "2026-11-20T09:00:00Z" in succeed(command, cwd=tmp_path, env=environment(KRMFN_NOW="2026-11-20T10:00:00+01:00"))
+    done = run(command, cwd=tmp_path, env=environment(KRMFN_NOW="tomorrow"))
+    assert (done.returncode, done.stderr.count("expected a time such as")) == (1, 1)

@@ -90,6 +90,7 @@ STYLES = {
     "plain is quoted for a hash": ("a: x\n", "b #c", 'a: "b #c"\n'),
     "plain is quoted for nothing": ("a: x\n", "", 'a: ""\n'),
     "a reference in flow gets quotes": ("{a: x}\n", "r/i:v1", "{a: 'r/i:v1'}\n"),
+    "a reference in flow that was plain stays plain": ("{a: r/i:v1, b: y}\n", "r/i:v2", "{a: r/i:v2, b: y}\n"),
     "a word in flow stays plain": ("{a: x, b: y}\n", "v1", "{a: v1, b: y}\n"),
     "JSON stays JSON": ('{"a": "x"}\n', "v1", '{"a": "v1"}\n'),
     "a number in JSON becomes a JSON string": ('{"a": 1.0}\n', "v1", '{"a": "v1"}\n'),

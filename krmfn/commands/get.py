@@ -16,7 +16,7 @@ from krmfn.commits.automation import Automation
 from krmfn.configuration.config import Finish, load
 from krmfn.configuration.flux import key_of
 from krmfn.configuration.objects import Object, mapping, nearest, text
-from krmfn.errors import InputError, KrmfnError
+from krmfn.errors import ConfigError, InputError, KrmfnError
 from krmfn.foreign import printable
 from krmfn.inventory import files, fleet, status
 from krmfn.inventory.status import Standing
@@ -133,9 +133,15 @@ def survey(tree: files.Tree, finish: Finish, kind: str, path: Path) -> fleet.Fle
 
 
 def now() -> str:
-    """Answer the time of the scan; `SOURCE_DATE_EPOCH` makes it repeatable."""
+    """Answer the time of the scan; `KRMFN_NOW` (RFC 3339) or `SOURCE_DATE_EPOCH` make it repeatable. Raises ConfigError."""
     from datetime import UTC, datetime
 
+    given = os.environ.get("KRMFN_NOW")
+    if given:
+        try:
+            return datetime.fromisoformat(given).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        except ValueError:
+            raise ConfigError([f"KRMFN_NOW: expected a time such as 2026-11-20T10:00:00Z, found {given!r}"]) from None
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     when = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -99,7 +99,7 @@ def _written(scalar: Scalar, value: str) -> str:
         return quoted(value)
     if scalar.style == "'":
         return single_quoted(value)
-    if is_plain(value, in_flow=scalar.in_flow):
+    if is_plain(value, in_flow=scalar.in_flow and ":" not in scalar.value):  # who wrote one colon plainly reads another
         return value
     return single_quoted(value) if is_plain(value, in_flow=False) else quoted(value)
 
