@@ -7,7 +7,8 @@ from typing import Any
 
 from krmfn.commits.gofunctions import FUNCTIONS, misfit, unknown
 from krmfn.commits.govalue import MISSING, MOST_TEXT, in_order, is_list, is_struct, is_true, kind, shown
-from krmfn.commits.template import MOST_DEPTH, Action, Branch, Call, Jump, Node, Operand, Pipe, Template, Text, place
+from krmfn.commits.template import MOST_DEPTH, Action, Branch, Call, Jump, Node, Operand, Pipe, Template, Text
+from krmfn.commits.tokens import place
 from krmfn.errors import TemplateError
 
 MOST_STEPS = 100_000
