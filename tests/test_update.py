@@ -165,6 +165,19 @@ def test_an_error_writes_nothing_and_exits_1(repo: Path):
     assert files(repo) == before
 
 
+@pytest.mark.parametrize("form", ["markdown", "json"])
+def test_errors_reach_stderr_in_every_form(repo: Path, form: str):
+    done = update(repo, "-o", form, source=f"layout:{repo / 'nowhere'}")
+    assert done.returncode == 1
+    assert "krmfn: error: repo/apps/api.yaml:14:12: policy flux-system:api" in done.stderr
+    assert "policy flux-system:api" in done.stdout
+
+
+@pytest.mark.parametrize("form", ["markdown", "json"])
+def test_stderr_is_silent_when_all_went_well(repo: Path, form: str):
+    assert update(repo, "-o", form).stderr == ""
+
+
 def test_an_automation_limits_what_is_looked_at(repo: Path):
     shutil.copy(repo / "repo/apps/web.yaml", repo / "repo/clusters/web.yaml")
     done = update(repo, "--automation", "apps", "--check")

@@ -116,8 +116,10 @@ class _Show:
         if self.diff:
             click.echo("".join(diffs(written)), nl=False)
         if self.output == "json":
+            _say_problems(found.run.results)
             _print_json(found.run, written)
         elif self.output == "markdown":
+            _say_problems(found.run.results)
             rows = changelog.rows(found.run.changes)
             click.echo(changelog.markdown(rows, links(found, rows), found.run.results), nl=False)
         else:
@@ -159,15 +161,20 @@ def _print_text(found: Examined, written: Mapping[Text, bytes], *, is_plan: bool
     rows = changelog.rows(run.changes) if written or run.is_error else ()
     if rows and not (run.is_error or has_diff):
         terminal.table((), [changelog.cells(row) for row in rows])
-    for result in run.results:
-        if result.severity != "info" or not (result.field and result.field.proposed is not None):
-            place = _place(result)
-            _say(result.severity, f"{place}: {result.message}" if place else result.message)
+    _say_all(one for one in run.results if one.severity != "info" or not (one.field and one.field.proposed is not None))
     click.echo(summary(run, rows, len(written), len(found.tree.texts), is_plan=is_plan), err=True)
 
 
-def _say(severity: str, message: str) -> None:
-    click.echo(f"krmfn: {severity}: {printable(message, 2000)}", err=True)
+def _say_problems(results: Iterable[Result]) -> None:
+    """Say on stderr what went wrong; stdout is for a program or a file, which nobody may look at."""
+    _say_all(result for result in results if result.severity != "info")
+
+
+def _say_all(results: Iterable[Result]) -> None:
+    for result in results:
+        place = _place(result)
+        message = f"{place}: {result.message}" if place else result.message
+        click.echo(f"krmfn: {result.severity}: {printable(message, 2000)}", err=True)
 
 
 def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *, is_plan: bool = False) -> str:
