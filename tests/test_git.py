@@ -383,6 +383,23 @@ def test_a_removed_template_field_is_refused_in_the_words_of_flux(site: Site):
     site.refuse("--automation", "apps", said="template uses removed '.Updated' field. Please use '.Changed' instead.")
 
 
+@pytest.mark.parametrize("form", ["text", "markdown", "json"])
+def test_a_template_that_fails_is_all_that_is_said(site: Site, form: str):
+    before = site.state()
+    done = site.krmfn("--commit", "--message", "{{ .Nothing }}", "--diff", "-o", form)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("krmfn: error: failed to run template from spec: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert site.state() == before
+
+
+def test_a_hook_that_refuses_leaves_no_table(site: Site):
+    site.hook("commit-msg", "exit 1")
+    done = site.krmfn("--commit")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "files changed" not in done.stderr
+
+
 def test_without_an_identity_the_author_commits(site: Site):
     site.automate(push="")
     site.git("config", "--unset", "user.email")

@@ -69,14 +69,16 @@ def commit(paths: Sequence[Path], finish: Finish, wish: Wish, report: Report) ->
     with repository.worktree(plan.base) as tree:
         with chdir(tree.folder / here.resolve().relative_to(repository.root.resolve())):
             found = examine(seen, finish, wish.automation, tree.folder)
-            report(found, found.written())
+            written = found.written()
             commits = [] if found.run.is_error else list(_commits(found, wish, tree.folder))
         if not commits:
+            report(found, written)
             return int(found.run.is_error)
         if plan.is_here:
             repository.check_clean({path for one in commits for path in one.files})
         made = tree.commit(commits, _style(found.automation, wish))
     _keep(plan, made, commits)
+    report(found, written)  # not before: whatever fails above has changed nothing
     for name, one in zip(made, commits, strict=True):
         where = f" on {plan.branch}" if plan.branch else ""
         click.echo(
