@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from krmfn.choosing.policy import POLICIES, Alphabetical, Digest, Newest, Numerical, Policy, SemVer
+from krmfn.choosing.judgement import Policy
+from krmfn.choosing.policy import POLICIES, Alphabetical, Digest, Newest, Numerical, SemVer
 from krmfn.choosing.rules import parse_rules
 from krmfn.choosing.selection import accepts, candidates, outranks
 from krmfn.errors import RuleError

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from krmfn.choosing.judgement import Policy
 from krmfn.choosing.pattern import Ending, Pattern, Template
-from krmfn.choosing.policy import POLICIES, Digest, Newest, Policy
+from krmfn.choosing.policy import POLICIES, Digest, Newest
 from krmfn.errors import RuleError, RulesError
 
 _SIGNATURES = Ending(r"^.*\.sig$", ".sig")

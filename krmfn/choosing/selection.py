@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from itertools import compress
 from typing import NamedTuple
 
+from krmfn.choosing.judgement import Given
 from krmfn.choosing.pattern import Ending, Pattern
-from krmfn.choosing.policy import Given, Newest
+from krmfn.choosing.policy import Newest
 from krmfn.choosing.reason import ELIGIBLE, Reason
 from krmfn.choosing.rules import Filter, Rules, parse_rules
 from krmfn.errors import RuleError
