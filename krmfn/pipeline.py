@@ -9,7 +9,7 @@ from krmfn.configuration.config import Config, Finish, no_change
 from krmfn.errors import ConfigError, NotSeparableError
 from krmfn.frozen import field, frozen
 from krmfn.model import Choice, Outcome, PolicyKey, Result
-from krmfn.steps import bind, decision, guard, reflection, renewal, report, resolve, rewrite, verdict
+from krmfn.steps import bind, decision, foresight, guard, reflection, renewal, report, resolve, rewrite, verdict
 from krmfn.steps.deployed import Deployed
 from krmfn.steps.resolve import TagSource
 from krmfn.steps.target import Bound
@@ -92,7 +92,7 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
 
     With `every` policies that no field may need are resolved too, digests included.
     """
-    wanted = [rules.policies[key] for key in sorted(rules.policies if every else bind.wanted(blocks, rules))]
+    wanted = [rules.policies[key] for key in sorted(rules.policies if every else foresight.wanted(blocks, rules))]
     source, lock, settings = open_source(rules), rules.lock, rules.settings
     listings: verdict.Listings = {}
     dates: verdict.Dates = {}
@@ -102,7 +102,7 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
         listings = resolve.ask(decision.to_list(wanted), source.tags, WORKERS)
         dates = resolve.ask(decision.to_date(wanted, listings), lambda moment: source.created(*moment), WORKERS)
         choices = decision.decide(wanted, listings, dates, lock)
-    bound = bind.bind(blocks, rules, bind.expected(rules, choices))
+    bound = bind.bind(blocks, rules, foresight.expected(rules, choices))
     deployed = Deployed(bound.targets)
     questions = reflection.to_ask(choices, deployed, lock, settings, every=every)
     answers = resolve.ask(questions, lambda question: source.digest(*question), WORKERS)

@@ -11,7 +11,7 @@ from krmfn import pipeline
 from krmfn.configuration import config
 from krmfn.errors import InputError
 from krmfn.model import Listing
-from krmfn.steps import bind, decision, rewrite
+from krmfn.steps import bind, decision, foresight, rewrite
 from krmfn.steps.deployed import Deployed
 from krmfn.steps.resolve import StaticTags
 from krmfn.steps.target import parse_setter
@@ -425,7 +425,7 @@ def test_a_policy_whose_fields_are_current_is_not_unbound(items):
 def test_only_policies_that_fields_need_are_asked():
     blocks = documents(Text(b'kind: Pod\nspec:\n  x: y # {"$imagepolicy": "apps:web"}\n---\nkind: Pod\nspec:\n  image: "other/nginx:1"\n'))
     rules = config.load(documents(Text(textwrap.dedent(POLICIES.replace("- api", "  api")).encode())))
-    assert bind.wanted(blocks, rules) == {("apps", "web")}
+    assert foresight.wanted(blocks, rules) == {("apps", "web")}
 
 
 UGLY_IMAGES = [
@@ -486,7 +486,7 @@ def expected():
     wanted = list(RULES.policies.values())
     listings = {policy.repository: Listing(tuple(TAGS.tags(policy.repository).tags)) for policy in wanted}
     choices = decision.decide(wanted, listings, {}, None)
-    return choices, bind.expected(RULES, choices)
+    return choices, foresight.expected(RULES, choices)
 
 
 CHOICES, EXPECTED = expected()
@@ -513,7 +513,7 @@ def test_the_value_filter_never_hides_anything(lines):
     found = frozenset(target.setter.policy for target in finder.targets)
     finder.skip(block.raw)
     assert found <= finder.policies
-    assert found <= bind.wanted([block], RULES)
+    assert found <= foresight.wanted([block], RULES)
 
 
 @pytest.mark.parametrize("key", ["web", "$.spec.containers[0].image"])

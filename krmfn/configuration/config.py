@@ -41,6 +41,14 @@ class Config:
     is_partial: bool = False
     """True when a functionConfig spoke: other calls on the same items may bring other policies."""
 
+    def by_image(self) -> dict[str, list[ImagePolicy]]:
+        """Answer the policies that bind images, by canonical repository."""
+        found: dict[str, list[ImagePolicy]] = {}
+        for policy in self.policies.values():
+            if "images" in policy.bind:
+                found.setdefault(policy.repository.image.canonical, []).append(policy)
+        return found
+
 
 Finish = Callable[[Settings], Settings]
 

@@ -12,7 +12,7 @@ from krmfn.image import ImageRef, is_digest, is_tag
 from krmfn.inventory.files import Skipped
 from krmfn.model import ImagePolicy, Part, ResourceId, Result
 from krmfn.resources.resource import describe
-from krmfn.steps import bind
+from krmfn.steps import bind, foresight
 from krmfn.steps.target import Target
 from krmfn.steps.unbound import is_of, unbound
 from krmfn.text import markers, screen
@@ -52,7 +52,7 @@ class Finding(NamedTuple):
 
 def lint(blocks: Sequence[Block], config: Config, skipped: Iterable[Skipped] = ()) -> tuple[Finding, ...]:
     """Find everything, in the order of files and lines."""
-    bound = bind.bind(blocks, config, bind.expected(config, {}))
+    bound = bind.bind(blocks, config, foresight.expected(config, {}))
     found = [*_results([*bound.results, *unbound(config, bound, blocks)], blocks), *_ignored(blocks), *_unread(skipped)]
     for target in bound.targets:
         policy = config.policies[target.setter.policy]

@@ -226,6 +226,12 @@ def _aimed(node: yaml.Node | None) -> yaml.Node | None:
     return node.target if isinstance(node, Alias) else node
 
 
+def anchored(node: yaml.Node) -> yaml.ScalarNode | None:
+    """Answer the scalar itself, or the one that an alias stands for."""
+    aimed = _aimed(node)
+    return aimed if isinstance(aimed, yaml.ScalarNode) else None
+
+
 def containers(root: yaml.Node) -> Iterator[ImageField]:
     """Yield the images of all containers, for those who know them by name."""
     return (found for found in image_fields(root) if found.container is not None)

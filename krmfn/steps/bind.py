@@ -7,7 +7,7 @@ both; image matching is the last resort and gives way to the other three.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import yaml
@@ -17,12 +17,13 @@ from krmfn.configuration.objects import nearest
 from krmfn.configuration.own import TargetRule
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
-from krmfn.model import Choice, Chosen, Field, ImagePolicy, Part, PolicyKey, Result, Severity
+from krmfn.model import Field, Part, PolicyKey, Result, Severity
 from krmfn.resources import outline
 from krmfn.resources.jsonpath import JSONPath
 from krmfn.resources.resource import (
     Resource,
     Steps,
+    anchored,
     containers,
     describe,
     get,
@@ -35,70 +36,9 @@ from krmfn.resources.resource import (
 )
 from krmfn.steps.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, parse_setter
 from krmfn.text import markers, screen
-from krmfn.text.yamltext import Alias, Block, Scalar, join_path, scalar_at
+from krmfn.text.yamltext import Block, Scalar, join_path, scalar_at
 
 _NEEDLE = ANNOTATION.encode()
-
-
-def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
-    """Answer the policies that the texts may need: a cheap superset, so that nobody else is asked."""
-    by_image = _by_image(config)
-    found = {rule.policy for rule in config.targets}
-    for block in blocks:
-        if found >= config.policies.keys():
-            break
-        raw = block.raw
-        if screen.may_hold_marker(raw):
-            found |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}
-        if by_image:
-            for value in _image_values(block, raw):
-                found |= {policy.key for policy in by_image.get(_canonical(value), ())}
-        if screen.may_hold(raw, (_NEEDLE,)) and block.root is not None:
-            found |= {setter.policy for one in describe(block) for _, _, setter in annotated(one) if setter}
-            block.forget()
-    return frozenset(key for key in found if key in config.policies)
-
-
-def _image_values(block: Block, raw: bytes) -> Iterable[str]:
-    """Answer the values of a block's image fields: by its lines, or by its nodes when a line is not plain to see."""
-    values = None if b"image.toolkit.fluxcd.io" in raw or b"krmfn.dev" in raw else screen.image_values(raw)
-    if values is not None or block.root is None:
-        return values or ()
-    nodes = [field.node for one in describe(block) if is_image_shaped(one) for field in image_fields(one.root)]
-    block.forget()
-    return {node.value for node in map(_anchored, nodes) if node is not None}
-
-
-def _anchored(node: yaml.Node) -> yaml.ScalarNode | None:
-    """Answer the scalar itself, or the one that an alias stands for."""
-    aimed = node.target if isinstance(node, Alias) else node
-    return aimed if isinstance(aimed, yaml.ScalarNode) else None
-
-
-def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> screen.Expected:
-    """Answer what fields must hold so that nothing changes, as far as that is known before digests are asked for."""
-    setters: dict[str, str | None] = {}
-    images: dict[str, frozenset[str] | None] = {}
-    for key in config.policies:
-        chosen = choices.get(key)
-        values = _values(chosen) if isinstance(chosen, Chosen) else None
-        for part in Part:
-            setters[str(Setter(key, part))] = values[part] if values else None
-    for canonical, policies in _by_image(config).items():
-        chosen = choices.get(policies[0].key)
-        values = _values(chosen) if isinstance(chosen, Chosen) and len(policies) == 1 else None
-        images[canonical] = frozenset({str(values[Part.IMAGE])}) if values else None
-    others = config.declared - config.policies.keys() - config.dangling.keys()
-    return screen.Expected(setters, images, frozenset(str(Setter(key, part)) for key in others for part in Part))
-
-
-def _values(chosen: Chosen) -> dict[Part, str | None] | None:
-    policy = chosen.policy
-    if policy.rules.pins_current or (policy.digest_reflection != "Never" and not chosen.digest):
-        return None
-    return {
-        Part.IMAGE: chosen.ref, Part.TAG: chosen.tag, Part.NAME: policy.repository.image.name, Part.DIGEST: chosen.digest
-    }  # fmt: skip
 
 
 def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected) -> Bound:
@@ -115,27 +55,12 @@ def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected) -> 
     return Bound(tuple(finder.targets), tuple(finder.results), frozenset(finder.policies))
 
 
-def _canonical(value: str) -> str:
-    try:
-        return ImageRef.parse(value).canonical
-    except RuleError:
-        return ""
-
-
-def _by_image(config: Config) -> dict[str, list[ImagePolicy]]:
-    found: dict[str, list[ImagePolicy]] = {}
-    for policy in config.policies.values():
-        if "images" in policy.bind:
-            found.setdefault(policy.repository.image.canonical, []).append(policy)
-    return found
-
-
 class _Finder:
     """Walks blocks and collects targets; one instance serves one run."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.by_image = _by_image(config)
+        self.by_image = config.by_image()
         self.paths = {rule.path: JSONPath.parse(rule.path) for rule in config.targets if rule.path}
         self.targets: list[Target] = []
         self.results: list[Result] = []
@@ -157,7 +82,7 @@ class _Finder:
             self.policies |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}
         if self.by_image:
             for value in screen.image_values(raw) or ():
-                self.policies |= {policy.key for policy in self.by_image.get(_canonical(value), ())}
+                self.policies |= {policy.key for policy in self.by_image.get(screen.repository_of(value), ())}
 
     def glance(self, block: Block, raw: bytes) -> bool:
         """Find the targets of a block that markers alone bind by its lines; tell whether that was possible."""
@@ -269,7 +194,7 @@ class _Finder:
     def _named(self, resource: Resource, key: str) -> Iterator[int]:
         """Yield where the fields stand that an entry of no usable policy names: images keep off them."""
         with suppress(RuleError, InputError, RecursionError):
-            scalars = [scalar for _, node in keyed(resource, key) if (scalar := _anchored(node)) is not None]
+            scalars = [scalar for _, node in keyed(resource, key) if (scalar := anchored(node)) is not None]
             yield from (scalar_at(resource.block, scalar, "").start for scalar in scalars)
 
     def _own(self, resource: Resource) -> Scalar | None:
@@ -294,7 +219,7 @@ class _Finder:
                 yield target
 
     def _target(self, resource: Resource, steps: Steps, node: yaml.Node, setter: Setter, how: str) -> Target | None:
-        scalar, path = _anchored(node), join_path((*resource.prefix, *steps))
+        scalar, path = anchored(node), join_path((*resource.prefix, *steps))
         if scalar is None:
             message = f"{how} for policy {setter.policy}: {path} is no scalar: left as it is"
             self._say("warning", "no-scalar", message, resource, self._own(resource) if how == "annotation" else None)
@@ -325,8 +250,10 @@ class _Finder:
         if not is_image_shaped(resource):
             return
         for steps, node, _, is_definite, is_doubtful in image_fields(resource.root):
-            scalar = _anchored(node)
-            candidates = self.by_image.get(_canonical(scalar.value), ()) if scalar is not None and scalar.value else ()
+            scalar = anchored(node)
+            candidates = (
+                self.by_image.get(screen.repository_of(scalar.value), ()) if scalar is not None and scalar.value else ()
+            )
             if scalar is None or not candidates or not (is_definite or _has_version(scalar.value)):
                 continue
             field = scalar_at(resource.block, scalar, join_path((*resource.prefix, *steps)))

@@ -131,7 +131,7 @@ def _value(raw: bytes, at: int) -> bytes | None:
 
 
 def _differs(value: str, images: Mapping[str, frozenset[str] | None]) -> bool:
-    repository = _repository(value)
+    repository = repository_of(value)
     if repository not in images:
         return False
     accepted = images[repository]
@@ -139,7 +139,8 @@ def _differs(value: str, images: Mapping[str, frozenset[str] | None]) -> bool:
 
 
 @lru_cache(4096)
-def _repository(value: str) -> str:
+def repository_of(value: str) -> str:
+    """Answer the canonical repository of an image reference, or nothing when it is none."""
     try:
         return ImageRef.parse(value).canonical
     except RuleError:
