@@ -56,6 +56,7 @@ class Access:
     """How to reach a registry for one repository. Secrets never show in repr, results or logs.
 
     `docker_configs` are texts of dockerconfigjson Secrets, tried in order before the docker config of the machine.
+    `missing_secrets` names the Secrets that were meant to help and are not among the items.
     """
 
     insecure: bool = False
@@ -68,6 +69,7 @@ class Access:
     proxy_username: str | None = field(default=None, repr=False)
     proxy_password: str | None = field(default=None, repr=False)
     realm_hosts: tuple[str, ...] = ()
+    missing_secrets: tuple[str, ...] = field(default=(), compare=False)
 
 
 @frozen

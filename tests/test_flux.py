@@ -208,6 +208,13 @@ def test_a_secret_of_another_namespace_is_not_taken():
     )
 
 
+def test_a_secret_that_is_not_among_the_items_is_noted():
+    given = repository(secretRef={"name": "login"}, certSecretRef={"name": "tls"})
+    (missing,) = load(given, policy(), secret("tls")).policies.values()
+    assert missing.repository.access.missing_secrets == ("flux-system/login (secretRef)",)
+    assert missing.repository == load(repository(), policy()).policies[WEB].repository, "asked once"
+
+
 def test_a_secret_that_is_no_base64_is_told_without_its_value():
     broken = secret("login")
     broken["data"] = {".dockerconfigjson": "%%canary%%"}

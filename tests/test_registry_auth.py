@@ -181,6 +181,17 @@ def test_credentials_are_for_their_host_alone():
     assert f"no credentials for {other.address} were found" in error.message
 
 
+def test_a_denial_names_the_secret_that_was_not_given():
+    with Registry(login=Login("basic", USER, PASSWORD)) as registry, asking() as source:
+        registry.add("acme/web", ["1.0.0"])
+        asked = repository(f"{registry.address}/acme/web", missing_secrets=("shop/login (secretRef)",))
+        message = error_of(lambda: source.tags(asked)).message
+        assert message.endswith("or give a secretRef; Secret shop/login (secretRef) is not among the items")
+        wrong = config(registry.address, username=USER, password="wrong-password")
+        asked = repository(f"{registry.address}/acme/web", missing_secrets=("shop/login (secretRef)",), docker_configs=(wrong,))
+        assert "Secret shop/login (secretRef) is not among the items" in error_of(lambda: source.tags(asked)).message
+
+
 @pytest.mark.parametrize(
     "key",
     ["{a}.evil.io", "evil{a}", "http://{a}.evil.io", "{a}0", "{h}", "{h}:1"],

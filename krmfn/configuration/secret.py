@@ -11,9 +11,11 @@ from typing import Any
 from krmfn.configuration.objects import Object, Problems, mapping, text
 from krmfn.model import Access, ResourceId
 
+FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
+
 
 def access(spec: Mapping[str, Any], owner: ResourceId, objects: Iterable[Object], problems: Problems) -> Access:
-    """Read the Secrets that the spec names in the owner's namespace; one that is not among the items is passed over."""
+    """Read the Secrets that the spec names in the owner's namespace; one that is not among the items is only noted."""
     objects = tuple(objects)
     config = _secret(spec, "secretRef", owner, objects, problems).get(".dockerconfigjson")
     cert = _secret(spec, "certSecretRef", owner, objects, problems)
@@ -28,12 +30,21 @@ def access(spec: Mapping[str, Any], owner: ResourceId, objects: Iterable[Object]
         proxy_address=proxy.get("address"),
         proxy_username=proxy.get("username"),
         proxy_password=proxy.get("password"),
+        missing_secrets=_missing(spec, owner, objects),
     )
 
 
 def names_secret(spec: Mapping[str, Any]) -> bool:
     """Tell whether a spec refers to any Secret."""
-    return any(name in spec for name in ("secretRef", "certSecretRef", "proxySecretRef"))
+    return any(name in spec for name in FIELDS)
+
+
+def _missing(spec: Mapping[str, Any], owner: ResourceId, objects: tuple[Object, ...]) -> tuple[str, ...]:
+    """Name the Secrets that are not among the items: `namespace/name (field)`."""
+    there = {(thing.id.namespace, thing.id.name) for thing in objects if thing.id.kind == "Secret"}
+    wanted = ((field, text(mapping(spec.get(field)).get("name"))) for field in FIELDS)
+    lead = f"{owner.namespace}/" if owner.namespace else ""
+    return tuple(f"{lead}{name} ({field})" for field, name in wanted if name and (owner.namespace, name) not in there)
 
 
 def _secret(

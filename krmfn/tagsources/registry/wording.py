@@ -23,7 +23,7 @@ def no_answer(question: Question, reply: NoReply) -> RegistryError:
     if reply.kind == "time":
         text += f" ({question.allowed})"
     if reply.kind == "certificate":
-        text += "; add its CA through certSecretRef or SSL_CERT_FILE"
+        text += "; ".join(["", "add its CA through certSecretRef or SSL_CERT_FILE", *_missing(question)])
     return question.error(reply.failure, text)
 
 
@@ -64,7 +64,7 @@ def _advice(
     question: Question, reply: Reply, failure: RegistryFailure, found: Found, code: str, secrets: Secrets
 ) -> str:
     if failure == "denied":
-        return "; " + "; ".join([_login(question, found), *found.problems])
+        return "; " + "; ".join([_login(question, found), *_missing(question), *found.problems])
     if failure == "not-found":
         return _spelling(question, reply, code, found)
     if failure == "rate-limited":
@@ -92,4 +92,11 @@ def _spelling(question: Question, reply: Reply, code: str, found: Found) -> str:
     if "json" not in reply.headers.get("Content-Type", "") and not code:
         return f"; check the spelling of {question.target}, and that {question.target.registry} is a registry"
     private = "" if found.credential else ", or that it is not private: no credentials were sent"
-    return f"; check the spelling of {question.target}{private}"
+    return "; ".join(["", f"check the spelling of {question.target}{private}", *_missing(question)])
+
+
+def _missing(question: Question) -> list[str]:
+    """Say which Secrets could not help, as they are not among what krmfn was given."""
+    return [
+        f"Secret {printable(name, 600)} is not among the items" for name in question.repository.access.missing_secrets
+    ]
