@@ -260,6 +260,26 @@ def test_a_kustomization_that_does_not_name_the_files_is_told_of(place: Path):
     assert "add krmfn-lock.yaml" not in shown
 
 
+FUNCTION = "kind: ImageAutomation\nmetadata: {annotations: {config.kubernetes.io/function: 'exec: {path: krmfn}'}}\n"
+
+
+def test_files_beside_a_transformer_belong_to_the_kustomization_that_uses_it(place: Path):
+    (place / "function.yaml").write_text(FUNCTION)
+    (place / "kustomization.yaml").write_text("resources: [function.yaml]\n")
+    assert "to the resources of" not in fetch("--check", code=1)
+    user = place.parent / "kustomization.yaml"
+    user.write_text("resources: [app, shop/krmfn-lock.yaml]\ntransformers: [./shop/]\n")
+    shown = fetch()
+    assert "add shop/krmfn-tags.yaml to the resources of kustomization.yaml, so" in shown
+    assert shown.count("to the resources of") == 1
+
+
+def test_a_function_that_is_a_transformer_beside_its_resources_changes_no_advice(place: Path):
+    (place / "function.yaml").write_text(FUNCTION)
+    (place / "kustomization.yaml").write_text("resources: [pod.yaml]\ntransformers: [function.yaml]\n")
+    assert "add krmfn-tags.yaml to the resources of shop/kustomization.yaml" in fetch()
+
+
 def test_a_snapshot_that_no_policy_uses_is_told_of(place: Path):
     fetch()
     (place / "policies.yaml").write_text(policy(RANGE, image=API.replace("api", "web2")))

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import options
+from krmfn.commands import builds, options
 from krmfn.configuration.config import Config, load
 from krmfn.configuration.lock import Snapshot
 from krmfn.errors import InputError, RegistryError
@@ -242,7 +242,7 @@ def _say(run: pipeline.Run, results: Sequence[Result], written: Mapping[str, byt
         return
     verb = "would write" if check else "wrote"
     click.echo(f"{verb} {', '.join(written)}" if written else "everything is up to date", err=True)
-    for hint in _missing_from_kustomization(written):
+    for hint in builds.unseen(written):
         click.echo(f"krmfn: note: {hint}", err=True)
 
 
@@ -254,12 +254,3 @@ def _row(run: pipeline.Run, chosen: Chosen) -> tuple[str, str, str, str]:
     moved = ", ".join(new) if old in ([], new) else f"{', '.join(old)} -> {', '.join(new)}"
     counts = f", {chosen.eligible} of {chosen.listed} tags eligible" if chosen.listed else ""
     return str(policy.key), policy.repository.image.name, moved or "-", f"{policy.described}{counts}"
-
-
-def _missing_from_kustomization(written: Mapping[str, bytes]) -> Iterator[str]:
-    """Yield a hint for each new file that a kustomization beside it does not name: the build would not see it."""
-    for name in written:
-        for beside in ("kustomization.yaml", "kustomization.yml", "Kustomization"):
-            path = Path(name).with_name(beside)
-            if path.is_file() and Path(name).name.encode() not in path.read_bytes():
-                yield f"add {Path(name).name} to the resources of {path}, so that kustomize build sees it"

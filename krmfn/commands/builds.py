@@ -1,0 +1,71 @@
+"""Which kustomization has to name a new file, so that a build hands it to krmfn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from krmfn.configuration.objects import listing, read, text
+from krmfn.errors import InputError
+from krmfn.text.yamltext import Text, documents
+
+_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_FUNCTION = b"config.kubernetes.io/function"
+_PLUGINS = ("transformers", "generators", "validators")
+
+
+def unseen(written: Iterable[str]) -> Iterator[str]:
+    """Yield a hint for each new file that no kustomization loads although one should.
+
+    A kustomization that lists functions is one of `transformers:`, where an item would be taken for a function; there
+    the kustomization above, which uses it, has to load the file.
+    """
+    for name in written:
+        beside = _kustomization(Path(name).parent)
+        if beside is None or Path(name).name.encode() in beside.read_bytes():
+            continue
+        loader = _user(beside.parent) if _lists_functions(beside) else beside
+        if loader is None:
+            continue
+        entry = Path(os.path.relpath(name, loader.parent)).as_posix()
+        if entry not in _entries(_data(loader), "resources"):
+            yield f"add {entry} to the resources of {loader}, so that kustomize build sees it"
+
+
+def _kustomization(folder: Path) -> Path | None:
+    return next((path for name in _NAMES if (path := folder / name).is_file()), None)
+
+
+def _user(folder: Path) -> Path | None:
+    """Find the kustomization above a folder that runs it; kustomize loads files from below only."""
+    here = folder.resolve()
+    for depth, above in enumerate(here.parents, 1):
+        found = _kustomization(folder / Path(*[".."] * depth))
+        entries = _entries(_data(found), *_PLUGINS) if found else ()
+        if found and any((above / entry).resolve() == here for entry in entries):
+            return Path(os.path.relpath(found))
+        if (above / ".git").exists():
+            break
+    return None
+
+
+def _lists_functions(kustomization: Path) -> bool:
+    files = (kustomization.parent / entry for entry in _entries(_data(kustomization), "resources"))
+    return any(path.is_file() and _FUNCTION in path.read_bytes() for path in files)
+
+
+def _entries(data: Mapping[str, Any], *fields: str) -> list[str]:
+    """Answer the paths that fields of a kustomization name; inline documents and addresses are none."""
+    found = (text(entry) for field in fields for entry in listing(data.get(field)))
+    return [os.path.normpath(entry) for entry in found if entry and "\n" not in entry and "://" not in entry]
+
+
+def _data(path: Path) -> Mapping[str, Any]:
+    """Read a kustomization; one that is no YAML names nothing."""
+    try:
+        things = [thing for block in documents(Text(path.read_bytes(), str(path))) for thing in read(block)]
+    except (InputError, OSError):
+        return {}
+    return things[0].data if things else {}
