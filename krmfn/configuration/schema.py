@@ -1,7 +1,7 @@
 """The definitions of krmfn's own kinds, as JSON Schema, and the strict reading that follows from them.
 
-One table serves three readers: the checks of `config`, `krmfn schema` for editors, and the reference in `docs/`.
-Data that is checked comes from `yamltext.construct`: every scalar is its text, so a boolean is the text `true`.
+One table serves three readers: the checks of what is read, `krmfn schema` for editors, and the reference in `docs/`.
+Data that is checked comes from `yamltree.construct`: every scalar is its text, so a boolean is the text `true`.
 """
 
 from __future__ import annotations
