@@ -172,3 +172,55 @@ def test_newest_is_explained_by_the_times_of_the_snapshot(folder: Path, capsys: 
     out = capsys.readouterr().out
     assert out.startswith("shop:fresh chooses 3.0.0 of ghcr.io/acme/web\n")
     assert out.splitlines()[-1] == "1.9.4  not-asked  beyond the number of images that are looked up"
+
+
+OWN = """apiVersion: krmfn.dev/v1alpha1
+kind: ImageAutomation
+metadata: {name: images, namespace: shop}
+spec:
+  policies:
+  - {name: pinned, image: ghcr.io/acme/web, policy: {digest: {}}}
+"""
+DEPLOYED = """kind: Pod
+spec:
+  containers:
+  - image: ghcr.io/acme/web:1.2.0 # {"$imagepolicy": "shop:pinned"}
+  - image: ghcr.io/acme/web # {"$imagepolicy": "shop:pinned"}
+"""
+
+
+@pytest.fixture
+def pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policies.yaml").write_text(OWN)
+    (tmp_path / "pod.yaml").write_text(DEPLOYED)
+    return tmp_path
+
+
+def test_a_policy_that_pins_digests_is_explained_by_what_is_deployed(pinned: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "pinned", ".", "--tags", "--tag", "9"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "shop:pinned follows what is deployed of ghcr.io/acme/web: tags stay, only digests move",
+        "",
+        "TAG     VALUE                   WHERE",
+        "1.2.0   ghcr.io/acme/web:1.2.0  pod.yaml:4",
+        "latest  ghcr.io/acme/web        pod.yaml:5",
+        "",
+        "TAG     REASON       WHY",
+        "9       not-current  not the tag that is deployed",
+        "1.2.0   chosen       deployed",
+        "latest  chosen       deployed",
+    ]
+
+
+def test_what_is_deployed_is_data_too(pinned: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "pinned", ".", "-o", "json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [(held["tag"], held["place"]) for held in data["deployed"]] == [("1.2.0", "pod.yaml:4"), ("latest", "pod.yaml:5")]
+    assert data["tag"] is None
+
+
+def test_a_policy_that_pins_digests_of_nothing_says_so(pinned: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (pinned / "pod.yaml").unlink()
+    assert main(["explain", "pinned", "."]) == 1
+    assert "no field is bound to it" in capsys.readouterr().out

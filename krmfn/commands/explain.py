@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -13,18 +13,19 @@ from krmfn.choosing import explain
 from krmfn.choosing.explain import Explanation
 from krmfn.choosing.selection import select
 from krmfn.commands import options
-from krmfn.configuration.config import load
+from krmfn.configuration.config import Config, load
 from krmfn.errors import ConfigError, RegistryError
 from krmfn.inventory import files
 from krmfn.model import ImagePolicy, PolicyKey, Repository
 from krmfn.steps import decision, verdict
 from krmfn.steps.resolve import TagSource, ask
+from krmfn.text.yamltext import Block
 
 WORKERS = 8
 
 
 @click.command(
-    epilog="Exit: 0 the policy chose a tag, 1 it did not, 2 usage. Examples: krmfn explain web . | "
+    epilog="Exit: 0 the policy chose a tag, 1 it did not (or is bound to no field), 2 usage. Examples: krmfn explain web . | "
     "krmfn explain flux-system:web clusters/ --tag 1.9.5-rc.1 | krmfn explain web . --tags -o json"
 )
 @click.argument("policy")
@@ -38,12 +39,15 @@ def command(
 ) -> int:
     """Say why POLICY (`name` or `namespace:name`) chose its tag, from the configuration below PATHS.
 
-    First how many tags each step left over, then, when asked, one reason per tag.
+    First how many tags each step left over, then, when asked, one reason per tag. A policy of `digest: {}` follows what
+    is deployed: its fields are listed.
     """
     tree = files.read(paths)
     options.tell_skipped(tree.skipped)
     rules = load(tree.blocks, None, options.finishing(source, None, None, None))
     found = _find(policy, rules.policies)
+    if found.rules.pins_current:
+        return _follow(found, rules, tree.blocks, (output, all_tags, tags))
     given = _explain(found, options.open_source(rules))
     asked = tuple(dict.fromkeys((*tags, *(given.selection.tags if all_tags else ()))))
     _PRINTERS[output](given, asked)
@@ -60,6 +64,18 @@ def _find(name: str, policies: Mapping[PolicyKey, ImagePolicy]) -> ImagePolicy:
     near = get_close_matches(name, [*known, *(key.name for key in policies)], 1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none at all'}"
     raise ConfigError([f"no policy {name} is configured; {hint}"])
+
+
+def _follow(
+    policy: ImagePolicy, rules: Config, blocks: Sequence[Block], asked: tuple[str, bool, tuple[str, ...]]
+) -> int:
+    from krmfn.commands import following
+
+    output, all_tags, tags = asked
+    given = following.follow(policy, rules, blocks)
+    show = following.print_json if output == "json" else following.print_text
+    show(given, tuple(dict.fromkeys((*tags, *(given.tags if all_tags else ())))))
+    return int(not given.fields)
 
 
 def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:

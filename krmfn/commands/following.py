@@ -1,0 +1,87 @@
+"""`krmfn explain` of a policy that follows what is deployed: the fields it is bound to, and what they hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import click
+
+from krmfn import terminal
+from krmfn.choosing.reason import Reason
+from krmfn.configuration.config import Config
+from krmfn.foreign import printable
+from krmfn.model import ImagePolicy
+from krmfn.steps import bind, foresight
+from krmfn.steps.deployed import Deployed
+from krmfn.steps.target import Target
+from krmfn.text.yamltext import Block
+
+
+class Held(NamedTuple):
+    """A field, and the tag that runs where it stands; None when it is pinned by a digest alone, or unknown."""
+
+    place: str
+    path: str
+    value: str
+    tag: str | None
+
+
+class Following(NamedTuple):
+    """A policy of `digest: {}` and the fields that it is bound to."""
+
+    policy: ImagePolicy
+    fields: tuple[Held, ...]
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that are deployed, sorted."""
+        return tuple(sorted({held.tag for held in self.fields if held.tag}))
+
+
+def follow(policy: ImagePolicy, rules: Config, blocks: Sequence[Block]) -> Following:
+    """Find what is deployed of a policy. Asks nobody. Raises InputError for no YAML."""
+    bound = bind.bind(blocks, rules, foresight.expected(rules, {}))
+    deployed = Deployed(target for target in bound.targets if target.setter.policy == policy.key)
+    return Following(policy, tuple(_held(target, deployed) for target in deployed.targets))
+
+
+def _held(target: Target, deployed: Deployed) -> Held:
+    where = target.resource.place(target.scalar.start)
+    place = f"{where.path}:{where.line}" if where else str(target.resource.id)
+    return Held(place, target.scalar.path, target.scalar.value, deployed.tag(target))
+
+
+def print_text(given: Following, tags: Sequence[str]) -> None:
+    """Print the fields, then the reasons of the tags that are asked about."""
+    policy, image = given.policy, given.policy.repository.image.name
+    click.echo(printable(f"{policy.key} follows what is deployed of {image}: tags stay, only digests move", 2000))
+    click.echo()
+    if given.fields:
+        terminal.table(("TAG", "VALUE", "WHERE"), [(held.tag or "-", held.value, held.place) for held in given.fields])
+    else:
+        click.echo("  no field is bound to it: krmfn update says why, and what to write")
+    if tags:
+        click.echo()
+        terminal.table(("TAG", "REASON", "WHY"), [(tag, *_reason(given, tag)) for tag in tags])
+
+
+def print_json(given: Following, tags: Sequence[str]) -> None:
+    """Print the same as data."""
+    data: dict[str, object] = {
+        "policy": str(given.policy.key),
+        "image": given.policy.repository.image.name,
+        "described": given.policy.described,
+        "rules": given.policy.rules.canonical(),
+        "tag": given.tags[0] if len(given.tags) == 1 else None,
+        "deployed": [held._asdict() for held in given.fields],
+    }
+    rows = [dict(zip(("tag", "reason", "why"), (tag, *_reason(given, tag)), strict=True)) for tag in tags]
+    click.echo(json.dumps(data | ({"tags": rows} if rows else {}), indent=2, ensure_ascii=False))
+
+
+def _reason(given: Following, tag: str) -> tuple[str, str]:
+    if tag in given.tags:
+        return Reason.CHOSEN.word, "deployed"
+    return Reason.NOT_CURRENT.word, Reason.NOT_CURRENT.text
