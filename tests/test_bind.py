@@ -249,6 +249,9 @@ NAMES = {
     "with a wrong suffix": ("flux-system:web:tags", "bad-setter", "did you mean flux-system:web:tag?"),
     "with an upper-case suffix": ("flux-system:web:TAG", "bad-setter", "names no policy"),
     "without a namespace": ("web", "bad-setter", "expected namespace:name"),
+    "without a namespace and of a known name": ("web", "bad-setter", "did you mean flux-system:web?"),
+    "of a part without a namespace": ("web:tag", "unknown-policy", "did you mean flux-system:web:tag?"),
+    "of a part without a namespace and misspelt": ("wbe:digest", "unknown-policy", "did you mean flux-system:web:digest?"),
     "without a name": ("flux-system:", "bad-setter", "expected namespace:name"),
 }
 

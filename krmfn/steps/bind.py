@@ -34,7 +34,7 @@ from krmfn.resources.resource import (
     owner,
     selects,
 )
-from krmfn.steps.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, parse_setter
+from krmfn.steps.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, meant, parse_setter
 from krmfn.text import markers, screen
 from krmfn.text.yamltext import Block, Scalar, join_path, scalar_at
 
@@ -147,8 +147,7 @@ class _Finder:
     def _known(self, setter: Setter | None, text: str, how: str, resource: Resource, scalar: Scalar | None) -> bool:
         """Tell whether a setter names a policy that can be used here; say why not."""
         if setter is None:
-            every = (f"{key}{tail}" for key in self.config.declared for tail in ("", ":tag", ":name", ":digest"))
-            message = f"{how} {text!r} names no policy: expected {FORMS}{nearest(text, every)}"
+            message = f"{how} {text!r} names no policy: expected {FORMS}{meant(text, self.config.declared)}"
             self._say("warning", "bad-setter", message, resource, scalar)
         elif setter.policy in self.config.policies:
             if f"{how.split(maxsplit=1)[0]}s" in self.config.policies[setter.policy].bind:
@@ -161,14 +160,9 @@ class _Finder:
             message = f"policy {setter.policy}: {self.config.dangling[setter.policy].why}"
             self._say(severity, "dangling-policy", message, resource, scalar)
         elif setter.policy not in self.config.declared:
-            message = f"{how} names policy {setter.policy}, which is not configured{self._nearest(setter.policy)}"
+            message = f"{how} names policy {setter.policy}, which is not configured{meant(str(setter.policy), self.config.declared)}"
             self._say("warning", "unknown-policy", message, resource, scalar)
         return False
-
-    def _nearest(self, wrong: PolicyKey) -> str:
-        """Hint at a policy: the same name elsewhere, or the nearest spelling."""
-        same = sorted(str(key) for key in self.config.declared if key.name == wrong.name)
-        return f"; did you mean {same[0]}?" if same else nearest(str(wrong), map(str, self.config.declared))
 
     def _marked(
         self, found: Iterable[markers.Marker], resources: tuple[Resource, ...], reserved: set[int]

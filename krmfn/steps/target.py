@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from krmfn.configuration.objects import nearest
 from krmfn.frozen import frozen
 from krmfn.model import Part, PolicyKey, Result
 from krmfn.resources.resource import Resource, annotations_of
@@ -64,6 +65,28 @@ def parse_setter(text: str) -> Setter | None:
         return Setter(PolicyKey(namespace, name), _PARTS[suffix]) if name else None
     namespace, colon, name = text.partition(":")
     return Setter(PolicyKey(namespace, name), Part.IMAGE) if colon and name and ":" not in name else None
+
+
+def meant(text: str, declared: Iterable[PolicyKey]) -> str:
+    """Hint at the setter that a wrong one may have meant: the same name elsewhere, or the nearest spelling.
+
+    >>> meant("web:tag", [PolicyKey("default", "web")])
+    '; did you mean default:web:tag?'
+    """
+    keys = sorted(declared)
+    head, _, tail = text.rpartition(":")
+    policy, suffix = (head, f":{tail}") if head and tail in _PARTS else (text, "")
+    for name, end in ((text.rpartition(":")[2], ""), (policy.rpartition(":")[2], suffix)):
+        for key in keys:
+            if key.name == name:
+                return f"; did you mean {key}{end}?"
+    if ":" not in policy:
+        bare = {f"{key.name}{suffix}": f"{key}{suffix}" for key in reversed(keys)}
+        from difflib import get_close_matches
+
+        near = get_close_matches(policy + suffix, bare, 1)
+        return f"; did you mean {bare[near[0]]}?" if near else ""
+    return nearest(text, (f"{key}{end}" for key in keys for end in ("", ":tag", ":name", ":digest")))
 
 
 def annotated(resource: Resource) -> Iterator[tuple[str, str, Setter | None]]:
