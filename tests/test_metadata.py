@@ -13,7 +13,7 @@ from krmfn.about import ABOUT
 from krmfn.configuration import schema
 from krmfn.tagsources.oci import Settings
 from krmfn.tagsources.registry import listing
-from krmfn.text import yamltext
+from krmfn.text import yamltext, yamltree
 from tests.tools import ROOT
 
 DEFINITION = ROOT / "docs" / "function-definition.yaml"
@@ -77,6 +77,7 @@ def test_security_tells_the_limits_of_the_code():
     settings = Settings()
     assert {
         "input": f"{yamltext.MAX_BYTES >> 20} MiB",
+        "values of one configuration object, aliases expanded": f"{yamltree.MAX_VALUES:,}",
         "pages of one repository": f"{listing.PAGES_LIMIT:,}",
         "tags of one repository": f"{listing.TAGS_LIMIT:,}",
         "bytes of one repository's list": f"{listing.BYTES_LIMIT >> 20} MiB",
