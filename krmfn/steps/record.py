@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from krmfn.choosing.pattern import Template
 from krmfn.frozen import frozen
 from krmfn.model import Chosen, Result
-from krmfn.resources.resource import Resource
+from krmfn.resources.resource import Resource, get
 from krmfn.steps.verdict import Change
 from krmfn.text import insertion
 from krmfn.text.scalars import Refusal
@@ -30,6 +30,7 @@ def record(changes: Iterable[Change]) -> Recorded:
     """Set `fluxcd.io/tag.<image>` and, where the policy's pattern has a group `build`, `fluxcd.io/build.number`.
 
     Only what is a Kubernetes object of its own is annotated: no values file, no patch without kind, no kustomization.
+    Metadata is never invented: a resource without any is a result.
     """
     edits: list[tuple[Text, Edit]] = []
     results: list[Result] = []
@@ -48,7 +49,7 @@ def _by_resource(changes: Iterable[Change]) -> Iterable[tuple[Resource, list[Cha
     found: dict[tuple[int, object], tuple[Resource, list[Change]]] = {}
     for change in changes:
         resource = change.target.resource
-        if resource.id.api_version and resource.id.kind and resource.id.name and not _is_build(resource):
+        if resource.id.api_version and resource.id.kind and not _is_build(resource):
             found.setdefault((id(resource.block), resource.prefix), (resource, []))[1].append(change)
     return found.values()
 
@@ -58,6 +59,8 @@ def _is_build(resource: Resource) -> bool:
 
 
 def _edits(resource: Resource, made: list[Change]) -> tuple[Edit, ...] | Refusal:
+    if get(resource.root, "metadata") is None:  # may be a tool's file, whose reader knows no metadata
+        return Refusal("the resource has no metadata to hold them")
     wanted: dict[str, str] = {}
     for change in made:
         wanted |= {name: value for name, value in _said(change.chosen).items() if name not in wanted}

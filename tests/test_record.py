@@ -1,0 +1,54 @@
+"""`update.annotate`: what is recorded on resources that lack the usual metadata."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from krmfn import pipeline
+from krmfn.model import Outcome
+from krmfn.steps.resolve import StaticTags
+from krmfn.text.yamltext import Text
+
+TAGS = StaticTags({"ghcr.io/acme/web": {"1.0.0": "", "1.2.0": ""}})
+LIST = """\
+apiVersion: config.kubernetes.io/v1
+kind: ResourceList
+functionConfig:
+  apiVersion: krmfn.dev/v1alpha1
+  kind: ImageAutomation
+  metadata: {name: images}
+  spec:
+    policies: [{name: web, image: ghcr.io/acme/web, policy: {semver: {range: "1.x"}}}]
+    update: {annotate: true}
+items:
+"""
+SPEC = "  spec: {containers: [{name: a, image: 'ghcr.io/acme/web:1.0.0'}]}\n"
+
+
+def update(head: str) -> Outcome:
+    return pipeline.run(Text((LIST + head + SPEC).encode()), lambda _: TAGS)
+
+
+def test_a_resource_without_metadata_is_updated_and_nothing_is_recorded_with_a_warning():
+    outcome = update("- apiVersion: v1\n  kind: Pod\n")
+    assert [one.message for one in outcome.results if one.severity == "warning"] == [
+        "the choice is not recorded in the annotations: the resource has no metadata to hold them"
+    ]
+    assert b"ghcr.io/acme/web:1.2.0" in outcome.text
+    assert b"fluxcd.io/tag" not in outcome.text
+
+
+@pytest.mark.parametrize("metadata", ["{generateName: web-}", "", "{}", "{name: web}"])
+def test_a_resource_with_any_metadata_gets_the_record(metadata: str):
+    outcome = update(f"- apiVersion: v1\n  kind: Pod\n  metadata: {metadata}\n")
+    assert [one.severity for one in outcome.results] == ["info"]
+    (item,) = yaml.safe_load(outcome.text)["items"]
+    assert item["metadata"]["annotations"] == {"fluxcd.io/tag.web": "1.2.0"}
+
+
+@pytest.mark.parametrize("head", ["- kind: Pod\n", "- apiVersion: kustomize.config.k8s.io/v1beta1\n  kind: Component\n"])
+def test_what_is_no_object_of_a_cluster_is_passed_over_in_silence(head: str):
+    outcome = update(head)
+    assert [one.severity for one in outcome.results] == ["info"]
+    assert b"fluxcd.io/tag" not in outcome.text
