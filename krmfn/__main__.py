@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -12,6 +13,7 @@ def main() -> int:
     try:
         is_shell = "_KRMFN_COMPLETE" in os.environ
         if not arguments and not is_shell and not (sys.stdin is not None and sys.stdin.isatty()):
+            gc.disable()  # before the imports: one short run never has much to collect
             from krmfn import function
 
             return function.main([])
