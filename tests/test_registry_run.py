@@ -6,6 +6,8 @@ import base64
 import gc
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -110,6 +112,36 @@ def test_a_helper_that_broke_is_a_warning_when_nobody_had_to_log_in(tmp_path):
     assert "docker-credential-not-there" in done.stdout
     assert "severity: warning" in done.stdout
     assert f"{registry.tags['acme/web']['1.1.0']}" in done.stdout
+
+
+def test_ctrl_c_ends_a_run_at_once_whatever_registries_do():
+    names = ("web", "db")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        policies = "".join(
+            f"    - {{name: {name}, image: '{address}/acme/{name}', insecure: true, policy: {{semver: {{range: '*'}}}}}}\n"
+            for name in names
+        )
+        pods = "".join(
+            f"- kind: Pod\n  spec: {{containers: [{{image: '{address}/acme/{name}:1.0.0'}}]}}\n" for name in names
+        )
+        config = "functionConfig:\n  apiVersion: krmfn.dev/v1alpha1\n  kind: ImageAutomation\n  spec:\n    policies:\n"
+        text = f"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n{pods}{config}{policies}"
+        # a shell without job control starts its background jobs with Ctrl-C switched off
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import krmfn.__main__ as m; raise SystemExit(m.main())"
+        command = [sys.executable, "-c", code]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+            assert run.stdin
+            run.stdin.write(text.encode())
+            run.stdin.close()
+            silent.settimeout(20)
+            connection, _ = silent.accept()
+            run.send_signal(signal.SIGINT)
+            assert run.wait(8) == 130
+            assert run.stdout
+            assert run.stderr
+            assert (run.stdout.read(), run.stderr.read()) == (b"", b"")
+        connection.close()
 
 
 def echo(status: int):

@@ -91,5 +91,8 @@ def ask(questions: Iterable[Key], question: Callable[[Key], Answer], workers: in
         return {key: one(key) for key in todo}
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(min(workers, len(todo))) as pool:
+    pool = ThreadPoolExecutor(min(workers, len(todo)))
+    try:
         return dict(zip(todo, pool.map(one, todo), strict=True))
+    finally:  # answers are all in, or somebody pressed Ctrl-C and will not wait for a silent registry
+        pool.shutdown(wait=False, cancel_futures=True)
