@@ -138,7 +138,7 @@ def test_the_cronjob_clones_updates_and_pushes(checkout: Checkout, tmp_path: Pat
     work = tmp_path / "work"
     work.mkdir()
     for container in [*pod["initContainers"], *pod["containers"]]:
-        command = [word.replace("/work", str(work)) for word in container["command"]]
+        command = [word.replace("/checkout", str(work)) for word in container["command"]]
         succeed(command, env=checkout.env | {"URL": str(checkout.origin)})
     assert_proposed(checkout)
 
