@@ -74,15 +74,6 @@ class RegistryError(KrmfnError):
         super().__init__(f"{repository}: {message}")
 
 
-class TemplateError(KrmfnError):
-    """A commit message template cannot be read or run. Line and column count from one; zero means unknown."""
-
-    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
-        self.message, self.line, self.column = message, line, column
-        place = f"line {line}, column {column}: " if line else ""
-        super().__init__(place + message)
-
-
 class GitError(KrmfnError):
     """git refused, or krmfn refused to let git do something. `help` says what to do next."""
 

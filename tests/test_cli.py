@@ -211,7 +211,7 @@ def test_the_function_imports_nothing_of_the_command_line():
     found = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert done.returncode == 0
     assert "yaml" in found
-    mine = {"click", "rich", "krmfn.cli", "krmfn.terminal", "krmfn.commits.gitrepo", "krmfn.commits.template", "krmfn.inventory.survey", "krmfn.inventory.status", "krmfn.inventory.doctor", "subprocess"}
+    mine = {"click", "rich", "krmfn.cli", "krmfn.terminal", "krmfn.git.repository", "krmfn.gotemplate.parser", "krmfn.inventory.survey", "krmfn.inventory.status", "krmfn.inventory.doctor", "subprocess"}
     assert found & mine == set()
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.commits.message import Edit, check, write
-from krmfn.commits.template import Template
-from krmfn.errors import ConfigError, TemplateError
+from krmfn.errors import ConfigError
+from krmfn.git.message import Edit, check, write
+from krmfn.gotemplate.errors import TemplateError
+from krmfn.gotemplate.parser import Template
 from krmfn.model import PolicyKey, ResourceId
 from tests.tables import rows
 

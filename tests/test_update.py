@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from krmfn.commits.changelog import Link, link
+from krmfn.git.changelog import Link, link
 from tests import images
 from tests.running import EXAMPLES, files, run
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import click
 
 from krmfn.commands.scope import Examined, automation_of, examine, inside, rewritten
-from krmfn.commits import changelog, message
-from krmfn.commits.automation import Automation
-from krmfn.commits.changelog import Row
-from krmfn.commits.gitrepo import Author, Commit, Repository, Style
 from krmfn.configuration.config import Finish
 from krmfn.errors import GitError
 from krmfn.foreign import printable
+from krmfn.git import changelog, message
+from krmfn.git.automation import Automation
+from krmfn.git.changelog import Row
+from krmfn.git.repository import Author, Commit, Repository, Style
 from krmfn.inventory import files
 from krmfn.model import PolicyKey
 from krmfn.text.yamltext import Edit, Text

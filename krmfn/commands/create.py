@@ -265,7 +265,7 @@ def _require(flags: dict[str, str | None]) -> None:
 def _commit(flags: dict[str, str | None]) -> dict[str, Any]:
     made: dict[str, Any] = {"author": {"email": flags["author_email"], "name": flags["author_name"]}}
     if flags["commit_template"]:
-        from krmfn.commits.message import check
+        from krmfn.git.message import check
 
         check(flags["commit_template"])
         made["messageTemplate"] = flags["commit_template"]

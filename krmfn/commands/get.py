@@ -12,12 +12,12 @@ import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import options
-from krmfn.commits.automation import Automation
 from krmfn.configuration.config import Finish, load
 from krmfn.configuration.flux import key_of
 from krmfn.configuration.objects import Object, mapping, nearest, text
 from krmfn.errors import ConfigError, InputError, KrmfnError
 from krmfn.foreign import printable
+from krmfn.git.automation import Automation
 from krmfn.inventory import files, fleet, status
 from krmfn.inventory.status import Standing
 from krmfn.model import PolicyKey

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from krmfn import pipeline, terminal
-from krmfn.commits.automation import Automation, find
 from krmfn.configuration.config import Finish, load
 from krmfn.errors import GitError, InputError
+from krmfn.git.automation import Automation, find
 from krmfn.inventory import files, fleet
 from krmfn.model import Repository
 from krmfn.steps.resolve import ask

@@ -12,10 +12,10 @@ import click
 from krmfn import terminal
 from krmfn.commands import options
 from krmfn.commands.scope import Examined, examine
-from krmfn.commits import changelog
 from krmfn.configuration.config import Finish
 from krmfn.errors import RuleError
 from krmfn.foreign import printable
+from krmfn.git import changelog
 from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.model import Result

@@ -6,11 +6,12 @@ cryptography, dates, semver, reflection and URLs: a commit message has no use fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from krmfn.commits import sprig_lists, sprig_text
-from krmfn.commits.govalue import (
+from krmfn.gotemplate import sprig_lists, sprig_text
+from krmfn.gotemplate.errors import TemplateError
+from krmfn.gotemplate.values import (
     MISSING,
     Strings,
     equal,
@@ -23,7 +24,6 @@ from krmfn.commits.govalue import (
     printed,
     shown,
 )
-from krmfn.errors import TemplateError
 
 
 def _index(value: Any, *keys: Any) -> Any:
@@ -102,8 +102,8 @@ _KINDS: dict[str, str] = {
 """What a parameter of a function takes, by its name."""
 
 
-def misfit(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
-    """Say which argument is of a kind that Go would refuse; empty when all fit."""
+def mismatch(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
+    """Return what is wrong with the kind of an argument, as Go would refuse it; '' if all fit."""
     code = function.__code__ if hasattr(function, "__code__") else None
     names = code.co_varnames[: code.co_argcount] if code else ()
     for name, value in zip(names, arguments, strict=False):
@@ -113,10 +113,10 @@ def misfit(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
     return ""
 
 
-def unknown(name: str) -> str:
-    """Say that a function is not there, and which may have been meant."""
+def not_defined(name: str, functions: Iterable[str]) -> str:
+    """Return the message about a function that does not exist, with the nearest name of those that do."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, [*FUNCTIONS, "and", "or"], 1)
+    near = get_close_matches(name, [*functions, "and", "or"], 1)
     hint = f"; did you mean {near[0]}?" if near else "; docs/commands.md lists the functions that krmfn knows"
     return f'function "{name}" not defined{hint}'

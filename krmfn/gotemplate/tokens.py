@@ -1,4 +1,4 @@
-"""The words of Go's text/template: source -> pieces of text and actions -> tokens; the values of constants."""
+"""Lexer of Go's text/template: text and actions, the tokens of an action, the values of constants."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from krmfn.errors import TemplateError
+from krmfn.gotemplate.errors import TemplateError
 
 
 class Token(NamedTuple):
-    """One word of an action; `glued` is True when no blank stands before it."""
+    """One token of an action; `glued` is True when no blank stands before it."""
 
     kind: str
     text: str
@@ -20,12 +20,12 @@ class Token(NamedTuple):
 
 
 def place(source: str, at: int) -> tuple[int, int]:
-    """Answer line and column, from one, of a position in the source."""
+    """Return line and column, from one, of an offset in the source."""
     return source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at)
 
 
 @cache
-def _word() -> re.Pattern[str]:
+def _token_grammar() -> re.Pattern[str]:
     return re.compile(
         r"""(?P<blank>[ \t\r\n]+)|(?P<string>"(?:[^"\\\n]|\\.)*")|(?P<raw>`[^`]*`)|(?P<char>'(?:[^'\\\n]|\\.[^']*)')
         |(?P<number>[-+]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?))(?![\w.])
@@ -43,7 +43,7 @@ class Piece(NamedTuple):
 
 
 def pieces(source: str) -> Iterator[Piece]:
-    """Cut the source into text and actions; `{{-` and `-}}` trim the text beside them, comments vanish."""
+    """Yield text and actions in order; `{{-` and `-}}` trim the text beside them, comments are left out."""
     at, trims = 0, False
     while True:
         start = source.find("{{", at)
@@ -66,29 +66,29 @@ def pieces(source: str) -> Iterator[Piece]:
 
 
 def _end(source: str, start: int) -> int:
-    """Find the `}}` of an action; one inside a string or a comment is none."""
-    found = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|/\*.*?\*/|\'(?:[^\'\\\n]|\\.)+\'|(\}\})', re.DOTALL)
-    for hit in found.finditer(source, start):
+    """Return the offset of the `}}` that ends an action; one inside a string or a comment does not."""
+    ends = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|/\*.*?\*/|\'(?:[^\'\\\n]|\\.)+\'|(\}\})', re.DOTALL)
+    for hit in ends.finditer(source, start):
         if hit[1]:
             return hit.start()
     raise TemplateError("unclosed action: there is no }} behind this {{", *place(source, start - 2))
 
 
 def tokens_of(source: str, piece: Piece) -> Iterator[Token]:
-    """Cut an action into tokens; raises TemplateError at what is none."""
+    """Yield the tokens of an action. Raise TemplateError at what is no token."""
     at, end, glued = piece.start, piece.start + len(piece.text), False
     while at < end:
-        found = _word().match(source, at, end)
-        if found is None or found.lastgroup is None:
+        match = _token_grammar().match(source, at, end)
+        if match is None or match.lastgroup is None:
             what = "unterminated string" if source[at] in "\"'`" else f"unexpected {source[at]!r} in command"
             raise TemplateError(what, *place(source, at))
-        if found.lastgroup != "blank":
-            yield Token(found.lastgroup, found[0], at, glued)
-        glued, at = found.lastgroup != "blank", found.end()
+        if match.lastgroup != "blank":
+            yield Token(match.lastgroup, match[0], at, glued)
+        glued, at = match.lastgroup != "blank", match.end()
 
 
 def constant(token: Token, source: str) -> object:
-    """Answer the value of a string, character or number."""
+    """Return the value of a string, character or number. Raise TemplateError for one out of range."""
     try:
         if token.kind == "raw":
             return token.text[1:-1]

@@ -1,14 +1,17 @@
-"""Sprig's functions on text: https://masterminds.github.io/sprig/strings.html, regex and encoding of them."""
+"""Sprig's functions on text: https://masterminds.github.io/sprig/strings.html, and its encodings, checksums and paths.
+
+The `regex*` functions need an engine of Go's dialect: whoever has one adds them, as with Go's `Funcs`.
+"""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-from krmfn.commits.govalue import MISSING, Strings, is_list, quoted, shown
-from krmfn.errors import RuleError, TemplateError
+from krmfn.gotemplate.errors import TemplateError
+from krmfn.gotemplate.values import MISSING, Strings, is_list, quoted, shown
 
 
 def _strings(parts: tuple[Any, ...]) -> list[str]:
@@ -116,68 +119,6 @@ def _plural(one: str, many: str, count: int) -> str:
     return one if count == 1 else many
 
 
-def _pattern(text: str) -> Any:
-    import re2
-
-    from krmfn.choosing.pattern import Pattern
-
-    try:
-        Pattern.parse(text)
-    except RuleError as error:
-        raise TemplateError(f"invalid regular expression: {error}") from None
-    return re2.compile(text)
-
-
-def _matches(pattern: str, text: str) -> Iterator[Any]:
-    """Find as Go does: an empty match that touches the one before is none."""
-    end = -1
-    for hit in _pattern(pattern).finditer(text):
-        if hit.end() > hit.start() or hit.start() != end:
-            yield hit
-        end = hit.end()
-
-
-def _regex_match(pattern: str, text: str) -> bool:
-    return _pattern(pattern).search(text) is not None
-
-
-def _regex_find(pattern: str, text: str) -> str:
-    found = _pattern(pattern).search(text)
-    return found[0] if found else ""
-
-
-def _regex_find_all(pattern: str, text: str, count: int) -> list[str]:
-    found = [hit[0] for hit in _matches(pattern, text)]
-    return found if count < 0 else found[:count]
-
-
-def _regex_replace(pattern: str, text: str, replacement: str) -> str:
-    from krmfn.choosing.pattern import Pattern, Template
-
-    template, compiled = Template.parse(replacement), Pattern.parse(pattern)
-    made, at = "", 0
-    for hit in _matches(pattern, text):
-        inner = compiled.search(hit[0])
-        made += text[at : hit.start()] + (template.expand(inner) if inner else "")
-        at = hit.end()
-    return made + text[at:]
-
-
-def _regex_replace_literal(pattern: str, text: str, replacement: str) -> str:
-    return str(_pattern(pattern).sub(lambda _hit: replacement, text))
-
-
-def _regex_split(pattern: str, text: str, count: int) -> list[str]:
-    parts: list[str] = []
-    at = 0
-    for hit in _pattern(pattern).finditer(text):
-        if 0 < count <= len(parts) + 1:
-            break
-        parts.append(text[at : hit.start()])
-        at = hit.end()
-    return [*parts, text[at:]]
-
-
 def _base64(text: str) -> str:
     import base64
 
@@ -243,12 +184,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "nospace": _nospace,
     "plural": _plural,
     "quote": lambda *parts: " ".join(map(quoted, _strings(parts))),
-    "regexFind": _regex_find,
-    "regexFindAll": _regex_find_all,
-    "regexMatch": _regex_match,
-    "regexReplaceAll": _regex_replace,
-    "regexReplaceAllLiteral": _regex_replace_literal,
-    "regexSplit": _regex_split,
     "repeat": _repeat,
     "replace": _replace,
     "sha1sum": _sha("sha1"),

@@ -1,4 +1,4 @@
-"""Go's text/template, read: text with actions in `{{ }}` -> nodes. `templating` says what they do.
+"""Parser of Go's text/template: text with actions in `{{ }}` to nodes, which `execution` runs.
 
 Grammar: https://pkg.go.dev/text/template. Complete but for complex numbers and calls of methods with arguments.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from krmfn.commits.tokens import Piece, Token, constant, pieces, place, tokens_of
-from krmfn.errors import TemplateError
+from krmfn.gotemplate.errors import TemplateError
+from krmfn.gotemplate.tokens import Piece, Token, constant, pieces, place, tokens_of
 
 MOST_DEPTH = 100
 
@@ -72,7 +72,7 @@ Node = Text | Action | Branch | Call | Jump
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template that was read: its nodes, and those of the templates it defines."""
+    """A parsed template: its nodes, and those of the templates that it defines."""
 
     source: str
     nodes: tuple[Node, ...]
@@ -80,13 +80,13 @@ class Template:
 
     @classmethod
     def parse(cls, source: str) -> Template:
-        """Read a template; raises TemplateError with line and column."""
-        reader = _Reader(source)
-        nodes, _ = reader.nodes(())
-        return cls(source, nodes, reader.defined)
+        """Parse a template. Raise TemplateError with line and column."""
+        parser = _Parser(source)
+        nodes, _ = parser.nodes(())
+        return cls(source, nodes, parser.defined)
 
 
-class _Reader:
+class _Parser:
     def __init__(self, source: str) -> None:
         self.source = source
         self.pieces = pieces(source)
@@ -98,23 +98,23 @@ class _Reader:
         return TemplateError(message, *place(self.source, at))
 
     def nodes(self, ends: tuple[str, ...], opened: int = 0) -> tuple[tuple[Node, ...], list[Token]]:
-        """Read until one of the words in `ends`; answer the nodes and the tokens of that word's action."""
-        found: list[Node] = []
+        """Return the nodes up to one of the words in `ends`, and the tokens of that word's action."""
+        nodes: list[Node] = []
         for piece in self.pieces:
             if not piece.is_action:
                 if piece.text:
-                    found.append(Text(piece.text))
+                    nodes.append(Text(piece.text))
                 continue
             tokens = list(tokens_of(self.source, piece))
             word = tokens[0].text if tokens and tokens[0].kind == "name" else ""
             if word in ("end", "else"):
                 if word not in ends:
                     raise self.fail(f"unexpected {{{{{word}}}}}", piece.start)
-                return tuple(found), tokens
-            found += self._action(word, tokens, piece)
+                return tuple(nodes), tokens
+            nodes += self._action(word, tokens, piece)
         if ends:
             raise self.fail("unexpected EOF: an {{end}} is missing for this action", opened)
-        return tuple(found), []
+        return tuple(nodes), []
 
     def _action(self, word: str, tokens: list[Token], piece: Piece) -> list[Node]:
         if not tokens:
@@ -164,7 +164,7 @@ class _Reader:
         return str(constant(tokens[1], self.source)), tokens[2:]
 
     def pipe(self, tokens: list[Token], at: int, *, in_range: bool = False) -> Pipe:
-        """Read a pipeline; `range` may declare two variables."""
+        """Parse a pipeline; `range` may declare two variables."""
         names, assigns, rest = _declared(tokens)
         if len(names) > 1 and not in_range:
             raise self.fail("only range declares two variables", at)

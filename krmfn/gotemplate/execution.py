@@ -1,15 +1,15 @@
-"""Go's text/template, run: the nodes of a template on some data -> text. Bounded in steps, depth and output."""
+"""Execution of a parsed template on data. Bounded in steps, depth and output."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from krmfn.commits.gofunctions import FUNCTIONS, misfit, unknown
-from krmfn.commits.govalue import MISSING, MOST_TEXT, in_order, is_list, is_struct, is_true, kind, shown
-from krmfn.commits.template import MOST_DEPTH, Action, Branch, Call, Jump, Node, Operand, Pipe, Template, Text
-from krmfn.commits.tokens import place
-from krmfn.errors import TemplateError
+from krmfn.gotemplate.errors import TemplateError
+from krmfn.gotemplate.functions import FUNCTIONS, mismatch, not_defined
+from krmfn.gotemplate.parser import MOST_DEPTH, Action, Branch, Call, Jump, Node, Operand, Pipe, Template, Text
+from krmfn.gotemplate.tokens import place
+from krmfn.gotemplate.values import MISSING, MOST_TEXT, in_order, is_list, is_struct, is_true, kind, shown
 
 MOST_STEPS = 100_000
 _NO_VALUE = object()
@@ -20,16 +20,19 @@ class _Stop(Exception):  # noqa: N818 - control flow, no error
         self.kind = kind
 
 
-def render(template: Template, data: Any) -> str:
-    """Run a template; raises TemplateError with line and column."""
-    run = _Run(template, data)
+Functions = Mapping[str, Callable[..., Any]]
+
+
+def render(template: Template, data: Any, functions: Functions = FUNCTIONS) -> str:
+    """Return what a template writes. Raise TemplateError with line and column."""
+    run = _Run(template, data, functions)
     run.walk(template.nodes, data)
     return "".join(run.out)
 
 
 class _Run:
-    def __init__(self, template: Template, data: Any) -> None:
-        self.template = template
+    def __init__(self, template: Template, data: Any, functions: Functions) -> None:
+        self.template, self.functions = template, functions
         self.out: list[str] = []
         self.size = self.steps = self.depth = 0
         self.variables: list[tuple[str, Any]] = [("$", data)]
@@ -145,40 +148,37 @@ class _Run:
         first, *rest = command
         more = [] if last is _NO_VALUE else [last]
         if first.kind == "function":
-            made = self._function(first, rest, more, dot)
-            return self._fields(made, first, dot)
+            return self._fields(self._function(first, rest, more, dot), first)
         if rest or more:
-            raise self.fail(f"can't give argument to non-function {_written(first)}", first.at)
+            raise self.fail(f"can't give argument to non-function {_spelled(first)}", first.at)
         return self._operand(first, dot)
 
     def _function(self, named: Operand, operands: list[Operand], more: list[Any], dot: Any) -> Any:
         name = str(named.value)
         if name in ("and", "or"):
             return self._logic(name, operands, more, dot)
-        function = FUNCTIONS.get(name)
+        function = self.functions.get(name)
         if function is None:
-            raise self.fail(unknown(name), named.at)
-        found = [self._operand(operand, dot) for operand in operands] + more
-        arguments = [None if value is MISSING else value for value in found]
-        if wrong := misfit(function, arguments):
+            raise self.fail(not_defined(name, self.functions), named.at)
+        values = [self._operand(operand, dot) for operand in operands] + more
+        arguments = [None if value is MISSING else value for value in values]
+        if wrong := mismatch(function, arguments):
             raise self.fail(f"error calling {name}: {wrong}", named.at)
         return self._apply(name, function, arguments, named.at)
 
     def _apply(self, name: str, function: Callable[..., Any], arguments: list[Any], at: int) -> Any:
         try:
-            made = function(*arguments)
+            value = function(*arguments)
         except TemplateError as error:
             raise (error if error.line else self.fail(error.message, at)) from None
         except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
-            said = (
-                str(error).splitlines()[0]
-                if isinstance(error, ValueError)
-                else f"wrong arguments ({', '.join(map(kind, arguments))})"
-            )
-            raise self.fail(f"error calling {name}: {said}", at) from None
-        if isinstance(made, str) and len(made) > MOST_TEXT:
+            reason = f"wrong arguments ({', '.join(map(kind, arguments))})"
+            if isinstance(error, ValueError):
+                reason = str(error).partition("\n")[0]
+            raise self.fail(f"error calling {name}: {reason}", at) from None
+        if isinstance(value, str) and len(value) > MOST_TEXT:
             raise self.fail(f"{name} makes a text of more than {MOST_TEXT} characters", at)
-        return made
+        return value
 
     def _logic(self, name: str, operands: list[Operand], more: list[Any], dot: Any) -> Any:
         value: Any = None
@@ -200,10 +200,9 @@ class _Run:
             value = self._function(operand, [], [], dot)
         else:
             value = operand.value
-        return self._fields(value, operand, dot)
+        return self._fields(value, operand)
 
-    def _fields(self, value: Any, operand: Operand, dot: Any) -> Any:
-        del dot
+    def _fields(self, value: Any, operand: Operand) -> Any:
         for name in operand.fields:
             value = self._field(value, name, operand.at)
         return value
@@ -220,11 +219,11 @@ class _Run:
             if name in removed:
                 raise self.fail(removed[name], at)
             if name in (*value._fields, *(value.go_methods() if hasattr(value, "go_methods") else ())):
-                found = getattr(value, name)
-                return found() if callable(found) else found
+                member = getattr(value, name)
+                return member() if callable(member) else member
         raise self.fail(f"can't evaluate field {name} in {kind(value)} {shown(value)[:60]}", at)
 
 
-def _written(operand: Operand) -> str:
+def _spelled(operand: Operand) -> str:
     head = {"dot": "", "nil": "nil"}.get(operand.kind, str(operand.value))
     return head + "".join(f".{name}" for name in operand.fields) or "."

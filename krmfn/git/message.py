@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from krmfn.commits.govalue import Strings
-from krmfn.commits.template import Template
-from krmfn.commits.templating import render
-from krmfn.errors import ConfigError, TemplateError
+from krmfn.errors import ConfigError
+from krmfn.git import regexp_functions
+from krmfn.gotemplate.errors import TemplateError
+from krmfn.gotemplate.execution import render
+from krmfn.gotemplate.functions import FUNCTIONS
+from krmfn.gotemplate.parser import Template
+from krmfn.gotemplate.values import Strings
 from krmfn.model import PolicyKey, ResourceId
 
 _SEE = "See: https://fluxcd.io/flux/components/image/imageupdateautomations/#message-template"
@@ -137,7 +140,7 @@ def _parse(template: str) -> Template:
 
 def _run(template: Template, data: Any) -> str:
     try:
-        return render(template, data)
+        return render(template, data, {**FUNCTIONS, **regexp_functions.FUNCTIONS})
     except TemplateError as error:
         if "template uses removed" in error.message:
             raise ConfigError([error.message]) from None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from krmfn.errors import TemplateError
+from krmfn.gotemplate.errors import TemplateError
 
 MOST_TEXT = 1 << 20
 """Characters that a template may write."""
@@ -20,7 +20,7 @@ class Missing:
     """The value of a key that a map lacks; prints as Go prints it."""
 
     def __str__(self) -> str:
-        """Answer Go's text for it."""
+        """Return Go's text for it."""
         return "<no value>"
 
 
@@ -32,27 +32,27 @@ class Strings(dict[str, str]):
 
 
 def is_struct(value: Any) -> bool:
-    """Tell whether a value stands for a struct."""
+    """Return True if a value stands for a struct."""
     return isinstance(value, tuple) and hasattr(value, "_fields")
 
 
 def is_list(value: Any) -> bool:
-    """Tell whether a value stands for a slice."""
+    """Return True if a value stands for a slice."""
     return isinstance(value, list | tuple) and not is_struct(value)
 
 
 def is_true(value: Any) -> bool:
-    """Tell what `if` makes of a value: empty is false, a struct is true."""
+    """Return True if `if` takes the branch: an empty value is false, a struct is true."""
     return is_struct(value) or (bool(value) and value is not MISSING)
 
 
 def in_order(mapping: dict[Any, Any]) -> list[Any]:
-    """Answer the keys of a map as `range` visits them."""
+    """Return the keys of a map in the order in which `range` visits them."""
     return sorted(mapping)
 
 
 def shown(value: Any) -> str:
-    """Write a value as `fmt.Print` does.
+    """Return the text that `fmt.Print` writes for a value.
 
     >>> shown({"b": (1, 2), "a": None}), shown(1e21), shown(True)
     ('map[a:<nil> b:[1 2]]', '1e+21', 'true')
@@ -82,7 +82,7 @@ def _float(value: float) -> str:
 
 
 def kind(value: Any) -> str:
-    """Answer Go's kind of a value, in words of the template package."""
+    """Return Go's kind of a value, in the words of the template package."""
     names: tuple[tuple[Callable[[Any], bool], str], ...] = (
         (lambda one: isinstance(one, bool), "bool"), (lambda one: isinstance(one, int), "int"),
         (lambda one: isinstance(one, float), "float64"), (lambda one: isinstance(one, str), "string"),
@@ -92,7 +92,7 @@ def kind(value: Any) -> str:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Compare basic values; raises TemplateError for kinds that do not compare."""
+    """Return True if two basic values are equal. Raise TemplateError for kinds that do not compare."""
     kinds = {kind(left), kind(right)}
     if kinds & {"map", "slice"}:
         raise TemplateError("error calling eq: incompatible types for comparison")
@@ -102,7 +102,7 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def less(left: Any, right: Any) -> bool:
-    """Order two values of one kind; raises TemplateError for others."""
+    """Return True if `left` sorts before `right`. Raise TemplateError unless both are of one ordered kind."""
     if kind(left) != kind(right):
         raise TemplateError("error calling lt: incompatible types for comparison")
     if kind(left) not in ("int", "float64", "string"):
@@ -111,19 +111,19 @@ def less(left: Any, right: Any) -> bool:
 
 
 def printed(parts: Iterable[Any]) -> str:
-    """Join values as `fmt.Sprint` does: a blank between two values that are no strings."""
-    made = ""
+    """Return values joined as `fmt.Sprint` does: a blank between two values that are no strings."""
+    text = ""
     before: Any = ""
     for part in parts:
-        if made and not isinstance(part, str) and not isinstance(before, str):
-            made += " "
-        made += shown(part)
+        if text and not isinstance(part, str) and not isinstance(before, str):
+            text += " "
+        text += shown(part)
         before = part
-    return made
+    return text
 
 
 def formatted(template: str, *values: Any) -> str:
-    """Write values by a format of `fmt.Sprintf`: verbs v s q d x X o b t f e g c with flags, width and precision."""
+    """Return values formatted as `fmt.Sprintf` does: verbs v s q d x X o b t f e g c with flags, width and precision."""
     left = list(values)
 
     def one(hit: re.Match[str]) -> str:
@@ -166,8 +166,8 @@ def _verb(value: Any, verb: str, flags: str, precision: str | None) -> str:
     if verb in "dxXob" and isinstance(value, int) and not isinstance(value, bool):
         return format(value, ("+" if "+" in flags else "") + verb)
     if verb in "xX" and isinstance(value, str):
-        made = value.encode().hex()
-        return made.upper() if verb == "X" else made
+        digits = value.encode().hex()
+        return digits.upper() if verb == "X" else digits
     if verb in "feEgG" and isinstance(value, float):
         return (
             format(value, f"{'+' if '+' in flags else ''}.{precision or 6}{verb}")
@@ -180,7 +180,7 @@ def _verb(value: Any, verb: str, flags: str, precision: str | None) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""Quote a text as Go's `%q` does.
+    r"""Return a text quoted as Go's `%q` does.
 
     >>> print(quoted('a"b\n'))
     "a\"b\n"

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from krmfn.commits.govalue import MISSING, Strings, is_list, is_struct, is_true, kind, shown
-from krmfn.errors import TemplateError
+from krmfn.gotemplate.errors import TemplateError
+from krmfn.gotemplate.values import MISSING, Strings, is_list, is_struct, is_true, kind, shown
 
 MOST = 10_000
 """Entries of a list that a function makes."""
@@ -24,10 +24,10 @@ def _first_given(*values: Any) -> Any:
 
 
 def _many(values: Iterable[Any]) -> list[Any]:
-    found = list(values)
-    if len(found) > MOST:
+    entries = list(values)
+    if len(entries) > MOST:
         raise TemplateError(f"a list of more than {MOST} entries")
-    return found
+    return entries
 
 
 def _until(*bounds: int) -> list[int]:
@@ -46,11 +46,11 @@ def _concat(*lists: Any) -> list[Any]:
 
 
 def _uniq(values: Any) -> list[Any]:
-    found: list[Any] = []
+    distinct: list[Any] = []
     for value in values:
-        if value not in found:
-            found.append(value)
-    return found
+        if value not in distinct:
+            distinct.append(value)
+    return distinct
 
 
 def _texts(values: Any) -> list[str]:
@@ -110,8 +110,8 @@ def _dig(*parts: Any) -> Any:
 
 def _int(value: Any) -> int:
     if isinstance(value, str):
-        found = re.match(r"[-+]?[0-9]+$", value.strip())
-        return int(value) if found and len(value) < 20 else 0
+        is_integer = re.match(r"[-+]?[0-9]+$", value.strip())
+        return int(value) if is_integer and len(value) < 20 else 0
     return int(value) if isinstance(value, int | float) else 0
 
 
@@ -125,12 +125,12 @@ def _float(value: Any) -> float:
 def _fold(operation: Callable[[int, int], int]) -> Callable[..., int]:
     def run(*values: Any) -> int:
         numbers = [_int(value) for value in values]
-        made = numbers[0]
+        total = numbers[0]
         for number in numbers[1:]:
-            made = operation(made, number)
-        if abs(made) >= 1 << 63:
+            total = operation(total, number)
+        if abs(total) >= 1 << 63:
             raise TemplateError("a number beyond 64 bits")
-        return made
+        return total
 
     return run
 
@@ -138,8 +138,8 @@ def _fold(operation: Callable[[int, int], int]) -> Callable[..., int]:
 def _quotient(left: int, right: int) -> int:
     if right == 0:
         raise TemplateError("error calling div: runtime error: integer divide by zero")
-    made = abs(left) // abs(right)
-    return made if (left < 0) == (right < 0) else -made
+    quotient = abs(left) // abs(right)
+    return quotient if (left < 0) == (right < 0) else -quotient
 
 
 def _round(value: Any, digits: int, _half: float = 0.5) -> float:

@@ -1,1 +1,0 @@
-"""Updates as commits: ImageUpdateAutomation, its message templates, and the git program."""
