@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.choosing import spans
+from krmfn.choosing import intervals
 from krmfn.choosing.constraint import MOST_BYTES, MOST_GROUPS, Constraint, quote
 from krmfn.choosing.version import Version
 from krmfn.errors import RuleError
@@ -49,10 +49,10 @@ def verdict(constraint: Constraint, version: Version) -> bool:
     passes = constraint.check(version)
     assert (constraint.why_not(version) == "") == passes
     if not version.prerelease:
-        assert spans.holds(constraint.release_spans(), version.key) == passes
-        assert spans.holds(spans.of_releases(constraint.release_spans()), version.key[:3]) == passes
-    elif (allowed := constraint.prerelease_spans()) is not None:
-        assert spans.holds(allowed, version.key) == passes
+        assert intervals.holds(constraint.release_intervals(), version.key) == passes
+        assert intervals.holds(intervals.of_releases(constraint.release_intervals()), version.key[:3]) == passes
+    elif (allowed := constraint.prerelease_intervals()) is not None:
+        assert intervals.holds(allowed, version.key) == passes
     return passes
 
 
@@ -180,7 +180,7 @@ def test_hostile_text_is_read_in_no_time(text: str) -> None:
 
 
 @given(ranges, small)
-def test_spans_and_reasons_say_the_same_as_check(text: str, version: Version) -> None:
+def test_intervals_and_reasons_say_the_same_as_check(text: str, version: Version) -> None:
     constraint, error = attempt(text)
     if constraint is None:
         assert error.startswith(("constraint parser error", "improper constraint"))
@@ -189,7 +189,7 @@ def test_spans_and_reasons_say_the_same_as_check(text: str, version: Version) ->
 
 
 @given(ranges, versions)
-def test_spans_hold_for_any_version(text: str, version: Version) -> None:
+def test_intervals_hold_for_any_version(text: str, version: Version) -> None:
     constraint, _ = attempt(text)
     if constraint is None:
         return

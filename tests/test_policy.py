@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from krmfn.choosing.judgement import Policy
 from krmfn.choosing.policy import POLICIES, Alphabetical, Digest, Newest, Numerical, SemVer
+from krmfn.choosing.protocol import Policy
 from krmfn.choosing.rules import parse_rules
 from krmfn.choosing.selection import accepts, candidates, outranks
 from krmfn.errors import RuleError

@@ -217,7 +217,7 @@ def rules_of(**options: Any) -> Rules:
          [Reason.SHADOWED, Reason.CHOSEN, Reason.LOWER, Reason.FILTERED]),
         ({"policy": {"semver": {"range": "<2"}}}, ["1.0.0", "2.0.0", "1.0.0-rc", "1.0", "0.1.0"],
          [Reason.CHOSEN, Reason.OUT_OF_RANGE, Reason.PRERELEASE, Reason.NOT_A_VERSION, Reason.LOWER]),
-        ({"policy": {"numerical": {}}}, ["1", "x", "2"], [Reason.OPEN, Reason.NOT_A_NUMBER, Reason.OPEN]),
+        ({"policy": {"numerical": {}}}, ["1", "x", "2"], [Reason.NOT_EVALUATED, Reason.NOT_A_NUMBER, Reason.NOT_EVALUATED]),
     ],
     ids=["artefacts", "exclusions replace the default", "no exclusions is the default", "allow", "ignore", "filter", "semver", "numerical"],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Constraints on versions with the grammar, the meaning and the texts of Masterminds/semver v3.5.0 (constraints.go).
 
 A range is parsed once into groups of terms (OR of AND). Single versions are checked term by term, as upstream does;
-many versions are checked against `spans`, the same meaning as intervals of version keys.
+many versions are checked against `intervals`, the same meaning as intervals of version keys.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from krmfn.choosing import spans
-from krmfn.choosing.spans import Spans
+from krmfn.choosing import intervals
+from krmfn.choosing.intervals import Intervals
 from krmfn.choosing.term import Term
 from krmfn.choosing.version import IDENTIFIERS, Version
 from krmfn.errors import RuleError
@@ -50,7 +50,7 @@ class Constraint(NamedTuple):
         return cls(tuple(_group(segment, len(segments) > 1) for segment in segments))
 
     def check(self, version: Version) -> bool:
-        """Tell whether the version satisfies every term of one group."""
+        """True if the version satisfies every term of one group."""
         return any(
             (not version.prerelease or _admits_prereleases(group))
             and not any(term.objection(version) for term in group)
@@ -59,20 +59,20 @@ class Constraint(NamedTuple):
 
     def objections(self, version: Version) -> tuple[str, ...]:
         """List what stands against the version, as Masterminds' Validate does; nothing when it satisfies."""
-        found: list[str] = []
+        reasons: list[str] = []
         for group in self.groups:
             if version.prerelease and not _admits_prereleases(group):
                 message = f"{quote(str(version))} {_RELEASES_ONLY}"
-                found += [message] if message not in found else []
+                reasons += [message] if message not in reasons else []
                 continue
             against = [(term, why) for term in group if (why := term.objection(version))]
             if not against:
                 return ()
-            found += [f"{quote(str(version))} {why.format(quote(term.written))}" for term, why in against]
-        return tuple(found)
+            reasons += [f"{quote(str(version))} {why.format(quote(term.written))}" for term, why in against]
+        return tuple(reasons)
 
     def why_not(self, version: Version) -> str:
-        """Answer the objections as one line, nothing when the version satisfies."""
+        """Return the objections as one line, nothing when the version satisfies."""
         return "; ".join(dict.fromkeys(self.objections(version)))
 
     @property
@@ -80,16 +80,16 @@ class Constraint(NamedTuple):
         """True when any group names a prerelease and so looks at prerelease versions at all."""
         return any(_admits_prereleases(group) for group in self.groups)
 
-    def release_spans(self) -> Spans:
-        """Answer the intervals of keys in which releases satisfy."""
-        return spans.union(_group_spans(group) for group in self.groups)
+    def release_intervals(self) -> Intervals:
+        """Return the intervals of keys in which releases satisfy."""
+        return intervals.union(_group_intervals(group) for group in self.groups)
 
-    def prerelease_spans(self) -> Spans | None:
-        """Answer the intervals of keys in which prereleases satisfy, None when they are no intervals (`!=1.2`)."""
+    def prerelease_intervals(self) -> Intervals | None:
+        """Return the intervals of keys in which prereleases satisfy, None when they are no intervals (`!=1.2`)."""
         groups = [group for group in self.groups if _admits_prereleases(group)]
         if any(term.is_minor_inequality for group in groups for term in group):
             return None
-        return spans.union(_group_spans(group) for group in groups)
+        return intervals.union(_group_intervals(group) for group in groups)
 
     def __str__(self) -> str:
         """Write the groups as Masterminds' String does: hyphen ranges rewritten, one blank between terms."""
@@ -133,8 +133,8 @@ def _admits_prereleases(group: tuple[Term, ...]) -> bool:
     return any(term.version.prerelease for term in group)
 
 
-def _group_spans(group: tuple[Term, ...]) -> Spans:
-    return spans.intersection(term.spans() for term in group)
+def _group_intervals(group: tuple[Term, ...]) -> Intervals:
+    return intervals.intersection(term.intervals() for term in group)
 
 
 @cache
@@ -156,7 +156,7 @@ def _rewrite_hyphens(text: str) -> str:
 
 
 def _group(segment: str, is_one_of_many: bool) -> tuple[Term, ...]:
-    found: list[tuple[str, re.Match[str]]] = []
+    terms: list[tuple[str, re.Match[str]]] = []
     at = 0
     while True:
         at = _skip(segment, at)
@@ -165,10 +165,10 @@ def _group(segment: str, is_one_of_many: bool) -> tuple[Term, ...]:
         match = _version_grammar().match(segment, at)
         if match is None:
             raise _improper(segment, at, is_one_of_many)
-        found.append((operator, match))
+        terms.append((operator, match))
         at = _skip(segment, end := match.end())
         if at == len(segment):
-            return tuple(_term(*pair) for pair in found)
+            return tuple(_term(*pair) for pair in terms)
         if segment[at] == ",":
             at += 1
         elif at == end:

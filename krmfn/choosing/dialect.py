@@ -27,7 +27,7 @@ _CASED = r"\p{Lu}\p{Ll}\p{Lt}"
 
 
 def go_error(pattern: str, error: str) -> str:
-    """Say what RE2 says in the words of Go."""
+    """Return what RE2 says in the words of Go."""
     word, _, fragment = error.partition(": ")
     if word.startswith("pattern too large"):
         return "expression too large"

@@ -37,7 +37,7 @@ def compile_pattern(text: str, *, never_nl: bool = False) -> Find:
 
 
 def direct(compiled: Any) -> Find | None:
-    """Ask the engine below the Python wrapper, which costs more than the search; None when it is not to be found."""
+    """Return the search of the engine below the Python wrapper, which costs more than the search itself; None when it is not there."""
     import re2
 
     match = getattr(getattr(compiled, "_regexp", None), "Match", None)
@@ -49,7 +49,7 @@ def direct(compiled: Any) -> Find | None:
 
 
 def indirect(compiled: Any) -> Find:
-    """Ask by the public interface of google-re2."""
+    """Return a search by the public interface of google-re2."""
     groups = range(compiled.groups + 1)
 
     def find(text: bytes, start: int, end: int) -> Spans:

@@ -25,20 +25,20 @@ class Explanation(NamedTuple):
     malformed: int = 0
 
 
-def funnel(given: Explanation) -> list[tuple[str, int]]:
-    """Answer how many tags were left behind each step: listed, valid, not excluded, filtered, accepted, chosen."""
-    (_, listed), *steps = given.selection.funnel()
-    return [("listed", listed + given.malformed), *((step.name, step.left) for step in steps)]
+def funnel(explanation: Explanation) -> list[tuple[str, int]]:
+    """Return how many tags were left behind each step: listed, valid, not excluded, filtered, accepted, chosen."""
+    (_, listed), *steps = explanation.selection.funnel()
+    return [("listed", listed + explanation.malformed), *((step.name, step.left) for step in steps)]
 
 
 def dropped(selection: Selection) -> list[tuple[Reason, int, tuple[str, ...]]]:
-    """Answer for every reason that dropped tags how many it dropped, and a few of them."""
-    found: list[tuple[Reason, int, tuple[str, ...]]] = []
+    """Return for every reason that dropped tags how many it dropped, and a few of them."""
+    rows: list[tuple[Reason, int, tuple[str, ...]]] = []
     for reason in Reason:
         count = selection.reasons.count(reason)
         if count and reason is not Reason.CHOSEN:
-            found.append((reason, count, tuple(_some(selection, reason, _SAMPLES))))
-    return found
+            rows.append((reason, count, tuple(_some(selection, reason, _SAMPLES))))
+    return rows
 
 
 def _some(selection: Selection, reason: Reason, most: int) -> Iterable[str]:
@@ -50,19 +50,19 @@ def _some(selection: Selection, reason: Reason, most: int) -> Iterable[str]:
         yield selection.tags[at]
 
 
-def why(given: Explanation, tag: str) -> str:
-    """Say in one sentence why the tag was or was not chosen."""
-    reason = given.selection.reason(tag)
+def why(explanation: Explanation, tag: str) -> str:
+    """Return in one sentence why the tag was or was not chosen."""
+    reason = explanation.selection.reason(tag)
     if reason is None:
         return "not listed"
-    detail = _detail(given, tag, reason)
+    detail = _detail(explanation, tag, reason)
     if reason is Reason.CHOSEN:
         return detail
     return f"{reason.text}: {detail}" if detail else reason.text
 
 
-def _detail(given: Explanation, tag: str, reason: Reason) -> str:
-    rules, text = given.rules, read(given.rules, tag)
+def _detail(explanation: Explanation, tag: str, reason: Reason) -> str:
+    rules, text = explanation.rules, read(explanation.rules, tag)
     match reason:
         case Reason.EXCLUDED:
             return _which(rules.exclude, tag)
@@ -75,7 +75,7 @@ def _detail(given: Explanation, tag: str, reason: Reason) -> str:
         case Reason.OUT_OF_RANGE if isinstance(rules.policy, SemVer) and text and (version := parse_tag(text)):
             return rules.policy.constraint.why_not(version)
         case Reason.LOWER | Reason.SHADOWED | Reason.CHOSEN | Reason.NOT_A_NUMBER | Reason.NOT_A_VERSION:
-            return _order(given, tag, text or "", reason)
+            return _order(explanation, tag, text or "", reason)
     return ""
 
 
@@ -83,40 +83,40 @@ def _which(patterns: Sequence[Any], tag: str) -> str:
     return ", ".join(pattern.text for pattern in patterns if pattern.matches((tag,))[0])
 
 
-def _order(given: Explanation, tag: str, text: str, reason: Reason) -> str:
+def _order(explanation: Explanation, tag: str, text: str, reason: Reason) -> str:
     extracted = "" if text == tag else f"extracts {text!r}"
-    chosen = given.selection.tag
+    chosen = explanation.selection.tag
     if reason is Reason.CHOSEN:
-        first = f"first of {given.selection.eligible} by {given.rules.described}"
+        first = f"first of {explanation.selection.eligible} by {explanation.rules.described}"
         return f"{extracted}, {first}" if extracted else first
     if reason not in (Reason.LOWER, Reason.SHADOWED) or chosen is None:
         return extracted
-    other = read(given.rules, chosen)
+    other = read(explanation.rules, chosen)
     than = f"{chosen} is chosen" if other in (chosen, text) else f"{chosen} with {other!r} is chosen"
     return f"{extracted}, {than}" if extracted else than
 
 
 def described(rules: Rules) -> list[tuple[str, str]]:
-    """Answer the rules as pairs of a word and what it holds, in the order in which they apply."""
+    """Return the rules as pairs of a word and what it holds, in the order in which they apply."""
     lists = (("exclusionList", rules.exclude), ("allowTags", rules.allow), ("ignoreTags", rules.ignore))
-    found = [(name, ", ".join(pattern.text for pattern in patterns)) for name, patterns in lists if patterns]
+    pairs = [(name, ", ".join(pattern.text for pattern in patterns)) for name, patterns in lists if patterns]
     if rules.filter is not None:
         extract = f" extract {rules.filter.extract.text}" if rules.filter.extract else ""
-        found.append(("filterTags", rules.filter.pattern.text + extract))
-    return [*found, ("policy", rules.described)]
+        pairs.append(("filterTags", rules.filter.pattern.text + extract))
+    return [*pairs, ("policy", rules.described)]
 
 
-def as_text(given: Explanation) -> str:
+def as_text(explanation: Explanation) -> str:
     """Write the explanation for people, without the reasons of single tags."""
-    selection = given.selection
+    selection = explanation.selection
     result = f"chooses {selection.tag}" if selection.tag is not None else "chooses no tag"
-    lines = [f"{given.policy} {result} of {given.image}"]
+    lines = [f"{explanation.policy} {result} of {explanation.image}"]
     lines += [f"  {selection.message}"] if selection.message else []
     lines.append("")
-    lines += [f"  {name:<13} {value}" for name, value in described(given.rules)]
+    lines += [f"  {name:<13} {value}" for name, value in described(explanation.rules)]
     lines.append("")
-    width = len(str(selection.listed + given.malformed))
-    lines += [f"  {left:>{width}} {name}" for name, left in funnel(given)]
+    width = len(str(selection.listed + explanation.malformed))
+    lines += [f"  {left:>{width}} {name}" for name, left in funnel(explanation)]
     drops = dropped(selection)
     lines += ["", "  not chosen:"] if drops else []
     for reason, count, samples in drops:
@@ -125,9 +125,9 @@ def as_text(given: Explanation) -> str:
     return "\n".join(printable(line, 2000) for line in lines) + "\n"
 
 
-def tag_rows(given: Explanation, tags: Iterable[str]) -> list[tuple[str, str, str]]:
-    """Answer rows of tag, word and sentence for the tags that are asked about."""
-    return [(tag, _word(given.selection, tag), why(given, tag)) for tag in tags]
+def tag_rows(explanation: Explanation, tags: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Return rows of tag, word and sentence for the tags that are asked about."""
+    return [(tag, _word(explanation.selection, tag), why(explanation, tag)) for tag in tags]
 
 
 def _word(selection: Selection, tag: str) -> str:
@@ -135,21 +135,21 @@ def _word(selection: Selection, tag: str) -> str:
     return "not-listed" if reason is None else reason.word
 
 
-def as_data(given: Explanation, tags: Iterable[str] = ()) -> dict[str, Any]:
-    """Answer the explanation as plain data for JSON; `tags` are those whose reasons are wanted."""
-    selection = given.selection
+def as_data(explanation: Explanation, tags: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the explanation as plain data for JSON; `tags` are those whose reasons are wanted."""
+    selection = explanation.selection
     data: dict[str, Any] = {
-        "policy": given.policy,
-        "image": given.image,
-        "described": given.rules.described,
-        "rules": given.rules.canonical(),
+        "policy": explanation.policy,
+        "image": explanation.image,
+        "described": explanation.rules.described,
+        "rules": explanation.rules.canonical(),
         "tag": selection.tag,
         "message": selection.message,
-        "listed": selection.listed + given.malformed,
-        "malformed": given.malformed,
+        "listed": selection.listed + explanation.malformed,
+        "malformed": explanation.malformed,
         "eligible": selection.eligible,
-        "funnel": [{"step": name, "left": left} for name, left in funnel(given)],
+        "funnel": [{"step": name, "left": left} for name, left in funnel(explanation)],
         "rejected": {reason.word: count for reason, count, _ in dropped(selection)},
     }
-    rows = tag_rows(given, tags)
+    rows = tag_rows(explanation, tags)
     return data | ({"tags": [dict(zip(("tag", "reason", "why"), row, strict=True)) for row in rows]} if rows else {})

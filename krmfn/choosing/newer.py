@@ -50,11 +50,11 @@ class Shape:
     @classmethod
     def parse(cls, tag: str) -> Shape | None:
         """Read a tag; None when it holds no version: a branch, a commit, `latest`."""
-        found = _grammar().fullmatch(tag)
-        if found is None or any(_is_commit(part) for part in _parts(tag)):
+        match = _grammar().fullmatch(tag)
+        if match is None or any(_is_commit(part) for part in _parts(tag)):
             return None
-        numbers = tuple(map(int, found["numbers"].split(".")))
-        return cls(found["prefix"], numbers, _prerelease(found["pre"]), _variant(found["rest"]))
+        numbers = tuple(map(int, match["numbers"].split(".")))
+        return cls(match["prefix"], numbers, _prerelease(match["pre"]), _variant(match["rest"]))
 
     @property
     def family(self) -> tuple[str, int, str]:
@@ -139,12 +139,12 @@ def _may_follow(shape: Shape, mine: Shape) -> bool:
 
 
 def _bare(shape: Shape) -> tuple[str, int, str]:
-    """Answer the family without the variant's version: an image may stop to number its `-alpine`."""
+    """Return the family without the variant's version: an image may stop to number its `-alpine`."""
     return shape.prefix, len(shape.numbers), re.sub(r"(?<=[A-Za-z])[#.]+$", "", shape.variant.words)
 
 
 def state(ref: ImageRef) -> State:
-    """Say how firmly a reference stands: a digest pins it, a full version or a commit is fixed by custom, the rest moves.
+    """Return how firmly a reference stands: a digest pins it, a full version or a commit is fixed by custom, the rest moves.
 
     >>> [state(ImageRef.parse(text)) for text in ("nginx", "nginx:1.25", "nginx:1.25.3", "nginx:20240101")]
     ['mutable', 'mutable', 'fixed', 'fixed']

@@ -33,7 +33,7 @@ def read_all(texts: Sequence[str]) -> list[Number | None]:
 
 
 def extreme(values: Sequence[Number], tags: Sequence[str], texts: Sequence[str], *, is_least: bool) -> int:
-    """Answer the place of the greatest (least) number; of equal ones that of the smallest tag."""
+    """Return the place of the greatest (least) number; of equal ones that of the smallest tag."""
     if float in set(map(type, values)) and any(map(isnan, values)):
         return _last_standing(values, tags, texts, is_least=is_least)
     best = min(values) if is_least else max(values)

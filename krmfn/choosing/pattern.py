@@ -63,7 +63,7 @@ class Pattern:
         return None if spans[0][0] < 0 else Match(tuple(_text(data, span) for span in spans), self.names)
 
     def matches(self, tags: Sequence[str]) -> bytearray:
-        """Tell for each tag whether the pattern is found in it: 1 or 0, in the order of the tags."""
+        """Return for each tag whether the pattern is found in it: 1 or 0, in the order of the tags."""
         flags = bytearray(len(tags))
         for index, _, _ in self.scan(tags):
             flags[index] = 1
@@ -141,7 +141,7 @@ class Template(NamedTuple):
         return _bounded("".join(_text_of(part, match) for part in self.parts), self.text)
 
     def expander(self, pattern: Pattern) -> Callable[[bytes, Spans], str]:
-        """Answer a function from a text and the spans in it (see Pattern.scan) to the expanded text."""
+        """Return a function from a text and the spans in it (see Pattern.scan) to the expanded text."""
         parts = [part if isinstance(part, str) else _indices(part, pattern.names) for part in self.parts]
         if len(parts) == 1 and isinstance(only := parts[0], tuple) and len(only) == 1:
             return _one_group(only[0], self.text)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 from krmfn.choosing import number, release
 from krmfn.choosing.constraint import Constraint
-from krmfn.choosing.judgement import Given, Policy, Verdict
+from krmfn.choosing.protocol import Context, Decision, Policy
 from krmfn.choosing.reason import Reason
 from krmfn.choosing.version import parse_tag
 from krmfn.errors import RuleError
@@ -41,13 +41,13 @@ class SemVer(NamedTuple):
         """See Policy.described."""
         return f"semver {' '.join(self.written.split())}"
 
-    def judge(self, texts: Sequence[str], tags: Sequence[str], _given: Given) -> Verdict:
-        """See Policy.judge."""
+    def evaluate(self, texts: Sequence[str], tags: Sequence[str], _context: Context) -> Decision:
+        """See Policy.evaluate."""
         reasons, best = release.highest(texts, self.constraint)
         if not best:
-            return Verdict(reasons, None, _NO_VERSION, self._why(texts, reasons))
+            return Decision(reasons, None, _NO_VERSION, self._why(texts, reasons))
         winner = max(_one_per_text(best, texts, tags), key=tags.__getitem__)
-        return Verdict(reasons, winner)
+        return Decision(reasons, winner)
 
     def _why(self, texts: Sequence[str], reasons: bytearray) -> str:
         if reasons.count(Reason.NOT_A_VERSION) == len(reasons):
@@ -92,11 +92,11 @@ class Alphabetical(NamedTuple):
         """See Policy.described."""
         return f"alphabetical {_order(is_descending=self.is_descending)}"
 
-    def judge(self, texts: Sequence[str], tags: Sequence[str], _given: Given) -> Verdict:
-        """See Policy.judge."""
+    def evaluate(self, texts: Sequence[str], tags: Sequence[str], _context: Context) -> Decision:
+        """See Policy.evaluate."""
         best = min(texts) if self.is_descending else max(texts)
         tied = [index for index, text in enumerate(texts) if text == best]
-        return Verdict(_all(texts, Reason.LOWER), min(tied, key=tags.__getitem__))
+        return Decision(_all(texts, Reason.LOWER), min(tied, key=tags.__getitem__))
 
     def accepts(self, text: str) -> bool:  # noqa: ARG002
         """See Policy.accepts."""
@@ -130,13 +130,13 @@ class Numerical(NamedTuple):
         """See Policy.described."""
         return f"numerical {_order(is_descending=self.is_descending)}"
 
-    def judge(self, texts: Sequence[str], tags: Sequence[str], _given: Given) -> Verdict:
-        """See Policy.judge."""
+    def evaluate(self, texts: Sequence[str], tags: Sequence[str], _context: Context) -> Decision:
+        """See Policy.evaluate."""
         values = number.read_all(texts)
         if None in values:
             return _not_numbers([index for index, value in enumerate(values) if value is None], texts, tags)
         best = number.extreme(cast("list[number.Number]", values), tags, texts, is_least=self.is_descending)
-        return Verdict(_all(texts, Reason.LOWER), best)
+        return Decision(_all(texts, Reason.LOWER), best)
 
     def accepts(self, text: str) -> bool:
         """See Policy.accepts."""
@@ -169,19 +169,19 @@ class Digest(NamedTuple):
         """See Policy.described."""
         return "digest"
 
-    def judge(self, texts: Sequence[str], tags: Sequence[str], given: Given) -> Verdict:
-        """See Policy.judge."""
+    def evaluate(self, texts: Sequence[str], tags: Sequence[str], context: Context) -> Decision:
+        """See Policy.evaluate."""
         reasons = _all(texts, Reason.NOT_CURRENT)
-        if given.current is None:
-            return Verdict(
+        if context.current is None:
+            return Decision(
                 reasons, None, "no tag is deployed", "policy digest keeps the tag that a field has, and none is known"
             )
-        found = next((index for index, tag in enumerate(tags) if tag == given.current), None)
-        if found is None:
-            return Verdict(
-                reasons, None, f"tag {given.current} is not listed", "policy digest keeps the tag that is deployed"
+        place = next((index for index, tag in enumerate(tags) if tag == context.current), None)
+        if place is None:
+            return Decision(
+                reasons, None, f"tag {context.current} is not listed", "policy digest keeps the tag that is deployed"
             )
-        return Verdict(reasons, found)
+        return Decision(reasons, place)
 
     def accepts(self, text: str) -> bool:  # noqa: ARG002
         """See Policy.accepts."""
@@ -224,24 +224,24 @@ class Newest(NamedTuple):
 
         return tuple(nlargest(min(limit or self.limit, len(tags)), tags, key=release.natural_key))
 
-    def judge(self, texts: Sequence[str], tags: Sequence[str], given: Given) -> Verdict:
-        """See Policy.judge."""
-        if given.created is None:
-            return Verdict(
+    def evaluate(self, texts: Sequence[str], tags: Sequence[str], context: Context) -> Decision:
+        """See Policy.evaluate."""
+        if context.created is None:
+            return Decision(
                 _all(texts, Reason.NOT_ASKED),
                 None,
                 "no creation times are known",
                 "policy newest reads them from the registry or a TagSnapshot",
             )
         asked = set(self.candidates(tags))
-        times = {index: number.read_time(given.created(tag)) for index, tag in enumerate(tags) if tag in asked}
+        times = {index: number.read_time(context.created(tag)) for index, tag in enumerate(tags) if tag in asked}
         reasons = _all(texts, Reason.NOT_ASKED)
         for index, time in times.items():
             reasons[index] = Reason.UNDATED if time is None else Reason.LOWER
         dated = [(time, tags[index], index) for index, time in times.items() if time is not None]
         if not dated:
-            return Verdict(reasons, None, "no creation time is readable", f"{len(times)} images were looked up")
-        return Verdict(reasons, max(dated)[2])
+            return Decision(reasons, None, "no creation time is readable", f"{len(times)} images were looked up")
+        return Decision(reasons, max(dated)[2])
 
     def accepts(self, text: str) -> bool:  # noqa: ARG002
         """See Policy.accepts."""
@@ -276,7 +276,7 @@ def _one_per_text(indices: Iterable[int], texts: Sequence[str], tags: Sequence[s
     return kept.values()
 
 
-def _not_numbers(bad: list[int], texts: Sequence[str], tags: Sequence[str]) -> Verdict:
+def _not_numbers(bad: list[int], texts: Sequence[str], tags: Sequence[str]) -> Decision:
     reasons = bytearray(len(texts))
     for index in bad:
         reasons[index] = Reason.NOT_A_NUMBER
@@ -284,7 +284,7 @@ def _not_numbers(bad: list[int], texts: Sequence[str], tags: Sequence[str]) -> V
     worst = max(bad, key=tags.__getitem__)
     of = "" if texts[worst] == tags[worst] else f" of tag {tags[worst]}"
     why = f"{len(bad)} of {len(texts)} are not numbers{of and ', the one named is' + of}; let filterTags take only numbers, such as ^[0-9]+$"
-    return Verdict(reasons, None, f"failed to parse invalid numeric value '{texts[worst]}'", why)
+    return Decision(reasons, None, f"failed to parse invalid numeric value '{texts[worst]}'", why)
 
 
 def _all(texts: Sequence[str], reason: Reason) -> bytearray:

@@ -36,7 +36,7 @@ class Verdict(NamedTuple):
     actual: Mapping[str, Any]
 
     def as_data(self) -> dict[str, Any]:
-        """Answer the verdict as it stands in JSON output."""
+        """Return the verdict as it stands in JSON output."""
         return {
             "file": self.case.file,
             "test": self.case.test,
@@ -58,9 +58,9 @@ def read(blocks: Iterable[Block]) -> tuple[Case, ...]:
         if isinstance(data, dict) and data.get("kind") == KIND:
             line, column = block.text.locate(block.span(block.root)[0])
             place = f"{block.text.name}:{line}:{column}"
-            found = [f"{place}: {path}: {message}" for path, message in _problems(data)]
-            problems += found
-            cases += () if found else _cases(data, block.text.name)
+            wrong = [f"{place}: {path}: {message}" for path, message in _problems(data)]
+            problems += wrong
+            cases += () if wrong else _cases(data, block.text.name)
     if problems:
         raise ConfigError(problems)
     return tuple(cases)
@@ -69,9 +69,9 @@ def read(blocks: Iterable[Block]) -> tuple[Case, ...]:
 def _problems(data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     if data.get("apiVersion") != schema.API_VERSION:
         yield "apiVersion", f"expected {schema.API_VERSION}, found {data.get('apiVersion')!r}"
-    found = list(schema.problems(KIND, data))
-    yield from found
-    if found:
+    wrong = list(schema.problems(KIND, data))
+    yield from wrong
+    if wrong:
         return
     for index, case in enumerate(data["spec"]["cases"]):
         yield from _expectation_problems(case["expect"], f"spec.cases[{index}].expect")
@@ -115,14 +115,13 @@ def _agrees(name: str, expected: Any, actual: Any) -> bool:
 
 
 def _outcome(case: Case) -> dict[str, Any]:
-    given = case.rules
     try:
         rules = parse_rules(
-            given.get("policy"),
-            filter_tags=given.get("filterTags"),
-            exclusion_list=given.get("exclusionList"),
-            allow_tags=given.get("allowTags"),
-            ignore_tags=given.get("ignoreTags"),
+            case.rules.get("policy"),
+            filter_tags=case.rules.get("filterTags"),
+            exclusion_list=case.rules.get("exclusionList"),
+            allow_tags=case.rules.get("allowTags"),
+            ignore_tags=case.rules.get("ignoreTags"),
         )
     except RulesError as error:
         return {"error": str(error)}
@@ -139,7 +138,7 @@ def _word(chosen: Selection, tag: str) -> str:
 
 
 def in_words(outcome: Mapping[str, Any]) -> str:
-    """Say an expectation or an outcome in one line.
+    """Return an expectation or an outcome in one line.
 
     >>> in_words({"tag": "1.9.4", "rejected": {"2.0.0": "range"}})
     'tag 1.9.4, 2.0.0 range'

@@ -8,7 +8,7 @@ import enum
 class Reason(enum.IntEnum):
     """What decided about a tag, in the order of the steps; the first step that drops a tag names it."""
 
-    OPEN = 0
+    NOT_EVALUATED = 0
     MALFORMED = 1
     ARTEFACT = 2
     EXCLUDED = 3
@@ -41,7 +41,7 @@ ELIGIBLE = frozenset({Reason.NOT_ASKED, Reason.UNDATED, Reason.SHADOWED, Reason.
 """The reasons of tags that the policy would have taken, had there been no better one."""
 
 _WORDS = {
-    Reason.OPEN: ("open", "not judged: the policy failed on another tag"),
+    Reason.NOT_EVALUATED: ("open", "not evaluated: the policy failed on another tag"),
     Reason.MALFORMED: ("malformed", "not a valid tag"),
     Reason.ARTEFACT: ("artefact", "a signature or attestation of another image"),
     Reason.EXCLUDED: ("excluded", "matches the exclusionList"),

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from krmfn.choosing import spans
+from krmfn.choosing import intervals
 from krmfn.choosing.constraint import Constraint
+from krmfn.choosing.intervals import Intervals
 from krmfn.choosing.reason import Reason
 from krmfn.choosing.version import IDENTIFIERS, Key, has_leading_zero, parse_tag, prerelease_key
 
@@ -44,7 +45,7 @@ def highest(texts: Sequence[str], constraint: Constraint, remembered: int = REME
         if not (low <= number < high or (more and any(first <= number < last for first, last in more))):
             reasons[index] = out
         elif pair >= best.pair:
-            best.offer((*pair, number, spans.RELEASE), index)
+            best.offer((*pair, number, intervals.RELEASE), index)
     return reasons, best.places
 
 
@@ -69,7 +70,7 @@ class Best:
 class _Lines(dict[str, Line | None]):
     """By the text before the patch, `v1.2`, what a range says of that minor version; None when it is none."""
 
-    def __init__(self, allowed: spans.Spans, most: int) -> None:
+    def __init__(self, allowed: Intervals, most: int) -> None:
         super().__init__()
         self._allowed, self._most = allowed, most
         self._grammar = re.compile(rf"v?([0-9]{{1,{_DIGITS}}})\.([0-9]{{1,{_DIGITS}}})", re.ASCII)
@@ -84,14 +85,14 @@ class _Lines(dict[str, Line | None]):
 
     def _line(self, major: int, minor: int) -> Line:
         here, above = (major, minor), (major, minor + 1)
-        found = [
+        ranges = [
             (lower[2] if lower[:2] == here else 0, upper[2] if upper[:2] == here else 10**_DIGITS)
             for lower, upper in self._allowed
             if lower < above and here < upper
         ]
-        if not found:
+        if not ranges:
             return here, 0, 0, ()
-        return (here, *found[0], tuple(found[1:]))
+        return (here, *ranges[0], tuple(ranges[1:]))
 
 
 class _Reader:
@@ -99,13 +100,13 @@ class _Reader:
 
     def __init__(self, constraint: Constraint, remembered: int) -> None:
         self.constraint, self._most = constraint, remembered
-        self.lines = _Lines(spans.of_releases(constraint.release_spans()), remembered)
+        self.lines = _Lines(intervals.of_releases(constraint.release_intervals()), remembered)
         self._prereleases: dict[str, Key | None] = {}
-        self._allowed = constraint.prerelease_spans()
+        self._allowed = constraint.prerelease_intervals()
         self._grammar = re.compile(IDENTIFIERS, re.ASCII)
 
     def other(self, text: str, line: Line | None, patch: str, prerelease: str) -> tuple[int, Key]:
-        """Answer the reason, and the key when the version satisfies."""
+        """Return the reason, and the key when the version satisfies."""
         if line is None or not prerelease or self._allowed is None or len(patch) > _DIGITS or not patch.isdigit():
             return judge(text, self.constraint)
         behind = self._prerelease(prerelease)
@@ -115,10 +116,10 @@ class _Reader:
             is_admitted = self.constraint.admits_prereleases
             return Reason.OUT_OF_RANGE if is_admitted else Reason.PRERELEASE, ()
         key = (*line[0], int(patch), behind)
-        return (Reason.LOWER, key) if spans.holds(self._allowed, key) else (Reason.OUT_OF_RANGE, ())
+        return (Reason.LOWER, key) if intervals.holds(self._allowed, key) else (Reason.OUT_OF_RANGE, ())
 
     def _prerelease(self, text: str) -> Key | None:
-        """Answer the prerelease's part of the key; None when it is none or has metadata behind it."""
+        """Return the prerelease's part of the key; None when it is none or has metadata behind it."""
         if text in self._prereleases:
             return self._prereleases[text]
         if len(self._prereleases) >= self._most:
@@ -148,7 +149,7 @@ def _highest_one_by_one(texts: Sequence[str], constraint: Constraint) -> tuple[b
 
 
 def top(texts: Sequence[str]) -> str | None:
-    """Answer the text of the highest release, of the highest prerelease when there is no release, None without any."""
+    """Return the text of the highest release, of the highest prerelease when there is no release, None without any."""
     for written in ("*", "*-0"):
         _, places = highest(texts, Constraint.parse(written))
         if places:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from krmfn.choosing.judgement import Policy
 from krmfn.choosing.pattern import Ending, Pattern, Template
 from krmfn.choosing.policy import POLICIES, Digest, Newest
+from krmfn.choosing.protocol import Policy
 from krmfn.errors import RuleError, RulesError
 
 _SIGNATURES = Ending(r"^.*\.sig$", ".sig")
@@ -46,7 +46,7 @@ class Rules(NamedTuple):
         return isinstance(self.policy, Newest)
 
     def canonical(self) -> dict[str, Any]:
-        """Answer the rules as plain data that can be written as JSON; a lock's policyHash is computed from it."""
+        """Return the rules as plain data that can be written as JSON; a lock's policyHash is computed from it."""
         data: dict[str, Any] = {"policy": self.policy.canonical()}
         if self.filter is not None:
             extract = self.filter.extract.text if self.filter.extract else ""
@@ -109,12 +109,12 @@ def _policy(data: Any) -> Policy:
 def _no_member(members: Mapping[str, Any]) -> str:
     from difflib import get_close_matches
 
-    for given in members:
-        if near := get_close_matches(str(given), POLICIES, 1, 0.5):
+    for member in members:
+        if near := get_close_matches(str(member), POLICIES, 1, 0.5):
             return (
-                f"write {near[0]}: {{...}} instead of {given}"
-                if given != near[0]
-                else f"{given} is empty, write {given}: {{...}}"
+                f"write {near[0]}: {{...}} instead of {member}"
+                if member != near[0]
+                else f"{member} is empty, write {member}: {{...}}"
             )
     return f"expected one of {', '.join(POLICIES)}"
 
@@ -139,8 +139,8 @@ def _patterns(problems: list[RuleError], name: str, texts: Any) -> tuple[Pattern
     if not isinstance(texts, list | tuple | None):
         problems.append(RuleError("expected a list of patterns", field=name))
         return ()
-    found = (_attempt(problems, f"{name}[{index}]", _one_pattern, text) for index, text in enumerate(texts or ()))
-    return tuple(pattern for pattern in found if pattern is not None)
+    patterns = (_attempt(problems, f"{name}[{index}]", _one_pattern, text) for index, text in enumerate(texts or ()))
+    return tuple(pattern for pattern in patterns if pattern is not None)
 
 
 def _one_pattern(text: Any) -> Pattern | Ending:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from itertools import compress
 from typing import NamedTuple
 
-from krmfn.choosing.judgement import Given
 from krmfn.choosing.pattern import Ending, Pattern
 from krmfn.choosing.policy import Newest
+from krmfn.choosing.protocol import Context
 from krmfn.choosing.reason import ELIGIBLE, Reason
 from krmfn.choosing.rules import Filter, Rules, parse_rules
 from krmfn.errors import RuleError
@@ -55,14 +55,14 @@ class Selection:
         return sum(self.reasons.count(reason) for reason in ELIGIBLE)
 
     def reason(self, tag: str) -> Reason | None:
-        """Answer why the tag was not chosen (or that it was); None when it is not listed."""
+        """Return why the tag was not chosen (or that it was); None when it is not listed."""
         try:
             return Reason(self.reasons[self.tags.index(tag)])
         except ValueError:
             return None
 
     def funnel(self) -> tuple[Step, ...]:
-        """Answer how many tags are left behind each step."""
+        """Return how many tags are left behind each step."""
         left = len(self.tags)
         steps = [Step("listed", left)]
         for name, dropped in _FUNNEL:
@@ -107,21 +107,21 @@ def select(
         )
         return _nothing(why, tags, reasons)
     behind = tags if len(places) == len(tags) else [tags[place] for place in places]
-    verdict = rules.policy.judge(texts, behind, Given(created, current))
+    decision = rules.policy.evaluate(texts, behind, Context(created, current))
     if len(places) == len(tags):
-        reasons[:] = verdict.reasons
+        reasons[:] = decision.reasons
     else:
-        for place, reason in zip(places, verdict.reasons, strict=True):
+        for place, reason in zip(places, decision.reasons, strict=True):
             reasons[place] = reason
-    if verdict.winner is None:
-        return _nothing(f"{verdict.error}: {verdict.why}", tags, reasons)
+    if decision.winner is None:
+        return _nothing(f"{decision.error}: {decision.why}", tags, reasons)
     if texts is not behind:
-        text = texts[verdict.winner]
+        text = texts[decision.winner]
         for place, other in zip(places, texts, strict=True):
             if other == text:
                 reasons[place] = Reason.SHADOWED
-    reasons[places[verdict.winner]] = Reason.CHOSEN
-    return Selection(behind[verdict.winner], "", tags, bytes(reasons))
+    reasons[places[decision.winner]] = Reason.CHOSEN
+    return Selection(behind[decision.winner], "", tags, bytes(reasons))
 
 
 def _nothing(message: str, tags: Sequence[str], reasons: bytearray) -> Selection:
@@ -172,7 +172,7 @@ def _mark(reasons: bytearray, flags: bytearray, reason: int) -> None:
 
 
 def _is_artefact(tag: str) -> bool:
-    """Tell whether a tag names a signature, attestation or SBOM of another image: `sha256-<64 hex>[.suffix]`."""
+    """True if a tag names a signature, attestation or SBOM of another image: `sha256-<64 hex>[.suffix]`."""
     head, dot, suffix = tag[7:].partition(".")
     return len(head) == 64 and _HEX.issuperset(head) and (not dot or bool(suffix))
 
@@ -184,7 +184,7 @@ def _kept(reasons: bytearray) -> bytearray:
 def _texts(
     filter_tags: Filter | None, tags: Sequence[str], reasons: bytearray, kept: bytearray
 ) -> tuple[Sequence[int], Sequence[str]]:
-    """Answer the places of the tags that reach the policy, and the texts that it reads."""
+    """Return the places of the tags that reach the policy, and the texts that it reads."""
     places: Sequence[int] = range(len(tags)) if all(kept) else list(compress(range(len(tags)), kept))
     some = tags if len(places) == len(tags) else list(compress(tags, kept))
     if filter_tags is None:
@@ -198,20 +198,20 @@ def _texts(
         return places, texts
     for place in places:
         reasons[place] = Reason.FILTERED
-    found = [places[index] for index in indices]
-    for place in found:
-        reasons[place] = Reason.OPEN
-    return found, texts
+    matched = [places[index] for index in indices]
+    for place in matched:
+        reasons[place] = Reason.NOT_EVALUATED
+    return matched, texts
 
 
 def accepts(rules: Rules, tag: str) -> bool:
-    """Tell whether this tag alone would pass exclusion, filter and policy."""
+    """True if this tag alone would pass exclusion, filter and policy."""
     text = read(rules, tag)
     return text is not None and rules.policy.accepts(text)
 
 
 def outranks(rules: Rules, tag: str, other: str) -> bool:
-    """Tell whether both tags are accepted and the first is strictly before the other in the policy's order."""
+    """True if both tags are accepted and the first is strictly before the other in the policy's order."""
     if not (accepts(rules, tag) and accepts(rules, other)):
         return False
     text, than = read(rules, tag), read(rules, other)
@@ -219,7 +219,7 @@ def outranks(rules: Rules, tag: str, other: str) -> bool:
 
 
 def read(rules: Rules, tag: str) -> str | None:
-    """Answer the text that the policy reads of a tag; None when the tag does not reach the policy."""
+    """Return the text that the policy reads of a tag; None when the tag does not reach the policy."""
     reasons = _sieve(rules, (tag,))
     try:
         _, texts = _texts(rules.filter, (tag,), reasons, _kept(reasons))
@@ -229,7 +229,7 @@ def read(rules: Rules, tag: str) -> str | None:
 
 
 def candidates(rules: Rules, tags: Sequence[str], limit: int | None = None) -> tuple[str, ...]:
-    """Answer the tags whose creation time `select` will ask: bounded for policy newest, none for every other."""
+    """Return the tags whose creation time `select` will ask: bounded for policy newest, none for every other."""
     if not isinstance(rules.policy, Newest):
         return ()
     reasons = _sieve(rules, tags)

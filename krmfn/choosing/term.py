@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from krmfn.choosing import spans
-from krmfn.choosing.spans import Spans
+from krmfn.choosing import intervals
+from krmfn.choosing.intervals import Intervals
 from krmfn.choosing.version import Version
 
 
@@ -24,12 +24,12 @@ class Term(NamedTuple):
         """True for `!=1.2`, the one term whose prereleases do not form an interval."""
         return self.operator == "!=" and self.is_patch_dirty
 
-    def spans(self) -> Spans:
-        """Answer the keys that pass; prereleases of `!=1.2` form no interval (`is_minor_inequality`)."""
-        return _term_spans(self)
+    def intervals(self) -> Intervals:
+        """Return the keys that pass; prereleases of `!=1.2` form no interval (`is_minor_inequality`)."""
+        return _term_intervals(self)
 
     def objection(self, version: Version) -> str:
-        """Answer why the version fails this term, with `{}` for the constraint, or nothing when it passes."""
+        """Return why the version fails this term, with `{}` for the constraint, or nothing when it passes."""
         return _OBJECTIONS[self.operator](version, self)
 
     def __str__(self) -> str:
@@ -125,46 +125,46 @@ _OBJECTIONS = {
 }  # fmt: skip
 
 
-def _term_spans(term: Term) -> Spans:
-    key, after = term.version.key, spans.after(term.version.key)
-    next_major, next_minor = spans.next_major(key), spans.next_minor(key)
+def _term_intervals(term: Term) -> Intervals:
+    key, after = term.version.key, intervals.after(term.version.key)
+    next_major, next_minor = intervals.next_major(key), intervals.next_minor(key)
     operator = "~" if term.operator in ("", "=") and term.is_dirty else term.operator
     upper = next_major if term.is_minor_dirty else next_minor if term.is_patch_dirty else after
     match operator:
         case "" | "=":
-            return spans.of(key, after)
+            return intervals.of(key, after)
         case "!=":
-            return _unequal_spans(term, upper)
+            return _unequal_intervals(term, upper)
         case ">":
-            return spans.of(upper, spans.TOP)
+            return intervals.of(upper, intervals.TOP)
         case "<":
-            return spans.of(spans.BOTTOM, key)
+            return intervals.of(intervals.BOTTOM, key)
         case ">=" | "=>":
-            return spans.of(key, spans.TOP)
+            return intervals.of(key, intervals.TOP)
         case "<=" | "=<":
-            return spans.of(spans.BOTTOM, next_minor if term.is_dirty and not term.is_minor_dirty else upper)
+            return intervals.of(intervals.BOTTOM, next_minor if term.is_dirty and not term.is_minor_dirty else upper)
         case "~" | "~>":
-            return spans.of(key, _tilde_end(term))
-    return spans.of(key, _caret_end(term))
+            return intervals.of(key, _tilde_end(term))
+    return intervals.of(key, _caret_end(term))
 
 
-def _unequal_spans(term: Term, upper: spans.Bound) -> Spans:
+def _unequal_intervals(term: Term, upper: intervals.Bound) -> Intervals:
     if term.is_patch_dirty and term.version.prerelease:
-        return spans.of(spans.BOTTOM, spans.TOP)
+        return intervals.of(intervals.BOTTOM, intervals.TOP)
     start = (term.version.major, 0 if term.is_minor_dirty else term.version.minor, 0, ())
     lower = start if term.is_minor_dirty or term.is_patch_dirty else term.version.key
-    return ((spans.BOTTOM, lower), (upper, spans.TOP))
+    return ((intervals.BOTTOM, lower), (upper, intervals.TOP))
 
 
-def _tilde_end(term: Term) -> spans.Bound:
+def _tilde_end(term: Term) -> intervals.Bound:
     key = term.version.key
     if key[:3] == (0, 0, 0) and not (term.is_minor_dirty or term.is_patch_dirty):
-        return spans.TOP
-    return spans.next_major(key) if term.is_minor_dirty else spans.next_minor(key)
+        return intervals.TOP
+    return intervals.next_major(key) if term.is_minor_dirty else intervals.next_minor(key)
 
 
-def _caret_end(term: Term) -> spans.Bound:
+def _caret_end(term: Term) -> intervals.Bound:
     major, minor, patch, _ = key = term.version.key
     if major > 0 or term.is_minor_dirty:
-        return spans.next_major(key)
-    return spans.next_minor(key) if minor > 0 or term.is_patch_dirty else (0, 0, patch + 1, ())
+        return intervals.next_major(key)
+    return intervals.next_minor(key) if minor > 0 or term.is_patch_dirty else (0, 0, patch + 1, ())

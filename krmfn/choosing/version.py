@@ -71,7 +71,7 @@ class Version:
         return (self.major, self.minor, self.patch, prerelease_key(self.prerelease))
 
     def compare(self, other: Version) -> int:
-        """Answer -1, 0 or 1 by the `semver` package, which releases can do without; metadata never counts.
+        """Return -1, 0 or 1 by the `semver` package, which releases can do without; metadata never counts.
 
         An identifier above the largest uint64 is text to Masterminds and a number to the package: Masterminds decides.
         """
@@ -107,14 +107,14 @@ def parse_tag(text: str) -> Version | None:
 
 
 def prerelease_key(prerelease: str) -> Key:
-    """Answer the part of the key that stands for the prerelease: numbers, then text in byte order, then none at all."""
+    """Return the part of the key that stands for the prerelease: numbers, then text in byte order, then none at all."""
     if not prerelease:
         return _RELEASE
     return tuple(_identifier_key(part) for part in prerelease.split("."))
 
 
 def has_leading_zero(prerelease: str) -> bool:
-    """Tell whether a numeric identifier has a leading zero, which Masterminds refuses."""
+    """True if a numeric identifier has a leading zero, which Masterminds refuses."""
     if "0" not in prerelease:
         return False
     return any(len(part) > 1 and part[0] == "0" and part.isdigit() for part in prerelease.split("."))

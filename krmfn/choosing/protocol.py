@@ -1,4 +1,4 @@
-"""What a policy is: what it is given, and the verdict it answers. The policies themselves are in `policy`."""
+"""What a policy is: the context that it is given, and the decision that it returns. The policies themselves are in `policy`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 
-class Given(NamedTuple):
+class Context(NamedTuple):
     """What a policy may know besides the texts: creation times by tag, and the tag that is deployed."""
 
     created: Callable[[str], str] | None = None
     current: str | None = None
 
 
-class Verdict(NamedTuple):
+class Decision(NamedTuple):
     """One reason per text, and the place of the winner; without one, `error` is Flux's text and `why` what it means."""
 
     reasons: bytearray
@@ -33,18 +33,18 @@ class Policy(Protocol):
         """The policy for people, such as `semver >=1.2.0 <2.0.0`."""
         ...
 
-    def judge(self, texts: Sequence[str], tags: Sequence[str], given: Given) -> Verdict:
+    def evaluate(self, texts: Sequence[str], tags: Sequence[str], context: Context) -> Decision:
         """Give every text a reason and choose; `tags` are the tags that the texts come from, one to one."""
         ...
 
     def accepts(self, text: str) -> bool:
-        """Tell whether the text alone would be taken."""
+        """True if the text alone would be taken."""
         ...
 
     def outranks(self, text: str, other: str) -> bool:
-        """Tell whether the text is strictly before the other in this policy's order; False when that is unknown."""
+        """True if the text is strictly before the other in this policy's order; False when that is unknown."""
         ...
 
     def canonical(self) -> dict[str, Any]:
-        """Answer the policy as plain data, equal for policies that mean the same."""
+        """Return the policy as plain data, equal for policies that mean the same."""
         ...
