@@ -94,6 +94,12 @@ def many_headers(request: Request) -> None:
     start(request, "".join(f"X-{number}: x\r\n" for number in range(5000)) + "Content-Length: 2\r\n", b"{}")
 
 
+def interim(request: Request) -> None:
+    """Send interim answers before the right one."""
+    request.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n")
+    request.answer()
+
+
 def endless_body(request: Request) -> None:
     """Send a body without a length and without an end."""
     start(request, "Connection: close\r\n")
@@ -157,7 +163,7 @@ def link(value: str) -> Callable[[Request, Registry], None]:
     def act(request: Request, attacker: Registry) -> None:
         count = request.registry.count("tags") + request.registry.count("tags-next")
         where = value.format(attacker=attacker.address, own=request.registry.address, path=request.path, count=count)
-        request.plain(200, b'{"tags": ["0.1.0"]}', {**JSON, "Link": where})
+        request.plain(200, b'{"name": "acme/web", "tags": ["0.1.0"]}', {**JSON, "Link": where})
 
     return act
 
@@ -210,6 +216,11 @@ ROWS: tuple[Row, ...] = (
     Row("endless body", simple(endless_body), "limit", READS),
     Row("five thousand headers", simple(many_headers), "unavailable"),
     Row("header line of 70 KiB", simple(lambda r: start(r, f"X: {'x' * 70000}\r\n")), "unavailable"),
+    Row("a bare CR in a header", simple(lambda r: start(r, "X: a\rb\r\nContent-Length: 2\r\n", b"{}")), "integrity"),
+    Row("a line that is no header", simple(lambda r: start(r, "x\r\nContent-Length: 2\r\n", b"{}")), "integrity"),
+    Row("a space before the colon", simple(lambda r: start(r, "Link : <x>\r\nContent-Length: 2\r\n", b"{}")), "integrity"),
+    Row("end in the headers", simple(lambda r: r.raw(b"HTTP/1.1 200 OK\r\nX: ")), "integrity"),
+    Row("102 and 103 first", simple(interim), "ok"),
     Row("garbage", simple(lambda r: r.raw(bytes(range(256)) * 4)), "unavailable"),
     Row("HTTP/0.9", simple(lambda r: r.raw(b'{"tags": ["1.0.0"]}')), "unavailable"),
     Row("status that is no number", simple(lambda r: r.raw(b"HTTP/1.1 abc OK\r\n\r\n")), "unavailable"),
@@ -240,12 +251,23 @@ ROWS: tuple[Row, ...] = (
     Row("a JSON list", simple(body('["1.0.0"]')), "integrity", READS),
     Row("a JSON string", simple(body('"1.0.0"')), "integrity", READS),
     Row("empty body", simple(body("")), "integrity", READS),
-    Row("null tags", simple(body('{"tags": null}')), "ok", LISTS),
-    Row("no tags at all", simple(body("{}")), "ok", LISTS),
-    Row("tags that are no texts", simple(body('{"tags": [1, null, {}, [], true]}')), "ok", LISTS),
+    Row("null tags", simple(body('{"name": "acme/web", "tags": null}')), "ok", LISTS),
+    Row("no tags at all", simple(body('{"name": "acme/web"}')), "integrity", LISTS),
+    Row("an empty object", simple(body("{}")), "integrity", LISTS),
+    Row("no name", simple(body('{"tags": []}')), "integrity", LISTS),
+    Row("the name of another repository", simple(body('{"name": "acme/api", "tags": []}')), "integrity", LISTS),
+    Row("a name that only ends alike", simple(body('{"name": "me/web", "tags": []}')), "integrity", LISTS),
+    Row("errors with 200", simple(body('{"errors": [{"code": "UNKNOWN"}]}')), "integrity", LISTS),
+    Row(
+        "tags and errors",
+        simple(body('{"name": "acme/web", "tags": [], "errors": [{"code": "UNKNOWN"}]}')),
+        "integrity",
+        LISTS,
+    ),
+    Row("tags that are no texts", simple(body('{"name": "acme/web", "tags": [1, null, {}, [], true]}')), "ok", LISTS),
     Row(
         "lying tags",
-        simple(body(json.dumps({"tags": ["1.0\n9.9.9", "1.0 # {}", "\u202e", "\ud800", "1.0\x1b[31m"]}))),
+        simple(body(json.dumps({"name": "acme/web", "tags": ["1.0\n9.9.9", "1.0 # {}", "\u202e", "\ud800", "1.0\x1b[31m"]}))),
         "ok",
         LISTS,
     ),

@@ -48,7 +48,7 @@ def test_every_page_is_read_whatever_its_size(registry, page):
 
 def link(where: str, tags: str = '"1.0.0"'):
     def act(request: Request) -> None:
-        body = f'{{"tags": [{tags}]}}'.encode()
+        body = f'{{"name": "acme/web", "tags": [{tags}]}}'.encode()
         request.plain(200, body, {"Link": where.format(a=request.registry.address)})
 
     return act

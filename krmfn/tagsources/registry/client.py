@@ -148,7 +148,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
     def _page(self, reply: Reply) -> Page:
         self.good(reply)
         try:
-            return Page(reply.body)
+            return Page(reply.body, self.question.target.path)
         except ValueError as error:
             kind = printable(self._secrets.scrub(reply.headers.get("Content-Type", "no content type")), 60)
             hint = "; is a proxy or a log-in page in between?" if "html" in kind.lower() else ""

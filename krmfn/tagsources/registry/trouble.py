@@ -11,6 +11,7 @@ import urllib3.exceptions
 from krmfn.foreign import printable
 from krmfn.tagsources.registry.budget import Budget, NotAdmittedError
 from krmfn.tagsources.registry.exchange import Call, NoReply
+from krmfn.tagsources.registry.heads import BadHeaderError
 from krmfn.tagsources.registry.origin import Origin
 from krmfn.tagsources.registry.wire import SetUpError
 
@@ -46,6 +47,9 @@ def explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> NoR
     broken = among(ssl.SSLError)
     if broken:
         return _explain_tls(broken, call.origin)
+    head = among(BadHeaderError)
+    if head:
+        return NoReply("integrity", "head", f"{where} answered with {head}")
     name = among(socket.gaierror)
     if isinstance(name, socket.gaierror):
         again = name.errno == socket.EAI_AGAIN

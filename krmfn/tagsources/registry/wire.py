@@ -24,6 +24,7 @@ from urllib3.util import make_headers, parse_url
 
 from krmfn.tagsources.registry.budget import Budget, Gatekeeper, NotAdmittedError, OutOfTimeError, current
 from krmfn.tagsources.registry.exchange import Identity
+from krmfn.tagsources.registry.heads import StrictResponse
 from krmfn.tagsources.registry.origin import literal
 
 _Address = tuple[Any, ...]
@@ -137,11 +138,11 @@ class _Connects:
 
 
 class _PlainConnection(_Connects, HTTPConnection):
-    pass
+    response_class = StrictResponse
 
 
 class _SecureConnection(_Connects, HTTPSConnection):
-    pass
+    response_class = StrictResponse
 
 
 class _PlainPool(HTTPConnectionPool):

@@ -1,0 +1,52 @@
+"""Heads of HTTP answers, read strictly: `http.client` drops every header behind a line that it does not understand."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from typing import Any
+
+_TEXT = rb"[^\r\n\0]*\r?\n"
+_header = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:|[ \t])" + _TEXT).fullmatch
+_status = re.compile(rb"HTTP/" + _TEXT).fullmatch
+
+
+class BadHeaderError(http.client.HTTPException):
+    """A header is no header (RFC 9112 section 5). What stands behind it cannot be relied on."""
+
+
+class _Lines:
+    """Reads the lines of one or more heads, and looks at each."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._number = stream, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._stream.readline(limit)
+        number, self._number = self._number, 0 if line in {b"\r\n", b"\n"} else self._number + 1
+        is_bad = not _header(line) or (number == 1 and line[:1] in b" \t")
+        if number == 0:
+            is_bad = line.startswith(b"HTTP/") and not _status(line)
+        if is_bad and self._number and len(line) < limit:
+            part = f"header line {number}" if number else "a status line"
+            raise BadHeaderError(f"{part} that cannot be read: no name, a bare CR or NUL, or cut off")
+        return line
+
+
+class StrictResponse(http.client.HTTPResponse):
+    """An answer whose head is whole, or an error. Interim answers (1xx) are passed over, as RFC 9110 section 15.2 wants."""
+
+    def begin(self) -> None:
+        """Read the head; raises BadHeaderError."""
+        stream, is_interim = self.fp, True
+        while is_interim:
+            self.headers = None  # type: ignore[assignment]
+            self.fp = _Lines(stream)  # type: ignore[assignment]
+            try:
+                super().begin()
+            finally:
+                self.fp = stream
+            is_interim = 100 <= self.status < 200 and self.status != http.client.SWITCHING_PROTOCOLS
