@@ -64,7 +64,7 @@ EDGES = {
     "socket": {"tagsources.registry"},
     "ssl": {"tagsources.registry", "inventory.doctor"},
     "subprocess": {"tagsources.credential_helper", "git.repository", "inventory.doctor"},
-    "re2": {"choosing.engine", "git.regexp_functions"},
+    "re2": {"choosing.engine", "resources.kustomize.expressions", "git.regexp_functions"},
     "semver": {"choosing.version"},
     "jsonpath_ng": {"resources.jsonpath"},
     "yaml": {"text", "resources", "configuration.lock", "steps.bind", "steps.lockfile", "inventory", "function"},

@@ -1,0 +1,242 @@
+"""Kustomizations read as a graph: which field counts, told from the files; kustomize itself says whether it is true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+
+from krmfn.resources.kustomize import graph
+from krmfn.text.yamltext import Text
+from tests import overlays, tools
+from tests.running import run
+
+WEB = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  template:
+    spec:
+      containers:
+      - name: web
+        image: ghcr.io/acme/web:1.0.0
+"""
+BASE = {"base/web.yaml": WEB, "base/kustomization.yaml": "resources: [web.yaml]\n"}
+TAG = "images:\n- name: ghcr.io/acme/web\n  newTag: 1.1.0\n"
+MERGE = """\
+patches:
+- patch: |
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: web}
+    spec:
+      template:
+        spec:
+          containers:
+          - name: web
+            image: ghcr.io/acme/web:1.1.0
+"""
+FLUX = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps, namespace: flux-system}
+spec:
+  path: ./base
+"""
+ARGO = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: web, namespace: argocd}
+spec:
+  source:
+    path: base
+    kustomize:
+      images:
+      - ghcr.io/acme/web:1.1.0
+"""
+
+
+def over(more: str, **files: str) -> dict[str, str]:
+    """Return the base and one overlay on it."""
+    return (
+        BASE
+        | {"prod/kustomization.yaml": f"resources: [../base]\n{more}"}
+        | {name.replace("__", "/") + ".yaml": text for name, text in files.items()}
+    )
+
+
+def overridden(files: Mapping[str, str], path: str = "base/web.yaml", word: str = "ghcr.io/acme/web:1.0.0") -> str:
+    """Return FILE:LINE of what overrides the scalar that starts with a word; empty when it counts."""
+    texts = {name: Text(text.encode(), name) for name, text in files.items()}
+    found = graph.read(texts).overridden(path, files[path].index(word))
+    return f"{found.path}:{found.line}" if found else ""
+
+
+CASES = {
+    "a tag of the overlay": (over(TAG), "prod/kustomization.yaml:4"),
+    "a digest of the overlay": (over(f"images: [{{name: ghcr.io/acme/web, digest: 'sha256:{'a' * 64}'}}]\n"), "prod/kustomization.yaml:2"),
+    "a name alone leaves the tag": (over("images: [{name: ghcr.io/acme/web, newName: mirror.io/web}]\n"), ""),
+    "names are matched as they are written": (over("images: [{name: docker.io/ghcr.io/acme/web, newTag: 1.1.0}]\n"), ""),
+    "names are expressions": (over("images: [{name: 'ghcr.io/.*', newTag: 1.1.0}]\n"), "prod/kustomization.yaml:2"),
+    "entries work one after the other": (
+        over("images:\n- {name: ghcr.io/acme/web, newName: a}\n- {name: a, newTag: 1.1.0}\n"), "prod/kustomization.yaml:4",
+    ),
+    "a component that somebody uses": (
+        over("components: [../tag]\n", tag__kustomization=f"kind: Component\n{TAG}"), "tag/kustomization.yaml:4",
+    ),
+    "a component that nobody uses": (over("", tag__kustomization=f"kind: Component\n{TAG}"), ""),
+    "an overlay beside one that leaves the tag": (over(TAG, dev__kustomization="resources: [../base]\n"), ""),
+    "an overlay on another image": (over(TAG.replace("web", "api")), ""),
+    "an unrelated kustomization": (BASE | {"other/kustomization.yaml": TAG}, ""),
+    "an inline merge": (over(MERGE), "prod/kustomization.yaml:12"),
+    "a merge in a file": (
+        over("patches: [{path: patch.yaml}]\n", prod__patch=WEB.replace("1.0.0", "1.1.0")), "prod/patch.yaml:9",
+    ),
+    "an old merge": (
+        over("patchesStrategicMerge: [patch.yaml]\n", prod__patch=WEB.replace("1.0.0", "1.1.0")), "prod/patch.yaml:9",
+    ),
+    "a merge for another name": (over(MERGE.replace("metadata: {name: web}", "metadata: {name: api}")), ""),
+    "a merge that removes the resource": (
+        over("patches:\n- patch: |\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: web}\n    $patch: delete\n"),
+        "prod/kustomization.yaml:7",
+    ),
+    "operations": (
+        over(
+            "patches:\n- target: {kind: Deployment, name: w.b}\n  patch: |-\n    - op: replace\n"
+            "      path: /spec/template/spec/containers/0/image\n      value: ghcr.io/acme/web:1.1.0\n"
+        ),
+        "prod/kustomization.yaml:7",
+    ),
+    "old operations": (
+        over(
+            "patchesJson6902:\n- target: {version: v1, group: apps, kind: Deployment, name: web}\n  path: ops.yaml\n",
+            prod__ops="- {op: replace, path: /spec/template/spec/containers/0/image, value: x:2}\n",
+        ),
+        "prod/ops.yaml:1",
+    ),
+    "operations on another place": (
+        over("patches:\n- target: {name: web}\n  patch: '[{op: add, path: /metadata/labels, value: {a: b}}]'\n"), "",
+    ),
+    "a replacement of the tag": (
+        over(
+            "configMapGenerator:\n- name: versions\n  literals: [WEB=1.1.0]\nreplacements:\n"
+            "- source: {kind: ConfigMap, name: versions, fieldPath: data.WEB}\n  targets:\n  - select: {kind: Deployment}\n"
+            "    fieldPaths: ['spec.template.spec.containers.[name=web].image']\n    options: {delimiter: ':', index: 1}\n"
+        ),
+        "prod/kustomization.yaml:4",
+    ),
+    "a replacement of the registry": (
+        over(
+            "configMapGenerator:\n- name: versions\n  literals: [HOST=quay.io]\nreplacements:\n"
+            "- source: {kind: ConfigMap, name: versions, fieldPath: data.HOST}\n  targets:\n  - select: {kind: Deployment}\n"
+            "    fieldPaths: ['spec.template.spec.containers.[name=web].image']\n    options: {delimiter: '/', index: 0}\n"
+        ),
+        "",
+    ),
+    "images of a Flux Kustomization": (
+        BASE | {"clusters/apps.yaml": f"{FLUX}  images: [{{name: ghcr.io/acme/web, newTag: 1.1.0}}]\n"}, "clusters/apps.yaml:6",
+    ),
+    "a Flux Kustomization of the base itself": (over(TAG, apps=FLUX), ""),
+    "a Flux Kustomization of a folder without kustomization": (
+        {"base/web.yaml": WEB, "clusters/apps.yaml": f"{FLUX}  images: [{{name: ghcr.io/acme/web, newTag: 1.1.0}}]\n"},
+        "clusters/apps.yaml:6",
+    ),
+    "an Argo CD Application": (BASE | {"apps/web.yaml": ARGO}, "apps/web.yaml:9"),
+    "an overlay that cannot be read": (over(f"{TAG}  \tx: [\n"), ""),
+    "an overlay on something remote": (
+        BASE | {"prod/kustomization.yaml": f"resources: ['https://example.com/base?ref=v1']\n{TAG}"}, "",
+    ),
+    "kustomizations in a circle": (
+        {"a/kustomization.yaml": f"resources: [../b]\n{TAG}", "b/kustomization.yaml": "resources: [../a, web.yaml]\n", "base/web.yaml": WEB},
+        "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_field_is_overridden_by_what_every_root_takes_instead(case: str):
+    files, expected = CASES[case]
+    assert overridden(files) == expected
+
+
+def test_an_overlay_overrides_the_tag_of_another():
+    files = over(TAG) | {"edge/kustomization.yaml": f"resources: [../prod]\n{TAG.replace('1.1.0', '1.2.0')}"}
+    assert overridden(files, "prod/kustomization.yaml", "1.1.0") == "edge/kustomization.yaml:4"
+    assert overridden(files, "edge/kustomization.yaml", "1.2.0") == ""
+    assert overridden(files) == "edge/kustomization.yaml:4"
+
+
+def test_the_tag_of_helm_values_is_overridden_by_a_patch():
+    release = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: web}\nspec:\n  values:\n    image: {repository: acme/web, tag: 1.0.0}\n"
+    files = {
+        "base/web.yaml": release,
+        "base/kustomization.yaml": "resources: [web.yaml]\n",
+        "prod/kustomization.yaml": "resources: [../base]\npatches: [{path: web.yaml}]\n",
+        "prod/web.yaml": release.replace("1.0.0", "1.1.0"),
+    }
+    assert overridden(files, word="1.0.0") == "prod/web.yaml:6"
+
+
+def test_aliases_and_deep_text_are_followed_without_growing():
+    bomb = "x0: &x0 {image: a}\n" + "".join(
+        f"x{at}: &x{at} [{', '.join([f'*x{at - 1}'] * 20)}]\n" for at in range(1, 12)
+    )
+    deep = "a: " + "[" * 900 + "]" * 900 + "\n"
+    files = over(TAG) | {"base/more.yaml": f"{bomb}---\n{deep}"}
+    files["base/kustomization.yaml"] = "resources: [web.yaml, more.yaml]\n"
+    assert overridden(files) == "prod/kustomization.yaml:4"
+
+
+def images(data: Any) -> Iterator[str]:
+    """Yield every `image` of what kustomize printed."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from [value] if key == "image" and isinstance(value, str) else images(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from images(value)
+
+
+def build(folder: Path) -> set[str]:
+    """Return the images that kustomize emits for a folder."""
+    done = run([tools.require("kustomize"), "build", folder])
+    assert done.returncode == 0, done.stderr
+    return {image for document in yaml.safe_load_all(done.stdout) for image in images(document)}
+
+
+def written(files: Mapping[str, str], top: Path) -> Path:
+    """Write files below a folder."""
+    for name, text in files.items():
+        path = top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return top
+
+
+def roots(files: Mapping[str, str]) -> list[str]:
+    """Return the folders that nothing else refers to."""
+    every = {name.partition("/")[0] for name in files}
+    used = {
+        Path(one).name
+        for name, text in files.items()
+        if name.endswith("kustomization.yaml")
+        for one in (yaml.safe_load(text) or {}).get("resources", [])
+    }
+    return sorted(folder for folder in every if folder not in used and not folder.startswith("component"))
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(files=overlays.trees())
+def test_the_graph_emits_the_images_that_kustomize_builds(
+    files: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+):
+    top = written(files, tmp_path_factory.mktemp("tree"))
+    emitted = graph.read({name: Text(text.encode(), name) for name, text in files.items()}).emitted
+    seen = {text for found in emitted.values() for text in found if text.startswith(overlays.IMAGES)}
+    if emitted:
+        assert set().union(*(build(top / folder) for folder in roots(files))) == seen
