@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from krmfn.frozen import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from krmfn.choosing.rules import Rules
     from krmfn.choosing.selection import Selection
@@ -141,6 +141,8 @@ class Chosen:
     """What people should know about how it was decided, such as that the lock stood in for a registry."""
     record: str = ""
     """Who decided when it was no list: `the lock`, `status.latestRef`."""
+    stays: str = ""
+    """Why the deployed tag is kept by a policy that moves on from it: it holds no version, or is not listed."""
     selection: Selection | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -160,7 +162,24 @@ class NotChosen:
     selection: Selection | None = field(default=None, repr=False, compare=False)
 
 
-Choice = Chosen | NotChosen
+@frozen
+class Following:
+    """A policy that follows what is deployed (`digest`, `version`): a choice for each tag that a field of it holds.
+
+    Before fields are bound there is none yet.
+    """
+
+    policy: ImagePolicy
+    choices: Mapping[str, Chosen | NotChosen] = field(default_factory=dict)
+    """By the deployed tag, in order."""
+
+
+Choice = Chosen | NotChosen | Following
+
+
+def settled(choice: Choice) -> tuple[Chosen | NotChosen, ...]:
+    """Return what a choice comes to: itself, or the choice for each deployed tag."""
+    return tuple(choice.choices.values()) if isinstance(choice, Following) else (choice,)
 
 
 @frozen

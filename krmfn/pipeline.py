@@ -104,6 +104,7 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
         choices = decision.decide(wanted, listings, dates, lock)
     bound = bind.bind(blocks, rules, foresight.expected(rules, choices))
     deployed = Deployed(bound.targets)
+    choices = decision.follow(choices, deployed, listings, lock, is_frozen=settings.mode == "frozen")
     questions = reflection.to_ask(choices, deployed, lock, settings, every=every)
     answers = resolve.ask(questions, lambda question: source.digest(*question), WORKERS)
     pins = reflection.settle(choices, deployed, lock, answers, settings)
@@ -112,7 +113,7 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
     renewed = verdict.Renewal(())
     if lock or every:
         declared = () if rules.is_partial else rules.declared
-        renewed = renewal.renew(lock, choices, deployed, pins, guarded.policies, declared)
+        renewed = renewal.renew(lock, choices, pins, guarded.policies, declared)
     lock_edits, noted = _lock_edits(rules, renewed)
     record_edits, not_recorded = _recorded(made.changes) if settings.annotate else ((), ())
     said = [

@@ -20,7 +20,7 @@ WEB, API = "ghcr.io/acme/web", "ghcr.io/acme/api"
 DATES = "2026-01-01T00:00:00Z"
 OFFER = {
     WEB: dict.fromkeys(["1.2.0", "1.3.1", "1.10.0", "2.0.0", "2.1.0-rc.1", "latest", "nightly"], DATES),
-    API: {"a": "2026-03-01T00:00:00Z", "b": "2026-04-01T00:00:00Z", "c": "2026-02-01T00:00:00Z"},
+    API: {"a-1": "2026-03-01T00:00:00Z", "b-1": "2026-04-01T00:00:00Z", "c-1": "2026-02-01T00:00:00Z"},
 }
 RANGE = 'semver: {range: ">=1.2.0 <2.0.0"}'
 
@@ -141,8 +141,8 @@ def test_creation_times_are_kept_for_a_policy_that_reads_them(place: Path):
     (place / "policies.yaml").write_text(policy("newest: {}", image=API))
     fetch()
     (tags,) = objects(place / "krmfn-tags.yaml")
-    assert tags["spec"]["tags"] == [{"name": name, "created": OFFER[API][name]} for name in "abc"]
-    assert objects(place / "krmfn-lock.yaml")[0]["spec"]["images"][0]["tag"] == "b"
+    assert tags["spec"]["tags"] == [{"name": name, "created": OFFER[API][name]} for name in ("a-1", "b-1", "c-1")]
+    assert objects(place / "krmfn-lock.yaml")[0]["spec"]["images"][0]["tag"] == "b-1"
 
 
 def test_every_policy_is_resolved_whether_a_field_takes_it_or_not(place: Path):

@@ -45,6 +45,7 @@ def test_what_cannot_be_ordered_outranks_nothing(policy: Policy) -> None:
         ("semver", {"range": "1 - 2"}, "semver 1 - 2", {"semver": {"range": ">=1 <=2"}}),
         ("alphabetical", {}, "alphabetical asc", {"alphabetical": {"order": "asc"}}),
         ("numerical", {"order": "DESC"}, "numerical desc", {"numerical": {"order": "desc"}}),
+        ("version", {}, "version within minor", {"version": {"within": "minor"}}),
         ("digest", {}, "digest", {"digest": {}}),
         ("newest", {"limit": "7"}, "newest", {"newest": {"limit": 7}}),
     ],
@@ -71,4 +72,4 @@ def test_a_text_that_is_extracted_too_long_is_neither_accepted_nor_a_candidate()
     assert not accepts(rules, "a" * 128)
     assert not outranks(rules, "a", "a" * 128)
     assert candidates(rules, ["a" * 128]) == ()
-    assert candidates(rules, ["a"], 1) == ("a",)
+    assert candidates(rules, ["a-1", "a"], 2) == ("a-1",)

@@ -266,7 +266,7 @@ def test_the_newest_policy_asks_for_a_bounded_number_of_times() -> None:
     found = select(rules, tags, created=times.__getitem__)
     assert found.tag == "v9"
     assert [reason.name for reason in map(Reason, found.reasons)] == ["CHOSEN", "LOWER", "NOT_ASKED", "FILTERED"]
-    assert select(rules, tags, created=lambda _: "2026-01-01T00:00:00Z").tag == "v9"
+    assert select(rules, tags, created=lambda _: "2026-01-01T00:00:00Z").tag == "v10"
     undated = select(rules, tags, created=lambda _: "yesterday")
     assert undated.message == "no creation time is readable: 2 images were looked up (4 listed, 3 match filterTags)"
     assert candidates(rules_of(), tags) == ()
@@ -305,7 +305,7 @@ def test_every_problem_is_found_with_its_field(options: dict[str, Any], problems
     [
         ({"semVer": {}}, "write semver: {...} instead of semVer"),
         ({"semver": None}, "semver is empty, write semver: {...}"),
-        ({}, "expected one of semver, alphabetical, numerical, digest, newest"),
+        ({}, "expected one of semver, alphabetical, numerical, version, digest, newest"),
     ],
     ids=["misspelt", "null", "empty"],
 )

@@ -1,20 +1,24 @@
-"""Newer tags without a policy: the same kind of tag with higher numbers, in the same major version and overall.
+"""Newer tags of one shape: what `krmfn check` shows, and what policy `version` takes. One implementation for both.
 
 Tags have no common grammar, so a tag is only compared with tags of its own shape: equal prefix (`v`), equal number of
 numbers (`1.2` stays two), equal variant (`-alpine3.19` follows `-alpine3.20`, never `-slim`). A prerelease is only
-offered to a prerelease.
+offered to a prerelease. A bound says which of the leading numbers stay.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple
 
+from krmfn.choosing.reason import Reason
 from krmfn.image import ImageRef
 
+Within = Literal["patch", "minor", "major"]
+KEPT: dict[Within, int] = {"patch": 2, "minor": 1, "major": 0}
+"""How many of the leading numbers stay, by the name of the bound."""
 State = Literal["pinned", "fixed", "mutable"]
 _DATE = 1000
 """A first number from here on is a date or a build number, not the next version after a smaller one."""
@@ -62,6 +66,11 @@ class Shape:
         return self.prefix, len(self.numbers), self.variant.words
 
     @property
+    def kin(self) -> tuple[str, str]:
+        """What a version and a shorter spelling of it have in common, `v1` and `1.0.0`; the variant without its numbers."""
+        return self.prefix.lower().removesuffix("v"), self.variant.words
+
+    @property
     def key(self) -> tuple[object, ...]:
         """The order inside a family: version, release above prerelease, then the variant's own version."""
         pre = tuple((isinstance(part, str), part) for part in self.prerelease)
@@ -105,37 +114,64 @@ def _variant(text: str | None) -> _Variant:
     return _Variant(re.sub(r"[0-9]+", "#", rest, flags=re.ASCII), tuple(int(one[:20]) for one in digits))
 
 
-def newer(current: str, tags: Iterable[str]) -> Newer:
-    """Find the newest tags that may follow the current one, keeping its shape.
+class Successor(NamedTuple):
+    """A reason for every tag, and the place of the highest that may follow; None when nothing above is left."""
+
+    reasons: bytearray
+    place: int | None
+
+
+def newer(current: str, tags: Sequence[str]) -> Newer:
+    """Return the newest tags that may follow the current one, keeping its shape.
 
     >>> newer("1.2-alpine", ["1.2-alpine", "1.10-alpine", "1.11", "2.0-alpine", "2.1.0-alpine", "3.0-rc1-alpine"])
     Newer(same_major='1.10-alpine', newest='2.0-alpine')
     >>> newer("3.12-alpine3.19", ["3.13-alpine3.20", "3.13-alpine", "3.13-slim"]).newest
     '3.13-alpine3.20'
     """
-    mine = Shape.parse(current)
-    if mine is None:
+    deployed = Shape.parse(current)
+    if deployed is None:
         return Newer()
-    later = [(shape, tag) for tag in tags if (shape := Shape.parse(tag)) and _may_follow(shape, mine)]
-    found = [one for one in later if one[0].family == mine.family] or [
-        one for one in later if one[0].family == _bare(mine)
-    ]
-    same = [one for one in found if one[0].numbers[0] == mine.numbers[0]]
-    return Newer(_highest(same), _highest(found))
+    shapes = [Shape.parse(tag) for tag in tags]
+    places = (successor(deployed, shapes, tags, within).place for within in ("minor", "major"))
+    return Newer(*(None if place is None else tags[place] for place in places))
 
 
-def _highest(found: list[tuple[Shape, str]]) -> str | None:
-    return max(found, key=lambda one: (one[0].key, one[1]))[1] if found else None
+def successor(
+    deployed: Shape, shapes: Sequence[Shape | None], tags: Sequence[str], within: Within = "minor"
+) -> Successor:
+    """Return the highest tag above the deployed one that has its shape and keeps the numbers that the bound keeps.
+
+    A variant that is no longer numbered (`-alpine3.19`, now `-alpine`) may follow when nothing of the very shape does.
+    Of equal versions the largest tag wins, so that the order of the tags does not matter.
+    """
+    reasons = bytearray(_reason(shape, deployed, KEPT[within]) for shape in shapes)
+    families = dict.fromkeys((deployed.family, _bare(deployed)))
+    for family in families:
+        eligible = [
+            (shape.key, tag, place)
+            for place, (shape, tag) in enumerate(zip(shapes, tags, strict=True))
+            if shape is not None and shape.family == family and reasons[place] == Reason.LOWER
+        ]
+        if eligible:
+            for place, shape in enumerate(shapes):
+                if shape is not None and shape.family != family and reasons[place] == Reason.LOWER:
+                    reasons[place] = Reason.OTHER_SHAPE
+            return Successor(reasons, max(eligible)[2])
+    return Successor(reasons, None)
 
 
-def _may_follow(shape: Shape, mine: Shape) -> bool:
-    if shape.prerelease and not mine.prerelease:
-        return False
-    if shape.numbers[0] >= _DATE > mine.numbers[0]:
-        return False
-    if shape.family == _bare(mine) != mine.family:
-        return shape.numbers > mine.numbers
-    return shape.key > mine.key
+def _reason(shape: Shape | None, deployed: Shape, kept: int) -> Reason:
+    if shape is None or shape.family not in (deployed.family, _bare(deployed)):
+        return Reason.OTHER_SHAPE
+    if shape.numbers[0] >= _DATE > deployed.numbers[0]:
+        return Reason.OTHER_SHAPE
+    if shape.prerelease and not deployed.prerelease:
+        return Reason.PRERELEASE
+    is_above = shape.key > deployed.key if shape.family == deployed.family else shape.numbers > deployed.numbers
+    if not is_above:
+        return Reason.OLDER
+    return Reason.LOWER if shape.numbers[:kept] == deployed.numbers[:kept] else Reason.OUT_OF_RANGE
 
 
 def _bare(shape: Shape) -> tuple[str, int, str]:
@@ -156,3 +192,27 @@ def state(ref: ImageRef) -> State:
         return "fixed"
     shape = Shape.parse(tag)
     return "fixed" if shape and not shape.is_partial else "mutable"
+
+
+def floating(tags: Sequence[str]) -> list[bool]:
+    """Return for each tag whether it moves from image to image: a mere word, or a version that others spell out.
+
+    >>> floating(["latest", "v1", "1.0", "v1.0.0", "build-9", "main-3f9c2d1", "20240101"])
+    [True, True, True, False, False, False, False]
+    """
+    shapes = [Shape.parse(tag) for tag in tags]
+    most: dict[tuple[str, str], int] = {}
+    for shape in filter(None, shapes):
+        most[shape.kin] = max(most.get(shape.kin, 0), len(shape.numbers))
+    return [
+        not any(_is_commit(part) for part in _parts(tag))
+        if shape is None
+        else shape.is_partial and len(shape.numbers) < most[shape.kin]
+        for tag, shape in zip(tags, shapes, strict=True)
+    ]
+
+
+def specificity(tag: str) -> tuple[int, bool]:
+    """Order tags of one image: the more numbers the more specific, a release before its prereleases."""
+    shape = Shape.parse(tag)
+    return (len(shape.numbers), not shape.prerelease) if shape else (0, False)

@@ -1,7 +1,7 @@
 """Policies: each orders the texts it is given and takes one. A new policy is a class and a line in POLICIES.
 
-Flux's are in image-reflector-controller internal/policy/{semver,alphabetical,numerical}.go; `newest` and `digest` are
-krmfn's. A policy reads a text (the tag, or what filterTags extracts from it); ties are decided by the tags behind.
+Flux's are in image-reflector-controller internal/policy/{semver,alphabetical,numerical}.go; `version`, `newest` and
+`digest` are krmfn's. A policy reads a text (the tag, or what filterTags extracts from it); ties are decided by the tags behind.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Any, NamedTuple, cast
 
 from krmfn.choosing import number, release
 from krmfn.choosing.constraint import Constraint
+from krmfn.choosing.newer import floating, specificity
 from krmfn.choosing.protocol import Context, Decision, Policy
 from krmfn.choosing.reason import Reason
 from krmfn.choosing.version import parse_tag
+from krmfn.choosing.version_policy import VersionPolicy
 from krmfn.errors import RuleError
 
 _NO_VERSION = "unable to determine latest version from provided list"
@@ -199,7 +201,8 @@ class Digest(NamedTuple):
 class Newest(NamedTuple):
     """The most recently built image. Times are asked for a bounded number of tags: the highest in natural order.
 
-    Natural order compares runs of digits as numbers. Of equal times the largest tag wins.
+    Natural order compares runs of digits as numbers. Tags that float (`latest`, and `v1` beside `v1.0.0`) are never
+    taken; of equal times the most specific version wins, then a release, then the higher one.
     """
 
     limit: int = LOOK_UPS
@@ -219,10 +222,11 @@ class Newest(NamedTuple):
         return "newest"
 
     def candidates(self, tags: Sequence[str], limit: int | None = None) -> tuple[str, ...]:
-        """Choose the tags whose times are asked, most promising first."""
+        """Choose the tags whose times are asked, most promising first; none that floats."""
         from heapq import nlargest
 
-        return tuple(nlargest(min(limit or self.limit, len(tags)), tags, key=release.natural_key))
+        still = [tag for tag, floats in zip(tags, floating(tags), strict=True) if not floats]
+        return tuple(nlargest(min(limit or self.limit, len(still)), still, key=release.natural_key))
 
     def evaluate(self, texts: Sequence[str], tags: Sequence[str], context: Context) -> Decision:
         """See Policy.evaluate."""
@@ -233,15 +237,23 @@ class Newest(NamedTuple):
                 "no creation times are known",
                 "policy newest reads them from the registry or a TagSnapshot",
             )
+        floats = floating(tags)
+        if all(floats):
+            why = f"all {len(tags)} float, such as {max(tags)}; policy digest follows one that is deployed"
+            return Decision(_all(texts, Reason.FLOATING), None, "no tag names one version", why)
         asked = set(self.candidates(tags))
         times = {index: number.read_time(context.created(tag)) for index, tag in enumerate(tags) if tag in asked}
-        reasons = _all(texts, Reason.NOT_ASKED)
+        reasons = bytearray(Reason.FLOATING if one else Reason.NOT_ASKED for one in floats)
         for index, time in times.items():
             reasons[index] = Reason.UNDATED if time is None else Reason.LOWER
-        dated = [(time, tags[index], index) for index, time in times.items() if time is not None]
+        dated = [
+            (time, specificity(tags[index]), release.natural_key(tags[index]), index)
+            for index, time in times.items()
+            if time is not None
+        ]
         if not dated:
             return Decision(reasons, None, "no creation time is readable", f"{len(times)} images were looked up")
-        return Decision(reasons, max(dated)[2])
+        return Decision(reasons, max(dated)[-1])
 
     def accepts(self, text: str) -> bool:  # noqa: ARG002
         """See Policy.accepts."""
@@ -260,6 +272,7 @@ POLICIES: dict[str, Callable[[Mapping[str, Any]], Policy]] = {
     "semver": SemVer.parse,
     "alphabetical": Alphabetical.parse,
     "numerical": Numerical.parse,
+    "version": VersionPolicy.parse,
     "digest": Digest.parse,
     "newest": Newest.parse,
 }

@@ -7,19 +7,27 @@ from typing import Any, NamedTuple, Protocol
 
 
 class Context(NamedTuple):
-    """What a policy may know besides the texts: creation times by tag, and the tag that is deployed."""
+    """What a policy may know besides the texts: creation times by tag, and the tag that is deployed.
+
+    `current_text` is what the policy would read of the deployed tag; None when filterTags does not match it.
+    """
 
     created: Callable[[str], str] | None = None
     current: str | None = None
+    current_text: str | None = None
 
 
 class Decision(NamedTuple):
-    """One reason per text, and the place of the winner; without one, `error` is Flux's text and `why` what it means."""
+    """One reason per text, and the place of the winner.
+
+    Without a winner either `stays` says why the deployed tag is kept, or `error` is Flux's text and `why` what it means.
+    """
 
     reasons: bytearray
     winner: int | None = None
     error: str = ""
     why: str = ""
+    stays: str = ""
 
 
 class Policy(Protocol):

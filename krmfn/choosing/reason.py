@@ -20,11 +20,14 @@ class Reason(enum.IntEnum):
     PRERELEASE = 9
     OUT_OF_RANGE = 10
     NOT_CURRENT = 11
-    NOT_ASKED = 12
-    UNDATED = 13
-    SHADOWED = 14
-    LOWER = 15
-    CHOSEN = 16
+    OTHER_SHAPE = 12
+    OLDER = 13
+    FLOATING = 14
+    NOT_ASKED = 15
+    UNDATED = 16
+    SHADOWED = 17
+    LOWER = 18
+    CHOSEN = 19
 
     @property
     def word(self) -> str:
@@ -53,6 +56,9 @@ _WORDS = {
     Reason.PRERELEASE: ("prerelease", "a prerelease, and the range asks for releases only"),
     Reason.OUT_OF_RANGE: ("range", "outside the range"),
     Reason.NOT_CURRENT: ("not-current", "not the tag that is deployed"),
+    Reason.OTHER_SHAPE: ("shape", "not of the shape of the tag that is deployed"),
+    Reason.OLDER: ("older", "not above the tag that is deployed"),
+    Reason.FLOATING: ("floating", "moves from image to image, and names no single version"),
     Reason.NOT_ASKED: ("not-asked", "beyond the number of images that are looked up"),
     Reason.UNDATED: ("undated", "has no readable creation time"),
     Reason.SHADOWED: ("shadowed", "extracts the same text as another tag, and the smallest tag stands for them"),

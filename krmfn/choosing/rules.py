@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from krmfn.choosing.pattern import Ending, Pattern, Template
 from krmfn.choosing.policy import POLICIES, Digest, Newest
 from krmfn.choosing.protocol import Policy
+from krmfn.choosing.version_policy import VersionPolicy
 from krmfn.errors import RuleError, RulesError
 
 _SIGNATURES = Ending(r"^.*\.sig$", ".sig")
@@ -39,6 +40,11 @@ class Rules(NamedTuple):
     def pins_current(self) -> bool:
         """True when the policy keeps the deployed tag and only asks for its digest."""
         return isinstance(self.policy, Digest)
+
+    @property
+    def follows_current(self) -> bool:
+        """True when the policy chooses for each deployed tag anew, and so for each field."""
+        return isinstance(self.policy, Digest | VersionPolicy)
 
     @property
     def needs_created(self) -> bool:

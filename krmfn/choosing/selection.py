@@ -36,7 +36,8 @@ class Step(NamedTuple):
 class Selection:
     """What was chosen, and one reason per tag, in the order of `tags`.
 
-    Without a tag `message` starts with Flux's error and goes on with numbers and what to do.
+    Without a tag `message` starts with Flux's error and goes on with numbers and what to do. With one it says why the
+    deployed tag stays, when that needs a word; that tag may be none of `tags`.
     """
 
     tag: str | None
@@ -75,7 +76,7 @@ _FUNNEL = (
     ("valid", (Reason.MALFORMED, Reason.ARTEFACT)),
     ("not excluded", (Reason.EXCLUDED, Reason.NOT_ALLOWED, Reason.IGNORED)),
     ("match filterTags", (Reason.FILTERED,)),
-    ("accepted by the policy", (Reason.NOT_A_VERSION, Reason.NOT_A_NUMBER, Reason.PRERELEASE, Reason.OUT_OF_RANGE, Reason.NOT_CURRENT)),
+    ("accepted by the policy", (Reason.NOT_A_VERSION, Reason.NOT_A_NUMBER, Reason.PRERELEASE, Reason.OUT_OF_RANGE, Reason.NOT_CURRENT, Reason.OTHER_SHAPE, Reason.OLDER, Reason.FLOATING)),
 )  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def select(
     """Choose one tag. The order of `tags` does not matter; ties are decided by the bytes of the tags.
 
     `created` answers the RFC 3339 time of a tag (only policy newest asks, see `candidates`); `current` is the tag that
-    is deployed (only policy digest needs it).
+    is deployed (only the policies that follow it, digest and version, need it).
     """
     reasons = _sieve(rules, tags)
     kept = _kept(reasons)
@@ -107,12 +108,15 @@ def select(
         )
         return _nothing(why, tags, reasons)
     behind = tags if len(places) == len(tags) else [tags[place] for place in places]
-    decision = rules.policy.evaluate(texts, behind, Context(created, current))
+    current_text = None if current is None else _extracted(rules.filter, current)
+    decision = rules.policy.evaluate(texts, behind, Context(created, current, current_text))
     if len(places) == len(tags):
         reasons[:] = decision.reasons
     else:
         for place, reason in zip(places, decision.reasons, strict=True):
             reasons[place] = reason
+    if decision.winner is None and decision.stays:
+        return Selection(current, decision.stays, tags, bytes(reasons))
     if decision.winner is None:
         return _nothing(f"{decision.error}: {decision.why}", tags, reasons)
     if texts is not behind:
@@ -121,7 +125,7 @@ def select(
             if other == text:
                 reasons[place] = Reason.SHADOWED
     reasons[places[decision.winner]] = Reason.CHOSEN
-    return Selection(behind[decision.winner], "", tags, bytes(reasons))
+    return Selection(behind[decision.winner], decision.stays, tags, bytes(reasons))
 
 
 def _nothing(message: str, tags: Sequence[str], reasons: bytearray) -> Selection:
@@ -202,6 +206,15 @@ def _texts(
     for place in matched:
         reasons[place] = Reason.NOT_EVALUATED
     return matched, texts
+
+
+def _extracted(filter_tags: Filter | None, tag: str) -> str | None:
+    """Return the text that the policy reads of a tag, whatever the lists say of it; None when filterTags drops it."""
+    try:
+        _, texts = _texts(filter_tags, (tag,), bytearray(1), bytearray([1]))
+    except RuleError:
+        return None
+    return texts[0] if texts else None
 
 
 def accepts(rules: Rules, tag: str) -> bool:

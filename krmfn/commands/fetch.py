@@ -17,7 +17,7 @@ from krmfn.configuration.lock import Snapshot
 from krmfn.errors import InputError, RegistryError
 from krmfn.foreign import printable
 from krmfn.inventory import files
-from krmfn.model import Chosen, NotChosen, Result
+from krmfn.model import Choice, Chosen, NotChosen, Result, settled
 from krmfn.steps import lockfile
 from krmfn.steps.snapshot import Learned, name_of, take
 from krmfn.tagsources.sources import Sources
@@ -142,7 +142,7 @@ def command(
 def _concerns(run: pipeline.Run) -> Iterator[Result]:
     """Yield what went wrong with any policy, whether a field takes it or not, and what the guard and digests say."""
     keep = run.config.settings.on_error == "keep"
-    for choice in run.choices.values():
+    for choice in (one for each in run.choices.values() for one in settled(each)):
         policy = choice.policy
         if isinstance(choice, NotChosen) or choice.record:
             failure, message = (
@@ -230,7 +230,7 @@ def _insert(package: Package, new: Sequence[Snapshot], there: Mapping[str, Snaps
 
 def _say(run: pipeline.Run, results: Sequence[Result], written: Mapping[str, bytes], *, check: bool) -> None:
     is_error = any(result.severity == "error" for result in results)
-    rows = [_row(run, choice) for choice in run.choices.values() if isinstance(choice, Chosen) and not choice.record]
+    rows = [_row(run, choice) for choice in run.choices.values() if _is_fresh(choice)]
     if rows and not is_error:
         terminal.table((), rows)
     for result in results:
@@ -246,11 +246,17 @@ def _say(run: pipeline.Run, results: Sequence[Result], written: Mapping[str, byt
         click.echo(f"krmfn: note: {hint}", err=True)
 
 
-def _row(run: pipeline.Run, chosen: Chosen) -> tuple[str, str, str, str]:
+def _is_fresh(choice: Choice) -> bool:
+    return all(isinstance(one, Chosen) and not one.record for one in settled(choice))
+
+
+def _row(run: pipeline.Run, choice: Choice) -> tuple[str, str, str, str]:
     """Answer policy, image, tag (before and after when it moved) and why."""
-    policy = chosen.policy
+    policy = choice.policy
     old = [entry.tag for entry in run.config.lock.of(policy.key)] if run.config.lock else []
     new = [entry.tag for entry in run.renewal.entries if entry.policy == policy.key]
     moved = ", ".join(new) if old in ([], new) else f"{', '.join(old)} -> {', '.join(new)}"
-    counts = f", {chosen.eligible} of {chosen.listed} tags eligible" if chosen.listed else ""
+    counts = ""
+    if isinstance(choice, Chosen) and choice.listed:
+        counts = f", {choice.eligible} of {choice.listed} tags eligible"
     return str(policy.key), policy.repository.image.name, moved or "-", f"{policy.described}{counts}"

@@ -44,6 +44,13 @@ class LockEntry:
     digest: str | None = None
     listed: int = 0
     eligible: int = 0
+    from_tag: str = ""
+    """The deployed tag that a policy `version` moved on from; empty for every other policy."""
+
+    @property
+    def place(self) -> tuple[PolicyKey, str, str]:
+        """What the entries of a lock are sorted by."""
+        return self.policy, self.from_tag, self.tag
 
     def is_for(self, policy: ImagePolicy) -> bool:
         """Tell whether the entry speaks of the policy's repository."""
@@ -52,7 +59,7 @@ class LockEntry:
 
 @frozen
 class Lock:
-    """The ImageLock among the items, sorted by policy and tag. A policy `digest: {}` has one entry per deployed tag."""
+    """The ImageLock among the items, sorted. Policies that follow what is deployed have one entry per deployed tag."""
 
     all: tuple[LockEntry, ...]
     object: Object = field(compare=False)
@@ -65,6 +72,11 @@ class Lock:
     def entry(self, key: PolicyKey) -> LockEntry | None:
         """Answer the entry of a policy; of a digest policy the first."""
         return next(self.of(key), None)
+
+    def following(self, key: PolicyKey, tag: str) -> LockEntry | None:
+        """Return the entry that says what follows a deployed tag: made from it, else one that led to it already."""
+        entries = [entry for entry in self.of(key) if tag in (entry.from_tag, entry.tag)]
+        return max(entries, key=lambda entry: entry.from_tag == tag, default=None)
 
     def of(self, key: PolicyKey) -> Iterator[LockEntry]:
         """Yield every entry of a policy."""
@@ -136,11 +148,12 @@ def read_lock(
         if entry is None:
             continue
         policy = (policies or {}).get(entry.policy)
-        key = (entry.policy, entry.tag if policy is None or policy.rules.pins_current else "")
+        follows = policy is None or policy.rules.follows_current
+        key = (entry.policy, (entry.from_tag or entry.tag) if follows else "")
         if key in entries:
             problems.add(found[0].id, f"{path}.policy", f"a second entry for {entry.policy}: keep one")
         entries[key] = entry
-    return Lock(tuple(sorted(entries.values(), key=lambda entry: (entry.policy, entry.tag))), found[0])
+    return Lock(tuple(sorted(entries.values(), key=lambda entry: entry.place)), found[0])
 
 
 def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Problems) -> LockEntry | None:
@@ -150,12 +163,16 @@ def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Pro
         problems.add(where, f"{path}.policy", f"expected namespace:name, found {entry['policy']!r}")
     elif not is_tag(entry["tag"]):
         problems.add(where, f"{path}.tag", f"{entry['tag']!r} is not a tag")
+    elif entry.get("from") and not is_tag(entry["from"]):
+        problems.add(where, f"{path}.from", f"{entry['from']!r} is not a tag")
     elif digest is not None and not is_digest(digest):
         problems.add(where, f"{path}.digest", f"{digest!r} is not a digest")
     else:
         listed, eligible = int(entry.get("listed") or 0), int(entry.get("eligible") or 0)
         key = PolicyKey(namespace, name)
-        return LockEntry(key, entry["image"], entry["tag"], entry["policyHash"], digest, listed, eligible)
+        return LockEntry(
+            key, entry["image"], entry["tag"], entry["policyHash"], digest, listed, eligible, entry.get("from") or ""
+        )
     return None
 
 

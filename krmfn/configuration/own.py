@@ -13,7 +13,7 @@ from krmfn.frozen import frozen, replace
 from krmfn.image import parse_repository
 from krmfn.model import Access, ImagePolicy, Part, PolicyKey, Repository, ResourceId, Result
 
-_FLAT = ("semver", "alphabetical", "numerical", "newest", "digest")
+_FLAT = ("semver", "alphabetical", "numerical", "version", "newest", "digest")
 _FLAT_KEYS = (
     *_FLAT, "name", "namespace", "image", "pattern", "extract", "exclusionList", "allowTags", "ignoreTags", "insecure",
     "digestReflectionPolicy", "bind", "mode", "onError", "onDowngrade", "layout", "annotate",
@@ -205,7 +205,13 @@ class OwnReader:
 
 def _flat_place(problem: str) -> str:
     """Name the key of a flat ConfigMap: `data.semver` for `data.policy.semver.range`."""
-    for kind, member in (("semver", "range"), ("alphabetical", "order"), ("numerical", "order"), ("newest", "limit")):
+    for kind, member in (
+        ("semver", "range"),
+        ("alphabetical", "order"),
+        ("numerical", "order"),
+        ("version", "within"),
+        ("newest", "limit"),
+    ):
         problem = problem.replace(f"data.policy.{kind}.{member}", f"data.{kind}")
     return problem.replace("data.policy.", "data.").replace("data.filterTags.", "data.")
 
@@ -221,7 +227,8 @@ def _member(kind: str, value: str) -> dict[str, str]:
         return {"range": value}
     if kind in ("alphabetical", "numerical") and value:
         return {"order": value}
-    return {"limit": value} if kind == "newest" and value else {}
+    member = {"newest": "limit", "version": "within"}.get(kind)
+    return {member: value} if member and value else {}
 
 
 def _words(value: Any) -> tuple[str, ...]:

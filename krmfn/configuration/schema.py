@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from krmfn.choosing.newer import KEPT
+
 API_VERSION = "krmfn.dev/v1alpha1"
 Schema = dict[str, Any]
 
@@ -43,6 +45,10 @@ _POLICY = _map(
         ),
         "alphabetical": _ORDER,
         "numerical": _ORDER,
+        "version": _map(
+            "The highest tag of the same shape as the one that is deployed.",
+            {"within": _text("`patch` keeps two numbers, `minor` (default) one, `major` none.", enum=list(KEPT))},
+        ),
         "newest": _map(
             "The most recently built image, by its `created`.",
             {"limit": {"type": "integer", "description": "How many candidates may be looked up.", "minimum": 1}},
@@ -185,6 +191,7 @@ _SPECS: dict[str, Schema] = {
                     {
                         "policy": _text("`namespace:name`."),
                         "image": _text("The repository as the policy names it."),
+                        "from": _text("The deployed tag that a policy `version` moved on from."),
                         "tag": _text("The chosen tag."),
                         "digest": _text("Its digest, when the policy reflects digests."),
                         "policyHash": _text("Fingerprint of the rules that chose it."),

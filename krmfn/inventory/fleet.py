@@ -14,7 +14,7 @@ from krmfn.configuration.settings import Settings
 from krmfn.errors import InputError, RegistryError
 from krmfn.inventory import status
 from krmfn.inventory.status import Standing
-from krmfn.model import Chosen, ImagePolicy, Listing, NotChosen, PolicyKey, Repository, Result
+from krmfn.model import Chosen, Following, ImagePolicy, Listing, NotChosen, PolicyKey, Repository, Result
 from krmfn.steps import decision
 from krmfn.steps.resolve import TagSource, ask
 from krmfn.text.yamltext import Block
@@ -133,10 +133,12 @@ class _Fleet:
             **ask(missing, self.source.tags, _WORKERS),
         }
         dates = ask(decision.to_date(policies, listings), lambda moment: self.source.created(*moment), _WORKERS)
-        choices = decision.decide([one for one in policies if not one.rules.pins_current], listings, dates, None)
+        choices = decision.decide([one for one in policies if not one.rules.follows_current], listings, dates, None)
         pins = [(one.policy.repository, one.tag) for one in choices.values() if isinstance(one, Chosen) and _wants(one)]
         digests = ask(pins, lambda pin: self.source.digest(*pin), _WORKERS)
-        return {key: _with_digest(choice, digests) for key, choice in choices.items()}
+        return {
+            key: _with_digest(choice, digests) for key, choice in choices.items() if not isinstance(choice, Following)
+        }
 
     def _standing(
         self, thing: Object, found: ImagePolicy | tuple[str, str], chosen: Mapping[PolicyKey, Chosen | NotChosen]

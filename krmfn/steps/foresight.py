@@ -60,7 +60,7 @@ def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> screen.Expe
 
 def _values(chosen: Chosen) -> dict[Part, str | None] | None:
     policy = chosen.policy
-    if policy.rules.pins_current or (policy.digest_reflection != "Never" and not chosen.digest):
+    if policy.digest_reflection != "Never" and not chosen.digest:
         return None
     return {
         Part.IMAGE: chosen.ref, Part.TAG: chosen.tag, Part.NAME: policy.repository.image.name, Part.DIGEST: chosen.digest

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from krmfn.choosing import selection
 from krmfn.configuration.lock import Lock, recall
 from krmfn.configuration.settings import Settings
-from krmfn.model import Choice, Chosen, Field, PolicyKey, Result, Severity
+from krmfn.model import Choice, Chosen, Field, Following, PolicyKey, Result, Severity
 from krmfn.steps.deployed import Deployed, current_tag, is_of, place
 from krmfn.steps.verdict import Guarded, Place
 
@@ -29,11 +29,8 @@ def guard(choices: Mapping[PolicyKey, Choice], deployed: Deployed, lock: Lock | 
 
 class _Watch:
     def __init__(self, choices: Mapping[PolicyKey, Choice], severity: Severity) -> None:
-        self.chosen = {
-            key: choice
-            for key, choice in choices.items()
-            if isinstance(choice, Chosen) and not choice.policy.rules.pins_current
-        }
+        self.chosen = {key: choice for key, choice in choices.items() if isinstance(choice, Chosen)}
+        self.following = [choice for choice in choices.values() if isinstance(choice, Following)]
         self.severity = severity
         self.results: list[Result] = []
         self.verdicts: dict[tuple[PolicyKey, str], bool] = {}
@@ -43,9 +40,19 @@ class _Watch:
         for key, chosen in self.chosen.items():
             found = None if chosen.record else recall(chosen.policy, lock)
             if found and self.is_backwards(chosen, found.tag):
-                message = f"{self._why(chosen, found.tag)}; nothing that follows policy {key} moves"
-                self.results.append(Result(self.severity, message, chosen.policy.defined, tags=(("policy", str(key)),)))
+                self._hold(chosen, found.tag)
                 yield key
+        for following in self.following:
+            for tag, choice in following.choices.items():
+                entry = lock.following(following.policy.key, tag) if lock else None
+                if isinstance(choice, Chosen) and entry is not None and self.is_backwards(choice, entry.tag):
+                    self._hold(choice, entry.tag)
+                    yield following.policy.key
+
+    def _hold(self, chosen: Chosen, tag: str) -> None:
+        key, why = chosen.policy.key, self._why(chosen, tag)
+        message = f"{why}; nothing that follows policy {key} moves"
+        self.results.append(Result(self.severity, message, chosen.policy.defined, tags=(("policy", str(key)),)))
 
     def fields(self, deployed: Deployed, held: frozenset[PolicyKey]) -> Iterator[Place]:
         """Find the places with a field that is newer than what was chosen."""

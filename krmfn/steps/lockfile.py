@@ -24,8 +24,10 @@ _NUMBERS = ("listed", "eligible")
 
 def lock_data(entry: LockEntry) -> dict[str, str]:
     """Answer an entry as the mapping that stands in an ImageLock."""
-    data = {"policy": str(entry.policy), "image": entry.image, "policyHash": entry.policy_hash, "tag": entry.tag}
+    data = {"policy": str(entry.policy), "image": entry.image, "policyHash": entry.policy_hash}
     more = {
+        "from": entry.from_tag,
+        "tag": entry.tag,
         "digest": entry.digest,
         "listed": str(entry.listed or ""),
         "eligible": str(entry.eligible if entry.listed else ""),
@@ -89,8 +91,8 @@ def edit_lock(thing: Object, entries: Sequence[LockEntry]) -> tuple[Edit, ...] |
     names = {str(policy) for policy in several}
 
     def key(data: Any) -> Any:
-        policy, tag = data.get("policy", ""), data.get("tag", "")
-        return tuple(policy.split(":")), tag if policy in names else ""
+        policy, tag = data.get("policy", ""), data.get("from", "") or data.get("tag", "")
+        return tuple(policy.split(":")), tag if policy in names or data.get("from") else ""
 
     return _Splice(thing.block, thing).set("images", wanted, key)
 

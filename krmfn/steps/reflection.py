@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from krmfn.configuration.lock import Lock, recall
 from krmfn.configuration.settings import Settings
 from krmfn.errors import PASSING, RegistryError
-from krmfn.model import Choice, Chosen, Field, PolicyKey, Repository, Result, Severity
+from krmfn.model import Choice, Chosen, Field, PolicyKey, Repository, Result, Severity, settled
 from krmfn.steps.deployed import Deployed
 from krmfn.steps.verdict import Pin, Pins
 
@@ -20,12 +20,11 @@ Question = tuple[Repository, str]
 Answers = Mapping[Question, str | RegistryError]
 
 
-def _wanted(choices: Choices, deployed: Deployed) -> Iterable[tuple[Chosen, str]]:
-    """Yield every choice whose policy reflects digests, with each of its tags."""
-    for chosen in choices.values():
-        if isinstance(chosen, Chosen) and chosen.policy.digest_reflection != "Never":
-            tags = deployed.tags(chosen.policy) if chosen.policy.rules.pins_current else (chosen.tag,)
-            yield from ((chosen, tag) for tag in tags)
+def _wanted(choices: Choices) -> Iterable[tuple[Chosen, str]]:
+    """Yield every choice whose policy reflects digests, with its tag."""
+    for choice in choices.values():
+        if choice.policy.digest_reflection != "Never":
+            yield from ((chosen, chosen.tag) for chosen in settled(choice) if isinstance(chosen, Chosen))
 
 
 def to_ask(
@@ -36,7 +35,7 @@ def to_ask(
     With `every` also those that are kept or that no field takes. `immutableTags` wants to look at what is kept.
     """
     asked: list[Question] = []
-    for chosen, tag in _wanted(choices, deployed):
+    for chosen, tag in _wanted(choices):
         if chosen.record or not (every or deployed.has(chosen.policy.key)):
             continue
         if every or settings.immutable_tags or _kept(chosen, tag, deployed, lock) is None:
@@ -57,7 +56,7 @@ def _kept(chosen: Chosen, tag: str, deployed: Deployed, lock: Lock | None) -> st
 
 def _locked(chosen: Chosen, tag: str, lock: Lock | None) -> str | None:
     policy = chosen.policy
-    if policy.rules.pins_current:
+    if policy.rules.follows_current:
         entries = lock.of(policy.key) if lock else ()
         return next((entry.digest for entry in entries if entry.tag == tag and entry.is_for(policy)), None)
     found = recall(policy, lock)
@@ -68,7 +67,7 @@ def settle(choices: Choices, deployed: Deployed, lock: Lock | None, answers: Ans
     """Decide the digest of every wanted tag from what is kept and what was answered."""
     digests: dict[Pin, str | RegistryError] = {}
     results: list[Result] = []
-    for chosen, tag in _wanted(choices, deployed):
+    for chosen, tag in _wanted(choices):
         kept = _kept(chosen, tag, deployed, lock)
         answer = None if chosen.record else answers.get((chosen.policy.repository, tag))
         known = kept or answer

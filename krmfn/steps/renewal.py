@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from krmfn.configuration.lock import Lock, LockEntry
-from krmfn.model import Choice, Chosen, PolicyKey
-from krmfn.steps.deployed import Deployed
+from krmfn.frozen import replace
+from krmfn.model import Choice, Chosen, Following, PolicyKey, settled
 from krmfn.steps.verdict import Pins, Renewal
 
 
 def renew(
     lock: Lock | None,
     choices: Mapping[PolicyKey, Choice],
-    deployed: Deployed,
     pins: Pins,
     held: Collection[PolicyKey],
     declared: Collection[PolicyKey],
@@ -25,31 +24,43 @@ def renew(
     old = lock.all if lock else ()
     fresh: dict[PolicyKey, tuple[LockEntry, ...]] = {}
     for key, chosen in choices.items():
-        if isinstance(chosen, Chosen) and not chosen.record and key not in held:
-            made = tuple(_entries(chosen, deployed, pins))
-            if None not in made:
-                fresh[key] = tuple(entry for entry in made if entry)
-    before = {(entry.policy, entry.tag): entry for entry in old}
+        if key in held or any(not isinstance(one, Chosen) or one.record for one in settled(chosen)):
+            continue
+        made = tuple(_entries(chosen, lock, pins))
+        if None not in made:
+            fresh[key] = tuple(dict.fromkeys(entry for entry in made if entry))
+    before = {entry.place: entry for entry in old}
     entries: list[LockEntry] = []
     for key in sorted({entry.policy for entry in old} | set(fresh)):
         if key in fresh:
-            entries += (_unless_same(before.get((key, entry.tag)), entry) for entry in fresh[key])
+            entries += (_unless_same(before.get(entry.place), entry) for entry in fresh[key])
         elif key in declared or not declared:
             entries += (entry for entry in old if entry.policy == key)
-    return _compared(old, tuple(sorted(entries, key=lambda entry: (entry.policy, entry.tag))))
+    return _compared(old, tuple(sorted(entries, key=lambda entry: entry.place)))
 
 
-def _entries(chosen: Chosen, deployed: Deployed, pins: Pins) -> Iterator[LockEntry | None]:
+def _entries(choice: Choice, lock: Lock | None, pins: Pins) -> Iterator[LockEntry | None]:
     """Yield the entries of one choice; None where the digest that it wants is not known."""
-    policy = chosen.policy
-    for tag in deployed.tags(policy) if policy.rules.pins_current else (chosen.tag,):
-        digest = pins.digests.get((policy.key, tag)) if policy.digest_reflection != "Never" else None
+    policy = choice.policy
+    moves_on = isinstance(choice, Following) and not policy.rules.pins_current
+    for from_tag, chosen in choice.choices.items() if isinstance(choice, Following) else [("", choice)]:
+        if not isinstance(chosen, Chosen):
+            continue
+        digest = pins.digests.get((policy.key, chosen.tag)) if policy.digest_reflection != "Never" else None
         if policy.digest_reflection != "Never" and not isinstance(digest, str):
             yield None
             continue
         known = digest if isinstance(digest, str) else None
-        image = policy.repository.image.name
-        yield LockEntry(policy.key, image, tag, policy.hash, known, chosen.listed, chosen.eligible)
+        entry = LockEntry(
+            policy.key, policy.repository.image.name, chosen.tag, policy.hash, known, chosen.listed, chosen.eligible,
+            from_tag if moves_on else "",
+        )  # fmt: skip
+        led_here = [one for one in lock.of(policy.key) if one.tag == from_tag] if lock and moves_on else []
+        if led_here and chosen.tag == from_tag:
+            # The field already holds what was chosen: the entries that led to it stay, by today's rules.
+            yield from (replace(entry, from_tag=one.from_tag) for one in led_here)
+        else:
+            yield entry
 
 
 def _unless_same(old: LockEntry | None, new: LockEntry) -> LockEntry:

@@ -10,7 +10,7 @@ from krmfn.configuration.objects import Object
 from krmfn.errors import RuleError
 from krmfn.frozen import replace
 from krmfn.image import ImageRef
-from krmfn.model import Choice, Chosen, Field, Listing, Result
+from krmfn.model import Choice, Chosen, Field, Listing, Result, settled
 from krmfn.resources.resource import describe
 from krmfn.steps.verdict import Change, Listings, Renewal
 from krmfn.text.scalars import Refusal
@@ -90,11 +90,13 @@ def lock(
 def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) -> list[Result]:
     """Answer what a decision has to say besides its choice: fall-backs, junk that was dropped, what the source says."""
     found = [Result("warning", aside) for aside in asides]
-    found += [
-        Result("warning", choice.note, choice.policy.defined)
-        for choice in choices
-        if isinstance(choice, Chosen) and choice.note
-    ]
+    for chosen in (one for choice in choices for one in settled(choice) if isinstance(one, Chosen)):
+        if chosen.note:
+            found.append(Result("warning", chosen.note, chosen.policy.defined))
+        if chosen.stays:
+            image, key = chosen.policy.repository.image.name, str(chosen.policy.key)
+            message = f"{image}: kept by policy {key}: {chosen.stays}"
+            found.append(Result("info", message, chosen.policy.defined, tags=(("policy", key),)))
     for repository, listing in listings.items():
         if isinstance(listing, Listing) and listing.malformed:
             found.append(

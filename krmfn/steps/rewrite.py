@@ -8,7 +8,7 @@ from krmfn.configuration.settings import Settings
 from krmfn.errors import RegistryError
 from krmfn.frozen import frozen, replace
 from krmfn.image import ImageRef
-from krmfn.model import Choice, Chosen, Field, ImagePolicy, NotChosen, Part, PolicyKey, Result, Severity
+from krmfn.model import Choice, Chosen, Field, Following, ImagePolicy, NotChosen, Part, PolicyKey, Result, Severity
 from krmfn.steps.deployed import Deployed, place
 from krmfn.steps.target import Target
 from krmfn.steps.verdict import Change, Guarded, Pins
@@ -45,6 +45,8 @@ class _Writer:
     def write(self, target: Target) -> None:
         """Decide about one field."""
         choice = self.choices.get(target.setter.policy)
+        if isinstance(choice, Following):
+            choice = self._following(target, choice)
         if choice is None:
             return
         made = choice if isinstance(choice, NotChosen) else self._whole(target, choice)
@@ -60,26 +62,33 @@ class _Writer:
             "warning" if is_kept else "error", message + ("; kept as it is" if is_kept else ""), target, choice.policy
         )
 
+    def _following(self, target: Target, following: Following) -> Chosen | NotChosen | None:
+        """Return the choice for the tag that a field holds; None when the field is right as it is."""
+        policy, part = following.policy, target.setter.part
+        if self.deployed.is_pinned_alone(target) or (policy.rules.pins_current and part is Part.TAG):
+            return None
+        tag = self.deployed.tag(target)
+        if part is Part.NAME:
+            return Chosen(policy, tag or "", 0, 0)
+        if tag is None:
+            aim = "whose digest could be pinned" if policy.rules.pins_current else "to move on from"
+            return NotChosen(policy, "no-tag", f"{target.scalar.path}: no tag is deployed here {aim}")
+        choice = following.choices.get(tag)
+        is_kept = isinstance(choice, Chosen) and choice.stays and policy.digest_reflection == "Never"
+        return None if is_kept else choice
+
     def _whole(self, target: Target, chosen: Chosen) -> Chosen | NotChosen | None:
         """Complete a choice by tag and digest for this field; None when the field is right as it is."""
-        policy, pins_current = chosen.policy, chosen.policy.rules.pins_current
-        if target.setter.part is Part.NAME or (pins_current and target.setter.part is Part.TAG):
-            return chosen if target.setter.part is Part.NAME else None
-        if pins_current and self.deployed.is_pinned_alone(target):
-            return None
-        tag = self.deployed.tag(target) if pins_current else chosen.tag
-        if tag is None:
-            message = f"{target.scalar.path}: no tag is deployed here whose digest could be pinned"
-            return NotChosen(policy, "no-tag", message)
-        if policy.digest_reflection == "Never":
-            return chosen if chosen.tag == tag else replace(chosen, tag=tag)
+        policy, tag = chosen.policy, chosen.tag
+        if target.setter.part is Part.NAME or policy.digest_reflection == "Never":
+            return chosen
         digest = self.pins.digests.get((policy.key, tag))
-        if digest is None and pins_current and chosen.record:
+        if digest is None and policy.rules.pins_current and chosen.record:
             return self._unlocked(target, chosen, tag)
         if isinstance(digest, RegistryError):
             message = f"failed fetching digest of {policy.repository.image.name}:{tag}: {digest}"
             return NotChosen(policy, digest.failure, message)
-        return replace(chosen, tag=tag, digest=digest)
+        return replace(chosen, digest=digest)
 
     def _unlocked(self, target: Target, chosen: Chosen, tag: str) -> NotChosen | None:
         """Frozen, and the lock knows nothing of this tag: a field that is pinned already stays, any other is an error."""

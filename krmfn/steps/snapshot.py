@@ -8,7 +8,7 @@ from krmfn.choosing.reason import ELIGIBLE
 from krmfn.configuration.lock import Snapshot
 from krmfn.errors import RegistryError
 from krmfn.frozen import frozen, replace
-from krmfn.model import Choice, Chosen, PolicyKey, Repository
+from krmfn.model import Choice, Chosen, NotChosen, PolicyKey, Repository, settled
 
 Facts = Mapping[tuple[Repository, str], str | RegistryError]
 """What a source answered about a tag of a repository."""
@@ -30,15 +30,15 @@ def take(learned: Learned, before: Mapping[str, Snapshot], *, all_tags: bool) ->
     Left alone are repositories of which a policy failed or is held. Tags that no policy can use are left out, unless
     all are wanted.
     """
-    by_image: dict[str, list[Choice]] = {}
+    by_image: dict[str, list[Chosen | NotChosen]] = {}
     for choice in learned.choices.values():
-        by_image.setdefault(choice.policy.repository.image.canonical, []).append(choice)
+        by_image.setdefault(choice.policy.repository.image.canonical, []).extend(settled(choice))
     found = {}
     for image, choices in sorted(by_image.items()):
         whole = [
             one for one in choices if isinstance(one, Chosen) and not one.record and one.policy.key not in learned.held
         ]
-        if len(whole) == len(choices):
+        if choices and len(whole) == len(choices):
             found[image] = _unless_same(before.get(image), _one(image, whole, learned, all_tags=all_tags))
     return found
 
