@@ -9,6 +9,7 @@ from krmfn.configuration.config import Config, Finish, no_change
 from krmfn.errors import ConfigError, NotSeparableError
 from krmfn.frozen import field, frozen
 from krmfn.model import Choice, Outcome, PolicyKey, Result
+from krmfn.resources.overriding import NOTHING, Graph
 from krmfn.steps import bind, decision, foresight, guard, reflection, renewal, report, resolve, rewrite, verdict
 from krmfn.steps.deployed import Deployed
 from krmfn.steps.resolve import TagSource
@@ -87,10 +88,13 @@ def _idle(text: Text, rules: Config) -> Outcome:
     return Outcome((text.data,), (), rules.asides + said)
 
 
-def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, every: bool = False) -> Run:
+def examine(
+    blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, every: bool = False, graph: Graph = NOTHING
+) -> Run:
     """Find out what is to change in the blocks, without writing anything. Raises InputError and NotSeparableError.
 
-    With `every` policies that no field may need are resolved too, digests included.
+    With `every` policies that no field may need are resolved too, digests included. `graph` tells which fields of files
+    kustomizations override.
     """
     wanted = [rules.policies[key] for key in sorted(rules.policies if every else foresight.wanted(blocks, rules))]
     source, lock, settings = open_source(rules), rules.lock, rules.settings
@@ -102,7 +106,7 @@ def examine(blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, 
         listings = resolve.ask(decision.to_list(wanted), source.tags, WORKERS)
         dates = resolve.ask(decision.to_date(wanted, listings), lambda moment: source.created(*moment), WORKERS)
         choices = decision.decide(wanted, listings, dates, lock)
-    bound = bind.bind(blocks, rules, foresight.expected(rules, choices))
+    bound = bind.bind(blocks, rules, foresight.expected(rules, choices), graph)
     deployed = Deployed(bound.targets)
     choices = decision.follow(choices, deployed, listings, lock, is_frozen=settings.mode == "frozen")
     questions = reflection.to_ask(choices, deployed, lock, settings, every=every)

@@ -218,7 +218,11 @@ ROWS: tuple[Row, ...] = (
     Row("header line of 70 KiB", simple(lambda r: start(r, f"X: {'x' * 70000}\r\n")), "unavailable"),
     Row("a bare CR in a header", simple(lambda r: start(r, "X: a\rb\r\nContent-Length: 2\r\n", b"{}")), "integrity"),
     Row("a line that is no header", simple(lambda r: start(r, "x\r\nContent-Length: 2\r\n", b"{}")), "integrity"),
-    Row("a space before the colon", simple(lambda r: start(r, "Link : <x>\r\nContent-Length: 2\r\n", b"{}")), "integrity"),
+    Row(
+        "a space before the colon",
+        simple(lambda r: start(r, "Link : <x>\r\nContent-Length: 2\r\n", b"{}")),
+        "integrity",
+    ),
     Row("end in the headers", simple(lambda r: r.raw(b"HTTP/1.1 200 OK\r\nX: ")), "integrity"),
     Row("102 and 103 first", simple(interim), "ok"),
     Row("garbage", simple(lambda r: r.raw(bytes(range(256)) * 4)), "unavailable"),
@@ -267,7 +271,11 @@ ROWS: tuple[Row, ...] = (
     Row("tags that are no texts", simple(body('{"name": "acme/web", "tags": [1, null, {}, [], true]}')), "ok", LISTS),
     Row(
         "lying tags",
-        simple(body(json.dumps({"name": "acme/web", "tags": ["1.0\n9.9.9", "1.0 # {}", "\u202e", "\ud800", "1.0\x1b[31m"]}))),
+        simple(
+            body(
+                json.dumps({"name": "acme/web", "tags": ["1.0\n9.9.9", "1.0 # {}", "\u202e", "\ud800", "1.0\x1b[31m"]})
+            )
+        ),
         "ok",
         LISTS,
     ),

@@ -64,7 +64,12 @@ def blobs(repository: str, tag: str, created: str) -> tuple[bytes, bytes, bytes]
     config = _text(
         {
             "architecture": "amd64",
-            "config": {"Labels": {"org.opencontainers.image.title": repository.rpartition("/")[2], "org.opencontainers.image.version": tag}},
+            "config": {
+                "Labels": {
+                    "org.opencontainers.image.title": repository.rpartition("/")[2],
+                    "org.opencontainers.image.version": tag,
+                }
+            },
             "created": created,
             "os": "linux",
             "rootfs": {"diff_ids": [f"sha256:{hashlib.sha256(_LAYER).hexdigest()}"], "type": "layers"},

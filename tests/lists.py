@@ -25,7 +25,12 @@ def digest(what: str) -> str:
 
 
 def policy(
-    rule: str = 'semver: {range: ">=1.0.0"}', reflection: str = "Never", *, name: str = "web", image: str = IMAGE, more: str = ""
+    rule: str = 'semver: {range: ">=1.0.0"}',
+    reflection: str = "Never",
+    *,
+    name: str = "web",
+    image: str = IMAGE,
+    more: str = "",
 ) -> str:
     """Write an ImageRepository and its ImagePolicy; `more` goes into the policy's spec."""
     interval = "\n  interval: 10m" if reflection == "Always" else ""
@@ -65,7 +70,8 @@ class Tags(StaticTags):
 
     def __init__(self, tags: Mapping[str, Any], failures: Mapping[str, RegistryError] | None = None) -> None:
         full = {
-            image: one if isinstance(one, dict) else {tag: digest(f"{image}:{tag}") for tag in one} for image, one in tags.items()
+            image: one if isinstance(one, dict) else {tag: digest(f"{image}:{tag}") for tag in one}
+            for image, one in tags.items()
         }
         super().__init__(full, failures=failures)
         self.asked: list[str] = []
@@ -102,7 +108,9 @@ def images(outcome: Outcome) -> list[str]:
 
 def locked(outcome: Outcome) -> list[dict[str, str]]:
     """Answer the entries of the lock that came out."""
-    found: list[dict[str, str]] = next(one for one in items(outcome) if one["kind"] == "ImageLock")["spec"]["images"] or []
+    found: list[dict[str, str]] = (
+        next(one for one in items(outcome) if one["kind"] == "ImageLock")["spec"]["images"] or []
+    )
     return found
 
 

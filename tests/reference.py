@@ -28,7 +28,10 @@ _DEFAULTS = {
 def table(kind: str) -> str:
     """Write the fields of a kind as a table, nested ones with their whole path."""
     spec = schema.document(kind)["properties"]["spec"]
-    return HEAD + "".join(f"| `{path}` | {_type(field)} | {_meaning(path, field, required)} |\n" for path, field, required in _fields(spec, "spec"))
+    return HEAD + "".join(
+        f"| `{path}` | {_type(field)} | {_meaning(path, field, required)} |\n"
+        for path, field, required in _fields(spec, "spec")
+    )
 
 
 def _fields(field: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any], bool]]:

@@ -63,11 +63,19 @@ def targets(text, which="annotation"):
         for _, start, end in reversed(found):
             data = data[:start] + data[end:]
     bound = bind.bind(documents(Text(data, "a.yaml")), rules, Expected({}, {}))
-    return sorted((target.resource.id.name, target.scalar.path, str(target.setter)) for target in bound.targets if target.how != "image")
+    return sorted(
+        (target.resource.id.name, target.scalar.path, str(target.setter))
+        for target in bound.targets
+        if target.how != "image"
+    )
 
 
 def markers_of(text):
-    return [(one.setter, one.start, one.end) for block in documents(Text(text.encode(), "a.yaml")) for one in markers.read(block)]
+    return [
+        (one.setter, one.start, one.end)
+        for block in documents(Text(text.encode(), "a.yaml"))
+        for one in markers.read(block)
+    ]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -118,13 +126,15 @@ def test_what_cannot_be_annotated_is_left_and_told(case, tree, capsys):
 def test_check_and_diff_write_nothing(tree, capsys):
     assert run(tree, MARKED, "--check", "--diff") == (1, MARKED)
     printed = capsys.readouterr()
-    assert "+    krmfn.dev/images: '{\"web\": \"apps:web\"}'" in printed.out
+    assert '+    krmfn.dev/images: \'{"web": "apps:web"}\'' in printed.out
     assert "1 change in 1 of 2 files" in printed.err
     _, after = run(tree, MARKED)
     assert run(tree, after, "--check") == (0, after)
 
 
-UNMARKED = HEAD + """\
+UNMARKED = (
+    HEAD
+    + """\
 metadata: {name: a}
 spec:
   initContainers:
@@ -150,12 +160,17 @@ spec:
       tag: 1.25.0
       digest: ''
 """
+)
 
 
 def test_markers_are_put_where_flux_reads_them(tree, capsys):
     code, after = run(tree, UNMARKED, "--markers", "apps:nginx")
     assert code == 0
-    assert [setter for setter, _, _ in markers_of(after)] == ["apps:nginx"] * 4 + ["apps:nginx:name", "apps:nginx:tag", "apps:nginx:digest"]
+    assert [setter for setter, _, _ in markers_of(after)] == ["apps:nginx"] * 4 + [
+        "apps:nginx:name",
+        "apps:nginx:tag",
+        "apps:nginx:digest",
+    ]
     assert [yaml.safe_load(after)] == [yaml.safe_load(UNMARKED)]
     told = capsys.readouterr().err
     assert "a.yaml:11:22: no marker can be written: the line goes on behind the value" in told
@@ -165,7 +180,14 @@ def test_markers_are_put_where_flux_reads_them(tree, capsys):
 
 def test_policies_are_named_by_name_list_and_pattern(tree):
     text = HEAD + "spec:\n  containers:\n  - image: nginx:1\n  - image: ghcr.io/acme/web:1\n"
-    outputs = {run(tree, text, *options)[1] for options in (["--markers", "web", "--markers", "nginx"], ["--markers", "apps:web,apps:nginx"], ["--markers", "apps:*"])}
+    outputs = {
+        run(tree, text, *options)[1]
+        for options in (
+            ["--markers", "web", "--markers", "nginx"],
+            ["--markers", "apps:web,apps:nginx"],
+            ["--markers", "apps:*"],
+        )
+    }
     assert len(outputs) == 1
     assert len(markers_of(outputs.pop())) == 2
 
@@ -182,20 +204,38 @@ def test_a_field_with_another_marker_is_left_and_told(tree, capsys):
 
 
 def test_two_policies_for_one_image_are_told(tree, capsys):
-    (tree / "policies.yaml").write_text(POLICIES + "  - {name: twin, image: docker.io/nginx, policy: {semver: {range: 1.x}}}\n")
+    (tree / "policies.yaml").write_text(
+        POLICIES + "  - {name: twin, image: docker.io/nginx, policy: {semver: {range: 1.x}}}\n"
+    )
     text = HEAD + "spec:\n  containers:\n  - image: nginx:1\n"
     assert run(tree, text, "--markers", "*") == (0, text)
     assert "apps:nginx and apps:twin" in capsys.readouterr().err
 
 
 IMAGES = st.sampled_from(["nginx:1", "ghcr.io/acme/web:1@sha256:" + "a" * 64, "docker.io/library/nginx:2", "other:1"])
-LINES = st.sampled_from(["image: {}", 'image: "{}"', "image:   '{}'", "image: |-\n      {}", "image:\n      {}", "image: !!str {}", "image: &a{n} {}", "image: {} # c", "name: x\n    image: {}"])
+LINES = st.sampled_from(
+    [
+        "image: {}",
+        'image: "{}"',
+        "image:   '{}'",
+        "image: |-\n      {}",
+        "image:\n      {}",
+        "image: !!str {}",
+        "image: &a{n} {}",
+        "image: {} # c",
+        "name: x\n    image: {}",
+    ]
+)
 
 
 @settings(max_examples=150)
 @given(st.lists(st.tuples(LINES, IMAGES), min_size=1, max_size=4))
 def test_every_marker_that_is_put_is_read_and_changes_no_value(fields):
-    text = HEAD + "spec:\n  containers:\n" + "".join(f"  - {line.replace('{n}', str(n)).format(image)}\n" for n, (line, image) in enumerate(fields))
+    text = (
+        HEAD
+        + "spec:\n  containers:\n"
+        + "".join(f"  - {line.replace('{n}', str(n)).format(image)}\n" for n, (line, image) in enumerate(fields))
+    )
     rules = config.load(documents(Text(POLICIES.encode())))
     found = annotate.with_markers(documents(Text(text.encode(), "a.yaml")), list(rules.policies.values()))
     after = apply(text.encode(), [edit for _, edit in found.edits]).decode()

@@ -119,7 +119,13 @@ def test_a_path_that_is_not_there_is_told(tmp_path: Path):
         automation(COMMIT + "  update: {path: ./apps}\n").folder(tmp_path)
 
 
-NAMES: dict[str, str | None] = {"apps": None, "flux-system/apps": None, "flux-system:apps": None, "app": "did you mean apps?", "x": "there is flux-system:apps"}
+NAMES: dict[str, str | None] = {
+    "apps": None,
+    "flux-system/apps": None,
+    "flux-system:apps": None,
+    "app": "did you mean apps?",
+    "x": "there is flux-system:apps",
+}
 
 
 @pytest.mark.parametrize("name", NAMES)

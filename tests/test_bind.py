@@ -19,7 +19,9 @@ from krmfn.steps.verdict import Guarded, Pins
 from krmfn.text import screen
 from krmfn.text.yamltext import Text, documents
 
-TAGS = StaticTags({"ghcr.io/acme/web": {"1.0.0": "", "1.2.0": ""}, "docker.io/library/nginx": {"1.25.0": "", "1.27.1": ""}})
+TAGS = StaticTags(
+    {"ghcr.io/acme/web": {"1.0.0": "", "1.2.0": ""}, "docker.io/library/nginx": {"1.25.0": "", "1.27.1": ""}}
+)
 POLICIES = """\
 - apiVersion: krmfn.dev/v1alpha1
   kind: ImageAutomation
@@ -107,13 +109,22 @@ def test_an_image_is_found_however_its_repository_is_spelled(spelling):
 
 
 def test_other_images_with_a_like_name_are_left():
-    images = ("nginx-unprivileged:1.25.0", "ghcr.io/nginx:1.25.0", "acme/nginx:1.25.0", "nginx/nginx:1.25.0", "${IMAGE}", "")
+    images = (
+        "nginx-unprivileged:1.25.0",
+        "ghcr.io/nginx:1.25.0",
+        "acme/nginx:1.25.0",
+        "nginx/nginx:1.25.0",
+        "${IMAGE}",
+        "",
+    )
     lines = "".join(f'  - {{name: a, image: "{image}"}}\n' for image in images)
     assert changed(f"- kind: Pod\n  spec:\n    containers:\n{textwrap.indent(lines, '  ')}") == {}
 
 
 def test_an_image_field_outside_of_containers_counts_when_it_is_a_full_reference():
-    assert changed("- {kind: Prometheus, spec: {image: 'nginx:1.25.0', baseImage: nginx:1.25.0}}\n") == {"spec.image": "nginx:1.27.1"}
+    assert changed("- {kind: Prometheus, spec: {image: 'nginx:1.25.0', baseImage: nginx:1.25.0}}\n") == {
+        "spec.image": "nginx:1.27.1"
+    }
     assert changed("- {kind: Chart, spec: {image: nginx}}\n") == {}
 
 
@@ -131,7 +142,9 @@ def test_metadata_holds_no_images():
     assert changed("- {kind: Pod, metadata: {annotations: {image: 'nginx:1.25.0'}}}\n") == {}
 
 
-@pytest.mark.parametrize("head", ["kind: ConfigMap, apiVersion: v1", "kind: Secret, apiVersion: v1"], ids=["ConfigMap", "Secret"])
+@pytest.mark.parametrize(
+    "head", ["kind: ConfigMap, apiVersion: v1", "kind: Secret, apiVersion: v1"], ids=["ConfigMap", "Secret"]
+)
 def test_plain_data_holds_no_images(head):
     assert changed(f"- {{{head}, data: {{image: 'nginx:1.25.0'}}}}\n") == {}
 
@@ -148,7 +161,10 @@ CRD = """\
 
 def test_definitions_are_never_touched():
     assert changed(CRD) == {}
-    listed = "- kind: List\n  apiVersion: v1\n  items:\n  - {kind: Pod, spec: {containers: [{name: a, image: 'nginx:1.25.0'}]}}\n" + textwrap.indent(CRD, "  ")
+    listed = (
+        "- kind: List\n  apiVersion: v1\n  items:\n  - {kind: Pod, spec: {containers: [{name: a, image: 'nginx:1.25.0'}]}}\n"
+        + textwrap.indent(CRD, "  ")
+    )
     assert changed(listed) == {"items[0].spec.containers[0].image": "nginx:1.27.1"}
 
 
@@ -164,11 +180,16 @@ def test_members_of_lists_are_resources_of_their_own(kind):
             - {{kind: Pod, metadata: {{name: two}}, spec: {{containers: [{{name: a, image: 'nginx:1.25.0'}}]}}}}
         """)
     found = [(one.resource.name, one.field.path) for one in outcome.results if one.field]
-    assert found == [("one", "items[0].spec.containers[0].image"), ("two", "items[1].items[0].spec.containers[0].image")]
+    assert found == [
+        ("one", "items[0].spec.containers[0].image"),
+        ("two", "items[1].items[0].spec.containers[0].image"),
+    ]
 
 
 def test_a_resource_that_is_merely_called_list_is_one_resource():
-    assert changed("- {kind: AllowList, spec: {image: 'nginx:1.25.0'}, items: [{kind: Pod}]}\n") == {"spec.image": "nginx:1.27.1"}
+    assert changed("- {kind: AllowList, spec: {image: 'nginx:1.25.0'}, items: [{kind: Pod}]}\n") == {
+        "spec.image": "nginx:1.27.1"
+    }
 
 
 def test_an_alias_is_updated_at_its_anchor_once():
@@ -185,7 +206,9 @@ def test_an_alias_is_updated_at_its_anchor_once():
 
 
 def test_a_key_that_is_given_twice_is_left_and_said():
-    twice = "- kind: Pod\n  spec:\n    containers:\n    - name: a\n      image: nginx:1.25.0\n      image: nginx:1.25.0\n"
+    twice = (
+        "- kind: Pod\n  spec:\n    containers:\n    - name: a\n      image: nginx:1.25.0\n      image: nginx:1.25.0\n"
+    )
     assert changed(twice) == {}
     assert {code for _, code, _ in said(twice)} == {"doubtful"}
 
@@ -210,7 +233,10 @@ def test_two_policies_for_one_image_are_fine_where_one_is_named():
             - name: b
               image: nginx:1.20.0
         """
-    assert changed(pod, TWO) == {"spec.containers[0].image": "docker.io/library/nginx:1.25.0", "spec.containers[1].image": "nginx:1.27.1"}
+    assert changed(pod, TWO) == {
+        "spec.containers[0].image": "docker.io/library/nginx:1.25.0",
+        "spec.containers[1].image": "nginx:1.27.1",
+    }
 
 
 def test_marker_and_annotation_that_disagree_are_an_error_that_names_both():
@@ -240,7 +266,13 @@ def test_marker_and_annotation_that_agree_are_one_binding():
 def test_a_field_whose_marker_names_another_policy_is_not_bound_by_its_image():
     pod = '- kind: Pod\n  spec:\n    containers:\n    - name: a\n      image: nginx:1.25.0 # {"$imagepolicy": "apps:ngnix"}\n'
     assert changed(pod) == {}
-    assert said(pod) == [("warning", "unknown-policy", "marker names policy apps:ngnix, which is not configured; did you mean apps:nginx?")]
+    assert said(pod) == [
+        (
+            "warning",
+            "unknown-policy",
+            "marker names policy apps:ngnix, which is not configured; did you mean apps:nginx?",
+        )
+    ]
 
 
 NAMES = {
@@ -251,7 +283,11 @@ NAMES = {
     "without a namespace": ("web", "bad-setter", "expected namespace:name"),
     "without a namespace and of a known name": ("web", "bad-setter", "did you mean flux-system:web?"),
     "of a part without a namespace": ("web:tag", "unknown-policy", "did you mean flux-system:web:tag?"),
-    "of a part without a namespace and misspelt": ("wbe:digest", "unknown-policy", "did you mean flux-system:web:digest?"),
+    "of a part without a namespace and misspelt": (
+        "wbe:digest",
+        "unknown-policy",
+        "did you mean flux-system:web:digest?",
+    ),
     "without a name": ("flux-system:", "bad-setter", "expected namespace:name"),
 }
 
@@ -268,14 +304,23 @@ def test_a_marker_that_names_no_policy_is_told_even_when_nothing_else_changes(ca
 @pytest.mark.parametrize("case", NAMES)
 def test_an_annotation_that_names_no_policy_is_told(case):
     setter, code, part = NAMES[case]
-    ((severity, found, message),) = said(f"""- {{kind: Pod, metadata: {{annotations: {{krmfn.dev/images: '{{"a": "{setter}"}}'}}}}}}\n""", FLUX)
+    ((severity, found, message),) = said(
+        f"""- {{kind: Pod, metadata: {{annotations: {{krmfn.dev/images: '{{"a": "{setter}"}}'}}}}}}\n""", FLUX
+    )
     assert (severity, found) == ("warning", code)
     assert part in message
 
 
 def test_a_marker_of_a_suspended_policy_is_no_mistake():
     suspended = FLUX.replace("policy: {semver", "suspend: true, policy: {semver")
-    assert said('- kind: Pod\n  spec:\n    image: "x" # {"$imagepolicy": "flux-system:web"}\n', suspended, but=("unbound-policy", "")) == []
+    assert (
+        said(
+            '- kind: Pod\n  spec:\n    image: "x" # {"$imagepolicy": "flux-system:web"}\n',
+            suspended,
+            but=("unbound-policy", ""),
+        )
+        == []
+    )
 
 
 def test_markers_say_nothing_where_no_policy_is_configured():
@@ -292,7 +337,9 @@ BROKEN = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_an_annotation_that_cannot_be_read_is_an_error(case):
     text, part = BROKEN[case]
-    ((severity, code, message),) = said(f"- {{kind: Pod, metadata: {{annotations: {{krmfn.dev/images: '{text}'}}}}}}\n", FLUX)
+    ((severity, code, message),) = said(
+        f"- {{kind: Pod, metadata: {{annotations: {{krmfn.dev/images: '{text}'}}}}}}\n", FLUX
+    )
     assert (severity, code) == ("error", "bad-annotation")
     assert part in message
 
@@ -300,7 +347,11 @@ def test_an_annotation_that_cannot_be_read_is_an_error(case):
 def test_an_annotation_for_no_container_gets_the_nearest_name():
     pod = """- {kind: Pod, metadata: {annotations: {krmfn.dev/images: '{"wep": "flux-system:web"}'}}, spec: {containers: [{name: web, image: x}]}}\n"""
     assert said(pod, FLUX) == [
-        ("warning", "idle-annotation", "annotation krmfn.dev/images: there is no container with an image named wep; did you mean web?")
+        (
+            "warning",
+            "idle-annotation",
+            "annotation krmfn.dev/images: there is no container with an image named wep; did you mean web?",
+        )
     ]
 
 
@@ -332,9 +383,18 @@ ROLLOUT = "- {apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: 
 SELECTED = {
     "by path": ("{path: $.spec.values.tag, policy: nginx, part: tag}", {"spec.values.tag": "1.27.1"}),
     "by container": ("{containers: [web], policy: nginx}", {"spec.containers[0].image": "nginx:1.27.1"}),
-    "by filter": ("{path: \"$.spec.containers[?(@.name == 'log')].image\", policy: nginx}", {"spec.containers[1].image": "nginx:1.27.1"}),
-    "by kind": ("{select: {kind: Rollout, group: argoproj.io, version: v1alpha1}, containers: [web], policy: nginx, part: name}", {"spec.containers[0].image": "nginx"}),
-    "by label": ("{select: {labels: {team: a}}, containers: [web], policy: nginx}", {"spec.containers[0].image": "nginx:1.27.1"}),
+    "by filter": (
+        "{path: \"$.spec.containers[?(@.name == 'log')].image\", policy: nginx}",
+        {"spec.containers[1].image": "nginx:1.27.1"},
+    ),
+    "by kind": (
+        "{select: {kind: Rollout, group: argoproj.io, version: v1alpha1}, containers: [web], policy: nginx, part: name}",
+        {"spec.containers[0].image": "nginx"},
+    ),
+    "by label": (
+        "{select: {labels: {team: a}}, containers: [web], policy: nginx}",
+        {"spec.containers[0].image": "nginx:1.27.1"},
+    ),
     "by another label": ("{select: {labels: {team: b}}, containers: [web], policy: nginx}", {}),
     "by another name": ("{select: {name: q}, containers: [web], policy: nginx}", {}),
 }
@@ -347,9 +407,15 @@ def test_a_target_selects(case):
 
 
 def test_a_target_that_comes_to_nothing_is_told():
-    found = said(ROLLOUT, targets("{select: {name: q}, containers: [web], policy: nginx}", "{path: $.spec.nothing, policy: nginx}"))
+    found = said(
+        ROLLOUT,
+        targets("{select: {name: q}, containers: [web], policy: nginx}", "{path: $.spec.nothing, policy: nginx}"),
+    )
     assert [(code, message) for _, code, message in found] == [
-        ("idle-target", "target $.spec.nothing of policy apps:nginx binds no field: no resource that it selects has it"),
+        (
+            "idle-target",
+            "target $.spec.nothing of policy apps:nginx binds no field: no resource that it selects has it",
+        ),
         ("idle-target", "target web of policy apps:nginx binds no field: no resource that it selects has it"),
     ]
 
@@ -426,7 +492,11 @@ def test_a_policy_whose_fields_are_current_is_not_unbound(items):
 
 
 def test_only_policies_that_fields_need_are_asked():
-    blocks = documents(Text(b'kind: Pod\nspec:\n  x: y # {"$imagepolicy": "apps:web"}\n---\nkind: Pod\nspec:\n  image: "other/nginx:1"\n'))
+    blocks = documents(
+        Text(
+            b'kind: Pod\nspec:\n  x: y # {"$imagepolicy": "apps:web"}\n---\nkind: Pod\nspec:\n  image: "other/nginx:1"\n'
+        )
+    )
     rules = config.load(documents(Text(textwrap.dedent(POLICIES.replace("- api", "  api")).encode())))
     assert foresight.wanted(blocks, rules) == {("apps", "web")}
 
@@ -440,18 +510,62 @@ UGLY_IMAGES = [
 
 @pytest.mark.parametrize("line", UGLY_IMAGES)
 def test_an_image_is_found_however_its_line_is_written(line):
-    assert len(changed(f"- kind: Pod\n  spec:\n    containers:\n  # c\n    -\n      {line.replace(chr(10), chr(10) + '  ')}\n")) == 1
+    assert (
+        len(
+            changed(
+                f"- kind: Pod\n  spec:\n    containers:\n  # c\n    -\n      {line.replace(chr(10), chr(10) + '  ')}\n"
+            )
+        )
+        == 1
+    )
 
 
 def test_setters_have_four_forms():
-    assert [str(parse_setter(text)) for text in ("a:b", "a:b:tag", "a:b:name", "a:b:digest")] == ["a:b", "a:b:tag", "a:b:name", "a:b:digest"]
+    assert [str(parse_setter(text)) for text in ("a:b", "a:b:tag", "a:b:name", "a:b:digest")] == [
+        "a:b",
+        "a:b:tag",
+        "a:b:name",
+        "a:b:digest",
+    ]
     assert [parse_setter(text) for text in ("", "a", "a:", "a:b:c", "a:b:tag:tag", "a::tag")] == [None] * 6
 
 
-VALUES = ("nginx:1.27.1", "nginx:1.25.0", "docker.io/library/nginx:1.27.1", "ghcr.io/acme/web:1.2.0", "1.2.0", "other:1", "${x}", "nginx")
+VALUES = (
+    "nginx:1.27.1",
+    "nginx:1.25.0",
+    "docker.io/library/nginx:1.27.1",
+    "ghcr.io/acme/web:1.2.0",
+    "1.2.0",
+    "other:1",
+    "${x}",
+    "nginx",
+)
 SETTERS = ("apps:nginx", "apps:web", "apps:web:tag", "apps:nope", "apps:nginx:tags", "apps%3Anginx")
-QUOTES = ("{}", '"{}"', "'{}'", "&x {}", "!!str {}", "|-\n        {}", ">\n        {}", "{}\n        more", '"{}\\\n        "')
-KEYS = ("image: ", '"image": ', "image : ", "image:\n        ", "? image\n      : ", '"im\\x61ge": ', "imagePullPolicy: ", "x: ", "tag: ", "image: {{reference: ", "- ", "# image: ")
+QUOTES = (
+    "{}",
+    '"{}"',
+    "'{}'",
+    "&x {}",
+    "!!str {}",
+    "|-\n        {}",
+    ">\n        {}",
+    "{}\n        more",
+    '"{}\\\n        "',
+)
+KEYS = (
+    "image: ",
+    '"image": ',
+    "image : ",
+    "image:\n        ",
+    "? image\n      : ",
+    '"im\\x61ge": ',
+    "imagePullPolicy: ",
+    "x: ",
+    "tag: ",
+    "image: {{reference: ",
+    "- ",
+    "# image: ",
+)
 COMMENTS = (
     "", ' # {{"$imagepolicy": "{}"}}', ' #{{"$imagepolicy":"{}"}}', ' # {{"\\u0024imagepolicy": "{}"}}', " # note",
     ' # {{"$ref": "#/definitions/io.k8s.cli.setters.{}"}}', '\n      # {{"$imagepolicy": "{}"}}', ' # x {{"$imagepolicy": "{}"}}',
@@ -471,13 +585,45 @@ CURRENT = (
     'image: nginx:1.27.1 # {"$imagepolicy": "apps:nginx"}', 'tag: "1.2.0" # {"$imagepolicy": "apps:web:tag"}', "image: other:1",
     'image: docker.io/library/nginx:1.27.1 # {"$imagepolicy": "apps:nginx"}', "- image: nginx:1.27.1", "args: [a, 'b']", "image: nginx",
 )  # fmt: skip
-MUTATIONS = ("", " ", "\n", "\n  ", "#", ":", ": ", "-", "- ", "'", '"', "\\", "&", "*", "!", "|", ">", "{", "}", "[", "]", ",", "x", "\t", "\r", "?", "%", "image: ", "nginx:1.25.0")
+MUTATIONS = (
+    "",
+    " ",
+    "\n",
+    "\n  ",
+    "#",
+    ":",
+    ": ",
+    "-",
+    "- ",
+    "'",
+    '"',
+    "\\",
+    "&",
+    "*",
+    "!",
+    "|",
+    ">",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "x",
+    "\t",
+    "\r",
+    "?",
+    "%",
+    "image: ",
+    "nginx:1.25.0",
+)
 
 
 @st.composite
 def nearly_current(draw):
     """Lines that are right, but for one place where something is put in or taken away."""
-    text = "".join(f"      {line}\n" for line in draw(st.lists(st.sampled_from(CURRENT), min_size=1, max_size=4, unique=True)))
+    text = "".join(
+        f"      {line}\n" for line in draw(st.lists(st.sampled_from(CURRENT), min_size=1, max_size=4, unique=True))
+    )
     at = draw(st.integers(0, len(text)))
     return [text[:at] + draw(st.sampled_from(MUTATIONS)) + text[at + draw(st.integers(0, 1)) :]]
 

@@ -157,7 +157,10 @@ def test_an_empty_folder_is_no_error(place: Path):
 
 
 def test_a_real_registry_answers(tmp_path: Path, example_registry: str):
-    text = POD.format(f"{example_registry}/acme/web:1.2.0") + f"  - {{name: b, image: '{example_registry}/acme/web:1.3.0'}}\n"
+    text = (
+        POD.format(f"{example_registry}/acme/web:1.2.0")
+        + f"  - {{name: b, image: '{example_registry}/acme/web:1.3.0'}}\n"
+    )
     (tmp_path / "pod.yaml").write_text(text)
     found = json.loads(succeed(["krmfn", "check", ".", "-o", "json"], cwd=tmp_path, env=environment()))["images"]
     assert [(one["tag"], one["newest"]) for one in found] == [("1.2.0", "2.0.0"), ("1.3.0", "2.0.0")]

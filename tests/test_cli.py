@@ -18,7 +18,9 @@ from krmfn.cli import COMMANDS
 from tests import images
 from tests.running import EXAMPLES, environment, run, succeed
 
-POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: 'ghcr.io/acme/web:1.2.0'}]}\n"
+POD = (
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: 'ghcr.io/acme/web:1.2.0'}]}\n"
+)
 
 
 def at_terminal(command: list[str], cwd: Path, more: dict[str, str] | None = None, width: int = 120) -> tuple[int, str]:
@@ -67,7 +69,9 @@ def test_flags_never_read_stdin(flag: str):
     """A pipe that nobody closes would hold up a program that reads it."""
     read, write = os.pipe()
     try:
-        done = subprocess.run(["krmfn", flag], stdin=read, capture_output=True, text=True, timeout=30, env=environment(), check=False)
+        done = subprocess.run(
+            ["krmfn", flag], stdin=read, capture_output=True, text=True, timeout=30, env=environment(), check=False
+        )
     finally:
         os.close(write)
         os.close(read)
@@ -182,7 +186,21 @@ def imported(*arguments: str) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
 
 
-HEAVY = {"rich", "yaml", "requests", "oras", "re2", "_re2", "semver", "ruamel", "ruamel.yaml", "jsonpath_ng", "ssl", "concurrent.futures", "asyncio"}
+HEAVY = {
+    "rich",
+    "yaml",
+    "requests",
+    "oras",
+    "re2",
+    "_re2",
+    "semver",
+    "ruamel",
+    "ruamel.yaml",
+    "jsonpath_ng",
+    "ssl",
+    "concurrent.futures",
+    "asyncio",
+}
 
 
 def test_help_imports_nothing_heavy():
@@ -211,7 +229,18 @@ def test_the_function_imports_nothing_of_the_command_line():
     found = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert done.returncode == 0
     assert "yaml" in found
-    mine = {"click", "rich", "krmfn.cli", "krmfn.terminal", "krmfn.git.repository", "krmfn.gotemplate.parser", "krmfn.inventory.survey", "krmfn.inventory.status", "krmfn.inventory.doctor", "subprocess"}
+    mine = {
+        "click",
+        "rich",
+        "krmfn.cli",
+        "krmfn.terminal",
+        "krmfn.git.repository",
+        "krmfn.gotemplate.parser",
+        "krmfn.inventory.survey",
+        "krmfn.inventory.status",
+        "krmfn.inventory.doctor",
+        "subprocess",
+    }
     assert found & mine == set()
 
 

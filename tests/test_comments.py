@@ -30,12 +30,16 @@ def test_what_only_one_parser_reads_is_refused(row):
         documents(Text(row["text"].encode()))
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE["placements"] if row["id"] not in REFUSED], ids=lambda row: row["id"])
+@pytest.mark.parametrize(
+    "row", [row for row in TABLE["placements"] if row["id"] not in REFUSED], ids=lambda row: row["id"]
+)
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["lf", "crlf"])
 def test_a_comment_decides_about_the_same_scalar(row, newline):
     text = Text(row["text"].replace("\n", newline).encode())
     found = [marker for block in documents(text) for marker in markers.read(block)]
-    assert [[one.scalar.value, one.setter] for one in found if one.setter in KNOWN] == [answer[1:] for answer in row["markers"]]
+    assert [[one.scalar.value, one.setter] for one in found if one.setter in KNOWN] == [
+        answer[1:] for answer in row["markers"]
+    ]
 
 
 @pytest.mark.parametrize("row", TABLE["decoded"], ids=lambda row: row["id"])

@@ -39,7 +39,12 @@ def configured(more: str) -> Config:
 
 @pytest.mark.parametrize(
     ("name", "canonical"),
-    [("localhost/web", "localhost/web"), ("ghcr.io/acme/x", "ghcr.io/acme/x"), ("nginx", "docker.io/library/nginx"), ("myhost/web", "docker.io/myhost/web")],
+    [
+        ("localhost/web", "localhost/web"),
+        ("ghcr.io/acme/x", "ghcr.io/acme/x"),
+        ("nginx", "docker.io/library/nginx"),
+        ("myhost/web", "docker.io/myhost/web"),
+    ],
 )
 def test_references_are_read_as_docker_reads_them(name: str, canonical: str):
     assert ImageRef.parse(name).canonical == canonical
@@ -47,7 +52,13 @@ def test_references_are_read_as_docker_reads_them(name: str, canonical: str):
 
 @pytest.mark.parametrize(
     ("name", "plain"),
-    [("127.0.0.1:5000/a", True), ("localhost:5000/a", True), ("10.0.0.5:5000/a", False), ("192.168.1.2:5000/a", False), ("nas.local/a", False)],
+    [
+        ("127.0.0.1:5000/a", True),
+        ("localhost:5000/a", True),
+        ("10.0.0.5:5000/a", False),
+        ("192.168.1.2:5000/a", False),
+        ("nas.local/a", False),
+    ],
 )
 def test_plain_http_is_for_this_machine_and_for_insecure(name: str, plain: bool):
     assert locate(repository(name, insecure=False), ()).plain is plain
@@ -61,7 +72,10 @@ def test_insecure_holds_for_digests_too():
         registry.add("acme/web", ["1.0.0"])
         name, config = f"{registry.address}/acme/web", (login % registry.address,)
         assert source.digest(repository(name, docker_configs=config), "1.0.0") == registry.tags["acme/web"]["1.0.0"]
-        assert error_of(lambda: source.digest(repository(name, docker_configs=config, insecure=False), "1.0.0")).failure == "denied"
+        assert (
+            error_of(lambda: source.digest(repository(name, docker_configs=config, insecure=False), "1.0.0")).failure
+            == "denied"
+        )
 
 
 def test_a_secret_that_is_not_among_the_items_is_no_error():

@@ -250,7 +250,9 @@ def test_two_snapshots_of_one_repository_are_refused():
 
 
 def test_a_suspended_policy_takes_its_targets_with_it():
-    found = load(automation("policies:\n- {name: web, image: a/b, suspend: true}\ntargets:\n- {policy: web, containers: [web]}"))
+    found = load(
+        automation("policies:\n- {name: web, image: a/b, suspend: true}\ntargets:\n- {policy: web, containers: [web]}")
+    )
     assert found.targets == ()
     assert [note.message for note in found.notes] == ["policy default:web is suspended: skipped"]
 
@@ -283,5 +285,7 @@ def test_a_function_config_with_settings_alone_keeps_the_policies_of_the_items()
 
 
 def test_an_automation_without_any_policy_is_told():
-    assert load("", automation("onError: keep")).asides == ("ImageAutomation images has no policies, and there are none elsewhere: nothing is chosen",)
+    assert load("", automation("onError: keep")).asides == (
+        "ImageAutomation images has no policies, and there are none elsewhere: nothing is chosen",
+    )
     assert load("", automation(WEB)).asides == ()

@@ -31,7 +31,9 @@ groups = st.lists(terms, min_size=1, max_size=3).map(", ".join)
 hyphens = st.tuples(partials, partials).map(" - ".join)
 ranges = st.lists(st.one_of(groups, hyphens), min_size=1, max_size=3).map(" || ".join)
 small = st.builds(
-    Version, *[st.sampled_from([0, 1, 2, 3, 10])] * 3, st.sampled_from(["", "", "0", "1", "alpha", "rc.1", "rc.2", "rc"])
+    Version,
+    *[st.sampled_from([0, 1, 2, 3, 10])] * 3,
+    st.sampled_from(["", "", "0", "1", "alpha", "rc.1", "rc.2", "rc"]),
 )
 noise = st.text('v0123x*|.,-+ =!<>~^\t\n\x00"é', max_size=24)
 
@@ -71,7 +73,9 @@ def test_every_cell_of_the_masterminds_matrix(text: str) -> None:
     assert got == expected["results"]
 
 
-@pytest.mark.parametrize("row", MATRIX["extra_checks"], ids=lambda row: f"{row['constraint']!r} {row.get('version', '')}")
+@pytest.mark.parametrize(
+    "row", MATRIX["extra_checks"], ids=lambda row: f"{row['constraint']!r} {row.get('version', '')}"
+)
 def test_every_extra_check_of_the_matrix(row: dict[str, Any]) -> None:
     if "expected_error" in row:
         with pytest.raises(RuleError) as error:
@@ -138,15 +142,30 @@ def test_sorts_what_satisfies_as_flux_does(row: dict[str, Any]) -> None:
     ("text", "message"),
     [
         ("==1", 'improper constraint: "==1": unexpected "=" at character 2; write = once'),
-        (">=1.0<2.0", 'improper constraint: ">=1.0<2.0": unexpected "<" at character 6; separate terms with a blank or a comma'),
+        (
+            ">=1.0<2.0",
+            'improper constraint: ">=1.0<2.0": unexpected "<" at character 6; separate terms with a blank or a comma',
+        ),
         (">=1,", 'improper constraint: ">=1,": it ends too early at character 5; remove the comma'),
         ("> =1", 'improper constraint: "> =1": unexpected "=" at character 3; write the operator without a blank'),
         ("V1", 'improper constraint: "V1": unexpected "V" at character 1; the prefix is a lower-case v'),
-        ("1.2.3.4", 'improper constraint: "1.2.3.4": unexpected "." at character 6; a version has at most three numbers'),
-        ("(>=1)", 'improper constraint: "(>=1)": unexpected "(" at character 1; there are no parentheses; write alternatives with ||'),
+        (
+            "1.2.3.4",
+            'improper constraint: "1.2.3.4": unexpected "." at character 6; a version has at most three numbers',
+        ),
+        (
+            "(>=1)",
+            'improper constraint: "(>=1)": unexpected "(" at character 1; there are no parentheses; write alternatives with ||',
+        ),
         ("<>1", 'improper constraint: "<>1": unexpected ">" at character 2; unequal is written !='),
-        ("1.0 -2.0", 'improper constraint: "1.0 -2.0": unexpected "-" at character 5; a range of two versions is written with blanks: 1.0 - 2.0'),
-        (">=1 && <2", 'improper constraint: ">=1 && <2": unexpected "&" at character 5; terms that must all hold are separated by a blank or a comma'),
+        (
+            "1.0 -2.0",
+            'improper constraint: "1.0 -2.0": unexpected "-" at character 5; a range of two versions is written with blanks: 1.0 - 2.0',
+        ),
+        (
+            ">=1 && <2",
+            'improper constraint: ">=1 && <2": unexpected "&" at character 5; terms that must all hold are separated by a blank or a comma',
+        ),
         ("1 ||", 'improper constraint: "": it is empty; write a range on both sides of ||'),
         ("1x", 'constraint parser error: "1x": each part of a version is a number or one of x, X, *'),
         ("1.2.3-01", 'constraint parser error: "1.2.3-01": version segment starts with 0'),
@@ -170,7 +189,16 @@ def test_the_limits_are_those_of_masterminds() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["1   " * 128, "1 - " * 128, "x" * 512, "-" * 512, "1" + " " * 510 + "!", "1.2.3-" + "a." * 250, "||" * 256, "," * 512],
+    [
+        "1   " * 128,
+        "1 - " * 128,
+        "x" * 512,
+        "-" * 512,
+        "1" + " " * 510 + "!",
+        "1.2.3-" + "a." * 250,
+        "||" * 256,
+        "," * 512,
+    ],
     ids=["blanks", "hyphens", "wildcards", "dashes", "blanks and junk", "identifiers", "bars", "commas"],
 )
 def test_hostile_text_is_read_in_no_time(text: str) -> None:

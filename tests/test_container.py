@@ -59,7 +59,9 @@ def test_the_image_answers_the_same_bytes_as_the_program(containers: Containers,
     assert succeed(command, text=given, env=containers.env) == succeed(["krmfn"], text=given)
 
 
-@pytest.mark.parametrize(("flag", "shown"), [("--help", "Usage: krmfn"), ("--doc", '"short":'), ("--version", __version__)])
+@pytest.mark.parametrize(
+    ("flag", "shown"), [("--help", "Usage: krmfn"), ("--doc", '"short":'), ("--version", __version__)]
+)
 def test_the_image_tells_what_it_is(containers: Containers, flag: str, shown: str):
     command = [containers.podman, "run", "--rm", "-i", *STRICT, containers.image, flag]
     assert shown in succeed(command, text="", env=containers.env)

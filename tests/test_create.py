@@ -11,7 +11,14 @@ from tests import images
 from tests.running import run, succeed
 
 POLICY = ("policy", "web", "--image-ref", "web")
-UPDATE = ("update", "apps", "--git-repo-ref=flux-system", "--checkout-branch=main", "--author-name=flux", "--author-email=flux@acme.example")
+UPDATE = (
+    "update",
+    "apps",
+    "--git-repo-ref=flux-system",
+    "--checkout-branch=main",
+    "--author-name=flux",
+    "--author-email=flux@acme.example",
+)
 
 
 def create(*arguments: str):
@@ -101,7 +108,9 @@ def test_what_is_created_can_be_used(tmp_path: Path):
     made = create("repository", "web", "--image", "ghcr.io/acme/web").stdout
     made += create("policy", "web", "--image-ref", "web", "--select-semver", "~1.2").stdout
     (tmp_path / "policies.yaml").write_text(made)
-    (tmp_path / "pod.yaml").write_text('kind: Pod\nspec:\n  image: ghcr.io/acme/web:1.2.0 # {"$imagepolicy": "flux-system:web"}\n')
+    (tmp_path / "pod.yaml").write_text(
+        'kind: Pod\nspec:\n  image: ghcr.io/acme/web:1.2.0 # {"$imagepolicy": "flux-system:web"}\n'
+    )
     succeed(["krmfn", "update", ".", "--source", f"layout:{images.BUNDLED}"], cwd=tmp_path)
     assert "ghcr.io/acme/web:1.2.1 #" in (tmp_path / "pod.yaml").read_text()
 

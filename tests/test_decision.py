@@ -108,7 +108,10 @@ def test_an_integrity_error_never_gives_way():
 
 def test_an_unreachable_registry_and_a_lock_of_other_rules_are_told_together():
     outcome = run(resource_list(policy("semver: {range: 1.x}"), POD, record()), down())
-    assert "the host name cannot be looked up; no record stands in: the lock was made by other rules" in messages(outcome, "error")[0]
+    assert (
+        "the host name cannot be looked up; no record stands in: the lock was made by other rules"
+        in messages(outcome, "error")[0]
+    )
 
 
 KUBECTL = Path(__file__).parent.parent / "fixtures" / "kubectl-get-imagepolicy.yaml"
@@ -117,13 +120,19 @@ KUBECTL = Path(__file__).parent.parent / "fixtures" / "kubectl-get-imagepolicy.y
 def test_what_the_cluster_resolved_renders_anywhere():
     """`kubectl get imagepolicy -A -o yaml`: a List, no ImageRepository in sight."""
     from_cluster = KUBECTL.read_text()
-    pods = pod(f"{IMAGE}:1.2.0", setter="flux-system:web"), pod("ghcr.io/acme/api:1.0", name="api", setter="flux-system:api")
+    pods = (
+        pod(f"{IMAGE}:1.2.0", setter="flux-system:web"),
+        pod("ghcr.io/acme/api:1.0", name="api", setter="flux-system:api"),
+    )
     outcome = frozen(from_cluster, *pods)
     assert images(outcome) == [f"{IMAGE}:1.3.1@{digest('web')}", "ghcr.io/acme/api:1.10"]
 
 
 def test_a_policy_may_come_twice_as_written_and_as_resolved():
-    written, resolved = policy(RANGE), policy(RANGE).partition("---\n")[2] + f"status:\n  latestRef: {{name: {IMAGE}, tag: 1.3.1}}\n"
+    written, resolved = (
+        policy(RANGE),
+        policy(RANGE).partition("---\n")[2] + f"status:\n  latestRef: {{name: {IMAGE}, tag: 1.3.1}}\n",
+    )
     assert images(frozen(written, resolved, POD)) == [f"{IMAGE}:1.3.1"]
     assert images(frozen(resolved, written, POD)) == [f"{IMAGE}:1.3.1"]
     other = resolved.replace("<2.0.0", "<3.0.0")
@@ -139,7 +148,10 @@ def test_status_that_the_policy_does_not_accept_is_refused():
 def test_status_of_another_repository_is_refused():
     status = "status:\n  latestRef: {name: ghcr.io/acme/other, tag: 1.3.1}\n"
     outcome = frozen(policy(RANGE, more=status), POD)
-    assert "status.latestRef names ghcr.io/acme/other, and the policy chooses ghcr.io/acme/web" in messages(outcome, "error")[0]
+    assert (
+        "status.latestRef names ghcr.io/acme/other, and the policy chooses ghcr.io/acme/web"
+        in messages(outcome, "error")[0]
+    )
 
 
 def test_the_lock_counts_more_than_status():
@@ -155,11 +167,18 @@ def test_status_stands_in_for_an_unreachable_registry():
 
 
 def test_check_mode_fails_for_an_image_and_for_the_lock():
-    outcome = run(resource_list(policy(RANGE), POD, record().replace("1.3.1", "1.2.0")), Tags({IMAGE: TAGS}), KRMFN_MODE="check")
+    outcome = run(
+        resource_list(policy(RANGE), POD, record().replace("1.3.1", "1.2.0")), Tags({IMAGE: TAGS}), KRMFN_MODE="check"
+    )
     errors = messages(outcome, "error")
-    assert sorted(error.partition(":")[0] for error in errors) == ["would change ghcr.io/acme/web", "would change the lock"]
+    assert sorted(error.partition(":")[0] for error in errors) == [
+        "would change ghcr.io/acme/web",
+        "would change the lock",
+    ]
     assert outcome.text.startswith(resource_list(policy(RANGE), POD))
-    current = run(resource_list(policy(RANGE), pod(f"{IMAGE}:1.3.1"), record()), Tags({IMAGE: TAGS}), KRMFN_MODE="check")
+    current = run(
+        resource_list(policy(RANGE), pod(f"{IMAGE}:1.3.1"), record()), Tags({IMAGE: TAGS}), KRMFN_MODE="check"
+    )
     assert not current.is_error
 
 

@@ -21,7 +21,11 @@ POLICIES = [
     policy("semver: {range: 1.x}", reflection, name=name, image=f"ghcr.io/acme/{name}")
     for name, reflection in zip(NAMES, ("Never", "Always", "IfNotPresent", "Never", "Always", "Never"), strict=True)
 ]
-PODS = [pod(f"ghcr.io/acme/{name}:1.{index}.0", name=f"{name}-{index}", setter=f"flux:{name}") for name in NAMES for index in (0, 13)]
+PODS = [
+    pod(f"ghcr.io/acme/{name}:1.{index}.0", name=f"{name}-{index}", setter=f"flux:{name}")
+    for name in NAMES
+    for index in (0, 13)
+]
 DOCUMENTS = [*POLICIES, *PODS, lock()]
 
 
@@ -104,7 +108,12 @@ WORLDS = {
     "hash seed 1": {"PYTHONHASHSEED": "1"},
     "hash seed random": {"PYTHONHASHSEED": "random"},
     "C locale": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    "POSIX locale, no home, another user name": {"LC_ALL": "POSIX", "HOME": "/nonexistent", "USER": "x", "LANG": "tr_TR"},
+    "POSIX locale, no home, another user name": {
+        "LC_ALL": "POSIX",
+        "HOME": "/nonexistent",
+        "USER": "x",
+        "LANG": "tr_TR",
+    },
     "another time zone": {"TZ": "Pacific/Kiritimati"},
     "a terminal": {"COLUMNS": "20", "TERM": "xterm", "FORCE_COLOR": "1"},
 }
@@ -138,7 +147,10 @@ def test_neither_folder_nor_host_is_in_what_comes_out(program: tuple[bytes, Path
 def test_fetch_writes_the_same_bytes_anywhere(program: tuple[bytes, Path], seed: str, tmp_path: Path):
     (tmp_path / "all.yaml").write_text("---\n".join(DOCUMENTS[:-1]))
     krmfn = Path(sys.executable).with_name("krmfn")
-    succeed([krmfn, "fetch", tmp_path, "--source", f"layout:{program[1]}"], env=environment(PYTHONHASHSEED=seed, LC_ALL="C", TZ="Asia/Tokyo"))
+    succeed(
+        [krmfn, "fetch", tmp_path, "--source", f"layout:{program[1]}"],
+        env=environment(PYTHONHASHSEED=seed, LC_ALL="C", TZ="Asia/Tokyo"),
+    )
     once = {name: (tmp_path / name).read_bytes() for name in ("krmfn-lock.yaml", "krmfn-tags.yaml")}
     for name in once:
         (tmp_path / name).unlink()

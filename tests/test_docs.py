@@ -37,7 +37,9 @@ YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`]+)`")
 ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
 EXAMPLES = [
-    pytest.param(text, id=f"{name} {number}") for name, page in PAGES.items() for number, text in enumerate(YAML.findall(page), 1)
+    pytest.param(text, id=f"{name} {number}")
+    for name, page in PAGES.items()
+    for number, text in enumerate(YAML.findall(page), 1)
 ]
 
 
@@ -55,7 +57,9 @@ def rows(page: str, head: str) -> list[list[str]]:
 @cache
 def messages() -> str:
     """Collect every text of krmfn's source, the parts of an f-string joined by a mark."""
-    return "\n".join(text for path in sorted((ROOT / "krmfn").rglob("*.py")) for text in _texts(ast.parse(path.read_text())))
+    return "\n".join(
+        text for path in sorted((ROOT / "krmfn").rglob("*.py")) for text in _texts(ast.parse(path.read_text()))
+    )
 
 
 def _texts(tree: ast.AST) -> Iterator[str]:
@@ -77,7 +81,9 @@ def anchors(page: str) -> set[str]:
 
 
 def test_the_index_names_every_page():
-    assert {link for link in LINK.findall(PAGES["README.md"]) if link.endswith(".md") and "/" not in link} == PAGES.keys() - {"README.md"}
+    assert {
+        link for link in LINK.findall(PAGES["README.md"]) if link.endswith(".md") and "/" not in link
+    } == PAGES.keys() - {"README.md"}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -122,7 +128,9 @@ def test_krmfn_accepts_the_examples(text: str):
 
 def test_every_policy_test_in_the_pages_passes(tmp_path: Path):
     page = tmp_path / "tests.yaml"
-    page.write_text("---\n".join(text for name in PAGES for text in YAML.findall(PAGES[name]) if "kind: PolicyTest" in text))
+    page.write_text(
+        "---\n".join(text for name in PAGES for text in YAML.findall(PAGES[name]) if "kind: PolicyTest" in text)
+    )
     verdicts = [policytest.run(case) for case in policytest.read(files.read([page]).blocks)]
     assert len(verdicts) >= 12
     assert not [(verdict.case.name, verdict.actual) for verdict in verdicts if not verdict.passed]
@@ -172,7 +180,11 @@ def test_the_number_of_known_token_servers_is_told():
 @cache
 def proofs() -> frozenset[str]:
     """Name every test function and every golden case there is."""
-    tests = {name for path in (ROOT / "tests").glob("test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)}
+    tests = {
+        name
+        for path in (ROOT / "tests").glob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
     return frozenset(tests | {path.parent.name for path in (ROOT / "fixtures" / "golden").glob("*/input.yaml")})
 
 
@@ -184,7 +196,9 @@ def test_every_row_names_a_proof_that_is_there(page: str, head: str):
         assert set(named) <= proofs(), row
 
 
-CHANGES = re.findall(r"^```yaml\n((?:(?!```).*\n)*)```\n\n```diff\n((?:(?!```).*\n)*)```", "\n".join(PAGES.values()), re.MULTILINE)
+CHANGES = re.findall(
+    r"^```yaml\n((?:(?!```).*\n)*)```\n\n```diff\n((?:(?!```).*\n)*)```", "\n".join(PAGES.values()), re.MULTILINE
+)
 
 
 @pytest.mark.parametrize(("text", "shown"), CHANGES, ids=range(1, len(CHANGES) + 1))
@@ -214,7 +228,10 @@ def test_the_message_is_in_the_source(message: str):
 
 
 def test_ranges_mean_what_the_policies_page_says():
-    bounded = [(row[0], re.fullmatch(r"from ([0-9.]+), below ([0-9.]+)(;.*)?", row[1])) for row in rows("policies.md", "range | means")]
+    bounded = [
+        (row[0], re.fullmatch(r"from ([0-9.]+), below ([0-9.]+)(;.*)?", row[1]))
+        for row in rows("policies.md", "range | means")
+    ]
     ranges = [(text, found[1], found[2]) for cell, found in bounded if found for text in CODE.findall(cell)]
     assert len(ranges) >= 4
     for text, lowest, above in ranges:

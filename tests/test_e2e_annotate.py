@@ -79,7 +79,10 @@ def build(package):
 def images(objects):
     pod = objects["Deployment"]["spec"]["template"]["spec"]
     values = objects["HelmRelease"]["spec"]["values"]["image"]
-    return [one["image"] for part in ("initContainers", "containers") for one in pod[part]] + [values["repository"], values["tag"]]
+    return [one["image"] for part in ("initContainers", "containers") for one in pod[part]] + [
+        values["repository"],
+        values["tag"],
+    ]
 
 
 def test_without_annotations_the_advice_is_exact(package):

@@ -68,14 +68,20 @@ def put(folder: Path, address: str, **texts: str) -> Path:
 @pytest.fixture
 def nobody(private_registry: Private, tmp_path: Path) -> dict[str, str]:
     """Make the environment of somebody who is not logged in, and trusts the registry's CA."""
-    return environment(DOCKER_CONFIG=str(tmp_path / "none"), HOME=str(tmp_path), SSL_CERT_FILE=str(private_registry.certificates))
+    return environment(
+        DOCKER_CONFIG=str(tmp_path / "none"), HOME=str(tmp_path), SSL_CERT_FILE=str(private_registry.certificates)
+    )
 
 
-def test_without_a_login_the_message_says_where_it_was_looked_for(private_registry: Private, nobody: dict[str, str], tmp_path: Path):
+def test_without_a_login_the_message_says_where_it_was_looked_for(
+    private_registry: Private, nobody: dict[str, str], tmp_path: Path
+):
     folder = put(tmp_path / "p", private_registry.address, policies=POLICIES, pod=POD)
     done = run(["krmfn", "update", "."], cwd=folder, env=nobody)
     assert done.returncode == 1
-    assert f"no credentials for {private_registry.address} were found in any docker or podman configuration" in done.stderr
+    assert (
+        f"no credentials for {private_registry.address} were found in any docker or podman configuration" in done.stderr
+    )
 
 
 def test_the_written_file_logs_in(private_registry: Private, nobody: dict[str, str], tmp_path: Path):
@@ -85,8 +91,12 @@ def test_the_written_file_logs_in(private_registry: Private, nobody: dict[str, s
     assert "acme/web:1.3.1" in (folder / "pod.yaml").read_text()
 
 
-@pytest.mark.parametrize("place", ["DOCKER_AUTH_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "home", "podman"])
-def test_every_place_that_the_page_names_is_looked_at(place: str, private_registry: Private, nobody: dict[str, str], tmp_path: Path):
+@pytest.mark.parametrize(
+    "place", ["DOCKER_AUTH_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "home", "podman"]
+)
+def test_every_place_that_the_page_names_is_looked_at(
+    place: str, private_registry: Private, nobody: dict[str, str], tmp_path: Path
+):
     config = private_registry.login / "config.json"
     env = {name: value for name, value in nobody.items() if name != "DOCKER_CONFIG" and not name.startswith("XDG_")}
     file = {
@@ -99,7 +109,9 @@ def test_every_place_that_the_page_names_is_looked_at(place: str, private_regist
         file.parent.mkdir(parents=True)
         shutil.copy(config, file)
     if place.isupper():
-        env[place] = {"DOCKER_AUTH_CONFIG": config.read_text(), "REGISTRY_AUTH_FILE": str(config)}.get(place, str(tmp_path))
+        env[place] = {"DOCKER_AUTH_CONFIG": config.read_text(), "REGISTRY_AUTH_FILE": str(config)}.get(
+            place, str(tmp_path)
+        )
         assert f"`{place}`" in PAGE or f"${place}/" in PAGE
     folder = put(tmp_path / "p", private_registry.address, policies=POLICIES, pod=POD)
     succeed(["krmfn", "update", "."], cwd=folder, env=env)
@@ -111,7 +123,9 @@ def test_a_helper_on_the_path_logs_in(private_registry: Private, nobody: dict[st
     for one in (helper, config):
         one.parent.mkdir()
     config.write_text(json.dumps({"credHelpers": {private_registry.address: "shop"}}))
-    helper.write_text(f'#!/bin/sh\nread server\n[ "$1 $server" = "get {private_registry.address}" ] && echo \'{{"Username": "{USER}", "Secret": "{PASSWORD}"}}\'\n')
+    helper.write_text(
+        f'#!/bin/sh\nread server\n[ "$1 $server" = "get {private_registry.address}" ] && echo \'{{"Username": "{USER}", "Secret": "{PASSWORD}"}}\'\n'
+    )
     helper.chmod(0o755)
     folder = put(tmp_path / "p", private_registry.address, policies=POLICIES, pod=POD)
     env = {**nobody, "DOCKER_CONFIG": str(config.parent)}
@@ -122,18 +136,29 @@ def test_a_helper_on_the_path_logs_in(private_registry: Private, nobody: dict[st
     assert "acme/web:1.3.1" in (folder / "pod.yaml").read_text()
 
 
-def test_the_secrets_of_the_page_log_in_and_are_trusted(private_registry: Private, nobody: dict[str, str], tmp_path: Path):
+def test_the_secrets_of_the_page_log_in_and_are_trusted(
+    private_registry: Private, nobody: dict[str, str], tmp_path: Path
+):
     address, pem = private_registry.address, private_registry.certificates.read_text()
     text = block("yaml", "secretRef: {name: registry-login}").replace("ghcr.io", address)
-    text = text.replace('"reader"', f'"{USER}"').replace('"example"', f'"{PASSWORD}"').replace("  proxySecretRef: {name: proxy}\n", "")
-    text = text.replace("ca.crt: PEM of the CA, besides those of the system", "ca.crt: |\n" + "".join(f"    {line}\n" for line in pem.splitlines()))
+    text = (
+        text.replace('"reader"', f'"{USER}"')
+        .replace('"example"', f'"{PASSWORD}"')
+        .replace("  proxySecretRef: {name: proxy}\n", "")
+    )
+    text = text.replace(
+        "ca.crt: PEM of the CA, besides those of the system",
+        "ca.crt: |\n" + "".join(f"    {line}\n" for line in pem.splitlines()),
+    )
     folder = put(tmp_path / "p", address, repository=text, policies=FLUX, pod=POD)
     del nobody["SSL_CERT_FILE"]
     succeed(["krmfn", "update", "."], cwd=folder, env=nobody)
     assert "acme/web:1.3.1" in (folder / "pod.yaml").read_text()
 
 
-def test_the_generated_secret_logs_in_under_kustomize(private_registry: Private, nobody: dict[str, str], tmp_path: Path):
+def test_the_generated_secret_logs_in_under_kustomize(
+    private_registry: Private, nobody: dict[str, str], tmp_path: Path
+):
     folder = put(
         tmp_path / "p", private_registry.address, web=POD, kustomization=block("yaml", "secretGenerator"),
         policies=FLUX + "---\napiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageRepository\n"
@@ -142,21 +167,33 @@ def test_the_generated_secret_logs_in_under_kustomize(private_registry: Private,
         krmfn=POLICIES.partition("spec:")[0],
     )  # fmt: skip
     shutil.copy(private_registry.login / "config.json", folder)
-    built = succeed([tools.require("kustomize"), "build", "--enable-alpha-plugins", "--enable-exec", "."], cwd=folder, env=nobody)
+    built = succeed(
+        [tools.require("kustomize"), "build", "--enable-alpha-plugins", "--enable-exec", "."], cwd=folder, env=nobody
+    )
     assert "acme/web:1.3.1" in built
     assert "Secret" not in built
 
 
 def test_a_mirror_is_asked_with_its_own_login(private_registry: Private, nobody: dict[str, str], tmp_path: Path):
-    mirrors = block("yaml", "mirrors:").replace("mirror.corp.example/hub", "ADDRESS").replace("registry.corp.example", "ADDRESS")
+    mirrors = (
+        block("yaml", "mirrors:")
+        .replace("mirror.corp.example/hub", "ADDRESS")
+        .replace("registry.corp.example", "ADDRESS")
+    )
     folder = put(
-        tmp_path / "p", private_registry.address, mirrors=mirrors, policies=POLICIES.replace("ADDRESS", "ghcr.io"), pod=POD.replace("ADDRESS", "ghcr.io")
+        tmp_path / "p",
+        private_registry.address,
+        mirrors=mirrors,
+        policies=POLICIES.replace("ADDRESS", "ghcr.io"),
+        pod=POD.replace("ADDRESS", "ghcr.io"),
     )
     env = {**nobody, "DOCKER_CONFIG": str(private_registry.login)}
     succeed(["krmfn", "update", "."], cwd=folder, env=env)
     assert "ghcr.io/acme/web:1.3.1" in (folder / "pod.yaml").read_text()
     done = run(["krmfn", "update", "."], cwd=folder, env={**env, "KRMFN_ALLOWED_REGISTRIES": "ghcr.io"})
-    assert f"{private_registry.address}/acme/web may not be asked: KRMFN_ALLOWED_REGISTRIES allows ghcr.io" in done.stderr
+    assert (
+        f"{private_registry.address}/acme/web may not be asked: KRMFN_ALLOWED_REGISTRIES allows ghcr.io" in done.stderr
+    )
 
 
 @pytest.fixture(scope="module")
@@ -180,11 +217,15 @@ def test_the_container_commands_of_the_page_log_in(containers: Containers, priva
     package = put(tmp_path / "package", address, web=unbound)
     kpt, kustomize = block("sh", "kpt fn eval DIR --image").split("kustomize build DIR")
     trust = "DOCKER_CONFIG=/login {} SSL_CERT_FILE=/login/ca.pem"
-    kpt = kpt.replace("ghcr.io/krmfn/krmfn:0.1", f"{containers.image} --image-pull-policy never").replace("ghcr.io/acme", f"{address}/acme")
+    kpt = kpt.replace("ghcr.io/krmfn/krmfn:0.1", f"{containers.image} --image-pull-policy never").replace(
+        "ghcr.io/acme", f"{address}/acme"
+    )
     env = {**containers.env, "HOME": str(home), "DIR": str(package)}
     for tool in ("kpt", "kustomize"):
         env["PATH"] = f"{tools.require(tool).parent}:{env['PATH']}"
-    succeed(["bash", "-euc", kpt.replace(" DIR ", " $DIR ").replace("DOCKER_CONFIG=/login", trust.format("--env"))], env=env)
+    succeed(
+        ["bash", "-euc", kpt.replace(" DIR ", " $DIR ").replace("DOCKER_CONFIG=/login", trust.format("--env"))], env=env
+    )
     assert f"{address}/acme/web:1.3.1" in (package / "web.yaml").read_text()
     script = f"kustomize build $DIR{kustomize}".replace("DOCKER_CONFIG=/login", trust.format("-e"))
     assert f"{address}/acme/web:1.3.1" in succeed(["bash", "-euc", script], env={**env, "DIR": str(built)})

@@ -69,7 +69,9 @@ def test_a_flat_config_map_is_a_policy(folder: Path):
 
 def test_two_functions_in_one_file_run_one_after_the_other(folder: Path):
     second = IMAGES.replace("name: images", "name: second").replace("1.x", "1.2.x")
-    (folder / "images.yaml").write_text(f"{IMAGES}---\n{second}".replace("  policies:", "  onDowngrade: allow\n  policies:"))
+    (folder / "images.yaml").write_text(
+        f"{IMAGES}---\n{second}".replace("  policies:", "  onDowngrade: allow\n  policies:")
+    )
     assert "image: ghcr.io/acme/web:1.2.1\n" in built(folder)
 
 
@@ -92,7 +94,9 @@ def test_an_overlay_can_copy_the_chosen_image(folder: Path):
     """Replacements run before functions, so krmfn belongs into the base of whoever copies an image."""
     overlay = folder.parent / "overlay"
     overlay.mkdir()
-    (overlay / "settings.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {image: none}\n")
+    (overlay / "settings.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {image: none}\n"
+    )
     (overlay / "kustomization.yaml").write_text(
         "resources: [../base, settings.yaml]\nreplacements:\n"
         "  - source: {kind: Pod, name: web, fieldPath: 'spec.containers.[name=web].image'}\n"

@@ -32,6 +32,8 @@ def test_a_new_user_sees_images_move_within_a_minute(tmp_path: Path):
     shown = succeed([*command, "sh", "-c", SCRIPT], env=env, timeout=280)
     assert "+          image: ghcr.io/acme/web:1.3.1  #" in shown
     assert "shop:web chooses 1.3.1" in shown
-    took = {name: int(milliseconds) for name, milliseconds in re.findall(r"^(cold|warm): (\d+) ms$", shown, re.MULTILINE)}
+    took = {
+        name: int(milliseconds) for name, milliseconds in re.findall(r"^(cold|warm): (\d+) ms$", shown, re.MULTILINE)
+    }
     assert took["cold"] < 60_000
     assert took["warm"] < 3_000

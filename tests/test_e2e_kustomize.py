@@ -34,7 +34,11 @@ def built(folder: Path) -> str:
 def ask_registry(example: Path, address: str) -> None:
     """Point the example at a registry instead of its snapshots."""
     (example / "base" / "tags.yaml").unlink()
-    for path in (example / "base" / "kustomization.yaml", example / "base" / "web.yaml", example / "images" / "images.yaml"):
+    for path in (
+        example / "base" / "kustomization.yaml",
+        example / "base" / "web.yaml",
+        example / "images" / "images.yaml",
+    ):
         lines = [line for line in path.read_text().splitlines(keepends=True) if "tags.yaml" not in line]
         path.write_text(at_registry("".join(lines), address))
 

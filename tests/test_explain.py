@@ -98,13 +98,17 @@ def test_every_tag_has_a_sentence(tag: str, why: str) -> None:
     ],
     ids=["shadowed", "no number", "not allowed", "no version", "chosen"],
 )  # fmt: skip
-def test_a_sentence_says_what_was_extracted_and_by_whom_it_was_beaten(options: dict[str, Any], tags: tuple[str, ...], tag: str, why: str) -> None:
+def test_a_sentence_says_what_was_extracted_and_by_whom_it_was_beaten(
+    options: dict[str, Any], tags: tuple[str, ...], tag: str, why: str
+) -> None:
     assert explain.why(explained(tags, **options), tag) == why
 
 
 def test_the_data_holds_the_same() -> None:
     data = explain.as_data(explained(), ["v2.0.0"])
-    assert data["tags"] == [{"tag": "v2.0.0", "reason": "range", "why": 'outside the range: "2.0.0" is greater than or equal to "2.0.0"'}]
+    assert data["tags"] == [
+        {"tag": "v2.0.0", "reason": "range", "why": 'outside the range: "2.0.0" is greater than or equal to "2.0.0"'}
+    ]
     assert [step["left"] for step in data["funnel"]] == [11, 8, 7, 5, 2, 1]
     assert (data["listed"], data["eligible"], data["malformed"], data["tag"]) == (11, 2, 2, "v1.9.4")
     assert data["rejected"] == {"artefact": 1, "excluded": 1, "filter": 2, "prerelease": 2, "range": 1, "lower": 1}
@@ -139,9 +143,14 @@ def test_the_command_answers_every_tag_as_json(folder: Path, capsys: pytest.Capt
 
 @pytest.mark.parametrize(
     ("name", "error"),
-    [("wep", "no policy wep is configured; did you mean web?"), ("zzz", "no policy zzz is configured; known: shop:web, shop:none, shop:fresh")],
+    [
+        ("wep", "no policy wep is configured; did you mean web?"),
+        ("zzz", "no policy zzz is configured; known: shop:web, shop:none, shop:fresh"),
+    ],
 )
-def test_an_unknown_policy_gets_the_nearest_name(name: str, error: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_policy_gets_the_nearest_name(
+    name: str, error: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["explain", name, str(folder)]) == 1
     assert error in capsys.readouterr().err
 
@@ -155,7 +164,10 @@ def test_a_name_in_two_namespaces_has_to_be_written_in_full(folder: Path, capsys
 def test_a_policy_without_a_choice_explains_itself_and_fails(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "none", str(folder)]) == 1
     out = capsys.readouterr().out
-    assert "shop:none chooses no tag of ghcr.io/acme/web\n  unable to determine latest version from provided list: no tag satisfies >=9, highest 3.0.0" in out
+    assert (
+        "shop:none chooses no tag of ghcr.io/acme/web\n  unable to determine latest version from provided list: no tag satisfies >=9, highest 3.0.0"
+        in out
+    )
     assert "0 accepted by the policy" in out
 
 
@@ -197,7 +209,9 @@ def pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_policy_that_pins_digests_is_explained_by_what_is_deployed(pinned: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_policy_that_pins_digests_is_explained_by_what_is_deployed(
+    pinned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["explain", "pinned", ".", "--tags", "--tag", "9"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "shop:pinned follows what is deployed of ghcr.io/acme/web: tags stay, only digests move",
@@ -216,7 +230,10 @@ def test_a_policy_that_pins_digests_is_explained_by_what_is_deployed(pinned: Pat
 def test_what_is_deployed_is_data_too(pinned: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "pinned", ".", "-o", "json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert [(held["tag"], held["place"]) for held in data["deployed"]] == [("1.2.0", "pod.yaml:4"), ("latest", "pod.yaml:5")]
+    assert [(held["tag"], held["place"]) for held in data["deployed"]] == [
+        ("1.2.0", "pod.yaml:4"),
+        ("latest", "pod.yaml:5"),
+    ]
     assert data["tag"] is None
 
 

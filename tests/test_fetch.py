@@ -39,11 +39,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def offer(place: Path, **tags: list[str]) -> None:
     """Change what the registry offers: repository name to tags."""
     shutil.rmtree(place.parent / "registry")
-    images.write(place.parent / "registry", {f"ghcr.io/acme/{name}": dict.fromkeys(some, DATES) for name, some in tags.items()})
+    images.write(
+        place.parent / "registry", {f"ghcr.io/acme/{name}": dict.fromkeys(some, DATES) for name, some in tags.items()}
+    )
 
 
 def fetch(*arguments: str, code: int = 0) -> str:
-    done = CliRunner().invoke(krmfn, ["fetch", "shop", "--source", "layout:registry", *arguments], standalone_mode=False)
+    done = CliRunner().invoke(
+        krmfn, ["fetch", "shop", "--source", "layout:registry", *arguments], standalone_mode=False
+    )
     assert not done.exception, done.exception
     assert done.return_value == code, done.output
     return done.output
@@ -105,7 +109,10 @@ def test_one_kind_alone_can_be_written(place: Path, option: str, kind: str):
 def test_all_tags_are_kept_when_asked(place: Path):
     fetch("--all-tags")
     (tags,) = objects(place / "krmfn-tags.yaml")
-    assert tags["spec"] == {"image": WEB, "tags": ["latest", "nightly", "1.2.0", "1.3.1", "1.10.0", "2.0.0", "2.1.0-rc.1"]}
+    assert tags["spec"] == {
+        "image": WEB,
+        "tags": ["latest", "nightly", "1.2.0", "1.3.1", "1.10.0", "2.0.0", "2.1.0-rc.1"],
+    }
 
 
 def test_check_writes_nothing_and_fails_when_something_is_new(place: Path):
@@ -146,7 +153,9 @@ def test_creation_times_are_kept_for_a_policy_that_reads_them(place: Path):
 
 
 def test_every_policy_is_resolved_whether_a_field_takes_it_or_not(place: Path):
-    (place / "policies.yaml").write_text(policy(RANGE) + "---\n" + policy("alphabetical: {order: asc}", "Always", name="api", image=API))
+    (place / "policies.yaml").write_text(
+        policy(RANGE) + "---\n" + policy("alphabetical: {order: asc}", "Always", name="api", image=API)
+    )
     fetch()
     (locked,) = objects(place / "krmfn-lock.yaml")
     assert [entry["policy"] for entry in locked["spec"]["images"]] == ["flux:api", "flux:web"]
@@ -156,7 +165,9 @@ def test_every_policy_is_resolved_whether_a_field_takes_it_or_not(place: Path):
 
 def test_items_are_updated_where_they_stand(place: Path):
     (place / "all.yaml").write_text(
-        "# mine\n" + lock() + f"---\napiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata:\n  name: web # mine\nspec:\n  image: {WEB}\n  tags: []\n"
+        "# mine\n"
+        + lock()
+        + f"---\napiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata:\n  name: web # mine\nspec:\n  image: {WEB}\n  tags: []\n"
     )
     fetch()
     assert sorted(path.name for path in place.iterdir()) == ["all.yaml", "pod.yaml", "policies.yaml"]
@@ -173,7 +184,9 @@ def test_a_new_repository_finds_its_place_among_the_others(place: Path):
     fetch()
     (place / "policies.yaml").write_text("---\n".join(three))
     fetch()
-    assert [one["metadata"]["name"] for one in objects(place / "krmfn-tags.yaml")] == [f"ghcr.io-acme-{name}" for name in ("aaa", "mmm", "zzz")]
+    assert [one["metadata"]["name"] for one in objects(place / "krmfn-tags.yaml")] == [
+        f"ghcr.io-acme-{name}" for name in ("aaa", "mmm", "zzz")
+    ]
     assert (place / "krmfn-tags.yaml").read_text().count("apiVersion") == 3
 
 
@@ -206,7 +219,9 @@ def test_a_list_that_lost_what_is_recorded_changes_nothing(place: Path):
 
 
 def test_a_failure_writes_nothing_unless_keep_is_asked(place: Path):
-    (place / "policies.yaml").write_text(policy(RANGE) + "---\n" + policy(RANGE, name="gone", image="ghcr.io/acme/gone"))
+    (place / "policies.yaml").write_text(
+        policy(RANGE) + "---\n" + policy(RANGE, name="gone", image="ghcr.io/acme/gone")
+    )
     before = tree(place)
     shown = fetch(code=1)
     assert "policy flux:gone: ghcr.io/acme/gone: no OCI layout" in shown
@@ -221,7 +236,9 @@ def test_a_registry_that_is_down_is_an_error_although_a_lock_could_stand_in(plac
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     (place / "policies.yaml").write_text(policy(RANGE, image=f"{address}/acme/web"))
-    (place / "krmfn-lock.yaml").write_text(lock(f'{{policy: "flux:web", image: {address}/acme/web, policyHash: "0", tag: "1.2.0"}}'))
+    (place / "krmfn-lock.yaml").write_text(
+        lock(f'{{policy: "flux:web", image: {address}/acme/web, policyHash: "0", tag: "1.2.0"}}')
+    )
     done = CliRunner().invoke(krmfn, ["fetch", "shop"], standalone_mode=False)
     assert done.return_value == 1
     assert f"policy flux:web: {address}/acme/web: " in done.output
@@ -292,7 +309,9 @@ def test_update_reads_the_snapshot_and_answers_as_with_the_registry(place: Path)
     shutil.copytree(place, online)
     fetch()
     one, two = (
-        CliRunner().invoke(krmfn, ["update", "-o", "json", *arguments], standalone_mode=False).output.replace("online", "shop")
+        CliRunner()
+        .invoke(krmfn, ["update", "-o", "json", *arguments], standalone_mode=False)
+        .output.replace("online", "shop")
         for arguments in (["shop"], ["online", "--source", "layout:registry"])
     )
     assert "1.2.0 -> 1.10.0 (policy flux:web, semver >=1.2.0 <2.0.0, 3 of 7 tags eligible)" in one
@@ -315,11 +334,26 @@ SETS = [
     ({"alphabetical": {"order": "desc"}}, {"pattern": "^(?P<a>[a-z]+)-", "extract": "$a"}),
     ({"newest": {"limit": "2"}}, None),
 ]
-TAGS = ("1.0.0", "v1.0.0", "1.2.0", "1.2.0-rc.1", "main-aa-12", "main-bb-7", "main-cc-12", "x-1", "x-2", "y", "latest", "sha256-" + "0" * 64)
+TAGS = (
+    "1.0.0",
+    "v1.0.0",
+    "1.2.0",
+    "1.2.0-rc.1",
+    "main-aa-12",
+    "main-bb-7",
+    "main-cc-12",
+    "x-1",
+    "x-2",
+    "y",
+    "latest",
+    "sha256-" + "0" * 64,
+)
 
 
 @pytest.mark.parametrize(("rule", "filter_tags"), SETS, ids=[str(row[0]) for row in SETS])
-def test_a_choice_from_the_tags_that_are_kept_is_the_choice_from_all(rule: dict[str, Any], filter_tags: dict[str, Any] | None):
+def test_a_choice_from_the_tags_that_are_kept_is_the_choice_from_all(
+    rule: dict[str, Any], filter_tags: dict[str, Any] | None
+):
     from krmfn.choosing.reason import ELIGIBLE
 
     rules = parse_rules(rule, filter_tags=filter_tags)

@@ -65,7 +65,16 @@ def test_a_file_is_edited_in_place_when_it_is(case, tree):
     assert (tree / "a.yaml").read_bytes().decode() == text.replace(old, new)
 
 
-NAMES = {"a.yaml": True, "a.yml": True, "Kustomization": True, "a.YAML": False, "a.json": False, "a.yaml.tmpl": False, ".hidden/a.yaml": False, "b/c/d.yaml": True}
+NAMES = {
+    "a.yaml": True,
+    "a.yml": True,
+    "Kustomization": True,
+    "a.YAML": False,
+    "a.json": False,
+    "a.yaml.tmpl": False,
+    ".hidden/a.yaml": False,
+    "b/c/d.yaml": True,
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,7 +88,9 @@ def test_files_count_by_their_name(name, tree):
 def test_a_file_that_is_named_counts_whatever_its_name(tree):
     (tree / "a.json").write_text('{"kind": "Pod", "spec": {"containers": [{"image": "ghcr.io/acme/web:1.0.0"}]}}')
     assert update(tree / "krmfn.yaml", tree / "a.json") == 0
-    assert (tree / "a.json").read_text() == '{"kind": "Pod", "spec": {"containers": [{"image": "ghcr.io/acme/web:1.2.3"}]}}'
+    assert (
+        tree / "a.json"
+    ).read_text() == '{"kind": "Pod", "spec": {"containers": [{"image": "ghcr.io/acme/web:1.2.3"}]}}'
 
 
 LEFT = {
@@ -160,7 +171,9 @@ def test_a_link_that_leads_out_is_not_followed_and_told(tree, tmp_path_factory, 
     (tree / "dangling.yaml").symlink_to("nowhere")
     assert update(tree) == 0
     assert (outside / "a.yaml").read_text() == MARKED
-    assert "link.yaml holds markers, but was a symbolic link that leads out of the given paths" in capsys.readouterr().err
+    assert (
+        "link.yaml holds markers, but was a symbolic link that leads out of the given paths" in capsys.readouterr().err
+    )
 
 
 def test_a_link_that_is_named_is_written_through_and_stays(tree, tmp_path_factory):
@@ -250,7 +263,9 @@ def test_a_file_that_cannot_be_read_is_told(tree):
 
 
 def test_configuration_that_is_no_yaml_is_told(tmp_path, capsys):
-    (tmp_path / "policies.yaml").write_text("apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nspec: {policies: [{name: web}\n")
+    (tmp_path / "policies.yaml").write_text(
+        "apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nspec: {policies: [{name: web}\n"
+    )
     (tmp_path / "chart.yaml").write_text("image: {{ .Values.image }}:{{ x }}\n")
     (tmp_path / "pod.yaml").write_text("kind: Pod\nspec: {containers: [{name: a, image: 'a/b:1'}]}\n")
     assert main(["update", str(tmp_path)]) == 0
@@ -259,8 +274,14 @@ def test_configuration_that_is_no_yaml_is_told(tmp_path, capsys):
     assert f"left alone, as no YAML: {tmp_path}/chart.yaml\n" in said
 
 
-@pytest.mark.parametrize("verb", [["update", "-o", "json"], ["update", "-o", "markdown"], ["fetch"], ["explain", "web"], ["get", "image", "all"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "verb",
+    [["update", "-o", "json"], ["update", "-o", "markdown"], ["fetch"], ["explain", "web"], ["get", "image", "all"]],
+    ids=" ".join,
+)
 def test_every_verb_tells_configuration_that_is_no_yaml(verb, tmp_path, capsys):
-    (tmp_path / "policies.yaml").write_text("apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nspec: {policies: [{name: web}\n")
+    (tmp_path / "policies.yaml").write_text(
+        "apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nspec: {policies: [{name: web}\n"
+    )
     main([*verb, str(tmp_path)])
     assert "policies.yaml holds configuration, but was not read as YAML: line" in capsys.readouterr().err

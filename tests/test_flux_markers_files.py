@@ -26,7 +26,11 @@ DIFFERENT = {
 }
 
 
-REASONS = ("has no digest for a :digest field", "there is a second, different ImageRepository", "policy ns:none: there is no lock")
+REASONS = (
+    "has no digest for a :digest field",
+    "there is a second, different ImageRepository",
+    "policy ns:none: there is no lock",
+)
 
 
 def values(data):
@@ -67,7 +71,19 @@ def update(row, folder, capsys):
     objects = [thing for one in row["policies"] for thing in policy(one)]
     policies.write_text("---\n".join(json.dumps(thing) + "\n" for thing in objects))
     place = [part for part in PurePosixPath(row.get("update_path") or ".").parts if part not in ("..", "/")]
-    code = main(["update", str(tree.joinpath(*place)), str(policies), "--mode", "frozen", "--on-downgrade", "allow", "--on-error", "keep"])
+    code = main(
+        [
+            "update",
+            str(tree.joinpath(*place)),
+            str(policies),
+            "--mode",
+            "frozen",
+            "--on-downgrade",
+            "allow",
+            "--on-error",
+            "keep",
+        ]
+    )
     after = {path.relative_to(tree).as_posix(): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
     return code, after, capsys.readouterr().err
 
@@ -77,7 +93,9 @@ def test_the_table_is_there():
     assert DIFFERENT.keys() <= {row["id"] for row in ROWS}
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row["id"] not in DIFFERENT], ids=lambda row: f"{row['id']}-{row['label']}")
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row["id"] not in DIFFERENT], ids=lambda row: f"{row['id']}-{row['label']}"
+)
 def test_files_hold_the_values_that_flux_writes(row, tmp_path, capsys):
     code, after, said = update(row, tmp_path, capsys)
     assert code == (1 if row.get("expected_error") else 0), said
@@ -90,7 +108,9 @@ def test_files_hold_the_values_that_flux_writes(row, tmp_path, capsys):
             assert after[name] == text.encode()
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if DIFFERENT.get(row["id"]) == "in-place"], ids=lambda row: row["id"])
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if DIFFERENT.get(row["id"]) == "in-place"], ids=lambda row: row["id"]
+)
 def test_members_of_a_list_get_the_values_in_place_that_flux_writes_elsewhere(row, tmp_path, capsys):
     code, after, said = update(row, tmp_path, capsys)
     assert code == 0, said
@@ -100,14 +120,20 @@ def test_members_of_a_list_get_the_values_in_place_that_flux_writes_elsewhere(ro
     assert members == [values(text.encode()) for text in row["expected_changed_files"].values()]
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if DIFFERENT.get(row["id"]) == "edited"], ids=lambda row: row["id"])
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if DIFFERENT.get(row["id"]) == "edited"], ids=lambda row: row["id"]
+)
 def test_files_that_flux_gives_up_are_updated(row, tmp_path, capsys):
     code, after, said = update(row, tmp_path, capsys)
     assert code == 0, said
-    assert after == {name: text.replace("foo:v1 ", "ghcr.io/o/app:v1.0.1 ").encode() for name, text in row["files"].items()}
+    assert after == {
+        name: text.replace("foo:v1 ", "ghcr.io/o/app:v1.0.1 ").encode() for name, text in row["files"].items()
+    }
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if DIFFERENT.get(row["id"], "").endswith("error")], ids=lambda row: row["id"])
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if DIFFERENT.get(row["id"], "").endswith("error")], ids=lambda row: row["id"]
+)
 def test_what_flux_would_guess_is_an_error_and_changes_nothing(row, tmp_path, capsys):
     code, after, said = update(row, tmp_path, capsys)
     assert code == 1
@@ -115,7 +141,9 @@ def test_what_flux_would_guess_is_an_error_and_changes_nothing(row, tmp_path, ca
     assert after == {name: text.encode() for name, text in row["files"].items()}
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if any("{{" in text for text in row["files"].values())], ids=lambda row: row["id"])
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if any("{{" in text for text in row["files"].values())], ids=lambda row: row["id"]
+)
 def test_a_template_with_markers_is_left_and_told(row, tmp_path, capsys):
     _, _, said = update(row, tmp_path, capsys)
     assert "a.yaml holds markers, but was not read as YAML" in said

@@ -101,7 +101,14 @@ def test_policies_are_listed_as_flux_lists_them(repo: Path):
 def test_repositories_tell_their_scan(repo: Path):
     found = get(repo, "images", "repositories", "repo", "--no-header").stdout.splitlines()
     cells = [[cell.strip() for cell in line.split("\t")] for line in found]
-    assert cells[2] == ["web", "2026-01-01T00:00:00Z", "False", "True", "successful scan: found 8 tags with checksum 3374846188", ""]
+    assert cells[2] == [
+        "web",
+        "2026-01-01T00:00:00Z",
+        "False",
+        "True",
+        "successful scan: found 8 tags with checksum 3374846188",
+        "",
+    ]
 
 
 def test_all_prints_the_three_tables_with_kinds(repo: Path):
@@ -218,12 +225,19 @@ def test_what_is_not_there_is_told(repo: Path, arguments: tuple[str, ...], code:
 def test_labels_select(repo: Path):
     path = repo / "repo/infrastructure/images/policies.yaml"
     path.write_text(path.read_text().replace("  name: cache\n", "  name: cache\n  labels: {team: data}\n"))
-    assert [line.split()[0] for line in get(repo, "image", "policy", "repo", "-l", "team=data", "--no-header").stdout.splitlines()] == ["cache"]
+    assert [
+        line.split()[0]
+        for line in get(repo, "image", "policy", "repo", "-l", "team=data", "--no-header").stdout.splitlines()
+    ] == ["cache"]
 
 
 def test_a_suspended_object_keeps_its_status(repo: Path):
     path = repo / "repo/infrastructure/images/policies.yaml"
-    path.write_text(path.read_text().replace("  imageRepositoryRef: {name: web}\n", "  suspend: true\n  imageRepositoryRef: {name: web}\n"))
+    path.write_text(
+        path.read_text().replace(
+            "  imageRepositoryRef: {name: web}\n", "  suspend: true\n  imageRepositoryRef: {name: web}\n"
+        )
+    )
     (made,) = json.loads(get(repo, "image", "policy", "repo", "web", "-o", "json").stdout)["items"]
     assert made["spec"]["suspend"] is True
     assert made["status"]["conditions"][0]["reason"] == "Suspended"
@@ -234,7 +248,12 @@ DIGEST = "sha256:" + "1" * 64
 
 @pytest.mark.parametrize(
     ("reflection", "held", "asked"),
-    [("Always\n  interval: 10m", "", True), ("Always\n  interval: 10m", DIGEST, True), ("IfNotPresent", "", True), ("IfNotPresent", DIGEST, False)],
+    [
+        ("Always\n  interval: 10m", "", True),
+        ("Always\n  interval: 10m", DIGEST, True),
+        ("IfNotPresent", "", True),
+        ("IfNotPresent", DIGEST, False),
+    ],
     ids=["Always", "Always, held", "IfNotPresent", "IfNotPresent, held"],
 )
 def test_digests_are_reflected_as_the_policy_says(repo: Path, reflection: str, held: str, asked: bool):
@@ -270,6 +289,8 @@ def test_an_object_from_a_cluster_is_read_with_its_types(repo: Path):
 def test_the_time_of_the_scan_is_an_input(tmp_path: Path):
     shutil.copytree(EXAMPLES / "demo" / "package", tmp_path / "shop")
     command = ["krmfn", "get", "image", "repository", "shop", "--source", f"layout:{EXAMPLES / 'images'}"]
-    assert "2026-11-20T09:00:00Z" in succeed(command, cwd=tmp_path, env=environment(KRMFN_NOW="2026-11-20T10:00:00+01:00"))
+    assert "2026-11-20T09:00:00Z" in succeed(
+        command, cwd=tmp_path, env=environment(KRMFN_NOW="2026-11-20T10:00:00+01:00")
+    )
     done = run(command, cwd=tmp_path, env=environment(KRMFN_NOW="tomorrow"))
     assert (done.returncode, done.stderr.count("expected a time such as")) == (1, 1)

@@ -109,13 +109,18 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def test_one_commit_holds_the_update_and_nothing_else(site: Site):
     said = site.update("--commit")
     assert site.changed() == [API, "apps/kustomization.yaml", WEB]
-    assert site.message().startswith("Update 3 images\n\n- ghcr.io/acme/api: main-3f9c2d1-1767225600 -> main-12e4567-1772323200 (apps/api.yaml:14)\n")
+    assert site.message().startswith(
+        "Update 3 images\n\n- ghcr.io/acme/api: main-3f9c2d1-1767225600 -> main-12e4567-1772323200 (apps/api.yaml:14)\n"
+    )
     assert site.git("status", "--porcelain") == ""
     assert f"committed {site.git('rev-parse', '--short=7', 'HEAD')} on main: Update 3 images" in said
 
 
 def test_one_image_is_named_in_the_subject(site: Site):
-    site.write("infrastructure/images/policies.yaml", "\n---\n".join(site.text("infrastructure/images/policies.yaml").split("\n---\n")[:2]))
+    site.write(
+        "infrastructure/images/policies.yaml",
+        "\n---\n".join(site.text("infrastructure/images/policies.yaml").split("\n---\n")[:2]),
+    )
     for path in (API, "apps/kustomization.yaml"):
         site.write(path, site.text(path).split(" # {")[0] + "\n")
     site.save("one policy")
@@ -126,7 +131,11 @@ def test_one_image_is_named_in_the_subject(site: Site):
 def test_split_makes_one_commit_per_image(site: Site):
     site.update("--commit", "--split")
     subjects = site.git("log", "-3", "--format=%s").splitlines()
-    assert subjects == ["Update ghcr.io/acme/web to 1.3.1", "Update redis to 7.2.5", "Update ghcr.io/acme/api to main-12e4567-1772323200"]
+    assert subjects == [
+        "Update ghcr.io/acme/web to 1.3.1",
+        "Update redis to 7.2.5",
+        "Update ghcr.io/acme/api to main-12e4567-1772323200",
+    ]
     assert [site.changed(ref) for ref in ("HEAD", "HEAD~1", "HEAD~2")] == [[WEB], ["apps/kustomization.yaml"], [API]]
 
 
@@ -138,7 +147,10 @@ def test_nothing_to_do_is_no_commit(site: Site):
 
 
 def test_an_error_is_no_commit(site: Site):
-    site.write("apps/bad.yaml", 'kind: Pod\nspec: {image: x} \nmetadata: {name: y}\nx: y # {"$imagepolicy": "flux-system:web:digest"}\n')
+    site.write(
+        "apps/bad.yaml",
+        'kind: Pod\nspec: {image: x} \nmetadata: {name: y}\nx: y # {"$imagepolicy": "flux-system:web:digest"}\n',
+    )
     site.save("bad")
     site.refuse("--commit", said="nothing written")
 
@@ -174,7 +186,10 @@ def test_a_file_with_own_changes_is_refused(site: Site, staged: bool):
     site.write(WEB, site.text(WEB) + "# mine\n")
     if staged:
         site.git("add", WEB)
-    site.refuse("--commit", said=f"{WEB} holds changes that are not committed, and would be overwritten\nhelp: commit or stash them first")
+    site.refuse(
+        "--commit",
+        said=f"{WEB} holds changes that are not committed, and would be overwritten\nhelp: commit or stash them first",
+    )
 
 
 def test_the_middle_of_a_merge_is_refused(site: Site):
@@ -190,7 +205,11 @@ def test_the_middle_of_a_merge_is_refused(site: Site):
 
 def test_outside_of_git_is_refused(tmp_path: Path):
     (tmp_path / "pod.yaml").write_text("kind: Pod\nspec: {containers: [{image: a}]}\n")
-    done = run(["krmfn", "update", ".", "--commit"], cwd=tmp_path, env=environment(GIT_CEILING_DIRECTORIES=str(tmp_path.parent)))
+    done = run(
+        ["krmfn", "update", ".", "--commit"],
+        cwd=tmp_path,
+        env=environment(GIT_CEILING_DIRECTORIES=str(tmp_path.parent)),
+    )
     assert done.returncode == 1
     assert "is in no git repository\nhelp: leave out --commit" in done.stderr
 
@@ -222,7 +241,11 @@ def second(site: Site) -> Path:
 def push_elsewhere(site: Site, branch: str = "main") -> str:
     other = second(site)
     (other / "README.md").write_text("theirs\n")
-    for command in (["switch", "--quiet", "-C", branch], ["-c", "user.name=B", "-c", "user.email=b@b", "commit", "--quiet", "-am", "theirs"], ["push", "--quiet", "origin", branch]):
+    for command in (
+        ["switch", "--quiet", "-C", branch],
+        ["-c", "user.name=B", "-c", "user.email=b@b", "commit", "--quiet", "-am", "theirs"],
+        ["push", "--quiet", "origin", branch],
+    ):
         site.git(*command, cwd=other)
     return site.git("rev-parse", "HEAD", cwd=other)
 
@@ -232,7 +255,10 @@ def test_a_remote_that_is_ahead_is_refused_before_anything_is_made(site: Site):
     before = site.git("rev-parse", "HEAD")
     done = site.krmfn("--push")
     assert done.returncode == 1
-    assert "origin/main has 1 commit that this checkout lacks; nothing was committed\nhelp: git pull --rebase origin main" in done.stderr
+    assert (
+        "origin/main has 1 commit that this checkout lacks; nothing was committed\nhelp: git pull --rebase origin main"
+        in done.stderr
+    )
     assert site.git("rev-parse", "HEAD") == before
     assert site.git("rev-parse", "main", cwd=site.remote) == theirs
 
@@ -292,7 +318,10 @@ def test_a_detached_checkout_can_push_to_a_named_branch(site: Site):
 
 def test_an_automation_says_path_author_message_and_branch(site: Site):
     site.update("--automation", "apps", "--push")
-    assert site.git("log", "-1", "--format=%an <%ae>|%B", "flux-images", cwd=site.remote).strip() == "flux <flux@acme.example>|update images"
+    assert (
+        site.git("log", "-1", "--format=%an <%ae>|%B", "flux-images", cwd=site.remote).strip()
+        == "flux <flux@acme.example>|update images"
+    )
     assert site.git("log", "-1", "--format=%s") == "start"
 
 
@@ -340,7 +369,13 @@ def test_an_automation_touches_its_path_only(site: Site):
 def test_an_automation_takes_the_policies_it_selects(site: Site):
     site.automate(push="", interval="  interval: 30m\n  policySelector: {matchLabels: {team: web}}\n")
     policies = "infrastructure/images/policies.yaml"
-    site.write(policies, site.text(policies).replace("kind: ImagePolicy\nmetadata:\n  name: web\n", "kind: ImagePolicy\nmetadata:\n  name: web\n  labels: {team: web}\n"))
+    site.write(
+        policies,
+        site.text(policies).replace(
+            "kind: ImagePolicy\nmetadata:\n  name: web\n",
+            "kind: ImagePolicy\nmetadata:\n  name: web\n  labels: {team: web}\n",
+        ),
+    )
     site.save("label")
     site.update("--automation", "apps")
     assert site.changed() == [WEB]
@@ -412,7 +447,11 @@ def test_commits_are_signed_with_an_ssh_key(site: Site):
     key = site.home / "key"
     succeed(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], env=site.env)
     (site.home / "allowed").write_text(f"ada@acme.example {key.with_suffix('.pub').read_text()}")
-    for name, value in (("gpg.format", "ssh"), ("user.signingKey", str(key)), ("gpg.ssh.allowedSignersFile", str(site.home / "allowed"))):
+    for name, value in (
+        ("gpg.format", "ssh"),
+        ("user.signingKey", str(key)),
+        ("gpg.ssh.allowedSignersFile", str(site.home / "allowed")),
+    ):
         site.git("config", name, value)
     site.update("--commit", "--sign")
     done = run(["git", "verify-commit", "HEAD"], cwd=site.work, env=site.env)
@@ -424,7 +463,21 @@ def test_a_signing_key_of_an_automation_signs_with_gpg(site: Site):
     home = site.home / "gnupg"
     home.mkdir(mode=0o700)
     site.env["GNUPGHOME"] = str(home)
-    succeed(["gpg", "--batch", "--quiet", "--passphrase", "", "--quick-generate-key", "ada@acme.example", "ed25519", "sign", "never"], env=site.env)
+    succeed(
+        [
+            "gpg",
+            "--batch",
+            "--quiet",
+            "--passphrase",
+            "",
+            "--quick-generate-key",
+            "ada@acme.example",
+            "ed25519",
+            "sign",
+            "never",
+        ],
+        env=site.env,
+    )
     site.automate(push="", template='messageTemplate: "update images"\n      signingKey: {secretRef: {name: key}}')
     try:
         site.git("config", "user.signingKey", "ada@acme.example")
@@ -443,7 +496,11 @@ def stopped(site: Site, sign: signal.Signals) -> int:
     """Send the signal to a run that is inside the pre-commit hook."""
     site.hook("pre-commit", "touch $HOME/reached; exec sleep 60")
     process = subprocess.Popen(
-        ["krmfn", "update", ".", "--source", LAYOUT, "--commit"], cwd=site.work, env=site.env, start_new_session=True, stderr=subprocess.DEVNULL
+        ["krmfn", "update", ".", "--source", LAYOUT, "--commit"],
+        cwd=site.work,
+        env=site.env,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
     )
     until = time.monotonic() + 30
     while not (site.home / "reached").exists() and time.monotonic() < until:
@@ -489,7 +546,9 @@ def test_names_that_shells_dislike_are_only_names(site: Site):
 def test_without_git_files_can_still_be_edited(site: Site, tmp_path: Path):
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "krmfn").symlink_to(shutil.which("krmfn", path=site.env["PATH"]) or "")
-    site.refuse("--commit", PATH=str(tmp_path / "bin"), said="git is not on PATH\nhelp: install git, or leave out --commit")
+    site.refuse(
+        "--commit", PATH=str(tmp_path / "bin"), said="git is not on PATH\nhelp: install git, or leave out --commit"
+    )
     site.update(PATH=str(tmp_path / "bin"))
     assert "ghcr.io/acme/web:1.3.1" in site.text(WEB)
 
@@ -511,7 +570,9 @@ def test_a_package_below_the_root_is_committed_from_where_one_stands(site: Site)
 
 
 def test_a_path_that_misses_the_automations_is_refused(site: Site):
-    done = run(["krmfn", "update", "infrastructure", "--source", LAYOUT, "--automation", "apps"], cwd=site.work, env=site.env)
+    done = run(
+        ["krmfn", "update", "infrastructure", "--source", LAYOUT, "--automation", "apps"], cwd=site.work, env=site.env
+    )
     assert done.returncode == 1
     assert "update.path ./apps of flux-system:apps is not below it" in done.stderr
 
@@ -535,7 +596,9 @@ def test_a_branch_that_is_checked_out_elsewhere_is_refused(site: Site):
 
 
 def test_the_lock_is_committed_with_the_images(site: Site):
-    site.write("lock.yaml", "apiVersion: krmfn.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: images}\nspec:\n  images: []\n")
+    site.write(
+        "lock.yaml", "apiVersion: krmfn.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: images}\nspec:\n  images: []\n"
+    )
     site.save("lock")
     site.update("--commit", "--split")
     assert site.changed() == [WEB, "lock.yaml"]
@@ -547,12 +610,17 @@ def test_a_commit_holds_what_an_edit_in_place_writes(site: Site):
     in_place = Path(shutil.copytree(site.work, site.home / "in-place"))
     succeed(["krmfn", "update", ".", "--source", LAYOUT], cwd=in_place, env=site.env)
     site.update("--commit")
-    assert {path: site.text(path) for path in (WEB, API)} == {path: (in_place / path).read_text() for path in (WEB, API)}
+    assert {path: site.text(path) for path in (WEB, API)} == {
+        path: (in_place / path).read_text() for path in (WEB, API)
+    }
     assert run(["diff", "-r", "-x", ".git", site.work, in_place]).stdout == ""
 
 
 def test_a_checkout_that_moves_meanwhile_is_left_where_it_is(site: Site):
-    site.hook("pre-commit", f"rm .git/hooks/pre-commit 2>/dev/null; cd {site.work} && unset GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE && git commit --no-verify --quiet --allow-empty -m theirs")
+    site.hook(
+        "pre-commit",
+        f"rm .git/hooks/pre-commit 2>/dev/null; cd {site.work} && unset GIT_DIR GIT_INDEX_FILE GIT_WORK_TREE && git commit --no-verify --quiet --allow-empty -m theirs",
+    )
     done = site.krmfn("--commit")
     assert done.returncode == 1
     assert "nothing was changed\nhelp: run krmfn again" in done.stderr
@@ -573,21 +641,37 @@ def test_a_file_that_changes_meanwhile_is_left_as_it_is(site: Site):
 def test_a_shallow_checkout_of_ci_can_push(site: Site):
     """As actions/checkout leaves it: one commit, a branch, no identity."""
     site.git("clone", "--quiet", "--depth=1", f"file://{site.remote}", str(site.home / "ci"), cwd=site.home)
-    done = run(["krmfn", "update", ".", "--source", LAYOUT, "--automation", "apps", "--push"], cwd=site.home / "ci", env=site.env)
+    done = run(
+        ["krmfn", "update", ".", "--source", LAYOUT, "--automation", "apps", "--push"],
+        cwd=site.home / "ci",
+        env=site.env,
+    )
     assert done.returncode == 0, done.stderr
     assert site.git("log", "--format=%s|%ce", "main..flux-images", cwd=site.remote) == "update images|flux@acme.example"
-    again = run(["krmfn", "update", ".", "--source", LAYOUT, "--automation", "apps", "--push"], cwd=site.home / "ci", env=site.env)
+    again = run(
+        ["krmfn", "update", ".", "--source", LAYOUT, "--automation", "apps", "--push"],
+        cwd=site.home / "ci",
+        env=site.env,
+    )
     assert again.returncode == 0, again.stderr
     assert "up to date" in again.stderr
 
 
 def test_an_automation_leaves_the_lock_of_other_policies_alone(site: Site):
-    site.write("lock.yaml", "apiVersion: krmfn.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: images}\nspec:\n  images: []\n")
+    site.write(
+        "lock.yaml", "apiVersion: krmfn.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: images}\nspec:\n  images: []\n"
+    )
     site.save("lock")
     site.update("--commit")
     policies = "infrastructure/images/policies.yaml"
     text = site.text(policies).replace('">=1.2.0 <2.0.0"', '">=2.0.0"').replace("7.2.x", "8.x")
-    site.write(policies, text.replace("kind: ImagePolicy\nmetadata:\n  name: web\n", "kind: ImagePolicy\nmetadata:\n  name: web\n  labels: {team: web}\n"))
+    site.write(
+        policies,
+        text.replace(
+            "kind: ImagePolicy\nmetadata:\n  name: web\n",
+            "kind: ImagePolicy\nmetadata:\n  name: web\n  labels: {team: web}\n",
+        ),
+    )
     site.save("wider")
     site.automate(push="", interval="  interval: 30m\n  policySelector: {matchLabels: {team: web}}\n")
     site.update("--automation", "apps")

@@ -82,7 +82,12 @@ def test_a_pruned_old_tag_is_no_alarm():
 
 NO_DOWNGRADE = [
     ("the range was narrowed", policy('semver: {range: "1.9.x"}'), f"{IMAGE}:1.11.0", f"{IMAGE}:1.9.0"),
-    ("a filter leaves it out", policy(RANGE, more="  filterTags: {pattern: '^1[.](9|10)[.]'}\n"), f"{IMAGE}:1.11.0", f"{IMAGE}:1.10.0"),
+    (
+        "a filter leaves it out",
+        policy(RANGE, more="  filterTags: {pattern: '^1[.](9|10)[.]'}\n"),
+        f"{IMAGE}:1.11.0",
+        f"{IMAGE}:1.10.0",
+    ),
     ("another order", policy("alphabetical: {order: desc}"), f"{IMAGE}:1.9.0", f"{IMAGE}:1.0.0"),
     ("another repository ran there", policy(RANGE), "ghcr.io/acme/other:1.99.0", f"{IMAGE}:1.11.0"),
     ("what runs is no version", policy(RANGE), f"{IMAGE}:latest", f"{IMAGE}:1.11.0"),
@@ -90,10 +95,14 @@ NO_DOWNGRADE = [
 ]
 
 
-@pytest.mark.parametrize(("rules", "now", "then"), [row[1:] for row in NO_DOWNGRADE], ids=[row[0] for row in NO_DOWNGRADE])
+@pytest.mark.parametrize(
+    ("rules", "now", "then"), [row[1:] for row in NO_DOWNGRADE], ids=[row[0] for row in NO_DOWNGRADE]
+)
 @pytest.mark.parametrize("recorded", [False, True], ids=["", "locked"])
 def test_a_change_of_rules_is_no_downgrade(rules, now, then, recorded):
-    record = [held(policy("alphabetical: {order: asc}" if "alphabetical" in rules else RANGE), pod(now))] if recorded else []
+    record = (
+        [held(policy("alphabetical: {order: asc}" if "alphabetical" in rules else RANGE), pod(now))] if recorded else []
+    )
     outcome = run(resource_list(rules, pod(now), *record), Tags({IMAGE: FULL}))
     assert images(outcome) == [then]
     assert messages(outcome, "warning") == []

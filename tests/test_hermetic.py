@@ -55,9 +55,17 @@ def at_registry(folder: Path, address: str) -> Path:
         if path.name == "tags.yaml":
             path.unlink()
             continue
-        text = text.replace("ghcr.io/", f"{address}/").replace("image: redis", f"image: {address}/library/redis").replace("'redis:", f"'{address}/library/redis:")
+        text = (
+            text.replace("ghcr.io/", f"{address}/")
+            .replace("image: redis", f"image: {address}/library/redis")
+            .replace("'redis:", f"'{address}/library/redis:")
+        )
         text = re.sub(r".*\btags\.yaml.*\n", "", text)
-        path.write_text(text.replace("\n    semver: {range: 7.2.x}", "\n    semver: {range: 7.2.x}\n  digestReflectionPolicy: IfNotPresent"))
+        path.write_text(
+            text.replace(
+                "\n    semver: {range: 7.2.x}", "\n    semver: {range: 7.2.x}\n  digestReflectionPolicy: IfNotPresent"
+            )
+        )
     return folder
 
 
@@ -81,7 +89,9 @@ def rest(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_kpt_renders_without_a_network_what_it_renders_with_one(how: str, off: list[str], kpt_package: Path, tmp_path: Path):
+def test_kpt_renders_without_a_network_what_it_renders_with_one(
+    how: str, off: list[str], kpt_package: Path, tmp_path: Path
+):
     own, env = HOW[how]
     kpt = tools.require("kpt")
     online = copy(kpt_package, tmp_path / "online" / "shop", ())
@@ -104,12 +114,16 @@ def kustomization(folder: Path, address: str, own: tuple[str, ...]) -> Path:
     base = example / "base" / "kustomization.yaml"
     base.write_text(base.read_text() + "".join(f"  - {name}\n" for name in own))
     config = example / "images" / "images.yaml"
-    config.write_text(config.read_text().replace("    - name: web\n", "    - name: web\n      digestReflectionPolicy: Always\n"))
+    config.write_text(
+        config.read_text().replace("    - name: web\n", "    - name: web\n      digestReflectionPolicy: Always\n")
+    )
     return example
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_kustomize_builds_without_a_network_what_it_builds_with_one(how: str, off: list[str], example_registry: str, tmp_path: Path):
+def test_kustomize_builds_without_a_network_what_it_builds_with_one(
+    how: str, off: list[str], example_registry: str, tmp_path: Path
+):
     own, env = HOW[how]
     build = [tools.require("kustomize"), "build", "--enable-alpha-plugins", "--enable-exec"]
     online = succeed([*build, kustomization(tmp_path / "online", example_registry, ()) / "overlays" / "staging"])
@@ -139,7 +153,9 @@ def test_tags_that_look_like_numbers_come_through_kustomize(off: list[str], tmp_
     (package / "pod.yaml").write_text(pod("ghcr.io/acme/web:1.9"))
     (package / "images.yaml").write_text(NUMBERS)
     succeed([KRMFN, "fetch", package, "--source", f"layout:{tmp_path / 'layouts'}"])
-    (package / "kustomization.yaml").write_text("resources: [pod.yaml, krmfn-lock.yaml, krmfn-tags.yaml]\ntransformers: [images.yaml]\n")
+    (package / "kustomization.yaml").write_text(
+        "resources: [pod.yaml, krmfn-lock.yaml, krmfn-tags.yaml]\ntransformers: [images.yaml]\n"
+    )
     build = [*off, tools.require("kustomize"), "build", "--enable-alpha-plugins", "--enable-exec", package]
     for mode in ("update", "frozen"):
         assert "image: ghcr.io/acme/web:1.10\n" in succeed(build, env=environment(KRMFN_MODE=mode))
@@ -153,7 +169,9 @@ def test_tags_that_look_like_numbers_come_through_kustomize(off: list[str], tmp_
         assert (package / name).read_text() == text
 
 
-def test_without_lock_or_snapshot_the_render_fails_quickly_and_changes_nothing(off: list[str], kpt_package: Path, tmp_path: Path):
+def test_without_lock_or_snapshot_the_render_fails_quickly_and_changes_nothing(
+    off: list[str], kpt_package: Path, tmp_path: Path
+):
     package = copy(kpt_package, tmp_path / "shop", ())
     before = files(package)
     started = time.monotonic()
@@ -161,7 +179,9 @@ def test_without_lock_or_snapshot_the_render_fails_quickly_and_changes_nothing(o
     assert time.monotonic() - started < 15
     assert done.returncode == 1
     assert files(package) == before
-    frozen = run([*off, tools.require("kpt"), "fn", "render", package, "--allow-exec"], env=environment(KRMFN_MODE="frozen"))
+    frozen = run(
+        [*off, tools.require("kpt"), "fn", "render", package, "--allow-exec"], env=environment(KRMFN_MODE="frozen")
+    )
     assert frozen.returncode == 1
     assert "run krmfn fetch" in frozen.stdout + frozen.stderr
 
@@ -214,10 +234,16 @@ def documents(*more: str) -> bytes:
 
 
 def locked_documents() -> bytes:
-    probe = run([KRMFN], text=documents(lock('{policy: "flux:web", image: x/y, policyHash: "0", tag: "1"}')).decode(), env=environment(KRMFN_MODE="frozen"))
+    probe = run(
+        [KRMFN],
+        text=documents(lock('{policy: "flux:web", image: x/y, policyHash: "0", tag: "1"}')).decode(),
+        env=environment(KRMFN_MODE="frozen"),
+    )
     found = re.search("now ([0-9a-f]{16})", probe.stderr)
     assert found, probe.stderr
-    return documents(lock(f'{{policy: "flux:web", image: "{ADDRESS}/acme/web", policyHash: "{found[1]}", tag: "1.3.1"}}'))
+    return documents(
+        lock(f'{{policy: "flux:web", image: "{ADDRESS}/acme/web", policyHash: "{found[1]}", tag: "1.3.1"}}')
+    )
 
 
 def test_frozen_opens_no_socket_and_imports_no_client():
@@ -229,9 +255,7 @@ def test_frozen_with_a_missing_entry_opens_no_socket_either():
 
 
 def test_a_snapshot_opens_no_socket_and_imports_no_client():
-    snapshot = (
-        f"apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {{name: web}}\nspec:\n  image: {ADDRESS}/acme/web\n  tags: ['1.3.1']\n"
-    )
+    snapshot = f"apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {{name: web}}\nspec:\n  image: {ADDRESS}/acme/web\n  tags: ['1.3.1']\n"
     assert watched(documents(snapshot)) == (0, [], [])
 
 

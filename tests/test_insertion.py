@@ -75,7 +75,10 @@ def test_an_annotation_is_set(text, expected):
     metadata = data.get("metadata") or {}
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else {}
     annotations = {**(annotations if isinstance(annotations, dict) else {}), KEY: "1.10"}
-    assert load(out) == {**data, "metadata": {**(metadata if isinstance(metadata, dict) else {}), "annotations": annotations}}
+    assert load(out) == {
+        **data,
+        "metadata": {**(metadata if isinstance(metadata, dict) else {}), "annotations": annotations},
+    }
     assert annotated(out, {KEY: "1.10"}) == out
 
 
@@ -159,7 +162,15 @@ def test_a_marker_comment_is_added_where_it_is_read(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["image: x # note\n", "{image: x}\n", "{image: x, b: c}\n", "image:\nb: c\n", "image: | # note\n  x\n", "[{image: x}, # note\n]\n", "{image: x, # n\n}\n"],
+    [
+        "image: x # note\n",
+        "{image: x}\n",
+        "{image: x, b: c}\n",
+        "image:\nb: c\n",
+        "image: | # note\n  x\n",
+        "[{image: x}, # note\n]\n",
+        "{image: x, # n\n}\n",
+    ],
 )
 def test_where_a_marker_would_not_be_read_it_is_refused(text):
     block = documents(Text(text.encode()))[0]

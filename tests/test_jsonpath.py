@@ -12,7 +12,11 @@ from krmfn.resources.jsonpath import JSONPath, written
 from krmfn.text.yamltext import Alias, Text, construct, documents
 
 DATA = {
-    "spec": {"containers": [{"name": "web", "image": "a"}, {"name": "log", "image": "b"}], "a.b": {"x": "1"}, "image": "c"},
+    "spec": {
+        "containers": [{"name": "web", "image": "a"}, {"name": "log", "image": "b"}],
+        "a.b": {"x": "1"},
+        "image": "c",
+    },
     "items": [["1", "2"], "3", {"image": {"tag": "d"}}],
 }
 PATHS = (
@@ -59,8 +63,14 @@ def test_most_paths_find_something():
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=4)
 KEYS = st.sampled_from(["a", "b", "image", "a-b", "x.y", "1", "where"]) | WORDS
-TREES = st.recursive(st.sampled_from(["v", "w"]), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8)
-STEPS = st.sampled_from([".a", ".b", ".image", "..a", "..image", "[0]", "[-1]", "[*]", ".*", "[1:]", "..*", ".a-b", "['x.y']"])
+TREES = st.recursive(
+    st.sampled_from(["v", "w"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+STEPS = st.sampled_from(
+    [".a", ".b", ".image", "..a", "..image", "[0]", "[-1]", "[*]", ".*", "[1:]", "..*", ".a-b", "['x.y']"]
+)
 
 
 @given(st.dictionaries(KEYS, TREES, max_size=4), st.lists(STEPS, min_size=1, max_size=3))
@@ -81,7 +91,9 @@ def places(data, steps=()):
 @given(st.dictionaries(WORDS, TREES, max_size=3))
 def test_a_written_path_finds_its_place_and_no_other(tree):
     for steps, value in places(tree):
-        assert [(place, construct(node)) for place, node in JSONPath.parse(written(steps)).find(root_of(tree))] == [(steps, value)]
+        assert [(place, construct(node)) for place, node in JSONPath.parse(written(steps)).find(root_of(tree))] == [
+            (steps, value)
+        ]
 
 
 NEEDLES = {

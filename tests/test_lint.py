@@ -95,7 +95,11 @@ def findings(folder, capsys, **how):
     code = lint(folder, "-o", "json", **how)
     found = json.loads(capsys.readouterr().out)
     assert code == bool(found)
-    return [(Path(one["path"]).name, one["line"], one["column"], one["code"], one["message"]) for one in found if one["code"] != "dangling-policy"]
+    return [
+        (Path(one["path"]).name, one["line"], one["column"], one["code"], one["message"])
+        for one in found
+        if one["code"] != "dangling-policy"
+    ]
 
 
 @pytest.mark.parametrize("case", FOUND)
@@ -103,14 +107,18 @@ def test_lint_finds(case, tmp_path, capsys):
     text, line, column, code, part = FOUND[case]
     (tmp_path / "a.yaml").write_text(text)
     found = findings(tmp_path, capsys)
-    assert [one[:4] for one in found if one[0] == "a.yaml" and one[3] == code][:1] == [("a.yaml", line, column, code)], found
+    assert [one[:4] for one in found if one[0] == "a.yaml" and one[3] == code][:1] == [
+        ("a.yaml", line, column, code)
+    ], found
     assert {one[3] for one in found} == {code}
     assert all(part in one[4] for one in found[:1])
 
 
 def test_lint_finds_policies_that_nothing_is_bound_to(tmp_path, capsys):
     more = "  - {name: idle, image: ghcr.io/acme/idle, policy: {semver: {range: 1.x}}}\n"
-    assert [one[:4] for one in findings(tmp_path, capsys, more=more.rstrip())] == [("policies.yaml", 1, 1, "unbound-policy")]
+    assert [one[:4] for one in findings(tmp_path, capsys, more=more.rstrip())] == [
+        ("policies.yaml", 1, 1, "unbound-policy")
+    ]
 
 
 def test_lint_finds_dangling_policies(tmp_path, capsys):
@@ -125,7 +133,9 @@ def test_lint_finds_targets_that_come_to_nothing(tmp_path, capsys):
 
 def test_lint_finds_targets_that_cannot_be_looked_for(tmp_path, capsys):
     (tmp_path / "a.yaml").write_text("kind: Twice\nspec: [{b: 1, b: 2}]\n")
-    found = findings(tmp_path, capsys, more='  targets: [{select: {kind: Twice}, path: "$.spec[?(@.b == 1)]", policy: web}]')
+    found = findings(
+        tmp_path, capsys, more='  targets: [{select: {kind: Twice}, path: "$.spec[?(@.b == 1)]", policy: web}]'
+    )
     assert "bad-target" in {one[3] for one in found}
 
 
@@ -137,7 +147,9 @@ def test_lint_finds_wrong_configuration_and_ignored_markers_all_the_same(tmp_pat
 
 
 def test_nothing_is_found_in_what_is_right(tmp_path, capsys):
-    (tmp_path / "a.yaml").write_text("".join((marked("ghcr.io/acme/web:1.0.0"), marked("1.5.0", "apps:web:tag").replace("x:", "y:"))))
+    (tmp_path / "a.yaml").write_text(
+        "".join((marked("ghcr.io/acme/web:1.0.0"), marked("1.5.0", "apps:web:tag").replace("x:", "y:")))
+    )
     assert lint(tmp_path, "--ignore", "dangling-policy") == 0
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -147,7 +159,10 @@ def test_nothing_is_found_in_what_is_right(tmp_path, capsys):
 def test_text_is_one_line_for_each_finding(tmp_path, capsys):
     (tmp_path / "a.yaml").write_text(marked("x", "apps:wep"))
     assert lint(tmp_path, "--ignore", "dangling-policy") == 1
-    assert capsys.readouterr().out == f"{tmp_path}/a.yaml:1:4 unknown-policy marker names policy apps:wep, which is not configured; did you mean apps:web?\n"
+    assert (
+        capsys.readouterr().out
+        == f"{tmp_path}/a.yaml:1:4 unknown-policy marker names policy apps:wep, which is not configured; did you mean apps:web?\n"
+    )
 
 
 def test_sarif_says_rule_file_and_place(tmp_path, capsys):

@@ -72,7 +72,9 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "spec", "message"), WRONG, ids=[f"{row[0]} {row[2].rpartition('spec')[2][:24]}" for row in WRONG])
+@pytest.mark.parametrize(
+    ("kind", "spec", "message"), WRONG, ids=[f"{row[0]} {row[2].rpartition('spec')[2][:24]}" for row in WRONG]
+)
 def test_what_is_not_as_written_down_is_refused(kind, spec, message):
     assert [one[: len(message)] for one in problems_of(HEAD.format(kind) + spec)] == [message]
 
@@ -81,7 +83,9 @@ def test_a_second_lock_and_a_second_entry_are_refused():
     two = run(resource_list(policy(), lock(), lock().replace("images\n", "more\n", 1)), Tags({}))
     assert messages(two, "error") == ["ImageLock more: there is a second ImageLock besides ImageLock images: keep one"]
     twice = run(resource_list(policy(), lock(ENTRY.format("web", "1"), ENTRY.format("web", "2"))), Tags({}))
-    assert messages(twice, "error") == ["ImageLock images: spec.images[1].policy: a second entry for flux:web: keep one"]
+    assert messages(twice, "error") == [
+        "ImageLock images: spec.images[1].policy: a second entry for flux:web: keep one"
+    ]
 
 
 ENTRIES = [entry("api", pinned=digest("api")), entry("web"), entry("worker", "2026-02", listed=0)]
@@ -123,7 +127,9 @@ STYLES = {
     "null": lock().replace(" []", ""),
     "JSON": '{"apiVersion": "krmfn.dev/v1alpha1", "kind": "ImageLock", "metadata": {"name": "x"}, "spec": {"images": [{"policy": "flux:web", "image": "ghcr.io/acme/web", "tag": "0.9", "policyHash": "00ff"}]}}',
     "no newline at the end": lock_document([entry("web")]).rstrip("\n"),
-    "dash on its own line": lock("\n      policy: 'flux:web'\n      image: ghcr.io/acme/web\n      tag: '0.9'\n      policyHash: '00ff'"),
+    "dash on its own line": lock(
+        "\n      policy: 'flux:web'\n      image: ghcr.io/acme/web\n      tag: '0.9'\n      policyHash: '00ff'"
+    ),
     "windows": lock_document([entry("api"), entry("web")]).replace("\n", "\r\n"),
     "comments": lock_document([entry("api"), entry("web")]).replace("    - policy", "    # said so\n    - policy"),
     "compact": lock_document([entry("api"), entry("web")]).replace("\n    ", "\n  "),
@@ -145,7 +151,9 @@ def test_a_lock_in_any_style_takes_the_entries(text, wanted):
     if text.endswith("images:\n"):
         assert yaml.safe_load(text)["spec"]["images"] is None
     result = edited(text, wanted)
-    assert [(one.policy, one.tag, one.digest) for one in entries_of(result)] == [(one.policy, one.tag, one.digest) for one in wanted]
+    assert [(one.policy, one.tag, one.digest) for one in entries_of(result)] == [
+        (one.policy, one.tag, one.digest) for one in wanted
+    ]
     assert edited(result, wanted) == result
     assert ("\r\n" in text) == ("\r\n" in result) or not wanted
 
@@ -187,18 +195,28 @@ def test_a_number_that_json_would_round_is_quoted():
 
 
 def test_anchors_are_refused_not_guessed():
-    text = lock_document([entry("web")]).replace('tag: "1.0.0"', 'tag: &t "1.0.0"').replace("listed: 3", "listed: 3\n      digest: *t")
+    text = (
+        lock_document([entry("web")])
+        .replace('tag: "1.0.0"', 'tag: &t "1.0.0"')
+        .replace("listed: 3", "listed: 3\n      digest: *t")
+    )
     assert isinstance(edit_lock(thing(text), []), Refusal)
 
 
-NAMES = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["1.0", "1.10", "v2"]), st.booleans()), unique_by=lambda row: row[0])
+NAMES = st.lists(
+    st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["1.0", "1.10", "v2"]), st.booleans()),
+    unique_by=lambda row: row[0],
+)
 
 
 @given(NAMES, NAMES)
 @settings(deadline=None)
 def test_any_lock_becomes_any_other(before, after):
     def of(rows):
-        return sorted((entry(name, tag, digest(tag) if pinned else None) for name, tag, pinned in rows), key=lambda one: one.policy)
+        return sorted(
+            (entry(name, tag, digest(tag) if pinned else None) for name, tag, pinned in rows),
+            key=lambda one: one.policy,
+        )
 
     result = edited(lock_document(of(before)), of(after))
     assert entries_of(result) == tuple(of(after))
@@ -244,11 +262,15 @@ def test_a_snapshot_in_any_style_takes_the_tags(text, wanted):
     assert tags_of(result) == wanted
     assert list(tags_of(result).tags) == list(wanted.tags)
     assert snapped(result, wanted) == result
-    assert all(isinstance(tag if isinstance(tag, str) else tag["name"], str) for tag in yaml.safe_load(result)["spec"]["tags"])
+    assert all(
+        isinstance(tag if isinstance(tag, str) else tag["name"], str) for tag in yaml.safe_load(result)["spec"]["tags"]
+    )
 
 
 OFFERS = st.dictionaries(
-    st.sampled_from(["1.0", "1.9", "1.10", "v2", "main-1", "latest"]), st.sampled_from([None, digest("1"), digest("2")]), min_size=1
+    st.sampled_from(["1.0", "1.9", "1.10", "v2", "main-1", "latest"]),
+    st.sampled_from([None, digest("1"), digest("2")]),
+    min_size=1,
 )
 
 
@@ -276,7 +298,12 @@ def test_names_of_repositories_do_not_collide():
 
 
 def test_a_run_changes_the_lock_only_where_a_decision_changed():
-    documents = policy(), policy(name="api", image="ghcr.io/acme/api"), pod(f"{IMAGE}:1.0.0"), pod("ghcr.io/acme/api:1.0.0", setter="flux:api")
+    documents = (
+        policy(),
+        policy(name="api", image="ghcr.io/acme/api"),
+        pod(f"{IMAGE}:1.0.0"),
+        pod("ghcr.io/acme/api:1.0.0", setter="flux:api"),
+    )
     one = run(resource_list(*documents, lock()), Tags({IMAGE: ["1.2.0"], "ghcr.io/acme/api": ["1.0.0"]}))
     assert [item["tag"] for item in locked(one)] == ["1.0.0", "1.2.0"]
     assert messages(one, "info")[0] == "lock: flux:api 1.0.0 is new, flux:web 1.2.0 is new"
@@ -289,7 +316,9 @@ def test_a_run_changes_the_lock_only_where_a_decision_changed():
 
 
 def test_an_entry_whose_policy_is_gone_goes_and_is_told():
-    outcome = run(resource_list(policy(), pod(f"{IMAGE}:1.0.0"), lock(ENTRY.format("gone", "9"))), Tags({IMAGE: ["1.0.0"]}))
+    outcome = run(
+        resource_list(policy(), pod(f"{IMAGE}:1.0.0"), lock(ENTRY.format("gone", "9"))), Tags({IMAGE: ["1.0.0"]})
+    )
     assert [item["policy"] for item in locked(outcome)] == ["flux:web"]
     assert messages(outcome, "info") == ["lock: flux:web 1.0.0 is new, flux:gone is gone, with 9"]
 
@@ -305,8 +334,13 @@ def test_a_call_with_a_configuration_of_its_own_removes_no_other_entries():
         return outcome.text.replace(head, b"kind: ResourceList\n", 1)
 
     plain = "apiVersion: v1\nkind: Pod\nmetadata: {{name: {0}}}\nspec:\n  containers:\n    - {{name: {0}, image: 'ghcr.io/acme/{0}:1.0.0'}}\n"
-    once = step(step(resource_list(plain.format("web"), plain.format("api"), lock()), "web"), "api").partition(b"results:")[0]
-    assert [entry["policy"] for entry in yaml.safe_load(once)["items"][2]["spec"]["images"]] == ["default:api", "default:web"]
+    once = step(step(resource_list(plain.format("web"), plain.format("api"), lock()), "web"), "api").partition(
+        b"results:"
+    )[0]
+    assert [entry["policy"] for entry in yaml.safe_load(once)["items"][2]["spec"]["images"]] == [
+        "default:api",
+        "default:web",
+    ]
     assert step(step(once, "web"), "api") == once
 
 
@@ -319,12 +353,20 @@ def test_entries_of_policies_that_exist_but_are_not_needed_here_stay():
     unused = policy(name="unused", image="ghcr.io/acme/unused")
     suspended = policy(name="asleep", image="ghcr.io/acme/asleep", more="  suspend: true\n")
     given_lock = lock(ENTRY.format("asleep", "1"), ENTRY.format("unused", "2"))
-    outcome = run(resource_list(policy(), unused, suspended, pod(f"{IMAGE}:1.0.0"), given_lock), Tags({IMAGE: ["1.0.0"]}))
+    outcome = run(
+        resource_list(policy(), unused, suspended, pod(f"{IMAGE}:1.0.0"), given_lock), Tags({IMAGE: ["1.0.0"]})
+    )
     assert [item["policy"] for item in locked(outcome)] == ["flux:asleep", "flux:unused", "flux:web"]
 
 
 def test_nothing_is_written_to_the_lock_on_an_error():
-    data = resource_list(policy(), policy("semver: {range: 9.x}", name="bad"), pod(f"{IMAGE}:1.0.0"), pod(f"{IMAGE}:1", name="b", setter="flux:bad"), lock())
+    data = resource_list(
+        policy(),
+        policy("semver: {range: 9.x}", name="bad"),
+        pod(f"{IMAGE}:1.0.0"),
+        pod(f"{IMAGE}:1", name="b", setter="flux:bad"),
+        lock(),
+    )
     outcome = run(data, Tags({IMAGE: ["1.2.0"]}))
     assert outcome.is_error
     assert outcome.text.startswith(data)
@@ -347,13 +389,26 @@ def test_a_tag_that_kustomize_rounded_is_refused():
         "TagSnapshot web: spec.tags[2].name: 1.7e+09 came as a number, which kustomize rounds: quote it in the file",
         "TagSnapshot web: spec.tags[0]: 1.1 came as a number, which kustomize rounds: quote it in the file",
     ]
-    assert messages(run(resource_list(policy(), snapshot.replace(KUSTOMIZED, "\n").replace("e+09", "")), Tags({})), "error") == []
-    record = lock("{policy: 'flux:web', image: x/y, policyHash: '1', tag: 1.1}").replace("images\n", f"images{KUSTOMIZED}", 1)
-    assert "spec.images[0].tag: 1.1 came as a number" in messages(run(resource_list(policy(), record), Tags({})), "error")[0]
+    assert (
+        messages(
+            run(resource_list(policy(), snapshot.replace(KUSTOMIZED, "\n").replace("e+09", "")), Tags({})), "error"
+        )
+        == []
+    )
+    record = lock("{policy: 'flux:web', image: x/y, policyHash: '1', tag: 1.1}").replace(
+        "images\n", f"images{KUSTOMIZED}", 1
+    )
+    assert (
+        "spec.images[0].tag: 1.1 came as a number"
+        in messages(run(resource_list(policy(), record), Tags({})), "error")[0]
+    )
 
 
 def test_a_lock_inside_a_list_is_edited_there():
     inner = lock().replace("\n", "\n  ").rstrip(" ")
-    outcome = run(resource_list(policy(), pod(f"{IMAGE}:1.2.0"), f"apiVersion: v1\nkind: List\nitems:\n- {inner}"), Tags({IMAGE: ["1.2.0"]}))
+    outcome = run(
+        resource_list(policy(), pod(f"{IMAGE}:1.2.0"), f"apiVersion: v1\nkind: List\nitems:\n- {inner}"),
+        Tags({IMAGE: ["1.2.0"]}),
+    )
     (found,) = (one for one in items(outcome) if one["kind"] == "List")
     assert [item["tag"] for item in found["items"][0]["spec"]["images"]] == ["1.2.0"]

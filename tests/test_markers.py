@@ -10,7 +10,11 @@ from krmfn.text import markers, scalars
 from krmfn.text.yamltext import Edit, Text, apply, documents
 from tests.tables import rows, table
 
-ROWS = [row for kind in sorted({row["kind"] for row in table("flux_markers")["cases"]}) for row in rows("flux_markers", kind)]
+ROWS = [
+    row
+    for kind in sorted({row["kind"] for row in table("flux_markers")["cases"]})
+    for row in rows("flux_markers", kind)
+]
 MARK = '# {"$imagepolicy": "ns:p"}'
 
 

@@ -44,7 +44,8 @@ def definition() -> dict[str, Any]:
                         "openAPIV3Schema": {
                             "type": "object",
                             "required": document["required"],
-                            "properties": kind | {"metadata": {"type": "object"}, "spec": document["properties"]["spec"]},
+                            "properties": kind
+                            | {"metadata": {"type": "object"}, "spec": document["properties"]["spec"]},
                         }
                     },
                 }
@@ -56,7 +57,9 @@ def definition() -> dict[str, Any]:
 def test_the_function_definition_holds_the_schema_that_is_checked(update_golden: bool):
     if update_golden:
         plain = json.loads(json.dumps(definition()))  # no anchors for parts that the schema shares
-        DEFINITION.write_text(f"# Made by `pytest tests/test_metadata.py --update-golden`\n{yaml.safe_dump(plain, sort_keys=False, width=120)}")
+        DEFINITION.write_text(
+            f"# Made by `pytest tests/test_metadata.py --update-golden`\n{yaml.safe_dump(plain, sort_keys=False, width=120)}"
+        )
     assert yaml.safe_load(DEFINITION.read_text()) == definition()
 
 

@@ -77,7 +77,9 @@ def test_a_reference_is_pinned_fixed_or_mutable(image: str):
 
 
 NUMBERS = st.lists(st.integers(0, 999), min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))
-TAGS = st.builds("{}{}{}".format, st.sampled_from(["", "v"]), NUMBERS, st.sampled_from(["", "-alpine", "-rc.1", "-alpine3.19"]))
+TAGS = st.builds(
+    "{}{}{}".format, st.sampled_from(["", "v"]), NUMBERS, st.sampled_from(["", "-alpine", "-rc.1", "-alpine3.19"])
+)
 
 
 @given(TAGS, st.lists(TAGS))

@@ -30,7 +30,11 @@ def test_not_a_number_is_a_number_to_go() -> None:
     assert math.isnan(number.read("NaN") or 0)
 
 
-@given(st.lists(st.one_of(st.integers().map(str), st.floats().map(str), st.text("0123456789_-+.exp", max_size=6)), max_size=6))
+@given(
+    st.lists(
+        st.one_of(st.integers().map(str), st.floats().map(str), st.text("0123456789_-+.exp", max_size=6)), max_size=6
+    )
+)
 def test_reading_many_is_reading_each(texts: list[str]) -> None:
     assert [str(value) for value in number.read_all(texts)] == [str(number.read(text)) for text in texts]
 

@@ -34,10 +34,16 @@ PLAIN = {"dash": 4, "key": 8, "value": 8, "tail": 8}
 
 def made(chance: random.Random) -> str:
     """Write an item at random: mostly plain lines whose columns go in and out, some of them wild."""
-    wild, column, lines = chance.random() < 0.5, 2, ["- " + chance.choice(["apiVersion: v1", "kind: Pod", "spec:", "name: a"])]
+    wild, column, lines = (
+        chance.random() < 0.5,
+        2,
+        ["- " + chance.choice(["apiVersion: v1", "kind: Pod", "spec:", "name: a"])],
+    )
     for number in range(chance.randrange(1, 12)):
         is_wild = wild and chance.random() < 0.25
-        parts = {name: chance.choice(some if is_wild else some[: PLAIN.get(name, len(some))]) for name, some in PARTS.items()}
+        parts = {
+            name: chance.choice(some if is_wild else some[: PLAIN.get(name, len(some))]) for name, some in PARTS.items()
+        }
         dash = chance.choice(["- ", "", ""]) if not is_wild else parts["dash"]
         lead = parts["lead"] if is_wild else " " * column
         key = parts["key"] if chance.random() < 0.4 or is_wild else f"k{number}:"
@@ -45,7 +51,9 @@ def made(chance: random.Random) -> str:
         if chance.random() < 0.1:
             lines.append(chance.choice(["", "  ", "# note", f"    {MARK}", "      # a: b"]))
         inner = column + (2 if dash and key else 0)
-        column = chance.choice([inner, inner, inner + 2, inner + 2 if not parts["value"] else inner, max(inner - 2, 2), 2, 4])
+        column = chance.choice(
+            [inner, inner, inner + 2, inner + 2 if not parts["value"] else inner, max(inner - 2, 2), 2, 4]
+        )
         column = inner + chance.choice([0, 2]) if not parts["value"] and chance.random() < 0.7 else column
     return "\n".join(lines) + chance.choice(["\n", "\n", "\n", ""])
 
@@ -83,7 +91,11 @@ def test_an_outline_says_what_composing_says() -> None:
 
 def test_an_outline_of_a_workload_with_a_line_moved_says_what_composing_says() -> None:
     chance = random.Random(ROUNDS)
-    items = [item + "\n" for item in re.split(r"\n(?=- )", resource_list(12).decode()) if item.startswith("- ") and "imagepolicy" in item]
+    items = [
+        item + "\n"
+        for item in re.split(r"\n(?=- )", resource_list(12).decode())
+        if item.startswith("- ") and "imagepolicy" in item
+    ]
     assert len(items) > 10
     seen = 0
     for _ in range(ROUNDS // 4):
@@ -91,8 +103,23 @@ def test_an_outline_of_a_workload_with_a_line_moved_says_what_composing_says() -
         for _ in range(chance.randrange(4)):
             at = chance.randrange(1, len(lines))
             line = lines[at]
-            moved = [" " * chance.choice([1, 2, 4]) + line, line[chance.choice([1, 2]) :] if line.startswith("    ") else line, line.replace("- ", "  "), "  " + line.lstrip()]
-            some = chance.choice([[], [line, line], [chance.choice(moved)], [chance.choice(moved)], [chance.choice(lines)], ["# note", line], [line.partition(": ")[0]]])
+            moved = [
+                " " * chance.choice([1, 2, 4]) + line,
+                line[chance.choice([1, 2]) :] if line.startswith("    ") else line,
+                line.replace("- ", "  "),
+                "  " + line.lstrip(),
+            ]
+            some = chance.choice(
+                [
+                    [],
+                    [line, line],
+                    [chance.choice(moved)],
+                    [chance.choice(moved)],
+                    [chance.choice(lines)],
+                    ["# note", line],
+                    [line.partition(": ")[0]],
+                ]
+            )
             lines[at : at + 1] = some
             lines += [] if len(lines) > 1 else ["  kind: Pod"]
         seen += compare("\n".join(lines) + "\n")

@@ -240,3 +240,36 @@ def test_the_graph_emits_the_images_that_kustomize_builds(
     seen = {text for found in emitted.values() for text in found if text.startswith(overlays.IMAGES)}
     if emitted:
         assert set().union(*(build(top / folder) for folder in roots(files))) == seen
+
+
+POLICY = """\
+apiVersion: krmfn.dev/v1alpha1
+kind: ImageAutomation
+metadata: {name: images}
+spec:
+  policies:
+  - {name: web, namespace: apps, image: ghcr.io/acme/web, policy: {semver: {range: "*"}}}
+---
+apiVersion: krmfn.dev/v1alpha1
+kind: TagSnapshot
+metadata: {name: web}
+spec: {image: ghcr.io/acme/web, tags: [1.0.0, 1.1.0, 2.0.0]}
+"""
+
+
+def test_an_update_by_name_leaves_what_an_overlay_overrides_and_says_so(tmp_path: Path):
+    written(over(TAG, policy=POLICY), tmp_path)
+    done = run(["krmfn", "update", "."], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "krmfn: info: base/web.yaml:9:16: ghcr.io/acme/web:1.0.0 is overridden by prod/kustomization.yaml:4: left as it is"
+        in done.stderr
+    )
+    assert (tmp_path / "base/web.yaml").read_text() == WEB
+
+
+def test_an_update_by_name_edits_what_one_root_still_takes(tmp_path: Path):
+    written(over(TAG, policy=POLICY, dev__kustomization="resources: [../base]\n"), tmp_path)
+    done = run(["krmfn", "update", "."], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "base/web.yaml").read_text() == WEB.replace("1.0.0", "2.0.0")

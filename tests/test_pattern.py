@@ -26,7 +26,9 @@ pieces = st.sampled_from(
      "\\B", "\\W", "[^a]", "\\n", "\\Qa", "\\E", "(?:x|b)", "{1,2}", "\\pL", "\\x{61}", "a*", "()", "\\C", "\\p{Letter}"]
 )  # fmt: skip
 patterns = st.lists(pieces, max_size=8).map("".join)
-templates = st.lists(st.sampled_from(["$1", "$0", "${n}", "$ts", "$$", "$", "a", "${", "$1x", "$01", "é"]), max_size=4).map("".join)
+templates = st.lists(
+    st.sampled_from(["$1", "$0", "${n}", "$ts", "$$", "$", "a", "${", "$1x", "$01", "é"]), max_size=4
+).map("".join)
 tags = st.lists(st.text("ab1v-._AB", max_size=9), max_size=8)
 
 
@@ -62,7 +64,9 @@ def test_extracts_as_go_does(row: dict[str, Any]) -> None:
     found = extracted(pattern, row["extract"], row["tags"])
     assert found == row["original_of"]
     assert sorted(found) == row["expected_sorted"]
-    assert set(scanned(pattern, row["extract"] or "$", row["tags"])) - {None} == set(found if row["extract"] else "$" * bool(found))
+    assert set(scanned(pattern, row["extract"] or "$", row["tags"])) - {None} == set(
+        found if row["extract"] else "$" * bool(found)
+    )
 
 
 @pytest.mark.parametrize("row", rows("flux_filter", "regex_compile"), ids=lambda row: row["id"])
@@ -114,7 +118,12 @@ def test_an_error_has_the_words_of_go(pattern: str, error: str) -> None:
 def test_reads_the_dialect_of_go(pattern: str, tag: str, groups: tuple[str | None, ...] | None) -> None:
     found = Pattern.parse(pattern).search(tag)
     assert (found.groups if found else None) == groups
-    assert list(Pattern.parse(pattern).matches(["", tag, "§", tag])) == [0, groups is not None, int("ASCII" in pattern), groups is not None]
+    assert list(Pattern.parse(pattern).matches(["", tag, "§", tag])) == [
+        0,
+        groups is not None,
+        int("ASCII" in pattern),
+        groups is not None,
+    ]
 
 
 def test_of_groups_with_one_name_the_first_that_took_part_counts() -> None:
@@ -157,7 +166,9 @@ def test_searching_together_finds_what_searching_one_by_one_finds(pattern: str, 
     if compiled is None:
         assert error.startswith("error parsing regexp: ")
         return
-    expanded = [None if (match := compiled.search(tag)) is None else Template.parse(template).expand(match) for tag in tags]
+    expanded = [
+        None if (match := compiled.search(tag)) is None else Template.parse(template).expand(match) for tag in tags
+    ]
     assert scanned(compiled, template, tags) == expanded
 
 

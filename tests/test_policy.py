@@ -51,7 +51,9 @@ def test_what_cannot_be_ordered_outranks_nothing(policy: Policy) -> None:
     ],
     ids=list(POLICIES),
 )
-def test_every_policy_is_read_by_its_name(name: str, options: dict[str, str], described: str, canonical: dict[str, object]) -> None:
+def test_every_policy_is_read_by_its_name(
+    name: str, options: dict[str, str], described: str, canonical: dict[str, object]
+) -> None:
     policy = POLICIES[name](options)
     assert (policy.described, policy.canonical()) == (described, canonical)
     assert policy == POLICIES[name](options)

@@ -17,7 +17,10 @@ from tests.tools import ROOT
 RECIPES = ROOT / "fixtures" / "policytests" / "recipes.yaml"
 HEAD = "apiVersion: krmfn.dev/v1alpha1\nkind: PolicyTest\nmetadata: {name: web}\nspec:\n  cases:\n"
 PASSING = HEAD + "  - {name: one, policy: {semver: {range: 1.x}}, tags: [1.0.0, 1.10, 2.0.0], expect: {tag: 1.0.0}}\n"
-FAILING = HEAD + "  - {name: two, policy: {semver: {range: 1.x}}, tags: [1.0.0, 2.0.0], expect: {tag: 2.0.0, rejected: {1.0.0: lower, 9: range}}}\n"
+FAILING = (
+    HEAD
+    + "  - {name: two, policy: {semver: {range: 1.x}}, tags: [1.0.0, 2.0.0], expect: {tag: 2.0.0, rejected: {1.0.0: lower, 9: range}}}\n"
+)
 
 
 def cases(text: str, name: str = "t.yaml") -> tuple[policytest.Case, ...]:
@@ -41,14 +44,20 @@ def test_the_recipes_choose_what_they_say(case: policytest.Case) -> None:
         ("{tag: 1.0.0}", True, "tag 1.0.0"),
         ("{tag: 1.1.0}", False, "tag 1.0.0"),
         ("{error: }", False, "tag 1.0.0"),
-        ("{tag: 1.0.0, rejected: {2.0.0: range, latest: not-a-version}}", True, "tag 1.0.0, 2.0.0 range, latest not-a-version"),
+        (
+            "{tag: 1.0.0, rejected: {2.0.0: range, latest: not-a-version}}",
+            True,
+            "tag 1.0.0, 2.0.0 range, latest not-a-version",
+        ),
         ("{rejected: {2.0.0: lower}}", False, "tag 1.0.0, 2.0.0 range"),
         ("{rejected: {3.0.0: range}}", False, "tag 1.0.0, 3.0.0 not listed"),
         ("{rejected: {1.0.0: chosen}}", True, "tag 1.0.0, 1.0.0 chosen"),
     ],
 )
 def test_a_case_passes_when_all_it_expects_holds(expect: str, passed: bool, actual: str) -> None:
-    (case,) = cases(HEAD + f"  - {{name: a, policy: {{semver: {{range: 1.x}}}}, tags: [1.0.0, 2.0.0, latest], expect: {expect}}}\n")
+    (case,) = cases(
+        HEAD + f"  - {{name: a, policy: {{semver: {{range: 1.x}}}}, tags: [1.0.0, 2.0.0, latest], expect: {expect}}}\n"
+    )
     verdict = policytest.run(case)
     assert (verdict.passed, policytest.in_words(verdict.actual)) == (passed, actual)
 
@@ -138,7 +147,10 @@ def test_junit_counts_the_failures(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["test", "-o", "junit", str(tmp_path)]) == 1
     top = ET.fromstring(capsys.readouterr().out)
     assert (top.tag, top.get("tests"), top.get("failures")) == ("testsuites", "2", "1")
-    assert [(suite.get("name"), suite.get("failures")) for suite in top] == [(str(tmp_path / "a.yaml"), "0"), (str(tmp_path / "b.yaml"), "1")]
+    assert [(suite.get("name"), suite.get("failures")) for suite in top] == [
+        (str(tmp_path / "a.yaml"), "0"),
+        (str(tmp_path / "b.yaml"), "1"),
+    ]
     (failure,) = top.iter("failure")
     assert (failure.get("message") or "").startswith("expected tag 2.0.0")
     assert [case.get("name") for case in top.iter("testcase")] == ["one", "a\\x01<&"]

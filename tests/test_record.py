@@ -47,7 +47,9 @@ def test_a_resource_with_any_metadata_gets_the_record(metadata: str):
     assert item["metadata"]["annotations"] == {"fluxcd.io/tag.web": "1.2.0"}
 
 
-@pytest.mark.parametrize("head", ["- kind: Pod\n", "- apiVersion: kustomize.config.k8s.io/v1beta1\n  kind: Component\n"])
+@pytest.mark.parametrize(
+    "head", ["- kind: Pod\n", "- apiVersion: kustomize.config.k8s.io/v1beta1\n  kind: Component\n"]
+)
 def test_what_is_no_object_of_a_cluster_is_passed_over_in_silence(head: str):
     outcome = update(head)
     assert [one.severity for one in outcome.results] == ["info"]

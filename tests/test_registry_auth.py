@@ -188,7 +188,9 @@ def test_a_denial_names_the_secret_that_was_not_given():
         message = error_of(lambda: source.tags(asked)).message
         assert message.endswith("or give a secretRef; Secret shop/login (secretRef) is not among the items")
         wrong = config(registry.address, username=USER, password="wrong-password")
-        asked = repository(f"{registry.address}/acme/web", missing_secrets=("shop/login (secretRef)",), docker_configs=(wrong,))
+        asked = repository(
+            f"{registry.address}/acme/web", missing_secrets=("shop/login (secretRef)",), docker_configs=(wrong,)
+        )
         assert "Secret shop/login (secretRef) is not among the items" in error_of(lambda: source.tags(asked)).message
 
 

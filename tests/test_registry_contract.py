@@ -53,4 +53,12 @@ def test_the_door_loads_nothing_heavy_until_a_registry_is_asked():
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     )
-    assert not loaded & {"requests", "urllib3", "oras", "ssl", "http.client", "krmfn.tagsources.keychain", "concurrent.futures"}
+    assert not loaded & {
+        "requests",
+        "urllib3",
+        "oras",
+        "ssl",
+        "http.client",
+        "krmfn.tagsources.keychain",
+        "concurrent.futures",
+    }

@@ -93,7 +93,9 @@ def test_what_is_tried_again_and_when(answers, calls, slept):
     assert hands.slept == pytest.approx(slept)
 
 
-@pytest.mark.parametrize(("answer", "calls"), [(GONE, 3), (NoReply("unavailable", "silence", "mute", retry=True), 6), (reply(500), 6)])
+@pytest.mark.parametrize(
+    ("answer", "calls"), [(GONE, 3), (NoReply("unavailable", "silence", "mute", retry=True), 6), (reply(500), 6)]
+)
 def test_a_host_that_cannot_be_reached_is_given_up_for_the_run(answer, calls):
     hands = Hands()
     transport = Script(answer)

@@ -48,7 +48,9 @@ def pages() -> Iterator[Pages]:
 
 
 blank = st.text(" \t", max_size=2)
-target = st.sampled_from([f"</v2/{PATH}/tags/list?NEXT>", f"<http://HOST/v2/{PATH}/tags/list?NEXT>", "<?NEXT>", "<list?NEXT>"])
+target = st.sampled_from(
+    [f"</v2/{PATH}/tags/list?NEXT>", f"<http://HOST/v2/{PATH}/tags/list?NEXT>", "<?NEXT>", "<list?NEXT>"]
+)
 other = st.sampled_from(
     [
         '</x>; rel="prev"', "<https://a.example/?a,b;rel=next>; rel=canonical", '<>;rel="first"; title="x, <y>; rel=\\"next\\""',
@@ -56,7 +58,9 @@ other = st.sampled_from(
     ]
 )  # fmt: skip
 relation = st.sampled_from(["next", '"next"', "NEXT", '"Next"', '"prev next"', '"next  last"', '"n\\ext"'])
-more = st.sampled_from(['title="a, b; rel=prev"', "title*=UTF-8''n%C3%A4", "crossorigin", 'x = "<>"', 'hreflang="\u00e9"'])
+more = st.sampled_from(
+    ['title="a, b; rel=prev"', "title*=UTF-8''n%C3%A4", "crossorigin", 'x = "<>"', 'hreflang="\u00e9"']
+)
 
 
 @st.composite
@@ -122,13 +126,28 @@ def test_a_link_that_is_not_understood_is_an_error(case: str, pages: Pages):
     assert error.failure in {"integrity", "unavailable"}, error.message
 
 
-DAMAGE = [(">", ""), ("<", ""), (">", ">x"), (">", "> x;"), (">", ">="), ("?NEXT", "?NEXT "), ("?NEXT", "?NEXT%"), ("?NEXT", '?NEXT"'), ("?NEXT", "?\u00e9NEXT")]
+DAMAGE = [
+    (">", ""),
+    ("<", ""),
+    (">", ">x"),
+    (">", "> x;"),
+    (">", ">="),
+    ("?NEXT", "?NEXT "),
+    ("?NEXT", "?NEXT%"),
+    ("?NEXT", '?NEXT"'),
+    ("?NEXT", "?\u00e9NEXT"),
+]
 
 
 @given(headers=legal(), damage=st.sampled_from(DAMAGE), size=st.integers(1, 4))
 @QUICK
 def test_a_damaged_link_is_an_error_and_never_the_end(pages: Pages, headers: str, damage: tuple[str, str], size: int):
-    pages.size, pages.tags, pages.headers, pages.page = size, ["a", "b", "c", "d", "e"], headers.replace(*damage, 1), "{}"
+    pages.size, pages.tags, pages.headers, pages.page = (
+        size,
+        ["a", "b", "c", "d", "e"],
+        headers.replace(*damage, 1),
+        "{}",
+    )
     assert error_of(pages.listed).failure == "integrity"
 
 

@@ -11,13 +11,49 @@ from krmfn.choosing.constraint import Constraint
 from krmfn.choosing.reason import Reason
 from krmfn.choosing.release import Best, judge
 
-numbers = st.sampled_from(["0", "1", "2", "10", "00", "01", "18446744073709551615", "18446744073709551616", "9" * 18, "9" * 19, "²", "١", "x", ""])
+numbers = st.sampled_from(
+    [
+        "0",
+        "1",
+        "2",
+        "10",
+        "00",
+        "01",
+        "18446744073709551615",
+        "18446744073709551616",
+        "9" * 18,
+        "9" * 19,
+        "²",
+        "١",
+        "x",
+        "",
+    ]
+)
 texts = st.lists(
     st.builds(
         lambda prefix, parts, tail: prefix + ".".join(parts) + tail,
         st.sampled_from(["", "", "v", "V", "w", "-"]),
         st.lists(numbers, min_size=1, max_size=4),
-        st.sampled_from(["", "", "", "-rc.1", "-rc.2", "-rc.01", "-", "-a..b", "+b", "+b-c", "-rc.1+b", "-99999999999999999999", "-" + "a" * 200, "-é", "\n", "-rc.1\n"]),
+        st.sampled_from(
+            [
+                "",
+                "",
+                "",
+                "-rc.1",
+                "-rc.2",
+                "-rc.01",
+                "-",
+                "-a..b",
+                "+b",
+                "+b-c",
+                "-rc.1+b",
+                "-99999999999999999999",
+                "-" + "a" * 200,
+                "-é",
+                "\n",
+                "-rc.1\n",
+            ]
+        ),
     ),
     max_size=12,
 )
@@ -50,7 +86,13 @@ def test_judging_many_is_judging_each(texts: list[str], text: str) -> None:
 
 def test_forgetting_changes_nothing() -> None:
     constraint = Constraint.parse(">=3.0.0-rc.5")
-    texts = [f"{major}.{minor}.{patch}{tail}" for major in range(5) for minor in range(3) for patch in range(2) for tail in ("", f"-rc.{major}{minor}")]
+    texts = [
+        f"{major}.{minor}.{patch}{tail}"
+        for major in range(5)
+        for minor in range(3)
+        for patch in range(2)
+        for tail in ("", f"-rc.{major}{minor}")
+    ]
     reasons, places = release.highest(texts, constraint, remembered=2)
     assert (list(reasons), places) == one_by_one(texts, constraint)
     assert texts[places[0]] == "4.2.1"
@@ -59,7 +101,12 @@ def test_forgetting_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("texts", "top"),
-    [(["1.0.0", "v2.0.0", "2.0.0", "3.0.0-rc.1"], "v2.0.0"), (["1.0.0-a", "1.0.0-b"], "1.0.0-b"), (["latest"], None), ([], None)],
+    [
+        (["1.0.0", "v2.0.0", "2.0.0", "3.0.0-rc.1"], "v2.0.0"),
+        (["1.0.0-a", "1.0.0-b"], "1.0.0-b"),
+        (["latest"], None),
+        ([], None),
+    ],
     ids=["release", "prerelease", "no version", "nothing"],
 )
 def test_the_highest_of_all(texts: list[str], top: str | None) -> None:
@@ -73,4 +120,12 @@ def test_natural_order_does_not_depend_on_the_order(texts: list[str], chance: ra
 
 
 def test_runs_of_digits_count_as_numbers() -> None:
-    assert sorted(["v10", "v9", "v09", "v", "10", "v9-1", "w"], key=release.natural_key) == ["v", "v09", "v9", "v9-1", "v10", "w", "10"]
+    assert sorted(["v10", "v9", "v09", "v", "10", "v9-1", "w"], key=release.natural_key) == [
+        "v",
+        "v09",
+        "v9",
+        "v9-1",
+        "v10",
+        "w",
+        "10",
+    ]

@@ -69,7 +69,13 @@ def paths(text):
 
 def test_image_fields_come_in_document_order():
     text = "spec: {image: a, initContainers: [{image: b, name: i}], containers: [{name: c, image: d}], volumes: [{image: {reference: e}}]}\nimage: f\n"
-    assert paths(text) == ["image", "spec.image", "spec.initContainers[0].image", "spec.containers[0].image", "spec.volumes[0].image.reference"]
+    assert paths(text) == [
+        "image",
+        "spec.image",
+        "spec.initContainers[0].image",
+        "spec.containers[0].image",
+        "spec.volumes[0].image.reference",
+    ]
     assert [field.container for field in containers(one(text).root)] == ["i", "c"]
 
 
@@ -79,10 +85,22 @@ def test_what_lies_below_a_container_is_no_container():
 
 
 SPLIT = {
-    "Helm values": ("image: {repository: a/b, tag: '1', digest: ''}", "a/b", ["image.repository:name", "image.tag:tag", "image.digest:digest"]),
-    "Helm values with a registry": ("image: {registry: r.io, repository: a/b, tag: '1'}", "r.io/a/b", ["image.tag:tag"]),
+    "Helm values": (
+        "image: {repository: a/b, tag: '1', digest: ''}",
+        "a/b",
+        ["image.repository:name", "image.tag:tag", "image.digest:digest"],
+    ),
+    "Helm values with a registry": (
+        "image: {registry: r.io, repository: a/b, tag: '1'}",
+        "r.io/a/b",
+        ["image.tag:tag"],
+    ),
     "a kustomization": ("images: [{name: a/b, newTag: '1'}]", "a/b", ["images[0].newTag:tag"]),
-    "a kustomization that renames": ("images: [{name: x, newName: a/b, digest: d}]", "a/b", ["images[0].newName:name", "images[0].digest:digest"]),
+    "a kustomization that renames": (
+        "images: [{name: x, newName: a/b, digest: d}]",
+        "a/b",
+        ["images[0].newName:name", "images[0].digest:digest"],
+    ),
 }
 
 
@@ -94,7 +112,9 @@ def test_an_image_in_several_fields_is_found_in(case):
     assert [f"{join_path(steps)}:{part.value}" for part, steps, _ in found.fields] == fields
 
 
-@pytest.mark.parametrize("text", ["image: {repository: a/b}", "{tag: '1', image: x}", "repository: [a]\ntag: b", "images: [{name: a}]"])
+@pytest.mark.parametrize(
+    "text", ["image: {repository: a/b}", "{tag: '1', image: x}", "repository: [a]\ntag: b", "images: [{name: a}]"]
+)
 def test_what_lacks_a_repository_or_a_version_is_no_split_image(text):
     assert list(split_images(one(text).root)) == []
 

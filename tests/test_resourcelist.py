@@ -9,7 +9,14 @@ from krmfn.text import resourcelist
 from krmfn.text.yamltext import Edit, Text, construct
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
-RESULT = Result("info", "a: 1 -> 2", ResourceId("v1", "Pod", "", "x"), Field("spec.image", "a:1", "a:2"), File("a.yaml", 0), (("policy", "ns:p"),))
+RESULT = Result(
+    "info",
+    "a: 1 -> 2",
+    ResourceId("v1", "Pod", "", "x"),
+    Field("spec.image", "a:1", "a:2"),
+    File("a.yaml", 0),
+    (("policy", "ns:p"),),
+)
 ENTRY = {
     "message": "a: 1 -> 2",
     "severity": "info",
@@ -44,7 +51,9 @@ SHAPES = {
 def test_a_list_is_read(text, count, config, whole):
     given = resourcelist.read(Text(text.encode()), whole=whole)
     assert len(given.items) == count
-    assert [construct(block.root, block) for block in given.items] == (yaml.load(text.lstrip("\ufeff"), yaml.CBaseLoader).get("items") or [])
+    assert [construct(block.root, block) for block in given.items] == (
+        yaml.load(text.lstrip("\ufeff"), yaml.CBaseLoader).get("items") or []
+    )
     assert (construct(given.function_config.root) if given.function_config else None) == config
     assert [block.index for block in given.items] == list(range(count))
     assert resourcelist.write(given, (), ()) is given.text.data
@@ -162,7 +171,9 @@ def test_results_are_added_behind_those_that_are_there(text, before, whole):
     old.pop("results", None)
     assert data == old
     assert (b"\r\n" in out) == ("\r\n" in text)
-    again = resourcelist.write(resourcelist.read(Text(out), whole=whole), (), [RESULT, Result("error", 'bad "thing"\nover lines')])
+    again = resourcelist.write(
+        resourcelist.read(Text(out), whole=whole), (), [RESULT, Result("error", 'bad "thing"\nover lines')]
+    )
     assert again == out
 
 
@@ -173,7 +184,11 @@ def test_results_go_above_a_block_scalar_that_a_line_end_would_change():
 
 
 def test_results_have_the_shape_that_readers_of_strings_expect():
-    out = resourcelist.write(resourcelist.read(Text((HEAD + "items: []\n").encode())), (), [Result("warning", "1.10", tags=(("true", "1e3"),))])
+    out = resourcelist.write(
+        resourcelist.read(Text((HEAD + "items: []\n").encode())),
+        (),
+        [Result("warning", "1.10", tags=(("true", "1e3"),))],
+    )
     assert out.decode().removeprefix(HEAD + "items: []\n") == (
         'results:\n- message: "1.10"\n  severity: warning\n  tags:\n    "true": "1e3"\n'
     )

@@ -82,7 +82,10 @@ AGAIN = [
 @pytest.mark.parametrize(("reflection", "end", "left"), AGAIN, ids=[row[0] for row in AGAIN])
 @pytest.mark.parametrize("holder", ["lock", "manifest"])
 def test_a_tag_pushed_again_is_reported_when_it_is_seen(holder, reflection, end, left):
-    documents = [policy(reflection=reflection), pod(f"{IMAGE}:1.2.0@{digest('old')}" if holder == "manifest" else f"{IMAGE}:1.2.0")]
+    documents = [
+        policy(reflection=reflection),
+        pod(f"{IMAGE}:1.2.0@{digest('old')}" if holder == "manifest" else f"{IMAGE}:1.2.0"),
+    ]
     if holder == "lock":
         documents.append(relocked(*documents, tags=Tags({IMAGE: {"1.2.0": digest("old")}})))
     outcome = run(resource_list(*documents), Tags({IMAGE: {"1.2.0": digest("new")}}))

@@ -17,7 +17,21 @@ TYPED = [
     "12e5678", "6e7", "20230101", "1:30", "190:20:30", "190:20:30.15", "2024-01-02", "2001-12-14t21:59:43.10-05:00",
     "on", "Off", "YES", "no", "y", "N", "true", "False", "null", "Null", "~", "", ".inf", "-.INF", ".nan", ".NaN", "=", "<<",
 ]  # fmt: skip
-STRINGS = ["1.2.3", "v1.0", "latest", "nan", "inf", "6e7f4c8", "1.2-rc1", "sha256:0123", "a/b:1.10", "0x", "0xg", "1.2.3e4", "on-1"]
+STRINGS = [
+    "1.2.3",
+    "v1.0",
+    "latest",
+    "nan",
+    "inf",
+    "6e7f4c8",
+    "1.2-rc1",
+    "sha256:0123",
+    "a/b:1.10",
+    "0x",
+    "0xg",
+    "1.2.3e4",
+    "on-1",
+]
 
 
 @pytest.mark.parametrize("text", TYPED)
@@ -62,7 +76,11 @@ def test_double_quotes_hold_any_text(value):
     assert yaml.load(f"a: {quoted(value)}", yaml.CSafeLoader) == {"a": value}
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="\ufeff\ufffe\uffff"), max_size=20))
+@given(
+    st.text(
+        st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="\ufeff\ufffe\uffff"), max_size=20
+    )
+)
 def test_single_quotes_hold_any_printable_text(value):
     if value.isprintable():
         assert yaml.load(f"a: {single_quoted(value)}", yaml.CSafeLoader) == {"a": value}
@@ -138,7 +156,17 @@ def test_what_cannot_be_written_safely_is_refused(text, value, why):
 
 
 @given(
-    st.sampled_from(["a: {}\nz: e\n", "a: '{}'\n", 'a: "{}"\n', "{{a: {}, z: e}}\n", '{{"a": "{}"}}\n', "a: |\n  {}\nz: e\n", "- a: {}\n"]),
+    st.sampled_from(
+        [
+            "a: {}\nz: e\n",
+            "a: '{}'\n",
+            'a: "{}"\n',
+            "{{a: {}, z: e}}\n",
+            '{{"a": "{}"}}\n',
+            "a: |\n  {}\nz: e\n",
+            "- a: {}\n",
+        ]
+    ),
     st.sampled_from(["x", "foo:v1", "1.0", "null"]),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
 )

@@ -12,7 +12,10 @@ from krmfn.configuration import schema
 from tests.running import run, succeed
 
 GOOD: dict[str, dict[str, Any]] = {
-    "ImageAutomation": {"policies": [{"name": "web", "image": "ghcr.io/acme/web", "policy": {"semver": {"range": "1.x"}}}], "mode": "check"},
+    "ImageAutomation": {
+        "policies": [{"name": "web", "image": "ghcr.io/acme/web", "policy": {"semver": {"range": "1.x"}}}],
+        "mode": "check",
+    },
     "TagSnapshot": {"image": "ghcr.io/acme/web", "tags": ["1.2.0", {"name": "1.3.1"}]},
     "ImageLock": {"images": [{"policy": "a:b", "image": "ghcr.io/acme/web", "tag": "1", "policyHash": "x"}]},
     "PolicyTest": {"cases": [{"name": "one", "tags": ["1.0.0"], "expect": {"tag": "1.0.0"}}]},

@@ -11,7 +11,9 @@ from tests import yamldocs
 
 MARK = '# {"$imagepolicy": "f:n"}'
 EXPECTED = screen.Expected(
-    {"f:n": "nginx:9", "f:t:tag": "1.10", "f:open": None}, {"docker.io/library/nginx": frozenset({"nginx:9"}), "ghcr.io/a/b": None}, frozenset({"f:other"})
+    {"f:n": "nginx:9", "f:t:tag": "1.10", "f:open": None},
+    {"docker.io/library/nginx": frozenset({"nginx:9"}), "ghcr.io/a/b": None},
+    frozenset({"f:other"}),
 )
 
 CURRENT = {

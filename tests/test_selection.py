@@ -24,11 +24,30 @@ small_versions = st.builds(
     st.lists(st.sampled_from(["0", "1", "2", "01", "10"]), min_size=2, max_size=4),
     st.sampled_from(["", "", "", "-rc.1", "-rc.2", "-alpine", "-01", "+b", "-0+c"]),
 )
-builds = st.tuples(st.sampled_from(["main-", "dev-", ""]), st.integers(0, 99).map(str), st.sampled_from(["", "", "-x"])).map("".join)
-tags = st.lists(st.one_of(small_versions, builds, st.sampled_from(["latest", "a.sig", SIGNATURE, "1e3", "NaN"])), max_size=12, unique=True)
+builds = st.tuples(
+    st.sampled_from(["main-", "dev-", ""]), st.integers(0, 99).map(str), st.sampled_from(["", "", "-x"])
+).map("".join)
+tags = st.lists(
+    st.one_of(small_versions, builds, st.sampled_from(["latest", "a.sig", SIGNATURE, "1e3", "NaN"])),
+    max_size=12,
+    unique=True,
+)
 policies = st.sampled_from(
     [
-        *({"semver": {"range": text}} for text in ("*", "*-0", ">=1.0.0", "1.x || 2.x-0", "!=1.0", "!=1.0-0 >=0-0", "^1.0.0-rc.1", "~1", "<1 || >2")),
+        *(
+            {"semver": {"range": text}}
+            for text in (
+                "*",
+                "*-0",
+                ">=1.0.0",
+                "1.x || 2.x-0",
+                "!=1.0",
+                "!=1.0-0 >=0-0",
+                "^1.0.0-rc.1",
+                "~1",
+                "<1 || >2",
+            )
+        ),
         *({name: {"order": order}} for name in ("alphabetical", "numerical") for order in ("asc", "desc")),
     ]
 )
@@ -123,7 +142,11 @@ def _semver(options: dict[str, str], texts: list[str]) -> str | None:
     best: Version | None = None
     for text in texts:
         version = parse_tag(text)
-        if version and Constraint.parse(options["range"]).check(version) and (best is None or version.compare(best) > 0):
+        if (
+            version
+            and Constraint.parse(options["range"]).check(version)
+            and (best is None or version.compare(best) > 0)
+        ):
             best = version
     return best.original if best else None
 
@@ -148,7 +171,9 @@ _REFERENCE = {"semver": _semver, "alphabetical": _alphabetical, "numerical": _nu
 
 
 @given(policies, filters, tags)
-def test_chooses_what_the_loops_of_flux_choose(policy: dict[str, Any], filter_tags: dict[str, str] | None, tags: list[str]) -> None:
+def test_chooses_what_the_loops_of_flux_choose(
+    policy: dict[str, Any], filter_tags: dict[str, str] | None, tags: list[str]
+) -> None:
     assert select(parse_rules(policy, filter_tags=filter_tags), tags).tag == reference(policy, filter_tags, tags)
 
 
@@ -221,7 +246,9 @@ def rules_of(**options: Any) -> Rules:
     ],
     ids=["artefacts", "exclusions replace the default", "no exclusions is the default", "allow", "ignore", "filter", "semver", "numerical"],
 )  # fmt: skip
-def test_the_first_step_that_drops_a_tag_names_its_reason(options: dict[str, Any], tags: list[str], reasons: list[Reason]) -> None:
+def test_the_first_step_that_drops_a_tag_names_its_reason(
+    options: dict[str, Any], tags: list[str], reasons: list[Reason]
+) -> None:
     assert list(map(Reason, select(rules_of(**options), tags).reasons)) == reasons
 
 
@@ -244,7 +271,9 @@ def test_the_first_step_that_drops_a_tag_names_its_reason(options: dict[str, Any
     ],
     ids=["out of range", "no version", "prereleases", "no match", "too long", "all excluded", "no number", "digest", "newest"],
 )  # fmt: skip
-def test_a_message_starts_with_the_words_of_flux_and_goes_on_with_numbers(options: dict[str, Any], tags: list[str], message: str) -> None:
+def test_a_message_starts_with_the_words_of_flux_and_goes_on_with_numbers(
+    options: dict[str, Any], tags: list[str], message: str
+) -> None:
     found = select(rules_of(**options), tags)
     assert found.tag is None
     assert found.message == message
@@ -253,7 +282,10 @@ def test_a_message_starts_with_the_words_of_flux_and_goes_on_with_numbers(option
 def test_the_digest_policy_keeps_what_is_deployed() -> None:
     rules = rules_of(policy={"digest": {}})
     assert select(rules, ["1", "2"], current="1").tag == "1"
-    assert select(rules, ["1", "2"], current="3").message == "tag 3 is not listed: policy digest keeps the tag that is deployed (2 listed)"
+    assert (
+        select(rules, ["1", "2"], current="3").message
+        == "tag 3 is not listed: policy digest keeps the tag that is deployed (2 listed)"
+    )
     assert rules.pins_current
     assert not rules.needs_created
 

@@ -23,7 +23,9 @@ API = Repository(ImageRef.parse("ghcr.io/acme/api"))
 
 @pytest.fixture
 def layouts(tmp_path: Path) -> Path:
-    images.write(tmp_path, {IMAGE: {"9.9.9": "2026-01-01T00:00:00Z"}, "ghcr.io/acme/api": {"1.0.0": "2026-02-02T00:00:00Z"}})
+    images.write(
+        tmp_path, {IMAGE: {"9.9.9": "2026-01-01T00:00:00Z"}, "ghcr.io/acme/api": {"1.0.0": "2026-02-02T00:00:00Z"}}
+    )
     return tmp_path
 
 
@@ -50,7 +52,9 @@ def test_what_a_snapshot_lacks_is_asked_of_what_stands_behind_it(layouts: Path):
 @pytest.mark.parametrize(("what", "word"), [("digest", "digest"), ("created", "creation time")])
 def test_what_nobody_knows_is_told_with_what_mends_it(what: str, word: str, layouts: Path):
     asked = sources(layouts, **{"1.1.0": None})
-    with pytest.raises(RegistryError, match=f"the TagSnapshot holds no {word} of tag 1.1.0: run krmfn fetch on the package"):
+    with pytest.raises(
+        RegistryError, match=f"the TagSnapshot holds no {word} of tag 1.1.0: run krmfn fetch on the package"
+    ):
         getattr(asked, what)(WEB, "1.1.0")
 
 

@@ -37,7 +37,9 @@ def test_a_template_writes_what_go_writes(row: dict[str, Any]):
 
 @pytest.mark.parametrize("row", [row for row in ROWS if "error" in row], ids=lambda row: row["id"])
 def test_a_template_that_go_refuses_is_refused(row: dict[str, Any]):
-    with pytest.raises(ConfigError, match=r"(unable to create commit message|failed to run) template from spec: .*line 1, column \d+"):
+    with pytest.raises(
+        ConfigError, match=r"(unable to create commit message|failed to run) template from spec: .*line 1, column \d+"
+    ):
         filled(row["template"])
 
 
@@ -66,7 +68,13 @@ Automation: {{ .AutomationObject }}
 
 
 def test_the_template_of_flux_tests_gives_the_message_of_flux_tests():
-    edit = Edit("deploy.yaml", ResourceId("apps/v1", "Deployment", "", "test"), "helloworld:1.0.0", "helloworld:1.0.1", "test-ns:policy1")
+    edit = Edit(
+        "deploy.yaml",
+        ResourceId("apps/v1", "Deployment", "", "test"),
+        "helloworld:1.0.0",
+        "helloworld:1.0.1",
+        "test-ns:policy1",
+    )
     assert write(FLUX, PolicyKey("test-ns", "test-update"), [edit], {}) == (
         "Commit summary with ResultV2\n\nAutomation: test-ns/test-update\n\n- File: deploy.yaml\n"
         "  - Object: Deployment//test\n    Changes:\n    - helloworld:1.0.0 -> helloworld:1.0.1\n"
@@ -103,7 +111,11 @@ def test_a_function_that_krmfn_lacks_is_refused_with_its_place(name: str):
 
 def test_the_changes_come_in_the_order_of_files():
     template = "{{ range .Changed.Changes }}{{ .Setter }} {{ end }}"
-    assert filled(template) == write(template, KEY, EDITS[::-1], VALUES) == "flux-system:api:tag flux-system:cache:tag flux-system:web "
+    assert (
+        filled(template)
+        == write(template, KEY, EDITS[::-1], VALUES)
+        == "flux-system:api:tag flux-system:cache:tag flux-system:web "
+    )
 
 
 BOMBS = {

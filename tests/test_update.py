@@ -79,7 +79,10 @@ def test_json_names_every_change(repo: Path):
     assert data["changed"] == ["repo/apps/api.yaml", "repo/apps/kustomization.yaml", "repo/apps/web.yaml"]
     (web,) = (one for one in data["results"] if one["field"]["proposedValue"] == "ghcr.io/acme/web:1.3.1")
     assert web["file"] == {"path": "repo/apps/web.yaml", "line": 16, "column": 16}
-    assert web["message"] == "ghcr.io/acme/web: 1.2.0 -> 1.3.1 (policy flux-system:web, semver >=1.2.0 <2.0.0, 4 of 9 tags eligible)"
+    assert (
+        web["message"]
+        == "ghcr.io/acme/web: 1.2.0 -> 1.3.1 (policy flux-system:web, semver >=1.2.0 <2.0.0, 4 of 9 tags eligible)"
+    )
 
 
 def test_markdown_is_the_body_of_a_pull_request(repo: Path):
@@ -126,7 +129,10 @@ def _stored(root: Path, value: object, descriptor: dict[str, Any]) -> dict[str, 
 
 def test_markdown_links_to_the_source_and_the_comparison(repo: Path):
     key = "org.opencontainers.image."
-    labels = {tag: {f"{key}source": f"{REPO}.git", f"{key}revision": commit} for tag, commit in (("1.2.0", OLD), ("1.3.1", NEW))}
+    labels = {
+        tag: {f"{key}source": f"{REPO}.git", f"{key}revision": commit}
+        for tag, commit in (("1.2.0", OLD), ("1.3.1", NEW))
+    }
     shown = update(repo, "-o", "markdown", "--check", source=labelled(repo / "layout", labels)).stdout
     assert f"| [ghcr.io/acme/web]({REPO}) | 1.2.0 | [1.3.1]({REPO}/compare/{OLD}...{NEW}) |" in shown
     assert "| redis | 7.2.4 |" in shown
@@ -152,7 +158,12 @@ LINKS = {
 def test_only_plain_addresses_become_links(case: str):
     new, old, expected = LINKS[case]
     prefix = "org.opencontainers.image."
-    assert link({prefix + name: value for name, value in new.items()}, {prefix + name: value for name, value in old.items()}) == expected
+    assert (
+        link(
+            {prefix + name: value for name, value in new.items()}, {prefix + name: value for name, value in old.items()}
+        )
+        == expected
+    )
 
 
 def test_an_error_writes_nothing_and_exits_1(repo: Path):

@@ -39,7 +39,9 @@ def test_reads_tags_as_flux_does(row: dict[str, Any]) -> None:
     assert (None if version is None else str(version)) == row["string"]
 
 
-@pytest.mark.parametrize("row", rows("masterminds_constraint", "version_string", "version_original"), ids=lambda row: row["id"])
+@pytest.mark.parametrize(
+    "row", rows("masterminds_constraint", "version_string", "version_original"), ids=lambda row: row["id"]
+)
 def test_writes_versions_as_masterminds_does(row: dict[str, Any]) -> None:
     version = Version.parse(row["version"])
     assert (str(version) if row["kind"] == "version_string" else version.original) == row["expected"]
@@ -64,7 +66,10 @@ def test_compares_as_masterminds_does(row: dict[str, Any]) -> None:
     ("text", "message"),
     [
         ("1." + "2" * 255, "version string is too long (max 256 bytes)"),
-        ("1.2.18446744073709551616", 'error parsing version segment: strconv.ParseUint: parsing "18446744073709551616": value out of range'),
+        (
+            "1.2.18446744073709551616",
+            'error parsing version segment: strconv.ParseUint: parsing "18446744073709551616": value out of range',
+        ),
         ("1.2.3\n", "invalid semantic version"),
         ("1.2.٣", "invalid semantic version"),
         ("", "invalid semantic version"),

@@ -106,7 +106,13 @@ def same_but_for_edits(data: bytes, out: bytes) -> None:
 
 
 def shape(data):
-    return [shape(each) for each in data] if isinstance(data, list) else tuple(map(shape, data)) if isinstance(data, tuple) else 0
+    return (
+        [shape(each) for each in data]
+        if isinstance(data, list)
+        else tuple(map(shape, data))
+        if isinstance(data, tuple)
+        else 0
+    )
 
 
 def leaves(data):

@@ -40,13 +40,23 @@ def test_indexes_and_offsets_turn_into_each_other(text, data):
 
 @pytest.mark.parametrize(
     ("text", "offset", "place"),
-    [("abc", 0, (1, 1)), ("abc", 3, (1, 4)), ("a\nb", 2, (2, 1)), ("é\né x", 6, (2, 3)), ("\ufeffab", 4, (1, 2)), ("a\r\nb", 3, (2, 1))],
+    [
+        ("abc", 0, (1, 1)),
+        ("abc", 3, (1, 4)),
+        ("a\nb", 2, (2, 1)),
+        ("é\né x", 6, (2, 3)),
+        ("\ufeffab", 4, (1, 2)),
+        ("a\r\nb", 3, (2, 1)),
+    ],
 )
 def test_a_place_is_counted_in_lines_and_letters(text, offset, place):
     assert Text(text.encode()).locate(offset) == place
 
 
-@given(st.binary(max_size=60), st.lists(st.tuples(st.integers(0, 60), st.integers(0, 8), st.binary(max_size=4)), max_size=6))
+@given(
+    st.binary(max_size=60),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 8), st.binary(max_size=4)), max_size=6),
+)
 def test_edits_are_spliced_wherever_they_stand(data, wishes):
     edits, at = [], 0
     for start, size, text in sorted(wishes):
@@ -67,7 +77,15 @@ def test_no_edits_give_back_the_very_object():
     assert apply(data, []) is data
 
 
-@pytest.mark.parametrize("edits", [[Edit(0, 2, b"x"), Edit(1, 3, b"y")], [Edit(2, 1, b"x")], [Edit(0, 9, b"x")], [Edit(0, 1, b"x"), Edit(0, 1, b"y")]])
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [Edit(0, 2, b"x"), Edit(1, 3, b"y")],
+        [Edit(2, 1, b"x")],
+        [Edit(0, 9, b"x")],
+        [Edit(0, 1, b"x"), Edit(0, 1, b"y")],
+    ],
+)
 def test_edits_that_overlap_or_leave_the_text_are_a_bug(edits):
     with pytest.raises(ValueError, match="overlaps"):
         apply(b"abc", edits)
@@ -177,11 +195,24 @@ def test_a_path_can_be_read_back(steps):
 
 def test_data_keeps_every_scalar_as_it_is_written():
     root = documents(Text(b"a: 1.10\nb: ~\nc:\nd: 'null'\ne: !!str null\nf: on\ng: 2024-01-02\n<<: {h: i}\n"))[0].root
-    assert construct(root) == {"a": "1.10", "b": None, "c": None, "d": "null", "e": "null", "f": "on", "g": "2024-01-02", "<<": {"h": "i"}}
+    assert construct(root) == {
+        "a": "1.10",
+        "b": None,
+        "c": None,
+        "d": "null",
+        "e": "null",
+        "f": "on",
+        "g": "2024-01-02",
+        "<<": {"h": "i"},
+    }
 
 
 def test_aliases_are_followed():
-    assert construct(documents(Text(b"a: &x [1]\nb: *x\nc: {d: *x}\n"))[0].root) == {"a": ["1"], "b": ["1"], "c": {"d": ["1"]}}
+    assert construct(documents(Text(b"a: &x [1]\nb: *x\nc: {d: *x}\n"))[0].root) == {
+        "a": ["1"],
+        "b": ["1"],
+        "c": {"d": ["1"]},
+    }
 
 
 @pytest.mark.parametrize(
@@ -201,7 +232,18 @@ def test_data_that_is_ambiguous_is_refused_with_its_place(text, message, line, c
     assert (caught.value.name, caught.value.line, caught.value.column) == ("f.yaml", line, column)
 
 
-@pytest.mark.parametrize(("text", "answer"), [("a: ~", True), ("a:", True), ("a: null", True), ("a: ''", False), ("a: !!str", False), ("a: !!null x", False), ("a: nul", False)])
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("a: ~", True),
+        ("a:", True),
+        ("a: null", True),
+        ("a: ''", False),
+        ("a: !!str", False),
+        ("a: !!null x", False),
+        ("a: nul", False),
+    ],
+)
 def test_nulls_are_told_from_strings(text, answer):
     assert is_null(dict(children(documents(Text(text.encode()))[0].root))["a"]) is answer
 
@@ -224,7 +266,9 @@ STREAMS = {
 def test_a_stream_is_split_where_yaml_splits_it(text, raws):
     blocks = documents(Text(text.encode()))
     assert [block.raw.decode() for block in blocks] == raws
-    assert [construct(block.root) for block in blocks] == [data or None for data in yaml.load_all(text, yaml.CBaseLoader)][: len(raws)]
+    assert [construct(block.root) for block in blocks] == [
+        data or None for data in yaml.load_all(text, yaml.CBaseLoader)
+    ][: len(raws)]
     assert [block.index for block in blocks] == list(range(len(raws)))
 
 

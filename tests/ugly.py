@@ -38,14 +38,32 @@ class _Pen:
         return self.random.random() < share
 
     def comment(self) -> str:
-        words = ["TODO", "keep in sync", "see #123", "größer als früher", "don't touch", 'was: "old"', "image: web:0.1", "1.2.0 was bad", "🚀", "---", "{{ .Values.x }}"]
+        words = [
+            "TODO",
+            "keep in sync",
+            "see #123",
+            "größer als früher",
+            "don't touch",
+            'was: "old"',
+            "image: web:0.1",
+            "1.2.0 was bad",
+            "🚀",
+            "---",
+            "{{ .Values.x }}",
+        ]
         return self.random.choice(words)
 
     def image(self, *, in_flow: bool = False) -> str:
         """Write an image that is to change: value, marker, spaces."""
         quote = self.random.choice(self.quotes[2:] if in_flow else self.quotes)
         blanks = self.random.choice([" ", " ", "  ", "      ", "\t"])
-        mark = self.random.choice(['# {"$imagepolicy": "flux-system:web"}', '#{"$imagepolicy":"flux-system:web"}', '## { "$imagepolicy" : "flux-system:web" }'])
+        mark = self.random.choice(
+            [
+                '# {"$imagepolicy": "flux-system:web"}',
+                '#{"$imagepolicy":"flux-system:web"}',
+                '## { "$imagepolicy" : "flux-system:web" }',
+            ]
+        )
         return f"{self.gap}{quote}{IMAGE}:{HOLE}{quote}" + ("" if in_flow else f"{blanks}{mark}")
 
     def tag(self) -> str:
@@ -78,14 +96,18 @@ class _Pen:
             lines.append(f"{pad}-{self.after_dash}name: log\n{pad}{key}image: other/log:1.2.0 # {self.comment()}\n")
         in_flow = self.chance(0.15)
         if in_flow:
-            lines.append(f'{pad}-{self.after_dash}{{name: web, ports: [ 80,443 ],\n{pad}{key}  image: {self.image(in_flow=True)}, # {{"$imagepolicy": "flux-system:web"}}\n{pad}{key}}}\n')
+            lines.append(
+                f'{pad}-{self.after_dash}{{name: web, ports: [ 80,443 ],\n{pad}{key}  image: {self.image(in_flow=True)}, # {{"$imagepolicy": "flux-system:web"}}\n{pad}{key}}}\n'
+            )
         else:
             first, second = f"name: {self.gap}web\n", f"image: {self.image()}\n"
             if self.chance(0.4):
                 first, second = second, first
             lines.append(f"{pad}-{self.after_dash}{first}{pad}{key}{second}")
         if self.chance(0.6) and not in_flow:
-            lines.append(self.indented("args: [ '--a',\"--b\" ]\nenv:\n- {name: A,  value: \"yes\"}\n", len(pad) + len(key)))
+            lines.append(
+                self.indented('args: [ \'--a\',"--b" ]\nenv:\n- {name: A,  value: "yes"}\n', len(pad) + len(key))
+            )
         return "".join(lines)
 
     def workload(self) -> str:
@@ -116,10 +138,20 @@ class _Pen:
 def template(seed: int) -> tuple[str, str]:
     """Write the name and the text of one file, `HOLE` where the version goes."""
     pen = _Pen(seed)
-    kinds: list[Callable[[], str]] = [pen.workload, pen.workload, pen.release, pen.values, pen.kustomization, pen.patches, pen.members]
+    kinds: list[Callable[[], str]] = [
+        pen.workload,
+        pen.workload,
+        pen.release,
+        pen.values,
+        pen.kustomization,
+        pen.patches,
+        pen.members,
+    ]
     text = pen.random.choice(kinds)()
     if pen.chance(0.3):
-        separator = pen.random.choice(["---\n", "---   \n", f"--- # {pen.comment()}\n", "...\n---\n", "---\n# only a comment\n---\n"])
+        separator = pen.random.choice(
+            ["---\n", "---   \n", f"--- # {pen.comment()}\n", "...\n---\n", "---\n# only a comment\n---\n"]
+        )
         text = f"{pen.random.choice(['', '# head' + chr(10)])}kind: Other\n{pen.noise()}{separator}{text}"
     if pen.chance(0.3):
         text = f"# {pen.comment()}\n\n---\n{text}"

@@ -3,7 +3,12 @@
 import random
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
-MARKS = ['# {"$imagepolicy": "f:n"}', '# {"$imagepolicy": "f:t:tag"}', '## {"$imagepolicy": "f:n"}', '#{"$imagepolicy":"f:n"}']
+MARKS = [
+    '# {"$imagepolicy": "f:n"}',
+    '# {"$imagepolicy": "f:t:tag"}',
+    '## {"$imagepolicy": "f:n"}',
+    '#{"$imagepolicy":"f:n"}',
+]
 VALUES = ["nginx:1", "ghcr.io/a/b:4", "1.0", "web:9", "nginx:9", "null", "~", ""]
 NOISE = [" ", "\n", "#", "- ", ": ", ", ", '"', "'", "{", "}", "[", "]", "|", "\t", "&a ", "*a", "? ", "é", "\r", "\x85", "!!str ",
          "\n- ", "\n  - ", "\nitems:\n", "\n---\n", "\n...\n", "image: nginx:1", '"$imagepolicy"', "\\", "%", "😀"]  # fmt: skip
@@ -32,11 +37,27 @@ class Writer:
             return f'"{value}"'
         if style < 0.9:
             return f"'{value}'"
-        return self.pick(f"&x {value or 'k'}", f"!!str {value or 'k'}", '"ngi\\x6ex:1"', "nginx\n            foo", '"a\n  b"', "*x", "{a: nginx:1}", "[nginx:1]")
+        return self.pick(
+            f"&x {value or 'k'}",
+            f"!!str {value or 'k'}",
+            '"ngi\\x6ex:1"',
+            "nginx\n            foo",
+            '"a\n  b"',
+            "*x",
+            "{a: nginx:1}",
+            "[nginx:1]",
+        )
 
     def block_scalar(self, indent: str) -> str:
-        lines = [self.pick("image: nginx:1 " + MARKS[0], "- image: nginx:1", "# x", "", "  deeper") for _ in range(self.random.randint(1, 4))]
-        return self.pick("|", ">", "|-", "|+") + self.comment(0.3) + "".join(f"\n{indent}{line}" if line else "\n" for line in lines)
+        lines = [
+            self.pick("image: nginx:1 " + MARKS[0], "- image: nginx:1", "# x", "", "  deeper")
+            for _ in range(self.random.randint(1, 4))
+        ]
+        return (
+            self.pick("|", ">", "|-", "|+")
+            + self.comment(0.3)
+            + "".join(f"\n{indent}{line}" if line else "\n" for line in lines)
+        )
 
     def item(self, indent: str) -> str:
         inner = indent + "  "
@@ -49,7 +70,10 @@ class Writer:
             return f'{indent}- {{"kind": "Pod", "spec": {{"image": "nginx:1"}}}}{self.comment()}\n'
         lines = [self.pick("kind: Pod", "kind : Pod", '"kind": Pod'), "metadata:", "  name: x"]
         lines += [f"image: {self.scalar()}{self.comment()}"]
-        lines += [f"spec:{self.comment(0.2)}", f"  {self.pick('', '- ')}image{self.pick(':', ' :')} {self.scalar()}{self.comment()}"]
+        lines += [
+            f"spec:{self.comment(0.2)}",
+            f"  {self.pick('', '- ')}image{self.pick(':', ' :')} {self.scalar()}{self.comment()}",
+        ]
         if self.random.random() < 0.4:
             lines += ["list:", f"{self.pick('', '  ')}- {self.scalar()}{self.comment()}"]
         if self.random.random() < 0.3:
@@ -60,7 +84,9 @@ class Writer:
             lines.append("? k\n" + inner + ": nginx:1")
         if self.random.random() < 0.2:
             lines.insert(self.random.randrange(len(lines)), self.pick("# note", MARKS[0], ""))
-        start = self.pick(f"{indent}- ", f"{indent}- ", f"{indent}- # head\n{inner}", f"{indent}-\n{inner}", f"{indent}-   ")
+        start = self.pick(
+            f"{indent}- ", f"{indent}- ", f"{indent}- # head\n{inner}", f"{indent}-\n{inner}", f"{indent}-   "
+        )
         if start.endswith("-   "):
             inner += "  "
         return start + f"\n{inner}".join(lines) + "\n"

@@ -124,7 +124,9 @@ def command(
     rules = load(tree.blocks, None, finish)
     with terminal.watching() as progress:
         fresh = Sources(replace(rules, snapshots={}), os.environ, progress)
-        run = pipeline.examine(tree.blocks, replace(rules, snapshots={}), lambda _: fresh, every=True)
+        run = pipeline.examine(
+            tree.blocks, replace(rules, snapshots={}), lambda _: fresh, every=True, graph=tree.graph()
+        )
     package = Package(tree, base)
     results = list(_concerns(run))
     if lock or not snapshot:

@@ -162,7 +162,7 @@ def _waiting(tree: files.Tree, objects: fleet.Objects, thing: Object, finish: Fi
     made = Automation.read(thing, objects.all)
     rules = made.narrow(load(tree.blocks, None, finish), objects.all)
     top = next((one for one in roots(path) if (one / made.path).exists()), path)
-    run = pipeline.examine(made.scope(tree.blocks, top), rules, options.open_source)
+    run = pipeline.examine(made.scope(tree.blocks, top), rules, options.open_source, graph=tree.graph())
     wrong = next((result.message for result in run.results if result.severity == "error"), None)
     if wrong:
         raise InputError(wrong, name=str(path))

@@ -70,7 +70,7 @@ def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path |
         rules, blocks = made.narrow(rules, objects.all), made.scope(tree.blocks, root)
     with terminal.watching() as progress:
         source = Sources(rules, os.environ, progress)
-        run = pipeline.examine(blocks, rules, lambda _rules: source)
+        run = pipeline.examine(blocks, rules, lambda _rules: source, graph=tree.graph())
     return Examined(tree, run, source, made, root)
 
 

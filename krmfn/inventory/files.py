@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from krmfn.errors import InputError
+from krmfn.resources.overriding import Graph
 from krmfn.text.yamltext import Alias, Block, Text, documents, is_null
 
 _WORDS = (b"image", b"krmfn.dev", b"TagSnapshot", b"Secret", b"Namespace", b"source.toolkit.fluxcd.io")
@@ -61,6 +62,18 @@ class Tree:
     texts: tuple[Text, ...]
     blocks: tuple[Block, ...]
     skipped: tuple[Skipped, ...]
+    every: tuple[Text, ...] = ()
+    """All texts that a kustomization may refer to."""
+
+    def graph(self) -> Graph:
+        """Return which fields count where kustomizations change them."""
+        from krmfn.resources.kustomize import graph
+
+        blocks: dict[str, list[Block]] = {}
+        for block in self.blocks:
+            blocks.setdefault(block.text.name, []).append(block)
+        every = {text.name: text for text in self.every}
+        return graph.read(every, lambda text: blocks.get(text.name) or documents(text))
 
 
 def read(paths: Iterable[Path]) -> Tree:
@@ -76,7 +89,18 @@ def read(paths: Iterable[Path]) -> Tree:
             if held is not None:
                 texts.append(text)
                 blocks += held
-    return Tree(tuple(texts), tuple(blocks), tuple(skipped))
+    every = tuple(text for text in found if not _defines_alone(text.data))
+    return Tree(tuple(texts), tuple(blocks), tuple(skipped), every)
+
+
+def _defines_alone(data: bytes) -> bool:
+    """True if a text holds nothing but definitions, which make up most bytes of many trees and are never changed."""
+    kinds = data.count(b"\nkind: ") + data.startswith(b"kind: ")
+    return (
+        kinds
+        == data.count(b"\nkind: CustomResourceDefinition") + data.startswith(b"kind: CustomResourceDefinition")
+        > 0
+    )
 
 
 def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:

@@ -20,6 +20,7 @@ from krmfn.image import ImageRef
 from krmfn.model import Field, Part, PolicyKey, Result, Severity
 from krmfn.resources import outline
 from krmfn.resources.jsonpath import JSONPath
+from krmfn.resources.overriding import NOTHING, Graph
 from krmfn.resources.resource import (
     Resource,
     Steps,
@@ -41,9 +42,9 @@ from krmfn.text.yamltext import Block, Scalar, join_path, scalar_at
 _NEEDLE = ANNOTATION.encode()
 
 
-def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected) -> Bound:
+def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected, graph: Graph = NOTHING) -> Bound:
     """Find every field that a policy is bound to, in the blocks that may change. Raises InputError for no YAML."""
-    finder = _Finder(config)
+    finder = _Finder(config, graph)
     for block in blocks:
         raw = block.raw
         if not screen.may_change(raw, expected, finder.needles):
@@ -58,8 +59,8 @@ def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected) -> 
 class _Finder:
     """Walks blocks and collects targets; one instance serves one run."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, graph: Graph = NOTHING) -> None:
+        self.config, self.graph = config, graph
         self.by_image = config.by_image()
         self.paths = {rule.path: JSONPath.parse(rule.path) for rule in config.targets if rule.path}
         self.targets: list[Target] = []
@@ -253,7 +254,12 @@ class _Finder:
             field = scalar_at(resource.block, scalar, join_path((*resource.prefix, *steps)))
             if field.start in reserved:
                 continue
-            if is_doubtful:
+            over = self.graph.overridden(resource.block.text.name, field.start)
+            if over is not None:
+                self.policies |= {policy.key for policy in candidates}
+                message = f"{scalar.value} is overridden by {over.path}:{over.line}: left as it is"
+                self._say("info", "overridden", message, resource, field)
+            elif is_doubtful:
                 message = "image is given twice in one mapping, and readers differ on which one counts: left as it is"
                 self._say("warning", "doubtful", message, resource, field)
             elif len(candidates) > 1:

@@ -11,10 +11,10 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from krmfn.errors import InputError
-from krmfn.model import File
 from krmfn.resources.kustomize.item import Item, changed_by, item
 from krmfn.resources.kustomize.overlay import FILES, Deployment, Overlay, Reader, deployments, overlay
-from krmfn.resources.kustomize.tree import Log, Spot, Tree, get, inner, items_of, leaves, trees
+from krmfn.resources.kustomize.tree import Log, Tree, get, inner, items_of, leaves, trees
+from krmfn.resources.overriding import NOTHING, Graph, Spot
 from krmfn.text.yamltext import Block, Text, documents
 
 MAX_ITEMS = 100_000
@@ -23,34 +23,11 @@ _DEFINITION = b"kind: CustomResourceDefinition"
 _DEPLOYERS = (b"kustomize.toolkit.fluxcd.io/", b"argoproj.io/")
 
 
-class Graph:
-    """What counts. `emitted` holds, for each scalar that decides about something, the texts it ends as in the roots."""
-
-    def __init__(
-        self, texts: Mapping[str, Text], by: Mapping[Spot, Spot], emitted: Mapping[Spot, frozenset[str]]
-    ) -> None:
-        self.texts, self.by, self.emitted = texts, by, emitted
-
-    def overridden(self, path: str, offset: int) -> File | None:
-        """Return where the scalar stands that overrides the one at a byte offset of a file; None when that counts."""
-        spot, seen = Spot(path, offset), {Spot(path, offset)}
-        if spot in self.emitted or spot not in self.by:
-            return None
-        while (after := self.by.get(spot)) and after not in seen and spot not in self.emitted:
-            spot = after
-            seen.add(spot)
-        return File(spot.path, None, *self.texts[spot.path].locate(spot.offset))
-
-    def texts_of(self, path: str, offset: int) -> frozenset[str]:
-        """Return what a scalar ends as in what the roots emit; empty when no kustomization passes it on."""
-        return self.emitted.get(Spot(path, offset), frozenset())
-
-
 def read(texts: Mapping[str, Text], blocks: Callable[[Text], Sequence[Block]] = documents) -> Graph:
     """Follow every file through the kustomizations among the texts, which are given by their paths."""
     builds = _Builds(texts, blocks)
     if not builds.changes:
-        return Graph(texts, {}, {})
+        return NOTHING
     emitted: dict[Spot, set[str]] = {}
     try:
         for root in builds.roots():
@@ -59,7 +36,7 @@ def read(texts: Mapping[str, Text], blocks: Callable[[Text], Sequence[Block]] = 
                     for spot in leaf.spots:
                         emitted.setdefault(spot, set()).add(leaf.text)
     except (_TooManyError, RecursionError):
-        return Graph(texts, {}, {})
+        return NOTHING
     return Graph(texts, builds.log.by, {spot: frozenset(found) for spot, found in emitted.items()})
 
 

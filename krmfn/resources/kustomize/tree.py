@@ -11,17 +11,11 @@ from typing import NamedTuple
 import yaml
 
 from krmfn.errors import InputError
+from krmfn.resources.overriding import Spot
 from krmfn.text.yamltext import Alias, Block, Text, documents, is_null
 
 MAX_DEPTH = 100
 """Deeper collections are left out of a tree: nothing in them is followed."""
-
-
-class Spot(NamedTuple):
-    """Where a scalar stands: the path of its text and the byte offset of its value, behind anchor and tag."""
-
-    path: str
-    offset: int
 
 
 class Leaf(NamedTuple):
