@@ -21,7 +21,8 @@ from krmfn.model import Outcome, Result
 from krmfn.resources.resource import KUSTOMIZE_ID
 from krmfn.steps.resolve import TagSource
 from krmfn.text import resourcelist
-from krmfn.text.yamltext import Block, Text, apply, children, documents
+from krmfn.text.proof import rewrite
+from krmfn.text.yamltext import Block, Text, children, documents
 
 _LEGACY = "KUSTOMIZE_PLUGIN_CONFIG_ROOT"
 
@@ -68,7 +69,10 @@ def refused(data: bytes, error: KrmfnError) -> Outcome:
         given = resourcelist.read(Text(shell))
     except KrmfnError:
         given = resourcelist.read(Text(head + b" []\n"))
-    return Outcome(resourcelist.splice(given, (), results), results)
+    try:
+        return Outcome(resourcelist.splice(given, (), results), results)
+    except KrmfnError:  # not even the results can be proven to be written right
+        return Outcome((given.text.data,), results)
 
 
 def _members(block: Block) -> Iterator[bytes]:
@@ -117,7 +121,7 @@ def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Ou
     except ConfigError as error:
         return Outcome((data,), tuple(Result("error", problem) for problem in error.problems))
     edits = () if found.is_error else tuple(edit for _, edit in found.edits)
-    return Outcome((apply(data, edits),), found.results, rules.asides)
+    return Outcome((rewrite(text, edits),), found.results, rules.asides)
 
 
 def _speak(outcome: Outcome, *, is_kustomize: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from krmfn.configuration import config
 from krmfn.configuration.config import Config, Finish, no_change
-from krmfn.errors import ConfigError, NotSeparableError
+from krmfn.errors import ConfigError, InputError, NotSeparableError
 from krmfn.frozen import field, frozen
 from krmfn.model import Choice, Outcome, PolicyKey, Result
 from krmfn.resources.overriding import NOTHING, Graph
@@ -78,7 +78,11 @@ def _run(text: Text, open_source: OpenSource, finish: Finish, *, whole: bool) ->
     found = examine(given.items, rules, open_source)
     resourcelist.verify(given.items, text)
     edits = () if found.is_error else tuple(edit for _, edit in found.edits)
-    return Outcome(resourcelist.splice(given, edits, found.results), found.results, rules.asides)
+    try:
+        return Outcome(resourcelist.splice(given, edits, found.results), found.results, rules.asides)
+    except InputError as error:  # an edit that cannot be proven
+        results = (Result("error", str(error)),)
+        return Outcome(resourcelist.splice(given, (), results), results, rules.asides)
 
 
 def _idle(text: Text, rules: Config) -> Outcome:

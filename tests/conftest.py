@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -15,6 +17,16 @@ from typing import NamedTuple
 import pytest
 
 from tests import images, tools
+
+for number in (0, 1, 2):  # closed ones would be taken by the next file or socket that a test opens
+    try:
+        os.fstat(number)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE):
+    # Background jobs of shells, nohup and many runners of CI start with signals ignored, and children inherit that.
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 LOGIN = b"reader:correct-horse"
 HTPASSWD = "reader:$2b$04$4o2vu9PC47LEUiopoizjeurh7.ab1M5VAEBNZ8uW4AUEQIO2cVqlu\n"

@@ -159,6 +159,16 @@ def test_a_module_says_what_it_is_for(module: str):
     assert ast.get_docstring(ast.parse(FILES[module].read_text())), f"{module} has no docstring"
 
 
+def test_edits_become_bytes_through_the_proof_alone():
+    splices = {"krmfn.text.yamltext.apply", "krmfn.text.yamltext.pieces"}
+    named = {
+        name(module): {f"{node.module}.{alias.name}" for node in ast.walk(ast.parse(path.read_text()))
+                       if isinstance(node, ast.ImportFrom) for alias in node.names}
+        for module, path in FILES.items()
+    }  # fmt: skip
+    assert {module for module, names in named.items() if names & splices} == {"text.proof", "text.resourcelist"}
+
+
 @pytest.mark.parametrize("word", ["utils", "helpers", "common", "manager"])
 def test_no_module_is_a_drawer(word: str):
     assert not [module for module in FILES if module.endswith(word)]

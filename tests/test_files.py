@@ -65,6 +65,66 @@ def test_a_file_is_edited_in_place_when_it_is(case, tree):
     assert (tree / "a.yaml").read_bytes().decode() == text.replace(old, new)
 
 
+MARK = '# {"$imagepolicy": "apps:web"}'
+AWKWARD = {
+    "blanks behind a folded line": (f"image: >- {MARK}\n  ghcr.io/acme/web:1.0.0 \t \nb: c\n", f"image: >- {MARK}\n  ghcr.io/acme/web:1.2.3\nb: c\n"),
+    "blanks in the lines below": (f"image: |- {MARK}\n  ghcr.io/acme/web:1.0.0\n     \n\n", f"image: |- {MARK}\n  ghcr.io/acme/web:1.2.3\n\n\n"),
+    "blanks and no end of line": (f"image: | {MARK}\n  ghcr.io/acme/web:1.0.0  ", f"image: |- {MARK}\n  ghcr.io/acme/web:1.2.3"),
+    "blanks and carriage returns": (f"image: >+ {MARK}\r\n  ghcr.io/acme/web:1.0.0 \r\n \r\n", f"image: >- {MARK}\r\n  ghcr.io/acme/web:1.2.3\r\n\r\n"),
+    "the chosen value with a blank": (f"image: >- {MARK}\n  ghcr.io/acme/web:1.2.3 \n", f"image: >- {MARK}\n  ghcr.io/acme/web:1.2.3\n"),
+    "a verbatim tag with a comma": (f"image: !<tag:yaml.org,2002:str> x {MARK}\n", f"image: !<tag:yaml.org,2002:str> ghcr.io/acme/web:1.2.3 {MARK}\n"),
+    "a verbatim tag and an anchor": (f"image: &a !<tag:yaml.org,2002:str> 'x' {MARK}\n", f"image: &a !<tag:yaml.org,2002:str> 'ghcr.io/acme/web:1.2.3' {MARK}\n"),
+    "a verbatim tag in flow": (f"[\n!<tag:yaml.org,2002:str> x, {MARK}\n]\n", None),
+    "a tag of a handle": (f"image: !!str x {MARK}\n", f"image: !!str ghcr.io/acme/web:1.2.3 {MARK}\n"),
+    "an anchor that a colon ends": (f"image: &a:b x {MARK}\n", f"image: &a ghcr.io/acme/web:1.2.3 {MARK}\n"),
+    "an anchor that a colon ends, quoted": ('tag: &a:b x # {"$imagepolicy": "apps:web:tag"}\n', 'tag: &a 1.2.3 # {"$imagepolicy": "apps:web:tag"}\n'),
+    "a comment with signs behind a tag": ("image: !!str # & ! !<x\n  ghcr.io/acme/web:1.0.0\n", "image: !!str # & ! !<x\n  ghcr.io/acme/web:1.2.3\n"),
+    "a comment with signs behind an anchor": ("image: &a # ! !<x\n  ghcr.io/acme/web:1.0.0\n", "image: &a # ! !<x\n  ghcr.io/acme/web:1.2.3\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", AWKWARD)
+def test_an_awkward_scalar_is_written_and_settles(case, tree):
+    before, after = AWKWARD[case]
+    if after is None:
+        before = f"a: {before}".replace("\n", "\n  ").rstrip(" ")
+        after = before.replace(" x,", " 'ghcr.io/acme/web:1.2.3',")
+    (tree / "a.yaml").write_bytes(before.encode())
+    assert update(tree) == 0
+    assert (tree / "a.yaml").read_bytes().decode() == after
+    assert update(tree, "--check") == 0
+
+
+TYPED = ("1.10", "1e3", "0x1F", "010", "1_000", "null", "true", "yes", "1.", "12e5678")
+
+
+@pytest.mark.parametrize("tag", TYPED)
+@pytest.mark.parametrize(
+    "more", ["", "other: '0' # " + '{"$imagepolicy": "apps:web:tag"}\n'], ids=["alone", "beside a change"]
+)
+def test_a_tag_that_reads_as_no_string_is_quoted_though_it_is_current(tag, more, tmp_path):
+    policy = "{name: web, image: ghcr.io/acme/web, policy: {alphabetical: {}}}"
+    config = (CONFIG % "").replace("{name: web, image: ghcr.io/acme/web, policy: {semver: {range: 1.x}}}", policy)
+    (tmp_path / "krmfn.yaml").write_text(config.replace("[1.0.0, 1.2.3]", f'["{tag}"]'))
+    (tmp_path / "a.yaml").write_text(f'newTag: {tag} # {{"$imagepolicy": "apps:web:tag"}}\n{more}')
+    assert update(tmp_path) == 0
+    assert (tmp_path / "a.yaml").read_text().startswith(f'newTag: "{tag}" # ')
+    assert update(tmp_path, "--check") == 0
+
+
+BOM = "\ufeff"
+
+
+@pytest.mark.parametrize(
+    "text", [BOM + BOM + MARKED, BOM + BOM + BOM + MARKED, f"a: b\n{BOM}{BOM}{MARKED}", f"{BOM}---\n{BOM}{MARKED}"]
+)
+def test_a_file_with_a_byte_order_mark_too_many_is_left_and_told(text, tree, capsys):
+    (tree / "a.yaml").write_bytes(text.encode())
+    assert update(tree) == 0
+    assert (tree / "a.yaml").read_bytes() == text.encode()
+    assert "a byte order mark starts this line" in capsys.readouterr().err
+
+
 NAMES = {
     "a.yaml": True,
     "a.yml": True,

@@ -134,7 +134,7 @@ TYPED = [
 def test_22_a_value_that_some_reader_types_is_quoted(value, written):
     text = Text(b"tag: x\n")
     edit = scalars.render(text, next(values(documents(text)[0])), value)
-    assert edit == Edit(5, 6, written.encode())
+    assert edit == Edit(5, 6, written.encode(), "x", value)
 
 
 def test_23_new_text_in_flow_holds_no_bare_sign():

@@ -16,7 +16,8 @@ from krmfn.foreign import printable
 from krmfn.inventory import files
 from krmfn.inventory.annotate import Annotations, Note, from_markers, with_markers
 from krmfn.model import ImagePolicy
-from krmfn.text.yamltext import Block, Edit, Text, apply
+from krmfn.text.proof import rewrite
+from krmfn.text.yamltext import Block, Edit, Text
 
 
 @click.command(
@@ -80,7 +81,7 @@ def _rewritten(texts: Sequence[Text], found: Annotations) -> dict[Text, bytes]:
     edits: dict[Text, list[Edit]] = {}
     for text, edit in found.edits:
         edits.setdefault(text, []).append(edit)
-    return {text: apply(text.data, edits[text]) for text in texts if text in edits}
+    return {text: rewrite(text, edits[text]) for text in texts if text in edits}
 
 
 def _print(notes: Sequence[Note]) -> None:

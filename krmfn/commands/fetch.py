@@ -21,8 +21,9 @@ from krmfn.model import Choice, Chosen, NotChosen, Result, settled
 from krmfn.steps import lockfile
 from krmfn.steps.snapshot import Learned, name_of, take
 from krmfn.tagsources.sources import Sources
+from krmfn.text.proof import rewrite
 from krmfn.text.scalars import Refusal
-from krmfn.text.yamltext import Edit, Text, apply
+from krmfn.text.yamltext import Edit, Text
 
 LOCK, TAGS = "krmfn-lock.yaml", "krmfn-tags.yaml"
 _HEADS = {
@@ -53,14 +54,17 @@ class Package:
     def written(self) -> dict[str, bytes]:
         """Answer the new content of every file that changes, by path. Raises InputError."""
         there = {text.name: text for text in self.tree.texts}
-        found = {name: apply(there[name].data, edits) for name, edits in self.edits.items() if edits}
+        edits = {name: list(made) for name, made in self.edits.items() if made}
         for name, documents in self.documents.items():
-            before = found.get(name) or (there[name].data if name in there else _other(name))
-            head = before or _HEADS.get(Path(name).name, "").encode()
-            end = b"" if not before or before.endswith(b"\n") else b"\n"
-            start = b"---\n" if before.strip() else b""
-            found[name] = head + end + start + "---\n".join(documents).encode()
-        return {name: data for name, data in sorted(found.items()) if name not in there or data != there[name].data}
+            before = there[name].data if name in there else _other(name)
+            head = "" if before else _HEADS.get(Path(name).name, "")
+            end = "" if not before or before.endswith(b"\n") else "\n"
+            start = "---\n" if before.strip() else ""
+            added = (head + end + start + "---\n".join(documents)).encode()
+            there.setdefault(name, Text(before, name))
+            edits.setdefault(name, []).append(Edit(len(before), len(before), added))
+        found = {name: rewrite(there[name], made) for name, made in sorted(edits.items())}
+        return {name: data for name, data in found.items() if data != there[name].data}
 
     def write(self, written: Mapping[str, bytes]) -> None:
         """Write what was answered; a file that somebody else changed meanwhile stops it. Raises InputError."""

@@ -15,7 +15,8 @@ from krmfn.inventory import files, fleet
 from krmfn.model import Repository
 from krmfn.steps.resolve import ask
 from krmfn.tagsources.sources import Sources
-from krmfn.text.yamltext import Edit, Text, apply
+from krmfn.text.proof import rewrite
+from krmfn.text.yamltext import Edit, Text
 
 _WORKERS = 8
 
@@ -45,7 +46,7 @@ def rewritten(texts: Iterable[Text], edits: Iterable[tuple[Text, Edit]]) -> dict
     found: dict[int, list[Edit]] = {}
     for text, edit in edits:
         found.setdefault(id(text), []).append(edit)
-    return {text: apply(text.data, found[id(text)]) for text in texts if id(text) in found}
+    return {text: rewrite(text, found[id(text)]) for text in texts if id(text) in found}
 
 
 def automation_of(tree: files.Tree, name: str) -> Automation:

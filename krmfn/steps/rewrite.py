@@ -12,7 +12,7 @@ from krmfn.model import Choice, Chosen, Field, Following, ImagePolicy, NotChosen
 from krmfn.steps.deployed import Deployed, place
 from krmfn.steps.target import Target
 from krmfn.steps.verdict import Change, Guarded, Pins
-from krmfn.text.scalars import Refusal, render
+from krmfn.text.scalars import Refusal, reads_as_text, render
 
 _MASKABLE = ("not-found", "denied", "rate-limited", "unavailable", "no-match")
 
@@ -102,7 +102,7 @@ class _Writer:
         if value is None:
             message = f"policy {made.policy.key} has no digest for a :digest field: set digestReflectionPolicy to Always or IfNotPresent"
             self._say("error", message, target, made.policy)
-        elif value != target.scalar.value or target.scalar.is_null:
+        elif value != target.scalar.value or not reads_as_text(target.scalar):
             edit = render(target.resource.block.text, target.scalar, value)
             if isinstance(edit, Refusal):
                 self._say("error", f"cannot write {value}: {edit.why}", target, made.policy)

@@ -17,8 +17,8 @@ from krmfn.errors import InputError, NotSeparableError
 from krmfn.frozen import frozen
 from krmfn.text import compose
 from krmfn.text.compose import Alias
-from krmfn.text.proof import confirm
-from krmfn.text.yamltext import BOM, Block, Edit, Source, Text, check, has_plain_breaks, pieces, unreadable
+from krmfn.text.proof import confirm, confirm_whole
+from krmfn.text.yamltext import BOM, Block, Edit, Source, Text, apply, check, has_plain_breaks, pieces, unreadable
 
 if TYPE_CHECKING:
     from krmfn.model import Result
@@ -61,6 +61,19 @@ class Frame:
         """Turn the index of a mark of the frame into a byte offset of the text."""
         at = self.source.offset(index)
         return at + self.moved if at >= self.cut else at
+
+    def inside(self, offset: int) -> int:
+        """Turn a byte offset of the text around the items into one of the frame's own `data`."""
+        return offset - self.moved if offset >= self.cut + self.moved else offset
+
+    def edits(self, edits: Iterable[Edit]) -> list[Edit]:
+        """Return edits of the text around the items as edits of the frame's own `data`."""
+        return [edit._replace(start=self.inside(edit.start), end=self.inside(edit.end)) for edit in edits]
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the list around its items, a byte order mark included."""
+        return BOM * (self.source.base == len(BOM)) + self.source.data
 
     def value(self, name: str) -> yaml.Node | None:
         """Answer the value of a key of the list."""
@@ -231,9 +244,22 @@ def write(given: ResourceList, edits: Sequence[Edit], results: Sequence[Result])
 
 def splice(given: ResourceList, edits: Sequence[Edit], results: Sequence[Result]) -> list[bytes | memoryview]:
     """Answer what `write` joins."""
-    confirm(given.text, given.items, edits)
-    if not results:
+    around = confirm(given.text, given.items, edits)
+    if not (around or results):
         return pieces(given.text.data, edits)
-    from krmfn.text.results import insert
+    from krmfn.text.results import events, insert, unknown
 
-    return pieces(given.text.data, [*edits, *insert(given, results)])
+    said = unknown(given, results)
+    one = _confirm_around(given, [*around, *insert(given, said[:1])])
+    added = insert(given, said)
+    if len(said) > 1:
+        many = apply(given.frame.data, given.frame.edits([*around, *added]))
+        if compose.raw_parse(many) != compose.raw_parse(one) + sum(map(events, said[1:])):
+            raise given.text.error("the results of this run would change the list; nothing was written")
+    return pieces(given.text.data, [*edits, *added])
+
+
+def _confirm_around(given: ResourceList, edits: Sequence[Edit]) -> bytes:
+    """Prove edits around the items; return the frame's bytes with them."""
+    frame = given.frame
+    return confirm_whole(Text(frame.data, given.text.name), frame.root, frame.source, frame.edits(edits))

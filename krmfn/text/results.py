@@ -20,18 +20,28 @@ Entry = Mapping[str, "str | int | Entry"]
 
 
 def insert(given: ResourceList, results: Sequence[Result]) -> list[Edit]:
-    """Make the edits that add results to a list; what it already has stays, as a list or as the older mapping.
-
-    A result that the list already holds is not repeated, so that a run on its own output changes nothing.
-    """
-    known = _known(given)
-    entries = [result for result in results if not (known and _comparable(entry(result)) in known)]
-    if not entries:
+    """Make the edits that add results to a list; what it already has stays, as a list or as the older mapping."""
+    if not results:
         return []
     root = given.frame.root
     if root.flow_style:
-        return _Flow(given).into_mapping(root, "results", entries)
-    return _Block(given).into_mapping(root, "results", entries)
+        return _Flow(given).into_mapping(root, "results", results)
+    return _Block(given).into_mapping(root, "results", results)
+
+
+def unknown(given: ResourceList, results: Sequence[Result]) -> Sequence[Result]:
+    """Return the results that the list does not hold yet, so that a run on its own output changes nothing."""
+    known = _known(given)
+    return [result for result in results if _comparable(entry(result)) not in known] if known else results
+
+
+def events(result: Result) -> int:
+    """Return how many events a YAML parser makes of one result."""
+    return _events(entry(result))
+
+
+def _events(found: Entry) -> int:
+    return 2 + sum(1 + (_events(part) if isinstance(part, Mapping) else 1) for part in found.values())
 
 
 def _known(given: ResourceList) -> frozenset[object]:

@@ -60,6 +60,11 @@ def _numeric() -> re.Pattern[str]:
     )
 
 
+def reads_as_text(scalar: Scalar) -> bool:
+    """Return whether every reader takes the scalar for a string as it is written: `tag: 1.10` is the number 1.1 to most."""
+    return bool(scalar.style) or scalar.tag in _STRING_TAGS or is_string(scalar.value)
+
+
 def is_plain(value: str, *, in_flow: bool) -> bool:
     """Tell whether a value may be written without quotes: a string to every reader and safe where it stands.
 
@@ -80,17 +85,18 @@ def render(text: Text, scalar: Scalar, value: str) -> Edit | Refusal:
         return _render_block(text, scalar, value)
     written = _written(scalar, value)
     if scalar.start == scalar.end:
-        return _render_absent(text, scalar, written)
-    return Edit(scalar.start, scalar.end, written.encode())
+        return _render_absent(text, scalar, written, value)
+    blank = " " if scalar.anchored and not text.data[scalar.start - 1 : scalar.start].isspace() else ""
+    return Edit(scalar.start, scalar.end, (blank + written).encode(), scalar.value, value)
 
 
-def _render_absent(text: Text, scalar: Scalar, written: str) -> Edit | Refusal:
+def _render_absent(text: Text, scalar: Scalar, written: str, value: str) -> Edit | Refusal:
     """Write a value where none is written: behind the colon or the dash, or behind the anchor or tag."""
     before = text.data[max(scalar.start - 256, 0) : scalar.start]
     if not before.rstrip(b" \t").endswith((b":", b"-", b",", b"[")) and not (scalar.anchored or scalar.tag):
         return Refusal("it has no value and no colon to put one behind")
     blank = "" if before.endswith((b" ", b"\t", b"\n", b"[")) else " "
-    return Edit(scalar.start, scalar.end, (blank + written).encode())
+    return Edit(scalar.start, scalar.end, (blank + written).encode(), scalar.value, value)
 
 
 def _written(scalar: Scalar, value: str) -> str:
@@ -112,7 +118,8 @@ def single_quoted(value: str) -> str:
 def _render_block(text: Text, scalar: Scalar, value: str) -> Edit | Refusal:
     """Replace the body of a literal or folded scalar and keep its header line, comment included.
 
-    The value becomes the one line of the block, and chomping turns to strip as Flux has it; blank lines below stay.
+    The value becomes the one line of the block, and chomping turns to strip as Flux has it. The line breaks below stay;
+    blanks behind the text and in the lines below go, as some would become part of the value.
     """
     if not value or value != value.strip() or not value.isprintable():
         return Refusal("a block scalar takes one line of printable text")
@@ -127,7 +134,8 @@ def _render_block(text: Text, scalar: Scalar, value: str) -> Edit | Refusal:
     first = next((line for line in breaks.split(content) if line.strip()), b"")
     lead = first[: len(first) - len(first.lstrip(b" "))] if first else b" " * (max(scalar.indent, 0) + 2)
     head = header[1] + b"-" + raw[header.end() : end.end()]
-    return Edit(scalar.start, scalar.end, head + lead + value.encode() + (body[len(content) :] if content else end[0]))
+    below = b"".join(breaks.findall(body[len(content) :])) if content else end[0]
+    return Edit(scalar.start, scalar.end, head + lead + value.encode() + below, scalar.value, value)
 
 
 def _content(body: bytes) -> bytes:

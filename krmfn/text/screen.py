@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from krmfn.errors import RuleError
 from krmfn.frozen import field, frozen
 from krmfn.image import ImageRef
+from krmfn.text.scalars import is_string
 
 _BREAKS = re.compile(rb"\\[xuU0\r\n]")
 _MARKER = re.compile(
@@ -96,6 +97,8 @@ def _markers_differ(raw: bytes, expected: Expected) -> bool:
             continue
         value = (found[1] or found[2] or found[3] or b"").decode("utf-8", "replace")
         if setter not in expected.setters or expected.setters[setter] != value:
+            return True
+        if found[3] and not is_string(value):
             return True
     return False
 

@@ -66,11 +66,16 @@ class Text:
 
 
 class Edit(NamedTuple):
-    """Replace the bytes from `start` up to `end` by `text`."""
+    """Replace the bytes from `start` up to `end` by `text`.
+
+    `before` and `after` are the values of the scalar that stands there, read and to be read; None for any other text.
+    """
 
     start: int
     end: int
     text: bytes
+    before: str | None = None
+    after: str | None = None
 
 
 def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
@@ -85,7 +90,7 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
 
 def pieces(data: bytes, edits: Iterable[Edit]) -> list[bytes | memoryview]:
     """Answer what `apply` joins, so that a large text can be written without a second copy."""
-    todo = sorted(set(edits))
+    todo = sorted(set(edits), key=lambda edit: edit[:3])
     if not todo:
         return [data]
     parts: list[bytes | memoryview] = []
@@ -237,7 +242,7 @@ def check(text: Text) -> None:
     _decodes(text)
     at = data.find(BOM, 1)
     while at > 0:
-        if data[:at].endswith(_BREAKS) if at < 4 else data[at - 3 : at].endswith(_BREAKS):
+        if data[max(at - len(BOM), 0) : at].endswith((*_BREAKS, BOM)):
             raise text.error("a byte order mark starts this line, expected one at most at the start of the text", at)
         at = data.find(BOM, at + 1)
 

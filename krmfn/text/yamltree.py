@@ -22,7 +22,10 @@ MAX_VALUES = 1_000_000
 """How many values `construct` makes of one node before it suspects an alias bomb."""
 
 _plain_key = re.compile(r"[^\s.\[\]'\"]+").fullmatch
-_properties = re.compile(rb"(?:[&!][^\s,\[\]{}]*(?:[ \t\r\n]|#[^\n]*\n)*)*").match
+_PROPERTY = rb"&[0-9A-Za-z_-]+|!<[^>\s]*>|![0-9A-Za-z_;/?:@&=+$.%!~*'()-]*"
+_properties = re.compile(rb"(?:(?:" + _PROPERTY + rb")(?:[ \t\r\n]+(?:#[^\r\n]*[\r\n]+[ \t\r\n]*)*)?)*").match
+"""Anchor and tag as libyaml reads them, which ends an anchor at the first sign that is no letter, digit, `_` or `-`."""
+_property = re.compile(rb"#[^\r\n]*|(" + _PROPERTY + rb")")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -148,6 +151,7 @@ def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None
     start = value_offset(data, first, end)
     in_flow = isinstance(parent, yaml.CollectionNode) and bool(parent.flow_style)
     tag: object = node.tag
+    properties = [found for found in _property.findall(data, first, start) if found] if start > first else []
     return Scalar(
         value=intern(node.value),  # thousands of fields hold the same few values at the same few paths
         start=start,
@@ -156,15 +160,11 @@ def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None
         path=intern(path),
         in_flow=in_flow,
         is_null=is_null(node),
-        anchored=start > first and b"&" in data[first:start],
-        tag=tag if isinstance(tag, str) else "!" if start > first and _bare(data[first:start]) else None,
+        anchored=any(found.startswith(b"&") for found in properties),
+        tag=tag if isinstance(tag, str) else "!" if b"!" in properties else None,
         indent=-1 if parent is None else parent.start_mark.column,
         is_json=in_flow and (node.style == '"' or _all_json(parent)),
     )
-
-
-def _bare(properties: bytes) -> bool:
-    return any(word == b"!" for word in properties.split())
 
 
 def _all_json(parent: yaml.Node | None) -> bool:
