@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from krmfn.configuration.config import load
+from krmfn.text.yamltext import Text, documents
 from tests import images
 from tests.running import run, succeed
 
@@ -23,6 +25,16 @@ UPDATE = (
 
 def create(*arguments: str):
     return run(["krmfn", "create", "image", *arguments])
+
+
+def test_a_policy_of_versions_is_printed_for_krmfn_alone() -> None:
+    done = create(*POLICY, "--select-version", "minor")
+    assert "config.kubernetes.io/local-config" in done.stdout
+    assert "Flux's controllers know no policy version" in done.stderr
+    (printed,) = documents(Text(done.stdout.encode()))
+    (repository,) = documents(Text(create("repository", "web", "--image", "ghcr.io/acme/web").stdout.encode()))
+    (policy,) = load([printed, repository]).policies.values()
+    assert policy.described == "version within minor"
 
 
 def test_a_policy_is_printed_as_flux_exports_it():
@@ -43,6 +55,8 @@ WRONG = {
     "alpha and numeric": ((*POLICY, "--select-alpha=asc", "--select-numeric=asc"), "only one of --select-semver, --select-alpha or --select-numeric can be specified"),
     "semver and alpha": ((*POLICY, "--select-semver=1.x", "--select-alpha=asc"), "only one of --select-semver, --select-alpha or --select-numeric can be specified"),
     "semver and numeric": ((*POLICY, "--select-semver=1.x", "--select-numeric=asc"), "only one of --select-semver, --select-alpha or --select-numeric can be specified"),
+    "semver and version": ((*POLICY, "--select-semver=1.x", "--select-version=minor"), "--select-version can not be used with another --select flag"),
+    "a bound that is none": ((*POLICY, "--select-version=mayor"), "spec.policy.version.within: invalid policy: expected one of patch, minor, major, found 'mayor'"),
     "a range that is none": ((*POLICY, "--select-semver=newest"), 'improper constraint: "newest"'),
     "an empty range": ((*POLICY, "--select-semver="), "improper constraint"),
     "alpha up": ((*POLICY, "--select-alpha=up"), '--select-alpha must be one of ["asc", "desc"]'),

@@ -241,3 +241,88 @@ def test_a_policy_that_pins_digests_of_nothing_says_so(pinned: Path, capsys: pyt
     (pinned / "pod.yaml").unlink()
     assert main(["explain", "pinned", "."]) == 1
     assert "no field is bound to it" in capsys.readouterr().out
+
+
+MOVING = """apiVersion: krmfn.dev/v1alpha1
+kind: ImageAutomation
+metadata: {name: images, namespace: shop}
+spec:
+  policies:
+  - {name: moving, image: ghcr.io/acme/web, policy: {version: {within: minor}}}
+---
+apiVersion: krmfn.dev/v1alpha1
+kind: TagSnapshot
+metadata: {name: web}
+spec: {image: ghcr.io/acme/web, tags: [1.2.0, 1.1.0, 1.3.0, 2.0.0, "1.2", "1.4", latest, 1.9.0-rc.1]}
+"""
+
+
+@pytest.fixture
+def moving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policies.yaml").write_text(MOVING)
+    (tmp_path / "pod.yaml").write_text(
+        "kind: Pod\nspec:\n  containers:\n  - image: ghcr.io/acme/web:1.2.0\n  - image: ghcr.io/acme/web:1.2\n"
+    )
+    return tmp_path
+
+
+def test_a_policy_that_moves_versions_on_is_explained_for_each_deployed_tag(
+    moving: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "moving", ".", "--tag", "2.0.0"]) == 0
+    assert capsys.readouterr().out == (
+        """shop:moving follows what is deployed of ghcr.io/acme/web: version within minor
+
+TAG    VALUE                   WHERE
+1.2.0  ghcr.io/acme/web:1.2.0  pod.yaml:4
+1.2    ghcr.io/acme/web:1.2    pod.yaml:5
+
+shop:moving chooses 1.4 of ghcr.io/acme/web, from 1.2
+
+  exclusionList ^.*\\.sig$
+  policy        version within minor
+
+  8 listed
+  8 valid
+  8 not excluded
+  8 match filterTags
+  1 accepted by the policy
+  1 chosen
+
+  not chosen:
+  6 not of the shape of the tag that is deployed (1.1.0, 1.2.0, 1.3.0, ...)
+  1 not above the tag that is deployed (1.2)
+
+TAG    REASON  WHY
+2.0.0  shape   not of the shape of the tag that is deployed: 1.2
+
+shop:moving chooses 1.3.0 of ghcr.io/acme/web, from 1.2.0
+
+  exclusionList ^.*\\.sig$
+  policy        version within minor
+
+  8 listed
+  8 valid
+  8 not excluded
+  8 match filterTags
+  1 accepted by the policy
+  1 chosen
+
+  not chosen:
+  1 a prerelease, and the range asks for releases only (1.9.0-rc.1)
+  1 outside the range (2.0.0)
+  3 not of the shape of the tag that is deployed (1.2, 1.4, latest)
+  2 not above the tag that is deployed (1.1.0, 1.2.0)
+
+TAG    REASON  WHY
+2.0.0  range   outside the range: version within minor, from 1.2.0
+"""
+    )
+
+
+def test_decisions_about_each_deployed_tag_are_data_too(moving: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "moving", ".", "-o", "json", "--tags"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [(one["from"], one["tag"], len(one["tags"])) for one in data["decisions"]] == [("1.2", "1.4", 8), ("1.2.0", "1.3.0", 8)]
+    assert (data["tag"], len(data["deployed"])) == (None, 2)

@@ -201,3 +201,26 @@ def test_the_rows_of_flux_run_as_policy_tests(tmp_path: Path, capsys: pytest.Cap
     verdicts = json.loads(capsys.readouterr().out)
     assert len(verdicts) == len(FLUX) > 50
     assert [verdict["name"] for verdict in verdicts if not verdict["passed"]] == []
+
+
+@pytest.mark.parametrize(
+    ("case", "problem"),
+    [
+        ("policy: {version: {}}, tags: [1.0.0]", "spec.cases[0].current: required: the tag that is deployed, which policy version follows"),
+        ("policy: {digest: {}}, tags: [1.0.0]", "spec.cases[0].current: required: the tag that is deployed, which policy digest follows"),
+        ("policy: {newest: {}}, tags: [{name: 1.0.0, created: today}]", "spec.cases[0].tags[0].created: expected an RFC 3339 time"),
+        ("policy: {version: {within: mayor}}, current: 1.0.0, tags: [1.0.0]", "spec.cases[0].policy.version.within: expected one of patch, minor, major, found 'mayor'; did you mean major?"),
+        ("tags: [{created: '2026-01-01T00:00:00Z'}]", "spec.cases[0].tags[0].name: required"),
+    ],
+    ids=["version", "digest", "time", "bound", "no name"],
+)
+def test_a_case_of_what_is_deployed_or_built_says_what_it_needs(case: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        cases(HEAD + f"  - {{name: a, {case}, expect: {{tag: 1.0.0}}}}\n")
+    assert len(error.value.problems) == 1
+    assert error.value.problems[0].split(": ", 1)[1].startswith(problem)
+
+
+def test_a_deployed_tag_that_is_not_listed_is_kept() -> None:
+    (case,) = cases(HEAD + "  - {name: a, policy: {version: {within: patch}}, current: 1.2.9, tags: [1.2.0], expect: {tag: 1.2.9}}\n")
+    assert policytest.run(case).passed

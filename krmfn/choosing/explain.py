@@ -23,6 +23,8 @@ class Explanation(NamedTuple):
     rules: Rules
     selection: Selection
     malformed: int = 0
+    current: str = ""
+    """The deployed tag that was moved on from, for a policy that follows what is deployed."""
 
 
 def funnel(explanation: Explanation) -> list[tuple[str, int]]:
@@ -74,6 +76,10 @@ def _detail(explanation: Explanation, tag: str, reason: Reason) -> str:
             return rules.filter.pattern.text if rules.filter else ""
         case Reason.OUT_OF_RANGE if isinstance(rules.policy, SemVer) and text and (version := parse_tag(text)):
             return rules.policy.constraint.why_not(version)
+        case Reason.OUT_OF_RANGE:
+            return f"{rules.described}, from {explanation.current}"
+        case Reason.OTHER_SHAPE | Reason.OLDER:
+            return explanation.current
         case Reason.LOWER | Reason.SHADOWED | Reason.CHOSEN | Reason.NOT_A_NUMBER | Reason.NOT_A_VERSION:
             return _order(explanation, tag, text or "", reason)
     return ""
@@ -110,7 +116,8 @@ def as_text(explanation: Explanation) -> str:
     """Write the explanation for people, without the reasons of single tags."""
     selection = explanation.selection
     result = f"chooses {selection.tag}" if selection.tag is not None else "chooses no tag"
-    lines = [f"{explanation.policy} {result} of {explanation.image}"]
+    moved = f", from {explanation.current}" if explanation.current else ""
+    lines = [f"{explanation.policy} {result} of {explanation.image}{moved}"]
     lines += [f"  {selection.message}"] if selection.message else []
     lines.append("")
     lines += [f"  {name:<13} {value}" for name, value in described(explanation.rules)]
@@ -141,6 +148,7 @@ def as_data(explanation: Explanation, tags: Iterable[str] = ()) -> dict[str, Any
     data: dict[str, Any] = {
         "policy": explanation.policy,
         "image": explanation.image,
+        **({"from": explanation.current} if explanation.current else {}),
         "described": explanation.rules.described,
         "rules": explanation.rules.canonical(),
         "tag": selection.tag,

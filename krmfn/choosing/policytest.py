@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from krmfn.choosing.number import read_time
 from krmfn.choosing.reason import Reason
 from krmfn.choosing.rules import parse_rules
 from krmfn.choosing.selection import Selection, select
@@ -17,7 +18,7 @@ WORDS = tuple(reason.word for reason in Reason)
 
 
 class Case(NamedTuple):
-    """One case: the rules as they were written, the tags, and what must come out."""
+    """One case: the rules as they were written, the tags, what is known of them, and what must come out."""
 
     file: str
     test: str
@@ -25,6 +26,8 @@ class Case(NamedTuple):
     rules: Mapping[str, Any]
     tags: tuple[str, ...]
     expect: Mapping[str, Any]
+    current: str | None = None
+    created: Mapping[str, str] = {}
 
 
 class Verdict(NamedTuple):
@@ -75,6 +78,20 @@ def _problems(data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         return
     for index, case in enumerate(data["spec"]["cases"]):
         yield from _expectation_problems(case["expect"], f"spec.cases[{index}].expect")
+        yield from _current_problems(case, f"spec.cases[{index}]")
+
+
+def _current_problems(case: Mapping[str, Any], path: str) -> Iterable[tuple[str, str]]:
+    """Yield what is wrong with the times, and a policy that follows what is deployed without any deployed tag."""
+    policy = case.get("policy")
+    names = [name for name in ("version", "digest") if isinstance(policy, dict) and policy.get(name) is not None]
+    if names and not case.get("current"):
+        yield f"{path}.current", f"required: the tag that is deployed, which policy {names[0]} follows"
+    for index, entry in enumerate(case["tags"]):
+        created = entry.get("created") if isinstance(entry, dict) else None
+        if created and read_time(created) is None:
+            message = f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {created!r}"
+            yield f"{path}.tags[{index}].created", message
 
 
 def _expectation_problems(expect: Mapping[str, Any], path: str) -> Iterable[tuple[str, str]]:
@@ -95,7 +112,10 @@ def _cases(data: Mapping[str, Any], file: str) -> Iterable[Case]:
     metadata = data.get("metadata")
     test = (metadata.get("name") if isinstance(metadata, dict) else None) or ""
     for case in data["spec"]["cases"]:
-        yield Case(file, str(test), case["name"], case, tuple(case["tags"]), case["expect"])
+        entries = [{"name": entry} if isinstance(entry, str) else entry for entry in case["tags"]]
+        created = {entry["name"]: entry["created"] for entry in entries if entry.get("created")}
+        tags = tuple(entry["name"] for entry in entries)
+        yield Case(file, str(test), case["name"], case, tags, case["expect"], case.get("current") or None, created)
 
 
 def run(case: Case) -> Verdict:
@@ -125,7 +145,8 @@ def _outcome(case: Case) -> dict[str, Any]:
         )
     except RulesError as error:
         return {"error": str(error)}
-    chosen = select(rules, case.tags)
+    created = (lambda tag: case.created.get(tag, "")) if case.created else None
+    chosen = select(rules, case.tags, created=created, current=case.current)
     actual = {"error": chosen.message} if chosen.tag is None else {"tag": chosen.tag}
     if "rejected" in case.expect:
         return actual | {"rejected": {tag: _word(chosen, tag) for tag in case.expect["rejected"] or {}}}

@@ -102,13 +102,16 @@ def repository(
 @click.option("--select-semver", metavar="RANGE", help="The highest version inside a range: '>=1.2.0 <2.0.0'.")
 @click.option("--select-alpha", metavar="asc|desc", help="The last (asc) or first (desc) tag by the alphabet.")
 @click.option("--select-numeric", metavar="asc|desc", help="The highest (asc) or lowest (desc) number.")
+@click.option(
+    "--select-version", metavar="patch|minor|major", help="The highest tag of the deployed one's shape; krmfn's own, not Flux's."
+)
 @click.option("--filter-regex", metavar="RE2", help="Only tags that match.")
 @click.option("--filter-extract", metavar="TEMPLATE", help="Compare by this part of the match: $ts.")
 @click.option("--reflect-digest", metavar="|".join(_REFLECTIONS), help="Write the digest behind the tag.")
 @click.option("--interval", help="How often the digest is asked for; only with --reflect-digest=Always.")
 def policy(
     name: str, namespace: str, labels: tuple[str, ...], export: bool, image_ref: str | None, select_semver: str | None,
-    select_alpha: str | None, select_numeric: str | None, filter_regex: str | None, filter_extract: str | None,
+    select_alpha: str | None, select_numeric: str | None, select_version: str | None, filter_regex: str | None, filter_extract: str | None,
     reflect_digest: str | None, interval: str | None,
 ) -> None:  # fmt: skip
     """Print an ImagePolicy."""
@@ -123,19 +126,29 @@ def policy(
     spec["imageRepositoryRef"] = {"name": image_ref}
     if interval_of := _digest_interval(interval, reflect_digest):
         spec["interval"] = interval_of
-    spec["policy"] = _policy(select_semver, select_alpha, select_numeric)
+    spec["policy"] = _policy(select_semver, select_alpha, select_numeric, select_version)
     _check(spec)
-    _print("ImagePolicy", name, namespace, labels, spec)
+    if select_version is None:
+        _print("ImagePolicy", name, namespace, labels, spec)
+        return
+    _print("ImagePolicy", name, namespace, labels, spec, {"config.kubernetes.io/local-config": "true"})
+    note = "krmfn: note: Flux's controllers know no policy version: the object is marked local-config, which kustomize leaves out"
+    click.echo(note, err=True)
 
 
-def _policy(semver: str | None, alpha: str | None, numeric: str | None) -> dict[str, Any]:
-    given = [value for value in (semver, alpha, numeric) if value is not None]
-    if not given:
-        raise ConfigError(["a policy must be provided with either --select-semver, --select-alpha or --select-numeric"])
-    if len(given) > 1:
+def _policy(semver: str | None, alpha: str | None, numeric: str | None, version: str | None) -> dict[str, Any]:
+    selected = [value for value in (semver, alpha, numeric, version) if value is not None]
+    if not selected:
+        flags = "--select-semver, --select-alpha or --select-numeric (or --select-version, for krmfn alone)"
+        raise ConfigError([f"a policy must be provided with either {flags}"])
+    if len(selected) > 1 and version is not None:
+        raise ConfigError(["--select-version can not be used with another --select flag"])
+    if len(selected) > 1:
         raise ConfigError(["only one of --select-semver, --select-alpha or --select-numeric can be specified"])
     if semver is not None:
         return {"semver": {"range": semver}}
+    if version is not None:
+        return {"version": {"within": version}}
     for flag, member, value in (("--select-alpha", "alphabetical", alpha), ("--select-numeric", "numerical", numeric)):
         if value is not None and value not in _ORDERS:
             raise ConfigError([f'{flag} must be one of ["asc", "desc"]'])
@@ -282,7 +295,10 @@ def _duration(flag: str, value: str) -> str:
     return value
 
 
-def _print(kind: str, name: str, namespace: str, labels: Iterable[str], spec: dict[str, Any]) -> None:
+def _print(
+    kind: str, name: str, namespace: str, labels: Iterable[str], spec: dict[str, Any],
+    annotations: dict[str, str] | None = None,
+) -> None:  # fmt: skip
     from krmfn.text.authored import document
 
     metadata: dict[str, Any] = {}
@@ -290,6 +306,8 @@ def _print(kind: str, name: str, namespace: str, labels: Iterable[str], spec: di
     if pairs:
         metadata["labels"] = pairs
     _check_name(name)
+    if annotations:
+        metadata["annotations"] = annotations
     metadata |= {"name": name, "namespace": namespace}
     click.echo("---\n" + document({"apiVersion": _VERSION, "kind": kind, "metadata": metadata, "spec": spec}), nl=False)
 

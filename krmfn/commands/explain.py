@@ -39,14 +39,14 @@ def command(
 ) -> int:
     """Say why POLICY (`name` or `namespace:name`) chose its tag, from the configuration below PATHS.
 
-    First how many tags each step left over, then, when asked, one reason per tag. A policy of `digest: {}` follows what
-    is deployed: its fields are listed.
+    First how many tags each step left over, then, when asked, one reason per tag. A policy that follows what
+    is deployed (`digest`, `version`) is explained by its fields: `version` once for each deployed tag.
     """
     tree = files.read(paths)
     options.tell_skipped(tree.skipped)
     rules = load(tree.blocks, None, options.finishing(source, None, None, None))
     found = _find(policy, rules.policies)
-    if found.rules.pins_current:
+    if found.rules.follows_current:
         return _follow(found, rules, tree.blocks, (output, all_tags, tags))
     given = _explain(found, options.open_source(rules))
     asked = tuple(dict.fromkeys((*tags, *(given.selection.tags if all_tags else ()))))
@@ -72,10 +72,24 @@ def _follow(
     from krmfn.commands import following
 
     output, all_tags, tags = asked
-    given = following.follow(policy, rules, blocks)
+    held = following.follow(policy, rules, blocks)
+    if not policy.rules.pins_current and held.tags:
+        held = held._replace(explanations=_of_each(policy, held.tags, options.open_source(rules)))
+    known = tuple(tag for one in held.explanations[:1] for tag in one.selection.tags) or held.tags
     show = following.print_json if output == "json" else following.print_text
-    show(given, tuple(dict.fromkeys((*tags, *(given.tags if all_tags else ())))))
-    return int(not given.fields)
+    show(held, tuple(dict.fromkeys((*tags, *(known if all_tags else ())))))
+    return int(not held.fields or any(one.selection.tag is None for one in held.explanations))
+
+
+def _of_each(policy: ImagePolicy, deployed: Sequence[str], source: TagSource) -> tuple[Explanation, ...]:
+    listing = source.tags(policy.repository)
+    return tuple(
+        Explanation(
+            str(policy.key), policy.repository.image.name, policy.rules,
+            select(policy.rules, listing.tags, current=tag), listing.malformed, tag,
+        )
+        for tag in deployed
+    )  # fmt: skip
 
 
 def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import click
 
 from krmfn import terminal
+from krmfn.choosing import explain
+from krmfn.choosing.explain import Explanation
 from krmfn.choosing.reason import Reason
 from krmfn.configuration.config import Config
 from krmfn.foreign import printable
@@ -29,10 +31,11 @@ class Held(NamedTuple):
 
 
 class Following(NamedTuple):
-    """A policy of `digest: {}` and the fields that it is bound to."""
+    """A policy that follows what is deployed, the fields that it is bound to, and of `version` each decision."""
 
     policy: ImagePolicy
     fields: tuple[Held, ...]
+    explanations: tuple[Explanation, ...] = ()
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -53,35 +56,48 @@ def _held(target: Target, deployed: Deployed) -> Held:
     return Held(place, target.scalar.path, target.scalar.value, deployed.tag(target))
 
 
-def print_text(given: Following, tags: Sequence[str]) -> None:
-    """Print the fields, then the reasons of the tags that are asked about."""
-    policy, image = given.policy, given.policy.repository.image.name
-    click.echo(printable(f"{policy.key} follows what is deployed of {image}: tags stay, only digests move", 2000))
+def print_text(following: Following, tags: Sequence[str]) -> None:
+    """Print the fields, what was decided for each deployed tag, and the reasons of the tags that are asked about."""
+    policy, image = following.policy, following.policy.repository.image.name
+    aim = "tags stay, only digests move" if policy.rules.pins_current else policy.described
+    click.echo(printable(f"{policy.key} follows what is deployed of {image}: {aim}", 2000))
     click.echo()
-    if given.fields:
-        terminal.table(("TAG", "VALUE", "WHERE"), [(held.tag or "-", held.value, held.place) for held in given.fields])
+    if following.fields:
+        terminal.table(
+            ("TAG", "VALUE", "WHERE"), [(held.tag or "-", held.value, held.place) for held in following.fields]
+        )
     else:
         click.echo("  no field is bound to it: krmfn update says why, and what to write")
-    if tags:
+    for explanation in following.explanations:
+        click.echo("\n" + explain.as_text(explanation), nl=False)
+        if tags:
+            click.echo()
+            terminal.table(("TAG", "REASON", "WHY"), explain.tag_rows(explanation, tags))
+    if tags and not following.explanations:
         click.echo()
-        terminal.table(("TAG", "REASON", "WHY"), [(tag, *_reason(given, tag)) for tag in tags])
+        terminal.table(("TAG", "REASON", "WHY"), [(tag, *_reason(following, tag)) for tag in tags])
 
 
-def print_json(given: Following, tags: Sequence[str]) -> None:
+def print_json(following: Following, tags: Sequence[str]) -> None:
     """Print the same as data."""
+    policy = following.policy
     data: dict[str, object] = {
-        "policy": str(given.policy.key),
-        "image": given.policy.repository.image.name,
-        "described": given.policy.described,
-        "rules": given.policy.rules.canonical(),
-        "tag": given.tags[0] if len(given.tags) == 1 else None,
-        "deployed": [held._asdict() for held in given.fields],
+        "policy": str(policy.key),
+        "image": policy.repository.image.name,
+        "described": policy.described,
+        "rules": policy.rules.canonical(),
+        "tag": following.tags[0] if len(following.tags) == 1 and policy.rules.pins_current else None,
+        "deployed": [held._asdict() for held in following.fields],
     }
-    rows = [dict(zip(("tag", "reason", "why"), (tag, *_reason(given, tag)), strict=True)) for tag in tags]
+    if following.explanations:
+        data["decisions"] = [explain.as_data(explanation, tags) for explanation in following.explanations]
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    rows = [dict(zip(("tag", "reason", "why"), (tag, *_reason(following, tag)), strict=True)) for tag in tags]
     click.echo(json.dumps(data | ({"tags": rows} if rows else {}), indent=2, ensure_ascii=False))
 
 
-def _reason(given: Following, tag: str) -> tuple[str, str]:
-    if tag in given.tags:
+def _reason(following: Following, tag: str) -> tuple[str, str]:
+    if tag in following.tags:
         return Reason.CHOSEN.word, "deployed"
     return Reason.NOT_CURRENT.word, Reason.NOT_CURRENT.text

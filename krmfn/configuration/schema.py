@@ -84,6 +84,16 @@ _SELECT = _map(
     },
 )
 
+_TAG: Schema = {
+    "oneOf": [
+        {"type": "string"},
+        _map(
+            "A tag with what is known of it.",
+            {"name": _text("The tag."), "digest": _text("Its digest."), "created": _text("RFC 3339 time.")},
+            ("name",),
+        ),
+    ]
+}
 _SPECS: dict[str, Schema] = {
     "ImageAutomation": _map(
         "The function's own config: one call, many policies.",
@@ -156,23 +166,7 @@ _SPECS: dict[str, Schema] = {
         "What one repository offered, as data.",
         {
             "image": _text("The repository, without tag."),
-            "tags": _list(
-                "The tags.",
-                {
-                    "oneOf": [
-                        {"type": "string"},
-                        _map(
-                            "A tag with what is known of it.",
-                            {
-                                "name": _text("The tag."),
-                                "digest": _text("Its digest."),
-                                "created": _text("RFC 3339 time."),
-                            },
-                            ("name",),
-                        ),
-                    ]
-                },
-            ),
+            "tags": _list("The tags.", _TAG),
             "listed": {
                 "type": "integer",
                 "description": "How many tags the repository listed, when tags that no policy can use were left out.",
@@ -217,7 +211,8 @@ _SPECS: dict[str, Schema] = {
                     {
                         "name": _text("A sentence."),
                         **_CHOOSING,
-                        "tags": _list("What the repository offers.", {"type": "string"}),
+                        "current": _text("The tag that is deployed, for the policies `version` and `digest`."),
+                        "tags": _list("What the repository offers; `created` is for the policy `newest`.", _TAG),
                         "expect": _map(
                             "What must come out.",
                             {
