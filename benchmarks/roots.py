@@ -1,0 +1,289 @@
+"""Hold `krmfn check` and `krmfn update` against `kustomize build`, for every root of real repositories.
+
+    python -m benchmarks.roots KUSTOMIZE CHECKOUT... [--limit N] [--failures]
+
+For each checkout (benchmarks/recall.py says where they come from) its files are copied. A root is a folder with a
+kustomization that is no Component and that `kustomize build` can build without a network, helm or git.
+
+1. Every image that a build emits with a version is one that `check` calls current: at a place that is not overridden.
+2. `update` gets one policy for each repository that `check` names, and for each a made-up newer tag with a digest.
+   Then every build emits the new tag, and a new digest where there was one, for each image at a place that is sure; what
+   stands only at places that are not sure stays.
+3. In every file that changed, PyYAML finds the same nodes; each changed scalar is the old one with the new version in it;
+   with the old scalars put back, the file is the old file, byte for byte.
+4. A second `update` changes nothing.
+
+Files whose own configuration `update` refuses (test data of Flux) are set aside.
+
+kustomize and PyYAML decide; krmfn is only run. Images are the strings under the key `image` of what a build emits, except
+in CustomResourceDefinitions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from benchmarks.recall import canonical, check, krmfn, places
+
+NEW_TAG = "99999999999999.0.0"
+NEW_DIGEST = "sha256:" + "c0ffee00" * 8
+POLICIES = "krmfn-roots.yaml"
+COLUMNS = (
+    *("folders", "roots", "with images", "current", "updated"),
+    *("files changed", "files proven", "scalars changed", "second run empty", "set aside"),
+)
+NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+OFFLINE = {
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "PATH": "/nowhere",
+    "HOME": "/nowhere",
+}
+"""No proxy answers, no git or helm is found: what needs a network fails at once."""
+
+
+class Emitted(NamedTuple):
+    """An image that a build emits: which repository, and `tag@digest`."""
+
+    repository: str
+    version: str
+
+
+Counted = dict[Emitted, set[bool]]
+"""What `check` calls current, and whether its places are sure."""
+
+
+class Score(NamedTuple):
+    """What was seen in one checkout."""
+
+    counts: Counter[str]
+    failures: list[str]
+
+    def tell(self, column: str, where: Path, wrong: list[str], *, counts: bool) -> None:
+        """Count what holds, keep what does not."""
+        self.counts[column] += counts and not wrong
+        self.failures.extend(f"{where}: {text}" for text in wrong)
+
+
+def roots(folder: Path) -> list[Path]:
+    """Return the folders whose kustomization can be built by itself."""
+    component = re.compile(r"^kind:\s*Component\b", re.MULTILINE)
+    files = [path for name in NAMES for path in folder.rglob(name)]
+    return sorted(
+        {path.parent for path in files if not component.search(path.read_text(encoding="utf-8", errors="replace"))}
+    )
+
+
+def build(kustomize: Path, root: Path) -> list[Emitted] | None:
+    """Return the images that a build emits, in its order; None when it cannot be built here."""
+    try:
+        run = subprocess.run(
+            [kustomize, "build", "--load-restrictor", "LoadRestrictionsNone", root],
+            env=OFFLINE, capture_output=True, timeout=30, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
+    if run.returncode:
+        return None
+    documents = yaml.load_all(run.stdout, Loader=yaml.CBaseLoader)
+    return [
+        Emitted(*canonical(image))
+        for document in documents
+        if isinstance(document, dict) and document.get("kind") != "CustomResourceDefinition"
+        for image in images(document)
+        if image and not re.search(r"\s", image)
+    ]
+
+
+def images(value: object) -> Iterator[str]:
+    """Yield the strings under the key `image`, wherever they stand."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "image" and isinstance(inner, str):
+                yield inner
+            else:
+                yield from images(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from images(inner)
+
+
+def policies(repositories: list[str]) -> str:
+    """Return an ImageAutomation that binds each image by its name, and TagSnapshots with one newer tag each."""
+    entries = [
+        {"name": f"image-{n}", "image": repository, "policy": {"semver": {"range": ">=0.0.0-0"}}}
+        for n, repository in enumerate(repositories)
+    ]
+    snapshots = [
+        {
+            "apiVersion": "krmfn.dev/v1alpha1",
+            "kind": "TagSnapshot",
+            "metadata": {"name": f"tags-{n}"},
+            "spec": {"image": repository, "tags": [{"name": NEW_TAG, "digest": NEW_DIGEST}]},
+        }
+        for n, repository in enumerate(repositories)
+    ]
+    automation = {
+        "apiVersion": "krmfn.dev/v1alpha1",
+        "kind": "ImageAutomation",
+        "metadata": {"name": "roots"},
+        "spec": {"policies": entries},
+    }
+    return yaml.safe_dump_all([automation, *snapshots], sort_keys=False)
+
+
+def is_new(before: Emitted, after: Emitted) -> bool:
+    """True if an image moved to the new tag, and a digest to the new digest."""
+    tag, at, _ = before.version.partition("@")
+    wanted = {NEW_TAG + (at + NEW_DIGEST if at else "")} | ({at + NEW_DIGEST} if at and not tag else set())
+    return after.repository == before.repository and after.version in wanted
+
+
+def scalars(text: str) -> list[yaml.ScalarNode]:
+    """Return the scalars of a text in order, aliased ones once; raise yaml.YAMLError when it is none."""
+    found: dict[int, yaml.ScalarNode] = {}
+    waiting = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node]
+    seen = set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            found[node.start_mark.index] = node
+        elif isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+        else:
+            waiting.extend(inner for pair in node.value for inner in pair)
+    return [found[index] for index in sorted(found)]
+
+
+def compare(before: str, after: str) -> tuple[int, str]:
+    """Return how many scalars of a file changed, and what is wrong with that, if anything."""
+    try:
+        old, new = scalars(before), scalars(after)
+    except yaml.YAMLError as error:
+        return 0, f"PyYAML cannot read it: {' '.join(str(error).split())[:120]}"
+    if len(old) != len(new):
+        return 0, "other nodes than before"
+    changed = [(a, b) for a, b in zip(old, new, strict=True) if a.value != b.value]
+    restored = after
+    for a, b in reversed(changed):
+        pattern = re.escape(b.value).replace(re.escape(NEW_DIGEST), "sha256:[0-9a-f]{64}")
+        pattern = pattern.replace(":" + re.escape(NEW_TAG), r"(?::[\w][\w.-]*)?")
+        pattern = pattern.replace(re.escape(NEW_TAG), r"[\w][\w.-]*")
+        if not re.fullmatch(pattern, a.value):
+            return len(changed), f"line {b.start_mark.line + 1}: {a.value[:80]!r} became {b.value[:80]!r}"
+        source = before[a.start_mark.index : a.end_mark.index]
+        restored = restored[: b.start_mark.index] + source + restored[b.end_mark.index :]
+    return len(changed), "" if restored == before else "bytes outside the changed scalars differ"
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Return the bytes of every file below a folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()}
+
+
+def not_current(found: list[Emitted], counted: Counted) -> list[str]:
+    """Return the images of a build that `check` does not call current."""
+    unknown = {image for image in found if image.version} - set(counted)
+    return [f"emits {image.repository} {image.version}, which check does not call current" for image in sorted(unknown)]
+
+
+def not_moved(found: list[Emitted], moved: list[Emitted] | None, counted: Counted) -> list[str]:
+    """Return the images of a build that are not what they should be after the update."""
+    if moved is None or len(moved) != len(found):
+        return ["builds no longer"]
+    wrong = []
+    for was, now in zip(found, moved, strict=True):
+        certain = counted.get(was, {False})
+        if certain == {True} and not is_new(was, now):
+            wrong.append(f"{was.repository} {was.version} became {now.version}, not the new one")
+        elif was.version and True not in certain and now != was:
+            wrong.append(f"{was.repository} {was.version} became {now.version}, which nobody is sure of")
+    return sorted(set(wrong))
+
+
+def update(folder: Path) -> list[str]:
+    """Run the update; files whose own configuration is wrong are removed, and returned."""
+    command = ("update", "--source", "layout:/nowhere", "--on-error", "keep", ".")
+    removed = []
+    while (run := krmfn(folder, *command)).returncode:
+        refused = {
+            path
+            for path in re.findall(r"^krmfn: error: ([^:\n]+):", run.stderr, re.MULTILINE)
+            if Path(folder, path).is_file()
+        }
+        if not refused or POLICIES in refused:
+            sys.exit(f"krmfn update in {folder}: exit {run.returncode}\n{run.stderr[-2000:]}")
+        for path in sorted(refused):
+            Path(folder, path).unlink()
+        removed += sorted(refused)
+    return removed
+
+
+def score(kustomize: Path, checkout: Path, limit: int | None) -> Score:
+    """Return what held and what did not in one checkout; the checkout itself is left alone."""
+    seen = Score(Counter(), [])
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, checkout.name).resolve()
+        shutil.copytree(checkout, folder, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+        candidates = roots(folder)[:limit]
+        emitted = {root: found for root in candidates if (found := build(kustomize, root)) is not None}
+        seen.counts.update({"folders": len(candidates), "roots": len(emitted)})
+        seen.counts["with images"] += sum(map(bool, emitted.values()))
+        counted: Counted = defaultdict(set)
+        for place in places(check(folder)):
+            if not place.overridden:
+                counted[Emitted(place.repository, place.version)].add(place.sure)
+        for root, found in emitted.items():
+            seen.tell("current", root.relative_to(folder), not_current(found, counted), counts=bool(found))
+        Path(folder, POLICIES).write_text(policies(sorted({image.repository for image in counted})), encoding="utf-8")
+        before = contents(folder)
+        seen.counts["set aside"] += len(update(folder))
+        after = contents(folder)
+        for path in [path for path in after if after[path] != before.get(path)]:
+            number, wrong_scalar = compare(before.get(path, b"").decode(), after[path].decode())
+            seen.counts.update({"files changed": 1, "scalars changed": number})
+            seen.tell("files proven", path.relative_to(folder), [wrong_scalar] if wrong_scalar else [], counts=True)
+        for root, found in emitted.items():
+            wrong = not_moved(found, build(kustomize, root), counted)
+            seen.tell("updated", root.relative_to(folder), wrong, counts=bool(found))
+        update(folder)
+        more = [] if contents(folder) == after else ["a second update changes more"]
+        seen.tell("second run empty", Path(), more, counts=True)
+    return seen
+
+
+def main() -> None:
+    """Print a row for each checkout."""
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks.roots")
+    arguments.add_argument("kustomize", type=Path)
+    arguments.add_argument("checkouts", type=Path, nargs="+")
+    arguments.add_argument("--limit", type=int, help="folders of a checkout that are built")
+    arguments.add_argument("--failures", action="store_true", help="print what did not hold")
+    options = arguments.parse_args()
+    print("| checkout |", " | ".join(COLUMNS), "|")
+    print("|---|" + "--:|" * len(COLUMNS))
+    failures = []
+    for checkout in options.checkouts:
+        seen = score(options.kustomize.resolve(), checkout, options.limit)
+        print(f"| {checkout.name} |", " | ".join(str(seen.counts[column]) for column in COLUMNS), "|", flush=True)
+        failures += [f"{checkout.name}/{failure}" for failure in seen.failures]
+    if options.failures:
+        print(*failures, sep="\n", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
