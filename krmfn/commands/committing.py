@@ -1,36 +1,42 @@
-"""`krmfn update --commit`: the update as commits of the git program, on the branch or for a pull request.
+"""`krmfn update --commit`: the update as commits of the git program, on the checked-out branch or as proposals.
 
-Commits are made from what is committed, in a worktree of their own; `gitrepo` says why nothing can be lost.
+Commits are made from what is committed, in a worktree of their own; `git.repository` says why nothing can be lost.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from krmfn.commands.scope import Examined, automation_of, examine, inside, rewritten
+from krmfn.commands import drafting, proposing
+from krmfn.commands.scope import Examined, automation_of, examine, inside
 from krmfn.configuration.config import Finish
 from krmfn.errors import GitError
 from krmfn.foreign import printable
-from krmfn.git import changelog, message
 from krmfn.git.automation import Automation
-from krmfn.git.changelog import Row
-from krmfn.git.repository import Author, Commit, Repository, Style
+from krmfn.git.drafts import Author, Draft, Style, Worktree
+from krmfn.git.names import branch_problem
+from krmfn.git.own_commits import patch_id
+from krmfn.git.program import Allowance, seconds_allowed
+from krmfn.git.proposals import Proposal
+from krmfn.git.repository import Repository
+from krmfn.git.workspace import Workspace, workspace
 from krmfn.inventory import files
-from krmfn.model import PolicyKey
-from krmfn.text.yamltext import Edit, Text
+from krmfn.text.yamltext import Text
 
-Report = Callable[[Examined, Mapping[Text, bytes]], None]
+Report = Callable[[Examined, Mapping[Text, bytes], Sequence[Proposal]], None]
+_MOST = 100
+"""Commits that are not pushed yet, of which one may be krmfn's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CommitRequest:
     """What the command line asks for."""
 
     automation: str | None = None
@@ -40,82 +46,109 @@ class Wish:
     branch: str | None = None
     remote: str = ""
     sign: bool = False
+    base: str = ""
+    prune: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Where commits go: `base` is what they follow, `remote` is empty when nothing is pushed."""
+class Destination:
+    """Where commits go. `remote` is empty if nothing is pushed, `tip` is what the remote's branch holds."""
 
-    repository: Repository
     branch: str
-    base: str
     remote: str
-
-    @property
-    def is_here(self) -> bool:
-        """True when the checkout's own branch moves."""
-        return self.branch in ("", self.repository.branch) or not self.repository.branch
+    is_here: bool
+    base: str
+    tip: str = ""
 
 
-def commit(paths: Sequence[Path], finish: Finish, wish: Wish, report: Report) -> int:
-    """Update, commit, and push when asked; answer the exit code."""
+def commit(paths: Sequence[Path], finish: Finish, request: CommitRequest, report: Report) -> int:
+    """Update, commit, and push if asked to. Return the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the worktree is removed
-    repository = Repository(paths[0])
+    if request.branch is not None and (problem := branch_problem(request.branch)):
+        raise click.BadParameter(f"{printable(request.branch)!r} {problem}", param_hint="--branch")
+    repository = Repository(paths[0], Allowance(seconds_allowed(os.environ)))
     repository.check_idle()
     here = Path.cwd() if Path.cwd().resolve().is_relative_to(repository.root.resolve()) else repository.root
     seen = inside(repository.root, paths, here)
-    plan = _plan(repository, wish, _automation(paths, wish))
-    _warn(repository, paths)
-    with repository.worktree(plan.base) as tree:
-        with chdir(tree.folder / here.resolve().relative_to(repository.root.resolve())):
-            found = examine(seen, finish, wish.automation, tree.folder)
-            written = found.written()
-            commits = [] if found.run.is_error else list(_commits(found, wish, tree.folder))
-        if not commits:
-            report(found, written)
-            return int(found.run.is_error)
-        if plan.is_here:
-            repository.check_clean({path for one in commits for path in one.files})
-        made = tree.commit(commits, _style(found.automation, wish))
-    _keep(plan, made, commits)
-    report(found, written)  # not before: whatever fails above has changed nothing
-    for name, one in zip(made, commits, strict=True):
-        where = f" on {plan.branch}" if plan.branch else ""
-        click.echo(
-            f"committed {name[:7]}{where}: {printable(one.message.splitlines()[0] if one.message else '', 200)}",
-            err=True,
-        )
-    if plan.remote:
-        _push(plan, made[-1], found.automation)
+    with workspace(repository.git) as space:
+        automation = automation_of(files.read(paths), request.automation) if request.automation else None
+        destination = _destination(repository, request, automation)
+        _warn_of_changes(repository, paths)
+        with space.worktree(repository.root.name, destination.base) as folder:
+            with chdir(folder / here.resolve().relative_to(repository.root.resolve())):
+                found = examine(seen, finish, request.automation, folder)
+                written = found.written()
+                parts = []
+                if not found.run.is_error:
+                    parts = drafting.parts(
+                        found, folder, request.template, split=request.split, apart=not destination.is_here
+                    )
+            if found.run.is_error:
+                report(found, written, ())
+                return 1
+            worktree, style = Worktree(folder, repository.git.allowance), _style(found.automation, request)
+            if not destination.is_here:
+                branches = proposing.Proposer(repository, space, worktree, style, destination, automation)
+                report(found, written, branches.propose(parts, split=request.split, prune=request.prune))
+                return 0
+            drafts = [part.draft for part in parts if part.draft.files]
+            if drafts:
+                repository.check_clean({path for draft in drafts for path in draft.files})
+            names = worktree.commit(drafts, style)
+        _keep(repository, space, destination, names, drafts)
+        report(found, written, ())  # not before: whatever fails above has changed nothing
+        where = f" on {destination.branch}" if destination.branch else ""
+        for name, draft in zip(names, drafts, strict=True):
+            click.echo(f"committed {name[:7]}{printable(where)}: {printable(draft.subject, 200)}", err=True)
+        if destination.remote:
+            _push(repository, space, destination, names[-1] if names else "", automation)
     return 0
 
 
-def _automation(paths: Sequence[Path], wish: Wish) -> Automation | None:
-    return automation_of(files.read(paths), wish.automation) if wish.automation else None
-
-
-def _plan(repository: Repository, wish: Wish, automation: Automation | None) -> Plan:
-    wanted = wish.branch or (automation.branch if automation else "")
-    checkout = automation.checkout_branch if automation and not wish.branch else ""
+def _destination(repository: Repository, request: CommitRequest, automation: Automation | None) -> Destination:
     current = repository.branch
+    checkout = automation.checkout_branch if automation and not request.branch else ""
     if checkout and current and checkout != current:
         raise GitError(
             f"the automation works on branch {checkout}, and {current} is checked out",
             help=f"git switch {checkout}, or name the branch: --branch {current}",
         )
-    branch = wanted or current
-    if wish.push and not branch:
+    branch = request.branch or (automation.branch if automation else "") or current
+    if request.push and not branch:
         message = "no branch to push to: HEAD is detached, and neither --branch nor the automation names one"
         raise GitError(message, help="--branch NAME")
-    remote = repository.remote(wish.remote) if wish.push else ""
+    remote = repository.remote(request.remote) if request.push else ""
+    is_here = branch == current
+    if not current and branch and remote:
+        is_here = branch == repository.default_branch(remote)
+    if not is_here:
+        return Destination(branch, remote, is_here, _base(repository, request.base, remote))
+    if request.base or request.prune:
+        option = "--base" if request.base else "--prune"
+        raise click.UsageError(f"{option} needs --branch NAME with another branch than the one that is checked out")
     tip = repository.fetch(remote, branch) if remote else ""
-    if branch == current or not current:
-        repository.check_ahead(tip, remote, branch)
-        return Plan(repository, branch, repository.head, remote)
-    return Plan(repository, branch, tip or ("" if remote else repository.tip(branch)) or repository.head, remote)
+    repository.check_ahead(tip, remote, branch)
+    return Destination(branch, remote, is_here, repository.head, tip)
 
 
-def _warn(repository: Repository, paths: Sequence[Path]) -> None:
+def _base(repository: Repository, wanted: str, remote: str) -> str:
+    """Return the commit that proposals start from; a branch of the remote is fetched first."""
+    if not wanted:
+        return repository.head
+    name, _, branch = wanted.partition("/")
+    if remote and name == remote and branch and not branch_problem(branch):
+        options = ("--depth=50",) if repository.is_shallow else ()
+        if tip := repository.fetch(remote, branch, *options):
+            return tip
+    if commit := repository.commit(wanted):
+        return commit
+    raise GitError(
+        f"--base {wanted}: there is no such commit here",
+        help=f"git fetch {remote or 'REMOTE'} BRANCH first; a clone in CI may lack it: fetch-depth: 0",
+    )
+
+
+def _warn_of_changes(repository: Repository, paths: Sequence[Path]) -> None:
     names = [os.path.relpath(path.resolve(), repository.root.resolve()) for path in paths]
     dirty = [
         name
@@ -129,103 +162,64 @@ def _warn(repository: Repository, paths: Sequence[Path]) -> None:
         )
 
 
-def _style(automation: Automation | None, wish: Wish) -> Style:
+def _style(automation: Automation | None, request: CommitRequest) -> Style:
+    signing = "default" if request.sign else ""
     if automation is None:
-        return Style(signing="default" if wish.sign else "")
-    return Style(
-        Author(automation.author_name, automation.author_email), automation.signing or ("default" if wish.sign else "")
-    )
+        return Style(signing=signing)
+    return Style(Author(automation.author_name, automation.author_email), automation.signing or signing)
 
 
-def _keep(plan: Plan, made: Sequence[str], commits: Sequence[Commit]) -> None:
-    if plan.is_here:
-        plan.repository.forward(made[-1], {path for one in commits for path in one.files})
-    elif not plan.remote:
-        plan.repository.move(plan.branch, made[-1], plan.repository.tip(plan.branch))
-
-
-def _push(plan: Plan, name: str, automation: Automation | None) -> None:
-    options = automation.push_options if automation else ()
-    target = f"{name}:refs/heads/{plan.branch}"
-    refspec = automation.refspec if automation else ""
+def _keep(
+    repository: Repository, space: Workspace, destination: Destination, names: Sequence[str], drafts: Sequence[Draft]
+) -> None:
+    """Move the checked-out branch to the last commit, and remember that it is not pushed yet."""
+    if not names:
+        return
+    before = repository.unpushed(destination.branch)
+    repository.note_unpushed(destination.branch, names[-1], space)
     try:
-        plan.repository.push(plan.remote, target, options)
-        if refspec:
-            own = f"refs/heads/{plan.branch}"
-            source, colon, rest = refspec.partition(":")
-            plan.repository.push(
-                plan.remote, f"{name}:{rest or own}" if source == own else source + colon + rest, options
-            )
-    except GitError as error:
-        stays = f"; commit {name[:7]} stays on {plan.branch or 'HEAD'}" if plan.is_here else "; nothing was changed"
-        advice = (
-            f"git pull --rebase {plan.remote} {plan.branch} && git push {plan.remote} {plan.branch}"
-            if plan.is_here
-            else "run krmfn again"
-        )
-        raise GitError(f"{error}{stays}", help=error.help or advice) from None
-    more = f" and refspecs '{refspec}'" if refspec else ""
-    click.echo(f"pushed commit '{name[:7]}' to branch '{plan.branch}'{more}", err=True)
+        repository.forward(names[-1], {path for draft in drafts for path in draft.files}, space)
+    except GitError:
+        repository.note_unpushed(destination.branch, before, space)
+        raise
 
 
-def _commits(found: Examined, wish: Wish, top: Path) -> Iterator[Commit]:
-    """Make one commit of everything, or with --split one for each image; the lock goes with the last."""
-    rows = changelog.rows(found.run.changes)
-    groups = _by_image(rows) if wish.split else [rows] if found.written() else []
-    if not groups and found.written():
-        groups = [rows]
-    own = {id(change.edit) for change in found.run.changes}
-    rest = [pair for pair in found.run.edits if id(pair[1]) not in own]
-    edits: list[tuple[Text, Edit]] = []
-    before: dict[str, bytes] = {}
-    for index, group in enumerate(groups):
-        edits += [(change.target.resource.block.text, change.edit) for row in group for change in row.changes]
-        edits += rest if index == len(groups) - 1 else []
-        content = {_path(text, top): data for text, data in rewritten(found.tree.texts, edits).items()}
-        changed = {path: data for path, data in content.items() if before.get(path) != data}
-        before = content
-        yield Commit(_message(found, group, wish), changed)
+def _push(
+    repository: Repository, space: Workspace, destination: Destination, name: str, automation: Automation | None
+) -> None:
+    """Push the commit of this run, or one of an earlier run that was not pushed then."""
+    branch, remote, tip = destination.branch, destination.remote, destination.tip
+    refspec = automation.refspec if automation else ""
+    options = automation.push_options if automation else ()
+    name = name or _unpushed(repository, branch, tip)
+    if name:
+        own = f"refs/heads/{branch}"
+        source, colon, target = refspec.partition(":")
+        try:
+            if not (tip and repository.is_ancestor(name, tip)):
+                repository.push(remote, [f"{name}:{own}"], options)
+            if refspec:
+                repository.push(
+                    remote, [f"{name}:{target or own}" if source == own else source + colon + target], options
+                )
+        except GitError as error:
+            is_moved = repository.remote_refs(remote, own).get(own, "") not in (tip, name)
+            message = f"{remote} refused the push: somebody pushed to {branch} meanwhile" if is_moved else str(error)
+            raise GitError(
+                f"{message}; commit {name[:7]} stays on {branch or 'HEAD'}",
+                help=(not is_moved and error.help)
+                or f"git pull --rebase {remote} {branch} && git push {remote} {branch}",
+            ) from None
+        more = f" and refspecs '{refspec}'" if refspec else ""
+        click.echo(printable(f"pushed commit '{name[:7]}' to branch '{branch}'{more}", 1000), err=True)
+    repository.note_unpushed(branch, "", space)
 
 
-def _by_image(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
-    names = dict.fromkeys(row.image for row in rows)
-    return [tuple(row for row in rows if row.image == name) for name in names]
-
-
-def _path(text: Text, top: Path) -> str:
-    return Path(text.name).resolve().relative_to(top.resolve()).as_posix()
-
-
-def _message(found: Examined, rows: Sequence[Row], wish: Wish) -> str:
-    made = found.automation
-    template = wish.template if wish.template is not None else made.message_template if made else None
-    if template is None:
-        return changelog.message(rows, lambda place: _from_top(place, found.top)) if rows else "Update the image lock\n"
-    folder = made.folder(found.top) if made else found.top
-    edits = [
-        message.Edit(
-            _relative(change.target.resource.block.text, folder), change.target.resource.id,
-            change.target.scalar.value, change.value, str(change.target.setter),
-        )
-        for row in rows for change in row.changes
-    ]  # fmt: skip
-    key = made.key if made else PolicyKey("default", "krmfn")
-    return message.write(template, key, edits, dict(made.values) if made else {})
-
-
-def _from_top(place: str, top: Path) -> str:
-    """Name a place, `file:line`, from the repository's root."""
-    path, colon, line = place.rpartition(":")
-    whole = Path(path).resolve() if colon else Path(place).resolve()
-    if not whole.is_relative_to(top.resolve()):
-        return place
-    return (
-        whole.relative_to(top.resolve()).as_posix() + colon + line
-        if colon
-        else whole.relative_to(top.resolve()).as_posix()
-    )
-
-
-def _relative(text: Text, folder: Path) -> str:
-    path, top = Path(text.name).resolve(), folder.resolve()
-    return path.relative_to(top).as_posix() if path != top else path.name
+def _unpushed(repository: Repository, branch: str, tip: str) -> str:
+    """Return the commit of an earlier run that is on the branch and was not pushed, rebased or not; or ''."""
+    name = repository.unpushed(branch)
+    if not name or repository.is_ancestor(name, "HEAD"):
+        return name
+    patch = patch_id(repository.git, name)
+    beyond = repository.git.read("rev-list", f"--max-count={_MOST}", "HEAD", *([f"^{tip}"] if tip else [])).split()
+    return next((commit for commit in beyond if patch and patch_id(repository.git, commit) == patch), "")

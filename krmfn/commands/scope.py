@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from krmfn.model import Repository
 from krmfn.steps.resolve import ask
 from krmfn.tagsources.sources import Sources
 from krmfn.text.proof import rewrite
-from krmfn.text.yamltext import Edit, Text
+from krmfn.text.yamltext import Block, Edit, Text
 
 _WORKERS = 8
 
@@ -26,6 +26,7 @@ class Examined:
     """A run and what it ran on. `top` is where `update.path` starts."""
 
     tree: files.Tree
+    blocks: Sequence[Block]
     run: pipeline.Run
     source: Sources
     automation: Automation | None
@@ -72,7 +73,7 @@ def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path |
     with terminal.watching() as progress:
         source = Sources(rules, os.environ, progress)
         run = pipeline.examine(blocks, rules, lambda _rules: source, graph=tree.graph())
-    return Examined(tree, run, source, made, root)
+    return Examined(tree, blocks, run, source, made, root)
 
 
 def _check_covered(automation: Automation, paths: Iterable[Path], root: Path) -> None:

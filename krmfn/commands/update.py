@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,14 +13,15 @@ from krmfn import terminal
 from krmfn.commands import options
 from krmfn.commands.scope import Examined, examine
 from krmfn.configuration.config import Finish
-from krmfn.errors import RuleError
 from krmfn.foreign import printable
 from krmfn.git import changelog
-from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.model import Result
 from krmfn.pipeline import Run
 from krmfn.text.yamltext import Text
+
+if TYPE_CHECKING:
+    from krmfn.git.proposals import Proposal
 
 
 @click.command(
@@ -28,7 +29,7 @@ from krmfn.text.yamltext import Text
         "krmfn update . --diff --check      # look first: nothing is written, exit 1 when something would change",
         "krmfn update .                     # edit in place",
         "krmfn update . --commit --push     # one commit, pushed to the branch",
-        "krmfn update . --commit --split --branch images --push -o markdown > body.md   # for a pull request",
+        "krmfn update . --commit --branch images --push -o markdown > body.md   # a branch for a pull request, with its text",
         "krmfn update . --automation apps   # as the ImageUpdateAutomation says: path, policies, author, message, branch",
         exits="0 done, 1 an error (nothing is written) or, with --check, something would change, 2 usage",
     )
@@ -42,10 +43,14 @@ from krmfn.text.yamltext import Text
     "--commit/--no-commit", "commits", default=None, help="Commit with git; --automation does unless told otherwise."
 )
 @click.option("--push", is_flag=True, help="Commit, and push the branch.")
-@click.option("--split", is_flag=True, help="One commit per image.")
+@click.option("--split", is_flag=True, help="One commit per image; with --branch NAME one branch per image, NAME-web.")
 @click.option("--automation", metavar="NAME", help="Do as this ImageUpdateAutomation says.")
 @click.option("--message", metavar="TEMPLATE", help="Message of the commit, a template as Flux's messageTemplate.")
-@click.option("--branch", metavar="NAME", help="Commit to this branch and leave the checkout alone.")
+@click.option("--branch", metavar="NAME", help="Propose on this branch, made anew each time; the checkout stays.")
+@click.option("--base", metavar="REF", default="", help="Where proposals start; default: HEAD.")
+@click.option(
+    "--prune", is_flag=True, help="Delete branches of earlier proposals that have nothing to propose any more."
+)
 @click.option("--remote", metavar="NAME", default="", help="Push to this remote; default: the branch's, or origin.")
 @click.option("--sign", is_flag=True, help="Sign commits with git's own signing.")
 def command(
@@ -80,7 +85,9 @@ def _anchored(source: str | None) -> str | None:
 
 
 def _is_commit(git: Mapping[str, Any], *, check: bool) -> bool:
-    asked = [f"--{name}" for name in ("push", "split", "message", "branch", "remote", "sign") if git[name]]
+    asked = [
+        f"--{name}" for name in ("push", "split", "message", "branch", "remote", "sign", "base", "prune") if git[name]
+    ]
     wanted = git["commits"] if git["commits"] is not None else bool(git["automation"] or git["push"])
     if asked and not wanted and not check:
         raise click.UsageError(f"{asked[0]} needs --commit")
@@ -94,10 +101,11 @@ def _commit(paths: tuple[Path, ...], finish: Finish, git: Mapping[str, Any], sho
         automation = scope.automation_of(files.read(paths), git["automation"])
         if automation.is_suspended:
             return _suspended(automation.key)
-    wish = committing.Wish(
-        git["automation"], git["push"], git["split"], git["message"], git["branch"], git["remote"], git["sign"]
-    )
-    return committing.commit(paths, finish, wish, show)
+    request = committing.CommitRequest(
+        git["automation"], git["push"], git["split"], git["message"], git["branch"], git["remote"], git["sign"],
+        git["base"], git["prune"],
+    )  # fmt: skip
+    return committing.commit(paths, finish, request, show)
 
 
 def _suspended(key: object) -> int:
@@ -111,49 +119,66 @@ class _Show:
     def __init__(self, output: str, *, diff: bool, is_plan: bool) -> None:
         self.output, self.diff, self.is_plan = output, diff, is_plan
 
-    def __call__(self, found: Examined, written: Mapping[Text, bytes]) -> None:
+    def __call__(self, found: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal] = ()) -> None:
         options.tell_skipped(found.tree.skipped)
         if self.diff:
             click.echo("".join(diffs(written)), nl=False)
         if self.output == "json":
             _say_problems(found.run.results)
-            _print_json(found.run, written)
+            _print_json(found, written, proposals)
         elif self.output == "markdown":
             _say_problems(found.run.results)
-            rows = changelog.rows(found.run.changes)
-            click.echo(changelog.markdown(rows, links(found, rows), found.run.results), nl=False)
+            click.echo(_bodies(found, proposals), nl=False)
         else:
             _print_text(found, written, is_plan=self.is_plan, has_diff=self.diff)
 
 
+def _bodies(found: Examined, proposals: Sequence[Proposal]) -> str:
+    """Return the body of the pull request; of several branches each under its name."""
+    if len(proposals) < 2:
+        lock = found.run.renewal.described if found.run.lock_edits else ""
+        return _body(found, changelog.rows(found.run.changes), lock)
+    parts = [
+        f"## {changelog.safe(one.branch)}\n\n{_body(found, one.rows, one.lock)}" for one in proposals if one.proposes
+    ]
+    return "\n".join(parts) or _body(found, ())
+
+
+def _body(found: Examined, rows: Sequence[changelog.Row], lock: str = "") -> str:
+    return changelog.markdown(rows, links(found, rows), found.run.results, "" if rows else lock)
+
+
 def diffs(written: Mapping[Text, bytes]) -> Iterable[str]:
-    """Yield unified diffs of the texts that change."""
+    """Yield unified diffs of the texts that change, with everything escaped that a terminal or a log would act upon."""
     from difflib import unified_diff
 
     for text, data in written.items():
-        old, new = (one.decode("utf-8", "replace").splitlines(keepends=True) for one in (text.data, data))
-        for line in unified_diff(old, new, f"a/{text.name}", f"b/{text.name}"):
-            yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        old, new = (one.decode("utf-8", "replace").split("\n") for one in (text.data, data))
+        name = printable(text.name, len(text.name))
+        head = list(unified_diff(_lines(old), _lines(new), f"a/{name}", f"b/{name}"))
+        for line in head:
+            body = line.rstrip("\n")
+            shown = "\t".join(printable(part, len(part)) for part in body.removesuffix("\r").split("\t"))
+            yield f"{shown}{chr(13) * body.endswith(chr(13))}\n"
+            if not line.endswith("\n"):
+                yield "\\ No newline at end of file\n"
+
+
+def _lines(parts: Sequence[str]) -> list[str]:
+    """Return lines with their ends, cut at line feeds alone."""
+    return [f"{line}\n" for line in parts[:-1]] + [line for line in parts[-1:] if line]
 
 
 def links(found: Examined, rows: Iterable[changelog.Row]) -> dict[changelog.Row, changelog.Link]:
     """Ask the images' labels where their sources are."""
-    tags = {row: (_tag(row.old), row.changes[0].chosen.tag) for row in rows}
-    repositories = {row: row.changes[0].chosen.policy.repository for row in tags}
-    labels = found.labels([(repositories[row], tag) for row, pair in tags.items() for tag in pair if tag])
-    made = {}
-    for row, (old, new) in tags.items():
-        one = changelog.link(labels.get((repositories[row], new), {}), labels.get((repositories[row], old), {}))
-        if one is not None:
-            made[row] = one
-    return made
-
-
-def _tag(old: str) -> str:
-    try:
-        return ImageRef.parse(f"x:{old}").tag or ""
-    except RuleError:
-        return ""
+    repositories = {row: row.changes[0].chosen.policy.repository for row in rows}
+    labels = found.labels([(repositories[row], tag) for row in repositories for tag in row.tags if tag])
+    pages = {}
+    for row, repository in repositories.items():
+        old, new = (labels.get((repository, tag), {}) for tag in row.tags)
+        if (page := changelog.link(new, old)) is not None:
+            pages[row] = page
+    return pages
 
 
 def _print_text(found: Examined, written: Mapping[Text, bytes], *, is_plan: bool, has_diff: bool) -> None:
@@ -201,10 +226,20 @@ def _place(result: Result) -> str:
     return file.path + (f":{file.line}:{file.column}" if file.line else "")
 
 
-def _print_json(run: Run, written: Mapping[Text, bytes]) -> None:
+def _print_json(found: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal]) -> None:
     import json
 
-    data = {"changed": [text.name for text in written], "results": [_plain(result) for result in run.results]}
+    data: dict[str, object] = {
+        "changed": [text.name for text in written], "results": [_plain(result) for result in found.run.results],
+    }  # fmt: skip
+    if proposals:
+        data["proposals"] = [
+            {
+                "branch": one.branch, "state": one.state, "commit": one.commit.name,
+                "title": one.subject, "body": _body(found, one.rows, one.lock) if one.proposes else "",
+            }
+            for one in proposals
+        ]  # fmt: skip
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 

@@ -15,6 +15,7 @@ from krmfn.configuration.config import Config
 from krmfn.configuration.flux import GROUP, key_of
 from krmfn.configuration.objects import Object, Problems, listing, mapping, nearest, text
 from krmfn.errors import ConfigError, InputError
+from krmfn.git.names import branch_problem, refspec_problem, text_problem
 from krmfn.model import PolicyKey
 from krmfn.text.yamltext import Block
 
@@ -43,12 +44,12 @@ class Automation:
 
     @classmethod
     def read(cls, thing: Object, objects: Iterable[Object] = ()) -> Automation:
-        """Read an automation; the branch of its GitRepository counts when that is among the objects. Raises ConfigError."""
+        """Read an automation; the branch of its GitRepository counts if that is among the objects. Raise ConfigError."""
         problems = Problems()
-        made = _Reader(thing, tuple(objects), problems).read()
+        automation = _Reader(thing, tuple(objects), problems).read()
         if problems.found:
             raise ConfigError(problems.found)
-        return made
+        return automation
 
     @property
     def branch(self) -> str:
@@ -56,7 +57,7 @@ class Automation:
         return self.push_branch or self.checkout_branch
 
     def selects(self, labels: Mapping[str, Any]) -> bool:
-        """Tell whether policySelector takes a policy with these labels; without one it takes every policy."""
+        """Return True if policySelector takes a policy with these labels; without one it takes every policy."""
         if self.selector is None:
             return True
         exact = mapping(self.selector.get("matchLabels"))
@@ -65,7 +66,7 @@ class Automation:
         )
 
     def narrow(self, config: Config, objects: Iterable[Object]) -> Config:
-        """Leave only the policies that this automation applies: its own namespace, and the selector."""
+        """Return the configuration with only the policies that this automation applies: its own namespace, and the selector."""
         labels = {
             key_of(thing.id): mapping(mapping(thing.data.get("metadata")).get("labels"))
             for thing in objects
@@ -80,7 +81,7 @@ class Automation:
         return replace(config, policies=mine, dangling=dangling)
 
     def folder(self, root: Path) -> Path:
-        """Answer the file or folder that `update.path` means; `..` never leads out of the root. Raises InputError."""
+        """Return the file or folder that `update.path` names; `..` never leads out of the root. Raise InputError."""
         inside = posixpath.normpath("/" + self.path).lstrip("/")
         place = root / inside
         if not place.exists():
@@ -88,27 +89,24 @@ class Automation:
         return place
 
     def scope(self, blocks: Sequence[Block], root: Path) -> tuple[Block, ...]:
-        """Answer the blocks whose files stand at or below `update.path`."""
+        """Return the blocks whose files stand at or below `update.path`."""
         top = self.folder(root).resolve()
         return tuple(block for block in blocks if Path(block.text.name).resolve().is_relative_to(top))
 
 
 def find(objects: Iterable[Object], name: str) -> Object:
-    """Find the automation of this name, `name` or `namespace/name`; raises ConfigError with the names there are."""
-    found = [thing for thing in objects if thing.id.kind == "ImageUpdateAutomation" and thing.group == GROUP]
+    """Return the automation of this name, `name` or `namespace/name`. Raise ConfigError with the names there are."""
+    automations = [one for one in objects if one.id.kind == "ImageUpdateAutomation" and one.group == GROUP]
     wanted, colon = name.replace("/", ":"), ":" in name.replace("/", ":")
-    fits = [thing for thing in found if (str(key_of(thing.id)) if colon else thing.id.name) == wanted]
+    fits = [one for one in automations if (str(key_of(one.id)) if colon else one.id.name) == wanted]
     if len(fits) == 1:
         return fits[0]
-    names = [str(key_of(thing.id)) for thing in found]
+    names = [str(key_of(one.id)) for one in automations]
     if fits:
         raise ConfigError([f"--automation {name}: there are {len(fits)}: {', '.join(names)}; write namespace/name"])
     known = f"; there {'are' if len(names) != 1 else 'is'} {', '.join(names) or 'none'}"
-    raise ConfigError(
-        [
-            f"--automation {name}: no such ImageUpdateAutomation{nearest(name, [*names, *(thing.id.name for thing in found)]) or known}"
-        ]
-    )
+    hint = nearest(name, [*names, *(one.id.name for one in automations)]) or known
+    raise ConfigError([f"--automation {name}: no such ImageUpdateAutomation{hint}"])
 
 
 def _holds(expression: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
@@ -131,14 +129,33 @@ class _Reader:
         if not text(author.get("email")):
             self.wrong("spec.git.commit.author.email", "required: commits carry it")
         values = mapping(self.commit.get("messageTemplateValues"))
+        self.check_texts(author, values)
         return Automation(
             key_of(self.thing.id), self.path(), text(author.get("name")), text(author.get("email")),
             text(self.commit.get("messageTemplate")) or DEFAULT_MESSAGE,
             tuple(sorted((str(name), text(value)) for name, value in values.items())),
-            self.signing(), self.branch(), text(self.push.get("branch")), self.refspec(),
+            self.signing(), self.branch(), self.checked_branch(text(self.push.get("branch")), "spec.git.push.branch"), self.refspec(),
             tuple((str(name), text(value)) for name, value in mapping(self.push.get("options")).items()),
             self.selector(), text(self.thing.spec.get("suspend")) == "true",
         )  # fmt: skip
+
+    def check_texts(self, author: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """Note every text that git would not take, or that would mean something else to it."""
+        commit = "spec.git.commit"
+        texts = [(f"{commit}.author.{name}", text(author.get(name)), False) for name in ("name", "email")]
+        texts.append((f"{commit}.messageTemplate", text(self.commit.get("messageTemplate")), True))
+        texts += [(f"{commit}.messageTemplateValues.{name}", text(value), True) for name, value in values.items()]
+        for name, value in mapping(self.push.get("options")).items():
+            texts += [(f"spec.git.push.options.{name}", text(part), False) for part in (name, value)]
+        for path, value, lines in texts:
+            if problem := text_problem(value, lines=lines):
+                self.wrong(path, problem)
+
+    def checked_branch(self, name: str, path: str) -> str:
+        problem = branch_problem(name) if name else ""
+        if problem:
+            self.wrong(path, f"{name!r} {problem}")
+        return name
 
     def wrong(self, path: str, message: str) -> None:
         self.problems.add(self.thing.id, path, message)
@@ -174,23 +191,23 @@ class _Reader:
                 None,
             )
             ref = mapping(repository.spec.get("ref")) if repository else {}
-        return text(ref.get("branch"))
+        return self.checked_branch(text(ref.get("branch")), "spec.git.checkout.ref.branch")
 
     def refspec(self) -> str:
-        found = text(self.push.get("refspec"))
-        if found.startswith("+"):
-            self.wrong("spec.git.push.refspec", f"krmfn never forces a push: write {found[1:]}")
-        return found
+        refspec = text(self.push.get("refspec"))
+        if refspec and (problem := refspec_problem(refspec)):
+            self.wrong("spec.git.push.refspec", problem)
+        return refspec
 
     def selector(self) -> Mapping[str, Any] | None:
-        found = self.thing.spec.get("policySelector")
-        if not isinstance(found, dict):
+        selector = self.thing.spec.get("policySelector")
+        if not isinstance(selector, dict):
             return None
-        for index, one in enumerate(listing(found.get("matchExpressions"))):
+        for index, one in enumerate(listing(selector.get("matchExpressions"))):
             operator = text(mapping(one).get("operator"))
             if operator not in _OPERATORS:
                 place = f"spec.policySelector.matchExpressions[{index}].operator"
                 self.wrong(
                     place, f"expected one of {', '.join(_OPERATORS)}, found {operator!r}{nearest(operator, _OPERATORS)}"
                 )
-        return found
+        return selector

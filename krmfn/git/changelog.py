@@ -1,12 +1,14 @@
-"""Changes as people read them: one row per image, a pull request's body, a commit message. Pure."""
+"""What changed, for people: one row per image, the body of a pull request, a commit message. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from krmfn.errors import RuleError
 from krmfn.foreign import printable
-from krmfn.model import Result
+from krmfn.image import ImageRef
+from krmfn.model import Part, Result
 from krmfn.steps import report
 from krmfn.steps.verdict import Change
 
@@ -30,12 +32,28 @@ class Row(NamedTuple):
         """Where it moves: `file:line`, or the resource when it came from no file."""
         return tuple(dict.fromkeys(_place(change) for change in self.changes))
 
+    @property
+    def tags(self) -> tuple[str, str]:
+        """The tag before and after, whatever digests stand beside them; the first is empty if no field tells it."""
+        old = next((tag for change in self.changes if (tag := _old_tag(change))), "")
+        return old, self.changes[0].chosen.tag
+
 
 class Link(NamedTuple):
     """Where an image's labels say that its source is: a page for the new version, a comparison with the old one."""
 
     source: str
     compare: str = ""
+
+
+def _old_tag(change: Change) -> str:
+    value, part = change.target.scalar.value.strip(), change.target.setter.part
+    if part not in (Part.IMAGE, Part.TAG):
+        return ""
+    try:
+        return ImageRef.parse(value if part is Part.IMAGE else f"x:{value}").tag or ""
+    except RuleError:
+        return ""
 
 
 def _place(change: Change) -> str:
@@ -47,26 +65,26 @@ def _place(change: Change) -> str:
 
 def rows(changes: Iterable[Change]) -> tuple[Row, ...]:
     """Group changes by image, old and new value, in the order of the files."""
-    found: dict[tuple[str, str, str, str], list[Change]] = {}
+    groups: dict[tuple[str, str, str, str], list[Change]] = {}
     for change in changes:
-        found.setdefault(report.row(change), []).append(change)
-    return tuple(Row(*head, tuple(some)) for head, some in found.items())
+        groups.setdefault(report.row(change), []).append(change)
+    return tuple(Row(*head, tuple(group)) for head, group in groups.items())
 
 
 def cells(row: Row) -> tuple[str, str, str]:
-    """Answer the cells of a row for a terminal: image, move, places."""
+    """Return the cells of a row for a terminal: image, move, places."""
     shown = row.places[:_SHOWN]
     more = f" +{len(row.places) - len(shown)}" if len(row.places) > len(shown) else ""
     return row.image, f"{row.old} -> {row.new}", " ".join(shown) + more
 
 
-def images(found: Sequence[Row]) -> int:
-    """Count the distinct images."""
-    return len({row.image for row in found})
+def images(moved: Sequence[Row]) -> int:
+    """Return the number of distinct images."""
+    return len({row.image for row in moved})
 
 
 def link(new: Mapping[str, str], old: Mapping[str, str]) -> Link | None:
-    """Read an image's labels (OCI image spec, annotations); only plain https addresses are taken."""
+    """Return where the labels of an image (OCI image spec, annotations) say that its source is; only plain https addresses count."""
     source = _url(new.get(SOURCE, ""))
     if not source:
         return None
@@ -84,7 +102,7 @@ def _is_commit(text: str) -> bool:
 
 
 def _url(text: str) -> str:
-    """Accept an address that can stand in Markdown as it is."""
+    """Return an address that can stand in Markdown as it is, else ''."""
     import re
 
     if len(text) > _LONGEST_URL or not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~%+@/-]*)?", text):
@@ -92,44 +110,47 @@ def _url(text: str) -> str:
     return text.rstrip("/").removesuffix(".git")
 
 
-def markdown(found: Sequence[Row], links: Mapping[Row, Link], results: Iterable[Result]) -> str:
-    """Write the body of a pull request: a table of what moves, where and why, then what needs a look."""
+def markdown(moved: Sequence[Row], links: Mapping[Row, Link], results: Iterable[Result], lock: str = "") -> str:
+    """Return the body of a pull request: a table of what moves, where and why, then what needs a look.
+
+    `lock` says how the image lock is renewed where no image moves.
+    """
     lines = []
-    if found:
+    if moved:
         lines += ["| image | from | to | files | why |", "| --- | --- | --- | --- | --- |"]
-        lines += [_table_row(row, links.get(row)) for row in found]
+        lines += [_table_row(row, links.get(row)) for row in moved]
     else:
-        lines.append("No image changed.")
+        lines.append(f"The image lock: {safe(lock)}." if lock else "No image changed.")
     for result in results:
         if result.severity != "info":
             where = f"{result.file.path}:{result.file.line}: " if result.file and result.file.line else ""
-            lines += ["", f"**{result.severity}**: {_safe(where + result.message)}"]
+            lines += ["", f"**{result.severity}**: {safe(where + result.message)}"]
     return "\n".join(lines) + "\n"
 
 
-def _table_row(row: Row, found: Link | None) -> str:
-    image = f"[{_safe(row.image)}]({found.source})" if found else _safe(row.image)
-    new = f"[{_safe(row.new)}]({found.compare})" if found and found.compare else _safe(row.new)
-    return "| " + " | ".join((image, _safe(row.old), new, "<br>".join(map(_safe, row.places)), _safe(row.why))) + " |"
+def _table_row(row: Row, page: Link | None) -> str:
+    image = f"[{safe(row.image)}]({page.source})" if page else safe(row.image)
+    new = f"[{safe(row.new)}]({page.compare})" if page and page.compare else safe(row.new)
+    return "| " + " | ".join((image, safe(row.old), new, "<br>".join(map(safe, row.places)), safe(row.why))) + " |"
 
 
-def _safe(text: str) -> str:
-    """Escape what Markdown or HTML would act upon; a mention of a person stays a text."""
+def safe(text: str) -> str:
+    """Return a text in which Markdown and HTML find nothing to act upon; a mention of a person stays a text."""
     import re
 
     shown = re.sub(r"([\\\\|`*\[\]<])", r"\\\1", printable(text, 2000))
     return re.sub(r"(^|[\s(])@", "\\1@\u200b", shown)
 
 
-def message(found: Sequence[Row], named: Callable[[str], str] = str) -> str:
-    """Write a commit message: what moves in the subject, one entry per image below. `named` says a place differently."""
-    if len(found) == 1:
-        subject = f"Update {found[0].image} to {found[0].new}"
+def message(moved: Sequence[Row], named: Callable[[str], str] = str) -> str:
+    """Return a commit message: what moves in the subject, one entry per image below. `named` spells a place."""
+    if len(moved) == 1:
+        subject = f"Update {moved[0].image} to {moved[0].new}"
     else:
-        names = list(dict.fromkeys(row.image for row in found))
+        names = list(dict.fromkeys(row.image for row in moved))
         subject = f"Update {len(names)} images" if len(names) > 1 else f"Update {names[0]}"
     lines = []
-    for row in found:
+    for row in moved:
         lines.append(f"- {row.image}: {row.old} -> {row.new} ({', '.join(map(named, row.places))})")
         lines.append(f"  {row.why}")
     return printable(subject, 200) + "\n\n" + "\n".join(printable(line, 1000) for line in lines) + "\n"

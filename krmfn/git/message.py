@@ -1,4 +1,4 @@
-"""Commit messages: Flux's templates with Flux's data (image-automation-controller internal/source `templateMsg`)."""
+"""Commit messages by Flux's templates and Flux's data (image-automation-controller internal/source `templateMsg`)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from krmfn.errors import ConfigError
 from krmfn.git import regexp_functions
+from krmfn.git.names import text_problem
 from krmfn.gotemplate.errors import TemplateError
 from krmfn.gotemplate.execution import render
 from krmfn.gotemplate.functions import FUNCTIONS
@@ -30,7 +31,7 @@ class ObjectIdentifier(NamedTuple):
     Namespace: str
 
     def go_string(self) -> str:
-        """Print as Go prints the nested struct."""
+        """Return the text that Go prints for the nested struct."""
         return f"{{{{{{{self.APIVersion} {self.Kind}}} {{{self.Name} {self.Namespace}}}}}}}"
 
 
@@ -49,7 +50,7 @@ class NamespacedName(NamedTuple):
     Name: str
 
     def go_string(self) -> str:
-        """Print as Go's String method does."""
+        """Return the text of Go's String method."""
         return f"{self.Namespace}/{self.Name}"
 
 
@@ -59,25 +60,25 @@ class Update(NamedTuple):
     FileChanges: dict[str, dict[ObjectIdentifier, list[Changed]]]
 
     def go_methods(self) -> tuple[str, ...]:
-        """Name the methods that templates may call."""
+        """Return the methods that templates may call."""
         return ("Changes", "Objects")
 
     def go_removed(self) -> dict[str, str]:
-        """Answer Flux's messages for fields that are gone."""
+        """Return Flux's messages for removed fields, by name."""
         return {"ImageResult": _IMAGE_RESULT}
 
     def Changes(self) -> list[Changed]:  # noqa: N802 - Flux's name
-        """Answer every change once, in the order of files and objects; Flux's order is random."""
+        """Return every change once, in the order of files and objects; Flux's order is random."""
         ordered = (objects for _, objects in sorted(self.FileChanges.items()))
         return list(dict.fromkeys(change for objects in ordered for changes in objects.values() for change in changes))
 
     def Objects(self) -> dict[ObjectIdentifier, list[Changed]]:  # noqa: N802 - Flux's name
-        """Answer the changes by object, merged over the files."""
-        found: dict[ObjectIdentifier, list[Changed]] = {}
+        """Return the changes by object, merged over the files."""
+        merged: dict[ObjectIdentifier, list[Changed]] = {}
         for _, objects in sorted(self.FileChanges.items()):
             for name, changes in objects.items():
-                found.setdefault(name, []).extend(changes)
-        return found
+                merged.setdefault(name, []).extend(changes)
+        return merged
 
 
 class Data(NamedTuple):
@@ -88,7 +89,7 @@ class Data(NamedTuple):
     Values: Strings
 
     def go_removed(self) -> dict[str, str]:
-        """Answer Flux's messages for fields that are gone."""
+        """Return Flux's messages for removed fields, by name."""
         return {"Updated": f"template uses removed '.Updated' field. Please use '.Changed' instead. {_SEE}"}
 
 
@@ -103,7 +104,7 @@ class Edit(NamedTuple):
 
 
 def gather(edits: Iterable[Edit]) -> Update:
-    """Order changes as Flux's result holds them."""
+    """Return changes by file and object, as Flux's result holds them."""
     files: dict[str, dict[ObjectIdentifier, list[Changed]]] = {}
     for edit in edits:
         where = edit.resource
@@ -113,13 +114,16 @@ def gather(edits: Iterable[Edit]) -> Update:
 
 
 def write(template: str, automation: PolicyKey, edits: Iterable[Edit], values: Mapping[str, str]) -> str:
-    """Fill in a message template; raises ConfigError with Flux's words and the place in the template."""
+    """Return the message that a template makes. Raise ConfigError with Flux's words and the place in the template."""
     data = Data(NamespacedName(*automation), gather(edits), Strings(values))
-    return _run(_parse(template), data)
+    text = _run(_parse(template), data)
+    if problem := text_problem(text, lines=True):
+        raise ConfigError([f"failed to run template from spec: the message {problem}"])
+    return text
 
 
 def check(template: str) -> None:
-    """Refuse a template that cannot be read, or that uses fields which Flux has removed. Raises ConfigError."""
+    """Raise ConfigError for a template that cannot be parsed, or that uses fields which Flux has removed."""
     sample = Edit(
         "web.yaml", ResourceId("apps/v1", "Deployment", "default", "web"), "web:1.0.0", "web:1.0.1", "default:web"
     )
@@ -132,6 +136,8 @@ def check(template: str) -> None:
 
 
 def _parse(template: str) -> Template:
+    if problem := text_problem(template, lines=True):
+        raise ConfigError([f"unable to create commit message template from spec: the template {problem}"])
     try:
         return Template.parse(template)
     except TemplateError as error:

@@ -1,0 +1,192 @@
+"""What a run changes, as drafts of commits: all of it in one, or one for each image."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+from krmfn import pipeline
+from krmfn.commands.scope import Examined, rewritten
+from krmfn.errors import GitError, RegistryError
+from krmfn.git import changelog, message
+from krmfn.git.changelog import Row
+from krmfn.git.drafts import Draft
+from krmfn.model import Listing, NotChosen, PolicyKey, Repository
+from krmfn.text.yamltext import Edit, Text
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One commit to be, and what it moves. `name` is short for its image, '' if it holds everything.
+
+    `lock` says how the image lock is renewed.
+    `is_known` is False if a policy of the image could not decide, so that no change need not mean that none is due.
+    """
+
+    name: str
+    draft: Draft
+    rows: tuple[Row, ...] = ()
+    lock: str = ""
+    is_known: bool = True
+
+
+def parts(found: Examined, top: Path, template: str | None, *, split: bool, apart: bool) -> list[Part]:
+    """Return what is to be committed. Split parts follow each other, or with `apart` each starts from the base.
+
+    Parts that start from the base are listed for every image, with no files where nothing changes.
+    """
+    if split and apart:
+        return list(_apart(found, top, template))
+    whole = list(_in_turn(found, top, template, split=split))
+    is_known = not any(isinstance(choice, NotChosen) for choice in found.run.choices.values())
+    return whole if whole or is_known else [Part("", Draft("", {}), is_known=False)]
+
+
+def _in_turn(found: Examined, top: Path, template: str | None, *, split: bool) -> Iterator[Part]:
+    """Yield one part of everything, or one for each image; the lock goes with the last."""
+    rows = changelog.rows(found.run.changes)
+    groups = _by_image(rows) if split else [rows] if found.written() else []
+    if not groups and found.written():
+        groups = [rows]
+    own = {id(change.edit) for change in found.run.changes}
+    rest = [pair for pair in found.run.edits if id(pair[1]) not in own]
+    edits: list[tuple[Text, Edit]] = []
+    before: dict[str, bytes] = {}
+    for index, group in enumerate(groups):
+        edits += [(change.target.resource.block.text, change.edit) for row in group for change in row.changes]
+        edits += rest if index == len(groups) - 1 else []
+        content = _contents(found, edits, top)
+        changed = {path: data for path, data in content.items() if before.get(path) != data}
+        before = content
+        yield Part("", Draft(_message(found, group, template), changed), tuple(group), _lock(found.run))
+
+
+def _apart(found: Examined, top: Path, template: str | None) -> Iterator[Part]:
+    """Yield the part of every image as if no other image had a policy, from the answers that are already here."""
+    policies = found.run.config.policies
+    for name, keys in short_names({key: policy.repository for key, policy in policies.items()}).items():
+        narrowed = replace(found.run.config, policies={key: policies[key] for key in keys})
+        run = pipeline.examine(found.blocks, narrowed, lambda _config: Answered(found.run))
+        failed = [choice for key in keys if isinstance(choice := found.run.choices.get(key), NotChosen)]
+        rows = changelog.rows(run.changes)
+        files = {} if run.is_error else _contents(found, run.edits, top)
+        yield Part(
+            name,
+            Draft(_message(found, rows, template) if files else "", files),
+            rows,
+            _lock(run),
+            not (failed or run.is_error),
+        )
+
+
+class Answered:
+    """A source of tags that repeats what a run was told. It serves runs that ask no more than that one."""
+
+    def __init__(self, run: pipeline.Run) -> None:
+        self.run = run
+
+    def tags(self, repository: Repository) -> Listing:
+        """See TagSource.tags."""
+        return _told(self.run.listings[repository])
+
+    def digest(self, repository: Repository, tag: str) -> str:
+        """See TagSource.digest."""
+        return _told(self.run.answers[repository, tag])
+
+    def created(self, repository: Repository, tag: str) -> str:
+        """See TagSource.created."""
+        return _told(self.run.dates[repository, tag])
+
+    def notes(self) -> tuple[str, ...]:
+        """See TagSource.notes."""
+        return ()
+
+
+def _told(answer: Answer | RegistryError) -> Answer:
+    if isinstance(answer, RegistryError):
+        raise answer
+    return answer
+
+
+def short_names(repositories: dict[PolicyKey, Repository]) -> dict[str, list[PolicyKey]]:
+    """Return the policies by a name for their image that can stand in a branch: its last parts, as many as it takes.
+
+    The names depend on all images that have a policy, not on those that change, so that they stay the same.
+    """
+    images = sorted({repository.image.canonical for repository in repositories.values()})
+    names: dict[str, str] = {}
+    for count in range(1, max((image.count("/") for image in images), default=0) + 2):
+        spelled = {image: _spelled("-".join(image.split("/")[-count:])) for image in images}
+        uses = Counter(spelled.values())
+        for image, name in spelled.items():
+            if uses[name] == 1 and name not in names.values():
+                names.setdefault(image, name)
+    for image in images:
+        names.setdefault(image, f"{_spelled(image)}-{sha256(image.encode()).hexdigest()[:8]}")
+    return {
+        names[image]: sorted(key for key, repository in repositories.items() if repository.image.canonical == image)
+        for image in images
+    }
+
+
+def _spelled(text: str) -> str:
+    name = re.sub(r"\.{2,}|[^A-Za-z0-9._-]+", "-", text).strip(".-")
+    return name.removesuffix(".lock") or "image"
+
+
+def _lock(run: pipeline.Run) -> str:
+    return run.renewal.described if run.lock_edits else ""
+
+
+def _by_image(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
+    names = dict.fromkeys(row.image for row in rows)
+    return [tuple(row for row in rows if row.image == name) for name in names]
+
+
+def _contents(found: Examined, edits: Sequence[tuple[Text, Edit]], top: Path) -> dict[str, bytes]:
+    return {_path(text, top): data for text, data in rewritten(found.tree.texts, edits).items()}
+
+
+def _path(text: Text, top: Path) -> str:
+    path = Path(text.name).resolve()
+    if not path.is_relative_to(top.resolve()):
+        raise GitError(f"{text.name} leads out of the repository by a symbolic link", help="name the file itself")
+    return path.relative_to(top.resolve()).as_posix()
+
+
+def _message(found: Examined, rows: Sequence[Row], wanted: str | None) -> str:
+    automation = found.automation
+    template = wanted if wanted is not None else automation.message_template if automation else None
+    if template is None:
+        return changelog.message(rows, lambda place: _from_top(place, found.top)) if rows else "Update the image lock\n"
+    folder = automation.folder(found.top) if automation else found.top
+    edits = [
+        message.Edit(
+            _relative(change.target.resource.block.text, folder), change.target.resource.id,
+            change.target.scalar.value, change.value, str(change.target.setter),
+        )
+        for row in rows for change in row.changes
+    ]  # fmt: skip
+    key = automation.key if automation else PolicyKey("default", "krmfn")
+    return message.write(template, key, edits, dict(automation.values) if automation else {})
+
+
+def _from_top(place: str, top: Path) -> str:
+    """Return a place, `file:line`, as it is seen from the repository's root."""
+    path, colon, line = place.rpartition(":")
+    whole = Path(path).resolve() if colon else Path(place).resolve()
+    if not whole.is_relative_to(top.resolve()):
+        return place
+    return whole.relative_to(top.resolve()).as_posix() + (colon + line if colon else "")
+
+
+def _relative(text: Text, folder: Path) -> str:
+    path, top = Path(text.name).resolve(), folder.resolve()
+    return path.relative_to(top).as_posix() if path != top else path.name

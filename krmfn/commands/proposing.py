@@ -1,0 +1,104 @@
+"""Proposals of `krmfn update --commit --branch NAME`: what is put on which branch, and what people are told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import click
+
+from krmfn.commands.drafting import Part
+from krmfn.errors import GitError
+from krmfn.foreign import printable
+from krmfn.git.automation import Automation
+from krmfn.git.drafts import Style, Worktree
+from krmfn.git.proposals import Branches, Proposal
+from krmfn.git.repository import Repository
+from krmfn.git.workspace import Workspace
+
+if TYPE_CHECKING:
+    from krmfn.commands.committing import Destination
+
+
+@dataclass(frozen=True, slots=True)
+class Proposer:
+    """Proposes the parts of an update on branches of one destination."""
+
+    repository: Repository
+    space: Workspace
+    worktree: Worktree
+    style: Style
+    destination: Destination
+    automation: Automation | None
+
+    def propose(self, parts: Sequence[Part], *, split: bool, prune: bool) -> list[Proposal]:
+        """Put every part on its branch, and return what became of all branches that are concerned."""
+        if split and self.automation and self.automation.refspec:
+            raise GitError("the automation's refspec names one branch, and --split makes one for each image")
+        options = self.automation.push_options if self.automation else ()
+        branches = Branches(self.repository, self.space, self.destination.base, self.destination.remote, options)
+        retired = self._retired(branches, parts, split=split, prune=prune)
+        return [*self._published(branches, parts), *retired]
+
+    def _branch(self, part: Part) -> str:
+        return f"{self.destination.branch}-{part.name}" if part.name else self.destination.branch
+
+    def _published(self, branches: Branches, parts: Sequence[Part]) -> Iterator[Proposal]:
+        for part in parts:
+            if not part.draft.files:
+                continue
+            name = self.worktree.propose(part.draft, self.style, self.destination.base)
+            proposal = branches.publish(self._branch(part), name)
+            proposal = replace(proposal, subject=part.draft.subject, rows=part.rows, lock=part.lock)
+            others = list(self._by_refspec(branches, proposal))
+            for one in (proposal, *(other for other in others if other.state != proposal.state)):
+                _tell(one, self.destination.remote, self._refspec)
+            yield from (proposal, *others)
+
+    @property
+    def _refspec(self) -> str:
+        return self.automation.refspec if self.automation and self.destination.remote else ""
+
+    def _by_refspec(self, branches: Branches, proposal: Proposal) -> Iterator[Proposal]:
+        """Push by the automation's refspec too; another branch follows the same rule as the first."""
+        if not self._refspec or proposal.state == "foreign":
+            return
+        source, colon, target = self._refspec.partition(":")
+        if source not in (proposal.branch, f"refs/heads/{proposal.branch}"):
+            self.repository.push(self.destination.remote, [source + colon + target], branches.options)
+        elif target.startswith("refs/heads/"):
+            if target != f"refs/heads/{proposal.branch}":
+                branch = target.removeprefix("refs/heads/")
+                other = branches.publish(branch, proposal.commit.name)
+                yield replace(other, subject=proposal.subject, rows=proposal.rows, lock=proposal.lock)
+        elif target:
+            self.repository.push(self.destination.remote, [f"{proposal.commit.name}:{target}"], branches.options)
+
+    def _retired(self, branches: Branches, parts: Sequence[Part], *, split: bool, prune: bool) -> Iterator[Proposal]:
+        """Look after branches of earlier runs that have nothing to propose any more."""
+        name = self.destination.branch
+        busy = {self._branch(part) for part in parts if part.draft.files or not part.is_known}
+        for branch in branches.named(f"{name}-*") if split else (name,):
+            if branch not in busy and (proposal := branches.retire(branch, delete=prune)):
+                _tell(proposal, self.destination.remote)
+                yield proposal
+
+
+def _tell(proposal: Proposal, remote: str, refspec: str = "") -> None:
+    branch, commit = printable(proposal.branch), proposal.commit.name[:7]
+    where = f"{remote}/{branch}" if remote else branch
+    more = f" and refspecs '{printable(refspec)}'" if refspec else ""
+    messages = {
+        "pushed": f"pushed commit '{commit}' to branch '{branch}'{more}",
+        "committed": f"branch '{branch}' holds commit '{commit}' now",
+        "unchanged": f"branch '{branch}' is up to date: commit '{commit}' proposes the same",
+        "obsolete": f"branch '{branch}' has nothing to propose any more; --prune deletes it",
+        "deleted": f"deleted branch '{branch}': it had nothing to propose any more",
+        "foreign": f"krmfn: warning: branch {where} is left alone: commit {proposal.commit.described} is not krmfn's\n"
+        f"help: to give the branch up, with what others put on it: {proposal.give_up}",
+    }
+    if proposal.state in ("pushed", "committed"):
+        subject = printable(proposal.commit.message.partition("\n")[0], 200)
+        click.echo(f"committed {commit} on {branch}: {subject}", err=True)
+    click.echo(messages[proposal.state], err=True)

@@ -1,0 +1,114 @@
+"""From new file contents to commits: written into a worktree, with the user's hooks and signing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from krmfn.errors import GitError
+from krmfn.git.own_commits import patch_id, read_commit, with_trailers
+from krmfn.git.program import Allowance, Git
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who a commit is by; empty parts are left to git."""
+
+    name: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One commit to be made: new contents by path from the repository's root, and the message."""
+
+    message: str
+    files: Mapping[str, bytes]
+
+    @property
+    def subject(self) -> str:
+        """Return the first line of the message."""
+        return self.message.partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How commits are made. `signing` is git's format name: openpgp, ssh, `default` for what is configured, or ''."""
+
+    author: Author = Author()
+    signing: str = ""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Return the options of `git commit`."""
+        return ("--quiet", "--cleanup=verbatim", "--allow-empty-message", "-F", "-", *(["-S"] if self.signing else []))
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """A checkout in which commits are made."""
+
+    folder: Path
+    allowance: Allowance
+
+    def commit(self, drafts: Iterable[Draft], style: Style) -> list[str]:
+        """Make the commits, one on the other, and return their names."""
+        return [self._commit(draft, style) for draft in drafts]
+
+    def propose(self, draft: Draft, style: Style, base: str) -> str:
+        """Make one commit on the base that carries the trailers by which it is known again, and return its name."""
+        git = Git(self.folder, self.allowance)
+        git.read("reset", "--quiet", "--hard", base)
+        git.read("checkout", "--quiet", "--detach", base)
+        self._stage(git, draft)
+        tree = git.read("write-tree")
+        trailers = tree, patch_id(git, base, tree)
+        name = self._commit(replace(draft, message=with_trailers(draft.message, *trailers)), style)
+        made = read_commit(git, name)
+        if made.tree == tree:
+            return name
+        message = made.message  # a hook changed the files
+        for old, new in zip(trailers, (made.tree, patch_id(git, base, made.tree)), strict=True):
+            message = message.replace(f": {old}", f": {new}")
+        self._run(style, "--amend", "--no-verify", message=message)
+        return git.read("rev-parse", "HEAD")
+
+    def _stage(self, git: Git, draft: Draft) -> None:
+        for path, data in draft.files.items():
+            (self.folder / path).write_bytes(data)
+        git.run("add", "--", *(f":(literal,top){path}" for path in draft.files))
+
+    def _commit(self, draft: Draft, style: Style) -> str:
+        git = Git(self.folder, self.allowance)
+        self._stage(git, draft)
+        self._run(style, message=draft.message)
+        return git.read("rev-parse", "HEAD")
+
+    def _run(self, style: Style, *options: str, message: str) -> None:
+        git = Git(self.folder, self.allowance, _identity(Git(self.folder, self.allowance), style.author))
+        config = ("-c", "gpg.format=ssh") if style.signing == "ssh" else ()
+        try:
+            git.run(*config, "commit", *options, *style.options, text=message)
+        except GitError as error:
+            raise GitError(f"{error}; nothing was changed", help=error.help or _advice(str(error), style)) from None
+
+
+def _advice(words: str, style: Style) -> str:
+    if "sign" in words:
+        return "set up signing with git config user.signingKey KEY, and gpg.format for a key of ssh"
+    if "tell me who you are" in words:
+        return 'git config user.name "NAME" and git config user.email ADDRESS'
+    return "a hook of this repository may have refused the commit" + (" or its signing failed" if style.signing else "")
+
+
+def _identity(git: Git, author: Author) -> dict[str, str]:
+    """Return who commits: the author if there is one; the committer too if git knows nobody else."""
+    if not author.email:
+        return {}
+    name = author.name or author.email
+    variables = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": author.email}
+    if os.environ.get("GIT_COMMITTER_EMAIL") or git.find("config", "--get", "user.email"):
+        return variables
+    return {**variables, "GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": author.email}

@@ -1,0 +1,141 @@
+"""The folder in which a run works beside the checkout, and what killed runs left behind.
+
+Every run holds a lock on a file in `.git/krmfn` that names its folder, for as long as it lives. A file whose lock is free
+belongs to a run that was killed: its folder, its worktree and the lock files of git that it may have left are removed by
+the next run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
+
+from krmfn.errors import GitError
+from krmfn.foreign import printable
+from krmfn.git.program import Git
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder of this run alone. `descriptor` is the open lock file, `common` is what all worktrees of git share."""
+
+    folder: Path
+    common: Path
+    journal: Path
+    descriptor: int
+    git: Git
+
+    @contextlib.contextmanager
+    def changing(self, files: Iterable[Path]) -> Iterator[tuple[int]]:
+        """Remember lock files that git may leave if it is killed inside the block; yield what git must inherit.
+
+        A lock file that exists already belongs to somebody else. As git holds the lock of this run too, the next run
+        does not take a lock file away from a git that is still at work.
+        """
+        self.journal.write_text("\0".join(str(file) for file in files if not file.exists()))
+        try:
+            yield (self.descriptor,)
+        finally:
+            self.journal.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def worktree(self, name: str, base: str) -> Iterator[Path]:
+        """Check out a commit in a worktree of this workspace."""
+        folder = self.folder / name
+        try:
+            self.git.run("worktree", "add", "--quiet", "--detach", str(folder), base)
+            yield folder
+        finally:
+            _remove_folder(self.folder, self.common)
+
+
+@contextlib.contextmanager
+def workspace(git: Git) -> Iterator[Workspace]:
+    """Remove what killed runs left in the repository, and make a workspace."""
+    common = Path(git.read("rev-parse", "--path-format=absolute", "--git-common-dir"))
+    home = common / "krmfn"
+    try:
+        home.mkdir(exist_ok=True)
+        _sweep(home)
+        lock, descriptor = _locked(home)
+        folder = Path(gettempdir()).absolute() / f"krmfn-{lock.stem}"
+        lock.write_text(str(folder))
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        place = printable(str(error.filename or home))
+        raise GitError(
+            f"{place} cannot be made: {error.strerror}", help="krmfn needs to write there to commit"
+        ) from None
+    try:
+        yield Workspace(folder, common, lock.with_suffix(".journal"), descriptor, git)
+    finally:
+        _remove_folder(folder, common)
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            home.rmdir()
+
+
+def _locked(home: Path) -> tuple[Path, int]:
+    """Return a new lock file and its descriptor; another run may have swept it before it was locked."""
+    while True:
+        home.mkdir(exist_ok=True)
+        lock = home / f"{secrets.token_hex(6)}.lock"
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileNotFoundError:  # another run has just removed the empty folder
+            continue
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.exists():
+                return lock, descriptor
+        os.close(descriptor)
+
+
+def _sweep(home: Path) -> None:
+    """Remove what runs left that are no longer alive."""
+    for lock in sorted(home.glob("*.lock")):
+        try:
+            descriptor = os.open(lock, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            _remove(lock)
+        finally:
+            os.close(descriptor)
+
+
+def _remove(lock: Path) -> None:
+    journal = lock.with_suffix(".journal")
+    if journal.exists():
+        for name in journal.read_text().split("\0"):
+            if name.endswith(".lock"):
+                Path(name).unlink(missing_ok=True)
+        journal.unlink(missing_ok=True)
+    folder = Path(lock.read_text() or f"krmfn-{lock.stem}")
+    if folder.is_absolute() and folder.name == f"krmfn-{lock.stem}":
+        _remove_folder(folder, lock.parent.parent)
+    lock.unlink(missing_ok=True)
+
+
+def _remove_folder(folder: Path, common: Path) -> None:
+    """Remove the folder of a run with git's record of the worktree in it (gitrepository-layout: worktrees/NAME/gitdir)."""
+    shutil.rmtree(folder, ignore_errors=True)
+    records = common / "worktrees"
+    for record in records.glob("*/gitdir"):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if Path(record.read_text().rstrip("\n")).is_relative_to(folder):
+                shutil.rmtree(record.parent)
+    with contextlib.suppress(OSError):
+        records.rmdir()
