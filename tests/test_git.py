@@ -568,6 +568,164 @@ def test_a_refspec_that_forces_is_refused(site: Site):
     site.refuse("--automation", "apps", "--push", said="krmfn never forces a push")
 
 
+HARMFUL = {
+    "an empty source": ("    push: {branch: auto, refspec: ':refs/heads/main'}\n", "spec.git.push.refspec: an empty source deletes a branch"),
+    "a wildcard": ("    push: {branch: auto, refspec: 'refs/*:refs/*'}\n", "spec.git.push.refspec: a wildcard pushes whatever matches"),
+    "a negative refspec": ("    push: {branch: auto, refspec: '^refs/heads/main'}\n", "spec.git.push.refspec: '^refs/heads/main' holds '^'"),
+    "two colons": ("    push: {branch: auto, refspec: 'a:b:c'}\n", "spec.git.push.refspec: 'b:c' holds ':'"),
+    "NUL in a refspec": ('    push: {branch: auto, refspec: "refs/heads/auto\\0:refs/heads/x"}\n', "spec.git.push.refspec: 'refs/heads/auto\\x00' holds a NUL character"),
+    "NUL in a branch": ('    push: {branch: "a\\0b"}\n', "spec.git.push.branch: 'a\\x00b' holds a NUL character"),
+    "a branch that is an option": ("    push: {branch: '--force'}\n", "spec.git.push.branch: '--force' starts with '-'"),
+    "a line feed in a branch": ('    push: {branch: "a\\n::error::b"}\n', "spec.git.push.branch: 'a\\n::error::b' holds a line break"),
+    "NUL in an option": ('    push: {branch: auto, options: {a: "b\\0"}}\n', "spec.git.push.options.a: holds a NUL character"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HARMFUL)
+def test_a_push_that_could_do_harm_is_refused(site: Site, case: str):
+    push, said = HARMFUL[case]
+    site.automate(push=push)
+    site.refuse("--automation", "apps", "--push", said=said)
+    assert site.git("for-each-ref", "--format=%(refname)", cwd=site.remote) == "refs/heads/main"
+
+
+TEXTS = {
+    "NUL in the author": ({"author": 'author: {email: "a\\0@b", name: flux}'}, "spec.git.commit.author.email: holds a NUL character"),
+    "a line break in the author": ({"author": 'author: {email: a@b, name: "flux\\nGIT"}'}, "spec.git.commit.author.name: holds a line break"),
+    "NUL in the template": ({"template": 'messageTemplate: "a\\0b"'}, "spec.git.commit.messageTemplate: holds a NUL character"),
+    "NUL out of the template": ({"template": """messageTemplate: '{{ printf "%c" 0 }}'"""}, "the message holds a NUL character"),
+    "half a surrogate out of the template": ({"template": """messageTemplate: '{{ "\\ud800" }}'"""}, "the message is not UTF-8"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_texts_that_git_would_not_take_are_refused(site: Site, case: str):
+    replace, said = TEXTS[case]
+    site.automate(push="", **{name: text.replace("\\\\", "\\") for name, text in replace.items()})
+    site.refuse("--automation", "apps", said=said)
+
+
+@pytest.mark.parametrize("branch", ["a b", "-x", "HEAD", "a..b", "\udcff", "a\n::error::b", "refs/heads/*", "x.lock"])
+def test_a_branch_that_is_no_name_is_a_usage_error(site: Site, branch: str):
+    done = site.krmfn("--commit", f"--branch={branch}")
+    assert done.returncode == 2
+    assert "Invalid value for --branch" in done.stderr
+    assert not any(line.startswith("::") for line in done.stderr.splitlines())
+
+
+def test_a_remote_that_does_not_answer_has_a_deadline(site: Site):
+    site.git("remote", "set-url", "origin", "ext::sleep 60")
+    done = site.krmfn("--push", KRMFN_GIT_TIMEOUT="2", GIT_ALLOW_PROTOCOL="ext")
+    assert done.returncode == 1
+    assert "git ls-remote was ended: git commands of a run may take 2 seconds in all\nhelp: " in done.stderr
+    assert "KRMFN_GIT_TIMEOUT=SECONDS allows more" in done.stderr
+    assert site.git("log", "-1", "--format=%s") == "start"
+
+
+def test_a_hook_that_does_not_end_has_a_deadline(site: Site):
+    site.hook("pre-commit", "sleep 60 & echo $! > $HOME/sleeping; wait")
+    site.refuse("--commit", said="git commit was ended", KRMFN_GIT_TIMEOUT="2")
+    status = Path(f"/proc/{(site.home / 'sleeping').read_text().strip()}/cmdline")
+    assert not (status.exists() and b"sleep" in status.read_bytes())
+
+
+def test_a_hook_that_leaves_a_program_running_is_not_waited_for(site: Site):
+    site.hook("post-commit", "sleep 60 & echo $! > $HOME/sleeping")
+    site.update("--commit", KRMFN_GIT_TIMEOUT="30")
+    run(["kill", (site.home / "sleeping").read_text().strip()])
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "1e9", "nan"])
+def test_a_timeout_that_is_none_is_refused(site: Site, seconds: str):
+    site.refuse("--commit", said="KRMFN_GIT_TIMEOUT: expected seconds from 1 to 86400", KRMFN_GIT_TIMEOUT=seconds)
+
+
+def test_git_asks_nothing_and_takes_what_was_set_up_for_machines(site: Site):
+    """A remote helper stands for a server that wants a login: it records what git would ask with."""
+    helper = site.home / "bin" / "git-remote-asking"
+    helper.parent.mkdir()
+    helper.write_text(f"#!/bin/sh\nenv > {site.home}/seen; (: < /dev/tty) 2> {site.home}/terminal\ngit credential fill <<< 'protocol=https' 2>&1\nexit 1\n".replace(" <<< 'protocol=https'", " < /dev/null"))
+    helper.chmod(0o755)
+    site.git("remote", "set-url", "origin", "asking::somewhere")
+    done = site.krmfn("--push", PATH=f"{helper.parent}:{site.env['PATH']}", SSH_ASKPASS="/bin/window", GIT_ASKPASS="/bin/token", DISPLAY=":9")
+    assert done.returncode == 1
+    seen = dict(line.split("=", 1) for line in (site.home / "seen").read_text().splitlines() if "=" in line)
+    assert (seen["GIT_TERMINAL_PROMPT"], seen["SSH_ASKPASS_REQUIRE"], seen["GIT_ASKPASS"]) == ("0", "never", "/bin/token")
+    assert "SSH_ASKPASS" not in seen
+    assert (site.home / "terminal").read_text()
+
+
+def test_the_checkouts_configuration_runs_no_program_on_the_side(site: Site):
+    site.write(".git/hooks/spy", f"#!/bin/sh\ntouch {site.home}/evil\n")
+    spy = site.work / ".git/hooks/spy"
+    spy.chmod(0o755)
+    for name in ("core.fsmonitor", "diff.external", "core.pager", "diff.yaml.textconv", "diff.yaml.command"):
+        site.git("config", name, str(spy))
+    site.write(".git/info/attributes", "*.yaml diff=yaml\n")
+    site.update("--commit", "--branch", "images", "--push")
+    assert not (site.home / "evil").exists()
+
+
+def test_a_push_that_was_refused_is_made_good(site: Site):
+    site.hook("pre-push", "exit 1")
+    assert site.krmfn("--push").returncode == 1
+    ours = site.git("rev-parse", "HEAD")
+    (site.work / ".git/hooks/pre-push").unlink()
+    said = site.update("--push")
+    assert "up to date" in said
+    assert f"pushed commit '{ours[:7]}' to branch 'main'" in said
+    assert site.git("rev-parse", "main", cwd=site.remote) == ours
+    assert "pushed" not in site.update("--push")
+    assert site.git("for-each-ref", "refs/krmfn") == ""
+
+
+def test_a_push_that_was_refused_is_made_good_after_a_rebase(site: Site):
+    site.hook("pre-push", "exit 1")
+    assert site.krmfn("--push").returncode == 1
+    (site.work / ".git/hooks/pre-push").unlink()
+    push_elsewhere(site)
+    site.git("pull", "--quiet", "--rebase", "origin", "main")
+    site.git("commit", "--quiet", "--allow-empty", "-m", "not yet")
+    site.update("--push")
+    assert site.git("log", "-2", "--format=%s", "main", cwd=site.remote).splitlines() == ["Update 3 images", "theirs"]
+    assert site.git("log", "-1", "--format=%s") == "not yet"
+
+
+def test_what_a_person_has_not_pushed_is_not_pushed(site: Site):
+    site.update("--push")
+    site.git("commit", "--quiet", "--allow-empty", "-m", "mine")
+    site.update("--push")
+    assert site.git("log", "-1", "--format=%s", "main", cwd=site.remote) == "Update 3 images"
+
+
+def test_a_lock_that_a_killed_run_left_is_removed(site: Site):
+    """The kill comes from a hook of the fast-forward, while git holds the index."""
+    site.write(".gitattributes", "*.yaml filter=kill\n")
+    site.save("filter")
+    site.git("config", "filter.kill.smudge", f"cat; test -f {site.home}/armed && rm {site.home}/armed && kill -9 $(cat {site.home}/pid) $PPID || true")
+    site.hook("post-commit", f"touch {site.home}/armed")
+    process = subprocess.Popen(
+        ["sh", "-c", f"echo $$ > {site.home}/pid; exec krmfn update . --source {LAYOUT} --commit"],
+        cwd=site.work, env=site.env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.wait(60) == -signal.SIGKILL
+    assert (site.work / ".git" / "index.lock").exists()
+    site.hook("post-commit", "true")
+    site.git("status")
+    run(["git", "checkout", "--", "."], cwd=site.work, env=site.env)
+    done = site.krmfn("--commit")
+    assert "index.lock" not in done.stderr
+    assert not (site.work / ".git" / "index.lock").exists()
+
+
+def test_a_lock_of_somebody_else_stays(site: Site):
+    site.write(".git/index.lock", "")
+    done = site.krmfn("--commit")
+    assert done.returncode == 1
+    assert "index.lock" in done.stderr
+    assert (site.work / ".git" / "index.lock").exists()
+
+
 def test_a_refspec_cannot_be_an_option(site: Site):
     site.automate(push="    push: {branch: auto, refspec: '--receive-pack=touch evil'}\n")
     done = site.krmfn("--automation", "apps", "--push")
