@@ -103,7 +103,9 @@ def repository(
 @click.option("--select-alpha", metavar="asc|desc", help="The last (asc) or first (desc) tag by the alphabet.")
 @click.option("--select-numeric", metavar="asc|desc", help="The highest (asc) or lowest (desc) number.")
 @click.option(
-    "--select-version", metavar="patch|minor|major", help="The highest tag of the deployed one's shape; krmfn's own, not Flux's."
+    "--select-version",
+    metavar="patch|minor|major",
+    help="The highest tag of the deployed one's shape; krmfn's own, not Flux's.",
 )
 @click.option("--filter-regex", metavar="RE2", help="Only tags that match.")
 @click.option("--filter-extract", metavar="TEMPLATE", help="Compare by this part of the match: $ts.")

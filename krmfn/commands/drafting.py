@@ -70,10 +70,10 @@ def _in_turn(found: Examined, top: Path, template: str | None, *, split: bool) -
 
 def _apart(found: Examined, top: Path, template: str | None) -> Iterator[Part]:
     """Yield the part of every image as if no other image had a policy, from the answers that are already here."""
-    policies = found.run.config.policies
+    policies, graph = found.run.config.policies, found.tree.graph()
     for name, keys in short_names({key: policy.repository for key, policy in policies.items()}).items():
         narrowed = replace(found.run.config, policies={key: policies[key] for key in keys})
-        run = pipeline.examine(found.blocks, narrowed, lambda _config: Answered(found.run))
+        run = pipeline.examine(found.blocks, narrowed, lambda _config: Answered(found.run), graph=graph)
         failed = [choice for key in keys if isinstance(choice := found.run.choices.get(key), NotChosen)]
         rows = changelog.rows(run.changes)
         files = {} if run.is_error else _contents(found, run.edits, top)
