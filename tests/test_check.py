@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from krmfn.inventory.files import read
-from krmfn.inventory.survey import survey
+from krmfn.resources.finder import find
 from tests import images
 from tests.running import environment, run, succeed
 
@@ -54,7 +54,16 @@ def test_newer_versions_are_found_without_policy_and_marker(place: Path):
     (one,) = seen(place, POD.format("ghcr.io/acme/web:1.2.0"))
     assert (one["sameMajor"], one["newest"], one["states"]) == ("1.3.1", "2.0.0", ["fixed"])
     assert one["places"] == [
-        {"path": "repo/0.yaml", "line": 7, "column": 12, "field": "spec.containers[0].image", "resource": "Pod one"}
+        {
+            "path": "repo/0.yaml",
+            "line": 7,
+            "column": 12,
+            "field": "spec.containers[0].image",
+            "resource": "Pod one",
+            "form": "container",
+            "sure": True,
+            "state": "counts",
+        }
     ]
 
 
@@ -175,7 +184,7 @@ INVENTORY = {
     "a kustomization": ("kind: Kustomization\napiVersion: kustomize.config.k8s.io/v1beta1\nimages: [{name: web, newName: quay.io/a/web, newTag: '1.2'}]\n", ["quay.io/a/web:1.2"]),
     "helm values": ("kind: HelmRelease\nspec: {values: {image: {registry: quay.io, repository: a/b, tag: '1'}}}\n", ["quay.io/a/b:1"]),
     "a marker in a ConfigMap": ('apiVersion: v1\nkind: ConfigMap\ndata:\n  image: quay.io/a/b:1 # {"$imagepolicy": "x:y"}\n', ["quay.io/a/b:1"]),
-    "a ConfigMap without marker": ("apiVersion: v1\nkind: ConfigMap\ndata: {image: 'quay.io/a/b:1'}\n", []),
+    "a ConfigMap without marker": ("apiVersion: v1\nkind: ConfigMap\ndata: {image: 'quay.io/a/b:1'}\n", ["quay.io/a/b:1"]),
     "a marked container once": ('kind: Pod\nspec:\n  containers:\n  - image: a:1 # {"$imagepolicy": "x:y"}\n', ["a:1"]),
     "a CRD": ("kind: CustomResourceDefinition\nspec: {containers: [{image: a}]}\n", []),
     "an ImageRepository": ("apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageRepository\nspec: {image: ghcr.io/a/b}\n", []),
@@ -186,10 +195,30 @@ INVENTORY = {
 def test_images_are_found_where_they_run(tmp_path: Path, case: str):
     text, expected = INVENTORY[case]
     (tmp_path / "x.yaml").write_text(text)
-    assert [str(one.ref) for one in survey(read([tmp_path]).blocks).named] == expected
+    assert [str(one.ref) for one in find(read([tmp_path]).blocks)] == expected
 
 
-def test_a_name_that_kustomize_replaces_counts_where_it_is_replaced(tmp_path: Path):
-    (tmp_path / "pod.yaml").write_text(POD.format("web"))
-    (tmp_path / "kustomization.yaml").write_text("images:\n- {name: web, newName: ghcr.io/acme/web, newTag: 1.2.0}\n")
-    assert [str(one.ref) for one in survey(read([tmp_path]).blocks).named] == ["ghcr.io/acme/web:1.2.0"]
+def test_a_name_that_kustomize_replaces_is_shown_as_overridden(place: Path):
+    (place / "repo" / "pod.yaml").write_text(POD.format("web"))
+    (place / "repo" / "kustomization.yaml").write_text(
+        "resources: [pod.yaml]\nimages:\n- {name: web, newName: ghcr.io/acme/web, newTag: 1.2.0}\n"
+    )
+    found = json.loads(check(place, "-o", "json").stdout)["images"]
+    assert [(one["image"], one["states"], one["newest"]) for one in found] == [
+        ("ghcr.io/acme/web", ["fixed"], "2.0.0"),
+        ("web", ["overridden by repo/kustomization.yaml:3"], None),
+    ]
+    assert found[1]["places"][0]["overriddenBy"] == "repo/kustomization.yaml:3"
+
+
+def test_an_image_of_one_kustomization_hides_no_other(place: Path):
+    """An optional component's placeholder says nothing about the same image elsewhere."""
+    for folder, text in (
+        ("app", POD.format("ghcr.io/acme/web:1.2.0")),
+        ("component", "kind: Component\nimages:\n- {name: ghcr.io/acme/web, newTag: IMAGE_TAG}\n"),
+    ):
+        (place / "repo" / folder).mkdir()
+        name = "pod.yaml" if folder == "app" else "kustomization.yaml"
+        (place / "repo" / folder / name).write_text(text)
+    found = json.loads(check(place, "-o", "json").stdout)["images"]
+    assert [(one["tag"], one["newest"]) for one in found] == [("1.2.0", "2.0.0"), ("IMAGE_TAG", None)]

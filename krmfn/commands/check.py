@@ -18,8 +18,9 @@ from krmfn.errors import ConfigError, RegistryError
 from krmfn.foreign import printable
 from krmfn.image import ImageRef
 from krmfn.inventory import files
-from krmfn.inventory.survey import Inventory, Place, survey
 from krmfn.model import Listing, Repository
+from krmfn.resources import finder, forms
+from krmfn.resources.places import COUNTS, OVERRIDDEN, RANGE, UNJUDGED, Place
 from krmfn.steps.resolve import ask
 
 WORKERS = 8
@@ -38,6 +39,11 @@ class Verdict(NamedTuple):
     error: str | None = None
 
     @property
+    def is_asked(self) -> bool:
+        """True when the version of any place is a tag or digest that decides about what runs."""
+        return any(place.state == COUNTS for place in self.places)
+
+    @property
     def has_drifted(self) -> bool:
         """True when the tag points to another digest than the pinned one."""
         return self.now is not None and self.now != self.ref.digest
@@ -50,6 +56,8 @@ class Verdict(NamedTuple):
     @property
     def states(self) -> tuple[str, ...]:
         """The words of the STATE column."""
+        if not self.is_asked:
+            return (_shown(self.places[0]),)
         if self.error:
             return (state(self.ref), "unknown")
         more = (("drifted", self.has_drifted), ("not listed", self.is_gone))
@@ -75,9 +83,9 @@ def command(paths: tuple[Path, ...], source: str | None, exit_code: bool, output
     current one. A digest behind a tag is compared with what the registry says today.
     """
     tree = files.read(paths)
-    found = survey(tree.blocks)
+    found = finder.find(tree.blocks, tree.graph())
     verdicts = judge(found, configuration(tree, source))
-    _PRINTERS[output](verdicts)
+    _PRINTERS[output](verdicts, [place for place in found if place.state == UNJUDGED])
     _remark(tree, found, verdicts)
     if any(verdict.error for verdict in verdicts):
         return 1
@@ -94,24 +102,36 @@ def configuration(tree: files.Tree, source: str | None) -> Config:
         return Config(settings=options.settings_of(finish))
 
 
-def judge(found: Inventory, config: Config) -> list[Verdict]:
-    """Ask about every image once, and compare."""
-    places: dict[ImageRef, list[Place]] = {}
-    for named in found.named:
-        places.setdefault(named.ref, []).append(named.place)
+def judge(found: Sequence[Place], config: Config) -> list[Verdict]:
+    """Ask about every image once, and compare. Ranges, variables and overridden fields are shown and not asked about."""
+    places: dict[tuple[ImageRef, str, str], list[Place]] = {}
+    for place in found:
+        if place.ref is not None and place.state != UNJUDGED:
+            standing = "" if place.state in (COUNTS, OVERRIDDEN) else place.state
+            places.setdefault((place.ref, standing, place.constraint), []).append(place)
     access = {one.repository.image.canonical: one.repository.access for one in config.repositories.values()}
-    repositories = {ref: _repository(ref, access) for ref in places}
+    shown = [Verdict(ref, tuple(where), Newer()) for (ref, _, _), where in places.items()]
+    asked = [one.ref for one in shown if one.is_asked]
+    repositories = {ref: _repository(ref, access) for ref in asked}
     with terminal.watching() as progress:
         from krmfn.tagsources.sources import Sources
 
         source = Sources(config, os.environ, progress)
-        listings = ask((repositories[ref] for ref in places), source.tags, WORKERS)
-        pins = [(repositories[ref], ref.tag) for ref in places if ref.digest and ref.tag]
+        listings = ask(repositories.values(), source.tags, WORKERS)
+        pins = [(repositories[ref], ref.tag) for ref in asked if ref.digest and ref.tag]
         digests = ask(pins, lambda pin: source.digest(*pin), WORKERS)
-    return [
-        _verdict(ref, tuple(where), listings[repositories[ref]], digests.get((repositories[ref], ref.tag or "")))
-        for ref, where in sorted(places.items(), key=lambda one: one[0].name)
+    judged = [
+        _verdict(
+            one.ref,
+            one.places,
+            listings[repositories[one.ref]],
+            digests.get((repositories[one.ref], one.ref.tag or "")),
+        )
+        if one.is_asked
+        else one
+        for one in shown
     ]
+    return sorted(judged, key=lambda one: one.ref.name)
 
 
 def _repository(ref: ImageRef, access: Mapping[str, object]) -> Repository:
@@ -135,13 +155,20 @@ def _verdict(
     )  # fmt: skip
 
 
-def _current(ref: ImageRef) -> str:
+def _shown(place: Place) -> str:
+    """Say why an image is shown and not asked about."""
+    return f"overridden by {place.by}" if place.state == OVERRIDDEN else place.state
+
+
+def _current(ref: ImageRef, place: Place) -> str:
+    if place.state == RANGE:
+        return place.constraint
     tag = ref.tag or ("" if ref.digest else "latest")
     return tag + (f"@{ref.digest[:19]}" if ref.digest else "")
 
 
 def _where(places: Sequence[Place]) -> str:
-    first = places[0].file
+    first = next((place for place in places if place.state == COUNTS), places[0]).file
     more = f" +{len(places) - 1}" if len(places) > 1 else ""
     return f"{first.path}:{first.line}{more}"
 
@@ -149,17 +176,17 @@ def _where(places: Sequence[Place]) -> str:
 def _row(verdict: Verdict) -> tuple[str, ...]:
     same, newest = verdict.newer
     return (
-        verdict.ref.name, _current(verdict.ref), same or "-", newest or "-", ", ".join(verdict.states),
+        verdict.ref.name, _current(verdict.ref, verdict.places[0]), same or "-", newest or "-", ", ".join(verdict.states),
         _where(verdict.places),
     )  # fmt: skip
 
 
-def _print_text(verdicts: Sequence[Verdict]) -> None:
+def _print_text(verdicts: Sequence[Verdict], _left: Sequence[Place]) -> None:
     if verdicts:
         terminal.table(_HEADER, [_row(verdict) for verdict in verdicts])
 
 
-def _print_markdown(verdicts: Sequence[Verdict]) -> None:
+def _print_markdown(verdicts: Sequence[Verdict], _left: Sequence[Place]) -> None:
     if not verdicts:
         click.echo("No image found.")
         return
@@ -168,10 +195,23 @@ def _print_markdown(verdicts: Sequence[Verdict]) -> None:
         click.echo("| " + " | ".join(printable(cell, 1000).replace("|", "\\|") for cell in cells) + " |")
 
 
-def _print_json(verdicts: Sequence[Verdict]) -> None:
+def _print_json(verdicts: Sequence[Verdict], left: Sequence[Place]) -> None:
     import json
 
-    click.echo(json.dumps({"images": [_plain(verdict) for verdict in verdicts]}, indent=2, ensure_ascii=False))
+    data = {
+        "images": [_plain(verdict) for verdict in verdicts],
+        "leftAlone": [{"text": place.text, **_plain_place(place)} for place in left],
+    }
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _plain_place(place: Place) -> dict[str, object]:
+    file = place.file
+    made: dict[str, object] = {
+        "path": file.path, "line": file.line, "column": file.column, "field": place.field,
+        "resource": str(place.resource.id), "form": place.form, "sure": place.is_sure, "state": place.state,
+    }  # fmt: skip
+    return made | ({"why": place.why} if place.why else {}) | ({"overriddenBy": place.by} if place.by else {})
 
 
 def _plain(verdict: Verdict) -> dict[str, object]:
@@ -185,29 +225,38 @@ def _plain(verdict: Verdict) -> dict[str, object]:
         "sameMajor": verdict.newer.same_major,
         "newest": verdict.newer.newest,
         "listed": verdict.listed,
-        "places": [
-            {"path": one.file.path, "line": one.file.line, "column": one.file.column, "field": one.field, "resource": one.resource}
-            for one in verdict.places
-        ],
+        "places": [_plain_place(place) for place in verdict.places],
     }  # fmt: skip
-    return (
-        made | ({"digestNow": verdict.now} if verdict.now else {}) | ({"error": verdict.error} if verdict.error else {})
-    )
+    constraint = verdict.places[0].constraint
+    more = {"digestNow": verdict.now, "error": verdict.error, "constraint": constraint}
+    return made | {name: value for name, value in more.items() if value}
 
 
 _PRINTERS = {"text": _print_text, "json": _print_json, "markdown": _print_markdown}
 
 
-def _remark(tree: files.Tree, found: Inventory, verdicts: Sequence[Verdict]) -> None:
-    for one in found.unread:
-        place = one.place.file
-        _say(f"{place.path}:{place.line}: {one.why}: passed over")
+_QUIET = ("tag-alone", "helm-release", *(row.code for row in forms.CHARTS))
+"""Forms of which only the number of those left alone is told."""
+
+
+def _remark(tree: files.Tree, found: Sequence[Place], verdicts: Sequence[Verdict]) -> None:
+    left = [place for place in found if place.state == UNJUDGED]
+    for one in left:
+        if one.form not in _QUIET:
+            _say(f"{one.file.path}:{one.file.line}: {one.why}: passed over")
     for skipped in tree.skipped:
         if skipped.is_no_yaml or skipped.matters:
             _say(f"{skipped.path}: {skipped.why}")
     for message in dict.fromkeys(verdict.error for verdict in verdicts if verdict.error):
         _say(message)
+    counts = (
+        ("tag without a repository", _count(place.form == "tag-alone" for place in left)),
+        ("chart of an HTTP repository", _count(place.form in _QUIET and place.form != "tag-alone" for place in left)),
+    )
     click.echo(summary(verdicts), err=True)
+    for what, count in counts:
+        if count:
+            click.echo(f"left alone: {count} x {what} (-o json lists them)", err=True)
 
 
 def _say(message: str) -> None:

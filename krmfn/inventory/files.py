@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from krmfn.errors import InputError
+from krmfn.resources.forms import may_hold_image
 from krmfn.resources.overriding import Graph
 from krmfn.text.yamltext import Alias, Block, Text, documents, is_null
 
@@ -84,7 +85,8 @@ def read(paths: Iterable[Path]) -> Tree:
     texts: list[Text] = []
     blocks: list[Block] = []
     for text in found:
-        if is_any or any(word in text.data for word in _WORDS) or text.data.startswith(_WIDE):
+        is_told = is_any or any(word in text.data for word in _WORDS) or may_hold_image(text.data)
+        if is_told or text.data.startswith(_WIDE):
             held = _documents(text, skipped)
             if held is not None:
                 texts.append(text)

@@ -81,13 +81,28 @@ def render(text: Text, scalar: Scalar, value: str) -> Edit | Refusal:
     """Make the edit that gives a scalar a new value, or say why it cannot be made."""
     if scalar.tag is not None and scalar.tag not in _STRING_TAGS:
         return Refusal(f"it carries the tag {scalar.tag.replace('tag:yaml.org,2002:', '!!')}; remove the tag")
+    if scalar.is_part:
+        return _render_part(scalar, value)
     if scalar.style in ("|", ">"):
         return _render_block(text, scalar, value)
     written = _written(scalar, value)
     if scalar.start == scalar.end:
         return _render_absent(text, scalar, written, value)
+    for style in scalar.hosts:
+        if style == "" and not _safe().fullmatch(written):
+            return Refusal("it stands in text without quotes, where this value would need some")
+        written = quoted(written)[1:-1] if style == '"' else written.replace("'", "''") if style == "'" else written
+    if scalar.hosts:
+        return Edit(scalar.start, scalar.end, written.encode())
     blank = " " if scalar.anchored and not text.data[scalar.start - 1 : scalar.start].isspace() else ""
     return Edit(scalar.start, scalar.end, (blank + written).encode(), scalar.value, value)
+
+
+def _render_part(scalar: Scalar, value: str) -> Edit | Refusal:
+    """Replace one word of a longer scalar; its characters mean the same in every style."""
+    if not _safe().fullmatch(value):
+        return Refusal("a word inside text takes letters, digits and signs of references alone")
+    return Edit(scalar.start, scalar.end, value.encode())
 
 
 def _render_absent(text: Text, scalar: Scalar, written: str, value: str) -> Edit | Refusal:

@@ -48,6 +48,10 @@ class Scalar:
     tag: str | None = None
     indent: int = -1
     is_json: bool = False
+    hosts: tuple[str, ...] = ()
+    """The styles of the scalars whose text this one stands in, from the inside out: YAML inside text."""
+    is_part: bool = False
+    """True for a word of a longer scalar, such as the reference of `--image=nginx:1.25`."""
 
 
 Step = str | int

@@ -122,7 +122,7 @@ class _Builds:
         found = [posixpath.basename(path) for path in self.folders.get(folder, ())]
         if is_recursive:
             for other, paths in self.folders.items():
-                inside = posixpath.relpath(other, folder or ".")
+                inside = posixpath.relpath(other or ".", folder or ".")
                 if inside in (".", "..") or inside.startswith("../"):
                     continue
                 owner = next((each for each in _parents(other) if each in self.overlays and each != folder), None)

@@ -1,0 +1,159 @@
+"""One value read as an image reference: what of it is the reference, and how much speaks for it being one.
+
+A value that merely looks like `a:b` is no image. The evidence grows from a name that could be anything to a version of
+a repository on a host that is known to be a registry; the table in `forms` says how much each kind of place asks for.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+from krmfn.errors import RuleError
+from krmfn.frozen import replace
+from krmfn.image import HUB, ImageRef
+
+
+class Evidence(IntEnum):
+    """What speaks for a text being an image reference."""
+
+    NAME = 0
+    """It has the form of a name, such as `web`."""
+    LOCATED = 1
+    """It has a namespace or a registry, such as `acme/web`."""
+    VERSION = 2
+    """It has a tag or a digest, such as `nginx:1.25`."""
+    FULL = 3
+    """A namespace or registry, and a tag that is no port, such as `acme/web:1.2.0`."""
+    KNOWN = 4
+    """A version on a host that is known to be a registry, or a digest."""
+    NEVER = 5
+    """More than any text has: for places that are shown and never written unasked."""
+
+
+class Reading(NamedTuple):
+    """A reference in a text: its span in characters. Without `ref` a part of it is a variable, named by `variable`."""
+
+    start: int
+    end: int
+    ref: ImageRef
+    evidence: Evidence
+    variable: str = ""
+
+
+_SCHEMES = ("docker://", "oci://", "docker-pullable://")
+_HOSTS = (
+    r"docker\.io|index\.docker\.io|registry-1\.docker\.io|ghcr\.io|quay\.io|lscr\.io|gcr\.io|cgr\.dev|nvcr\.io|icr\.io|zot\.[^/]+"
+    r"|mcr\.microsoft\.com|public\.ecr\.aws|code\.forgejo\.org|codeberg\.org|factory\.talos\.dev|docker\.[^/]+"
+    r"|(?:[^/]+\.)?(?:gcr\.io|pkg\.dev|azurecr\.io|azurecr\.cn|icr\.io|ocir\.io|amazonaws\.com|amazonaws\.com\.cn|aliyuncs\.com|myhuaweicloud\.com"
+    r"|redhat\.com|redhat\.io|oracle\.com|jfrog\.io|cloudsmith\.io|gitlab\.com|crunchydata\.com|elastic\.co|upbound\.io|crossplane\.io|quay\.io|ghcr\.io)"
+    r"|(?:[^/]+\.)?(?:registry|harbor|nexus|artifactory|cr|ecr|xpkg|oci|images?|containers?|repo)(?:-[^/.]+)?\.[^/]+|[^/]*registry[^/]*\.[^/]+"
+    r"|[^/]+\.svc(?:\.[^/]+)?:[0-9]+|localhost:[0-9]+"
+)
+_known = re.compile(_HOSTS).fullmatch
+_NO_REGISTRY = frozenset({"github.com", "www.github.com", "gitlab.com", "bitbucket.org", "gitea.com", "raw.githubusercontent.com", "example.com"})  # fmt: skip
+_NAMESPACED = frozenset({"ghcr.io", "quay.io", "lscr.io"})
+"""Registries without repositories at their top."""
+_FILES = [
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".svg",
+    ".gif",
+    ".webp",
+    ".ico",
+    ".iso",
+    ".img",
+    ".qcow2",
+    ".raw",
+    ".vmdk",
+    ".ova",
+    ".json",
+    ".yaml",
+    ".yml",
+    ".tar",
+    ".gz",
+    ".xz",
+    ".zip",
+    ".git",
+    ".sh",
+    ".md",
+]
+is_placeholder = re.compile(r"[A-Z][A-Z_]{2,}").fullmatch
+"""Tags that a script replaces, such as `IMAGE_TAG`."""
+_variables = re.compile(r"\$\{[^{}]*\}|\$\([A-Za-z0-9_.-]+\)|\$[A-Za-z_][A-Za-z0-9_]*")
+_WORD = re.compile(
+    rf"(?<![A-Za-z0-9_./:@$}}-])(?:[a-z-]+://)?(?:{_HOSTS.replace('[^/]', '[a-z0-9.-]')})(?:/[a-z0-9._-]+)+"
+    rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:@sha256:[0-9a-f]{{64}})?(?![A-Za-z0-9_/:@${{(-])"
+)
+
+
+@lru_cache(8192)
+def read(text: str) -> Reading | None:
+    """Read a text that is one reference, with `docker://` or `oci://` before it or not; None when it is none."""
+    start = next((len(scheme) for scheme in _SCHEMES if text.startswith(scheme)), 0)
+    body = text[start:]
+    if not body or "://" in body or any(char.isspace() for char in body) or body.lower().endswith(tuple(_FILES)):
+        return None
+    held = _variables.search(body)
+    try:
+        ref = ImageRef.parse(_variables.sub("x", body) if held else body)
+    except RuleError:
+        return None
+    if ref.registry in _NO_REGISTRY or (ref.registry in _NAMESPACED and "/" not in ref.path):
+        return None
+    evidence = weigh(ref)
+    if held:
+        return Reading(start, len(text), _restored(ref, body), min(evidence, Evidence.FULL), held[0])
+    return Reading(start, len(text), ref, evidence)
+
+
+def _restored(ref: ImageRef, body: str) -> ImageRef:
+    """Return the reference with its variables as they are written, for people; its canonical parts mean nothing."""
+    name, _, digest = body.partition("@")
+    tag: str | None = None
+    if ref.tag is not None:
+        cut = _last_colon(name)
+        name, tag = name[:cut], name[cut + 1 :]
+    return replace(ref, name=name, tag=tag, digest=digest or None)
+
+
+def _last_colon(text: str) -> int:
+    """Return where the colon before the tag stands; one inside a variable, as in `${TAG:=1.2}`, is none."""
+    blanked = _variables.sub(lambda hit: "x" * len(hit[0]), text)
+    return blanked.rfind(":")
+
+
+def weigh(ref: ImageRef) -> Evidence:
+    """Return what speaks for a reference.
+
+    >>> [weigh(ImageRef.parse(text)).name for text in ("web", "acme/web", "nginx:1.25", "acme/web:1.2.0", "ghcr.io/acme/web:1")]
+    ['NAME', 'LOCATED', 'VERSION', 'FULL', 'KNOWN']
+    >>> [weigh(ImageRef.parse(text)).name for text in ("127.0.0.1:8080", "prometheus.example.org/graph:9090", "a/b/c:d")]
+    ['VERSION', 'VERSION', 'VERSION']
+    """
+    if ref.tag is None and ref.digest is None:
+        is_placed = "/" in ref.name and (ref.registry != HUB or ref.path.count("/") <= 1)
+        return Evidence.LOCATED if is_placed else Evidence.NAME
+    if ref.digest is not None and "/" in ref.name:
+        return Evidence.KNOWN
+    is_hosted = ref.name.lower().startswith(f"{ref.registry}/") or ref.registry != HUB
+    if "/" in ref.name and is_hosted and _known(ref.registry):
+        return Evidence.KNOWN
+    is_port = ref.tag is not None and ref.tag.isdecimal() and len(ref.tag) > 3
+    if "/" not in ref.name or is_port or (ref.registry == HUB and ref.path.count("/") > 1):
+        return Evidence.VERSION
+    return Evidence.FULL
+
+
+def words(text: str) -> list[tuple[int, int]]:
+    """Return the spans of the references with a version, on hosts that are known to be registries, inside prose or code."""
+    found = []
+    for hit in _WORD.finditer(text):
+        end = hit.start() + len(hit[0].rstrip(".-_"))
+        seen = read(text[hit.start() : end])
+        if seen is not None and seen.evidence is Evidence.KNOWN and not seen.variable:
+            found.append((hit.start(), end))
+    return found
