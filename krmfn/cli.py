@@ -128,7 +128,7 @@ def main(arguments: list[str]) -> int:
         return 130
     except ConfigError as error:
         for problem in error.problems:
-            _say(problem)
+            _say(str(problem))
         return 1
     except KrmfnError as error:
         _say(str(error), getattr(error, "help", ""))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from krmfn.model import Diagnostic
 
 RegistryFailure = Literal["not-found", "denied", "rate-limited", "unavailable", "integrity", "limit"]
 """What went wrong at a registry. `integrity` and `limit` fail the run even under `onError: keep`."""
@@ -53,9 +56,9 @@ class RulesError(KrmfnError):
 class ConfigError(KrmfnError):
     """Configuration is wrong. Holds every problem found, not only the first."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
+    def __init__(self, problems: Iterable[Diagnostic]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+        super().__init__("\n".join(map(str, self.problems)))
 
 
 class RegistryError(KrmfnError):

@@ -17,7 +17,7 @@ from krmfn.configuration.config import Config, load
 from krmfn.configuration.settings import overridden
 from krmfn.errors import ConfigError, KrmfnError
 from krmfn.foreign import printable
-from krmfn.model import Outcome, Result
+from krmfn.model import Diagnostic, Location, Outcome
 from krmfn.resources.resource import KUSTOMIZE_ID
 from krmfn.steps.resolve import TagSource
 from krmfn.text import resourcelist
@@ -42,7 +42,7 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
     try:
         outcome = _legacy(data, arguments[0], environment) if legacy else _list(data, environment)
     except KrmfnError as error:
-        outcome = Outcome((data,), (Result("error", str(error)),)) if legacy else refused(data, error)
+        outcome = Outcome((data,), _problems(error)) if legacy else refused(data, error)
     _speak(outcome, is_kustomize=KUSTOMIZE_ID.encode() in data)
     if sys.stdout is None:  # it was closed by whoever started us
         return 1
@@ -57,7 +57,7 @@ def refused(data: bytes, error: KrmfnError) -> Outcome:
     kustomize parses stdout before it looks at the exit code, and empty stdout would mean that nothing is left.
     Documents that are no list go out as its items, and so do the items of a list that cannot be read as one.
     """
-    results = tuple(Result("error", line) for line in str(error).splitlines())
+    results = _problems(error)
     head = b"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:"
     try:
         blocks = [block for block in documents(Text(data)) if block.root is not None]
@@ -73,6 +73,12 @@ def refused(data: bytes, error: KrmfnError) -> Outcome:
         return Outcome(resourcelist.splice(given, (), results), results)
     except KrmfnError:  # not even the results can be proven to be written right
         return Outcome((given.text.data,), results)
+
+
+def _problems(error: KrmfnError) -> tuple[Diagnostic, ...]:
+    if isinstance(error, ConfigError):
+        return error.problems
+    return tuple(Diagnostic("error", "bad-input", line) for line in str(error).splitlines())
 
 
 def _members(block: Block) -> Iterator[bytes]:
@@ -119,7 +125,7 @@ def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Ou
         rules = load(blocks, configs[0] if configs else None, lambda given: overridden(given, environment))
         found = pipeline.examine(blocks, rules, _opener(environment))
     except ConfigError as error:
-        return Outcome((data,), tuple(Result("error", problem) for problem in error.problems))
+        return Outcome((data,), error.problems)
     edits = () if found.is_error else tuple(edit for _, edit in found.edits)
     return Outcome((rewrite(text, edits),), found.results, rules.asides)
 
@@ -131,18 +137,19 @@ def _speak(outcome: Outcome, *, is_kustomize: bool) -> None:
     """
     loud = ("error", "warning") if is_kustomize else ("error",)
     shared: dict[tuple[str, str], list[str]] = {}
-    for result in outcome.results:
-        if result.severity in loud:
-            shared.setdefault((result.severity, result.message), []).append(_place(result))
+    for one in outcome.results:
+        if one.severity in loud:
+            place, message = ("", str(one)) if one.is_about_text else (_place(one.location), one.message)
+            shared.setdefault((one.severity, message), []).append(place)
     lines = [f"{severity}: {_placed(places)}{message}" for (severity, message), places in shared.items()]
     for line in [*lines, *(f"note: {aside}" for aside in outcome.asides)]:
         print(f"krmfn: {printable(line, 2000)}", file=sys.stderr)  # noqa: T201 - this is where people are addressed
 
 
-def _place(result: Result) -> str:
-    where = [str(result.resource)] if result.resource and result.field else []
-    if result.field and result.field.path:
-        where.append(result.field.path)
+def _place(location: Location) -> str:
+    where = [str(location.resource)] if location.resource and location.field else []
+    if location.field and location.field.path:
+        where.append(location.field.path)
     return " ".join(where)
 
 

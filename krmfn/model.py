@@ -182,8 +182,7 @@ def settled(choice: Choice) -> tuple[Chosen | NotChosen, ...]:
     return tuple(choice.choices.values()) if isinstance(choice, Following) else (choice,)
 
 
-@frozen
-class Field:
+class Field(NamedTuple):
     """A field of a resource for results: `spec.containers[0].image`, what it held, what it is to hold."""
 
     path: str
@@ -201,16 +200,69 @@ class File:
     column: int = 0
 
 
-@frozen
-class Result:
-    """One entry of the ResourceList's `results` (KRM functions specification v1)."""
+class Location(NamedTuple):
+    """Where something stands: the resource, the field in it, the file. What is unknown is None."""
 
-    severity: Severity
-    message: str
     resource: ResourceId | None = None
     field: Field | None = None
     file: File | None = None
-    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def in_file(self) -> str:
+        """`path:line:column`, without what is unknown; empty without a file. A file without a path is stdin."""
+        if self.file is None:
+            return ""
+        column = f":{self.file.column}" if self.file.column else ""
+        return (self.file.path or "stdin") + (f":{self.file.line}{column}" if self.file.line else "")
+
+    @property
+    def in_resource(self) -> str:
+        """`Kind namespace/name: spec.field`, without what is unknown."""
+        path = self.field.path if self.field else ""
+        return ": ".join(part for part in (str(self.resource) if self.resource else "", path) if part)
+
+
+class Diagnostic(NamedTuple):
+    """Something to tell people: a change, a problem, a remark. Made where it is noticed, printed at the doors alone.
+
+    `code` is a key of `diagnostics.CODES`; `message` stands for itself, without the location; `help` says what to do.
+    """
+
+    severity: Severity
+    code: str
+    message: str
+    location: Location = Location()
+    help: str = ""
+    policy: PolicyKey | None = None
+
+    @property
+    def is_about_text(self) -> bool:
+        """True if the message alone does not tell what it is about: configuration, or a text that cannot be edited."""
+        return self.code in ("bad-config", "unproven")
+
+    @property
+    def resource(self) -> ResourceId | None:
+        """The resource that it is about."""
+        return self.location.resource
+
+    @property
+    def field(self) -> Field | None:
+        """The field that it is about."""
+        return self.location.field
+
+    @property
+    def file(self) -> File | None:
+        """The file that it is about."""
+        return self.location.file
+
+    def __str__(self) -> str:
+        """Return `file:line:column: Kind namespace/name: spec.field: message`, without what is unknown."""
+        return ": ".join(part for part in (self.location.in_file, self.described) if part)
+
+    @property
+    def described(self) -> str:
+        """`Kind namespace/name: spec.field: message`, for those who are told the file in another way."""
+        return ": ".join(part for part in (self.location.in_resource, self.message) if part)
 
 
 @frozen
@@ -218,7 +270,7 @@ class Outcome:
     """What a run answers: the text to print, in pieces, and everything there is to say about it."""
 
     pieces: Sequence[bytes | memoryview]
-    results: tuple[Result, ...]
+    results: tuple[Diagnostic, ...]
     asides: tuple[str, ...] = ()
     """For stderr only: what is worth a word and no result."""
 

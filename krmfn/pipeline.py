@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from krmfn.configuration import config
 from krmfn.configuration.config import Config, Finish, no_change
+from krmfn.diagnostics import in_order, unreadable
 from krmfn.errors import ConfigError, InputError, NotSeparableError
 from krmfn.frozen import field, frozen
-from krmfn.model import Choice, Outcome, PolicyKey, Result
+from krmfn.model import Choice, Diagnostic, Outcome, PolicyKey
 from krmfn.resources.overriding import NOTHING, Graph
 from krmfn.steps import bind, decision, foresight, guard, reflection, renewal, report, resolve, rewrite, verdict
 from krmfn.steps.deployed import Deployed
@@ -30,7 +31,7 @@ class Run:
     choices: dict[PolicyKey, Choice]
     bound: Bound
     changes: tuple[verdict.Change, ...]
-    results: tuple[Result, ...]
+    results: tuple[Diagnostic, ...]
     listings: verdict.Listings = field(default_factory=dict)
     dates: verdict.Dates = field(default_factory=dict)
     answers: reflection.Answers = field(default_factory=dict)
@@ -70,8 +71,7 @@ def _run(text: Text, open_source: OpenSource, finish: Finish, *, whole: bool) ->
     try:
         rules = config.load(given.items, given.function_config, finish)
     except ConfigError as error:
-        results = tuple(Result("error", problem) for problem in error.problems)
-        return Outcome(resourcelist.splice(given, (), results), results)
+        return Outcome(resourcelist.splice(given, (), error.problems), error.problems)
     if not rules.declared:
         resourcelist.verify(given.items, text)
         return _idle(text, rules)
@@ -81,7 +81,7 @@ def _run(text: Text, open_source: OpenSource, finish: Finish, *, whole: bool) ->
     try:
         return Outcome(resourcelist.splice(given, edits, found.results), found.results, rules.asides)
     except InputError as error:  # an edit that cannot be proven
-        results = (Result("error", str(error)),)
+        results = (unreadable(error, "unproven"),)
         return Outcome(resourcelist.splice(given, (), results), results, rules.asides)
 
 
@@ -137,14 +137,14 @@ def examine(
         said += report.unwanted(made.changes)
     elif not any(result.severity == "error" for result in said):
         said += report.changes(made.changes)
-    results = report.in_order(said)
+    results = in_order(said)
     return Run(
         rules, choices, bound, made.changes, results,
         listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits,
     )  # fmt: skip
 
 
-def _recorded(changes: Sequence[verdict.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Result, ...]]:
+def _recorded(changes: Sequence[verdict.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:
     """Answer the edits that record changes as annotations, and what could not be recorded."""
     from krmfn.steps.record import record
 
@@ -152,7 +152,7 @@ def _recorded(changes: Sequence[verdict.Change]) -> tuple[tuple[tuple[Text, Edit
     return made.edits, made.results
 
 
-def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Result]:
+def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagnostic]:
     """Say which policies no field is bound to."""
     if bound.policies.issuperset(rules.policies) and bound.policies.issuperset(rules.dangling):
         return []
@@ -161,7 +161,7 @@ def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Resul
     return unbound(rules, bound, blocks)
 
 
-def _lock_edits(rules: Config, renewed: verdict.Renewal) -> tuple[tuple[Edit, ...], tuple[Result, ...]]:
+def _lock_edits(rules: Config, renewed: verdict.Renewal) -> tuple[tuple[Edit, ...], tuple[Diagnostic, ...]]:
     """Answer how the lock among the items changes, and what to say of it. What kustomize sent goes nowhere."""
     lock = rules.lock
     if not lock or not renewed or rules.settings.mode == "frozen" or lock.is_read_only:

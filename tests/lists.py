@@ -116,7 +116,7 @@ def locked(outcome: Outcome) -> list[dict[str, str]]:
 
 def messages(outcome: Outcome, severity: str) -> list[str]:
     """Answer the messages of one severity."""
-    return [result.message for result in outcome.results if result.severity == severity]
+    return [one.described if one.code == "bad-config" else one.message for one in outcome.results if one.severity == severity]
 
 
 def relocked(*documents: str, tags: StaticTags, **env: str) -> str:

@@ -60,7 +60,7 @@ def said(items, policies=POLICIES, but=("unbound-policy",)):
     """Run on items; answer (severity, code, message) of what there is to say besides changes."""
     found = []
     for one in update(items, policies).results:
-        code = dict(one.tags).get("code", "")
+        code = one.code
         if code not in but and not (one.severity == "info" and one.field and one.field.proposed):
             found.append((one.severity, code, one.message))
     return found
@@ -317,7 +317,7 @@ def test_a_marker_of_a_suspended_policy_is_no_mistake():
         said(
             '- kind: Pod\n  spec:\n    image: "x" # {"$imagepolicy": "flux-system:web"}\n',
             suspended,
-            but=("unbound-policy", ""),
+            but=("unbound-policy", "note"),
         )
         == []
     )
@@ -439,7 +439,7 @@ def test_markers_of_a_policy_that_leaves_them_out_are_told():
 
 
 def only_unbound(items, policies=FLUX):
-    return [one.message for one in update(items, policies).results if ("code", "unbound-policy") in one.tags]
+    return [one.message for one in update(items, policies).results if one.code == "unbound-policy"]
 
 
 KUSTOMIZED = """\
@@ -657,7 +657,7 @@ def test_the_value_filter_never_hides_anything(lines):
     finder.look(block)
     made = rewrite.rewrite(Deployed(tuple(finder.targets)), CHOICES, Pins({}), Guarded(), RULES.settings)
     assert made.changes == ()
-    assert [one for one in finder.results if ("code", "doubtful") not in one.tags] == []  # current twice needs no word
+    assert [one for one in finder.results if one.code != "doubtful"] == []  # current twice needs no word
     finder.policies.clear()
     found = frozenset(target.setter.policy for target in finder.targets)
     finder.skip(block.raw)

@@ -107,7 +107,7 @@ def test_a_wrong_function_config_is_refused(function_config, messages):
     with pytest.raises(ConfigError) as caught:
         load(function_config=function_config)
     for message in messages:
-        assert any(message in problem for problem in caught.value.problems), caught.value.problems
+        assert any(message in str(problem) for problem in caught.value.problems), caught.value.problems
 
 
 def test_inline_policies_bind_in_every_way_and_live_in_default():

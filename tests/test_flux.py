@@ -117,7 +117,7 @@ def test_problems_in_files_name_file_and_line():
     text = json.dumps(repository()) + "\n---\n" + json.dumps(policy(policy={"semver": {"range": "nope"}}))
     with pytest.raises(ConfigError) as caught:
         config.load(documents(Text(text.encode(), "clusters/web.yaml")))
-    assert caught.value.problems[0].startswith(
+    assert str(caught.value.problems[0]).startswith(
         "clusters/web.yaml:3: ImagePolicy flux-system/web: spec.policy.semver.range: "
     )
 

@@ -2,11 +2,10 @@
 
 `tags.yaml` maps a repository to its tags; a digest is the sha256 of the reference unless it is given; `!: text` makes
 the repository fail. `errors.txt` holds one regular expression a line for the errors that are expected on stderr, and
-means exit 1. `KRMFN_GOLDEN=update` rewrites the outputs.
+means exit 1. `--update-golden` rewrites the outputs.
 """
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from krmfn import function, pipeline
 from krmfn.configuration.settings import overridden
 from krmfn.errors import KrmfnError, RegistryError
 from krmfn.steps.resolve import StaticTags
+from krmfn.text.results import entry
 from krmfn.text.yamltext import Text
 
 GOLDEN = Path(__file__).parent.parent / "fixtures" / "golden"
@@ -50,7 +50,7 @@ def run(case: Path) -> tuple[bytes, list[str]]:
         outcome = pipeline.run(Text(data), lambda _: source_of(case), lambda settings: overridden(settings, env))
     except KrmfnError as error:
         outcome = function.refused(data, error)
-    return outcome.text, [result.message for result in outcome.results if result.severity == "error"]
+    return outcome.text, [str(entry(one)["message"]) for one in outcome.results if one.severity == "error"]
 
 
 def test_the_golden_cases_are_there():
@@ -59,9 +59,9 @@ def test_the_golden_cases_are_there():
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
-def test_golden(case):
+def test_golden(case, update_golden):
     text, errors = run(case)
-    if os.environ.get("KRMFN_GOLDEN") == "update":
+    if update_golden:
         (case / "output.yaml").write_bytes(text)
         if errors:
             (case / "errors.txt").write_text("".join(re.escape(line).replace("\\ ", " ") + "\n" for line in errors))

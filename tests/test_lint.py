@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from krmfn.cli import main
-from krmfn.inventory.lint import CODES
+from krmfn.diagnostics import LINT_CODES
 
 POLICIES = """\
 apiVersion: krmfn.dev/v1alpha1
@@ -173,7 +173,7 @@ def test_sarif_says_rule_file_and_place(tmp_path, capsys):
     place = result["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"].endswith("/a%20b.yaml")
     assert place["region"] == {"startLine": 1, "startColumn": 4}
-    assert result["ruleId"] in {rule["id"] for rule in run["tool"]["driver"]["rules"]} == set(CODES)
+    assert result["ruleId"] in {rule["id"] for rule in run["tool"]["driver"]["rules"]} == set(LINT_CODES)
 
 
 def test_junit_has_a_case_for_every_file(tmp_path, capsys):
@@ -188,11 +188,11 @@ def test_junit_has_a_case_for_every_file(tmp_path, capsys):
 
 def test_every_code_is_documented_and_tested(capsys):
     page = (Path(__file__).parent.parent / "docs" / "lint.md").read_text()
-    assert re.findall(r'<a id="([a-z-]+)"></a>`\1`', page) == sorted(CODES)
+    assert re.findall(r'<a id="([a-z-]+)"></a>`\1`', page) == sorted(LINT_CODES)
     source = Path(__file__).read_text()
-    assert [code for code in CODES if f'"{code}"' not in source] == []
+    assert [code for code in LINT_CODES if f'"{code}"' not in source] == []
     assert main(["lint", "--codes"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == sorted(CODES)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == sorted(LINT_CODES)
 
 
 def test_without_paths_it_says_how_to_use_it(capsys):

@@ -38,7 +38,7 @@ def problems_of(text: str) -> list[str]:
     problems = Problems()
     one = thing(text)
     (read_snapshot if one.id.kind == "TagSnapshot" else lambda it, notes: read_lock([it], notes))(one, problems)
-    return problems.found
+    return [one.described for one in problems.found]
 
 
 def edited(text: str, entries: list[LockEntry]) -> str:

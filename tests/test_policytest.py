@@ -84,14 +84,14 @@ def test_every_mistake_in_a_document_is_named_at_once() -> None:
     text = HEAD + "  - {nam: a, polcy: {}, tags: [], expect: {}}\n  - {name: b, tags: x, expect: {tga: 1}}\n"
     with pytest.raises(ConfigError) as error:
         cases("a: b\n---\n" + text)
-    assert [problem.split(": ", 1)[1] for problem in error.value.problems] == [
+    assert [problem.described for problem in error.value.problems] == [
         "spec.cases[0].nam: unknown field; did you mean name?",
         "spec.cases[0].polcy: unknown field; did you mean policy?",
         "spec.cases[0].name: required: A sentence.",
         "spec.cases[1].tags: expected a list, found 'x'",
         "spec.cases[1].expect.tga: unknown field; did you mean tag?",
     ]
-    assert all(problem.startswith("t.yaml:3:1: ") for problem in error.value.problems)
+    assert all(problem.location.in_file == "t.yaml:3:1" for problem in error.value.problems)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_every_mistake_in_a_document_is_named_at_once() -> None:
 def test_an_expectation_must_say_something(expect: str, problem: str) -> None:
     with pytest.raises(ConfigError) as error:
         cases(HEAD + f"  - {{name: a, tags: [], expect: {expect}}}\n")
-    assert [text.split(": ", 1)[1] for text in error.value.problems] == [problem]
+    assert [one.described for one in error.value.problems] == [problem]
 
 
 def test_another_version_of_the_kind_is_refused() -> None:
@@ -218,7 +218,7 @@ def test_a_case_of_what_is_deployed_or_built_says_what_it_needs(case: str, probl
     with pytest.raises(ConfigError) as error:
         cases(HEAD + f"  - {{name: a, {case}, expect: {{tag: 1.0.0}}}}\n")
     assert len(error.value.problems) == 1
-    assert error.value.problems[0].split(": ", 1)[1].startswith(problem)
+    assert error.value.problems[0].described.startswith(problem)
 
 
 def test_a_deployed_tag_that_is_not_listed_is_kept() -> None:

@@ -4,19 +4,12 @@ import pytest
 import yaml
 
 from krmfn.errors import InputError, NotSeparableError
-from krmfn.model import Field, File, ResourceId, Result
+from krmfn.model import Diagnostic, Field, File, Location, PolicyKey, ResourceId
 from krmfn.text import resourcelist
 from krmfn.text.yamltext import Edit, Text, construct
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
-RESULT = Result(
-    "info",
-    "a: 1 -> 2",
-    ResourceId("v1", "Pod", "", "x"),
-    Field("spec.image", "a:1", "a:2"),
-    File("a.yaml", 0),
-    (("policy", "ns:p"),),
-)
+RESULT = Diagnostic("info", "changed", "a: 1 -> 2", Location(ResourceId("v1", "Pod", "", "x"), Field("spec.image", "a:1", "a:2"), File("a.yaml", 0)), policy=PolicyKey("ns", "p"))
 ENTRY = {
     "message": "a: 1 -> 2",
     "severity": "info",
@@ -161,19 +154,17 @@ PLACES = {
 @pytest.mark.parametrize("whole", [False, True], ids=["cut", "whole"])
 def test_results_are_added_behind_those_that_are_there(text, before, whole):
     given = resourcelist.read(Text(text.encode()), whole=whole)
-    out = resourcelist.write(given, (), [RESULT, Result("error", 'bad "thing"\nover lines')])
+    out = resourcelist.write(given, (), [RESULT, Diagnostic("error", "bad-input", 'bad "thing"\nover lines')])
     data, old = (yaml.load(each, yaml.CBaseLoader) for each in (out, text.encode()))
     results = data.pop("results")
     listed = results["items"] if isinstance(results, dict) else results
-    assert listed == [*before, ENTRY, {"message": 'bad "thing"\nover lines', "severity": "error"}]
+    assert listed == [*before, ENTRY, {"message": 'bad "thing"\nover lines', "severity": "error", "tags": {"code": "bad-input"}}]
     if isinstance(results, dict):
         assert results["name"] == "f"
     old.pop("results", None)
     assert data == old
     assert (b"\r\n" in out) == ("\r\n" in text)
-    again = resourcelist.write(
-        resourcelist.read(Text(out), whole=whole), (), [RESULT, Result("error", 'bad "thing"\nover lines')]
-    )
+    again = resourcelist.write(resourcelist.read(Text(out), whole=whole), (), [RESULT, Diagnostic("error", "bad-input", 'bad "thing"\nover lines')])
     assert again == out
 
 
@@ -184,13 +175,9 @@ def test_results_go_above_a_block_scalar_that_a_line_end_would_change():
 
 
 def test_results_have_the_shape_that_readers_of_strings_expect():
-    out = resourcelist.write(
-        resourcelist.read(Text((HEAD + "items: []\n").encode())),
-        (),
-        [Result("warning", "1.10", tags=(("true", "1e3"),))],
-    )
+    out = resourcelist.write(resourcelist.read(Text((HEAD + "items: []\n").encode())), (), [Diagnostic("warning", "1e3", "1.10")])
     assert out.decode().removeprefix(HEAD + "items: []\n") == (
-        'results:\n- message: "1.10"\n  severity: warning\n  tags:\n    "true": "1e3"\n'
+        'results:\n- message: "1.10"\n  severity: warning\n  tags:\n    code: "1e3"\n'
     )
 
 
@@ -198,8 +185,8 @@ def test_edits_and_results_are_spliced_together():
     text = Text((HEAD + "items:\n- a: x\n- b: y\n").encode())
     given = resourcelist.read(text)
     at = text.data.index(b"y\n")
-    out = resourcelist.write(given, [Edit(at, at + 1, b"z")], [Result("info", "b")])
-    assert out == text.data.replace(b"y\n", b"z\n") + b'results:\n- message: "b"\n  severity: info\n'
+    out = resourcelist.write(given, [Edit(at, at + 1, b"z")], [Diagnostic("info", "note", "b")])
+    assert out == text.data.replace(b"y\n", b"z\n") + b'results:\n- message: "b"\n  severity: info\n  tags:\n    code: "note"\n'
 
 
 @pytest.mark.parametrize("new", [b"z: w", b"[", b"'", b"\n- c: d", b"*q w"])

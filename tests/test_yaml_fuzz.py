@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError as RuamelError
 
 from krmfn.errors import InputError, NotSeparableError, RuleError
 from krmfn.image import ImageRef
-from krmfn.model import Field, Result
+from krmfn.model import Diagnostic, Field, Location
 from krmfn.text import compose, markers, resourcelist, scalars, screen
 from krmfn.text.yamltext import Edit, Text, apply
 from krmfn.text.yamltext import scalars as values
@@ -179,7 +179,7 @@ def entries(data: bytes) -> list[tuple[object, object]]:
 def test_results_can_be_added_to_any_list_and_are_not_repeated(seed):
     data = yamldocs.document(seed)
     text = Text(data)
-    results = [Result("info", 'a "b"\n', field=Field("spec.image", "a", "b"), tags=(("k", "v"),))]
+    results = [Diagnostic("info", "note", 'a "b"\n', Location(field=Field("spec.image", "a", "b")))]
     try:
         given = resourcelist.read(text, whole=True)
     except InputError:

@@ -11,6 +11,7 @@ from krmfn.choosing.rules import parse_rules
 from krmfn.choosing.selection import Selection, select
 from krmfn.configuration import schema
 from krmfn.errors import ConfigError, RulesError
+from krmfn.model import Diagnostic, Field, File, Location
 from krmfn.text.yamltext import Block, construct
 
 KIND = "PolicyTest"
@@ -52,7 +53,7 @@ class Verdict(NamedTuple):
 
 def read(blocks: Iterable[Block]) -> tuple[Case, ...]:
     """Read every case of the PolicyTest documents among the blocks; raises ConfigError with every problem found."""
-    problems: list[str] = []
+    problems: list[Diagnostic] = []
     cases: list[Case] = []
     for block in blocks:
         if KIND.encode() not in block.raw or block.root is None:
@@ -60,8 +61,11 @@ def read(blocks: Iterable[Block]) -> tuple[Case, ...]:
         data = construct(block.root, block)
         if isinstance(data, dict) and data.get("kind") == KIND:
             line, column = block.text.locate(block.span(block.root)[0])
-            place = f"{block.text.name}:{line}:{column}"
-            wrong = [f"{place}: {path}: {message}" for path, message in _problems(data)]
+            file = File(block.text.name, block.index, line, column)
+            wrong = [
+                Diagnostic("error", "bad-config", message, Location(None, Field(path), file))
+                for path, message in _problems(data)
+            ]
             problems += wrong
             cases += () if wrong else _cases(data, block.text.name)
     if problems:

@@ -98,7 +98,7 @@ def configuration(tree: files.Tree, source: str | None) -> Config:
     try:
         return load(tree.blocks, None, finish)
     except ConfigError as error:
-        click.echo(f"krmfn: warning: configuration was passed over: {printable(error.problems[0], 1000)}", err=True)
+        click.echo(f"krmfn: warning: configuration was passed over: {printable(str(error.problems[0]), 1000)}", err=True)
         return Config(settings=options.settings_of(finish))
 
 

@@ -12,7 +12,8 @@ import click
 
 from krmfn.commands import options
 from krmfn.configuration.flux import GROUP, duration
-from krmfn.errors import ConfigError, RuleError, RulesError
+from krmfn.diagnostics import misconfigured
+from krmfn.errors import RuleError, RulesError
 from krmfn.image import parse_repository
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -71,11 +72,11 @@ def repository(
     """Print an ImageRepository."""
     del export
     if not image_name:
-        raise ConfigError(["an image repository (--image) is required"])
+        raise misconfigured("an image repository (--image) is required")
     try:
         parse_repository(image_name)
     except RuleError as error:
-        raise ConfigError([f"unable to parse image value: {error}"]) from None
+        raise misconfigured(f"unable to parse image value: {error}") from None
     spec: dict[str, Any] = {}
     if cert_ref:
         spec["certSecretRef"] = {"name": cert_ref}
@@ -119,7 +120,7 @@ def policy(
     """Print an ImagePolicy."""
     del export
     if not image_ref:
-        raise ConfigError(["the name of an ImageRepository in the namespace is required (--image-ref)"])
+        raise misconfigured("the name of an ImageRepository in the namespace is required (--image-ref)")
     spec: dict[str, Any] = {}
     if reflect_digest:
         spec["digestReflectionPolicy"] = _reflection(reflect_digest)
@@ -142,18 +143,18 @@ def _policy(semver: str | None, alpha: str | None, numeric: str | None, version:
     selected = [value for value in (semver, alpha, numeric, version) if value is not None]
     if not selected:
         flags = "--select-semver, --select-alpha or --select-numeric (or --select-version, for krmfn alone)"
-        raise ConfigError([f"a policy must be provided with either {flags}"])
+        raise misconfigured(f"a policy must be provided with either {flags}")
     if len(selected) > 1 and version is not None:
-        raise ConfigError(["--select-version can not be used with another --select flag"])
+        raise misconfigured("--select-version can not be used with another --select flag")
     if len(selected) > 1:
-        raise ConfigError(["only one of --select-semver, --select-alpha or --select-numeric can be specified"])
+        raise misconfigured("only one of --select-semver, --select-alpha or --select-numeric can be specified")
     if semver is not None:
         return {"semver": {"range": semver}}
     if version is not None:
         return {"version": {"within": version}}
     for flag, member, value in (("--select-alpha", "alphabetical", alpha), ("--select-numeric", "numerical", numeric)):
         if value is not None and value not in _ORDERS:
-            raise ConfigError([f'{flag} must be one of ["asc", "desc"]'])
+            raise misconfigured(f'{flag} must be one of ["asc", "desc"]')
         if value is not None:
             made = {member: {"order": value}}
     return made
@@ -162,16 +163,16 @@ def _policy(semver: str | None, alpha: str | None, numeric: str | None, version:
 def _reflection(value: str) -> str:
     if value not in _REFLECTIONS:
         names = ", ".join(f"'{name}'" for name in _REFLECTIONS)
-        raise ConfigError([f"invalid value for --reflect-digest, must be one of {names}"])
+        raise misconfigured(f"invalid value for --reflect-digest, must be one of {names}")
     return value
 
 
 def _digest_interval(interval: str | None, reflection: str | None) -> str:
     if interval and reflection != "Always":
         message = "the --interval flag can only be used with the 'Always' digest reflection policy, use --reflect-digest=Always"
-        raise ConfigError([message])
+        raise misconfigured(message)
     if reflection == "Always" and not interval:
-        raise ConfigError(["--reflect-digest=Always needs --interval, for example --interval=10m"])
+        raise misconfigured("--reflect-digest=Always needs --interval, for example --interval=10m")
     return _duration("--interval", interval) if interval else ""
 
 
@@ -179,13 +180,13 @@ def _filter(pattern: str | None, extract: str | None) -> dict[str, str]:
     from krmfn.choosing.pattern import Pattern
 
     if extract and not pattern:
-        raise ConfigError(["cannot specify --filter-extract without specifying --filter-regex"])
+        raise misconfigured("cannot specify --filter-extract without specifying --filter-regex")
     if not pattern:
         return {}
     try:
         compiled = Pattern.parse(pattern)
     except RuleError as error:
-        raise ConfigError([f"--filter-regex is an invalid regex pattern: {error}"]) from None
+        raise misconfigured(f"--filter-regex is an invalid regex pattern: {error}") from None
     if not extract:
         return {"pattern": pattern}
     _check_extract(extract, compiled.names)
@@ -198,11 +199,11 @@ def _check_extract(extract: str, names: tuple[str, ...]) -> None:
     from krmfn.choosing.pattern import Template
 
     if "$" in re.sub(r"\$\$|\$\w+|\$\{\w+\}", "", extract):
-        raise ConfigError(["--filter-extract is malformed: expected $name, ${name}, $1 or $$ behind every $"])
+        raise misconfigured("--filter-extract is malformed: expected $name, ${name}, $1 or $$ behind every $")
     for part in Template.parse(extract).parts:
         if isinstance(part, tuple) and (part[0] not in names if part[1] < 0 else part[1] >= len(names)):
             named = part[0] if part[1] < 0 else part[1]
-            raise ConfigError([f"capture group ${named} used in --filter-extract not found in --filter-regex"])
+            raise misconfigured(f"capture group ${named} used in --filter-extract not found in --filter-regex")
 
 
 def _check(spec: dict[str, Any]) -> None:
@@ -213,9 +214,7 @@ def _check(spec: dict[str, Any]) -> None:
         parse_rules(spec["policy"], filter_tags=spec.get("filterTags"))
     except RulesError as error:
         problems = error.problems
-        raise ConfigError(
-            [f"spec.{one.field}: {one.message}" + (f" ({one.help})" if one.help else "") for one in problems]
-        ) from None
+        raise misconfigured(*(f"spec.{one.field}: {one.message}" + (f" ({one.help})" if one.help else "") for one in problems)) from None
 
 
 @image.command(
@@ -274,7 +273,7 @@ def _require(flags: dict[str, str | None]) -> None:
     if flags["signing_key_type"] not in (None, "gpg", "ssh"):
         missing.append("--signing-key-type must be one of gpg, ssh")
     if missing:
-        raise ConfigError(missing)
+        raise misconfigured(*missing)
 
 
 def _commit(flags: dict[str, str | None]) -> dict[str, Any]:
@@ -293,7 +292,7 @@ def _commit(flags: dict[str, str | None]) -> dict[str, Any]:
 
 def _duration(flag: str, value: str) -> str:
     if duration(value) is None:
-        raise ConfigError([f"{flag}: expected a duration such as 10m, found {value!r}"])
+        raise misconfigured(f"{flag}: expected a duration such as 10m, found {value!r}")
     return value
 
 
@@ -317,7 +316,7 @@ def _print(
 def _label(label: str) -> tuple[str, str]:
     key, equals, value = label.partition("=")
     if not key or not equals:
-        raise ConfigError([f"invalid label format {label!r}, must be key=value"])
+        raise misconfigured(f"invalid label format {label!r}, must be key=value")
     return key, value
 
 
@@ -325,4 +324,4 @@ def _check_name(name: str) -> None:
     import re
 
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", name) or len(name) > 253:
-        raise ConfigError([f"{name!r} is no name for an object: expected lower case letters, digits, - and ."])
+        raise misconfigured(f"{name!r} is no name for an object: expected lower case letters, digits, - and .")

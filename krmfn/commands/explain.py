@@ -14,7 +14,8 @@ from krmfn.choosing.explain import Explanation
 from krmfn.choosing.selection import select
 from krmfn.commands import options
 from krmfn.configuration.config import Config, load
-from krmfn.errors import ConfigError, RegistryError
+from krmfn.diagnostics import misconfigured
+from krmfn.errors import RegistryError
 from krmfn.inventory import files
 from krmfn.model import ImagePolicy, PolicyKey, Repository
 from krmfn.steps import decision, verdict
@@ -60,10 +61,10 @@ def _find(name: str, policies: Mapping[PolicyKey, ImagePolicy]) -> ImagePolicy:
         return policies[found[0]]
     known = [str(key) for key in policies]
     if found:
-        raise ConfigError([f"policy {name} stands in several namespaces: write {' or '.join(map(str, found))}"])
+        raise misconfigured(f"policy {name} stands in several namespaces: write {' or '.join(map(str, found))}")
     near = get_close_matches(name, [*known, *(key.name for key in policies)], 1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none at all'}"
-    raise ConfigError([f"no policy {name} is configured; {hint}"])
+    raise misconfigured(f"no policy {name} is configured; {hint}")
 
 
 def _follow(

@@ -11,13 +11,12 @@ from typing import Any
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import builds, options
+from krmfn.commands import builds, options, output
 from krmfn.configuration.config import Config, load
 from krmfn.configuration.lock import Snapshot
 from krmfn.errors import InputError, RegistryError
-from krmfn.foreign import printable
 from krmfn.inventory import files
-from krmfn.model import Choice, Chosen, NotChosen, Result, settled
+from krmfn.model import Choice, Chosen, Diagnostic, Location, NotChosen, settled
 from krmfn.steps import lockfile
 from krmfn.steps.snapshot import Learned, name_of, take
 from krmfn.tagsources.sources import Sources
@@ -145,7 +144,7 @@ def command(
     return int(is_error or (check and bool(written)))
 
 
-def _concerns(run: pipeline.Run) -> Iterator[Result]:
+def _concerns(run: pipeline.Run) -> Iterator[Diagnostic]:
     """Yield what went wrong with any policy, whether a field takes it or not, and what the guard and digests say."""
     keep = run.config.settings.on_error == "keep"
     for choice in (one for each in run.choices.values() for one in settled(each)):
@@ -158,7 +157,7 @@ def _concerns(run: pipeline.Run) -> Iterator[Result]:
     for key, dangling in run.config.dangling.items():
         yield _failed(f"policy {key}: {dangling.why}", "not-found", dangling.defined, keep=keep)
     if not run.choices:
-        yield Result("warning", "no policy is configured here: nothing to fetch")
+        yield Diagnostic("warning", "no-policy", "no policy is configured here: nothing to fetch")
     for (key, tag), digest in run.pins.digests.items():
         if isinstance(digest, RegistryError):
             policy = run.choices[key].policy
@@ -167,12 +166,13 @@ def _concerns(run: pipeline.Run) -> Iterator[Result]:
     yield from (*run.pins.results, *run.guarded.results, *run.config.notes)
 
 
-def _failed(message: str, failure: str, where: Any, *, keep: bool) -> Result:
+def _failed(message: str, failure: str, where: Any, *, keep: bool) -> Diagnostic:
     is_kept = keep and failure in _TRANSIENT
-    return Result("warning" if is_kept else "error", message + ("; its entries stay" if is_kept else ""), where)
+    tail = "; its entries stay" if is_kept else ""
+    return Diagnostic("warning" if is_kept else "error", "not-chosen", message + tail, Location(where))
 
 
-def _lock(package: Package, run: pipeline.Run) -> list[Result]:
+def _lock(package: Package, run: pipeline.Run) -> list[Diagnostic]:
     """Note how the lock changes, or the new one."""
     if run.config.lock is None:
         if run.renewal.entries:
@@ -183,12 +183,12 @@ def _lock(package: Package, run: pipeline.Run) -> list[Result]:
     if isinstance(edits, Refusal):
         is_old = f"is out of date ({run.renewal.described}) and cannot be edited"
         message = f"the lock {is_old}: {edits.why}; delete it, and krmfn fetch writes it anew"
-        return [Result("error", message, thing.id)] if run.renewal else []
+        return [Diagnostic("error", "lock", message, Location(thing.id))] if run.renewal else []
     package.edit(thing.block.text, edits)
     return []
 
 
-def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: bool) -> list[Result]:
+def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: bool) -> list[Diagnostic]:
     """Note how the snapshots change, and the new ones in their places."""
     learned = Learned(run.choices, run.answers, run.dates, run.guarded.policies)
     found, problems = take(learned, rules.snapshots, all_tags=all_tags), []
@@ -199,17 +199,18 @@ def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: 
         edits = lockfile.edit_snapshot(there.object, snapshot)
         if isinstance(edits, Refusal):
             message = f"the snapshot cannot be edited: {edits.why}; delete it, and krmfn fetch writes it anew"
-            problems.append(Result("error", message, there.object.id))
+            problems.append(Diagnostic("error", "snapshot", message, Location(there.object.id)))
         else:
             package.edit(there.object.block.text, edits)
     _insert(package, [one for image, one in found.items() if image not in rules.snapshots], rules.snapshots)
     used = {policy.repository.image.canonical for policy in rules.policies.values()}
     unused = [one for image, one in sorted(rules.snapshots.items()) if image not in used and one.object]
     return problems + [
-        Result(
+        Diagnostic(
             "info",
+            "snapshot",
             f"no policy uses the TagSnapshot of {one.image}: it can be deleted",
-            one.object.id if one.object else None,
+            Location(one.object.id if one.object else None),
         )
         for one in unused
     ]
@@ -234,14 +235,13 @@ def _insert(package: Package, new: Sequence[Snapshot], there: Mapping[str, Snaps
             package.edit(block.text, [Edit(block.start, block.start, f"---\n{document}".encode())])
 
 
-def _say(run: pipeline.Run, results: Sequence[Result], written: Mapping[str, bytes], *, check: bool) -> None:
+def _say(run: pipeline.Run, results: Sequence[Diagnostic], written: Mapping[str, bytes], *, check: bool) -> None:
     is_error = any(result.severity == "error" for result in results)
     rows = [_row(run, choice) for choice in run.choices.values() if _is_fresh(choice)]
     if rows and not is_error:
         terminal.table((), rows)
-    for result in results:
-        where = f"{result.resource}: " if result.resource else ""
-        click.echo(f"krmfn: {result.severity}: {printable(where + result.message, 2000)}", err=True)
+    for one in results:
+        click.echo(f"krmfn: {output.line(one)}", err=True)
     errors = sum(result.severity == "error" for result in results)
     if errors:
         click.echo(f"{errors} error{'s' * (errors != 1)}, nothing written", err=True)

@@ -15,7 +15,8 @@ from krmfn.commands import options
 from krmfn.configuration.config import Finish, load
 from krmfn.configuration.flux import key_of
 from krmfn.configuration.objects import Object, mapping, nearest, text
-from krmfn.errors import ConfigError, InputError, KrmfnError
+from krmfn.diagnostics import misconfigured
+from krmfn.errors import InputError, KrmfnError
 from krmfn.foreign import printable
 from krmfn.git.automation import Automation
 from krmfn.inventory import files, fleet, status
@@ -100,7 +101,7 @@ def image(
     options.tell_skipped(tree.skipped)
     found = survey(tree, options.finishing(source, None, None, None), kind, path)
     for problem in found.problems:
-        _say(problem)
+        _say(str(problem))
     chosen = [one for one in found.standings if _matches(one, namespace, name, status_selector, label_selector)]
     wide = all_namespaces or (namespace is None and len({one.namespace for one in chosen}) > 1)
     if not chosen:
@@ -141,7 +142,7 @@ def now() -> str:
         try:
             return datetime.fromisoformat(given).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         except ValueError:
-            raise ConfigError([f"KRMFN_NOW: expected a time such as 2026-11-20T10:00:00Z, found {given!r}"]) from None
+            raise misconfigured(f"KRMFN_NOW: expected a time such as 2026-11-20T10:00:00Z, found {given!r}") from None
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     when = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")

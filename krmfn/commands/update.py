@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from krmfn import terminal
-from krmfn.commands import options
+from krmfn.commands import options, output
 from krmfn.commands.scope import Examined, examine
 from krmfn.configuration.config import Finish
 from krmfn.foreign import printable
 from krmfn.git import changelog
 from krmfn.inventory import files
-from krmfn.model import Result
+from krmfn.model import Diagnostic
 from krmfn.pipeline import Run
 from krmfn.text.yamltext import Text
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @options.choosing
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when something would change.")
 @click.option("--diff", is_flag=True, help="Show the changes as a unified diff.")
-@click.option("--output", "-o", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option("--output", "-o", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 @click.option(
     "--commit/--no-commit", "commits", default=None, help="Commit with git; --automation does unless told otherwise."
 )
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @click.option("--sign", is_flag=True, help="Sign commits with git's own signing.")
 def command(
     paths: tuple[Path, ...], source: str | None, mode: str | None, on_error: str | None, on_downgrade: str | None,
-    check: bool, diff: bool, output: str, **git: Any,
+    check: bool, diff: bool, form: str, **git: Any,
 ) -> int:  # fmt: skip
     """Write newer images into the manifests below PATHS.
 
@@ -64,7 +64,7 @@ def command(
     Commits are made by git, with its hooks and signing, from what is committed; changes that are not stay untouched.
     """
     finish = options.finishing(_anchored(source), mode, on_error, on_downgrade)
-    show = _Show(output, diff=diff, is_plan=check)
+    show = _Show(form, diff=diff, is_plan=check)
     if _is_commit(git, check=check):
         return _commit(paths, finish, git, show)
     found = examine(paths, finish, git["automation"])
@@ -116,17 +116,17 @@ def _suspended(key: object) -> int:
 class _Show:
     """Prints what a run came to, in one of the forms."""
 
-    def __init__(self, output: str, *, diff: bool, is_plan: bool) -> None:
-        self.output, self.diff, self.is_plan = output, diff, is_plan
+    def __init__(self, form: str, *, diff: bool, is_plan: bool) -> None:
+        self.form, self.diff, self.is_plan = form, diff, is_plan
 
     def __call__(self, found: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal] = ()) -> None:
         options.tell_skipped(found.tree.skipped)
         if self.diff:
             click.echo("".join(diffs(written)), nl=False)
-        if self.output == "json":
+        if self.form == "json":
             _say_problems(found.run.results)
-            _print_json(found, written, proposals)
-        elif self.output == "markdown":
+            click.echo(output.to_json(_plain(found, written, proposals)))
+        elif self.form == "markdown":
             _say_problems(found.run.results)
             click.echo(_bodies(found, proposals), nl=False)
         else:
@@ -186,20 +186,18 @@ def _print_text(found: Examined, written: Mapping[Text, bytes], *, is_plan: bool
     rows = changelog.rows(run.changes) if written or run.is_error else ()
     if rows and not (run.is_error or has_diff):
         terminal.table((), [changelog.cells(row) for row in rows])
-    _say_all(one for one in run.results if one.severity != "info" or not (one.field and one.field.proposed is not None))
+    _say_all(one for one in run.results if one.severity != "info" or one.code != "changed")
     click.echo(summary(run, rows, len(written), len(found.tree.texts), is_plan=is_plan), err=True)
 
 
-def _say_problems(results: Iterable[Result]) -> None:
+def _say_problems(results: Iterable[Diagnostic]) -> None:
     """Say on stderr what went wrong; stdout is for a program or a file, which nobody may look at."""
     _say_all(result for result in results if result.severity != "info")
 
 
-def _say_all(results: Iterable[Result]) -> None:
-    for result in results:
-        place = _place(result)
-        message = f"{place}: {result.message}" if place else result.message
-        click.echo(f"krmfn: {result.severity}: {printable(message, 2000)}", err=True)
+def _say_all(diagnostics: Iterable[Diagnostic]) -> None:
+    for one in diagnostics:
+        click.echo(f"krmfn: {output.line(one)}", err=True)
 
 
 def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *, is_plan: bool = False) -> str:
@@ -219,18 +217,9 @@ def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *,
     return f"{said} {'would change' if is_plan else 'changed'}"
 
 
-def _place(result: Result) -> str:
-    file = result.file
-    if file is None:
-        return str(result.resource) if result.resource else ""
-    return file.path + (f":{file.line}:{file.column}" if file.line else "")
-
-
-def _print_json(found: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal]) -> None:
-    import json
-
-    data: dict[str, object] = {
-        "changed": [text.name for text in written], "results": [_plain(result) for result in found.run.results],
+def _plain(found: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal]) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "changed": [text.name for text in written], "results": [output.plain(one) for one in found.run.results],
     }  # fmt: skip
     if proposals:
         data["proposals"] = [
@@ -240,17 +229,4 @@ def _print_json(found: Examined, written: Mapping[Text, bytes], proposals: Seque
             }
             for one in proposals
         ]  # fmt: skip
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
-
-
-def _plain(result: Result) -> dict[str, object]:
-    found: dict[str, object] = {"severity": result.severity, "message": result.message}
-    if result.resource:
-        found["resource"] = dict(zip(("apiVersion", "kind", "namespace", "name"), result.resource, strict=True))
-    if result.file:
-        found["file"] = {"path": result.file.path, "line": result.file.line, "column": result.file.column}
-    if result.field:
-        found["field"] = {
-            "path": result.field.path, "currentValue": result.field.current, "proposedValue": result.field.proposed
-        }  # fmt: skip
-    return found | ({"tags": dict(result.tags)} if result.tags else {})
+    return data

@@ -16,7 +16,7 @@ from krmfn.configuration.own import OwnReader, TargetRule
 from krmfn.configuration.settings import Settings
 from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen, replace
-from krmfn.model import ImagePolicy, PolicyKey, Result
+from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey
 from krmfn.text.yamltext import Block
 
 _WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v", b"imagePolicies")
@@ -35,7 +35,7 @@ class Config:
     lock: Lock | None = None
     automations: tuple[Object, ...] = ()
     settings: Settings = Settings()
-    notes: tuple[Result, ...] = ()
+    notes: tuple[Diagnostic, ...] = ()
     asides: tuple[str, ...] = ()
     """For stderr only: what was passed over as no configuration."""
     is_partial: bool = False
@@ -63,14 +63,14 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
 
     `finish` has the last word on the settings.
     """
-    problems, notes, asides = Problems(), [], []  # type: Problems, list[Result], list[str]
+    problems, notes, asides = Problems(), [], []  # type: Problems, list[Diagnostic], list[str]
     objects = _gather(items, function_config, problems)
     problems.locate(objects)
     broken: dict[PolicyKey, Dangling] = {}
     repositories = flux.read_repositories(objects, problems, broken)
     policies, dangling = flux.read_policies(objects, {**broken, **repositories}, problems, notes)
     used = " ".join(one.why for one in dangling.values())
-    notes += [Result("warning", one.why, one.defined) for one in broken.values() if one.why not in used]
+    notes += [Diagnostic("warning", "dangling-policy", one.why, Location(one.defined)) for one in broken.values() if one.why not in used]
     for thing in objects:
         if thing.group == "kustomize.toolkit.fluxcd.io":
             policies += _inline(thing, problems)

@@ -16,7 +16,7 @@ from krmfn.configuration.objects import Object, Problems, listing, mapping, near
 from krmfn.errors import RuleError, RulesError
 from krmfn.frozen import field, frozen, replace
 from krmfn.image import is_digest, parse_repository
-from krmfn.model import ImagePolicy, LatestRef, PolicyKey, Repository, ResourceId, Result
+from krmfn.model import Diagnostic, ImagePolicy, LatestRef, Location, PolicyKey, Repository, ResourceId
 
 GROUP = "image.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")
@@ -124,7 +124,7 @@ def read_policies(
     objects: Iterable[Object],
     repositories: Known,
     problems: Problems,
-    notes: list[Result],
+    notes: list[Diagnostic],
 ) -> tuple[list[ImagePolicy], dict[PolicyKey, Dangling]]:
     """Read every ImagePolicy among the objects; problems and notes collect what there is to say.
 
@@ -148,14 +148,14 @@ def _policy(
     objects: tuple[Object, ...],
     repositories: Known,
     problems: Problems,
-    notes: list[Result],
+    notes: list[Diagnostic],
 ) -> ImagePolicy | Dangling | None:
     spec, key = thing.spec, key_of(thing.id)
     if not thing.id.name:
         problems.add(thing.id, "metadata.name", "required: markers name the policy by it")
         return None
     if text(spec.get("suspend")) == "true":
-        notes.append(Result("info", f"policy {key} is suspended: skipped", thing.id))
+        notes.append(Diagnostic("info", "note", f"policy {key} is suspended: skipped", Location(thing.id)))
         return None
     _check_reflection(thing, problems)
     latest = _latest(thing)
@@ -167,7 +167,7 @@ def _policy(
     choice = spec.get("policy")
     if choice is None:
         notes.append(
-            Result("info", f"policy {key} has no spec.policy: it takes the newest image (Flux refuses this)", thing.id)
+            Diagnostic("info", "note", f"policy {key} has no spec.policy: it takes the newest image (Flux refuses this)", Location(thing.id))
         )
     rules = rules_of(
         thing.id, "spec", spec, found.exclusion_list if isinstance(found, ImageRepository) else (), problems
@@ -175,7 +175,7 @@ def _policy(
     if not isinstance(found, ImageRepository) or rules is None:
         return found if isinstance(found, Dangling) else None
     if found.is_suspended:
-        notes.append(Result("info", f"policy {key} is skipped: {found.defined} is suspended", thing.id))
+        notes.append(Diagnostic("info", "note", f"policy {key} is skipped: {found.defined} is suspended", Location(thing.id)))
         return None
     reflection = reflection_of(thing.id, "spec", spec, rules, problems)
     return ImagePolicy(
@@ -252,7 +252,7 @@ def _referred(
     objects: tuple[Object, ...],
     latest: LatestRef | None,
     problems: Problems,
-    notes: list[Result],
+    notes: list[Diagnostic],
 ) -> ImageRepository | Dangling | None:
     ref = mapping(thing.spec.get("imageRepositoryRef"))
     name = text(ref.get("name"))
@@ -285,7 +285,7 @@ def _access_denied(
     wanted: PolicyKey,
     key: PolicyKey,
     objects: tuple[Object, ...],
-    notes: list[Result],
+    notes: list[Diagnostic],
     where: ResourceId,
 ) -> str | None:
     """Decide Flux's cross-namespace ACL (fluxcd/pkg runtime/acl). Unknown labels are let through with a warning."""
@@ -304,7 +304,7 @@ def _access_denied(
         return None
     if not is_known and any(set(selector) - set(labels) for selector in selectors):
         message = f"policy {key} reads {found.defined} of another namespace: Namespace {key.namespace} is not among the items, so accessFrom was not checked"
-        notes.append(Result("warning", message, where))
+        notes.append(Diagnostic("warning", "note", message, Location(where)))
         return None
     return (
         f"access denied: '{wanted.namespace}/{wanted.name}' can't be accessed due to ACL labels mismatch "

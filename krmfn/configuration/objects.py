@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from krmfn.diagnostics import unreadable
 from krmfn.errors import InputError
 from krmfn.frozen import field, frozen
-from krmfn.model import ResourceId
+from krmfn.model import Diagnostic, Field, File, Location, ResourceId
 from krmfn.text.yamltext import Block, construct
 
 _LISTS = ("List", "ConfigMapList", "SecretList", "ImagePolicyList", "ImageRepositoryList", "ImageUpdateAutomationList")
@@ -79,8 +80,8 @@ class Problems:
     """Collects what is wrong with configuration: resource, field path, what to do."""
 
     def __init__(self) -> None:
-        self.found: list[str] = []
-        self._places: dict[ResourceId, str] = {}
+        self.found: list[Diagnostic] = []
+        self._files: dict[ResourceId, File] = {}
 
     def locate(self, things: Iterable[Object]) -> None:
         """Learn where resources stand, so that problems name file and line. What came on stdin has neither."""
@@ -88,18 +89,18 @@ class Problems:
             source = thing.block.text
             if source.name and thing.block.root is not None:
                 line, _ = source.locate(thing.block.span(thing.block.root)[0])
-                self._places.setdefault(thing.id, f"{source.name}:{line}: ")
+                self._files.setdefault(thing.id, File(source.name, thing.block.index, line))
 
     def add(self, where: ResourceId, path: str, message: str) -> None:
         """Note a problem once."""
-        lead = f"{self._places.get(where, '')}{where}"
-        place = f"{lead}: {path}: {message}" if path else f"{lead}: {message}"
-        if place not in self.found:
-            self.found.append(place)
+        location = Location(where, Field(path) if path else None, self._files.get(where))
+        problem = Diagnostic("error", "bad-config", message, location)
+        if problem not in self.found:
+            self.found.append(problem)
 
     def note(self, error: InputError) -> None:
         """Note that a text could not be read."""
-        self.found.append(str(error))
+        self.found.append(unreadable(error))
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:

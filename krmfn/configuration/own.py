@@ -11,7 +11,7 @@ from krmfn.configuration.settings import Settings
 from krmfn.errors import RuleError
 from krmfn.frozen import frozen, replace
 from krmfn.image import parse_repository
-from krmfn.model import Access, ImagePolicy, Part, PolicyKey, Repository, ResourceId, Result
+from krmfn.model import Access, Diagnostic, ImagePolicy, Location, Part, PolicyKey, Repository, ResourceId
 
 _FLAT = ("semver", "alphabetical", "numerical", "version", "newest", "digest")
 _FLAT_KEYS = (
@@ -66,7 +66,7 @@ def set_up(settings: Settings, spec: Mapping[str, Any]) -> Settings:
 class OwnReader:
     """Reads krmfn's own kinds of configuration; keeps what they say besides policies."""
 
-    def __init__(self, problems: Problems, notes: list[Result]) -> None:
+    def __init__(self, problems: Problems, notes: list[Diagnostic]) -> None:
         self.problems, self.notes, self.settings = problems, notes, Settings()
         self.targets: list[TargetRule] = []
 
@@ -110,7 +110,7 @@ class OwnReader:
     ) -> ImagePolicy | None:
         """Read one inline policy."""
         if entry.get("suspend") == "true":
-            self.notes.append(Result("info", f"policy {namespace}:{entry['name']} is suspended: skipped", where))
+            self.notes.append(Diagnostic("info", "note", f"policy {namespace}:{entry['name']} is suspended: skipped", Location(where)))
             return None
         rules = flux.rules_of(where, path, entry, listing(entry.get("exclusionList")), self.problems)
         try:
@@ -170,7 +170,7 @@ class OwnReader:
         bind = frozenset(_words(data.get("bind"))) or flux.ALL_BINDINGS
         entries = listing(spec.get("policies"))
         found = [self.inline(thing.id, "data", entry, thing.id.namespace or "default", bind) for entry in entries]
-        self.problems.found[:] = map(_flat_place, self.problems.found)
+        self.problems.found[:] = map(_flat_problem, self.problems.found)
         return [policy for policy in found if policy is not None]
 
     def _flat_spec(self, thing: Object, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,6 +201,12 @@ class OwnReader:
             entry["policy"] = {chosen[0]: _member(chosen[0], text(data[chosen[0]]))}
         spec["policies"] = [entry]
         return spec
+
+
+def _flat_problem(problem: Diagnostic) -> Diagnostic:
+    resource, field, file = problem.location
+    flat = field._replace(path=_flat_place(field.path)) if field else None
+    return problem._replace(location=Location(resource, flat, file))
 
 
 def _flat_place(problem: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from krmfn.errors import ConfigError
+from krmfn.diagnostics import misconfigured
 from krmfn.frozen import frozen, replace
 
 Mode = Literal["update", "check", "frozen"]
@@ -45,7 +45,7 @@ def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
         elif value:
             changes[name] = value
     if wrong:
-        raise ConfigError(wrong)
+        raise misconfigured(*wrong)
     if environment.get("KRMFN_LAYOUT"):
         changes["layout"] = environment["KRMFN_LAYOUT"]
     return replace(settings, **changes) if changes else settings

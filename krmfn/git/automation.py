@@ -14,6 +14,7 @@ from typing import Any
 from krmfn.configuration.config import Config
 from krmfn.configuration.flux import GROUP, key_of
 from krmfn.configuration.objects import Object, Problems, listing, mapping, nearest, text
+from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError, InputError
 from krmfn.git.names import branch_problem, refspec_problem, text_problem
 from krmfn.model import PolicyKey
@@ -103,10 +104,10 @@ def find(objects: Iterable[Object], name: str) -> Object:
         return fits[0]
     names = [str(key_of(one.id)) for one in automations]
     if fits:
-        raise ConfigError([f"--automation {name}: there are {len(fits)}: {', '.join(names)}; write namespace/name"])
+        raise misconfigured(f"--automation {name}: there are {len(fits)}: {', '.join(names)}; write namespace/name")
     known = f"; there {'are' if len(names) != 1 else 'is'} {', '.join(names) or 'none'}"
     hint = nearest(name, [*names, *(one.id.name for one in automations)]) or known
-    raise ConfigError([f"--automation {name}: no such ImageUpdateAutomation{hint}"])
+    raise misconfigured(f"--automation {name}: no such ImageUpdateAutomation{hint}")
 
 
 def _holds(expression: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from krmfn.errors import RuleError
 from krmfn.foreign import printable
 from krmfn.image import ImageRef
-from krmfn.model import Part, Result
+from krmfn.model import Diagnostic, Part
 from krmfn.steps import report
 from krmfn.steps.verdict import Change
 
@@ -110,7 +110,7 @@ def _url(text: str) -> str:
     return text.rstrip("/").removesuffix(".git")
 
 
-def markdown(moved: Sequence[Row], links: Mapping[Row, Link], results: Iterable[Result], lock: str = "") -> str:
+def markdown(moved: Sequence[Row], links: Mapping[Row, Link], results: Iterable[Diagnostic], lock: str = "") -> str:
     """Return the body of a pull request: a table of what moves, where and why, then what needs a look.
 
     `lock` says how the image lock is renewed where no image moves.
@@ -121,10 +121,11 @@ def markdown(moved: Sequence[Row], links: Mapping[Row, Link], results: Iterable[
         lines += [_table_row(row, links.get(row)) for row in moved]
     else:
         lines.append(f"The image lock: {safe(lock)}." if lock else "No image changed.")
-    for result in results:
-        if result.severity != "info":
-            where = f"{result.file.path}:{result.file.line}: " if result.file and result.file.line else ""
-            lines += ["", f"**{result.severity}**: {safe(where + result.message)}"]
+    for one in results:
+        if one.severity != "info":
+            file = one.location.file
+            where = f"{file.path}:{file.line}: " if file and file.line else ""
+            lines += ["", f"**{one.severity}**: {safe(where + one.message)}"]
     return "\n".join(lines) + "\n"
 
 

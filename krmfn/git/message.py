@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError
 from krmfn.git import regexp_functions
 from krmfn.git.names import text_problem
@@ -118,7 +119,7 @@ def write(template: str, automation: PolicyKey, edits: Iterable[Edit], values: M
     data = Data(NamespacedName(*automation), gather(edits), Strings(values))
     text = _run(_parse(template), data)
     if problem := text_problem(text, lines=True):
-        raise ConfigError([f"failed to run template from spec: the message {problem}"])
+        raise misconfigured(f"failed to run template from spec: the message {problem}")
     return text
 
 
@@ -137,11 +138,11 @@ def check(template: str) -> None:
 
 def _parse(template: str) -> Template:
     if problem := text_problem(template, lines=True):
-        raise ConfigError([f"unable to create commit message template from spec: the template {problem}"])
+        raise misconfigured(f"unable to create commit message template from spec: the template {problem}")
     try:
         return Template.parse(template)
     except TemplateError as error:
-        raise ConfigError([f"unable to create commit message template from spec: {error}"]) from None
+        raise misconfigured(f"unable to create commit message template from spec: {error}") from None
 
 
 def _run(template: Template, data: Any) -> str:
@@ -149,7 +150,7 @@ def _run(template: Template, data: Any) -> str:
         return render(template, data, {**FUNCTIONS, **regexp_functions.FUNCTIONS})
     except TemplateError as error:
         if "template uses removed" in error.message:
-            raise ConfigError([error.message]) from None
-        raise ConfigError([f"failed to run template from spec: {error}"]) from None
+            raise misconfigured(error.message) from None
+        raise misconfigured(f"failed to run template from spec: {error}") from None
     except RecursionError:
-        raise ConfigError(["failed to run template from spec: nested too deeply"]) from None
+        raise misconfigured("failed to run template from spec: nested too deeply") from None

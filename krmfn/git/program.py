@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from krmfn.errors import ConfigError, GitError
+from krmfn.diagnostics import misconfigured
+from krmfn.errors import GitError
 from krmfn.foreign import printable
 
 SECONDS = 600.0
@@ -44,7 +45,7 @@ def seconds_allowed(environment: Mapping[str, str]) -> float:
         seconds = float(value or SECONDS)
         if 0 < seconds <= 86400:
             return seconds
-    raise ConfigError([f"{VARIABLE}: expected seconds from 1 to 86400, found {printable(value)!r}"])
+    raise misconfigured(f"{VARIABLE}: expected seconds from 1 to 86400, found {printable(value)!r}")
 
 
 class Allowance:

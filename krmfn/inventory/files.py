@@ -48,12 +48,13 @@ class Skipped:
 
     @property
     def message(self) -> str:
-        """Say it in one line."""
-        return (
-            f"{self.path} holds {self.holds}, but was {self.why}"
-            if self.matters and self.holds
-            else f"{self.path} {self.why}"
-        )
+        """The path and the reason in one line."""
+        return f"{self.path} {self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """What the file holds, when that matters, and why it was left alone."""
+        return f"holds {self.holds}, but was {self.why}" if self.matters and self.holds else self.why
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from krmfn.configuration.settings import Settings
 from krmfn.errors import InputError, RegistryError
 from krmfn.inventory import status
 from krmfn.inventory.status import Standing
-from krmfn.model import Chosen, Following, ImagePolicy, Listing, NotChosen, PolicyKey, Repository, Result
+from krmfn.model import Chosen, Diagnostic, Following, ImagePolicy, Listing, NotChosen, PolicyKey, Repository
 from krmfn.steps import decision
 from krmfn.steps.resolve import TagSource, ask
 from krmfn.text.yamltext import Block
@@ -29,7 +29,7 @@ class Fleet:
     """The Flux objects, in order of kind, namespace and name; and what could not be read."""
 
     standings: tuple[Standing, ...]
-    problems: tuple[str, ...] = ()
+    problems: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Objects:
     """Everything among some blocks that can matter for Flux objects."""
 
     all: tuple[Object, ...]
-    problems: tuple[str, ...]
+    problems: tuple[Diagnostic, ...]
 
     def of(self, kind: str) -> list[Object]:
         """Answer the Flux objects of a kind, by namespace and name."""
@@ -94,7 +94,7 @@ class _Fleet:
         problems = Problems()
         self.known.update(flux.read_repositories(self.objects.but(thing), problems))
         if problems.found:
-            self.wrong[flux.key_of(thing.id)] = _bare(problems.found[0], thing)
+            self.wrong[flux.key_of(thing.id)] = _in_field(problems.found[0])
 
     def repositories(self) -> list[Standing]:
         return [self._repository(thing) for thing in self.objects.of("ImageRepository")]
@@ -118,10 +118,10 @@ class _Fleet:
     def _policy(self, thing: Object) -> ImagePolicy | tuple[str, str]:
         """Answer the policy, or (reason, message)."""
         problems = Problems()
-        notes: list[Result] = []
+        notes: list[Diagnostic] = []
         found, dangling = flux.read_policies(self.objects.but(thing), self.known, problems, notes)
         if problems.found:
-            return "InvalidPolicy", _bare(problems.found[0], thing)
+            return "InvalidPolicy", _in_field(problems.found[0])
         for one in dangling.values():
             return "AccessDenied" if "access denied" in one.why else "DependencyNotReady", one.why
         return found[0] if found else ("Suspended", notes[-1].message if notes else status.WAITING)
@@ -152,8 +152,9 @@ class _Fleet:
         return _as_it_was(thing) if reason == "Suspended" else status.unready(thing, reason, message)
 
 
-def _bare(problem: str, thing: Object) -> str:
-    return problem.removeprefix(f"{thing.id}: ")
+def _in_field(problem: Diagnostic) -> str:
+    field = problem.location.field
+    return f"{field.path}: {problem.message}" if field else problem.message
 
 
 def _as_it_was(thing: Object) -> Standing:

@@ -17,7 +17,7 @@ from krmfn.configuration.objects import nearest
 from krmfn.configuration.own import TargetRule
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
-from krmfn.model import Field, Part, PolicyKey, Result, Severity
+from krmfn.model import Diagnostic, Field, Location, Part, PolicyKey, Severity
 from krmfn.resources import outline
 from krmfn.resources.jsonpath import JSONPath
 from krmfn.resources.overriding import NOTHING, Graph
@@ -64,7 +64,7 @@ class _Finder:
         self.by_image = config.by_image()
         self.paths = {rule.path: JSONPath.parse(rule.path) for rule in config.targets if rule.path}
         self.targets: list[Target] = []
-        self.results: list[Result] = []
+        self.results: list[Diagnostic] = []
         self.policies: set[PolicyKey] = set()
         self.idle = dict.fromkeys(config.targets)
         self.needles = self._needles()
@@ -130,7 +130,7 @@ class _Finder:
         for rule in self.idle:
             what = f"target {rule.path or ', '.join(rule.containers)} of policy {rule.policy}"
             message = f"{what} binds no field: no resource that it selects has it"
-            self.results.append(Result("warning", message, tags=(("code", "idle-target"),)))
+            self.results.append(Diagnostic("warning", "idle-target", message))
 
     def _claim(self, found: dict[int, Target], target: Target) -> None:
         other = found.setdefault(target.scalar.start, target)
@@ -143,7 +143,7 @@ class _Finder:
     ) -> None:
         place = resource.place(scalar.start) if scalar else resource.file
         where = Field(scalar.path, scalar.value) if scalar else None
-        self.results.append(Result(severity, message, resource.id, where, place, (("code", code),)))
+        self.results.append(Diagnostic(severity, code, message, Location(resource.id, where, place)))
 
     def _known(self, setter: Setter | None, text: str, how: str, resource: Resource, scalar: Scalar | None) -> bool:
         """Tell whether a setter names a policy that can be used here; say why not."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from krmfn.choosing import selection
 from krmfn.configuration.lock import Lock, recall
 from krmfn.configuration.settings import Settings
-from krmfn.model import Choice, Chosen, Field, Following, PolicyKey, Result, Severity
+from krmfn.model import Choice, Chosen, Diagnostic, Field, Following, Location, PolicyKey, Severity
 from krmfn.steps.deployed import Deployed, current_tag, is_of, place
 from krmfn.steps.verdict import Guarded, Place
 
@@ -32,7 +32,7 @@ class _Watch:
         self.chosen = {key: choice for key, choice in choices.items() if isinstance(choice, Chosen)}
         self.following = [choice for choice in choices.values() if isinstance(choice, Following)]
         self.severity = severity
-        self.results: list[Result] = []
+        self.results: list[Diagnostic] = []
         self.verdicts: dict[tuple[PolicyKey, str], bool] = {}
 
     def records(self, lock: Lock | None) -> Iterator[PolicyKey]:
@@ -52,7 +52,9 @@ class _Watch:
     def _hold(self, chosen: Chosen, tag: str) -> None:
         key, why = chosen.policy.key, self._why(chosen, tag)
         message = f"{why}; nothing that follows policy {key} moves"
-        self.results.append(Result(self.severity, message, chosen.policy.defined, tags=(("policy", str(key)),)))
+        self.results.append(
+            Diagnostic(self.severity, "downgrade", message, Location(chosen.policy.defined), policy=key)
+        )
 
     def fields(self, deployed: Deployed, held: frozenset[PolicyKey]) -> Iterator[Place]:
         """Find the places with a field that is newer than what was chosen."""
@@ -62,9 +64,11 @@ class _Watch:
                 continue
             if self.is_backwards(chosen, tag):
                 where = Field(target.scalar.path, target.scalar.value)
-                file, tags = target.resource.place(target.scalar.start), (("policy", str(chosen.policy.key)),)
+                location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
                 self.results.append(
-                    Result(self.severity, self._why(chosen, tag), target.resource.id, where, file, tags)
+                    Diagnostic(
+                        self.severity, "downgrade", self._why(chosen, tag), location, policy=chosen.policy.key
+                    )
                 )
                 yield place(target)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from krmfn.choosing.pattern import Template
 from krmfn.frozen import frozen
-from krmfn.model import Chosen, Result
+from krmfn.model import Chosen, Diagnostic, Location
 from krmfn.resources.resource import Resource, get
 from krmfn.steps.verdict import Change
 from krmfn.text import insertion
@@ -23,7 +23,7 @@ class Recorded:
     """The edits, each with the text it belongs to, and what could not be recorded."""
 
     edits: tuple[tuple[Text, Edit], ...] = ()
-    results: tuple[Result, ...] = ()
+    results: tuple[Diagnostic, ...] = ()
 
 
 def record(changes: Iterable[Change]) -> Recorded:
@@ -33,12 +33,12 @@ def record(changes: Iterable[Change]) -> Recorded:
     Metadata is never invented: a resource without any is a result.
     """
     edits: list[tuple[Text, Edit]] = []
-    results: list[Result] = []
+    results: list[Diagnostic] = []
     for resource, made in _by_resource(changes):
         found = _edits(resource, made)
         if isinstance(found, Refusal):
             message = f"the choice is not recorded in the annotations: {found.why}"
-            results.append(Result("warning", message, resource.id, file=resource.file))
+            results.append(Diagnostic("warning", "not-recorded", message, Location(resource.id, file=resource.file)))
         else:
             edits += ((resource.block.text, edit) for edit in found)
         resource.block.forget()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from krmfn.configuration.lock import Lock, recall
 from krmfn.configuration.settings import Settings
 from krmfn.errors import PASSING, RegistryError
-from krmfn.model import Choice, Chosen, Field, PolicyKey, Repository, Result, Severity, settled
+from krmfn.model import Choice, Chosen, Diagnostic, Field, Location, PolicyKey, Repository, Severity, settled
 from krmfn.steps.deployed import Deployed
 from krmfn.steps.verdict import Pin, Pins
 
@@ -66,7 +66,7 @@ def _locked(chosen: Chosen, tag: str, lock: Lock | None) -> str | None:
 def settle(choices: Choices, deployed: Deployed, lock: Lock | None, answers: Answers, settings: Settings) -> Pins:
     """Decide the digest of every wanted tag from what is kept and what was answered."""
     digests: dict[Pin, str | RegistryError] = {}
-    results: list[Result] = []
+    results: list[Diagnostic] = []
     for chosen, tag in _wanted(choices):
         kept = _kept(chosen, tag, deployed, lock)
         answer = None if chosen.record else answers.get((chosen.policy.repository, tag))
@@ -81,14 +81,14 @@ def settle(choices: Choices, deployed: Deployed, lock: Lock | None, answers: Ans
     return Pins(digests, tuple(results))
 
 
-def _stood_in(chosen: Chosen, tag: str, error: RegistryError) -> Result:
+def _stood_in(chosen: Chosen, tag: str, error: RegistryError) -> Diagnostic:
     image = chosen.policy.repository.image.name
-    return Result("warning", f"{error}; the recorded digest of {image}:{tag} stays", chosen.policy.defined)
+    return Diagnostic("warning", "recorded-digest", f"{error}; the recorded digest of {image}:{tag} stays", Location(chosen.policy.defined))
 
 
 def _pushed_again(
     chosen: Chosen, tag: str, answer: str, deployed: Deployed, lock: Lock | None, settings: Settings
-) -> list[Result]:
+) -> list[Diagnostic]:
     """Say that a tag is not what it was. A digest policy follows such moves, that is its purpose."""
     policy = chosen.policy
     if policy.rules.pins_current:
@@ -102,14 +102,18 @@ def _pushed_again(
     def say(holder: str, old: str) -> str:
         return f"{policy.repository.image.name}: tag {tag} was pushed again: {holder} {old}, the registry has {answer}{end}"
 
-    tags = (("policy", str(policy.key)),)
     locked = _locked(chosen, tag, lock)
     if locked and locked != answer:
-        return [Result(severity, say("recorded was", locked), policy.defined, tags=tags)]
+        return [Diagnostic(severity, "digest-moved", say("recorded was", locked), Location(policy.defined), policy=policy.key)]
     return [
-        Result(
-            severity, say("the field pins", old), target.resource.id,
-            Field(target.scalar.path, target.scalar.value), target.resource.place(target.scalar.start), tags,
+        Diagnostic(
+            severity, "digest-moved", say("the field pins", old),
+            Location(
+                target.resource.id,
+                Field(target.scalar.path, target.scalar.value),
+                target.resource.place(target.scalar.start),
+            ),
+            policy=policy.key,
         )
         for target, old in deployed.pinned(policy, tag)
         if old != answer

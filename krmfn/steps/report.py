@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from operator import itemgetter
 
 from krmfn.configuration.objects import Object
 from krmfn.errors import RuleError
-from krmfn.frozen import replace
 from krmfn.image import ImageRef
-from krmfn.model import Choice, Chosen, Field, Listing, Result, settled
+from krmfn.model import Choice, Chosen, Diagnostic, Field, Listing, Location, settled
 from krmfn.resources.resource import describe
 from krmfn.steps.verdict import Change, Listings, Renewal
 from krmfn.text.scalars import Refusal
 from krmfn.text.yamltext import Edit
 
-_RANK = {"error": 0, "warning": 1, "info": 2}
 
-
-def changes(made: Iterable[Change]) -> list[Result]:
+def changes(made: Iterable[Change]) -> list[Diagnostic]:
     """Answer one result for every change: `image: old -> new (policy, rule, counts)`."""
     return [_changed(change) for change in made]
 
 
-def _changed(change: Change) -> Result:
+def _changed(change: Change) -> Diagnostic:
     target, chosen = change.target, change.chosen
     where = Field(target.scalar.path, target.scalar.value, change.value)
-    tags = (("policy", str(chosen.policy.key)),)
-    return Result("info", message(change), target.resource.id, where, target.resource.place(target.scalar.start), tags)
+    location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
+    return Diagnostic("info", "changed", message(change), location, policy=chosen.policy.key)
 
 
 def message(change: Change) -> str:
@@ -69,61 +65,45 @@ def _version(ref: ImageRef) -> str:
     return (ref.tag or ("" if digest else "latest")) + digest
 
 
-def unwanted(made: Iterable[Change]) -> list[Result]:
+def unwanted(made: Iterable[Change]) -> list[Diagnostic]:
     """Answer the errors of `mode: check`: what would change although nothing may."""
-    return [replace(_changed(change), severity="error", message=f"would change {message(change)}") for change in made]
+    return [
+        _changed(change)._replace(severity="error", code="would-change", message=f"would change {message(change)}")
+        for change in made
+    ]
 
 
 def lock(
     thing: Object, renewed: Renewal, edits: tuple[Edit, ...] | Refusal, *, is_check: bool
-) -> tuple[tuple[Edit, ...], tuple[Result, ...]]:
+) -> tuple[tuple[Edit, ...], tuple[Diagnostic, ...]]:
     """Answer the edits of the lock and one result about it; what cannot be edited is a warning."""
-    place = next((one.place(thing.block.start) for one in describe(thing.block) if one.id == thing.id), None)
+    file = next((one.place(thing.block.start) for one in describe(thing.block) if one.id == thing.id), None)
+    place = Location(thing.id, file=file)
     if isinstance(edits, Refusal):
         message = f"the lock is out of date ({renewed.described}) and was not updated: {edits.why}"
-        return (), (Result("warning", message, thing.id, file=place),)
+        return (), (Diagnostic("warning", "lock", message, place),)
     if is_check:
-        return edits, (Result("error", f"would change the lock: {renewed.described}", thing.id, file=place),)
-    return edits, (Result("info", f"lock: {renewed.described}", thing.id, file=place),)
+        return edits, (Diagnostic("error", "lock", f"would change the lock: {renewed.described}", place),)
+    return edits, (Diagnostic("info", "lock", f"lock: {renewed.described}", place),)
 
 
-def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) -> list[Result]:
+def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) -> list[Diagnostic]:
     """Answer what a decision has to say besides its choice: fall-backs, junk that was dropped, what the source says."""
-    found = [Result("warning", aside) for aside in asides]
+    found = [Diagnostic("warning", "source", aside) for aside in asides]
     for chosen in (one for choice in choices for one in settled(choice) if isinstance(one, Chosen)):
+        place, key = Location(chosen.policy.defined), chosen.policy.key
         if chosen.note:
-            found.append(Result("warning", chosen.note, chosen.policy.defined))
+            found.append(Diagnostic("warning", "choice", chosen.note, place, policy=key))
         if chosen.stays:
-            image, key = chosen.policy.repository.image.name, str(chosen.policy.key)
-            message = f"{image}: kept by policy {key}: {chosen.stays}"
-            found.append(Result("info", message, chosen.policy.defined, tags=(("policy", key),)))
+            message = f"{chosen.policy.repository.image.name}: kept by policy {key}: {chosen.stays}"
+            found.append(Diagnostic("info", "choice", message, place, policy=key))
     for repository, listing in listings.items():
         if isinstance(listing, Listing) and listing.malformed:
             found.append(
-                Result("info", f"{repository.image.canonical}: {listing.malformed} malformed tags were ignored")
+                Diagnostic(
+                    "info",
+                    "malformed-tags",
+                    f"{repository.image.canonical}: {listing.malformed} malformed tags were ignored",
+                )
             )
     return found
-
-
-def in_order(results: Iterable[Result]) -> tuple[Result, ...]:
-    """Sort results: by severity, then by place, so that the same input gives the same text. Repeats are dropped."""
-    found: list[Result] = []
-    last, same = None, 0
-    for key, result in sorted(((_key(result), result) for result in results), key=itemgetter(0)):
-        same = len(found) if key != last else same
-        if result not in found[same:]:
-            found.append(result)
-        last = key
-    return tuple(found)
-
-
-def _key(result: Result) -> tuple[object, ...]:
-    file, resource, where = result.file, result.resource, result.field
-    return (
-        _RANK[result.severity],
-        file.path if file else "",
-        (file.index or 0) if file else 0,
-        resource or (),
-        where.path if where else "",
-        result.message,
-    )

@@ -8,7 +8,19 @@ from krmfn.configuration.settings import Settings
 from krmfn.errors import RegistryError
 from krmfn.frozen import frozen, replace
 from krmfn.image import ImageRef
-from krmfn.model import Choice, Chosen, Field, Following, ImagePolicy, NotChosen, Part, PolicyKey, Result, Severity
+from krmfn.model import (
+    Choice,
+    Chosen,
+    Diagnostic,
+    Field,
+    Following,
+    ImagePolicy,
+    Location,
+    NotChosen,
+    Part,
+    PolicyKey,
+    Severity,
+)
 from krmfn.steps.deployed import Deployed, place
 from krmfn.steps.target import Target
 from krmfn.steps.verdict import Change, Guarded, Pins
@@ -22,7 +34,7 @@ class Changes:
     """What there is to write and to say. With an error among the results nothing may be written."""
 
     changes: tuple[Change, ...]
-    results: tuple[Result, ...]
+    results: tuple[Diagnostic, ...]
 
 
 def rewrite(
@@ -40,7 +52,7 @@ class _Writer:
     def __init__(self, deployed: Deployed, choices: Mapping[PolicyKey, Choice], pins: Pins, settings: Settings) -> None:
         self.deployed, self.choices, self.pins, self.settings = deployed, choices, pins, settings
         self.changes: list[Change] = []
-        self.results: list[Result] = []
+        self.results: list[Diagnostic] = []
 
     def write(self, target: Target) -> None:
         """Decide about one field."""
@@ -111,9 +123,8 @@ class _Writer:
 
     def _say(self, severity: Severity, message: str, target: Target, policy: ImagePolicy) -> None:
         where = Field(target.scalar.path, target.scalar.value)
-        tags = (("policy", str(policy.key)),)
-        resource = target.resource
-        self.results.append(Result(severity, message, resource.id, where, resource.place(target.scalar.start), tags))
+        location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
+        self.results.append(Diagnostic(severity, "not-written", message, location, policy=policy.key))
 
 
 def _value(target: Target, chosen: Chosen) -> str | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from krmfn.configuration.objects import nearest
 from krmfn.frozen import frozen
-from krmfn.model import Part, PolicyKey, Result
+from krmfn.model import Diagnostic, Part, PolicyKey
 from krmfn.resources.resource import Resource, annotations_of
 from krmfn.text.yamltext import Scalar
 
@@ -48,7 +48,7 @@ class Bound:
     """Everything that was found. `policies` also counts fields that already hold the right value."""
 
     targets: tuple[Target, ...]
-    results: tuple[Result, ...]
+    results: tuple[Diagnostic, ...]
     policies: frozenset[PolicyKey]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from krmfn.configuration.config import Config
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
-from krmfn.model import ImagePolicy, PolicyKey, Result
+from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey
 from krmfn.resources.jsonpath import written
 from krmfn.resources.resource import KUSTOMIZE_ID, Resource, describe, image_fields, is_image_shaped
 from krmfn.resources.splitimage import split_images
@@ -16,15 +16,19 @@ from krmfn.steps.target import ANNOTATION, Bound, Setter, parse_setter
 from krmfn.text import markers
 from krmfn.text.yamltext import Alias, Block
 
-_TAGS = (("code", "unbound-policy"),)
 _LOOKS = 200
 """How many blocks that mention an image are composed to find one that runs it."""
 
 
-def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Result]:
+def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagnostic]:
     """Answer a warning for every policy that no field is bound to."""
     found = [
-        Result("warning", f"policy {key} is bound to no field, and cannot choose: {one.why}", one.defined, tags=_TAGS)
+        Diagnostic(
+            "warning",
+            "unbound-policy",
+            f"policy {key} is bound to no field, and cannot choose: {one.why}",
+            Location(one.defined),
+        )
         for key, one in config.dangling.items()
         if key not in bound.policies
     ]
@@ -32,7 +36,7 @@ def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Resul
     is_kustomize = bool(missing) and any(KUSTOMIZE_ID.encode() in block.raw for block in blocks[:50])
     for policy in missing:
         message = f"policy {policy.key} is bound to no field: {_why(policy, blocks, is_kustomize=is_kustomize)}"
-        found.append(Result("warning", message, policy.defined, tags=_TAGS))
+        found.append(Diagnostic("warning", "unbound-policy", message, Location(policy.defined)))
     return found
 
 

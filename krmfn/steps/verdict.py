@@ -8,7 +8,7 @@ from typing import NamedTuple
 from krmfn.configuration.lock import LockEntry
 from krmfn.errors import RegistryError
 from krmfn.frozen import frozen
-from krmfn.model import Chosen, Listing, PolicyKey, Repository, Result
+from krmfn.model import Chosen, Diagnostic, Listing, PolicyKey, Repository
 from krmfn.steps.target import Target
 from krmfn.text.yamltext import Edit
 
@@ -28,7 +28,7 @@ class Pins:
     """The digest of every tag that needs one, or why it is not known, and what there is to say about them."""
 
     digests: Mapping[Pin, str | RegistryError]
-    results: tuple[Result, ...] = ()
+    results: tuple[Diagnostic, ...] = ()
 
 
 @frozen
@@ -37,7 +37,7 @@ class Guarded:
 
     policies: frozenset[PolicyKey] = frozenset()
     places: frozenset[Place] = frozenset()
-    results: tuple[Result, ...] = ()
+    results: tuple[Diagnostic, ...] = ()
 
 
 class Change(NamedTuple):

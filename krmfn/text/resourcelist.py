@@ -21,7 +21,7 @@ from krmfn.text.proof import confirm, confirm_whole
 from krmfn.text.yamltext import BOM, Block, Edit, Source, Text, apply, check, has_plain_breaks, pieces, unreadable
 
 if TYPE_CHECKING:
-    from krmfn.model import Result
+    from krmfn.model import Diagnostic
 
 VERSIONS = ("config.kubernetes.io/v1", "config.kubernetes.io/v1alpha1", "config.kubernetes.io/v1beta1")
 _KINDS: dict[type, str] = {
@@ -237,12 +237,12 @@ def _parse(text: Text, start: int, end: int, openers: int) -> None:
         raise NotSeparableError(compose.malformed(error).problem) from None
 
 
-def write(given: ResourceList, edits: Sequence[Edit], results: Sequence[Result]) -> bytes:
+def write(given: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> bytes:
     """Answer the text with edits and results spliced in; with neither, the very bytes that were read."""
     return b"".join(splice(given, edits, results))
 
 
-def splice(given: ResourceList, edits: Sequence[Edit], results: Sequence[Result]) -> list[bytes | memoryview]:
+def splice(given: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> list[bytes | memoryview]:
     """Answer what `write` joins."""
     around = confirm(given.text, given.items, edits)
     if not (around or results):

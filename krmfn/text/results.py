@@ -13,13 +13,13 @@ from krmfn.text.scalars import is_string, quoted
 from krmfn.text.yamltext import Edit, construct
 
 if TYPE_CHECKING:
-    from krmfn.model import Result
+    from krmfn.model import Diagnostic
     from krmfn.text.resourcelist import ResourceList
 
 Entry = Mapping[str, "str | int | Entry"]
 
 
-def insert(given: ResourceList, results: Sequence[Result]) -> list[Edit]:
+def insert(given: ResourceList, results: Sequence[Diagnostic]) -> list[Edit]:
     """Make the edits that add results to a list; what it already has stays, as a list or as the older mapping."""
     if not results:
         return []
@@ -29,13 +29,13 @@ def insert(given: ResourceList, results: Sequence[Result]) -> list[Edit]:
     return _Block(given).into_mapping(root, "results", results)
 
 
-def unknown(given: ResourceList, results: Sequence[Result]) -> Sequence[Result]:
+def unknown(given: ResourceList, results: Sequence[Diagnostic]) -> Sequence[Diagnostic]:
     """Return the results that the list does not hold yet, so that a run on its own output changes nothing."""
     known = _known(given)
     return [result for result in results if _comparable(entry(result)) not in known] if known else results
 
 
-def events(result: Result) -> int:
+def events(result: Diagnostic) -> int:
     """Return how many events a YAML parser makes of one result."""
     return _events(entry(result))
 
@@ -57,19 +57,26 @@ def _comparable(value: object) -> object:
     return tuple(map(_comparable, value)) if isinstance(value, list) else str(value)
 
 
-def entry(result: Result) -> Entry:
-    """Make the plain data of one result; what is unknown is left out."""
-    made: dict[str, str | int | Entry] = {"message": result.message, "severity": result.severity}
-    if (ref := result.resource) is not None:
+def entry(diagnostic: Diagnostic) -> Entry:
+    """Return the plain data of one result (KRM functions specification v1); what is unknown is left out.
+
+    kpt prints the message alone, so one about configuration names its place.
+    """
+    resource, field, file = diagnostic.location
+    message = str(diagnostic) if diagnostic.is_about_text else diagnostic.message
+    if diagnostic.help:
+        message += f"; {diagnostic.help}"
+    made: dict[str, str | int | Entry] = {"message": message, "severity": diagnostic.severity}
+    if (ref := resource) is not None:
         names = {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
         made["resourceRef"] = {key: text for key, text in names.items() if text}
-    if (field := result.field) is not None:
+    if field is not None:
         values = {"path": field.path, "currentValue": field.current, "proposedValue": field.proposed}
         made["field"] = {key: text for key, text in values.items() if text is not None}
-    if (file := result.file) is not None:
+    if file is not None and file.path:
         made["file"] = {"path": file.path} if file.index is None else {"path": file.path, "index": file.index}
-    if result.tags:
-        made["tags"] = dict(result.tags)
+    tags = {} if diagnostic.code == "changed" else {"code": diagnostic.code}
+    made["tags"] = ({"policy": str(diagnostic.policy)} if diagnostic.policy else {}) | tags
     return {key: value for key, value in made.items() if value != {}}
 
 
@@ -116,7 +123,7 @@ class _Flow:
     def __init__(self, given: ResourceList) -> None:
         self.given = given
 
-    def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Result]) -> list[Edit]:
+    def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Diagnostic]) -> list[Edit]:
         text = "[" + ", ".join(flow(entry(each)) for each in entries) + "]"
         for key, value in node.value:
             if key.value != name:
@@ -147,7 +154,7 @@ class _Block:
         end = data.find(b"\n")
         self.newline = "\r\n" if end > 0 and data[end - 1 : end] == b"\r" else "\n"
 
-    def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Result]) -> list[Edit]:
+    def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Diagnostic]) -> list[Edit]:
         for key, value in node.value:
             if key.value == name:
                 return self.into_value(value, entries)
@@ -155,7 +162,7 @@ class _Block:
         added = chain([f"{indent}{name}:"], self.listed(entries, indent))
         return [self.at_end(node, added) if name == "results" else self.above(node, added)]
 
-    def into_value(self, value: yaml.Node, entries: Sequence[Result]) -> list[Edit]:
+    def into_value(self, value: yaml.Node, entries: Sequence[Diagnostic]) -> list[Edit]:
         if not isinstance(value, yaml.CollectionNode) or not value.value:
             return [_replaced(self.given, value, "[" + ", ".join(flow(entry(each)) for each in entries) + "]")]
         if isinstance(value, yaml.MappingNode):
@@ -164,7 +171,7 @@ class _Block:
             return [_Flow(self.given).before_end(value, ", ".join(flow(entry(each)) for each in entries))]
         return [self.behind(value, self.listed(entries, " " * value.start_mark.column))]
 
-    def listed(self, entries: Sequence[Result], indent: str) -> Iterator[str]:
+    def listed(self, entries: Sequence[Diagnostic], indent: str) -> Iterator[str]:
         return (self.newline.join(lines(entry(each), indent)) for each in entries)
 
     def whole(self, added: Iterable[str]) -> bytes:

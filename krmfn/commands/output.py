@@ -1,0 +1,136 @@
+"""Diagnostics for people and programs: text, JSON, SARIF, JUnit, annotations of GitHub's workflows. Returns texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree as ET
+
+from krmfn import __version__
+from krmfn.foreign import printable
+from krmfn.model import Diagnostic, File
+
+_HELP = "https://github.com/krmfn/krmfn/blob/main/docs/lint.md"
+_LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+"""SARIF's word for a severity."""
+_COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
+"""GitHub's workflow command for a severity."""
+
+
+def line(one: Diagnostic) -> str:
+    """Return `severity: place: message`: the file where it is known, else the resource."""
+    file, resource = one.location.file, one.location.resource
+    place = one.location.in_file if file else str(resource or "")
+    if one.is_about_text:
+        place, message = "", str(one)
+    else:
+        message = one.message
+    advice = f"; {one.help}" if one.help else ""
+    return f"{one.severity}: {printable(f'{place}: {message}' if place else message, 2000)}{printable(advice, 1000)}"
+
+
+def plain(one: Diagnostic) -> dict[str, Any]:
+    """Return the plain data of a diagnostic, for JSON; what is unknown is left out."""
+    resource, field, file = one.location
+    data: dict[str, Any] = {"severity": one.severity, "code": one.code, "message": one.message}
+    if one.help:
+        data["help"] = one.help
+    if resource:
+        data["resource"] = dict(zip(("apiVersion", "kind", "namespace", "name"), resource, strict=True))
+    if file:
+        data["file"] = {"path": file.path, "line": file.line, "column": file.column}
+    if field:
+        data["field"] = {"path": field.path, "currentValue": field.current, "proposedValue": field.proposed}
+    return data | ({"tags": {"policy": str(one.policy)}} if one.policy else {})
+
+
+def finding(one: Diagnostic) -> str:
+    """Return `path:line:column code message`, the form that linters share and editors read."""
+    place = _place(one)
+    where = f"{place.path}:{place.line}:{place.column}" if place.line else place.path or "-"
+    return f"{printable(where, 1000)} {one.code} {printable(_message(one), 2000)}"
+
+
+def to_json(data: Any) -> str:
+    """Return JSON as every verb prints it: indented, keys in the order given."""
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def findings_json(findings: Iterable[Diagnostic]) -> str:
+    """Return a JSON list: path, line and column on top, then what every diagnostic has."""
+    return to_json(
+        [
+            {"path": place.path, "line": place.line, "column": place.column, **plain(one), "message": _message(one)}
+            for one in findings
+            for place in (_place(one),)
+        ]
+    )
+
+
+def sarif(findings: Iterable[Diagnostic], codes: Mapping[str, str]) -> str:
+    """Return SARIF 2.1.0 (OASIS), as code scanning reads it. `codes` are the rules that were looked for."""
+    rules = [
+        {"id": code, "shortDescription": {"text": meaning}, "helpUri": f"{_HELP}#{code}"}
+        for code, meaning in codes.items()
+    ]
+    driver = {"name": "krmfn", "version": __version__, "informationUri": _HELP, "rules": rules}
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": [_sarif(one) for one in findings]}
+    return to_json({"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]})
+
+
+def _sarif(one: Diagnostic) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "ruleId": one.code, "level": _LEVELS[one.severity], "message": {"text": _message(one)},
+    }  # fmt: skip
+    place = _place(one)
+    if place.path:
+        physical: dict[str, Any] = {"artifactLocation": {"uri": quote(place.path)}}
+        if place.line:
+            physical["region"] = {"startLine": place.line, "startColumn": max(place.column, 1)}
+        entry["locations"] = [{"physicalLocation": physical}]
+    return entry
+
+
+def junit(findings: Sequence[Diagnostic], files: Iterable[str]) -> str:
+    """Return JUnit XML: a test case for each file, which fails with its findings."""
+    paths = list(dict.fromkeys([*files, *(_place(one).path for one in findings)]))
+    failed = {_place(one).path for one in findings}
+    suite = ET.Element("testsuite", name="krmfn lint", tests=str(len(paths)), failures=str(len(failed)), errors="0")
+    for path in paths:
+        case = ET.SubElement(suite, "testcase", classname="krmfn.lint", name=printable(path or "-", 1000))
+        lines = [
+            f"{place.line}:{place.column} {one.code} {printable(_message(one), 2000)}"
+            for one in findings
+            for place in (_place(one),)
+            if place.path == path
+        ]
+        if lines:
+            failure = ET.SubElement(case, "failure", message=f"{len(lines)} finding{'s' * (len(lines) != 1)}")
+            failure.text = "\n".join(lines)
+    ET.indent(suite)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def github(one: Diagnostic) -> str:
+    """Return a workflow command, `::error file=...,line=...::message`, in which nothing foreign can start another."""
+    place = _place(one)
+    properties = {"file": place.path, "line": place.line or "", "col": place.column or "", "title": f"krmfn {one.code}"}
+    shown = ",".join(f"{key}={_escaped(str(value), ':,')}" for key, value in properties.items() if value)
+    return f"::{_COMMANDS[one.severity]} {shown}::{_escaped(printable(_message(one), 2000))}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for char in f"%\r\n{more}":
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text
+
+
+def _place(one: Diagnostic) -> File:
+    return one.location.file or File("")
+
+
+def _message(one: Diagnostic) -> str:
+    message = one.described if one.is_about_text else one.message
+    return f"{message}; {one.help}" if one.help else message

@@ -1,0 +1,91 @@
+"""What krmfn can tell people: every code and what it means, and the order in which diagnostics come.
+
+The record is `model.Diagnostic`. docs/lint.md tells more about the codes that `krmfn lint` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import itemgetter
+
+from krmfn.errors import ConfigError, InputError
+from krmfn.model import Diagnostic, File, Location
+
+LINT_CODES = {
+    "bad-annotation": "the annotation krmfn.dev/images is no JSON object, or a path in it is no JSONPath",
+    "bad-config": "a policy, repository or setting is wrong; krmfn update would refuse it too",
+    "bad-setter": "a marker or annotation has not the form namespace:name, or its suffix is not tag, name or digest",
+    "bad-target": "a target of an ImageAutomation cannot be looked for in a resource that it selects",
+    "dangling-policy": "a field names a policy whose ImageRepository is missing or may not be read",
+    "doubtful": "the key image is given twice in one mapping, and readers differ on which one counts",
+    "foreign-value": "the policy of this field could not have produced the value that it holds",
+    "idle-annotation": "the annotation krmfn.dev/images names a container or a path that is not there",
+    "idle-target": "a target of an ImageAutomation binds no field",
+    "ignored-marker": "a marker stands where Flux does not read it",
+    "left-out": "a marker or annotation names a policy whose bind leaves this way of binding out",
+    "no-digest": "a :digest marker names a policy that does not reflect digests",
+    "no-scalar": "a binding leads to a mapping or a list",
+    "not-read": "a file with markers is not read, by krmfn or by Flux",
+    "two-policies": "two bindings want different values for one field",
+    "unbound-policy": "no field is bound to a policy",
+    "unknown-policy": "a marker or annotation names a policy that is not configured",
+}
+RUN_CODES = {
+    "bad-input": "the text that was read is no YAML, or not the list that a KRM function gets",
+    "changed": "a field gets a new value",
+    "choice": "how a policy came to its choice is worth knowing: a fall-back, a record that stood in for a list",
+    "digest-moved": "a tag was pushed again: it has another digest than the recorded or pinned one",
+    "downgrade": "the list lacks what is deployed, so that an older image would be chosen",
+    "lock": "the lock changes, would change, or cannot be edited",
+    "malformed-tags": "a registry listed texts that are no tags; they were ignored",
+    "no-policy": "no policy is configured",
+    "not-chosen": "a policy has no tag: the registry could not be asked, or no tag fits",
+    "not-recorded": "a choice cannot be recorded in annotations of the resource",
+    "not-written": "a field cannot take the value that its policy chose",
+    "note": "a remark of the configuration: a policy that is suspended, a check that was not possible",
+    "recorded-digest": "the registry could not be asked for a digest, and the recorded one stays",
+    "snapshot": "a TagSnapshot cannot be edited, or no policy uses it",
+    "source": "a remark of the source of tags",
+    "unproven": "an edit would change more than the bound values; nothing was written",
+    "would-change": "under mode: check a field would change",
+}
+CODES = dict(sorted({**LINT_CODES, **RUN_CODES}.items()))
+"""Every code and what it means."""
+
+_RANK = {"error": 0, "warning": 1, "info": 2}
+
+
+def misconfigured(*messages: str) -> ConfigError:
+    """Return the error of configuration that stands in no resource: a variable, an option, a template."""
+    return ConfigError(Diagnostic("error", "bad-config", message) for message in messages)
+
+
+def unreadable(error: InputError, code: str = "bad-config") -> Diagnostic:
+    """Return the diagnostic of a text that could not be read or edited, at its place."""
+    return Diagnostic(
+        "error", code, error.message, Location(file=File(error.name, None, error.line, error.column))
+    )
+
+
+def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Sort by severity, then by place, so that the same input gives the same text. Repeats are dropped."""
+    ordered: list[Diagnostic] = []
+    last, same = None, 0
+    for key, one in sorted(((_key(one), one) for one in diagnostics), key=itemgetter(0)):
+        same = len(ordered) if key != last else same
+        if one not in ordered[same:]:
+            ordered.append(one)
+        last = key
+    return tuple(ordered)
+
+
+def _key(one: Diagnostic) -> tuple[object, ...]:
+    resource, field, file = one.location
+    return (
+        _RANK[one.severity],
+        file.path if file else "",
+        (file.index or 0) if file else 0,
+        resource or (),
+        field.path if field else "",
+        one.message,
+    )
