@@ -51,12 +51,32 @@ class ResourceId(NamedTuple):
         return " ".join(part for part in (self.kind, name) if part) or "a resource without kind and name"
 
 
+class Provenance(NamedTuple):
+    """Who said something: this machine (its environment and files), or an item, which lives in a namespace or in none."""
+
+    is_machine: bool = False
+    namespace: str = ""
+
+
+MACHINE = Provenance(is_machine=True)
+ITEM = Provenance()
+
+
+class Mirror(NamedTuple):
+    """Repositories below `prefix` are asked for at `place`; `provenance` says who wants that."""
+
+    prefix: str
+    place: str
+    provenance: Provenance = ITEM
+
+
 @frozen
 class Access:
     """How to reach a registry for one repository. Secrets never show in repr, results or logs.
 
     `docker_configs` are texts of dockerconfigjson Secrets, tried in order before the docker config of the machine.
-    `missing_secrets` names the Secrets that were meant to help and are not among the items.
+    `missing_secrets` names the Secrets that were meant to help and are not among the items. `provenance` holds for all that
+    is here: one ImageRepository names every part, and its Secrets live in its namespace.
     """
 
     insecure: bool = False
@@ -70,6 +90,7 @@ class Access:
     proxy_password: str | None = field(default=None, repr=False)
     realm_hosts: tuple[str, ...] = ()
     missing_secrets: tuple[str, ...] = field(default=(), compare=False)
+    provenance: Provenance = field(default=ITEM, compare=False)
 
 
 @frozen

@@ -5,7 +5,7 @@ import pytest
 from krmfn.configuration import config
 from krmfn.configuration.settings import Settings, overridden
 from krmfn.errors import ConfigError
-from krmfn.model import Part, PolicyKey
+from krmfn.model import Mirror, Part, PolicyKey
 from krmfn.text.yamltext import Text, documents
 
 
@@ -173,7 +173,7 @@ def test_settings_are_read():
     )
     found = load(function_config=automation(spec))
     assert found.settings == Settings(
-        "check", "keep", "fail", True, True, "./images", (("docker.io", "mirror.example/hub"),), ("auth.example",)
+        "check", "keep", "fail", True, True, "./images", (Mirror("docker.io", "mirror.example/hub"),), ("auth.example",)
     )
     assert found.policies[PolicyKey("default", "web")].repository.access.realm_hosts == ("auth.example",)
 

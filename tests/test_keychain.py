@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from krmfn.model import ITEM
 from krmfn.tagsources.credential import Credential
 from krmfn.tagsources.credential_helper import run
 from krmfn.tagsources.keychain import Keychain, normal_key
@@ -125,6 +126,7 @@ def test_entries_are_read(entry, expected):
         expected.identity_token,
         expected.registry_token,
         "the secret of the repository",
+        ITEM,
     )
     assert found.credential == want
     assert found.problems == ()

@@ -254,7 +254,7 @@ def test_a_token_server_that_is_listed_gets_credentials():
         assert tokens.login
         registry.login.realm = f"{tokens.url}/token"
         registry.login.issued = tokens.login.issued
-        with asking() as source:
+        with asking(env={"KRMFN_TRUST_CONFIG": registry.address}) as source:
             error = error_of(lambda: source.tags(web(registry)))
             assert error.failure == "integrity"
             assert f"add {tokens.address} to realmHosts" in error.message
@@ -285,7 +285,7 @@ def test_no_output_of_a_failing_run_holds_a_secret(tmp_path):
         code = (
             "import logging, sys; logging.basicConfig(level=logging.DEBUG)\n"
             "from tests.asking import repository\nfrom krmfn.tagsources.oci import RegistrySource, Settings\n"
-            "source = RegistrySource(Settings.of({'DOCKER_CONFIG': sys.argv[2]}, tries=1))\n"
+            "source = RegistrySource(Settings.of({'DOCKER_CONFIG': sys.argv[2], 'KRMFN_TRUST_CONFIG': sys.argv[1].partition('/')[0]}, tries=1))\n"
             "web = repository(sys.argv[1])\nprint(source, source._settings, web, vars(source))\n"
             "for ask in (source.tags, lambda r: source.digest(r, '1.0.0'), lambda r: source.created(r, '1.0.0')):\n"
             "    try: ask(web)\n"

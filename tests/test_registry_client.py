@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.model import Listing
+from krmfn.model import Listing, Mirror
 from krmfn.steps.resolve import ask
 from krmfn.tagsources.oci import Settings
 from krmfn.tagsources.registry.listing import listing, next_page
@@ -220,7 +220,7 @@ def test_content_that_is_not_what_its_digest_says_is_refused(registry):
 )
 def test_a_mirror_is_asked_instead(registry, mirrors, asked):
     registry.add(asked, ["9.9.9"])
-    mirrors = tuple((start, to.format(a=registry.address)) for start, to in mirrors)
+    mirrors = tuple(Mirror(start, to.format(a=registry.address)) for start, to in mirrors)
     with asking(mirrors=mirrors) as source:
         assert "9.9.9" in source.tags(repository("ghcr.io/acme/web", insecure=False)).tags
         registry.tags.pop(asked)
@@ -253,7 +253,7 @@ def test_only_allowed_registries_are_asked(registry, allowed, is_asked):
 
 def test_a_mirror_must_be_allowed_too(registry):
     settings = Settings.of(
-        {"KRMFN_ALLOWED_REGISTRIES": "ghcr.io"}, mirrors=(("ghcr.io", f"http://{registry.address}"),)
+        {"KRMFN_ALLOWED_REGISTRIES": "ghcr.io"}, mirrors=(Mirror("ghcr.io", f"http://{registry.address}"),)
     )
     with asking(allowed_registries=settings.allowed_registries, mirrors=settings.mirrors) as source:
         assert error_of(lambda: source.tags(repository("ghcr.io/acme/web"))).failure == "denied"

@@ -224,7 +224,7 @@ def test_a_failure_of_one_repository_leaves_the_others(registry):
     ids=["tags", "page"],
 )
 def test_a_list_that_is_too_long_is_refused_not_cut(tags, word, registry):
-    body = json.dumps({"tags": tags}).encode()
+    body = json.dumps({"name": "acme/web", "tags": tags}).encode()
     registry.misbehave("tags", lambda r: r.plain(200, body))
     with asking() as source:
         error = error_of(lambda: source.tags(repository(f"{registry.address}/acme/web")))
@@ -233,7 +233,7 @@ def test_a_list_that_is_too_long_is_refused_not_cut(tags, word, registry):
 
 
 def test_the_bytes_of_all_pages_are_bounded(registry):
-    body = json.dumps({"tags": ["1.0.0"], "manifest": "x" * (8 << 20)}).encode()
+    body = json.dumps({"name": "acme/web", "tags": ["1.0.0"], "manifest": "x" * (8 << 20)}).encode()
 
     def page(request: Request) -> None:
         count = registry.count("tags") + registry.count("tags-next")
@@ -251,7 +251,7 @@ def test_the_bytes_of_all_pages_are_bounded(registry):
 @pytest.mark.slow
 def test_half_a_million_tags_are_listed(registry):
     tags = [f"1.{number}.0" for number in range(listing.TAGS_LIMIT)]
-    body = json.dumps({"tags": tags}).encode()
+    body = json.dumps({"name": "acme/web", "tags": tags}).encode()
     registry.misbehave("tags", lambda r: r.plain(200, body))
     with asking() as source:
         before = time.process_time()

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import base64
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,78 +12,13 @@ from krmfn.tagsources.registry.origin import Origin
 from krmfn.tagsources.registry.proxies import proxy_for
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
+from tests.proxy_server import Proxy
 from tests.registry_server import Registry, serving
 
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
     return Authority()
-
-
-class Proxy:
-    """A proxy that leads every name to one place, which is how a registry on loopback can have a public name."""
-
-    def __init__(self, place: str, login: str = "") -> None:
-        self.seen: list[tuple[str, str, str]] = []
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if self.refuse():
-                    return
-                with socket.create_connection(place.split(":")) as there:  # type: ignore[arg-type]
-                    path = "/" + self.path.split("/", 3)[3]
-                    there.sendall(f"{self.command} {path} HTTP/1.0\r\nHost: {self.headers['Host']}\r\n\r\n".encode())
-                    while data := there.recv(65536):
-                        self.wfile.write(data)
-                self.close_connection = True
-
-            def do_CONNECT(self) -> None:
-                if self.refuse():
-                    return
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.flush()
-                with socket.create_connection(place.split(":")) as there:  # type: ignore[arg-type]
-                    back = threading.Thread(target=copy, args=(there, self.connection))
-                    back.start()
-                    copy(self.connection, there)
-                    back.join()
-                self.close_connection = True
-
-            def refuse(self) -> bool:
-                given = self.headers.get("Proxy-Authorization", "")
-                proxy.seen.append((self.command, self.path, given))
-                if login in {"", given}:
-                    return False
-                self.send_response(407)
-                self.send_header("Proxy-Authenticate", "Basic")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return True
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-def copy(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
 
 
 LOGIN = "Basic " + base64.b64encode(b"me:canary-proxy").decode()
@@ -104,15 +35,18 @@ def test_https_goes_through_the_proxy_of_the_environment(public, authority):
     with Proxy(public.address) as proxy, asking(env={"HTTPS_PROXY": proxy.url}) as source:
         asked = repository("registry.example/acme/web", insecure=False, ca_pem=authority.pem)
         assert source.tags(asked).tags == ("1.0.0",)
-        assert [seen[:2] for seen in proxy.seen] == [("CONNECT", "registry.example:443")]
+        assert {seen[:2] for seen in proxy.seen} == {("CONNECT", "registry.example:443")}
 
 
 def test_plain_text_goes_through_the_proxy_of_the_environment():
     with serving() as registry, Proxy(registry.address) as proxy:
-        env = {"HTTP_PROXY": proxy.url, "HTTPS_PROXY": "http://127.0.0.1:1"}
+        env = {"HTTP_PROXY": proxy.url, "HTTPS_PROXY": proxy.url}
         with asking(env=env) as source:
             assert source.tags(repository("registry.example/acme/web")).tags == ("1.0.0",)
-        assert proxy.seen[0][1] == "http://registry.example/v2/acme/web/tags/list?n=1000"
+        assert [seen[1] for seen in proxy.seen] == [
+            "registry.example:443",
+            "http://registry.example/v2/acme/web/tags/list?n=1000",
+        ]
 
 
 def test_the_proxy_of_a_repository_comes_first_and_gets_its_login(public, authority):

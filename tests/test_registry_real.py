@@ -73,7 +73,7 @@ def skopeo(*arguments: str) -> Any:
 def check_all(address: str, images: Images, *, plain: bool, **access: Any) -> None:
     """Everything krmfn reads is what was pushed, and what skopeo reads."""
     flags = ["--tls-verify=false", *(["--creds", f"{USER}:{PASSWORD}"] if access.get("docker_configs") else [])]
-    with asking() as source:
+    with asking(env={"KRMFN_TRUST_CONFIG": address}) as source:
         for path, known in images.tags.items():
             asked = repository(f"{address}/{path}", insecure=plain, **access)
             assert source.tags(asked).tags == tuple(sorted(known))

@@ -11,7 +11,18 @@ from krmfn.configuration.settings import Settings
 from krmfn.errors import RuleError
 from krmfn.frozen import frozen, replace
 from krmfn.image import parse_repository
-from krmfn.model import Access, Diagnostic, ImagePolicy, Location, Part, PolicyKey, Repository, ResourceId
+from krmfn.model import (
+    Access,
+    Diagnostic,
+    ImagePolicy,
+    Location,
+    Mirror,
+    Part,
+    PolicyKey,
+    Provenance,
+    Repository,
+    ResourceId,
+)
 
 _FLAT = ("semver", "alphabetical", "numerical", "version", "newest", "digest")
 _FLAT_KEYS = (
@@ -45,8 +56,8 @@ class TargetRule:
     where: str = ""
 
 
-def set_up(settings: Settings, spec: Mapping[str, Any]) -> Settings:
-    """Let an ImageAutomation's spec (already checked against its schema) speak about the settings."""
+def set_up(settings: Settings, spec: Mapping[str, Any], namespace: str = "") -> Settings:
+    """Let the spec of an ImageAutomation of a namespace (already checked against its schema) speak about the settings."""
     changes: dict[str, Any] = {}
     for name, attribute in (("mode", "mode"), ("onError", "on_error"), ("onDowngrade", "on_downgrade")):
         if spec.get(name):
@@ -58,7 +69,9 @@ def set_up(settings: Settings, spec: Mapping[str, Any]) -> Settings:
         changes["immutable_tags"] = spec["immutableTags"] == "true"
     if mapping(spec.get("update")).get("annotate"):
         changes["annotate"] = spec["update"]["annotate"] == "true"
-    mirrors = tuple((one["from"], one["to"]) for one in listing(spec.get("mirrors")))
+    mirrors = tuple(
+        Mirror(one["from"], one["to"], Provenance(namespace=namespace)) for one in listing(spec.get("mirrors"))
+    )
     realms = tuple(listing(spec.get("realmHosts")))
     return replace(settings, **changes, mirrors=settings.mirrors + mirrors, realm_hosts=settings.realm_hosts + realms)
 
@@ -91,7 +104,7 @@ class OwnReader:
         """Read what the schema found right, so that the problems of the rest are told in the same run."""
         spec = thing.spec
         if not wrong:
-            self.settings = set_up(self.settings, spec)
+            self.settings = set_up(self.settings, spec, thing.id.namespace)
         namespace = thing.id.namespace or "default"
         bind = _bindings(spec, flux.ALL_BINDINGS) if "spec.bind" not in wrong else flux.ALL_BINDINGS
         found = []
@@ -120,7 +133,8 @@ class OwnReader:
             return None
         if rules is None:
             return None
-        repository = Repository(image, Access(insecure=entry.get("insecure") == "true"))
+        access = Access(insecure=entry.get("insecure") == "true", provenance=Provenance(namespace=where.namespace))
+        repository = Repository(image, access)
         reflection = flux.reflection_of(where, path, entry, rules, self.problems)
         key = PolicyKey(text(entry.get("namespace")) or namespace, entry["name"])
         return ImagePolicy(

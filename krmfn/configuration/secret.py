@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from krmfn.configuration.objects import Object, Problems, mapping, text
-from krmfn.model import Access, ResourceId
+from krmfn.model import Access, Provenance, ResourceId
 
 FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
 
@@ -31,6 +31,7 @@ def access(spec: Mapping[str, Any], owner: ResourceId, objects: Iterable[Object]
         proxy_username=proxy.get("username"),
         proxy_password=proxy.get("password"),
         missing_secrets=_missing(spec, owner, objects),
+        provenance=Provenance(namespace=owner.namespace),
     )
 
 

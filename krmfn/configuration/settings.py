@@ -7,6 +7,7 @@ from typing import Literal
 
 from krmfn.diagnostics import misconfigured
 from krmfn.frozen import frozen, replace
+from krmfn.model import Mirror
 
 Mode = Literal["update", "check", "frozen"]
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -27,7 +28,7 @@ class Settings:
     immutable_tags: bool = False
     annotate: bool = False
     layout: str | None = None
-    mirrors: tuple[tuple[str, str], ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
     realm_hosts: tuple[str, ...] = ()
 
 

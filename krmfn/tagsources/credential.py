@@ -6,6 +6,8 @@ import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from krmfn.model import MACHINE, Provenance
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -17,6 +19,7 @@ class Credential:
     registry_token: str = field(default="", repr=False)
     origin: str = ""
     """Where it was found, for messages."""
+    provenance: Provenance = MACHINE
 
     @property
     def basic(self) -> str:

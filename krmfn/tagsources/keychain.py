@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from krmfn.foreign import printable
 from krmfn.image import HUB
+from krmfn.model import ITEM, MACHINE, Provenance
 from krmfn.once import Once
 from krmfn.tagsources.credential import Credential
 
@@ -36,7 +37,7 @@ class Found(NamedTuple):
 class _Place(NamedTuple):
     name: str
     text: str
-    trusted: bool
+    provenance: Provenance = MACHINE
     """Helpers are run for configurations of this machine only, never for Secrets that came with the manifests."""
 
 
@@ -53,14 +54,18 @@ class Keychain:
         self._machine: Once[None, tuple[_Place, ...]] = Once()
         self._parsed: Once[str, dict[str, Any] | str] = Once()
         self._helped: Once[tuple[str, str], Credential | str | None] = Once()
-        self._found: Once[tuple[str, str, tuple[str, ...]], Found] = Once()
+        self._found: Once[tuple[str, str, tuple[str, ...], Provenance], Found] = Once()
 
-    def find(self, registry: str, path: str, secrets: tuple[str, ...] = ()) -> Found:
-        """Look for the credential of `registry` (as in image names, `docker.io` for the Hub) and repository `path`."""
-        return self._found.get((registry, path, secrets), lambda: self._search(registry, path, secrets))
+    def find(self, registry: str, path: str, secrets: tuple[str, ...] = (), provenance: Provenance = ITEM) -> Found:
+        """Look for the credential of `registry` (as in image names, `docker.io` for the Hub) and repository `path`.
 
-    def _search(self, registry: str, path: str, secrets: tuple[str, ...]) -> Found:
-        own = (_Place("the secret of the repository", text, trusted=False) for text in secrets)
+        `secrets` are texts of Secrets, which are of `provenance`; what the machine has comes after them.
+        """
+        key = (registry, path, secrets, provenance)
+        return self._found.get(key, lambda: self._search(*key))
+
+    def _search(self, registry: str, path: str, secrets: tuple[str, ...], provenance: Provenance) -> Found:
+        own = (_Place("the secret of the repository", text, provenance) for text in secrets)
         machine = self._machine.get(None, lambda: tuple(_machine(self._env)))
         searched: list[str] = []
         problems: list[str] = []
@@ -76,11 +81,11 @@ class Keychain:
         if isinstance(config, str):
             problems.append(f"{place.name} {config}")
             return None
-        if place.trusted:
+        if place.provenance.is_machine:
             credential = self._from_helpers(config, registry, problems)
             if credential:
                 return credential
-        return _from_auths(config, registry, path, place.name, problems)
+        return _from_auths(config, registry, path, place, problems)
 
     def _from_helpers(self, config: Mapping[str, Any], registry: str, problems: list[str]) -> Credential | None:
         for name, server in _helpers(config, registry):
@@ -100,13 +105,13 @@ class Keychain:
 def _machine(env: Mapping[str, str]) -> Iterator[_Place]:
     """List the configurations of this machine; a file that is not there is left out."""
     if env.get("DOCKER_AUTH_CONFIG"):
-        yield _Place("DOCKER_AUTH_CONFIG", env["DOCKER_AUTH_CONFIG"], trusted=True)
+        yield _Place("DOCKER_AUTH_CONFIG", env["DOCKER_AUTH_CONFIG"])
     home = Path(env.get("HOME") or ".")
     for file in _files(env, home if home.is_absolute() else None):
         text = _read(file)
         if text is not None:
             shown = f"~/{file.relative_to(home)}" if file.is_relative_to(home) else str(file)
-            yield _Place(printable(shown), text, trusted=True)
+            yield _Place(printable(shown), text)
 
 
 def login_files(env: Mapping[str, str]) -> tuple[Path, ...]:
@@ -199,7 +204,7 @@ def _scopes(registry: str, path: str) -> Iterator[str]:
 
 
 def _from_auths(
-    config: Mapping[str, Any], registry: str, path: str, place: str, problems: list[str]
+    config: Mapping[str, Any], registry: str, path: str, place: _Place, problems: list[str]
 ) -> Credential | None:
     auths = _mapping(config, "auths")
     keys: dict[str, list[str]] = {}
@@ -212,11 +217,11 @@ def _from_auths(
             if isinstance(credential, Credential):
                 return credential
             if credential:
-                problems.append(f"{place}: auths {printable(key)!r} {credential}")
+                problems.append(f"{place.name}: auths {printable(key)!r} {credential}")
     return None
 
 
-def _entry(entry: Mapping[str, Any], place: str) -> Credential | str:
+def _entry(entry: Mapping[str, Any], place: _Place) -> Credential | str:
     """Read an entry of `auths`: a credential, a text that says what is wrong, or an empty text when it holds none."""
 
     def text(key: str) -> str:
@@ -238,4 +243,4 @@ def _entry(entry: Mapping[str, Any], place: str) -> Credential | str:
         identity, username, password = identity or password, "", ""
     if not (username or password or identity or text("registrytoken")):
         return ""
-    return Credential(username, password, identity, text("registrytoken"), place)
+    return Credential(username, password, identity, text("registrytoken"), place.name, place.provenance)

@@ -17,13 +17,14 @@ from krmfn.foreign import printable
 from krmfn.tagsources.credential import Credential
 from krmfn.tagsources.keychain import Found, Keychain
 from krmfn.tagsources.manifest import parse as parse_json
+from krmfn.tagsources.registry import wording
 from krmfn.tagsources.registry.challenge import Challenge
 from krmfn.tagsources.registry.challenge import parse as parse_challenges
-from krmfn.tagsources.registry.exchange import Call, NoReply, Reply
+from krmfn.tagsources.registry.exchange import Call, Lane, NoReply, Reply
 from krmfn.tagsources.registry.origin import Origin
 from krmfn.tagsources.registry.question import Question
 from krmfn.tagsources.registry.secrets import Secrets
-from krmfn.tagsources.registry.transport import Transport
+from krmfn.tagsources.registry.travel import Trust
 from krmfn.tagsources.registry.world import World
 
 TOKEN_LIMIT = 64 << 10
@@ -46,15 +47,23 @@ Send = Callable[[Call], "Reply | NoReply"]
 
 
 class _Way(NamedTuple):
-    """How an origin wants to be logged in to: `basic`, or `bearer` with realm and service."""
+    """How an origin wants to be logged in to: `basic`, or `bearer` with realm and service.
+
+    `is_private`: it said so from an address that is not public.
+    """
 
     scheme: str
     realm: str = ""
     service: str = ""
+    is_private: bool = False
 
 
 class _Key(NamedTuple):
+    """What a token is good for. `lane` is that of the registry, `base` that of the question, which its token server uses."""
+
     origin: Origin
+    lane: Lane
+    base: Lane
     way: _Way
     scope: str
     credential: Credential | None
@@ -68,10 +77,10 @@ class _Token(NamedTuple):
 class Authorizer:
     """Makes the Authorization header of a question. Safe to call from threads."""
 
-    def __init__(self, send: Send, keychain: Keychain, secrets: Secrets, world: World, transport: Transport) -> None:
+    def __init__(self, send: Send, keychain: Keychain, secrets: Secrets, world: World, trust: Trust) -> None:
         self._send, self._keychain, self._secrets, self._world = send, keychain, secrets, world
-        self._transport = transport
-        self._ways: dict[Origin, _Way] = {}
+        self._trust = trust
+        self._ways: dict[tuple[Origin, Lane], _Way] = {}
         self._tokens: dict[_Key, _Token] = {}
         self._locks: dict[_Key, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -80,58 +89,66 @@ class Authorizer:
     def found(self, question: Question) -> Found:
         """Look up what is known of the target's registry; its secrets are learnt at once."""
         target = question.target
-        found = self._keychain.find(target.registry, target.path, question.repository.access.docker_configs)
+        access = question.repository.access
+        found = self._keychain.find(target.registry, target.path, access.docker_configs, access.provenance)
         if found.credential:
             self._secrets.learn(found.credential.secrets())
         with self._lock:
             self.problems.update(dict.fromkeys(found.problems))
         return found
 
-    def header(self, question: Question, origin: Origin) -> str:
-        """Answer the header to start with: what this origin wanted last time, or none."""
-        way = self._ways.get(origin)
-        credential = self._credential(question, origin)
+    def header(self, question: Question, origin: Origin, lane: Lane) -> str:
+        """Return the header to start with by a lane: what this origin wanted last time there, or none."""
+        way = self._ways.get((origin, lane))
+        credential = self._credential(question, origin, lane)
         if credential and credential.registry_token:
             return f"Bearer {credential.registry_token}"
         if way is None:
             return ""
         if way.scheme == "basic":
             return credential.basic if credential else ""
-        return self._bearer(question, _Key(origin, way, _scope(question), credential), stale="")
+        return self._bearer(question, _Key(origin, lane, question.lane, way, _scope(question), credential), stale="")
 
     def answer(self, question: Question, origin: Origin, reply: Reply, used: str) -> str:
-        """Answer the header for a second try after a 401, empty when there is none to try; raises RegistryError."""
+        """Return the header for a second try by the same lane after a 401, empty when there is none; raises RegistryError."""
         challenges = parse_challenges(reply.headers.get("WWW-Authenticate", ""))
         bearer = next((c for c in challenges if c.scheme == "bearer" and c.parameters.get("realm")), None)
-        credential = self._credential(question, origin)
+        credential = self._credential(question, origin, reply.lane)
         if bearer:
-            return self._answer_bearer(question, origin, bearer, credential, used)
+            return self._answer_bearer(question, origin, reply, bearer, credential, used)
         if any(challenge.scheme == "basic" for challenge in challenges) and credential:
-            self._ways[origin] = _Way("basic")
+            self._ways[origin, reply.lane] = _Way("basic")
             return credential.basic if credential.basic != used else ""
         return ""
 
     def _answer_bearer(
-        self, question: Question, origin: Origin, challenge: Challenge, credential: Credential | None, used: str
+        self,
+        question: Question,
+        origin: Origin,
+        reply: Reply,
+        challenge: Challenge,
+        credential: Credential | None,
+        used: str,
     ) -> str:
-        parameters = challenge.parameters
-        known = self._ways.get(origin)
-        if known and known.scheme == "bearer" and used:
-            way = known  # nvcr.io names another token server to a token that ran out; the first one renews it
-        else:
-            way = self._ways[origin] = _Way("bearer", parameters["realm"], parameters.get("service", ""))
+        parameters, lane = challenge.parameters, reply.lane
+        way = self._ways.get((origin, lane))
+        if way is None or way.scheme != "bearer" or not used:
+            # nvcr.io names another token server to a token that ran out; the first one renews it
+            way = _Way("bearer", parameters["realm"], parameters.get("service", ""), reply.is_private)
+            self._ways[origin, lane] = way
         scope = _scope(question)
         if parameters.get("error") == "insufficient_scope" and parameters.get("scope"):
             scope = parameters["scope"]
         if credential and credential.registry_token:
             return ""
-        return self._bearer(question, _Key(origin, way, scope, credential), stale=used)
+        return self._bearer(question, _Key(origin, lane, question.lane, way, scope, credential), stale=used)
 
-    def _credential(self, question: Question, origin: Origin) -> Credential | None:
-        """Answer the credential this question may use at its own origin; plain text needs `insecure`."""
-        if origin.scheme == "http" and not question.target.insecure:
+    def _credential(self, question: Question, origin: Origin, lane: Lane) -> Credential | None:
+        """Return the credential that may travel to an origin by a lane, if there is any."""
+        credential = self.found(question).credential
+        if credential and question.obstacles(credential.provenance, origin, lane):
             return None
-        return self.found(question).credential
+        return credential
 
     def _bearer(self, question: Question, key: _Key, stale: str) -> str:
         with self._lock:
@@ -172,6 +189,9 @@ class Authorizer:
             raise question.error(
                 "integrity", f"{question.target.registry} names {shown!r} as its token server, which is not https"
             )
+        if realm != key.origin and not (self._is_known(key.origin, realm) or question.may_connect(realm.authority)):
+            what = f"{realm}, the token server of {question.target.registry},"
+            raise question.not_allowed(what, realm.authority)
         if key.credential and not self._belongs(question, key.origin, realm):
             raise question.error(
                 "integrity",
@@ -181,13 +201,49 @@ class Authorizer:
         return realm
 
     def _belongs(self, question: Question, origin: Origin, realm: Origin) -> bool:
-        if realm == origin or realm.authority in map(str.lower, question.repository.access.realm_hosts):
-            return True
+        is_listed = realm.authority in map(str.lower, question.repository.access.realm_hosts)
+        return realm == origin or is_listed or self._is_known(origin, realm)
+
+    def _is_known(self, origin: Origin, realm: Origin) -> bool:
         return realm.scheme == "https" and realm.port == 443 and _TOKEN_SERVERS.get(origin.host) == realm.host
 
     def _request(self, question: Question, key: _Key, realm: Origin) -> Reply | NoReply:
-        credential = key.credential
-        if credential and credential.identity_token:
+        """Ask for a token: with the identity token, else with the password, and without a login where none may travel."""
+        base = question.lane if self._belongs(question, key.origin, realm) else question.lane.to_others()
+
+        def call(lane: Lane, *, exchanging: bool = True) -> Call:
+            credential = key.credential
+            if credential and self._obstacles(question, key, realm, lane):
+                credential = None
+            return self._call(question, key, realm, lane, credential, exchanging=exchanging)
+
+        reply = self._trust.send(realm, base, call, self._send)
+        if isinstance(reply, NoReply) or reply.status not in {404, 405} or not key.credential:
+            return reply
+        if not key.credential.identity_token or not key.credential.basic:
+            return reply
+        return self._trust.send(realm, base, lambda lane: call(lane, exchanging=False), self._send)
+
+    def _obstacles(self, question: Question, key: _Key, realm: Origin, lane: Lane) -> tuple[str, ...]:
+        """Name what keeps the login from a token server: its own connection, or that another one was named in plain text."""
+        found = question.obstacles(key.credential.provenance, realm, lane) if key.credential else ()
+        if realm != key.origin and key.origin.scheme == "http" and not question.is_trusted:
+            question.withheld["plain http"] = None
+            return (*found, "plain http")
+        return found
+
+    def _call(
+        self,
+        question: Question,
+        key: _Key,
+        realm: Origin,
+        lane: Lane,
+        credential: Credential | None,
+        *,
+        exchanging: bool,
+    ) -> Call:
+        url, headers, body = key.way.realm.partition("#")[0], {}, None
+        if credential and credential.identity_token and exchanging:
             form = {
                 "grant_type": "refresh_token",
                 "service": key.way.service,
@@ -195,33 +251,16 @@ class Authorizer:
                 "scope": key.scope,
                 "refresh_token": credential.identity_token,
             }
-            reply = self._send(self._call(question, key, realm, urlencode(form).encode()))
-            if isinstance(reply, NoReply) or reply.status not in {404, 405} or not credential.basic:
-                return reply
-        return self._send(self._call(question, key, realm, None))
-
-    def _call(self, question: Question, key: _Key, realm: Origin, body: bytes | None) -> Call:
-        url, headers = key.way.realm.partition("#")[0], {}
-        if body is not None:
+            body = urlencode(form).encode()
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         else:
             query = {"service": key.way.service, "scope": key.scope}
             url += ("&" if "?" in url else "?") + urlencode({k: v for k, v in query.items() if v})
-            if key.credential and key.credential.basic:
-                headers["Authorization"] = key.credential.basic
-        foreign = realm != key.origin and not self._transport.is_private(key.origin)
-        lane = question.lane if self._belongs(question, key.origin, realm) else question.lane.to_others()
-        return Call(
-            "GET" if body is None else "POST",
-            realm,
-            url,
-            headers,
-            TOKEN_LIMIT,
-            question.until,
-            lane,
-            body,
-            foreign,
-        )
+            if credential and credential.basic:
+                headers["Authorization"] = credential.basic
+        foreign = realm != key.origin and not key.way.is_private
+        method = "GET" if body is None else "POST"
+        return Call(method, realm, url, headers, TOKEN_LIMIT, question.until, lane, body, foreign)
 
     def _read(self, reply: Reply) -> _Token:
         answer = parse_json(reply.body)
@@ -242,8 +281,15 @@ class Authorizer:
             return question.error(
                 "integrity", f"{who} answered with a redirect, which is not followed", status=reply.status
             )
-        how = f"refused the credentials from {key.credential.origin}" if key.credential else "gives no anonymous token"
-        return question.error("denied", f"{who} {how} (status {reply.status})", status=reply.status)
+        found = self.found(question)
+        sent = key.credential and not question.withheld
+        how = (
+            f"refused the credentials from {found.credential.origin}"
+            if sent and found.credential
+            else "gives no anonymous token"
+        )
+        advice = "; ".join(["", *wording.withheld(question, found)])
+        return question.error("denied", f"{who} {how} (status {reply.status}){advice}", status=reply.status)
 
 
 def _scope(question: Question) -> str:

@@ -29,9 +29,6 @@ class Gatekeeper(Protocol):
     def admit(self, address: str) -> None:
         """Let this exchange connect to an address; raises NotAdmittedError."""
 
-    def reached(self, address: str) -> None:
-        """Learn that the address answered."""
-
 
 class Budget:
     """The allowance of one exchange. `gatekeeper` knows who may be talked to."""

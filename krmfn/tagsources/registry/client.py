@@ -13,17 +13,19 @@ from urllib.parse import urljoin
 
 from krmfn.errors import RegistryError
 from krmfn.foreign import printable
+from krmfn.image import is_digest
 from krmfn.once import Once
 from krmfn.tagsources.registry import wording
 from krmfn.tagsources.registry.attempts import Attempts
 from krmfn.tagsources.registry.auth import Authorizer
-from krmfn.tagsources.registry.exchange import Call, NoReply, Reply
+from krmfn.tagsources.registry.exchange import Call, Lane, NoReply, Reply
 from krmfn.tagsources.registry.listing import BYTES_LIMIT, PAGE_LIMIT, PAGES_LIMIT, TAGS_LIMIT, Page, next_page
 from krmfn.tagsources.registry.oras_import import oras
 from krmfn.tagsources.registry.origin import Origin
 from krmfn.tagsources.registry.question import Question
 from krmfn.tagsources.registry.secrets import Secrets
 from krmfn.tagsources.registry.transport import Transport
+from krmfn.tagsources.registry.travel import Trust
 
 _HOPS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -34,11 +36,14 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
 
     prefix: str
 
-    def __init__(self, transport: Transport, attempts: Attempts, auth: Authorizer, secrets: Secrets) -> None:
+    def __init__(
+        self, transport: Transport, attempts: Attempts, auth: Authorizer, secrets: Secrets, trust: Trust
+    ) -> None:
         super().__init__()
         self.session.close()
         self._transport, self._attempts, self._auth, self._secrets = transport, attempts, auth, secrets
-        self._schemes: Once[str, str] = Once()
+        self._trust = trust
+        self._schemes: Once[tuple[str, Lane], str] = Once()
         self._question: Question | None = None
         self._what = "tags"
         self._progress: Callable[[str, int], None] = lambda _state, _tags: None
@@ -90,11 +95,11 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
     def manifest(self, reference: str, method: str, accept: str, cap: int) -> Reply:
         """Ask for a manifest by tag or digest."""
         url = f"{self.prefix}://{self.container.manifest_url(reference)}"
-        return self._ask(url, method, {"Accept": accept}, cap)
+        return self._ask(url, method, {"Accept": accept}, cap, by_digest=is_digest(reference))
 
     def blob(self, digest: str, cap: int) -> Reply:
         """Fetch a blob."""
-        return self._ask(f"{self.prefix}://{self.container.get_blob_url(digest)}", "GET", {}, cap)
+        return self._ask(f"{self.prefix}://{self.container.get_blob_url(digest)}", "GET", {}, cap, by_digest=True)
 
     def do_request(
         self,
@@ -177,7 +182,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         """Choose https, or where plain text is allowed what the server speaks; https is tried first."""
         if not question.target.plain:
             return "https"
-        return self._schemes.get(question.target.server, lambda: self._probe(question))
+        return self._schemes.get((question.target.server, question.lane), lambda: self._probe(question))
 
     def _probe(self, question: Question) -> str:
         url = f"https://{question.target.server}/v2/"
@@ -185,8 +190,9 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         answer = self._transport.send(probe)
         if isinstance(answer, NoReply) and answer.kind in {"time", "closed"}:
             raise wording.no_answer(question, answer)
-        is_plain = isinstance(answer, NoReply) and answer.kind in {"connect", "tls", "silence", "broken"}
-        return "http" if is_plain else "https"
+        # what a proxy does instead of reaching the server says nothing about the server
+        plain = {"tls"} if self._transport.has_proxy(probe) else {"tls", "connect", "silence", "broken"}
+        return "http" if isinstance(answer, NoReply) and answer.kind in plain else "https"
 
     def _origin(self, url: str, question: Question) -> Origin:
         origin = Origin.of(url)
@@ -194,32 +200,46 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             raise question.error("integrity", f"{printable(url)} is no URL of a registry")
         return origin
 
-    def _ask(self, url: str, method: str, headers: Mapping[str, str], cap: int) -> Reply:
+    def _ask(self, url: str, method: str, headers: Mapping[str, str], cap: int, *, by_digest: bool = False) -> Reply:
         """Ask the registry, log in if it wants that, and follow redirects; raises RegistryError when nothing comes back."""
-        question = self.question
+        question, auth = self.question, self._auth
         origin = self._origin(url, question)
-        used = self._auth.header(question, origin)
-        reply = self._follow(Call(method, origin, url, headers, cap, question.until, question.lane), used)
+        call = Call(method, origin, url, headers, cap, question.until, question.lane, by_digest=by_digest)
+        used: dict[Lane, str] = {}
+
+        def known(lane: Lane) -> str:
+            used[lane] = auth.header(question, origin, lane)
+            return used[lane]
+
+        reply = self._follow(call, known)
         if reply.status == 401 and Origin.of(reply.url) == origin:
-            header = self._auth.answer(question, origin, reply, used)
+            header = auth.answer(question, origin, reply, used.get(reply.lane, ""))
             if header:
-                reply = self._follow(Call(method, origin, url, headers, cap, question.until, question.lane), header)
+                reply = self._follow(call, lambda lane: header if lane == reply.lane else "")
         return reply
 
-    def _follow(self, call: Call, authorization: str) -> Reply:
-        home = call.origin
+    def _follow(self, call: Call, authorization: Callable[[Lane], str]) -> Reply:
+        """Send a call and follow where it leads. What `authorization` gives for a lane goes to the first origin only."""
+        home, guarded = call.origin, False
         for _ in range(_HOPS + 1):
-            own = call.origin == home
-            headers = {**call.headers, **({"Authorization": authorization} if authorization and own else {})}
-            guarded = not own and not self._transport.is_private(home)
-            reply = self._attempts.send(call._replace(headers=headers, guarded=guarded), self._wait)
-            if isinstance(reply, NoReply):
-                raise wording.no_answer(self.question, reply)
+            reply = self._send(call, authorization if call.origin == home else None, guarded=guarded)
             location = reply.headers.get("Location", "")
             if reply.status not in _REDIRECTS or not location:
                 return reply
             call = self._hop(call, location)
+            guarded = call.origin != home and not reply.is_private
         raise self.question.error("integrity", f"{self.question.target.registry} redirects more than {_HOPS} times")
+
+    def _send(self, call: Call, authorization: Callable[[Lane], str] | None, *, guarded: bool) -> Reply:
+        def over(lane: Lane) -> Call:
+            header = authorization(lane) if authorization else ""
+            headers = {**call.headers, **({"Authorization": header} if header else {})}
+            return call._replace(headers=headers, lane=lane, guarded=guarded)
+
+        reply = self._trust.send(call.origin, call.lane, over, lambda one: self._attempts.send(one, self._wait))
+        if isinstance(reply, NoReply):
+            raise wording.no_answer(self.question, reply)
+        return reply
 
     def _wait(self) -> None:
         self._progress("waiting", 0)
@@ -237,5 +257,8 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             )
         if origin.scheme == "http" and call.origin.scheme == "https":
             raise self.question.error("integrity", f"{self.question.target.registry} redirects from https to {shown!r}")
+        if not (call.method == "GET" and call.by_digest) and not self.question.may_connect(origin.authority):
+            what = f"{shown}, where {self.question.target.registry} redirects to,"
+            raise self.question.not_allowed(what, origin.authority)
         lane = call.lane if origin == call.origin else call.lane.to_others()
         return call._replace(url=url, origin=origin, lane=lane)

@@ -25,6 +25,10 @@ class Lane(NamedTuple):
     identity: Identity = Identity((None, None, None))
     proxy: str = ""
 
+    def with_own_trust(self) -> Lane:
+        """Return the lane that trusts what this machine trusts, and nobody else."""
+        return self._replace(identity=Identity((None, *self.identity[1:])))
+
     def to_others(self) -> Lane:
         """Answer the lane to origins that the registry leads to: the client certificate is not shown there."""
         return self._replace(identity=Identity((self.identity[0], None, None)))
@@ -36,7 +40,8 @@ class Lane(NamedTuple):
 class Call(NamedTuple):
     """One request to send. `cap` bounds the body of a good answer in bytes.
 
-    `guarded` calls left the registry's own origin: they reach public addresses only.
+    `guarded` calls left the registry's own origin: they reach public addresses only. `by_digest` ones ask for content that
+    is known by its digest.
     """
 
     method: str
@@ -48,15 +53,21 @@ class Call(NamedTuple):
     lane: Lane = Lane()
     body: bytes | None = None
     guarded: bool = False
+    by_digest: bool = False
 
 
 class Reply(NamedTuple):
-    """What came back, whole. Header names compare without case."""
+    """What came back, whole, and by which lane. Header names compare without case.
+
+    `is_private`: the address that answered is not a public one; False where a proxy stands in between.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     url: str
+    lane: Lane = Lane()
+    is_private: bool = False
 
     @property
     def status_code(self) -> int:

@@ -6,6 +6,8 @@ import http.client
 import re
 from typing import Any
 
+LINES = 1000
+"""Lines of a head and of all interim answers before it."""
 _TEXT = rb"[^\r\n\0]*\r?\n"
 _header = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:|[ \t])" + _TEXT).fullmatch
 _status = re.compile(rb"HTTP/" + _TEXT).fullmatch
@@ -15,17 +17,24 @@ class BadHeaderError(http.client.HTTPException):
     """A header is no header (RFC 9112 section 5). What stands behind it cannot be relied on."""
 
 
+class EndlessHeadError(BadHeaderError):
+    """Interim answers without an end."""
+
+
 class _Lines:
     """Reads the lines of one or more heads, and looks at each."""
 
     def __init__(self, stream: Any) -> None:
-        self._stream, self._number = stream, 0
+        self._stream, self._number, self._read = stream, 0, 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def readline(self, limit: int) -> bytes:
         line: bytes = self._stream.readline(limit)
+        self._read += 1
+        if self._read > LINES:
+            raise EndlessHeadError(f"more than {LINES} lines before its answer")
         number, self._number = self._number, 0 if line in {b"\r\n", b"\n"} else self._number + 1
         is_bad = not _header(line) or (number == 1 and line[:1] in b" \t")
         if number == 0:
@@ -42,9 +51,10 @@ class StrictResponse(http.client.HTTPResponse):
     def begin(self) -> None:
         """Read the head; raises BadHeaderError."""
         stream, is_interim = self.fp, True
+        lines = _Lines(stream)
         while is_interim:
             self.headers = None  # type: ignore[assignment]
-            self.fp = _Lines(stream)  # type: ignore[assignment]
+            self.fp = lines  # type: ignore[assignment]
             try:
                 super().begin()
             finally:

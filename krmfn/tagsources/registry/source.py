@@ -25,6 +25,8 @@ from krmfn.tagsources.registry.proxies import proxy_url
 from krmfn.tagsources.registry.question import Question, is_allowed, locate
 from krmfn.tagsources.registry.secrets import Secrets
 from krmfn.tagsources.registry.transport import Transport
+from krmfn.tagsources.registry.travel import Trust
+from krmfn.tagsources.registry.wire import SetUpError, proxy_address
 from krmfn.tagsources.registry.world import World
 
 _ACCEPT = ", ".join(MEDIA_TYPES)
@@ -43,14 +45,15 @@ class Source:
         self._transport = Transport(settings, self._world)
         gate = Gate(self._world, per_host=settings.per_host, total=settings.workers)
         attempts = Attempts(settings, self._world, self._transport, gate)
+        trust = Trust()
         self._auth = Authorizer(
             attempts.send,
             Keychain(settings.env, helper_seconds=settings.helper_seconds),
             self._secrets,
             self._world,
-            self._transport,
+            trust,
         )
-        self._client = Client(self._transport, attempts, self._auth, self._secrets)
+        self._client = Client(self._transport, attempts, self._auth, self._secrets, trust)
         self._images: Once[tuple[Repository, str], Image] = Once()
 
     @property
@@ -177,11 +180,22 @@ class Source:
             if access.proxy_address
             else ""
         )
-        question = Question(repository, target, until, within, Lane(identity, proxy))
+        lane = Lane(identity, proxy)
+        question = Question(repository, target, until, within, lane, allowed, self._settings.trust_config)
         if allowed is not None and not is_allowed(target, allowed):
-            names = ", ".join(allowed) or "nothing"
-            raise question.error("denied", f"{target} may not be asked: KRMFN_ALLOWED_REGISTRIES allows {names}")
+            raise question.not_allowed(str(target), "")
+        if proxy and allowed is not None:
+            self._check_proxy(question, proxy)
         return question
+
+    def _check_proxy(self, question: Question, proxy: str) -> None:
+        try:
+            address = proxy_address(proxy)
+        except SetUpError as error:
+            raise question.error("integrity", str(error)) from None
+        if not question.may_connect(address.netloc or ""):
+            shown = printable(self._secrets.scrub(address.netloc or ""))
+            raise question.not_allowed(f"the proxy {shown} that an item names for {question.target}", shown)
 
     def _report(self, repository: Repository, state: str, tags: int) -> None:
         if self._settings.progress:

@@ -14,7 +14,7 @@ from krmfn import __version__
 from krmfn.foreign import printable
 from krmfn.tagsources.registry import proxies
 from krmfn.tagsources.registry.budget import Budget, NotAdmittedError, spending
-from krmfn.tagsources.registry.exchange import Call, Lane, NoReply, Reply
+from krmfn.tagsources.registry.exchange import Call, Identity, Lane, NoReply, Reply
 from krmfn.tagsources.registry.limits import Settings
 from krmfn.tagsources.registry.origin import Origin, is_loopback_name, literal
 from krmfn.tagsources.registry.trouble import explain, refused, too_large
@@ -27,20 +27,15 @@ _HEADERS = {"User-Agent": f"krmfn/{__version__}", "Accept-Encoding": "identity"}
 
 
 class _Gatekeeper:
-    """Keeps guarded calls on public addresses, and notes which origins are private themselves."""
+    """Keeps guarded calls on public addresses."""
 
-    def __init__(self, call: Call, world: World, private: set[Origin]) -> None:
-        self._call, self._world, self._private = call, world, private
+    def __init__(self, call: Call, world: World) -> None:
+        self._call, self._world = call, world
 
     def admit(self, address: str) -> None:
         """See Gatekeeper.admit."""
         if self._call.guarded and not self._world.is_public(address):
             raise NotAdmittedError(address)
-
-    def reached(self, address: str) -> None:
-        """See Gatekeeper.reached."""
-        if not self._world.is_public(address):
-            self._private.add(self._call.origin)
 
 
 class Transport:
@@ -49,7 +44,6 @@ class Transport:
     def __init__(self, settings: Settings, world: World) -> None:
         self._settings, self._world = settings, world
         self._pools: dict[tuple[Lane, bool], Pools] = {}
-        self._private: set[Origin] = set()
         self._lock = threading.Lock()
         self._sent = 0
         self._closed = False
@@ -59,15 +53,20 @@ class Transport:
         """Count the requests sent."""
         return self._sent
 
-    def is_private(self, origin: Origin) -> bool:
-        """Tell whether this origin was reached at an address that is not public."""
-        return origin in self._private
+    def has_proxy(self, call: Call) -> bool:
+        """Return True if a proxy stands between here and the origin of a call."""
+        return bool(self._proxy(call))
+
+    def _proxy(self, call: Call) -> str:
+        return call.lane.proxy or proxies.proxy_for(call.origin, self._settings.env)
 
     def _connections(self, lane: Lane, *, guarded: bool) -> Pools:
         with self._lock:
             if (lane, guarded) not in self._pools:
                 context = functools.partial(tls_context, lane.identity, self._settings.env)
-                self._pools[lane, guarded] = Pools(context, self._settings.workers)
+                own = functools.partial(tls_context, Identity((None, None, None)), self._settings.env)
+                # a proxy of this machine gets its log-in over what this machine trusts, whatever items bring
+                self._pools[lane, guarded] = Pools(context, context if lane.proxy else own, self._settings.workers)
             return self._pools[lane, guarded]
 
     def close(self) -> None:
@@ -82,7 +81,7 @@ class Transport:
         """Carry out one exchange within the call's time."""
         if self._closed:
             return NoReply("unavailable", "closed", "the run ended before the answer came")
-        proxy = call.lane.proxy or proxies.proxy_for(call.origin, self._settings.env)
+        proxy = self._proxy(call)
         if call.guarded and not self._may_name(call.origin):
             return refused(call.origin)
         budget = self._budget(call)
@@ -91,7 +90,7 @@ class Transport:
             with self._lock:
                 self._sent += 1
             with spending(budget):
-                return _exchange(pools, call, budget, proxy)
+                return _exchange(pools, call, budget, proxy, self._world)
         except (
             urllib3.exceptions.HTTPError,
             http.client.HTTPException,
@@ -110,7 +109,7 @@ class Transport:
             connect=settings.connect_seconds,
             clock=clock,
             is_over=lambda: self._closed,
-            gatekeeper=_Gatekeeper(call, self._world, self._private),
+            gatekeeper=_Gatekeeper(call, self._world),
         )
 
     def _may_name(self, origin: Origin) -> bool:
@@ -120,7 +119,7 @@ class Transport:
         return not is_loopback_name(origin.host)
 
 
-def _exchange(pools: Pools, call: Call, budget: Budget, proxy: str) -> Reply | NoReply:
+def _exchange(pools: Pools, call: Call, budget: Budget, proxy: str, world: World) -> Reply | NoReply:
     timeout = Timeout(connect=budget.seconds(budget.connect), read=budget.idle)
     response = pools.manager(call.origin.scheme, proxy).urlopen(
         call.method,
@@ -134,12 +133,13 @@ def _exchange(pools: Pools, call: Call, budget: Budget, proxy: str) -> Reply | N
         decode_content=False,
     )
     try:
-        return _receive(response, call)
+        peer = getattr(response.connection, "peer", "")
+        return _receive(response, call, is_private=bool(peer) and not world.is_public(peer))
     finally:
         response.close()  # a connection whose answer was read to its end is back in the pool by now
 
 
-def _receive(response: BaseHTTPResponse, call: Call) -> Reply | NoReply:
+def _receive(response: BaseHTTPResponse, call: Call, *, is_private: bool) -> Reply | NoReply:
     status, headers = response.status, response.headers
     coding = headers.get("Content-Encoding", "identity").strip().lower()
     wanted = status < 300
@@ -154,6 +154,6 @@ def _receive(response: BaseHTTPResponse, call: Call) -> Reply | NoReply:
     while len(body) <= cap:
         chunk = response.read(_CHUNK, decode_content=False)
         if not chunk:
-            return Reply(status, headers, bytes(body), call.url)
+            return Reply(status, headers, bytes(body), call.url, call.lane, is_private)
         body += chunk
-    return too_large(cap) if wanted else Reply(status, headers, bytes(body[:cap]), call.url)
+    return too_large(cap) if wanted else Reply(status, headers, bytes(body[:cap]), call.url, call.lane, is_private)

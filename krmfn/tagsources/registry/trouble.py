@@ -11,7 +11,7 @@ import urllib3.exceptions
 from krmfn.foreign import printable
 from krmfn.tagsources.registry.budget import Budget, NotAdmittedError
 from krmfn.tagsources.registry.exchange import Call, NoReply
-from krmfn.tagsources.registry.heads import BadHeaderError
+from krmfn.tagsources.registry.heads import BadHeaderError, EndlessHeadError
 from krmfn.tagsources.registry.origin import Origin
 from krmfn.tagsources.registry.wire import SetUpError
 
@@ -45,11 +45,15 @@ def explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> NoR
         return NoReply("integrity", "setup", printable(str(wrong)))
     where = f"the proxy for {call.origin}" if proxy else str(call.origin)
     broken = among(ssl.SSLError)
+    if broken and among(urllib3.exceptions.ProxyError):
+        reason = printable(getattr(broken, "verify_message", "") or getattr(broken, "reason", "") or str(broken))
+        return NoReply("unavailable", "proxy", f"{where}: no TLS connection: {reason}")
     if broken:
         return _explain_tls(broken, call.origin)
     head = among(BadHeaderError)
     if head:
-        return NoReply("integrity", "head", f"{where} answered with {head}")
+        is_endless = isinstance(head, EndlessHeadError)
+        return NoReply("limit" if is_endless else "integrity", "head", f"{where} answered with {head}")
     name = among(socket.gaierror)
     if isinstance(name, socket.gaierror):
         again = name.errno == socket.EAI_AGAIN
@@ -74,7 +78,8 @@ def _explain_tls(error: BaseException, origin: Origin) -> NoReply:
         return NoReply("integrity", "certificate", text)
     reason = getattr(error, "reason", None) or str(error)
     ended = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
-    return NoReply("unavailable", "tls", f"{origin}: no TLS connection: {printable(str(reason))}", retry=ended)
+    kind = "broken" if ended else "tls"
+    return NoReply("unavailable", kind, f"{origin}: no TLS connection: {printable(str(reason))}", retry=ended)
 
 
 def _reason(chain: list[BaseException]) -> str:

@@ -12,15 +12,16 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import PoolManager, ProxyManager
-from urllib3.util import make_headers, parse_url
+from urllib3.util import Url, make_headers, parse_url
 
 from krmfn.tagsources.registry.budget import Budget, Gatekeeper, NotAdmittedError, OutOfTimeError, current
 from krmfn.tagsources.registry.exchange import Identity
@@ -106,8 +107,6 @@ def _open(address: _Address, seconds: float, gatekeeper: Gatekeeper | None) -> s
     try:
         sock.settimeout(seconds)
         sock.connect(where)
-        if gatekeeper:
-            gatekeeper.reached(str(sock.getpeername()[0]))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError:
         sock.close()
@@ -125,6 +124,7 @@ class _Connects:
         try:
             sock = connect(self._dns_host, self.port, budget, None if self.proxy else budget.gatekeeper)
             sock.settimeout(budget.seconds(budget.idle))
+            self.peer = "" if self.proxy else str(sock.getpeername()[0])
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except (NotAdmittedError, OutOfTimeError):
@@ -157,15 +157,16 @@ _POOLS = {"http": _PlainPool, "https": _SecurePool}
 
 
 class Pools:
-    """Connections to every host, kept for reuse. The SSLContext is made once, when TLS is first needed.
+    """Connections to every host, kept for reuse. Each SSLContext is made once, when TLS is first needed.
 
     urllib3 is used as it is, below requests: no cookies, no netrc, no redirects, no environment. Besides, requests
     reads the file of CA certificates again for every connection (16 ms each).
     """
 
-    def __init__(self, context: Callable[[], ssl.SSLContext], size: int) -> None:
-        self._context, self._size = context, size
-        self._made: ssl.SSLContext | None = None
+    def __init__(
+        self, context: Callable[[], ssl.SSLContext], proxy_context: Callable[[], ssl.SSLContext], size: int
+    ) -> None:
+        self._context, self._proxy_context, self._size = cache(context), cache(proxy_context), size
         self._managers: dict[tuple[bool, str], PoolManager] = {}
         self._lock = threading.Lock()
 
@@ -187,24 +188,28 @@ class Pools:
     def _open(self, proxy: str, *, secure: bool) -> PoolManager:
         options: dict[str, Any] = {"num_pools": 64, "maxsize": self._size}
         if secure:
-            options["ssl_context"] = self._tls()
+            options["ssl_context"] = self._context()
         manager = self._through(proxy, options) if proxy else PoolManager(**options)
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def _through(self, proxy: str, options: dict[str, Any]) -> PoolManager:
-        address = parse_url(proxy if "://" in proxy else f"http://{proxy}")
-        if address.scheme not in {"http", "https"} or not address.host:
-            raise SetUpError("the proxy is no http or https URL")
+        address = proxy_address(proxy)
         login = make_headers(proxy_basic_auth=unquote(address.auth)) if address.auth else {}
         if address.scheme == "https":
-            options["proxy_ssl_context"] = self._tls()
+            options["proxy_ssl_context"] = self._proxy_context()
         return ProxyManager(address._replace(auth=None).url, proxy_headers=login, **options)
 
-    def _tls(self) -> ssl.SSLContext:
-        if self._made is None:
-            self._made = self._context()
-        return self._made
+
+def proxy_address(proxy: str) -> Url:
+    """Read the URL of a proxy; raises SetUpError, which does not show it, for it may hold a password."""
+    try:
+        address = parse_url(proxy if "://" in proxy else f"http://{proxy}")
+    except LocationParseError:
+        raise SetUpError("the proxy is no http or https URL") from None
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise SetUpError("the proxy is no http or https URL")
+    return address
 
 
 class SetUpError(ValueError):

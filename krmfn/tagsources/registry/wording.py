@@ -77,8 +77,9 @@ def _advice(
 
 def _login(question: Question, found: Found) -> str:
     registry = question.target.registry
-    if found.credential and question.target.plain and not question.target.insecure:
-        return f"credentials from {found.credential.origin} are sent over https only, or when insecure is set"
+    kept = withheld(question, found)
+    if kept:
+        return kept[0]
     if found.credential:
         return f"the credentials came from {found.credential.origin}: check that they may pull {question.target.path}"
     places = ", ".join(found.searched) or "any docker or podman configuration"
@@ -88,10 +89,25 @@ def _login(question: Question, found: Found) -> str:
     )
 
 
+def withheld(question: Question, found: Found) -> list[str]:
+    """Say that a login was not sent, why, and what in the environment allows it."""
+    if not found.credential or not question.withheld:
+        return []
+    where, is_own = found.credential.origin, found.credential.provenance.is_machine
+    setting = f"KRMFN_TRUST_CONFIG={','.join((*question.trust_config, question.target.registry))}"
+    if not question.target.insecure and question.target.plain and "plain http" in question.withheld:
+        setting = setting if is_own else f"insecure: true, or {setting}"
+        return [f"the credentials from {where} were not sent over plain http: set {setting}"]
+    asked = f"{' and '.join(question.withheld)}: if they may go there all the same, set {setting}"
+    return [f"the credentials from {where} were not sent, as the manifests, not this machine, ask for {asked}"]
+
+
 def _spelling(question: Question, reply: Reply, code: str, found: Found) -> str:
     if "json" not in reply.headers.get("Content-Type", "") and not code:
         return f"; check the spelling of {question.target}, and that {question.target.registry} is a registry"
-    private = "" if found.credential else ", or that it is not private: no credentials were sent"
+    private = (
+        "" if found.credential and not question.withheld else ", or that it is not private: no credentials were sent"
+    )
     return "; ".join(["", f"check the spelling of {question.target}{private}", *_missing(question)])
 
 

@@ -1,0 +1,89 @@
+"""A proxy in this process, honest or not."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+
+
+class Proxy:
+    """A proxy that leads every name to one place, which is how a registry on loopback can have a public name.
+
+    It keeps everything it can read in `text`. One that `breaks_off` ends each CONNECT without an answer.
+    """
+
+    def __init__(self, place: str, login: str = "", *, breaks_off: bool = False) -> None:
+        self.seen: list[tuple[str, str, str]] = []
+        self.text, self.breaks_off = "", breaks_off
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.refuse():
+                    return
+                with socket.create_connection(place.split(":")) as there:  # type: ignore[arg-type]
+                    path = "/" + self.path.split("/", 3)[3]
+                    head = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items() if name != "Connection")
+                    body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                    proxy.text += body.decode(errors="replace")
+                    there.sendall(f"{self.command} {path} HTTP/1.0\r\n{head}Connection: close\r\n\r\n".encode() + body)
+                    while data := there.recv(65536):
+                        self.wfile.write(data)
+                self.close_connection = True
+
+            def do_POST(self) -> None:
+                self.do_GET()
+
+            def do_CONNECT(self) -> None:
+                if self.refuse():
+                    return
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.flush()
+                with socket.create_connection(place.split(":")) as there:  # type: ignore[arg-type]
+                    back = threading.Thread(target=copy, args=(there, self.connection))
+                    back.start()
+                    copy(self.connection, there)
+                    back.join()
+                self.close_connection = True
+
+            def refuse(self) -> bool:
+                given = self.headers.get("Proxy-Authorization", "")
+                proxy.seen.append((self.command, self.path, given))
+                proxy.text += f"{self.command} {self.path}\n{self.headers}"
+                if proxy.breaks_off and self.command == "CONNECT":
+                    self.close_connection = True
+                    return True
+                if login in {"", given}:
+                    return False
+                self.send_response(407)
+                self.send_header("Proxy-Authenticate", "Basic")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return True
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
