@@ -19,6 +19,7 @@ from krmfn.choosing.pattern import (
     Template,
 )
 from krmfn.errors import RuleError
+from krmfn.image import is_tag
 from tests.tables import rows
 
 pieces = st.sampled_from(
@@ -91,6 +92,19 @@ def test_compiles_and_refuses_as_go_does(row: dict[str, Any]) -> None:
         ("(?<n", "invalid named capture: `(?<n`"),
         ("(a{1000}){1000}", "invalid repeat count: `{1000}`"),
         ("[z-a]", "invalid character class range: `z-a`"),
+        ("a{99999999999}", "invalid repeat count: `{99999999999}`"),
+        ("a{0,100000000}", "invalid repeat count: `{0,100000000}`"),
+        ("(a|b){100000000,}?", "invalid repeat count: `{100000000,}`"),
+        (r"\p{Old_Italic}", r"invalid character class range: `\p{Old_Italic}`"),
+        (r"x\P{old italic}y", r"invalid character class range: `\P{old italic}`"),
+        (r"\p{SignWriting}", r"invalid character class range: `\p{SignWriting}`"),
+        (r"\p{Latn}", r"invalid character class range: `\p{Latn}`"),
+        (r"\p{}", r"invalid character class range: `\p{}`"),
+        (r"\p{__}", r"invalid character class range: `\p{__}`"),
+        (r"\p{greek}(", r"missing closing ): `\p{greek}(`"),
+        (r"\pl[", "missing closing ]: `[`"),
+        (r"[a\p{old-Italic}]", r"invalid character class range: `\p{old-Italic}`"),
+        (r"\pq", r"invalid character class range: `\pq`"),
     ],
     ids=repr,
 )
@@ -124,6 +138,34 @@ def test_reads_the_dialect_of_go(pattern: str, tag: str, groups: tuple[str | Non
         int("ASCII" in pattern),
         groups is not None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tag", "groups"),
+    [
+        (r"\p{lu}\p{L_u}\p{ l-U }\P{^UPPERCASE letter}", "1ABCD2", ("ABCD",)),
+        (r"\pl\pN\p{greek}?", "a1", ("a1",)),
+        (r"\p{Cn}|[\p{unassigned}]", "abc", None),
+        (r"\p{assigned}+", "a-1", ("a-1",)),
+        (r"[\p{Assigned}]+[^\P{Any}]", "a-1", ("a-1",)),
+        (r"[\P{LC}]+", "ab12.c", ("12.",)),
+        (r"[^\p{any}]", "abc", None),
+        (r"a{0100000000}", "a{0100000000}", ("a{0100000000}",)),
+        (r"[{9999999999}]\{999999999}\Q{999999999}\E", "9{999999999}{999999999}", ("9{999999999}{999999999}",)),
+    ],
+)
+def test_unicode_classes_and_counts_are_read_as_go_reads_them(pattern: str, tag: str, groups: tuple[str, ...] | None) -> None:
+    match = Pattern.parse(pattern).search(tag)
+    assert (match.groups if match else None) == groups
+
+
+@pytest.mark.parametrize("pattern", [r"\B", r"\p{C}", r"[\p{Cn}]"])
+def test_what_differs_from_go_needs_a_character_that_no_tag_has(pattern: str) -> None:
+    r"""Go: of tags alike; beyond ASCII \B is not inside a character, and U+0378 is no character yet."""
+    found = Pattern.parse(pattern)
+    assert [bool(found.search(tag)) for tag in ("a", "a-1", "")] == [False, False, pattern == r"\B"]
+    assert not is_tag("§")
+    assert not is_tag("\u0378")
 
 
 def test_of_groups_with_one_name_the_first_that_took_part_counts() -> None:

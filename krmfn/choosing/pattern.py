@@ -234,20 +234,22 @@ def _text(data: bytes, span: tuple[int, int]) -> str | None:
 
 
 def _compile(text: str) -> tuple[Find, list[str]]:
-    """Compile a pattern and cut it into tokens, both in the words of RE2, which knows fewer names of classes than Go."""
+    """Compile a pattern and cut it into tokens, both in the spelling of the engine. Raises RuleError in the words of Go."""
     tokens = _tokens(text)
+    spelled = dialect.engine_spelling(tokens) if "\\p" in text or "\\P" in text else tokens
+    written = "".join(spelled)
     try:
-        return compile_pattern(text), tokens
-    except RuleError:
-        short = dialect.short_names(tokens)
-        if short == text:
+        return compile_pattern(written), _tokens(written)
+    except RuleError as error:
+        if written == text:
             raise
-        return compile_pattern(short), _tokens(short)
+        message = error.message.replace(written, text)
+        raise RuleError(dialect.go_words(message, tokens)) from None
 
 
 @cache
 def _token_grammar() -> re.Pattern[str]:
-    escape = r"\\[pP]\{[^}]*\}|\\."
+    escape = r"\\[pP](?:\{[^}]*\}|[A-Za-z])|\\."
     literal = r"\\Q.*?(?:\\E|\Z)"
     char_class = r"\[\^?\]?(?:\[:[^\]]*:\]|\\.|[^\]\\])*\]"
     group = r"\(\?P?<[^>]*>|\(\?[^:)]*[:)]"
@@ -268,6 +270,9 @@ def _name(token: str) -> str:
 
 
 def _refuse(tokens: list[str]) -> None:
+    """Raise RuleError for what the engine takes and Go does not."""
+    if (count := dialect.oversized_repeat(tokens)) is not None:
+        raise RuleError(f"error parsing regexp: invalid repeat count: `{count}`")
     if "\\C" in tokens:
         raise RuleError("error parsing regexp: invalid escape sequence: `\\C`")
     for opener in filter(_is_capture, tokens):
