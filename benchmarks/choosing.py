@@ -76,7 +76,9 @@ def versions(chance: random.Random, count: int, prefix: str = "") -> list[str]:
 
 def builds(chance: random.Random, count: int) -> list[str]:
     """Make tags of builds: branch, commit, time."""
-    return chance.sample([f"main-{chance.randrange(16**7):07x}-{1_700_000_000 + number}" for number in range(count)], count)
+    return chance.sample(
+        [f"main-{chance.randrange(16**7):07x}-{1_700_000_000 + number}" for number in range(count)], count
+    )
 
 
 def times(chance: random.Random, count: int) -> list[str]:
@@ -87,7 +89,13 @@ def times(chance: random.Random, count: int) -> list[str]:
 ROWS = (
     Row("semver", versions, "semver", ">=1.2.0 <20.0.0"),
     Row("semver with prereleases", versions, "semver", ">=1.2.0-0 <20.0.0-0"),
-    Row("semver, extracted", lambda chance, count: versions(chance, count, "app-"), "semver", ">=1.2.0 <20.0.0", *VERSION),
+    Row(
+        "semver, extracted",
+        lambda chance, count: versions(chance, count, "app-"),
+        "semver",
+        ">=1.2.0 <20.0.0",
+        *VERSION,
+    ),
     Row("alphabetical", builds, "alphabetical", "asc"),
     Row("numerical", times, "numerical", "asc"),
     Row("numerical, extracted", builds, "numerical", "asc", *BUILD),

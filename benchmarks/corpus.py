@@ -98,7 +98,12 @@ def tools() -> Iterator[tuple[str, Callable[[Path, list[Ugly]], None]]]:
     if kpt := find("kpt"):
         yield "kpt fn eval --exec krmfn", by_function([kpt, "fn", "eval", ".", "--exec", "krmfn"])
     if kustomize := find("kustomize"):
-        yield "kustomize fn run", by_function([kustomize, "fn", "run", ".", "--enable-exec", "--exec-path", Path(sys.executable).parent / "krmfn"])
+        yield (
+            "kustomize fn run",
+            by_function(
+                [kustomize, "fn", "run", ".", "--enable-exec", "--exec-path", Path(sys.executable).parent / "krmfn"]
+            ),
+        )
 
 
 def main() -> None:
@@ -106,8 +111,12 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
     made = [ugly(seed) for seed in range(count)]
     needed = sum(len(line) for one in made for line in _changed(one.before, one.after))
-    print(f"{count} files of {sum(len(one.before) for one in made):,} bytes; a diff of the versions alone has {needed:,} bytes\n")
-    print("| tool | files right to the byte | updated, and rewritten | left alone or refused | lines in the diff | bytes in the diff |")
+    print(
+        f"{count} files of {sum(len(one.before) for one in made):,} bytes; a diff of the versions alone has {needed:,} bytes\n"
+    )
+    print(
+        "| tool | files right to the byte | updated, and rewritten | left alone or refused | lines in the diff | bytes in the diff |"
+    )
     print("|---|--:|--:|--:|--:|--:|")
     for name, change in tools():
         with tempfile.TemporaryDirectory() as folder:

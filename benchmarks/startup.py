@@ -20,8 +20,16 @@ def short_list() -> bytes:
     """Write ten Deployments and the three objects of one policy."""
     head, *items = re.split(rb"\n(?=- )", resource_list(10))
     web = IMAGES[0].encode()
-    config = [item for item in items if b"kind: Deployment" not in item and re.search(rb"\n    name: " + web + rb"(?:-tags)?\n", item)]
-    made = [re.sub(rb"(acme/|flux-system:)[a-z]+(?=[:\"])", rb"\1" + web, item) for item in items if b"kind: Deployment" in item]
+    config = [
+        item
+        for item in items
+        if b"kind: Deployment" not in item and re.search(rb"\n    name: " + web + rb"(?:-tags)?\n", item)
+    ]
+    made = [
+        re.sub(rb"(acme/|flux-system:)[a-z]+(?=[:\"])", rb"\1" + web, item)
+        for item in items
+        if b"kind: Deployment" in item
+    ]
     return b"\n".join([head, *config, *made]).rstrip(b"\n") + b"\n"
 
 

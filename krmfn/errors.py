@@ -33,10 +33,6 @@ class InputError(KrmfnError):
         return f"{place}: {self.message}"
 
 
-class NotSeparableError(KrmfnError):
-    """The text cannot be cut into items safely by lines; it has to be composed as a whole."""
-
-
 class RuleError(KrmfnError):
     """A rule of a policy cannot be parsed: `field` is the path inside the policy's spec, `help` what to do."""
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from krmfn.configuration import config
 from krmfn.configuration.config import Config, Finish, no_change
 from krmfn.diagnostics import in_order, unreadable
-from krmfn.errors import ConfigError, InputError, NotSeparableError
+from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen
 from krmfn.model import Choice, Diagnostic, Outcome, PolicyKey
 from krmfn.resources.overriding import NOTHING, Graph
+from krmfn.resources.resource import is_definition
 from krmfn.steps import bind, decision, foresight, guard, reflection, renewal, report, resolve, rewrite, verdict
 from krmfn.steps.deployed import Deployed
 from krmfn.steps.resolve import TagSource
@@ -60,23 +61,14 @@ def run(text: Text, open_source: OpenSource, finish: Finish = no_change) -> Outc
 
     `finish` has the last word on the settings: the environment, or a command line.
     """
-    try:
-        return _run(text, open_source, finish, whole=False)
-    except NotSeparableError:
-        return _run(text, open_source, finish, whole=True)
-
-
-def _run(text: Text, open_source: OpenSource, finish: Finish, *, whole: bool) -> Outcome:
-    given = resourcelist.read(text, whole=whole)
+    given = resourcelist.read(text)
     try:
         rules = config.load(given.items, given.function_config, finish)
     except ConfigError as error:
         return Outcome(resourcelist.splice(given, (), error.problems), error.problems)
     if not rules.declared:
-        resourcelist.verify(given.items, text)
         return _idle(text, rules)
-    found = examine(given.items, rules, open_source)
-    resourcelist.verify(given.items, text)
+    found = examine([block for block in given.items if not is_definition(block)], rules, open_source)
     edits = () if found.is_error else tuple(edit for _, edit in found.edits)
     try:
         return Outcome(resourcelist.splice(given, edits, found.results), found.results, rules.asides)
@@ -95,7 +87,7 @@ def _idle(text: Text, rules: Config) -> Outcome:
 def examine(
     blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, every: bool = False, graph: Graph = NOTHING
 ) -> Run:
-    """Find out what is to change in the blocks, without writing anything. Raises InputError and NotSeparableError.
+    """Find out what is to change in the blocks, without writing anything. Raises InputError.
 
     With `every` policies that no field may need are resolved too, digests included. `graph` tells which fields of files
     kustomizations override.

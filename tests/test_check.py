@@ -10,6 +10,7 @@ import pytest
 
 from krmfn.inventory.files import read
 from krmfn.resources.finder import find
+from krmfn.text import compose
 from tests import images
 from tests.running import environment, run, succeed
 
@@ -196,6 +197,52 @@ def test_images_are_found_where_they_run(tmp_path: Path, case: str):
     text, expected = INVENTORY[case]
     (tmp_path / "x.yaml").write_text(text)
     assert [str(one.ref) for one in find(read([tmp_path]).blocks)] == expected
+
+
+POD_SPEC = "spec: {containers: [{name: a, image: 'a:1'}]}\n"
+KIND = "kind: CustomResourceDefinition"
+NEARLY = {
+    "the first line": (f"{KIND}\n", False),
+    "behind a comment": (f"# x\n---\n# kind: Pod\napiVersion: v1\n{KIND} # x\n", False),
+    "with carriage returns": (f"apiVersion: v1\r\n{KIND}\r\n", False),
+    "quoted": ('kind: "CustomResourceDefinition"\n', False),
+    "behind metadata": (f"metadata: {{name: x}}\n{KIND}\n", False),
+    "another kind": ("kind: CustomResourceDefinitionX\n", True),
+    "goes on below": (f"{KIND}\n  X\n", True),
+    "in a quoted scalar": (f'a: "x\n{KIND}\n"\nkind: Pod\n', True),
+    "in a block scalar": (f"a: |\n  {KIND}\nkind: Pod\n", True),
+    "in a comment": (f"# {KIND}\nkind: Pod\n", True),
+    "in a mapping": (f"a:\n  {KIND}\nkind: Pod\n", True),
+    "in a second document": (f"kind: Pod\n{POD_SPEC}---\n{KIND}\n", True),
+    "before a second document": (f"{KIND}\n---\nkind: Pod\n", True),
+    "before another kind": (f"{KIND}\nkind: Pod\n", True),
+    "before another kind, quoted": (f"{KIND}\n'kind': Pod\n", True),
+}
+
+
+@pytest.mark.parametrize("case", NEARLY)
+def test_only_a_definition_is_passed_over(tmp_path: Path, case: str):
+    text, is_read = NEARLY[case]
+    (tmp_path / "x.yaml").write_bytes(f"{text}{POD_SPEC}".encode())
+    assert [str(one.ref) for one in find(read([tmp_path]).blocks)] == ["a:1"] * is_read
+
+
+def test_a_definition_of_any_size_is_not_composed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    big = "".join(f"  x{number}: {{image: 'a:{number}'}}\n" for number in range(10_000))
+    (tmp_path / "x.yaml").write_text(
+        f"apiVersion: apiextensions.k8s.io/v1\n{KIND}\nspec:\n{big}---\nkind: Pod\n{POD_SPEC}"
+    )
+    sizes = []
+    whole = compose.compose
+
+    def counted(data: bytes):
+        sizes.append(len(data))
+        return whole(data)
+
+    monkeypatch.setattr(compose, "compose", counted)
+    assert [str(one.ref) for one in find(read([tmp_path]).blocks)] == ["a:1"]
+    assert sizes
+    assert max(sizes) < 100
 
 
 def test_a_name_that_kustomize_replaces_is_shown_as_overridden(place: Path):

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from krmfn.errors import InputError, NotSeparableError
+from krmfn.errors import InputError
 from krmfn.model import Diagnostic, Field, File, Location, PolicyKey, ResourceId
 from krmfn.text import resourcelist
 from krmfn.text.yamltext import Edit, Text, construct
@@ -92,15 +92,8 @@ REFUSED = {
 @pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED.keys())
 @pytest.mark.parametrize("whole", [False, True], ids=["cut", "whole"])
 def test_what_is_no_list_is_refused_with_a_reason(text, message, whole):
-    def attempt():
-        given = resourcelist.read(Text(text.encode(), "stdin.yaml"), whole=whole)
-        try:
-            resourcelist.verify(given.items, given.text)
-        except NotSeparableError:
-            resourcelist.read(given.text, whole=True)
-
     with pytest.raises(InputError) as caught:
-        attempt()
+        resourcelist.read(Text(text.encode(), "stdin.yaml"), whole=whole)
     assert message in str(caught.value)
     assert str(caught.value).startswith("stdin.yaml:")
 
@@ -111,17 +104,14 @@ def test_an_error_names_line_and_column():
     assert (caught.value.line, caught.value.column) == (2, 7)
 
 
-def test_a_cut_that_was_wrong_shows_when_the_rest_is_parsed():
-    text = Text((HEAD + 'items:\n- a: "x\n- b: y"\n- c: z\n').encode())
-    given = resourcelist.read(text)
-    assert len(given.items) == 3
-    resourcelist.verify(given.items, text)
-    assert given.items[1].root is not None
-    with pytest.raises(NotSeparableError):
-        resourcelist.verify(given.items, text)
-    with pytest.raises(NotSeparableError):
-        assert given.items[0].root is None
-    assert len(resourcelist.read(text, whole=True).items) == 2
+@pytest.mark.parametrize("items", ['- a: "x\n- b: y"\n- c: z\n', "- a: [x,\n- b]\n- c: z\n", "- a: 'x\n- b: y'\n-"])
+def test_a_cut_that_was_wrong_shows_at_once(items):
+    try:
+        given = resourcelist.read(Text(f"{HEAD}items:\n{items}".encode()))
+    except InputError as error:
+        assert "not valid YAML" in str(error)  # noqa: PT017
+        return
+    assert [block.is_cut for block in given.items] == [False, False]
 
 
 PLACES = {

@@ -5,7 +5,7 @@ import time
 import pytest
 import yaml
 
-from krmfn.errors import InputError, NotSeparableError
+from krmfn.errors import InputError
 from krmfn.text import markers, resourcelist, scalars, screen
 from krmfn.text.yamltext import Edit, Text, construct, documents
 from krmfn.text.yamltext import scalars as values
@@ -18,19 +18,15 @@ SETTERS = {"f:n": "nginx:9", "f:n:tag": "1.10"}
 def update(data: bytes, *, whole: bool = False) -> bytes:
     """Apply markers to a ResourceList, cut where that is possible."""
     text = Text(data)
-    try:
-        given = resourcelist.read(text, whole=whole)
-        edits = []
-        for block in given.items:
-            for marker in markers.read(block):
-                value = SETTERS.get(marker.setter, marker.scalar.value)
-                edit = scalars.render(text, marker.scalar, value)
-                if value != marker.scalar.value and isinstance(edit, Edit):
-                    edits.append(edit)
-            block.forget()
-        resourcelist.verify(given.items, text)
-    except NotSeparableError:
-        return update(data, whole=True)
+    given = resourcelist.read(text, whole=whole)
+    edits = []
+    for block in given.items:
+        for marker in markers.read(block):
+            value = SETTERS.get(marker.setter, marker.scalar.value)
+            edit = scalars.render(text, marker.scalar, value)
+            if value != marker.scalar.value and isinstance(edit, Edit):
+                edits.append(edit)
+        block.forget()
     return resourcelist.write(given, edits, ())
 
 

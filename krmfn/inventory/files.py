@@ -19,6 +19,7 @@ import yaml
 from krmfn.errors import InputError
 from krmfn.resources.forms import may_hold_image
 from krmfn.resources.overriding import Graph
+from krmfn.resources.resource import is_definition
 from krmfn.text.yamltext import Alias, Block, Text, documents, is_null
 
 _WORDS = (b"image", b"krmfn.dev", b"TagSnapshot", b"Secret", b"Namespace", b"source.toolkit.fluxcd.io")
@@ -91,7 +92,7 @@ def read(paths: Iterable[Path]) -> Tree:
             held = _documents(text, skipped)
             if held is not None:
                 texts.append(text)
-                blocks += held
+                blocks += (block for block in held if not is_definition(block))
     every = tuple(text for text in found if not _defines_alone(text.data))
     return Tree(tuple(texts), tuple(blocks), tuple(skipped), every)
 

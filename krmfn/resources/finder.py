@@ -21,14 +21,13 @@ from krmfn.resources.ground import Ground
 from krmfn.resources.overriding import NOTHING, Graph
 from krmfn.resources.places import COUNTS, OVERRIDDEN, Place, Slot
 from krmfn.resources.reference import Evidence, Reading
-from krmfn.resources.resource import Resource, anchored, describe
+from krmfn.resources.resource import Resource, anchored, describe, is_definition
 from krmfn.text import markers
 from krmfn.text.yamltext import Block, Step, children, documents, is_null, join_path, scalar_at
 
 TWICE = "its key is given twice in one mapping, and readers differ on which one counts"
 _DEEPEST = 4
 """Text inside text inside text: how far it is followed."""
-_DEFINITION = re.compile(rb"^(?:- |  )?kind: *[\"']?CustomResourceDefinition\b", re.MULTILINE)
 _LINE = re.compile(r"""^[ \t]*(?:-[ ]+)?["']?(?:[\w.-]*[iI]mage)["']?:[ ]+["']?([^\s"'#,]+)""", re.MULTILINE)
 _FLAG = re.compile(r"(--?[A-Za-z0-9][\w.-]*|[A-Za-z_][\w.-]*)=")
 
@@ -52,7 +51,7 @@ def judged(place: Place, graph: Graph) -> Place:
 def places(block: Block, known: Mapping[charts.Key, str] | None = None) -> Iterator[Place]:
     """Yield the places of one block, in order; `known` are the URLs of HelmRepositories."""
     raw = block.raw
-    if not forms.may_hold_image(raw) or (_DEFINITION.search(raw) and b"\nitems:" not in raw) or block.root is None:
+    if not forms.may_hold_image(raw) or is_definition(block) or block.root is None:
         return
     found: dict[int, Place] = {}
     for resource in describe(block):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from krmfn.model import File, ResourceId
+from krmfn.text import compose
 from krmfn.text.yamltext import Alias, Block, Step, children
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 KUSTOMIZE_ID = "kustomize.config.k8s.io/id"
 _PATHS = ("internal.config.kubernetes.io/path", "config.kubernetes.io/path")
 _INDEXES = ("internal.config.kubernetes.io/index", "config.kubernetes.io/index")
-ORIGIN = (*_PATHS, *_INDEXES)
-"""The annotations that say which file a resource came from."""
+_DEFINITION = b"CustomResourceDefinition"
 _NOT_DEPLOYED = frozenset({"image.toolkit.fluxcd.io", "krmfn.dev", "source.toolkit.fluxcd.io"})
 Steps = tuple[Step, ...]
 
@@ -48,7 +48,7 @@ class Resource(NamedTuple):
     @property
     def is_definition(self) -> bool:
         """True for a CustomResourceDefinition, in which nothing is ever changed."""
-        return self.id.kind == "CustomResourceDefinition"
+        return self.id.kind == _DEFINITION.decode()
 
     @property
     def is_configuration(self) -> bool:
@@ -125,6 +125,17 @@ def describe(block: Block) -> tuple[Resource, ...]:
     return tuple(found)
 
 
+def is_definition(block: Block) -> bool:
+    """Return whether a block is a CustomResourceDefinition without markers: nothing in it counts, so it is not composed.
+
+    Definitions make up most bytes of many trees.
+    """
+    raw = block.raw
+    if _DEFINITION not in raw or b"$imagepolicy" in raw or not block.is_separate:
+        return False
+    return compose.leading(block.source.data, "kind") == _DEFINITION.decode()
+
+
 def _members(top: Mapping[str, yaml.Node]) -> list[yaml.Node]:
     """Answer the members of a list; a resource of its own that merely has a kind like `AccessList` is none."""
     kind, items = top.get("kind"), top.get("items")
@@ -142,14 +153,6 @@ def _described(block: Block, top: Mapping[str, yaml.Node], prefix: Steps) -> Res
         *map(_text, (top.get("apiVersion"), top.get("kind"), meta.get("namespace"), meta.get("name")))
     )
     return Resource(block, identity, _file(block, scalars_of(meta.get("annotations"))), prefix)
-
-
-def outlined(
-    block: Block, top: Mapping[str, str], metadata: Mapping[str, str], annotations: Mapping[str, str]
-) -> Resource:
-    """Describe a block by the texts of its scalars: those at the top, in metadata and among the annotations."""
-    parts = (top.get("apiVersion"), top.get("kind"), metadata.get("namespace"), metadata.get("name"))
-    return Resource(block, ResourceId(*(intern(part or "") for part in parts)), _file(block, annotations))
 
 
 def _text(node: yaml.Node | None) -> str:

@@ -18,7 +18,6 @@ from krmfn.configuration.own import TargetRule
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
 from krmfn.model import Diagnostic, Field, Location, Part, PolicyKey, Severity
-from krmfn.resources import outline
 from krmfn.resources.jsonpath import JSONPath
 from krmfn.resources.overriding import NOTHING, Graph
 from krmfn.resources.resource import (
@@ -31,7 +30,6 @@ from krmfn.resources.resource import (
     image_fields,
     is_image_shaped,
     named,
-    outlined,
     owner,
     selects,
 )
@@ -49,7 +47,7 @@ def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected, gra
         raw = block.raw
         if not screen.may_change(raw, expected, finder.needles):
             finder.skip(raw)
-        elif not finder.glance(block, raw) and block.root is not None:
+        elif block.root is not None:
             finder.look(block)
             block.forget()
     finder.close()
@@ -84,19 +82,6 @@ class _Finder:
         if self.by_image:
             for value in screen.image_values(raw) or ():
                 self.policies |= {policy.key for policy in self.by_image.get(screen.repository_of(value), ())}
-
-    def glance(self, block: Block, raw: bytes) -> bool:
-        """Find the targets of a block that markers alone bind by its lines; tell whether that was possible."""
-        if self.by_image or self.config.targets or screen.may_hold(raw, (_NEEDLE,)):
-            return False
-        seen = outline.read(block)
-        if seen is None:
-            return False
-        resource = outlined(block, seen.top, seen.metadata, seen.annotations)
-        for target in self._marked(seen.markers, (resource,), set()):
-            self.targets.append(target)
-            self.policies.add(target.setter.policy)
-        return True
 
     def look(self, block: Block) -> None:
         """Find the targets of one composed block."""

@@ -100,6 +100,30 @@ def raw_parse(data: bytes) -> int:
         parser.dispose()
 
 
+def leading(data: bytes, key: str) -> str:
+    """Return the plain value of a key among the first keys of the root, or of the only item, without composing the rest.
+
+    An empty text when that cannot be told: something else than plain values stands before it, or the key comes twice.
+    """
+    parser: Any = Fast(data)
+    try:
+        events = [parser.get_event() for _ in range(12) if parser.check_event()]
+    except yaml.YAMLError:
+        return ""
+    finally:
+        parser.dispose()
+    at = next((index for index, event in enumerate(events[:4], 1) if isinstance(event, yaml.MappingStartEvent)), 12)
+    while at + 1 < len(events) and all(isinstance(event, yaml.ScalarEvent) for event in events[at : at + 2]):
+        name, value = events[at : at + 2]
+        if name.value == key:
+            line = b"\n" + b" " * name.start_mark.column
+            given = sum(data.count(line + quote + key.encode()) for quote in (b"", b"'", b'"'))
+            is_once = given == data[: name.start_mark.index].endswith(line)
+            return str(value.value) if is_once and not value.style else ""
+        at += 2
+    return ""
+
+
 class Document(NamedTuple):
     """One document of a stream, and where it starts: at its `---`, or at its content."""
 

@@ -23,6 +23,8 @@ from krmfn.text.yamltext import BOM, Alias, Block, Edit, Source, Text, apply, do
 from krmfn.text.yamltree import is_null, value_offset
 
 _RUN = 1 << 17
+_AROUND = 6
+"""How many events a list has around its entries: the starts and ends of stream, document and list."""
 _word = re.compile(rb"""(["']?)[A-Za-z0-9_]+(?:[./@:+-]+[A-Za-z0-9_]+)*(["']?)""").fullmatch
 
 
@@ -128,13 +130,15 @@ class _Run:
     def __init__(self, text: Text) -> None:
         self.text, self.start, self.end = text, 0, 0
         self.edits: list[Edit] = []
+        self.events = _AROUND
 
     def add(self, block: Block, edits: Sequence[Edit]) -> None:
         """Take a block in; blocks come in order."""
         if self.end != block.start or block.end - self.start > _RUN:
             self.close()
-            self.start = block.start
+            self.start, self.events = block.start, _AROUND
         self.end = block.end
+        self.events += (block.events or compose.raw_parse(block.raw)) - _AROUND
         self.edits += edits
 
     def close(self) -> None:
@@ -144,11 +148,11 @@ class _Run:
             return
         old = self.text.data[self.start : self.end]
         try:
-            counts = compose.raw_parse(old), compose.raw_parse(apply(old, _shifted(edits, -self.start)))
+            events = compose.raw_parse(apply(old, _shifted(edits, -self.start)))
         except yaml.YAMLError as error:
             raise _refused(self.text, edits, _Difference(compose.malformed(error).problem), -1) from None
-        if counts[0] != counts[1]:
-            raise _refused(self.text, edits, _Difference(f"{counts[0]} nodes, then {counts[1]}"), -1)
+        if events != self.events:
+            raise _refused(self.text, edits, _Difference(f"{self.events} events, then {events}"), -1)
 
 
 class _Side(NamedTuple):

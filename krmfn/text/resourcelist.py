@@ -1,8 +1,8 @@
 """*read* and *write* a ResourceList: items as blocks of the text, results spliced into it.
 
 The wire format is the KRM functions specification's ResourceList (v1, and v1alpha1 and v1beta1 as kyaml sends them).
-`read` cuts the text at the lines that start an item; every byte that is not composed later still goes through
-libyaml's parser in `verify`. What cannot be cut with certainty is composed as a whole.
+`read` cuts the text at the lines that start an item, and lets libyaml's parser read every item on its own: what is no YAML
+is refused here, before anybody is asked for tags. What cannot be cut with certainty is composed as a whole.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from krmfn.errors import InputError, NotSeparableError
+from krmfn.errors import InputError
 from krmfn.frozen import frozen
 from krmfn.text import compose
 from krmfn.text.compose import Alias
@@ -30,7 +30,6 @@ _KINDS: dict[type, str] = {
     yaml.MappingNode: "mapping",
     Alias: "alias",
 }
-_RUN = 1 << 20
 _OPENERS = 10_000
 _HELP = "kustomize and kpt send one; for files use krmfn update PATH"
 
@@ -87,7 +86,7 @@ class Frame:
 def read(text: Text, *, whole: bool = False) -> ResourceList:
     """Read a ResourceList; raises InputError. With `whole` nothing is cut, every item is composed at once."""
     check(text)
-    if not whole and (cut := _cut(text)):
+    if not whole and (cut := _cut(text)) and _separates(cut.items):
         return cut
     if not text.data.strip():
         raise text.error(f"nothing was read, expected a ResourceList; {_HELP}")
@@ -205,36 +204,23 @@ def _starts(data: bytes, begin: int, tail: int, line: bytes) -> Iterable[int]:
     yield begin
     at, size = data.find(line, begin, tail), len(line)
     while at >= 0:
-        if data[at + size : at + size + 1] in (b" ", b"\n", b"\t", b"\r"):
+        if data[at + size : at + size + 1] in (b" ", b"\n", b"\t", b"\r", b""):
             yield at + 1
         at = data.find(line, at + size, tail)
 
 
-def verify(blocks: Iterable[Block], text: Text) -> None:
-    """Let libyaml's parser read every block that nobody composed; raises NotSeparableError when a cut was wrong."""
-    start = end = openers = 0
+def _separates(blocks: Iterable[Block]) -> bool:
+    """Return whether every block is YAML on its own, and so one item: then no quote or bracket is open at any cut."""
     for block in blocks:
-        if block.composed or not block.is_cut:
-            continue
-        count = text.data.count(b"[", block.start, block.end) + text.data.count(b"{", block.start, block.end)
-        if block.start != end or end - start > _RUN or openers + count > _OPENERS:
-            _parse(text, start, end, openers)
-            start, openers = block.start, 0
-        end, openers = block.end, openers + count
-    _parse(text, start, end, openers)
-
-
-def _parse(text: Text, start: int, end: int, openers: int) -> None:
-    if start == end:
-        return
-    data = text.data[start:end]
-    try:
-        if openers > _OPENERS:
-            compose.compose(data)
-        else:
-            compose.raw_parse(data)
-    except yaml.YAMLError as error:
-        raise NotSeparableError(compose.malformed(error).problem) from None
+        data = block.raw
+        try:
+            if data.count(b"[") + data.count(b"{") > _OPENERS:
+                compose.compose(data)
+            else:
+                block.events = compose.raw_parse(data)
+        except yaml.YAMLError:
+            return False
+    return True
 
 
 def write(given: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> bytes:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import yaml
 
-from krmfn.errors import InputError, NotSeparableError
+from krmfn.errors import InputError
 from krmfn.text import compose
 from krmfn.text.compose import Alias
 from krmfn.text.yamltree import (
@@ -145,15 +145,15 @@ class Source:
 class Block:
     """One item of a list or one document of a stream: bytes `start` to `end` of its text, composed when asked.
 
-    `index` counts among its siblings. A cut block was found by lines; if it proves not to be one item,
-    `root` raises NotSeparableError and the caller reads the whole text.
+    `index` counts among its siblings. A cut block was found by lines and is one entry of a list. `events` is how many
+    libyaml's parser made of it, where that was counted.
     """
 
-    __slots__ = ("_fixed", "_root", "_source", "composed", "end", "index", "is_cut", "start", "text")
+    __slots__ = ("_fixed", "_root", "_source", "end", "events", "index", "is_cut", "start", "text")
 
     def __init__(self, text: Text, start: int, end: int, index: int, *, is_cut: bool = False) -> None:
         self.text, self.start, self.end, self.index, self.is_cut = text, start, end, index, is_cut
-        self.composed, self._fixed = False, False
+        self.events, self._fixed = 0, False
         self._root: yaml.Node | None = None
         self._source: Source | None = None
 
@@ -161,7 +161,7 @@ class Block:
     def of_node(cls, text: Text, span: tuple[int, int], index: int, root: yaml.Node | None, source: Source) -> Block:
         """Make a block around a node that has been composed as part of `source`."""
         block = cls(text, *span, index)
-        block._root, block._source, block._fixed, block.composed = root, source, True, True
+        block._root, block._source, block._fixed = root, source, True
         return block
 
     @property
@@ -185,19 +185,15 @@ class Block:
 
     @property
     def root(self) -> yaml.Node | None:
-        """The composed tree, None for an empty document; raises InputError, or NotSeparableError for a cut block."""
+        """The composed tree, None for an empty document; raises InputError."""
         if self._root is None and not self._fixed:
             self._root = self._item() if self.is_cut else compose_whole(self.text, self.source)
-            self.composed = True
         return self._root
 
     def _item(self) -> yaml.Node:
-        try:
-            node = compose.compose(self.source.data)
-        except yaml.YAMLError as error:
-            raise NotSeparableError(compose.malformed(error).problem) from None
+        node = compose_whole(self.text, self.source)
         if not isinstance(node, yaml.SequenceNode) or len(node.value) != 1 or node.flow_style:
-            raise NotSeparableError(f"item {self.index} is not one entry of a list")
+            raise self.text.error(f"item {self.index} is not one entry of a list", self.start)
         item: yaml.Node = node.value[0]
         return item
 
