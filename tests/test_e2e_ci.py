@@ -63,54 +63,54 @@ def branches(checkout: Checkout) -> list[str]:
 
 def assert_proposed(checkout: Checkout) -> None:
     shown = pushed(checkout)
-    assert "Update images" in shown
-    assert "| ghcr.io/acme/web | 1.2.0 | 1.3.1 |" in shown
+    assert "- ghcr.io/acme/web: 1.2.0 -> 1.3.1" in shown
+    assert "Krmfn-Tree: " in shown
     assert '+          image: ghcr.io/acme/web:1.3.1 # {"$imagepolicy": "shop:web"}' in shown
 
 
-def test_propose_pushes_a_branch_that_says_what_changed_and_why(checkout: Checkout):
-    done = checkout.script(f"{CI}/propose.sh krmfn/images .")
-    assert (done.returncode, done.stdout) == (0, "pushed krmfn/images\n"), done.stderr
+def action(checkout: Checkout, tmp_path: Path, state: str = "", options: str = "") -> list[str]:
+    """Run the step of the action. `gh` is GitHub's own service behind a program: a recorder stands in for it alone."""
+    gh = tmp_path / "bin" / "gh"
+    gh.parent.mkdir(exist_ok=True)
+    gh.write_text(f'#!/bin/sh\nprintf "%s\\n" "$1 $2" >> {tmp_path}/calls\ntest "$2" != list || echo "{state}"\nprintf "%s\\n" "$@" >> {tmp_path}/arguments\n')
+    gh.chmod(0o755)
+    for name in ("calls", "arguments"):
+        (tmp_path / name).write_text("")
+    step = yaml.safe_load((CI / "github" / "action.yml").read_text())["runs"]["steps"][-1]
+    path = f"{gh.parent}{os.pathsep}{checkout.env['PATH']}"
+    inputs = {"BRANCH": "krmfn/images", "PATHS": ".", "OPTIONS": options, "BASE": "main", "PROPOSALS": str(tmp_path / "proposals.json"), "PATH": path}
+    done = checkout.script(step["run"], **inputs)
+    assert done.returncode == 0, done.stderr
+    return (tmp_path / "calls").read_text().splitlines()
+
+
+@pytest.mark.parametrize(("state", "calls"), [("", ["pr list", "pr create"]), ("OPEN", ["pr list", "pr edit"]), ("CLOSED", ["pr list"])])
+def test_the_github_action_opens_one_pull_request(state: str, calls: list[str], checkout: Checkout, tmp_path: Path):
+    assert action(checkout, tmp_path, state) == calls
     assert_proposed(checkout)
+    assert ("ghcr.io/acme/web | 1.2.0 | 1.3.1" in (tmp_path / "arguments").read_text()) == (state != "CLOSED")
+    assert action(checkout, tmp_path, "OPEN") == ["pr list", "pr edit"]
 
 
-def test_propose_does_nothing_when_nothing_is_newer(checkout: Checkout):
+def test_the_github_action_opens_a_pull_request_for_each_image(checkout: Checkout, tmp_path: Path):
+    assert action(checkout, tmp_path, options="--split --prune").count("pr create") == len(branches(checkout)) - 1 > 1
+    assert "Update ghcr.io/acme/web to 1.3.1\n" in (tmp_path / "arguments").read_text()
+
+
+def test_the_github_action_does_nothing_when_nothing_is_newer(checkout: Checkout, tmp_path: Path):
     succeed(["krmfn", "update", "."], cwd=checkout.folder, env=checkout.env)
     checkout.git("commit", "-qam", "up to date")
-    done = checkout.script(f"{CI}/propose.sh krmfn/images .")
-    assert done.returncode == 0, done.stderr
+    assert action(checkout, tmp_path) == []
     assert branches(checkout) == ["main"]
 
 
-def test_propose_pushes_nothing_when_a_policy_fails(checkout: Checkout):
+def test_the_github_action_fails_when_a_policy_fails(checkout: Checkout, tmp_path: Path):
     policies = checkout.folder / "image-policies.yaml"
     policies.write_text(policies.read_text().replace("7.2.x", "'>=99'"))
     checkout.git("commit", "-qam", "a range that nothing satisfies")
-    done = checkout.script(f"{CI}/propose.sh krmfn/images .")
-    assert done.returncode == 1
+    with pytest.raises(AssertionError, match="shop:cache"):
+        action(checkout, tmp_path)
     assert branches(checkout) == ["main"]
-    assert "shop:cache" in done.stderr
-
-
-@pytest.mark.parametrize("open_already", [False, True])
-def test_the_github_action_opens_one_pull_request(open_already: bool, checkout: Checkout, tmp_path: Path):
-    """`gh` is GitHub's own service behind a program: a recorder stands in for it, nothing else is replaced."""
-    gh = tmp_path / "bin" / "gh"
-    gh.parent.mkdir()
-    gh.write_text(
-        f'#!/bin/sh\nprintf "%s\\n" "$1 $2" >> {tmp_path}/calls\n'
-        f'test "$2" != list || echo "{7 if open_already else ""}"\nprintf "%s\\n" "$@" > {tmp_path}/last\n'
-    )
-    gh.chmod(0o755)
-    action = yaml.safe_load((CI / "github" / "action.yml").read_text())
-    path = f"{gh.parent}{os.pathsep}{checkout.env['PATH']}"
-    inputs = {"BRANCH": "krmfn/images", "PATHS": ".", "BASE": "main", "ACTION": str(CI / "github"), "PATH": path}
-    done = checkout.script(action["runs"]["steps"][-1]["run"], **inputs)
-    assert done.returncode == 0, done.stderr
-    assert_proposed(checkout)
-    calls = (tmp_path / "calls").read_text().splitlines()
-    assert calls == ["pr list", "pr edit" if open_already else "pr create"]
-    assert "ghcr.io/acme/web | 1.2.0 | 1.3.1" in (tmp_path / "last").read_text()
 
 
 def test_the_gitlab_job_pushes_with_merge_request_options(checkout: Checkout):
@@ -119,9 +119,8 @@ def test_the_gitlab_job_pushes_with_merge_request_options(checkout: Checkout):
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nenv | grep ^GIT_PUSH_OPTION_ | sort > options\n")
     hook.chmod(0o755)
-    shutil.copytree(CI, checkout.folder / "ci")
-    options = job["variables"]["PUSH_OPTIONS"].replace("$CI_DEFAULT_BRANCH", "main")
-    done = checkout.script("\n".join(job["script"]), PUSH_OPTIONS=options)
+    checkout.git("checkout", "-q", "--detach")
+    done = checkout.script("\n".join(job["script"]), CI_DEFAULT_BRANCH="main")
     assert done.returncode == 0, done.stderr
     assert_proposed(checkout)
     assert (checkout.origin / "options").read_text().splitlines() == [
@@ -132,15 +131,16 @@ def test_the_gitlab_job_pushes_with_merge_request_options(checkout: Checkout):
     ]
 
 
-def test_the_cronjob_clones_updates_and_pushes(checkout: Checkout, tmp_path: Path):
+def test_the_cronjob_clones_and_proposes(checkout: Checkout, tmp_path: Path):
     job = yaml.safe_load((CI / "cronjob.yaml").read_text())
     pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     work = tmp_path / "work"
     work.mkdir()
-    for container in [*pod["initContainers"], *pod["containers"]]:
+    for container in pod["containers"]:
         command = [word.replace("/checkout", str(work)) for word in container["command"]]
-        succeed(command, env=checkout.env | {"URL": str(checkout.origin)})
+        succeed(command, env=checkout.env | {"URL": f"file://{checkout.origin}", "TMPDIR": str(work)})
     assert_proposed(checkout)
+    assert sorted(path.name for path in work.iterdir()) == ["source"]
 
 
 def test_the_tekton_task_updates_the_workspace(checkout: Checkout, tmp_path: Path):
