@@ -14,6 +14,7 @@ import pytest
 
 from tests.running import run, succeed
 from tests.test_git import API, LAYOUT, WEB, Site, second
+from tests.test_update import labelled
 
 IMAGES = ("--commit", "--branch", "images", "--push")
 FILES = [API, "apps/kustomization.yaml", WEB]
@@ -404,3 +405,44 @@ def test_proposal_options_need_a_proposal(site: Site):
         assert done.returncode == 2
         assert "needs --branch NAME" in done.stderr
     assert "needs --commit" in site.krmfn("--prune").stderr
+
+
+REPO, OLD, NEW = "https://github.com/acme/web", "1" * 40, "2" * 40
+
+
+def test_the_body_compares_pinned_images_too(site: Site):
+    labels = {
+        tag: {"org.opencontainers.image.source": REPO, "org.opencontainers.image.revision": commit}
+        for tag, commit in (("1.2.0", OLD), ("1.3.1", NEW))
+    }
+    source = labelled(site.home / "layout", labels)
+    policies = "infrastructure/images/policies.yaml"
+    rule = '  policy:\n    semver: {range: ">=1.2.0 <2.0.0"}\n'
+    assert rule in site.text(policies)
+    site.write(policies, site.text(policies).replace(rule, f"{rule}  digestReflectionPolicy: IfNotPresent\n"))
+    site.write(WEB, site.text(WEB).replace("web:1.2.0", f"web:1.2.0@sha256:{'a' * 64}"))
+    site.save("pinned")
+    done = site.krmfn("--commit", "--branch", "images", "-o", "markdown", "--source", source)
+    assert done.returncode == 0, done.stderr
+    assert f"({REPO}/compare/{OLD}...{NEW})" in done.stdout
+
+
+def test_nothing_that_is_printed_is_a_command_of_a_ci(site: Site):
+    """A file name, a subject and a file's text that hold line feeds and what terminals and runners act upon."""
+    odd = "apps/a\n::error::b\x1b[31m\x85\u202e.yaml"
+    site.write(odd, site.text(WEB).replace("name: web\nspec", "name: odd\nspec") + "# \u202e \x85\n")
+    site.save("odd")
+    site.git("push", "--quiet", "origin", "main")
+    for form in ("text", "markdown", "json"):
+        done = site.krmfn(*IMAGES, "--message", "a\r::error::b\x1b[0m", "--diff", "-o", form)
+        assert done.returncode == 0, done.stderr
+        for line in (done.stdout + done.stderr).replace("\r", "\n").splitlines():
+            assert not line.lstrip().startswith("::")
+            assert line.isprintable() or "\t" in line, line
+    assert "+++ b/apps/a\\x0a::error::b\\x1b[31m\\x85\\u202e.yaml" in site.krmfn("--check", "--diff").stdout
+
+
+def test_the_diff_of_plain_text_is_a_patch(site: Site):
+    diff = site.krmfn("--check", "--diff", "-o", "json").stdout.partition("{\n")[0]
+    succeed(["git", "apply", "-"], cwd=site.work, env=site.env, text=diff)
+    assert site.git("diff", "--name-only").split() == FILES

@@ -55,7 +55,8 @@ def finding(one: Diagnostic) -> str:
 
 def to_json(data: Any) -> str:
     """Return JSON as every verb prints it: indented, keys in the order given."""
-    return json.dumps(data, indent=2, ensure_ascii=False)
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
 
 
 def findings_json(findings: Iterable[Diagnostic]) -> str:
