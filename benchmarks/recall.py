@@ -69,7 +69,8 @@ class Place(NamedTuple):
     repository: str
     version: str
     sure: bool
-    overridden: bool
+    state: str
+    """`counts`, `overridden`, `range`, `variable`, or `left alone`."""
 
 
 class Match(NamedTuple):
@@ -124,30 +125,40 @@ def krmfn(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def check(folder: Path) -> list[dict]:
-    """Return the images of `krmfn check -o json` on a folder, without asking a registry."""
+def check(folder: Path) -> dict:
+    """Return what `krmfn check -o json` says of a folder, without asking a registry."""
     every = ["--all"] if "--all" in krmfn(folder, "check", "--help").stdout else []
     with tempfile.TemporaryDirectory() as nothing:
         run = krmfn(folder, "check", *every, "--source", f"layout:{nothing}", "-o", "json", ".")
     if not run.stdout.startswith("{"):
         sys.exit(f"krmfn check in {folder}: exit {run.returncode}, no JSON on stdout\n{run.stderr[-2000:]}")
-    return json.loads(run.stdout)["images"]
+    return json.loads(run.stdout)
 
 
-def places(images: list[dict]) -> list[Place]:
-    """Return where versions stand; a place is sure unless it says otherwise, and never when it is overridden."""
+def places(said: dict) -> list[Place]:
+    """Return where versions stand; a place is sure unless it says otherwise, and never when it does not count.
+
+    Ranges and variables have no tag of their own. What was left alone (a tag without its image, charts of HTTP
+    repositories) claims nothing: it can find a label, and is no false report when there is none.
+    """
     found = []
-    for image in images:
+    for image in said["images"]:
         version = (image["tag"] or "") + ("@" + image["digest"] if image["digest"] else "")
-        if not version:
-            continue
+        repository = canonical(image["repository"])[0] if image["repository"] else ""
         for place in image["places"]:
-            overridden = bool(place.get("overridden"))
-            sure = bool(place.get("sure", True)) and not overridden
-            repository = canonical(image["repository"])[0] if image["repository"] else ""
-            path = place["path"].removeprefix("./")
-            found.append(Place(path, place["line"], repository, version, sure, overridden))
-    return found
+            state = place.get("state", "counts")
+            if version or state in ("range", "variable"):
+                sure = place.get("sure", True) and state == "counts"
+                found.append(Place(located(place), place["line"], repository, version, sure, state))
+    return found + [
+        Place(located(place), place["line"], "", place["text"], sure=False, state="left alone")
+        for place in said.get("leftAlone", ())
+    ]
+
+
+def located(place: dict) -> str:
+    """Return the path of a place below the folder that was checked."""
+    return place["path"].removeprefix("./")
 
 
 def meet(labels: list[Label], reported: list[Place]) -> list[Match]:
@@ -157,7 +168,9 @@ def meet(labels: list[Label], reported: list[Place]) -> list[Match]:
         for n, label in enumerate(labels):
             if place.path != label.path or place.line not in (label.line, *label.also):
                 continue
-            same = canonical(label.ref) == (place.repository, place.version)
+            repository, version = canonical(label.ref)
+            same = (place.repository, place.version or version) == (repository, version)
+            same = same or (place.state == "left alone" and label.ref.endswith(place.version))
             if not same and place.line != label.line:
                 continue  # several labels share the key of a block
             pairs.append((not same, place.line != label.line, p, n))
@@ -185,7 +198,9 @@ def report(sample: Sample, matches: list[tuple[str, Match]], *, show: bool) -> N
     visible = [label for label in inside if not re.search(r"(^|/)\.", label.path)]
     surely = [label for label in sample.labels if label.sure == "yes"]
     sure = [match for _, match in matches if match.place.sure]
-    rest = [match for _, match in matches if not match.place.sure]
+    rest = [
+        match for _, match in matches if not match.place.sure and (match.label or match.place.state != "left alone")
+    ]
     print(f"{len(sample.files)} files, {len(sample.labels)} places\n\n| measure | |\n|---|--:|")
     print("| recall |", rate(len(found), len(sample.labels)), "|")
     print("| recall in values of YAML |", rate(sum(label in found for label in inside), len(inside)), "|")
@@ -218,7 +233,7 @@ def report(sample: Sample, matches: list[tuple[str, Match]], *, show: bool) -> N
         return
     for heading, lines in {
         "missed": [f"{label.repo} {label.path}:{label.line} {label.kind} {label.ref}" for label in sample.labels if label not in found],
-        "no place": [f"{repo} {m.place.path}:{m.place.line} {m.place.repository} {m.place.version}" for repo, m in matches if not m.label],
+        "no place": [f"{repo} {m.place.path}:{m.place.line} {m.place.repository} {m.place.version}" for repo, m in matches if not m.label and m.place.state != "left alone"],
         "called sure": [
             f"{repo} {m.place.path}:{m.place.line} {m.label.kind} {m.label.ref}"
             for repo, m in matches if m.place.sure and m.label and m.label.sure == "no"

@@ -60,6 +60,10 @@ class Emitted(NamedTuple):
     version: str
 
 
+class UpdateError(Exception):
+    """The update ended with an error that names no file below the folder."""
+
+
 Counted = dict[Emitted, set[bool]]
 """What `check` calls current, and whether its places are sure."""
 
@@ -216,7 +220,7 @@ def not_moved(found: list[Emitted], moved: list[Emitted] | None, counted: Counte
 
 
 def update(folder: Path) -> list[str]:
-    """Run the update; files whose own configuration is wrong are removed, and returned."""
+    """Run the update; files that it refuses are removed, and returned. Raise UpdateError when it names none."""
     command = ("update", "--source", "layout:/nowhere", "--on-error", "keep", ".")
     removed = []
     while (run := krmfn(folder, *command)).returncode:
@@ -226,7 +230,7 @@ def update(folder: Path) -> list[str]:
             if Path(folder, path).is_file()
         }
         if not refused or POLICIES in refused:
-            sys.exit(f"krmfn update in {folder}: exit {run.returncode}\n{run.stderr[-2000:]}")
+            raise UpdateError(f"update: exit {run.returncode}: {run.stderr.strip()[-300:]}")
         for path in sorted(refused):
             Path(folder, path).unlink()
         removed += sorted(refused)
@@ -245,13 +249,17 @@ def score(kustomize: Path, checkout: Path, limit: int | None) -> Score:
         seen.counts["with images"] += sum(map(bool, emitted.values()))
         counted: Counted = defaultdict(set)
         for place in places(check(folder)):
-            if not place.overridden:
+            if place.state == "counts":
                 counted[Emitted(place.repository, place.version)].add(place.sure)
         for root, found in emitted.items():
             seen.tell("current", root.relative_to(folder), not_current(found, counted), counts=bool(found))
         Path(folder, POLICIES).write_text(policies(sorted({image.repository for image in counted})), encoding="utf-8")
         before = contents(folder)
-        seen.counts["set aside"] += len(update(folder))
+        try:
+            seen.counts["set aside"] += len(update(folder))
+        except UpdateError as error:
+            seen.failures.append(str(error))
+            return seen
         after = contents(folder)
         for path in [path for path in after if after[path] != before.get(path)]:
             number, wrong_scalar = compare(before.get(path, b"").decode(), after[path].decode())
