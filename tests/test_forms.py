@@ -37,18 +37,33 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def found(folder: Path, layout: Path) -> list[dict[str, Any]]:
-    done = run(["krmfn", "check", ".", "--source", f"layout:{layout}", "-o", "json"], cwd=folder)
-    seen = json.loads(done.stdout)["images"]
-    places = [place | {"tag": one["tag"]} for one in seen for place in one["places"]]
-    return sorted(places, key=lambda place: (place["line"], place["column"]))
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file for every case, and one policy."""
+    folder = tmp_path_factory.mktemp("tree")
+    for index, case in enumerate(CASES.values()):
+        (folder / f"{index:03}.yaml").write_text(case["text"])
+    return folder
+
+
+def file_of(name: str) -> str:
+    return f"{list(CASES).index(name):03}.yaml"
+
+
+@pytest.fixture(scope="module")
+def checked(tree: Path, layout: Path) -> dict[str, list[dict[str, Any]]]:
+    done = run(["krmfn", "check", ".", "--source", f"layout:{layout}", "-o", "json"], cwd=tree)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in json.loads(done.stdout)["images"]:
+        for place in one["places"]:
+            found.setdefault(place["path"], []).append(place | {"tag": one["tag"]})
+    return found
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_form_is_found_and_nothing_else(tmp_path: Path, layout: Path, name: str):
+def test_a_form_is_found_and_nothing_else(checked: dict[str, list[dict[str, Any]]], name: str):
     case = CASES[name]
-    (tmp_path / "x.yaml").write_text(case["text"])
-    places = found(tmp_path, layout)
+    places = sorted(checked.get(file_of(name), ()), key=lambda place: (place["line"], place["column"]))
     assert [place["form"] for place in places] == case["forms"]
     lines = case["text"].splitlines()
     for place in places:
@@ -72,3 +87,39 @@ def test_the_documentation_has_every_form():
     assert [line.split("|")[1].strip(" `") for line in told[2:]] == list(rows)
     for line, shapes in zip(told[2:], rows.values(), strict=True):
         assert line.split("| ", 2)[2].replace("`", "").removesuffix(" |") == "; ".join(shapes)
+
+
+AUTOMATION = """\
+apiVersion: krmfn.dev/v1alpha1
+kind: ImageAutomation
+metadata: {{name: images, annotations: {{config.kubernetes.io/local-config: "true"}}}}
+spec:
+  policies:
+  - name: web
+    image: ghcr.io/acme/web
+    policy: {{semver: {{range: "{}"}}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def updates(tree: Path, layout: Path) -> list[dict[str, str]]:
+    """What the files hold when there is nothing to do, after an update, and after a second run."""
+    states = []
+    for wanted in ("1.2.0", "1.x", "1.x"):
+        (tree / "images.yaml").write_text(AUTOMATION.format(wanted))
+        done = run(["krmfn", "update", ".", "--source", f"layout:{layout}"], cwd=tree)
+        assert done.returncode == 0, done.stderr
+        states.append({path.name: path.read_text() for path in tree.iterdir()})
+    return states
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_by_name_a_form_is_written_where_it_is_sure_and_nowhere_else(
+    checked: object, updates: list[dict[str, str]], name: str
+):
+    assert checked is not None, "the files were looked at before"
+    text = CASES[name]["text"]
+    nothing_to_do, once, again = (state[file_of(name)] for state in updates)
+    assert nothing_to_do == text
+    assert once == text.replace("1.2.0", "1.3.0")
+    assert again == once

@@ -39,13 +39,18 @@ class Embedded:
             return None
         span = self.span(inner.start, inner.end)
         hosts = (*inner.hosts, self.scalar.style)
-        return span and replace(inner, start=span[0], end=span[1], path=path, hosts=hosts)
+        piece = self.text.data[inner.start : inner.end].decode("utf-8", "replace")
+        host = (self.scalar.start, inner.start)
+        return span and replace(inner, start=span[0], end=span[1], path=path, hosts=hosts, host=host, piece=piece)
 
     def word(self, start: int, end: int) -> Scalar | None:
         """Return the bytes `start` to `end` of the inner text as a part of this scalar; None where that cannot be."""
         span = self.span(start, end)
         value = self.text.data[start:end].decode("utf-8", "replace")
-        return span and replace(self.scalar, value=value, start=span[0], end=span[1], is_part=True, is_null=False)
+        if span is None:
+            return None
+        host = (self.scalar.start, start)
+        return replace(self.scalar, value=value, start=span[0], end=span[1], is_part=True, host=host, piece=value)
 
     def span(self, start: int, end: int) -> tuple[int, int] | None:
         """Return where a span of the inner text stands outside; None where it cannot be followed."""

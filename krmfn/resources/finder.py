@@ -57,7 +57,8 @@ def places(block: Block, known: Mapping[charts.Key, str] | None = None) -> Itera
     for resource in describe(block):
         if not resource.is_definition:
             for place in _Reader(resource, known or {}).read():
-                found.setdefault(place.start, place)
+                if place.start not in found or (place.is_sure and not found[place.start].is_sure):
+                    found[place.start] = place
     for place in _marked(block):
         found.setdefault(place.start, place)
     yield from (place for _, place in sorted(found.items()))
@@ -223,7 +224,6 @@ class _Reader:
             start, reading = seen
             if reading.evidence < row.shown or (reading.evidence < Evidence.LOCATED and reading.variable):
                 continue
-            self.taken[id(node)] = node
             if within == "annotations" and row.code == "any-image" and reading.evidence is Evidence.KNOWN:
                 doubt = ""
             why = doubt or (row.why if reading.evidence < row.sure else "")

@@ -175,10 +175,21 @@ def pair(named: str, version: str, within: str) -> tuple[Pair, ...]:
 
 _WORDS = re.compile(
     rb"[iI]mage|IMAGE|epository:|repoURL|oci://|docker://|package:|chart:|dependsOn|[tT]ag: |registry[.-]|harbor\.|\.svc:"
-    rb"|(?:ghcr|quay|docker|gcr|lscr|azurecr|k8s|nvcr|icr|jfrog|upbound)\.io/[a-z0-9-]+/|(?:pkg|cgr)\.dev/|mcr\.|ecr\.|amazonaws"
+    rb"|(?:ghcr|quay|docker|gcr|lscr|azurecr|k8s|nvcr|icr|jfrog|upbound)\.io/[a-z0-9-]+/|(?:pkg|cgr)\.dev/|mcr\.|ecr\.|amazonaws|\\[xuU/\r\n]"
 )
 
 
 def may_hold_image(raw: bytes) -> bool:
     """True if a text has any word of any form; a cheap superset."""
     return _WORDS.search(raw) is not None
+
+
+_COMPOUND = re.compile(
+    rb"epository|[iI]mage[A-Za-z_-]|[a-z_-]Image|IMAGE|images:|image: *[{&*|>]|oci://|package:|dependsOn|chart:|: *[|>]"
+    rb"|[tT]ag: |DockerImage|repoURL|env:|args:|command:|path: |\\|imagepolicy|: *[\"']?[{\[]"
+)
+
+
+def may_hold_compound(raw: bytes) -> bool:
+    """True if a text may name an image in another way than by a line `image: REFERENCE`; a cheap superset."""
+    return _COMPOUND.search(raw) is not None

@@ -7,7 +7,7 @@ both; image matching is the last resort and gives way to the other three.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 import yaml
@@ -16,10 +16,11 @@ from krmfn.configuration.config import Config
 from krmfn.configuration.objects import nearest
 from krmfn.configuration.own import TargetRule
 from krmfn.errors import InputError, RuleError
-from krmfn.image import ImageRef
 from krmfn.model import Diagnostic, Field, Location, Part, PolicyKey, Severity
+from krmfn.resources import charts, finder, forms
 from krmfn.resources.jsonpath import JSONPath
 from krmfn.resources.overriding import NOTHING, Graph
+from krmfn.resources.places import COUNTS, OVERRIDDEN
 from krmfn.resources.resource import (
     Resource,
     Steps,
@@ -27,8 +28,6 @@ from krmfn.resources.resource import (
     containers,
     describe,
     get,
-    image_fields,
-    is_image_shaped,
     named,
     owner,
     selects,
@@ -42,24 +41,26 @@ _NEEDLE = ANNOTATION.encode()
 
 def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected, graph: Graph = NOTHING) -> Bound:
     """Find every field that a policy is bound to, in the blocks that may change. Raises InputError for no YAML."""
-    finder = _Finder(config, graph)
+    blocks = tuple(blocks)
+    binder = _Binder(config, graph, charts.repositories(blocks) if config.by_image() else {})
     for block in blocks:
         raw = block.raw
-        if not screen.may_change(raw, expected, finder.needles):
-            finder.skip(raw)
+        if not screen.may_change(raw, expected, binder.needles) and not binder.may_name(raw):
+            binder.skip(raw)
         elif block.root is not None:
-            finder.look(block)
+            binder.look(block)
             block.forget()
-    finder.close()
-    return Bound(tuple(finder.targets), tuple(finder.results), frozenset(finder.policies))
+    binder.close()
+    return Bound(tuple(binder.targets), tuple(binder.results), frozenset(binder.policies))
 
 
-class _Finder:
+class _Binder:
     """Walks blocks and collects targets; one instance serves one run."""
 
-    def __init__(self, config: Config, graph: Graph = NOTHING) -> None:
-        self.config, self.graph = config, graph
+    def __init__(self, config: Config, graph: Graph, known: Mapping[charts.Key, str]) -> None:
+        self.config, self.graph, self.charts = config, graph, known
         self.by_image = config.by_image()
+        self.lasts = tuple({name.rpartition("/")[2].encode() for name in self.by_image})
         self.paths = {rule.path: JSONPath.parse(rule.path) for rule in config.targets if rule.path}
         self.targets: list[Target] = []
         self.results: list[Diagnostic] = []
@@ -72,6 +73,10 @@ class _Finder:
         for rule in self.config.targets:
             words |= {self.paths[rule.path].needle.encode()} if rule.path else {b"containers", b"Containers"}
         return tuple(sorted(words))
+
+    def may_name(self, raw: bytes) -> bool:
+        """True if a block may name a policy's image in another way than by a line `image: REFERENCE`."""
+        return any(last in raw for last in self.lasts) and forms.may_hold_compound(raw)
 
     def skip(self, raw: bytes) -> None:
         """Count what a block that needs no change holds as bound."""
@@ -103,9 +108,8 @@ class _Finder:
                 self._claim(found, target)
         if self.by_image:
             reserved |= found.keys()
-            for resource in resources:
-                for target in self._images(resource, reserved):
-                    found.setdefault(target.scalar.start, target)
+            for target in self._images(block, reserved):
+                found.setdefault(target.scalar.start, target)
         for _, target in sorted(found.items()):
             self.targets.append(target)
             self.policies.add(target.setter.policy)
@@ -226,34 +230,33 @@ class _Finder:
             self._say("error", "bad-target", f"target {rule.path} cannot be looked for: {error}", resource)
             return []
 
-    def _images(self, resource: Resource, reserved: set[int]) -> Iterator[Target]:
-        if not is_image_shaped(resource):
-            return
-        for steps, node, _, is_definite, is_doubtful in image_fields(resource.root):
-            scalar = anchored(node)
-            candidates = (
-                self.by_image.get(screen.repository_of(scalar.value), ()) if scalar is not None and scalar.value else ()
-            )
-            if scalar is None or not candidates or not (is_definite or _has_version(scalar.value)):
+    def _images(self, block: Block, reserved: set[int]) -> Iterator[Target]:
+        """Find the places that are sure to hold the image of a policy."""
+        for found in finder.places(block, self.charts):
+            place = finder.judged(found, self.graph)
+            candidates = self.by_image.get(place.ref.canonical, ()) if place.ref and found.state == COUNTS else ()
+            slots = [slot for slot in place.slots if slot.part is not Part.NAME]
+            if not candidates or not slots or any(slot.scalar.start in reserved for slot in slots):
                 continue
-            field = scalar_at(resource.block, scalar, join_path((*resource.prefix, *steps)))
-            if field.start in reserved:
-                continue
-            over = self.graph.overridden(resource.block.text.name, field.start)
-            if over is not None:
+            resource, field = place.resource, slots[0].scalar
+            if place.state == OVERRIDDEN:
                 self.policies |= {policy.key for policy in candidates}
-                message = f"{scalar.value} is overridden by {over.path}:{over.line}: left as it is"
+                message = f"{place.text} is overridden by {place.by}: left as it is"
                 self._say("info", "overridden", message, resource, field)
-            elif is_doubtful:
+            elif place.why == finder.TWICE:
                 message = "image is given twice in one mapping, and readers differ on which one counts: left as it is"
                 self._say("warning", "doubtful", message, resource, field)
+            elif not place.is_sure:
+                continue
             elif len(candidates) > 1:
                 names = " and ".join(str(policy.key) for policy in candidates)
                 message = f"two policies for one image: {names} both choose {candidates[0].repository.image.name}; bind the field by marker, annotation or target, or take `images` from the bind of one"
                 self._say("error", "two-policies", message, resource, field)
                 self.policies |= {policy.key for policy in candidates}
-            else:
-                yield Target(field, Setter(candidates[0].key, Part.IMAGE), "image", resource)
+            elif all(slot.part is not Part.DIGEST for slot in slots):
+                yield from (
+                    Target(slot.scalar, Setter(candidates[0].key, slot.part), "image", resource) for slot in slots
+                )
 
 
 def keyed(resource: Resource, key: str) -> list[tuple[Steps, yaml.Node]]:
@@ -263,8 +266,3 @@ def keyed(resource: Resource, key: str) -> list[tuple[Steps, yaml.Node]]:
 
 def _names(resource: Resource) -> list[str]:
     return [found.container for found in containers(resource.root) if found.container]
-
-
-def _has_version(value: str) -> bool:
-    ref = ImageRef.parse(value)
-    return ref.tag is not None or ref.digest is not None

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from krmfn.configuration.config import Config
 from krmfn.model import Choice, Chosen, Part, PolicyKey
-from krmfn.resources.resource import anchored, describe, image_fields, is_image_shaped
+from krmfn.resources import charts, finder, forms
+from krmfn.resources.resource import describe
 from krmfn.steps.target import ANNOTATION, Setter, annotated, parse_setter
 from krmfn.text import screen
 from krmfn.text.yamltext import Block
@@ -16,6 +17,9 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
     """Answer the policies that the texts may need: a cheap superset, so that nobody else is asked."""
     by_image = config.by_image()
     found = {rule.policy for rule in config.targets}
+    blocks = tuple(blocks)
+    lasts = tuple({name.rpartition("/")[2].encode() for name in by_image})
+    known = charts.repositories(blocks) if by_image else {}
     for block in blocks:
         if found >= config.policies.keys():
             break
@@ -23,22 +27,25 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
         if screen.may_hold_marker(raw):
             found |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}
         if by_image:
-            for value in _image_values(block, raw):
-                found |= {policy.key for policy in by_image.get(screen.repository_of(value), ())}
+            for name in _named(block, raw, lasts, known):
+                found |= {policy.key for policy in by_image.get(name, ())}
         if screen.may_hold(raw, (ANNOTATION.encode(),)) and block.root is not None:
             found |= {setter.policy for one in describe(block) for _, _, setter in annotated(one) if setter}
             block.forget()
     return frozenset(key for key in found if key in config.policies)
 
 
-def _image_values(block: Block, raw: bytes) -> Iterable[str]:
-    """Answer the values of a block's image fields: by its lines, or by its nodes when a line is not plain to see."""
-    values = None if b"image.toolkit.fluxcd.io" in raw or b"krmfn.dev" in raw else screen.image_values(raw)
-    if values is not None or block.root is None:
-        return values or ()
-    nodes = [field.node for one in describe(block) if is_image_shaped(one) for field in image_fields(one.root)]
+def _named(block: Block, raw: bytes, lasts: Iterable[bytes], known: Mapping[charts.Key, str]) -> Iterable[str]:
+    """Return the repositories that a block names: by its lines, or by its places when a line is not plain to see."""
+    is_compound = any(last in raw for last in lasts) and forms.may_hold_compound(raw)
+    values = (
+        None if is_compound or b"image.toolkit.fluxcd.io" in raw or b"krmfn.dev" in raw else screen.image_values(raw)
+    )
+    if values is not None:
+        return {screen.repository_of(value) for value in values}
+    names = {place.ref.canonical for place in finder.places(block, known) if place.ref and place.is_sure}
     block.forget()
-    return {node.value for node in map(anchored, nodes) if node is not None}
+    return names
 
 
 def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> screen.Expected:

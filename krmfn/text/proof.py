@@ -108,7 +108,10 @@ def _refused(text: Text, edits: Sequence[Edit], failure: Exception, offset: int)
 
 
 def _shifted(edits: Iterable[Edit], by: int) -> list[Edit]:
-    return [edit._replace(start=edit.start + by, end=edit.end + by) for edit in edits]
+    return [
+        edit._replace(start=edit.start + by, end=edit.end + by, host=edit.host and (edit.host[0] + by, edit.host[1]))
+        for edit in edits
+    ]
 
 
 def _swaps_words(data: bytes, edit: Edit) -> bool:
@@ -196,11 +199,14 @@ class _Comparison:
         except ValueError:
             raise _Difference("two edits overlap", edits[0].start) from None
         self.due: dict[int, tuple[Edit, int]] = {}
+        self.pieces: dict[int, list[Edit]] = {}
         self.before = _Side(data, [], [])
         self.after = _Side(self.new, [], [])
         moved = 0
         for edit in edits:
-            if edit.after is None:
+            if edit.host is not None:
+                self.pieces.setdefault(edit.host[0], []).append(edit)
+            elif edit.after is None:
                 self.before.starts.append(edit.start)
                 self.before.ends.append(edit.end)
                 self.after.starts.append(edit.start + moved)
@@ -229,7 +235,7 @@ class _Comparison:
 
     def close(self) -> None:
         """Check that every scalar that was to change was met."""
-        for offset in self.due:
+        for offset in (*self.due, *self.pieces):
             raise _Difference("no scalar stands here", offset)
 
     def nodes(self, old: yaml.Node | None, old_source: Source, new: yaml.Node | None, new_source: Source) -> None:
@@ -274,7 +280,8 @@ class _Comparison:
         start, end = _span(was, source, self.before.data)
         edit, moved = self.due.pop(start, (None, 0))
         if edit is None:
-            if was.value != becomes.value or (was.style or "") != (becomes.style or ""):
+            value = _pieced(was.value, self.pieces.pop(start, ()), start)
+            if value != becomes.value or (was.style or "") != (becomes.style or ""):
                 raise _Difference(f"{was.value[:80]!r} becomes {becomes.value[:80]!r}", start)
             return
         if was.value != edit.before or end != edit.end:
@@ -286,6 +293,21 @@ class _Comparison:
             raise _Difference("more than the value would be written", start)
         if not becomes.style and _tag(becomes) is None and not is_string(becomes.value):
             raise _Difference(f"{becomes.value[:80]!r} would not be read as a string", start)
+
+
+def _pieced(value: str, edits: Sequence[Edit], start: int) -> str:
+    """Return what a scalar is to read after the edits of its pieces. Raise _Difference where a piece is another one."""
+    if not edits:
+        return value
+    data, made, at = value.encode("utf-8", "surrogatepass"), b"", 0
+    for edit in sorted(edits, key=lambda edit: edit.host or (0, 0)):
+        begin = edit.host[1] if edit.host else 0
+        old = (edit.before or "").encode()
+        if begin < at or data[begin : begin + len(old)] != old:
+            raise _Difference(f"{edit.before!r} does not stand in the text here", start)
+        made += data[at:begin] + (edit.after or "").encode()
+        at = begin + len(old)
+    return (made + data[at:]).decode("utf-8", "surrogatepass")
 
 
 def _span(node: yaml.Node, source: Source, data: bytes) -> tuple[int, int]:

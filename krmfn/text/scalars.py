@@ -88,21 +88,28 @@ def render(text: Text, scalar: Scalar, value: str) -> Edit | Refusal:
     written = _written(scalar, value)
     if scalar.start == scalar.end:
         return _render_absent(text, scalar, written, value)
+    if scalar.host:
+        return _render_piece(scalar, written)
+    blank = " " if scalar.anchored and not text.data[scalar.start - 1 : scalar.start].isspace() else ""
+    return Edit(scalar.start, scalar.end, (blank + written).encode(), scalar.value, value)
+
+
+def _render_piece(scalar: Scalar, written: str) -> Edit | Refusal:
+    """Write a piece of a longer scalar, through the quotes of every scalar around it."""
+    piece = written
     for style in scalar.hosts:
         if style == "" and not _safe().fullmatch(written):
             return Refusal("it stands in text without quotes, where this value would need some")
+        piece = written
         written = quoted(written)[1:-1] if style == '"' else written.replace("'", "''") if style == "'" else written
-    if scalar.hosts:
-        return Edit(scalar.start, scalar.end, written.encode())
-    blank = " " if scalar.anchored and not text.data[scalar.start - 1 : scalar.start].isspace() else ""
-    return Edit(scalar.start, scalar.end, (blank + written).encode(), scalar.value, value)
+    return Edit(scalar.start, scalar.end, written.encode(), scalar.piece, piece, scalar.host)
 
 
 def _render_part(scalar: Scalar, value: str) -> Edit | Refusal:
     """Replace one word of a longer scalar; its characters mean the same in every style."""
     if not _safe().fullmatch(value):
         return Refusal("a word inside text takes letters, digits and signs of references alone")
-    return Edit(scalar.start, scalar.end, value.encode())
+    return Edit(scalar.start, scalar.end, value.encode(), scalar.value, value, scalar.host)
 
 
 def _render_absent(text: Text, scalar: Scalar, written: str, value: str) -> Edit | Refusal:

@@ -69,6 +69,8 @@ class Edit(NamedTuple):
     """Replace the bytes from `start` up to `end` by `text`.
 
     `before` and `after` are the values of the scalar that stands there, read and to be read; None for any other text.
+    Of a piece of a longer scalar they are pieces of its value, and `host` is where that scalar and, in its value, the
+    piece starts, both in bytes.
     """
 
     start: int
@@ -76,6 +78,7 @@ class Edit(NamedTuple):
     text: bytes
     before: str | None = None
     after: str | None = None
+    host: tuple[int, int] | None = None
 
 
 def apply(data: bytes, edits: Iterable[Edit]) -> bytes:

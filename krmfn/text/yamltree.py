@@ -52,6 +52,10 @@ class Scalar:
     """The styles of the scalars whose text this one stands in, from the inside out: YAML inside text."""
     is_part: bool = False
     """True for a word of a longer scalar, such as the reference of `--image=nginx:1.25`."""
+    host: tuple[int, int] | None = None
+    """Of a piece of a longer scalar: where that scalar starts, and where in its value the piece, both in bytes."""
+    piece: str = ""
+    """Of a piece of a longer scalar: what it is in the value of that scalar, quotes and escapes included."""
 
 
 Step = str | int
