@@ -487,6 +487,7 @@ def stopped(site: Site, sign: signal.Signals) -> int:
         env=site.env,
         start_new_session=True,
         stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - background jobs of CI runners ignore it
     )
     until = time.monotonic() + 30
     while not (site.home / "reached").exists() and time.monotonic() < until:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import shutil
 import signal
 import subprocess
@@ -397,6 +399,23 @@ def test_a_run_that_ends_between_commit_and_push_is_made_good(site: Site, sent: 
     (site.work / ".git/hooks/pre-push").unlink()
     site.update(*IMAGES)
     assert subjects(site) == ["Update 3 images"]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.slow)])
+def test_runs_that_are_killed_anywhere_leave_nothing(site: Site, sent: signal.Signals, kills: int):
+    moments = random.Random(7)
+    before = site.state()[0], site.state()[3]
+    for _ in range(kills):
+        command = ["krmfn", "update", ".", "--source", LAYOUT, *IMAGES]
+        process = subprocess.Popen(command, cwd=site.work, env=site.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moments.uniform(0.2, 2.0))
+        process.send_signal(sent)
+        assert process.wait(60) in (0, 130, -sent)
+    site.update(*IMAGES)
+    assert subjects(site) == ["Update 3 images"]
+    assert (site.state()[0], site.state()[3]) == before
 
 
 def test_proposal_options_need_a_proposal(site: Site):
