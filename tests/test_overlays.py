@@ -146,6 +146,17 @@ CASES = {
         {"base/web.yaml": WEB, "clusters/apps.yaml": f"{FLUX}  images: [{{name: ghcr.io/acme/web, newTag: 1.1.0}}]\n"},
         "clusters/apps.yaml:6",
     ),
+    "a Flux Kustomization of the top": (
+        {
+            "base/web.yaml": WEB, "top.yaml": "a: b\n",
+            "flux.yaml": FLUX.replace("./base", "./") + "  images: [{name: ghcr.io/acme/web, newTag: 1.1.0}]\n",
+        },
+        "flux.yaml:6",
+    ),
+    "a Flux Kustomization of a folder beside files at the top": (
+        {"base/web.yaml": WEB, "top.yaml": "a: b\n", "flux.yaml": f"{FLUX}  images: [{{name: ghcr.io/acme/web, newTag: 1.1.0}}]\n"},
+        "flux.yaml:6",
+    ),
     "an Argo CD Application": (BASE | {"apps/web.yaml": ARGO}, "apps/web.yaml:9"),
     "an overlay that cannot be read": (over(f"{TAG}  \tx: [\n"), ""),
     "an overlay on something remote": (
