@@ -62,9 +62,7 @@ def misconfigured(*messages: str) -> ConfigError:
 
 def unreadable(error: InputError, code: str = "bad-config") -> Diagnostic:
     """Return the diagnostic of a text that could not be read or edited, at its place."""
-    return Diagnostic(
-        "error", code, error.message, Location(file=File(error.name, None, error.line, error.column))
-    )
+    return Diagnostic("error", code, error.message, Location(file=File(error.name, None, error.line, error.column)))
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

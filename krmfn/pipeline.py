@@ -124,7 +124,7 @@ def examine(
         *noted,
         *report.notes(choices.values(), listings, source.notes()),
     ]
-    said += _unbound(rules, bound, blocks)
+    said = list(report.judged([*said, *_unbound(rules, bound, blocks)], settings))
     if settings.mode == "check":
         said += report.unwanted(made.changes)
     elif not any(result.severity == "error" for result in said):

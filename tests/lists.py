@@ -116,7 +116,11 @@ def locked(outcome: Outcome) -> list[dict[str, str]]:
 
 def messages(outcome: Outcome, severity: str) -> list[str]:
     """Answer the messages of one severity."""
-    return [one.described if one.code == "bad-config" else one.message for one in outcome.results if one.severity == severity]
+    return [
+        one.described if one.code == "bad-config" else one.message
+        for one in outcome.results
+        if one.severity == severity
+    ]
 
 
 def relocked(*documents: str, tags: StaticTags, **env: str) -> str:

@@ -26,7 +26,9 @@ class Proxy:
                     return
                 with socket.create_connection(place.split(":")) as there:  # type: ignore[arg-type]
                     path = "/" + self.path.split("/", 3)[3]
-                    head = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items() if name != "Connection")
+                    head = "".join(
+                        f"{name}: {value}\r\n" for name, value in self.headers.items() if name != "Connection"
+                    )
                     body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                     proxy.text += body.decode(errors="replace")
                     there.sendall(f"{self.command} {path} HTTP/1.0\r\n{head}Connection: close\r\n\r\n".encode() + body)

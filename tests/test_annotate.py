@@ -124,7 +124,7 @@ def test_what_cannot_be_annotated_is_left_and_told(case, tree, capsys):
 
 
 def test_check_and_diff_write_nothing(tree, capsys):
-    assert run(tree, MARKED, "--check", "--diff") == (1, MARKED)
+    assert run(tree, MARKED, "--check", "--diff") == (10, MARKED)
     printed = capsys.readouterr()
     assert '+    krmfn.dev/images: \'{"web": "apps:web"}\'' in printed.out
     assert "1 change in 1 of 2 files" in printed.err

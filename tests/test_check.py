@@ -122,7 +122,7 @@ def test_markdown_is_a_table(place: Path):
     ("image", "options", "code"),
     [
         ("ghcr.io/acme/web:1.2.0", (), 0),
-        ("ghcr.io/acme/web:1.2.0", ("--exit-code",), 2),
+        ("ghcr.io/acme/web:1.2.0", ("--exit-code",), 10),
         ("ghcr.io/acme/web:2.0.0", ("--exit-code",), 0),
         ("ghcr.io/acme/none:1.0.0", (), 1),
         ("ghcr.io/acme/none:1.0.0", ("--exit-code",), 1),

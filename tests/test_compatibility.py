@@ -93,7 +93,7 @@ def test_a_marked_file_that_is_no_yaml_is_told(tmp_path: Path):
     (tmp_path / "web.yaml").write_text(MARKED)
     done = run(["krmfn", "update", "."], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "template.yaml holds markers, but was not read as YAML" in done.stderr
+    assert ": holds markers, but was not read as YAML" in done.stderr
     assert "1.2.3" in (tmp_path / "web.yaml").read_text()
 
 

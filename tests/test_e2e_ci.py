@@ -72,19 +72,30 @@ def action(checkout: Checkout, tmp_path: Path, state: str = "", options: str = "
     """Run the step of the action. `gh` is GitHub's own service behind a program: a recorder stands in for it alone."""
     gh = tmp_path / "bin" / "gh"
     gh.parent.mkdir(exist_ok=True)
-    gh.write_text(f'#!/bin/sh\nprintf "%s\\n" "$1 $2" >> {tmp_path}/calls\ntest "$2" != list || echo "{state}"\nprintf "%s\\n" "$@" >> {tmp_path}/arguments\n')
+    gh.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$1 $2" >> {tmp_path}/calls\ntest "$2" != list || echo "{state}"\nprintf "%s\\n" "$@" >> {tmp_path}/arguments\n'
+    )
     gh.chmod(0o755)
     for name in ("calls", "arguments"):
         (tmp_path / name).write_text("")
     step = yaml.safe_load((CI / "github" / "action.yml").read_text())["runs"]["steps"][-1]
     path = f"{gh.parent}{os.pathsep}{checkout.env['PATH']}"
-    inputs = {"BRANCH": "krmfn/images", "PATHS": ".", "OPTIONS": options, "BASE": "main", "PROPOSALS": str(tmp_path / "proposals.json"), "PATH": path}
+    inputs = {
+        "BRANCH": "krmfn/images",
+        "PATHS": ".",
+        "OPTIONS": options,
+        "BASE": "main",
+        "PROPOSALS": str(tmp_path / "proposals.json"),
+        "PATH": path,
+    }
     done = checkout.script(step["run"], **inputs)
     assert done.returncode == 0, done.stderr
     return (tmp_path / "calls").read_text().splitlines()
 
 
-@pytest.mark.parametrize(("state", "calls"), [("", ["pr list", "pr create"]), ("OPEN", ["pr list", "pr edit"]), ("CLOSED", ["pr list"])])
+@pytest.mark.parametrize(
+    ("state", "calls"), [("", ["pr list", "pr create"]), ("OPEN", ["pr list", "pr edit"]), ("CLOSED", ["pr list"])]
+)
 def test_the_github_action_opens_one_pull_request(state: str, calls: list[str], checkout: Checkout, tmp_path: Path):
     assert action(checkout, tmp_path, state) == calls
     assert_proposed(checkout)

@@ -324,5 +324,8 @@ TAG    REASON  WHY
 def test_decisions_about_each_deployed_tag_are_data_too(moving: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "moving", ".", "-o", "json", "--tags"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert [(one["from"], one["tag"], len(one["tags"])) for one in data["decisions"]] == [("1.2", "1.4", 8), ("1.2.0", "1.3.0", 8)]
+    assert [(one["from"], one["tag"], len(one["tags"])) for one in data["decisions"]] == [
+        ("1.2", "1.4", 8),
+        ("1.2.0", "1.3.0", 8),
+    ]
     assert (data["tag"], len(data["deployed"])) == (None, 2)

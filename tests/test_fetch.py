@@ -117,7 +117,7 @@ def test_all_tags_are_kept_when_asked(place: Path):
 
 def test_check_writes_nothing_and_fails_when_something_is_new(place: Path):
     before = tree(place)
-    assert "would write shop/krmfn-lock.yaml" in fetch("--check", code=1)
+    assert "would write shop/krmfn-lock.yaml" in fetch("--check", code=10)
     assert tree(place) == before
 
 
@@ -283,7 +283,7 @@ FUNCTION = "kind: ImageAutomation\nmetadata: {annotations: {config.kubernetes.io
 def test_files_beside_a_transformer_belong_to_the_kustomization_that_uses_it(place: Path):
     (place / "function.yaml").write_text(FUNCTION)
     (place / "kustomization.yaml").write_text("resources: [function.yaml]\n")
-    assert "to the resources of" not in fetch("--check", code=1)
+    assert "to the resources of" not in fetch("--check", code=10)
     user = place.parent / "kustomization.yaml"
     user.write_text("resources: [app, shop/krmfn-lock.yaml]\ntransformers: [./shop/]\n")
     shown = fetch()

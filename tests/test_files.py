@@ -157,8 +157,8 @@ LEFT = {
     "a Helm template": ("{{- if .x }}\n" + MARKED + "{{- end }}\n", "not read as YAML"),
     "one bad document": (MARKED + "---\na: [\n", "not read as YAML"),
     "conflict markers": ("<<<<<<< ours\n" + MARKED + "=======\n", "not read as YAML"),
-    "UTF-16": ("", "not read as YAML: line 1: the text is UTF-16"),
-    "Latin-1": ("", "not read as YAML: line 1: byte 0xe9 is not UTF-8"),
+    "UTF-16": ("", "not read as YAML: the text is UTF-16"),
+    "Latin-1": ("", "not read as YAML: byte 0xe9 is not UTF-8"),
     "a directive": ("%YAML 1.2\n---\n" + MARKED, "a directive stands here"),
     "a document on its separator": (MARKED + "--- {a: b}\n---\n" + MARKED, "content stands behind this ---"),
     "metadata that is text": ("metadata: x\n" + MARKED, "metadata is no mapping"),
@@ -178,7 +178,7 @@ def test_what_is_no_yaml_is_left_and_told_when_it_holds_markers(case, tree, caps
     (skipped,) = files.read([tree]).skipped
     assert why in skipped.why
     assert skipped.matters
-    assert "bad.yaml holds markers, but was" in capsys.readouterr().err
+    assert ": holds markers, but was" in capsys.readouterr().err
 
 
 def test_a_template_without_images_is_not_even_parsed(tree):
@@ -232,7 +232,7 @@ def test_a_link_that_leads_out_is_not_followed_and_told(tree, tmp_path_factory, 
     assert update(tree) == 0
     assert (outside / "a.yaml").read_text() == MARKED
     assert (
-        "link.yaml holds markers, but was a symbolic link that leads out of the given paths" in capsys.readouterr().err
+        "link.yaml: holds markers, but was a symbolic link that leads out of the given paths" in capsys.readouterr().err
     )
 
 
@@ -266,7 +266,7 @@ def test_only_files_that_change_are_written(tree):
 
 def test_check_and_diff_write_nothing(tree, capsys):
     (tree / "a.yaml").write_text(MARKED)
-    assert update(tree, "--check", "--diff") == 1
+    assert update(tree, "--check", "--diff") == 10
     assert (tree / "a.yaml").read_text() == MARKED
     printed = capsys.readouterr().out
     assert f"-{MARKED}+{DONE}" in printed
@@ -330,7 +330,7 @@ def test_configuration_that_is_no_yaml_is_told(tmp_path, capsys):
     (tmp_path / "pod.yaml").write_text("kind: Pod\nspec: {containers: [{name: a, image: 'a/b:1'}]}\n")
     assert main(["update", str(tmp_path)]) == 0
     said = capsys.readouterr().err
-    assert "policies.yaml holds configuration, but was not read as YAML: line" in said
+    assert "holds configuration, but was not read as YAML: " in said
     assert f"left alone, as no YAML: {tmp_path}/chart.yaml\n" in said
 
 
@@ -344,4 +344,4 @@ def test_every_verb_tells_configuration_that_is_no_yaml(verb, tmp_path, capsys):
         "apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nspec: {policies: [{name: web}\n"
     )
     main([*verb, str(tmp_path)])
-    assert "policies.yaml holds configuration, but was not read as YAML: line" in capsys.readouterr().err
+    assert "holds configuration, but was not read as YAML: " in capsys.readouterr().err

@@ -645,13 +645,27 @@ def test_git_asks_nothing_and_takes_what_was_set_up_for_machines(site: Site):
     """A remote helper stands for a server that wants a login: it records what git would ask with."""
     helper = site.home / "bin" / "git-remote-asking"
     helper.parent.mkdir()
-    helper.write_text(f"#!/bin/sh\nenv > {site.home}/seen; (: < /dev/tty) 2> {site.home}/terminal\ngit credential fill <<< 'protocol=https' 2>&1\nexit 1\n".replace(" <<< 'protocol=https'", " < /dev/null"))
+    helper.write_text(
+        f"#!/bin/sh\nenv > {site.home}/seen; (: < /dev/tty) 2> {site.home}/terminal\ngit credential fill <<< 'protocol=https' 2>&1\nexit 1\n".replace(
+            " <<< 'protocol=https'", " < /dev/null"
+        )
+    )
     helper.chmod(0o755)
     site.git("remote", "set-url", "origin", "asking::somewhere")
-    done = site.krmfn("--push", PATH=f"{helper.parent}:{site.env['PATH']}", SSH_ASKPASS="/bin/window", GIT_ASKPASS="/bin/token", DISPLAY=":9")
+    done = site.krmfn(
+        "--push",
+        PATH=f"{helper.parent}:{site.env['PATH']}",
+        SSH_ASKPASS="/bin/window",
+        GIT_ASKPASS="/bin/token",
+        DISPLAY=":9",
+    )
     assert done.returncode == 1
     seen = dict(line.split("=", 1) for line in (site.home / "seen").read_text().splitlines() if "=" in line)
-    assert (seen["GIT_TERMINAL_PROMPT"], seen["SSH_ASKPASS_REQUIRE"], seen["GIT_ASKPASS"]) == ("0", "never", "/bin/token")
+    assert (seen["GIT_TERMINAL_PROMPT"], seen["SSH_ASKPASS_REQUIRE"], seen["GIT_ASKPASS"]) == (
+        "0",
+        "never",
+        "/bin/token",
+    )
     assert "SSH_ASKPASS" not in seen
     assert (site.home / "terminal").read_text()
 
@@ -703,7 +717,11 @@ def test_a_lock_that_a_killed_run_left_is_removed(site: Site):
     """The kill comes from a hook of the fast-forward, while git holds the index."""
     site.write(".gitattributes", "*.yaml filter=kill\n")
     site.save("filter")
-    site.git("config", "filter.kill.smudge", f"cat; test -f {site.home}/armed && rm {site.home}/armed && kill -9 $(cat {site.home}/pid) $PPID || true")
+    site.git(
+        "config",
+        "filter.kill.smudge",
+        f"cat; test -f {site.home}/armed && rm {site.home}/armed && kill -9 $(cat {site.home}/pid) $PPID || true",
+    )
     site.hook("post-commit", f"touch {site.home}/armed")
     process = subprocess.Popen(
         ["sh", "-c", f"echo $$ > {site.home}/pid; exec krmfn update . --source {LAYOUT} --commit"],

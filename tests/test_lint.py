@@ -82,7 +82,7 @@ FOUND = {
     "an annotation for a mapping": (annotated('{"$.spec": "apps:web"}', POD), 4, 23, "no-scalar", "spec is no scalar"),
     "two policies on one field": (annotated('{"a": "apps:pinned", "$.spec.containers[0].image": "apps:web"}'.replace("pinned", "web:name"), POD), 5, 38, "two-policies", "apps:web:name"),
     "an image twice": ("spec:\n  containers:\n  - image: ghcr.io/acme/web:1.0.0\n    image: ghcr.io/acme/web:1.0.0\n", 3, 12, "doubtful", ""),
-    "a template": ("{{ x }}\n" + marked("x"), 0, 0, "not-read", "not read as YAML"),
+    "a template": ("{{ x }}\n" + marked("x"), 2, 1, "not-read", "not read as YAML"),
 }  # fmt: skip
 
 

@@ -154,7 +154,9 @@ def test_reads_the_dialect_of_go(pattern: str, tag: str, groups: tuple[str | Non
         (r"[{9999999999}]\{999999999}\Q{999999999}\E", "9{999999999}{999999999}", ("9{999999999}{999999999}",)),
     ],
 )
-def test_unicode_classes_and_counts_are_read_as_go_reads_them(pattern: str, tag: str, groups: tuple[str, ...] | None) -> None:
+def test_unicode_classes_and_counts_are_read_as_go_reads_them(
+    pattern: str, tag: str, groups: tuple[str, ...] | None
+) -> None:
     match = Pattern.parse(pattern).search(tag)
     assert (match.groups if match else None) == groups
 

@@ -206,10 +206,22 @@ def test_the_rows_of_flux_run_as_policy_tests(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("case", "problem"),
     [
-        ("policy: {version: {}}, tags: [1.0.0]", "spec.cases[0].current: required: the tag that is deployed, which policy version follows"),
-        ("policy: {digest: {}}, tags: [1.0.0]", "spec.cases[0].current: required: the tag that is deployed, which policy digest follows"),
-        ("policy: {newest: {}}, tags: [{name: 1.0.0, created: today}]", "spec.cases[0].tags[0].created: expected an RFC 3339 time"),
-        ("policy: {version: {within: mayor}}, current: 1.0.0, tags: [1.0.0]", "spec.cases[0].policy.version.within: expected one of patch, minor, major, found 'mayor'; did you mean major?"),
+        (
+            "policy: {version: {}}, tags: [1.0.0]",
+            "spec.cases[0].current: required: the tag that is deployed, which policy version follows",
+        ),
+        (
+            "policy: {digest: {}}, tags: [1.0.0]",
+            "spec.cases[0].current: required: the tag that is deployed, which policy digest follows",
+        ),
+        (
+            "policy: {newest: {}}, tags: [{name: 1.0.0, created: today}]",
+            "spec.cases[0].tags[0].created: expected an RFC 3339 time",
+        ),
+        (
+            "policy: {version: {within: mayor}}, current: 1.0.0, tags: [1.0.0]",
+            "spec.cases[0].policy.version.within: expected one of patch, minor, major, found 'mayor'; did you mean major?",
+        ),
         ("tags: [{created: '2026-01-01T00:00:00Z'}]", "spec.cases[0].tags[0].name: required"),
     ],
     ids=["version", "digest", "time", "bound", "no name"],
@@ -222,5 +234,8 @@ def test_a_case_of_what_is_deployed_or_built_says_what_it_needs(case: str, probl
 
 
 def test_a_deployed_tag_that_is_not_listed_is_kept() -> None:
-    (case,) = cases(HEAD + "  - {name: a, policy: {version: {within: patch}}, current: 1.2.9, tags: [1.2.0], expect: {tag: 1.2.9}}\n")
+    (case,) = cases(
+        HEAD
+        + "  - {name: a, policy: {version: {within: patch}}, current: 1.2.9, tags: [1.2.0], expect: {tag: 1.2.9}}\n"
+    )
     assert policytest.run(case).passed

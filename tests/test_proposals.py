@@ -57,7 +57,10 @@ def edit_elsewhere(site: Site, branch: str, path: str, change: Callable[[str], s
     elsewhere(site, ("switch", "--quiet", branch))
     file = site.home / "other" / path
     file.write_text(change(file.read_text()))
-    for command in (("commit", "--quiet", "-a", *(more or ("-m", "by hand"))), ("push", "--quiet", "--force", "origin", branch)):
+    for command in (
+        ("commit", "--quiet", "-a", *(more or ("-m", "by hand"))),
+        ("push", "--quiet", "--force", "origin", branch),
+    ):
         site.git(*B, *command, cwd=site.home / "other")
     return site.git("rev-parse", "HEAD", cwd=site.home / "other")
 
@@ -85,9 +88,13 @@ def test_a_proposal_is_one_commit_on_the_base_with_its_trailers(site: Site):
     name = remote(site)
     assert subjects(site) == ["Update 3 images"]
     assert site.git("rev-parse", f"{name}^", cwd=site.remote) == site.git("rev-parse", "main")
-    trailers = dict(line.split(": ") for line in site.message("origin/images").splitlines() if line.startswith("Krmfn-"))
+    trailers = dict(
+        line.split(": ") for line in site.message("origin/images").splitlines() if line.startswith("Krmfn-")
+    )
     patch = site.git("diff-tree", "-p", "origin/images")
-    made = subprocess.run(["git", "patch-id", "--verbatim"], input=patch + "\n", text=True, capture_output=True, check=True, env=site.env)
+    made = subprocess.run(
+        ["git", "patch-id", "--verbatim"], input=patch + "\n", text=True, capture_output=True, check=True, env=site.env
+    )
     assert trailers["Krmfn-Tree"] == site.git("rev-parse", "origin/images^{tree}")
     assert len(trailers["Krmfn-Patch"]) == len(made.stdout.split()[0])
     assert site.changed("origin/images") == FILES
@@ -114,7 +121,12 @@ def test_the_base_moved(site: Site):
 
 def test_after_a_squash_merge_only_what_is_new_is_proposed(site: Site):
     site.update(*IMAGES)
-    elsewhere(site, ("merge", "--quiet", "--squash", "origin/images"), ("commit", "--quiet", "-m", "Update 3 images (#1)"), ("push", "--quiet", "origin", "main"))
+    elsewhere(
+        site,
+        ("merge", "--quiet", "--squash", "origin/images"),
+        ("commit", "--quiet", "-m", "Update 3 images (#1)"),
+        ("push", "--quiet", "origin", "main"),
+    )
     pull(site)
     stays = remote(site)
     assert "branch 'images' has nothing to propose any more; --prune deletes it" in site.update(*IMAGES)
@@ -130,7 +142,12 @@ def test_after_a_squash_merge_only_what_is_new_is_proposed(site: Site):
 def test_a_rebase_by_the_forge_is_renewed(site: Site):
     site.update(*IMAGES)
     move_main(site)
-    elsewhere(site, ("switch", "--quiet", "images"), ("rebase", "--quiet", "origin/main"), ("push", "--quiet", "--force", "origin", "images"))
+    elsewhere(
+        site,
+        ("switch", "--quiet", "images"),
+        ("rebase", "--quiet", "origin/main"),
+        ("push", "--quiet", "--force", "origin", "images"),
+    )
     move_main(site)
     site.update(*IMAGES)
     assert subjects(site) == ["Update 3 images"]
@@ -140,7 +157,12 @@ def test_a_rebase_by_the_forge_is_renewed(site: Site):
 def test_a_merge_from_the_base_by_the_forge_is_renewed(site: Site):
     site.update(*IMAGES)
     move_main(site)
-    elsewhere(site, ("switch", "--quiet", "images"), ("merge", "--quiet", "--no-ff", "-m", "Merge branch 'main' into images", "origin/main"), ("push", "--quiet", "origin", "images"))
+    elsewhere(
+        site,
+        ("switch", "--quiet", "images"),
+        ("merge", "--quiet", "--no-ff", "-m", "Merge branch 'main' into images", "origin/main"),
+        ("push", "--quiet", "origin", "images"),
+    )
     assert len(subjects(site)) == 2
     site.update(*IMAGES)
     assert subjects(site) == ["Update 3 images"]
@@ -149,7 +171,9 @@ def test_a_merge_from_the_base_by_the_forge_is_renewed(site: Site):
 FOREIGN: dict[str, Callable[[Site], str]] = {
     "a commit on top": lambda site: edit_elsewhere(site, "images", WEB, lambda text: text + "# mine\n"),
     "the same file back": lambda site: edit_elsewhere(site, "images", WEB, lambda text: text.replace("1.3.1", "1.2.0")),
-    "an amended commit": lambda site: edit_elsewhere(site, "images", WEB, lambda text: text + "# mine\n", "--amend", "--no-edit"),
+    "an amended commit": lambda site: edit_elsewhere(
+        site, "images", WEB, lambda text: text + "# mine\n", "--amend", "--no-edit"
+    ),
 }
 
 
@@ -184,7 +208,12 @@ def test_a_merge_that_a_person_edited_is_left_alone(site: Site):
 
 
 def test_a_branch_of_somebody_else_is_left_alone(site: Site):
-    elsewhere(site, ("switch", "--quiet", "-c", "images"), ("commit", "--quiet", "--allow-empty", "-m", "mine"), ("push", "--quiet", "origin", "images"))
+    elsewhere(
+        site,
+        ("switch", "--quiet", "-c", "images"),
+        ("commit", "--quiet", "--allow-empty", "-m", "mine"),
+        ("push", "--quiet", "origin", "images"),
+    )
     theirs = remote(site)
     assert f"left alone: commit {theirs[:7]} (mine) is not krmfn's" in site.update(*IMAGES, "--prune")
     assert remote(site) == theirs
@@ -205,7 +234,12 @@ def test_a_commit_that_arrives_during_the_push_is_left_alone(site: Site):
 def test_two_runs_at_once_make_one_proposal(site: Site):
     others = [Path(shutil.copytree(site.work, site.home / name)) for name in ("one", "two", "three")]
     command = ["krmfn", "update", ".", "--source", LAYOUT, *IMAGES]
-    runs = [subprocess.Popen(command, cwd=folder, env=site.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) for folder in others]
+    runs = [
+        subprocess.Popen(
+            command, cwd=folder, env=site.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        for folder in others
+    ]
     said = [process.communicate(timeout=120)[1] for process in runs]
     assert [process.returncode for process in runs] == [0, 0, 0], said
     assert subjects(site) == ["Update 3 images"]
@@ -213,7 +247,12 @@ def test_two_runs_at_once_make_one_proposal(site: Site):
 
 def test_two_runs_at_once_in_one_checkout(site: Site):
     command = ["krmfn", "update", ".", "--source", LAYOUT, *IMAGES]
-    runs = [subprocess.Popen(command, cwd=site.work, env=site.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) for _ in range(2)]
+    runs = [
+        subprocess.Popen(
+            command, cwd=site.work, env=site.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        for _ in range(2)
+    ]
     said = [process.communicate(timeout=120)[1] for process in runs]
     assert [process.returncode for process in runs] == [0, 0], said
     assert subjects(site) == ["Update 3 images"]
@@ -235,7 +274,9 @@ def test_split_makes_a_branch_for_each_image(site: Site):
 
 
 def test_a_split_branch_holds_the_lock_of_its_image_alone(site: Site):
-    site.write("lock.yaml", "apiVersion: krmfn.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: images}\nspec:\n  images: []\n")
+    site.write(
+        "lock.yaml", "apiVersion: krmfn.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: images}\nspec:\n  images: []\n"
+    )
     site.save("lock")
     site.git("push", "--quiet", "origin", "main")
     site.update(*IMAGES, "--split")
@@ -336,9 +377,21 @@ def test_a_hook_that_changes_files_does_not_make_the_commit_foreign(site: Site):
 def test_settings_of_the_user_do_not_change_the_patch(site: Site):
     site.update(*IMAGES)
     move_main(site)
-    elsewhere(site, ("switch", "--quiet", "images"), ("rebase", "--quiet", "origin/main"), ("push", "--quiet", "--force", "origin", "images"))
+    elsewhere(
+        site,
+        ("switch", "--quiet", "images"),
+        ("rebase", "--quiet", "origin/main"),
+        ("push", "--quiet", "--force", "origin", "images"),
+    )
     move_main(site)
-    for name, value in (("diff.noprefix", "true"), ("diff.algorithm", "patience"), ("diff.context", "9"), ("diff.external", "false"), ("color.ui", "always"), ("diff.mnemonicPrefix", "true")):
+    for name, value in (
+        ("diff.noprefix", "true"),
+        ("diff.algorithm", "patience"),
+        ("diff.context", "9"),
+        ("diff.external", "false"),
+        ("color.ui", "always"),
+        ("diff.mnemonicPrefix", "true"),
+    ):
         site.git("config", name, value)
     site.write(".git/info/attributes", "*.yaml -diff\n")
     assert "left alone" not in site.update(*IMAGES)
@@ -419,7 +472,11 @@ def test_runs_that_are_killed_anywhere_leave_nothing(site: Site, sent: signal.Si
 
 
 def test_proposal_options_need_a_proposal(site: Site):
-    for arguments in (("--commit", "--prune"), ("--commit", "--base", "main"), ("--commit", "--branch", "main", "--prune")):
+    for arguments in (
+        ("--commit", "--prune"),
+        ("--commit", "--base", "main"),
+        ("--commit", "--branch", "main", "--prune"),
+    ):
         done = site.krmfn(*arguments)
         assert done.returncode == 2
         assert "needs --branch NAME" in done.stderr

@@ -139,7 +139,9 @@ def test_a_login_goes_only_where_its_owner_decides(
 
 @pytest.mark.parametrize("order", [("honest", "evil"), ("evil", "honest")], ids=" then ".join)
 @pytest.mark.parametrize("kind", ["basic", "bearer", "identity", "direct"])
-def test_what_one_repository_learns_is_of_no_use_to_another(order, kind, machine: Authority, item: Authority, folder: Path):
+def test_what_one_repository_learns_is_of_no_use_to_another(
+    order, kind, machine: Authority, item: Authority, folder: Path
+):
     """The same host twice in one run: as this machine reaches it, and as items pretend to."""
     with ExitStack() as stack:
         honest = stack.enter_context(wanting(kind, context(machine, folder)))
@@ -293,7 +295,10 @@ def test_manifests_alone_cannot_take_the_login_of_this_machine(
         assert [secret for secret in SECRETS if secret in evil.text() + proxy.text + done.stderr] == []
         assert proxy.seen
         if not breaks_off:
-            assert f"ask for a CA certificate and a proxy: if they may go there all the same, set KRMFN_TRUST_CONFIG={NAME}" in done.stderr
+            assert (
+                f"ask for a CA certificate and a proxy: if they may go there all the same, set KRMFN_TRUST_CONFIG={NAME}"
+                in done.stderr
+            )
             assert run(["krmfn", "update", "."], cwd=tmp_path, env={**env, "KRMFN_TRUST_CONFIG": NAME}).returncode == 0
             assert BASIC in evil.text()
 

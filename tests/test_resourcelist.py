@@ -9,7 +9,13 @@ from krmfn.text import resourcelist
 from krmfn.text.yamltext import Edit, Text, construct
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
-RESULT = Diagnostic("info", "changed", "a: 1 -> 2", Location(ResourceId("v1", "Pod", "", "x"), Field("spec.image", "a:1", "a:2"), File("a.yaml", 0)), policy=PolicyKey("ns", "p"))
+RESULT = Diagnostic(
+    "info",
+    "changed",
+    "a: 1 -> 2",
+    Location(ResourceId("v1", "Pod", "", "x"), Field("spec.image", "a:1", "a:2"), File("a.yaml", 0)),
+    policy=PolicyKey("ns", "p"),
+)
 ENTRY = {
     "message": "a: 1 -> 2",
     "severity": "info",
@@ -148,13 +154,21 @@ def test_results_are_added_behind_those_that_are_there(text, before, whole):
     data, old = (yaml.load(each, yaml.CBaseLoader) for each in (out, text.encode()))
     results = data.pop("results")
     listed = results["items"] if isinstance(results, dict) else results
-    assert listed == [*before, ENTRY, {"message": 'bad "thing"\nover lines', "severity": "error", "tags": {"code": "bad-input"}}]
+    assert listed == [
+        *before,
+        ENTRY,
+        {"message": 'bad "thing"\nover lines', "severity": "error", "tags": {"code": "bad-input"}},
+    ]
     if isinstance(results, dict):
         assert results["name"] == "f"
     old.pop("results", None)
     assert data == old
     assert (b"\r\n" in out) == ("\r\n" in text)
-    again = resourcelist.write(resourcelist.read(Text(out), whole=whole), (), [RESULT, Diagnostic("error", "bad-input", 'bad "thing"\nover lines')])
+    again = resourcelist.write(
+        resourcelist.read(Text(out), whole=whole),
+        (),
+        [RESULT, Diagnostic("error", "bad-input", 'bad "thing"\nover lines')],
+    )
     assert again == out
 
 
@@ -165,7 +179,9 @@ def test_results_go_above_a_block_scalar_that_a_line_end_would_change():
 
 
 def test_results_have_the_shape_that_readers_of_strings_expect():
-    out = resourcelist.write(resourcelist.read(Text((HEAD + "items: []\n").encode())), (), [Diagnostic("warning", "1e3", "1.10")])
+    out = resourcelist.write(
+        resourcelist.read(Text((HEAD + "items: []\n").encode())), (), [Diagnostic("warning", "1e3", "1.10")]
+    )
     assert out.decode().removeprefix(HEAD + "items: []\n") == (
         'results:\n- message: "1.10"\n  severity: warning\n  tags:\n    code: "1e3"\n'
     )
@@ -176,7 +192,11 @@ def test_edits_and_results_are_spliced_together():
     given = resourcelist.read(text)
     at = text.data.index(b"y\n")
     out = resourcelist.write(given, [Edit(at, at + 1, b"z")], [Diagnostic("info", "note", "b")])
-    assert out == text.data.replace(b"y\n", b"z\n") + b'results:\n- message: "b"\n  severity: info\n  tags:\n    code: "note"\n'
+    assert (
+        out
+        == text.data.replace(b"y\n", b"z\n")
+        + b'results:\n- message: "b"\n  severity: info\n  tags:\n    code: "note"\n'
+    )
 
 
 @pytest.mark.parametrize("new", [b"z: w", b"[", b"'", b"\n- c: d", b"*q w"])

@@ -24,8 +24,8 @@ from krmfn.text.yamltext import Block, Edit, Text
     epilog=options.examples(
         "krmfn annotate base                                    # markers -> annotations",
         "krmfn annotate . --markers flux-system:web --diff      # markers onto the fields that hold web's image",
-        "krmfn annotate . --markers 'flux-system:*' --check     # exit 1 when a marker is missing",
-        exits="0 done, 1 an error (nothing is written) or, with --check, something would change, 2 usage",
+        "krmfn annotate . --markers 'flux-system:*' --check     # exit 10 when a marker is missing",
+        exits="0 done, 1 an error (nothing is written), 2 usage, 10 with --check: something would change",
     )
 )
 @options.PATHS
@@ -36,29 +36,33 @@ from krmfn.text.yamltext import Block, Edit, Text
     metavar="POLICY",
     help="Put markers on fields that hold this policy's image; repeatable, * matches.",
 )
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 when something would change.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 10 when something would change.")
+@options.STRICT
 @click.option("--diff", is_flag=True, help="Show the changes as a unified diff.")
-def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, diff: bool) -> int:
+def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, strict: bool, diff: bool) -> int:
     """Write the annotation krmfn.dev/images for every marker below PATHS.
 
     kustomize build strips comments, so markers never reach a function there; the annotation does. Markers stay.
     """
     tree = files.read(paths)
     found = with_markers(tree.blocks, _named(tree.blocks, patterns)) if patterns else from_markers(tree.blocks)
-    written = _rewritten(tree.texts, found)
+    left = any(one.matters for one in tree.skipped)
+    is_error = (strict and (left or bool(found.left))) or (check and left)
+    written = {} if is_error and strict else _rewritten(tree.texts, found)
     if not check:
         files.write_all(written)
     if diff:
         click.echo("".join(diffs(written)), nl=False)
     else:
         _print(found.made)
-    _warn(found.left, tree.skipped)
+    _warn(found.left, "error" if strict else "warning")
+    options.tell_skipped([one for one in tree.skipped if one.matters], "error" if check or strict else "warning")
     fields, many = len(found.made), len(written)
     click.echo(
         f"{fields} change{'s' * (fields != 1)} in {many} of {len(tree.texts)} file{'s' * (len(tree.texts) != 1)}",
         err=True,
     )
-    return int(check and bool(written))
+    return options.exit_code(is_error=is_error, is_check=check, would_change=bool(written))
 
 
 def _named(blocks: Sequence[Block], patterns: Sequence[str]) -> list[ImagePolicy]:
@@ -89,9 +93,6 @@ def _print(notes: Sequence[Note]) -> None:
         click.echo(f"{printable(path, 1000)}:{line}:{column} {printable(message, 2000)}")
 
 
-def _warn(notes: Sequence[Note], skipped: Sequence[files.Skipped]) -> None:
+def _warn(notes: Sequence[Note], severity: str) -> None:
     for path, line, column, message in notes:
-        click.echo(f"krmfn: warning: {printable(f'{path}:{line}:{column}: {message}', 2000)}", err=True)
-    for one in skipped:
-        if one.matters:
-            click.echo(f"krmfn: warning: {printable(one.message, 2000)}", err=True)
+        click.echo(f"krmfn: {severity}: {printable(f'{path}:{line}:{column}: {message}', 2000)}", err=True)

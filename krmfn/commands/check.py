@@ -69,12 +69,12 @@ class Verdict(NamedTuple):
         "krmfn check .",
         "krmfn check clusters/prod --exit-code -o markdown",
         "krmfn check . --source layout:./images",
-        exits="0 done, 1 an image could not be asked about, 2 usage or, with --exit-code, there are updates",
+        exits="0 done, 1 an image could not be asked about, 2 usage, 10 with --exit-code: there are updates",
     )
 )
 @options.PATHS
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
-@click.option("--exit-code", is_flag=True, help="Exit 2 when there are updates.")
+@click.option("--exit-code", is_flag=True, help="Exit 10 when there are updates.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 def command(paths: tuple[Path, ...], source: str | None, exit_code: bool, output: str) -> int:
     """Say which images in the manifests below PATHS have newer versions. Nothing is written.
@@ -89,7 +89,7 @@ def command(paths: tuple[Path, ...], source: str | None, exit_code: bool, output
     _remark(tree, found, verdicts)
     if any(verdict.error for verdict in verdicts):
         return 1
-    return 2 if exit_code and any(verdict.has_update for verdict in verdicts) else 0
+    return options.WOULD_CHANGE if exit_code and any(verdict.has_update for verdict in verdicts) else 0
 
 
 def configuration(tree: files.Tree, source: str | None) -> Config:
@@ -98,7 +98,9 @@ def configuration(tree: files.Tree, source: str | None) -> Config:
     try:
         return load(tree.blocks, None, finish)
     except ConfigError as error:
-        click.echo(f"krmfn: warning: configuration was passed over: {printable(str(error.problems[0]), 1000)}", err=True)
+        click.echo(
+            f"krmfn: warning: configuration was passed over: {printable(str(error.problems[0]), 1000)}", err=True
+        )
         return Config(settings=options.settings_of(finish))
 
 
@@ -246,7 +248,7 @@ def _remark(tree: files.Tree, found: Sequence[Place], verdicts: Sequence[Verdict
             _say(f"{one.file.path}:{one.file.line}: {one.why}: passed over")
     for skipped in tree.skipped:
         if skipped.is_no_yaml or skipped.matters:
-            _say(f"{skipped.path}: {skipped.why}")
+            _say(skipped.message)
     for message in dict.fromkeys(verdict.error for verdict in verdicts if verdict.error):
         _say(message)
     counts = (

@@ -214,7 +214,9 @@ def _check(spec: dict[str, Any]) -> None:
         parse_rules(spec["policy"], filter_tags=spec.get("filterTags"))
     except RulesError as error:
         problems = error.problems
-        raise misconfigured(*(f"spec.{one.field}: {one.message}" + (f" ({one.help})" if one.help else "") for one in problems)) from None
+        raise misconfigured(
+            *(f"spec.{one.field}: {one.message}" + (f" ({one.help})" if one.help else "") for one in problems)
+        ) from None
 
 
 @image.command(

@@ -17,7 +17,7 @@ from krmfn.configuration.lock import Snapshot
 from krmfn.errors import InputError, RegistryError
 from krmfn.inventory import files
 from krmfn.model import Choice, Chosen, Diagnostic, Location, NotChosen, settled
-from krmfn.steps import lockfile
+from krmfn.steps import lockfile, report
 from krmfn.steps.snapshot import Learned, name_of, take
 from krmfn.tagsources.sources import Sources
 from krmfn.text.proof import rewrite
@@ -90,7 +90,7 @@ def _other(name: str) -> bytes:
         "krmfn fetch . --lock                     # the lock alone: krmfn update goes on asking registries",
         "krmfn fetch . --to base                  # new files go where kustomize can load them",
         "krmfn fetch . --check                    # is the lock up to date?",
-        exits="0 done, 1 an error (nothing is written) or, with --check, something would change, 2 usage",
+        exits="0 done, 1 an error (nothing is written), 2 usage, 10 with --check: something would change",
     )
 )
 @options.PATHS
@@ -108,10 +108,11 @@ def _other(name: str) -> bytes:
 @click.option(
     "--on-downgrade", type=click.Choice(["keep", "allow", "fail"]), help="When the list lacks what is recorded."
 )
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 when something would change.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 10 when something would change.")
+@options.STRICT
 def command(
     paths: tuple[Path, ...], lock: bool, snapshot: bool, all_tags: bool, to: Path | None, source: str | None,
-    on_error: str | None, on_downgrade: str | None, check: bool,
+    on_error: str | None, on_downgrade: str | None, check: bool, strict: bool,
 ) -> int:  # fmt: skip
     """Write what the policies below PATHS need from registries as items, so that later runs need no network.
 
@@ -122,8 +123,8 @@ def command(
     """  # noqa: D301 - \b is click's mark
     base = to or (paths[0] if paths[0].is_dir() else paths[0].parent)
     tree = files.read((*paths, *(path for name in (LOCK, TAGS) if (path := base / name).is_file())))
-    finish = options.finishing(source, "update", on_error, on_downgrade)
-    options.tell_skipped(tree.skipped)
+    finish = options.finishing(source, "update", on_error, on_downgrade, is_check=check, strict=strict)
+    is_unread = options.tell_skipped(tree.skipped, "error" if check or strict else "warning")
     rules = load(tree.blocks, None, finish)
     with terminal.watching() as progress:
         fresh = Sources(replace(rules, snapshots={}), os.environ, progress)
@@ -136,12 +137,13 @@ def command(
         results += _lock(package, run)
     if snapshot or not lock:
         results += _snapshots(package, run, rules, all_tags=all_tags)
-    is_error = any(result.severity == "error" for result in results)
+    results = list(report.judged(results, run.config.settings))
+    is_error = is_unread or any(result.severity == "error" for result in results)
     written = {} if is_error else package.written()
     if not check:
         package.write(written)
     _say(run, results, written, check=check)
-    return int(is_error or (check and bool(written)))
+    return options.exit_code(is_error=is_error, is_check=check, would_change=bool(written))
 
 
 def _concerns(run: pipeline.Run) -> Iterator[Diagnostic]:

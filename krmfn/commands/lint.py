@@ -34,7 +34,11 @@ from krmfn.model import Diagnostic
     show_default=True,
 )
 @click.option(
-    "--ignore", multiple=True, metavar="CODE", type=click.Choice(list(LINT_CODES)), help="Leave this code out; repeatable."
+    "--ignore",
+    multiple=True,
+    metavar="CODE",
+    type=click.Choice(list(LINT_CODES)),
+    help="Leave this code out; repeatable.",
 )
 @click.option("--codes", is_flag=True, help="Print every code and what it means.")
 def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: bool) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from krmfn.configuration.config import Config, Finish
-from krmfn.configuration.settings import Settings, overridden
+from krmfn.configuration.settings import Mode, Settings, overridden
 from krmfn.foreign import printable
 from krmfn.steps.resolve import TagSource
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from krmfn.inventory.files import Skipped
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
+WOULD_CHANGE = 10
+"""The exit code of a check that found something to change."""
 PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
@@ -54,8 +56,22 @@ def choosing(verb: Verb) -> Verb:
     return verb
 
 
-def finishing(source: str | None, mode: str | None, on_error: str | None, on_downgrade: str | None) -> Finish:
-    """Answer how the command line changes the settings. Raises click.BadParameter for a source that is none."""
+STRICT = click.option("--strict", is_flag=True, help="Warnings are errors.")
+
+
+def finishing(
+    source: str | None,
+    mode: str | None,
+    on_error: str | None,
+    on_downgrade: str | None,
+    *,
+    is_check: bool = False,
+    strict: bool = False,
+) -> Finish:
+    """Return how the command line changes the settings. Raises click.BadParameter for a source that is none.
+
+    On files `mode: check`, wherever it is said, is what `--check` is.
+    """
     given: dict[str, Any] = {"mode": mode, "on_error": on_error, "on_downgrade": on_downgrade}
     changes = {name: value for name, value in given.items() if value}
     if source is not None:
@@ -63,7 +79,13 @@ def finishing(source: str | None, mode: str | None, on_error: str | None, on_dow
         if kind not in ("registry", "layout") or (kind == "layout") != bool(place):
             raise click.BadParameter(f"expected registry or layout:DIR, found {source!r}", param_hint="--source")
         changes["layout"] = place or None
-    return lambda settings: replace(overridden(settings, os.environ), **changes)
+
+    def finish(settings: Settings) -> Settings:
+        made = replace(overridden(settings, os.environ), **changes)
+        mode: Mode = "update" if made.mode == "check" else made.mode
+        return replace(made, mode=mode, is_check=is_check or made.mode == "check", strict=strict)
+
+    return finish
 
 
 def open_source(rules: Config) -> TagSource:
@@ -78,14 +100,25 @@ def settings_of(finish: Finish) -> Settings:
     return finish(Settings())
 
 
-def tell_skipped(every: Iterable[Skipped]) -> None:
-    """Tell which files were left alone: one line each where that matters, one for all the others that are no YAML."""
-    others = []
+def exit_code(*, is_error: bool, is_check: bool, would_change: bool) -> int:
+    """Return the exit code of a verb that writes: an error wins over what a check found to change."""
+    return 1 if is_error else WOULD_CHANGE if is_check and would_change else 0
+
+
+def tell_skipped(every: Iterable[Skipped], severity: str = "warning") -> bool:
+    """Tell which files were left alone: one line each where that matters, one for all the others that are no YAML.
+
+    `severity` is what those that matter are; empty when they are told elsewhere. Return True if there are errors.
+    """
+    others, is_error = [], False
     for skipped in every:
         if skipped.matters:
-            click.echo(f"krmfn: warning: {printable(skipped.message, 2000)}", err=True)
+            is_error = is_error or severity == "error"
+            if severity:
+                click.echo(f"krmfn: {severity}: {printable(skipped.message, 2000)}", err=True)
         elif skipped.is_no_yaml:
             others.append(skipped.path)
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         click.echo(f"krmfn: info: left alone, as no YAML: {printable(', '.join(others[:3]), 2000)}{more}", err=True)
+    return is_error

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from krmfn import pipeline, terminal
+from krmfn import diagnostics, pipeline, terminal
 from krmfn.configuration.config import Finish, load
 from krmfn.errors import GitError, InputError
+from krmfn.frozen import replace
 from krmfn.git.automation import Automation, find
 from krmfn.inventory import files, fleet
 from krmfn.model import Repository
+from krmfn.steps import report
 from krmfn.steps.resolve import ask
 from krmfn.tagsources.sources import Sources
 from krmfn.text.proof import rewrite
@@ -73,6 +75,8 @@ def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path |
     with terminal.watching() as progress:
         source = Sources(rules, os.environ, progress)
         run = pipeline.examine(blocks, rules, lambda _rules: source, graph=tree.graph())
+    unread = report.judged((one.diagnostic for one in tree.skipped if one.matters), rules.settings)
+    run = replace(run, results=diagnostics.in_order([*run.results, *unread]))
     return Examined(tree, blocks, run, source, made, root)
 
 

@@ -48,7 +48,7 @@ def _refuse_unreadable(skipped: Iterable[files.Skipped]) -> None:
         except OSError:
             is_test = True
         if is_test and not Path(one.path).is_symlink():
-            raise InputError(one.why, name=one.path)
+            raise InputError(one.why, name=one.path, line=one.line, column=one.column)
 
 
 def _print_text(verdicts: Sequence[Verdict]) -> None:

@@ -26,19 +26,22 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=options.examples(
-        "krmfn update . --diff --check      # look first: nothing is written, exit 1 when something would change",
+        "krmfn update . --diff --check      # look first: nothing is written, exit 10 when something would change",
         "krmfn update .                     # edit in place",
         "krmfn update . --commit --push     # one commit, pushed to the branch",
         "krmfn update . --commit --branch images --push -o markdown > body.md   # a branch for a pull request, with its text",
         "krmfn update . --automation apps   # as the ImageUpdateAutomation says: path, policies, author, message, branch",
-        exits="0 done, 1 an error (nothing is written) or, with --check, something would change, 2 usage",
+        exits="0 done, 1 an error (nothing is written), 2 usage, 10 with --check: something would change",
     )
 )
 @options.PATHS
 @options.choosing
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 when something would change.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 10 when something would change.")
+@options.STRICT
 @click.option("--diff", is_flag=True, help="Show the changes as a unified diff.")
-@click.option("--output", "-o", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option(
+    "--output", "-o", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
+)
 @click.option(
     "--commit/--no-commit", "commits", default=None, help="Commit with git; --automation does unless told otherwise."
 )
@@ -55,7 +58,7 @@ if TYPE_CHECKING:
 @click.option("--sign", is_flag=True, help="Sign commits with git's own signing.")
 def command(
     paths: tuple[Path, ...], source: str | None, mode: str | None, on_error: str | None, on_downgrade: str | None,
-    check: bool, diff: bool, form: str, **git: Any,
+    check: bool, strict: bool, diff: bool, form: str, **git: Any,
 ) -> int:  # fmt: skip
     """Write newer images into the manifests below PATHS.
 
@@ -63,18 +66,18 @@ def command(
 
     Commits are made by git, with its hooks and signing, from what is committed; changes that are not stay untouched.
     """
-    finish = options.finishing(_anchored(source), mode, on_error, on_downgrade)
-    show = _Show(form, diff=diff, is_plan=check)
+    finish = options.finishing(_anchored(source), mode, on_error, on_downgrade, is_check=check, strict=strict)
+    show = _Show(form, diff=diff)
     if _is_commit(git, check=check):
         return _commit(paths, finish, git, show)
     found = examine(paths, finish, git["automation"])
     if found.automation and found.automation.is_suspended:
         return _suspended(found.automation.key)
-    written = found.written()
-    if not check and found.run.config.settings.mode != "check":
+    written, is_check = found.written(), found.run.config.settings.is_check
+    if not is_check:
         files.write_all(written)
     show(found, written)
-    return int(found.run.is_error or (check and bool(written)))
+    return options.exit_code(is_error=found.run.is_error, is_check=is_check, would_change=bool(written))
 
 
 def _anchored(source: str | None) -> str | None:
@@ -116,11 +119,11 @@ def _suspended(key: object) -> int:
 class _Show:
     """Prints what a run came to, in one of the forms."""
 
-    def __init__(self, form: str, *, diff: bool, is_plan: bool) -> None:
-        self.form, self.diff, self.is_plan = form, diff, is_plan
+    def __init__(self, form: str, *, diff: bool) -> None:
+        self.form, self.diff = form, diff
 
     def __call__(self, found: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal] = ()) -> None:
-        options.tell_skipped(found.tree.skipped)
+        options.tell_skipped(found.tree.skipped, "")
         if self.diff:
             click.echo("".join(diffs(written)), nl=False)
         if self.form == "json":
@@ -130,7 +133,7 @@ class _Show:
             _say_problems(found.run.results)
             click.echo(_bodies(found, proposals), nl=False)
         else:
-            _print_text(found, written, is_plan=self.is_plan, has_diff=self.diff)
+            _print_text(found, written, is_plan=found.run.config.settings.is_check, has_diff=self.diff)
 
 
 def _bodies(found: Examined, proposals: Sequence[Proposal]) -> str:

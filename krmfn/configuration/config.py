@@ -16,9 +16,12 @@ from krmfn.configuration.own import OwnReader, TargetRule
 from krmfn.configuration.settings import Settings
 from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen, replace
-from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey
+from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey
+from krmfn.resources.resource import describe
 from krmfn.text.yamltext import Block
 
+UNREADABLE = "not-read"
+"""The code of what could not be read, although it holds configuration or markers."""
 _WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v", b"imagePolicies")
 
 
@@ -64,13 +67,17 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     `finish` has the last word on the settings.
     """
     problems, notes, asides = Problems(), [], []  # type: Problems, list[Diagnostic], list[str]
-    objects = _gather(items, function_config, problems)
+    objects = _gather(items, function_config, problems, notes)
     problems.locate(objects)
     broken: dict[PolicyKey, Dangling] = {}
     repositories = flux.read_repositories(objects, problems, broken)
     policies, dangling = flux.read_policies(objects, {**broken, **repositories}, problems, notes)
     used = " ".join(one.why for one in dangling.values())
-    notes += [Diagnostic("warning", "dangling-policy", one.why, Location(one.defined)) for one in broken.values() if one.why not in used]
+    notes += [
+        Diagnostic("warning", "dangling-policy", one.why, Location(one.defined))
+        for one in broken.values()
+        if one.why not in used
+    ]
     for thing in objects:
         if thing.group == "kustomize.toolkit.fluxcd.io":
             policies += _inline(thing, problems)
@@ -116,7 +123,9 @@ def _inline(thing: Object, problems: Problems) -> list[ImagePolicy]:
     return read_kustomization(thing, problems)
 
 
-def _gather(items: Iterable[Block], function_config: Block | None, problems: Problems) -> tuple[Object, ...]:
+def _gather(
+    items: Iterable[Block], function_config: Block | None, problems: Problems, notes: list[Diagnostic]
+) -> tuple[Object, ...]:
     items = tuple(items)
     objects: list[Object] = []
 
@@ -124,7 +133,10 @@ def _gather(items: Iterable[Block], function_config: Block | None, problems: Pro
         try:
             objects.extend(read(block, is_function_config=is_function_config))
         except InputError as error:
-            problems.note(error)
+            if is_function_config or _is_record(block) or (_is_configuration(block) and not block.text.name):
+                problems.note(error)
+            elif _is_configuration(block):
+                notes.append(_unreadable(error))
 
     if function_config is not None:
         take(function_config, is_function_config=True)
@@ -140,6 +152,25 @@ def _gather(items: Iterable[Block], function_config: Block | None, problems: Pro
             if b"Namespace" in block.raw and not any(word in block.raw for word in _WORDS):
                 take(block)
     return _without_twins(objects)
+
+
+def _is_configuration(block: Block) -> bool:
+    """True if a document that was composed says that it is read here, whatever else is in it."""
+    return any(
+        one.is_configuration or one.id.api_version.startswith("kustomize.toolkit.fluxcd.io/") or one.id.kind == "Secret"
+        for one in describe(block)
+    )
+
+
+def _is_record(block: Block) -> bool:
+    """True for what nobody may go on without when it is there: a lock, a snapshot."""
+    return any(one.id.kind in ("ImageLock", "TagSnapshot") for one in describe(block))
+
+
+def _unreadable(error: InputError) -> Diagnostic:
+    """Report configuration in a file that was left out; the other files go on."""
+    file = File(error.name, None, error.line, error.column)
+    return Diagnostic("warning", UNREADABLE, f"configuration left out: {error.message}", Location(file=file))
 
 
 def _without_twins(objects: list[Object]) -> tuple[Object, ...]:

@@ -167,7 +167,12 @@ def _policy(
     choice = spec.get("policy")
     if choice is None:
         notes.append(
-            Diagnostic("info", "note", f"policy {key} has no spec.policy: it takes the newest image (Flux refuses this)", Location(thing.id))
+            Diagnostic(
+                "info",
+                "note",
+                f"policy {key} has no spec.policy: it takes the newest image (Flux refuses this)",
+                Location(thing.id),
+            )
         )
     rules = rules_of(
         thing.id, "spec", spec, found.exclusion_list if isinstance(found, ImageRepository) else (), problems
@@ -175,7 +180,9 @@ def _policy(
     if not isinstance(found, ImageRepository) or rules is None:
         return found if isinstance(found, Dangling) else None
     if found.is_suspended:
-        notes.append(Diagnostic("info", "note", f"policy {key} is skipped: {found.defined} is suspended", Location(thing.id)))
+        notes.append(
+            Diagnostic("info", "note", f"policy {key} is skipped: {found.defined} is suspended", Location(thing.id))
+        )
         return None
     reflection = reflection_of(thing.id, "spec", spec, rules, problems)
     return ImagePolicy(

@@ -63,7 +63,7 @@ def identify(data: Any) -> ResourceId:
 
 def read(block: Block, *, is_function_config: bool = False) -> Iterator[Object]:
     """Construct the object of a block; the members of a `List` come one by one. Raises InputError."""
-    yield from _unpack(construct(block.root), block, is_function_config) if block.root is not None else ()
+    yield from _unpack(construct(block.root, block), block, is_function_config) if block.root is not None else ()
 
 
 def _unpack(data: Any, block: Block, is_function_config: bool) -> Iterator[Object]:

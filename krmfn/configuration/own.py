@@ -123,7 +123,9 @@ class OwnReader:
     ) -> ImagePolicy | None:
         """Read one inline policy."""
         if entry.get("suspend") == "true":
-            self.notes.append(Diagnostic("info", "note", f"policy {namespace}:{entry['name']} is suspended: skipped", Location(where)))
+            self.notes.append(
+                Diagnostic("info", "note", f"policy {namespace}:{entry['name']} is suspended: skipped", Location(where))
+            )
             return None
         rules = flux.rules_of(where, path, entry, listing(entry.get("exclusionList")), self.problems)
         try:

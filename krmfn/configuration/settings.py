@@ -30,6 +30,10 @@ class Settings:
     layout: str | None = None
     mirrors: tuple[Mirror, ...] = ()
     realm_hosts: tuple[str, ...] = ()
+    is_check: bool = False
+    """The command line writes nothing and says what would change; what it cannot read may hide a change."""
+    strict: bool = False
+    """Warnings are errors."""
 
 
 def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:

@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from krmfn.errors import InputError
+from krmfn.model import Diagnostic, File, Location
 from krmfn.resources.forms import may_hold_image
 from krmfn.resources.overriding import Graph
 from krmfn.resources.resource import is_definition
@@ -41,6 +42,8 @@ class Skipped:
     why: str
     matters: bool = False
     holds: str = "markers"
+    line: int = 0
+    column: int = 0
 
     @property
     def is_no_yaml(self) -> bool:
@@ -48,14 +51,26 @@ class Skipped:
         return self.why.startswith("not read as YAML")
 
     @property
+    def place(self) -> str:
+        """The path, with line and column where they are known."""
+        return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+
+    @property
     def message(self) -> str:
-        """The path and the reason in one line."""
-        return f"{self.path} {self.reason}"
+        """The place and the reason in one line."""
+        return f"{self.place}: {self.reason}"
 
     @property
     def reason(self) -> str:
         """What the file holds, when that matters, and why it was left alone."""
         return f"holds {self.holds}, but was {self.why}" if self.matters and self.holds else self.why
+
+    @property
+    def diagnostic(self) -> Diagnostic:
+        """What is to be said of a file that matters."""
+        return Diagnostic(
+            "warning", "not-read", self.reason, Location(file=File(self.path, None, self.line, self.column))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +130,17 @@ def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
     except InputError as error:
         if any(word in text.data for word in _KEPT):
             raise
-        where = f"line {error.line}: " if error.line else ""
         is_configuration = any(word in text.data for word in _CONFIGURATION)
         holds = "markers" if is_marked else "configuration"
         skipped.append(
-            Skipped(text.name, f"not read as YAML: {where}{error.message}", is_marked or is_configuration, holds)
+            Skipped(
+                text.name,
+                f"not read as YAML: {error.message}",
+                is_marked or is_configuration,
+                holds,
+                error.line,
+                error.column,
+            )
         )
         return None
     if is_marked and not all(_has_metadata(block) for block in found):

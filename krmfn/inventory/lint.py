@@ -71,7 +71,9 @@ def _ignored(blocks: Iterable[Block]) -> Iterator[Diagnostic]:
 
 def _unread(skipped: Iterable[Skipped]) -> Iterator[Diagnostic]:
     return (
-        Diagnostic("warning", "not-read", one.reason, Location(file=File(one.path))) for one in skipped if one.matters
+        Diagnostic("warning", "not-read", one.reason, Location(file=File(one.path, None, one.line, one.column)))
+        for one in skipped
+        if one.matters
     )
 
 

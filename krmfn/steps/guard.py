@@ -66,9 +66,7 @@ class _Watch:
                 where = Field(target.scalar.path, target.scalar.value)
                 location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
                 self.results.append(
-                    Diagnostic(
-                        self.severity, "downgrade", self._why(chosen, tag), location, policy=chosen.policy.key
-                    )
+                    Diagnostic(self.severity, "downgrade", self._why(chosen, tag), location, policy=chosen.policy.key)
                 )
                 yield place(target)
 

@@ -83,7 +83,12 @@ def settle(choices: Choices, deployed: Deployed, lock: Lock | None, answers: Ans
 
 def _stood_in(chosen: Chosen, tag: str, error: RegistryError) -> Diagnostic:
     image = chosen.policy.repository.image.name
-    return Diagnostic("warning", "recorded-digest", f"{error}; the recorded digest of {image}:{tag} stays", Location(chosen.policy.defined))
+    return Diagnostic(
+        "warning",
+        "recorded-digest",
+        f"{error}; the recorded digest of {image}:{tag} stays",
+        Location(chosen.policy.defined),
+    )
 
 
 def _pushed_again(
@@ -104,7 +109,11 @@ def _pushed_again(
 
     locked = _locked(chosen, tag, lock)
     if locked and locked != answer:
-        return [Diagnostic(severity, "digest-moved", say("recorded was", locked), Location(policy.defined), policy=policy.key)]
+        return [
+            Diagnostic(
+                severity, "digest-moved", say("recorded was", locked), Location(policy.defined), policy=policy.key
+            )
+        ]
     return [
         Diagnostic(
             severity, "digest-moved", say("the field pins", old),

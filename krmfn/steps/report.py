@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from krmfn.configuration.objects import Object
+from krmfn.configuration.settings import Settings
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.model import Choice, Chosen, Diagnostic, Field, Listing, Location, settled
@@ -107,3 +108,15 @@ def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) 
                 )
             )
     return found
+
+
+_BLIND = ("not-read", "unknown-policy", "bad-setter")
+"""Codes of warnings that a check must not pass over: what they are about would never be checked again."""
+
+
+def judged(found: Iterable[Diagnostic], settings: Settings) -> Iterator[Diagnostic]:
+    """Yield diagnostics as the settings take them: `strict` makes each warning an error, a check those that blind it."""
+    is_check = settings.is_check or settings.mode == "check"
+    for one in found:
+        is_error = one.severity == "warning" and (settings.strict or (is_check and one.code in _BLIND))
+        yield one._replace(severity="error") if is_error else one
