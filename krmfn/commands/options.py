@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from krmfn.configuration.config import Config, Finish
-from krmfn.configuration.settings import Mode, Settings, overridden
+from krmfn.configuration.settings import Settings, overridden
 from krmfn.foreign import printable
 from krmfn.steps.resolve import TagSource
 
@@ -68,10 +68,7 @@ def finishing(
     is_check: bool = False,
     strict: bool = False,
 ) -> Finish:
-    """Return how the command line changes the settings. Raises click.BadParameter for a source that is none.
-
-    On files `mode: check`, wherever it is said, is what `--check` is.
-    """
+    """Return how the command line changes the settings. Raises click.BadParameter for a source that is none."""
     given: dict[str, Any] = {"mode": mode, "on_error": on_error, "on_downgrade": on_downgrade}
     changes = {name: value for name, value in given.items() if value}
     if source is not None:
@@ -79,13 +76,17 @@ def finishing(
         if kind not in ("registry", "layout") or (kind == "layout") != bool(place):
             raise click.BadParameter(f"expected registry or layout:DIR, found {source!r}", param_hint="--source")
         changes["layout"] = place or None
+    return lambda settings: replace(overridden(settings, os.environ), **changes, is_check=is_check, strict=strict)
 
-    def finish(settings: Settings) -> Settings:
-        made = replace(overridden(settings, os.environ), **changes)
-        mode: Mode = "update" if made.mode == "check" else made.mode
-        return replace(made, mode=mode, is_check=is_check or made.mode == "check", strict=strict)
 
-    return finish
+def on_files(finish: Finish) -> Finish:
+    """Return settings under which `mode: check`, wherever it is said, is what `--check` is."""
+
+    def finished(settings: Settings) -> Settings:
+        made = finish(settings)
+        return replace(made, mode="update", is_check=True) if made.mode == "check" else made
+
+    return finished
 
 
 def open_source(rules: Config) -> TagSource:

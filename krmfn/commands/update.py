@@ -70,7 +70,7 @@ def command(
     show = _Show(form, diff=diff)
     if _is_commit(git, check=check):
         return _commit(paths, finish, git, show)
-    found = examine(paths, finish, git["automation"])
+    found = examine(paths, options.on_files(finish), git["automation"])
     if found.automation and found.automation.is_suspended:
         return _suspended(found.automation.key)
     written, is_check = found.written(), found.run.config.settings.is_check
