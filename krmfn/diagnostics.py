@@ -37,6 +37,7 @@ RUN_CODES = {
     "digest-moved": "a tag was pushed again: it has another digest than the recorded or pinned one",
     "downgrade": "the list lacks what is deployed, so that an older image would be chosen",
     "lock": "the lock changes, would change, or cannot be edited",
+    "overridden": "an image that every overlay replaces is left alone by image name",
     "malformed-tags": "a registry listed texts that are no tags; they were ignored",
     "no-policy": "no policy is configured",
     "not-chosen": "a policy has no tag: the registry could not be asked, or no tag fits",
