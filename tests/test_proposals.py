@@ -471,6 +471,18 @@ def test_runs_that_are_killed_anywhere_leave_nothing(site: Site, sent: signal.Si
     assert (site.state()[0], site.state()[3]) == before
 
 
+def test_a_git_that_is_too_old_is_told(site: Site):
+    """No old git is at hand: the real one says another version."""
+    git = site.home / "bin" / "git"
+    git.parent.mkdir()
+    real = shutil.which("git", path=site.env["PATH"])
+    git.write_text(f'#!/bin/sh\ncase "$*" in *version) echo git version 2.34.1;; *) exec {real} "$@";; esac\n')
+    git.chmod(0o755)
+    path = f"{git.parent}:{site.env['PATH']}"
+    site.refuse(*IMAGES, said="git version 2.34.1 is too old to propose on another branch; nothing was changed\nhelp: install git 2.39", PATH=path)
+    site.update("--commit", PATH=path)
+
+
 def test_proposal_options_need_a_proposal(site: Site):
     for arguments in (
         ("--commit", "--prune"),

@@ -122,6 +122,7 @@ def _destination(repository: Repository, request: CommitRequest, automation: Aut
     if not current and branch and remote:
         is_here = branch == repository.default_branch(remote)
     if not is_here:
+        repository.check_version()
         return Destination(branch, remote, is_here, _base(repository, request.base, remote))
     if request.base or request.prune:
         option = "--base" if request.base else "--prune"

@@ -5,6 +5,7 @@ The user's checkout is only moved by a fast-forward, which git refuses when it w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ _BUSY = {
     "MERGE_HEAD": "a merge", "rebase-merge": "a rebase", "rebase-apply": "a rebase", "CHERRY_PICK_HEAD": "a cherry-pick",
     "REVERT_HEAD": "a revert", "BISECT_LOG": "a bisection",
 }  # fmt: skip
+_NEEDED = (2, 39)
 _UNPUSHED = "refs/krmfn/unpushed/"
 """Below it: the last commit that krmfn made on a branch, until a push has brought it to the remote."""
 
@@ -45,6 +47,16 @@ class Repository:
     def is_shallow(self) -> bool:
         """Return True if history was cut when the repository was cloned."""
         return self.git.read("rev-parse", "--is-shallow-repository") == "true"
+
+    def check_version(self) -> None:
+        """Raise GitError if git is too old for proposals: `git patch-id --verbatim` came with 2.39."""
+        version = self.git.read("version")
+        numbers = re.search(r"(\d+)\.(\d+)", version)
+        if numbers and (int(numbers[1]), int(numbers[2])) < _NEEDED:
+            raise GitError(
+                f"{printable(version)} is too old to propose on another branch; nothing was changed",
+                help=f"install git {_NEEDED[0]}.{_NEEDED[1]} or newer",
+            )
 
     def check_idle(self) -> None:
         """Raise GitError in the middle of a merge, rebase or the like."""
