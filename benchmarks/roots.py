@@ -9,6 +9,7 @@ kustomization that is no Component and that `kustomize build` can build without 
 2. `update` gets one policy for each repository that `check` names, and for each a made-up newer tag with a digest.
    Then every build emits the new tag, and a new digest where there was one, for each image at a place that is sure; what
    stands only at places that are not sure stays.
+   `check` afterwards names no sure place without the new version.
 3. In every file that changed, PyYAML finds the same nodes; each changed scalar is the old one with the new version in it;
    with the old scalars put back, the file is the old file, byte for byte.
 4. A second `update` changes nothing.
@@ -40,7 +41,7 @@ NEW_TAG = "99999999999999.0.0"
 NEW_DIGEST = "sha256:" + "c0ffee00" * 8
 POLICIES = "krmfn-roots.yaml"
 COLUMNS = (
-    *("folders", "roots", "with images", "current", "updated"),
+    *("folders", "roots", "with images", "current", "updated", "sure", "written"),
     *("files changed", "files proven", "scalars changed", "second run empty", "set aside"),
 )
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -91,11 +92,9 @@ def roots(folder: Path) -> list[Path]:
 
 def build(kustomize: Path, root: Path) -> list[Emitted] | None:
     """Return the images that a build emits, in its order; None when it cannot be built here."""
+    command = [kustomize, "build", "--load-restrictor", "LoadRestrictionsNone", root]
     try:
-        run = subprocess.run(
-            [kustomize, "build", "--load-restrictor", "LoadRestrictionsNone", root],
-            env=OFFLINE, capture_output=True, timeout=30, check=False,
-        )  # fmt: skip
+        run = subprocess.run(command, env=OFFLINE, capture_output=True, timeout=30, check=False)
     except subprocess.TimeoutExpired:
         return None
     if run.returncode:
@@ -245,8 +244,8 @@ def score(kustomize: Path, checkout: Path, limit: int | None) -> Score:
         shutil.copytree(checkout, folder, symlinks=True, ignore=shutil.ignore_patterns(".git"))
         candidates = roots(folder)[:limit]
         emitted = {root: found for root in candidates if (found := build(kustomize, root)) is not None}
-        seen.counts.update({"folders": len(candidates), "roots": len(emitted)})
-        seen.counts["with images"] += sum(map(bool, emitted.values()))
+        with_images = sum(map(bool, emitted.values()))
+        seen.counts.update({"folders": len(candidates), "roots": len(emitted), "with images": with_images})
         counted: Counted = defaultdict(set)
         for place in places(check(folder)):
             if place.state == "counts":
@@ -260,6 +259,10 @@ def score(kustomize: Path, checkout: Path, limit: int | None) -> Score:
         except UpdateError as error:
             seen.failures.append(str(error))
             return seen
+        sure = [place for place in places(check(folder)) if place.sure]
+        stays = [place for place in sure if NEW_TAG not in place.version and NEW_DIGEST not in place.version]
+        seen.counts.update({"sure": len(sure), "written": len(sure) - len(stays)})
+        seen.failures.extend(f"{place.path}:{place.line}: {place.repository} {place.version} stays" for place in stays)
         after = contents(folder)
         for path in [path for path in after if after[path] != before.get(path)]:
             number, wrong_scalar = compare(before.get(path, b"").decode(), after[path].decode())
@@ -269,8 +272,8 @@ def score(kustomize: Path, checkout: Path, limit: int | None) -> Score:
             wrong = not_moved(found, build(kustomize, root), counted)
             seen.tell("updated", root.relative_to(folder), wrong, counts=bool(found))
         update(folder)
-        more = [] if contents(folder) == after else ["a second update changes more"]
-        seen.tell("second run empty", Path(), more, counts=True)
+        wrong = [] if contents(folder) == after else ["a second update changes more"]
+        seen.tell("second run empty", Path(), wrong, counts=True)
     return seen
 
 
@@ -280,7 +283,7 @@ def main() -> None:
     arguments.add_argument("kustomize", type=Path)
     arguments.add_argument("checkouts", type=Path, nargs="+")
     arguments.add_argument("--limit", type=int, help="folders of a checkout that are built")
-    arguments.add_argument("--failures", action="store_true", help="print what did not hold")
+    arguments.add_argument("--failures", action="store_true", help="print what did not hold, on stderr")
     options = arguments.parse_args()
     print("| checkout |", " | ".join(COLUMNS), "|")
     print("|---|" + "--:|" * len(COLUMNS))
@@ -289,8 +292,7 @@ def main() -> None:
         seen = score(options.kustomize.resolve(), checkout, options.limit)
         print(f"| {checkout.name} |", " | ".join(str(seen.counts[column]) for column in COLUMNS), "|", flush=True)
         failures += [f"{checkout.name}/{failure}" for failure in seen.failures]
-    if options.failures:
-        print(*failures, sep="\n", file=sys.stderr)
+    print(*failures if options.failures else (), sep="\n", file=sys.stderr)
 
 
 if __name__ == "__main__":

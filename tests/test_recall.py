@@ -73,7 +73,7 @@ def test_a_root_that_is_built_updated_and_built_again(checkout: Path) -> None:
     printed = run("benchmarks.roots", tools.require("kustomize"), checkout, "--failures")
     names, _, values = (line.strip("| ").split(" | ") for line in printed.splitlines())
     assert ", ".join(f"{name} {value}" for name, value in zip(names[1:], values[1:], strict=True)) == (
-        "folders 1, roots 1, with images 1, current 1, updated 1, "
+        "folders 1, roots 1, with images 1, current 1, updated 1, sure 2, written 2, "
         "files changed 1, files proven 1, scalars changed 2, second run empty 1, set aside 0"
     )
     assert (checkout / "pod.yaml").read_text() == POD
