@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import yaml
 
-from krmfn.image import ImageRef
 from krmfn.model import ImagePolicy, Part
+from krmfn.resources import charts, finder
 from krmfn.resources.jsonpath import below, written
+from krmfn.resources.places import COUNTS, Place, Slot
 from krmfn.resources.resource import (
     Resource,
-    Steps,
     annotations_of,
     containers,
     describe,
-    image_fields,
-    is_image_shaped,
     owner,
 )
-from krmfn.resources.splitimage import split_images
 from krmfn.steps.target import ANNOTATION, Setter, parse_setter
 from krmfn.steps.unbound import is_of
 from krmfn.text import insertion, markers, screen
 from krmfn.text.scalars import Refusal, quoted
-from krmfn.text.yamltext import Block, Edit, Text, scalar_at
+from krmfn.text.yamltext import Block, Edit, Text
 
 
 class Note(NamedTuple):
@@ -136,40 +133,40 @@ def _set(found: Annotations, resource: Resource, entries: Mapping[str, str]) -> 
 def with_markers(blocks: Iterable[Block], policies: Sequence[ImagePolicy]) -> Annotations:
     """Put markers behind the fields that hold the images of these policies, whole or in several fields."""
     found = Annotations()
+    blocks = tuple(blocks)
+    known = charts.repositories(blocks)
     for block in blocks:
         if block.root is None:
             continue
         taken = {marker.scalar.start: marker.setter for marker in markers.read(block)}
-        for resource in describe(block):
-            if is_image_shaped(resource):
-                for steps, node, setters in _wanted(resource, policies):
-                    _mark(found, resource, (steps, node), setters, taken)
+        for place in finder.places(block, known):
+            mine = [policy for policy in policies if place.ref and is_of(place.ref.name, policy)]
+            if mine and place.state == COUNTS:
+                _mark_place(found, place, mine, taken)
     return found
 
 
-def _wanted(resource: Resource, policies: Sequence[ImagePolicy]) -> Iterator[tuple[Steps, yaml.Node, list[Setter]]]:
-    """Yield the fields and the setters that want them; more than one is a conflict."""
-    for one in image_fields(resource.root):
-        if isinstance(one.node, yaml.ScalarNode):
-            mine = [policy for policy in policies if is_of(one.node.value, policy)]
-            if mine and (one.is_definite or ImageRef.parse(one.node.value).tag):
-                yield one.steps, one.node, [Setter(policy.key, Part.IMAGE) for policy in mine]
-    for image in split_images(resource.root):
-        mine = [policy for policy in policies if is_of(image.repository, policy)]
-        for part, steps, node in image.fields if mine else ():
-            if part is not Part.DIGEST or mine[0].digest_reflection != "Never":
-                yield steps, node, [Setter(policy.key, part) for policy in mine]
+def _mark_place(found: Annotations, place: Place, mine: Sequence[ImagePolicy], taken: Mapping[int, str]) -> None:
+    block = place.resource.block
+    if not place.is_sure:
+        found.left.append(_note(block, place.start, f"{place.text} may be no image that runs: {place.why}"))
+        return
+    for slot in place.slots:
+        if slot.scalar.host is not None:
+            message = "a comment in text is no marker; bind it by image name or a target"
+            found.left.append(_note(block, slot.scalar.start, message))
+        elif slot.part is not Part.DIGEST or mine[0].digest_reflection != "Never":
+            _mark(found, place.resource, slot, [Setter(policy.key, slot.part) for policy in mine], taken)
 
 
 def _mark(
     found: Annotations,
     resource: Resource,
-    place: tuple[Steps, yaml.Node],
+    slot: Slot,
     setters: list[Setter],
     taken: Mapping[int, str],
 ) -> None:
-    block, (steps, node) = resource.block, place
-    scalar = scalar_at(block, node, written(steps))
+    block, scalar = resource.block, slot.scalar
     there = taken.get(scalar.start)
     text = f'{{"$imagepolicy": "{setters[0]}"}}'
     if len(setters) > 1:

@@ -185,9 +185,9 @@ class _Reader:
                 continue
             self.taken |= {id(node): node for _, node in found.parts}
             slots = tuple(
-                Slot(part, scalar)
+                slot
                 for part, node in parts
-                if (scalar := ground.outside(node, (*at.steps, found.keys[id(node)]))) is not None
+                if (slot := ground.slot(part, node, (*at.steps, found.keys[id(node)]))) is not None
             )
             doubt = at.doubt or found.why
             yield ground.place(found.code, at.steps, found.at, found.text, found.reading, slots, doubt)
@@ -282,9 +282,7 @@ class _Reader:
         for one in found:
             self.taken |= {id(node): node for node in one.nodes}
             slots = tuple(
-                Slot(part, scalar)
-                for part, node, path in one.parts
-                if (scalar := ground.outside(node, (*steps, *path))) is not None
+                slot for part, node, path in one.parts if (slot := ground.slot(part, node, (*steps, *path))) is not None
             )
             place = ground.place(one.code, (*steps, *one.path), one.at, one.text, one.reading, slots, one.why)
             by = ""

@@ -34,8 +34,16 @@ class Ground(NamedTuple):
 
     def slots(self, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None) -> tuple[Slot, ...]:
         """Return the slot of a whole scalar, or of the characters of one."""
+        slot = self.slot(Part.IMAGE, node, steps, word)
+        return () if slot is None else (slot,)
+
+    def slot(
+        self, part: Part, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None = None
+    ) -> Slot | None:
+        """Return the slot of a scalar, or of a word of it; None where the text around it cannot be followed."""
         scalar = self.outside(node, steps, word)
-        return () if scalar is None else (Slot(Part.IMAGE, scalar),)
+        inside = () if self.hosts else steps[len(self.resource.prefix) :]
+        return None if scalar is None else Slot(part, scalar, inside)
 
     def outside(
         self, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None = None

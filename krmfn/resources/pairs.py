@@ -89,7 +89,7 @@ def _kustomized(scalars: Scalars, within: str) -> Found | None:
     if name is None or not name.value or not (tag or new or (digest and within == "images")):
         return None
     spelled = new or name
-    parts = [(Part.NAME, spelled), (Part.TAG, tag), (Part.DIGEST, digest)]
+    parts = [(Part.NAME, new), (Part.TAG, tag), (Part.DIGEST, digest)]
     keys = {id(node): key for key, node in scalars.items()}
     text = spelled.value + (f":{tag.value}" if tag else "") + (f"@{digest.value}" if digest else "")
     return Found(
@@ -113,6 +113,8 @@ def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within:
         return None
     keys = {id(node): key for key, node in scalars.items()}
     versioned = tuple((part, node) for part, node in ((Part.TAG, tag), (Part.DIGEST, digest)) if node)
+    if digest is None and not stem and "digest" in scalars:
+        versioned = (*versioned, (Part.DIGEST, scalars["digest"]))  # written empty, and there to be filled
     for key, named in _candidates(stem):
         name = _filled(scalars, key)
         if name is None or name is at:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from krmfn.image import ImageRef
 from krmfn.model import File, Part
-from krmfn.resources.resource import Resource
+from krmfn.resources.resource import Resource, Steps
 from krmfn.text.yamltext import Scalar
 
 COUNTS = "counts"
@@ -17,10 +17,11 @@ UNJUDGED = "not judged"
 
 
 class Slot(NamedTuple):
-    """A scalar, or a word of one, and the part of the image that it holds."""
+    """A scalar, or a word of one, and the part of the image that it holds. `steps` lead there, none into text inside text."""
 
     part: Part
     scalar: Scalar
+    steps: Steps = ()
 
 
 class Place(NamedTuple):

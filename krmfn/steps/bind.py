@@ -235,7 +235,7 @@ class _Binder:
         for found in finder.places(block, self.charts):
             place = finder.judged(found, self.graph)
             candidates = self.by_image.get(place.ref.canonical, ()) if place.ref and found.state == COUNTS else ()
-            slots = [slot for slot in place.slots if slot.part is not Part.NAME]
+            slots = [slot for slot in place.slots if slot.part is not Part.NAME and slot.scalar.value]
             if not candidates or not slots or any(slot.scalar.start in reserved for slot in slots):
                 continue
             resource, field = place.resource, slots[0].scalar

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from krmfn.configuration.config import Config
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
-from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey
+from krmfn.model import Diagnostic, ImagePolicy, Location, Part, PolicyKey
+from krmfn.resources import finder
 from krmfn.resources.jsonpath import written
-from krmfn.resources.resource import KUSTOMIZE_ID, Resource, describe, image_fields, is_image_shaped
-from krmfn.resources.splitimage import split_images
+from krmfn.resources.resource import KUSTOMIZE_ID, Resource, containers, describe
 from krmfn.steps.target import ANNOTATION, Bound, Setter, parse_setter
 from krmfn.text import markers
-from krmfn.text.yamltext import Alias, Block
+from krmfn.text.yamltext import Block
 
 _LOOKS = 200
 """How many blocks that mention an image are composed to find one that runs it."""
@@ -83,26 +83,28 @@ def _places(policy: ImagePolicy, blocks: Sequence[Block]) -> Iterator[tuple[Reso
         if looks < _LOOKS and last in block.raw and b"image" in block.raw and block.root is not None:
             looks += 1
             for resource in describe(block):
-                if is_image_shaped(resource):
-                    yield from _held(policy, resource)
+                yield from _held(policy, resource)
             block.forget()
 
 
 def _held(policy: ImagePolicy, resource: Resource) -> Iterator[tuple[Resource, str, dict[str, str]]]:
     """Yield what of one resource holds the image: all its containers and fields together, and images in several fields."""
-    keys = []
-    for field in image_fields(resource.root):
-        node = field.node.target if isinstance(field.node, Alias) else field.node
-        if node is not None and is_of(str(node.value), policy):
-            keys.append(field.container or written(field.steps))
+    names = {one.steps: one.container for one in containers(resource.root)}
+    keys: list[str] = []
+    pairs: list[dict[str, str]] = []
+    for place in finder.places(resource.block):
+        slots = [slot for slot in place.slots if slot.steps]
+        if place.resource != resource or place.ref is None or not slots or not is_of(place.ref.name, policy):
+            continue
+        if slots[0].part is Part.IMAGE:
+            keys.append(names.get(slots[0].steps) or written(slots[0].steps))
+        else:
+            pairs.append({written(slot.steps): str(Setter(policy.key, slot.part)) for slot in reversed(slots)})
     if keys:
         named = [key for key in keys if not key.startswith("$")]
         what = f"container{'s' * (len(named) > 1)} {', '.join(dict.fromkeys(named))}" if named else keys[0]
         yield resource, what, dict.fromkeys(keys, str(policy.key))
-    for image in split_images(resource.root):
-        if is_of(image.repository, policy):
-            entry = {written(steps): str(Setter(policy.key, part)) for part, steps, _ in reversed(image.fields)}
-            yield resource, next(iter(entry)), entry
+    yield from ((resource, next(iter(entry)), entry) for entry in pairs)
 
 
 def is_of(reference: str, policy: ImagePolicy) -> bool:
