@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from krmfn.resources import forms
+from krmfn.resources import finder, forms
+from krmfn.resources.places import Place
+from krmfn.text import scalars
+from krmfn.text.yamltext import Edit, Text, apply, documents
 from tests import images
 from tests.running import run
 
@@ -123,3 +128,48 @@ def test_by_name_a_form_is_written_where_it_is_sure_and_nowhere_else(
     assert nothing_to_do == text
     assert once == text.replace("1.2.0", "1.3.0")
     assert again == once
+
+
+def embedded(text: str, indent: int, style: str, depth: int) -> str:
+    """Put a text into a ConfigMap, as a block in its own indentation, or in quotes."""
+    if style == "|":
+        held = "|\n" + "".join(
+            " " * (2 + indent) + line if line.strip() else line for line in text.splitlines(keepends=True)
+        )
+    else:
+        held = (json.dumps(text) if style == '"' else "'" + text.replace("'", "''") + "'") + "\n"
+    whole = f"apiVersion: v1\nkind: ConfigMap\ndata:\n  inner: {held}"
+    return whole if depth == 1 else embedded(whole, indent, "|", depth - 1)
+
+
+def places_in(text: str) -> tuple[Place, ...]:
+    return finder.find(documents(Text(text.encode())))
+
+
+def new(place: Place) -> str:
+    """Return a version that needs quotes where it stands alone; a chart's has three numbers."""
+    return "1.10.0" if any(word in place.form for word in ("chart", "dependency")) else "1.10"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([*CASES]), st.integers(1, 9), st.sampled_from(["|", "'", '"']), st.integers(1, 2))
+def test_in_text_inside_text_the_same_places_are_found_and_written(name: str, indent: int, style: str, depth: int):
+    """Charts apart, whose repositories are looked up among resources of their own."""
+    inner = CASES[name]["text"]
+    if style == "'":  # quotes that take one line: JSON
+        inner = json.dumps(next(iter(yaml.safe_load_all(inner))))
+    whole = embedded(inner, indent, style, depth)
+    found, alone = places_in(whole), [one for one in places_in(inner) if one.form != "helm-release"]
+    assert [(one.form, one.text) for one in found if one.form != "helm-release"] == [(one.form, one.text) for one in alone]
+    edits = []
+    for place in found:
+        for slot in place.slots:
+            value = slot.scalar.value.replace("1.2.0", new(place))
+            edit = scalars.render(Text(whole.encode()), slot.scalar, value)
+            assert isinstance(edit, Edit), edit
+            edits.append(edit)
+    after = yaml.safe_load(apply(whole.encode(), edits))
+    for _ in range(depth):
+        after = after["data"]["inner"] if isinstance(after, dict) else yaml.safe_load(after)["data"]["inner"]
+    wanted = [one.text.replace("1.2.0", new(one)) for one in alone if one.slots]
+    assert [one.text for one in places_in(after) if one.slots and one.form != "helm-release"] == wanted

@@ -189,7 +189,7 @@ class _Reader:
                 for part, node in parts
                 if (slot := ground.slot(part, node, (*at.steps, found.keys[id(node)]))) is not None
             )
-            doubt = at.doubt or found.why
+            doubt = at.doubt or found.why or ("the text around it cannot be followed" if len(slots) < len(parts) else "")
             yield ground.place(found.code, at.steps, found.at, found.text, found.reading, slots, doubt)
 
     def sequence(self, ground: Ground, at: _At) -> Iterator[Place]:
@@ -213,7 +213,7 @@ class _Reader:
         if id(node) in self.taken or not node.value:
             return
         text, bare = node.value, node.value.strip()
-        if "\n" in bare or (bare[:1] in ("{", "[") and bare[-1] in "}]" and "{{" not in bare):
+        if "\n" in bare or (bare[:1] in ("{", "[") and bare[-1] in "}]" and not bare.startswith("{{")):
             if forms.may_hold_image(text.encode("utf-8", "replace")) and len(ground.hosts) < _DEEPEST:
                 yield from self.text(ground, node, steps, doubt)
             return
