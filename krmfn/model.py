@@ -136,6 +136,11 @@ class ImagePolicy:
     defined: ResourceId = ResourceId()
 
     @property
+    def reflects(self) -> bool:
+        """True if the policy itself asks for digests."""
+        return self.digest_reflection != "Never"
+
+    @property
     def hash(self) -> str:
         """The policyHash of locks: 16 hex digits over everything that decides which tag and digest are chosen."""
         import hashlib

@@ -103,7 +103,7 @@ def examine(
         dates = resolve.ask(decision.to_date(wanted, listings), lambda moment: source.created(*moment), WORKERS)
         choices = decision.decide(wanted, listings, dates, lock)
     bound = bind.bind(blocks, rules, foresight.expected(rules, choices), graph)
-    deployed = Deployed(bound.targets)
+    deployed = Deployed(bound.targets, rules.policies)
     choices = decision.follow(choices, deployed, listings, lock, is_frozen=settings.mode == "frozen")
     questions = reflection.to_ask(choices, deployed, lock, settings, every=every)
     answers = resolve.ask(questions, lambda question: source.digest(*question), WORKERS)

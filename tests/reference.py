@@ -20,6 +20,7 @@ _DEFAULTS = {
     "spec.mode": Settings().mode,
     "spec.onError": Settings().on_error,
     "spec.onDowngrade": Settings().on_downgrade,
+    "spec.keepPins": str(Settings().keep_pins).lower(),
     "spec.immutableTags": str(Settings().immutable_tags).lower(),
     "spec.update.annotate": str(Settings().annotate).lower(),
 }

@@ -654,7 +654,7 @@ def test_the_value_filter_never_hides_anything(lines):
     if is_seen or not isinstance(block.root, yaml.MappingNode):
         return
     finder.look(block)
-    made = rewrite.rewrite(Deployed(tuple(finder.targets)), CHOICES, Pins({}), Guarded(), RULES.settings)
+    made = rewrite.rewrite(Deployed(finder.targets, RULES.policies), CHOICES, Pins({}), Guarded(), RULES.settings)
     assert made.changes == ()
     assert [one for one in finder.results if one.code != "doubtful"] == []  # current twice needs no word
     finder.policies.clear()

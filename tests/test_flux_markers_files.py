@@ -16,6 +16,9 @@ from tests.tables import table
 ROWS = table("flux_markers_files")["cases"]
 DIFFERENT = {
     "mrk-052": "error",  # a policy without a latest reference: Flux is silent, mode frozen says what is missing
+    "mrk-075": "embedded",  # Flux takes --image= away
+    "mrk-166": "error",  # a pinned field stays pinned, and mode frozen has no digest
+    "mrk-181": "error",  # what SOPS encrypted is no image
     "mrk-091": "digest-error",  # a :digest marker without a digest is an error, Flux writes ""
     "mrk-094": "digest-error",
     "mrk-134": "edited",  # Flux aborts the whole run at a path annotation of another tool
@@ -27,6 +30,8 @@ DIFFERENT = {
 
 
 REASONS = (
+    "which would be lost; expected an image",
+    "this field is pinned, and status.latestRef holds no digest",
     "has no digest for a :digest field",
     "there is a second, different ImageRepository",
     "policy ns:none: there is no lock",
@@ -128,6 +133,18 @@ def test_files_that_flux_gives_up_are_updated(row, tmp_path, capsys):
     assert code == 0, said
     assert after == {
         name: text.replace("foo:v1 ", "ghcr.io/o/app:v1.0.1 ").encode() for name, text in row["files"].items()
+    }
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if DIFFERENT.get(row["id"]) == "embedded"], ids=lambda row: row["id"]
+)
+def test_what_stands_before_an_image_stays_and_the_image_is_as_in_flux(row, tmp_path, capsys):
+    code, after, said = update(row, tmp_path, capsys)
+    assert code == 0, said
+    wanted = {name: text.replace("ghcr.io", "--image=ghcr.io") for name, text in row["expected_changed_files"].items()}
+    assert {name: values(after[name]) for name in wanted} == {
+        name: values(text.encode()) for name, text in wanted.items()
     }
 
 

@@ -179,6 +179,38 @@ def _bare(shape: Shape) -> tuple[str, int, str]:
     return shape.prefix, len(shape.numbers), re.sub(r"(?<=[A-Za-z])[#.]+$", "", shape.variant.words)
 
 
+def compare(tag: str, other: str) -> int | None:
+    """Return -1, 0 or 1 as a tag is older than another, equal or newer; None when nothing orders the two.
+
+    Tags of one family compare by all that they hold, others by the numbers that both have: `8.4` is newer than `8.1.0`,
+    and neither newer nor older than `8.4.2`, which it may stand for.
+
+    >>> [compare("8.4", other) for other in ("8.1.0", "v8.4.2", "8.10-alpine", "latest", "20240101")]
+    [1, 0, -1, None, None]
+    """
+    mine, theirs = Shape.parse(tag), Shape.parse(other)
+    if mine is None or theirs is None or mine.kin[0] != theirs.kin[0]:
+        return None
+    if (mine.numbers[0] >= _DATE) != (theirs.numbers[0] >= _DATE):
+        return None
+    if mine.family == theirs.family:
+        return (mine.key > theirs.key) - (mine.key < theirs.key)
+    both = min(len(mine.numbers), len(theirs.numbers))
+    return (mine.numbers[:both] > theirs.numbers[:both]) - (mine.numbers[:both] < theirs.numbers[:both])
+
+
+def is_same_family(tag: str, other: str) -> bool:
+    """True if both tags hold a version in the same shape."""
+    mine, theirs = Shape.parse(tag), Shape.parse(other)
+    return mine is not None and theirs is not None and mine.family == theirs.family
+
+
+def is_variant(tag: str) -> bool:
+    """True if a tag holds a version with a variant such as `-alpine` and is no prerelease."""
+    shape = Shape.parse(tag)
+    return shape is not None and bool(shape.variant.words) and not shape.prerelease
+
+
 def state(ref: ImageRef) -> State:
     """Return how firmly a reference stands: a digest pins it, a full version or a commit is fixed by custom, the rest moves.
 

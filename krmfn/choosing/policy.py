@@ -14,7 +14,7 @@ from krmfn.choosing.constraint import Constraint
 from krmfn.choosing.newer import floating, specificity
 from krmfn.choosing.protocol import Context, Decision, Policy
 from krmfn.choosing.reason import Reason
-from krmfn.choosing.version import parse_tag
+from krmfn.choosing.version import Version, parse_tag
 from krmfn.choosing.version_policy import VersionPolicy
 from krmfn.errors import RuleError
 
@@ -73,6 +73,16 @@ class SemVer(NamedTuple):
         version, than = parse_tag(text), parse_tag(other)
         return version is not None and than is not None and version.compare(than) > 0
 
+    def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:
+        """See Policy.overlooks. A variant such as `1.2.3-alpine` is no prerelease, although its version says so."""
+        from krmfn.choosing.newer import is_variant  # few runs meet what no policy reads
+
+        version = parse_tag(text)
+        if version is not None and not (version.prerelease and is_variant(text)):
+            return False
+        major, minor, patch = (*numbers, 0, 0, 0)[:3]
+        return not numbers or self.constraint.check(Version(major, minor, patch))
+
     def canonical(self) -> dict[str, Any]:
         """See Policy.canonical."""
         return {"semver": {"range": str(self.constraint)}}
@@ -107,6 +117,10 @@ class Alphabetical(NamedTuple):
     def outranks(self, text: str, other: str) -> bool:
         """See Policy.outranks."""
         return text < other if self.is_descending else text > other
+
+    def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:  # noqa: ARG002
+        """See Policy.overlooks."""
+        return False
 
     def canonical(self) -> dict[str, Any]:
         """See Policy.canonical."""
@@ -151,6 +165,10 @@ class Numerical(NamedTuple):
             return False
         return value < than if self.is_descending else value > than
 
+    def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:
+        """See Policy.overlooks."""
+        return number.read(text) is None and not (numbers and self.is_descending)
+
     def canonical(self) -> dict[str, Any]:
         """See Policy.canonical."""
         return {"numerical": {"order": _order(is_descending=self.is_descending)}}
@@ -191,6 +209,10 @@ class Digest(NamedTuple):
 
     def outranks(self, text: str, other: str) -> bool:  # noqa: ARG002
         """See Policy.outranks."""
+        return False
+
+    def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:  # noqa: ARG002
+        """See Policy.overlooks."""
         return False
 
     def canonical(self) -> dict[str, Any]:
@@ -261,6 +283,10 @@ class Newest(NamedTuple):
 
     def outranks(self, text: str, other: str) -> bool:  # noqa: ARG002
         """See Policy.outranks."""
+        return False
+
+    def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:  # noqa: ARG002
+        """See Policy.overlooks."""
         return False
 
     def canonical(self) -> dict[str, Any]:

@@ -53,6 +53,13 @@ class Policy(Protocol):
         """True if the text is strictly before the other in this policy's order; False when that is unknown."""
         ...
 
+    def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:
+        """True if the policy does not know where a text stands in its order, so that it cannot have left it out on purpose.
+
+        With `numbers`, those that the text begins with, it must also be one that would be taken, the higher the better.
+        """
+        ...
+
     def canonical(self) -> dict[str, Any]:
         """Return the policy as plain data, equal for policies that mean the same."""
         ...

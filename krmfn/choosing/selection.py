@@ -19,7 +19,18 @@ from krmfn.choosing.rules import Filter, Rules, parse_rules
 from krmfn.errors import RuleError
 from krmfn.frozen import field, frozen
 
-__all__ = ["Reason", "Rules", "Selection", "Step", "accepts", "candidates", "outranks", "parse_rules", "select"]
+__all__ = [
+    "Reason",
+    "Rules",
+    "Selection",
+    "Step",
+    "accepts",
+    "candidates",
+    "goes_back",
+    "outranks",
+    "parse_rules",
+    "select",
+]
 
 _HEX = frozenset("0123456789abcdef")
 _UNDECIDED = bytes([1]) + bytes(255)
@@ -229,6 +240,26 @@ def outranks(rules: Rules, tag: str, other: str) -> bool:
         return False
     text, than = read(rules, tag), read(rules, other)
     return text is not None and than is not None and rules.policy.outranks(text, than)
+
+
+def goes_back(rules: Rules, tag: str, chosen: str) -> bool | None:
+    """True if going from a tag to the chosen one is a step back that no rule asks for; None when nothing orders them.
+
+    What the policy accepts is ordered by the policy. A tag that it reads and does not take, or that is left out by name
+    or in the chosen tag's own shape, was left out on purpose: that is how people roll back. A tag that it cannot read
+    (`8.4`, `4.2.19.3001`, `1.2-alpine`) is ordered by its numbers, unless those are outside the range.
+    """
+    if accepts(rules, tag):
+        return outranks(rules, tag, chosen)
+    text = read(rules, tag) or tag
+    if _sieve(rules, (tag,))[0] not in (0, Reason.NOT_ALLOWED) or not rules.policy.overlooks(text):
+        return False
+    from krmfn.choosing.newer import Shape, compare, is_same_family
+
+    order, shape = compare(tag, chosen), Shape.parse(tag)
+    if order is None or shape is None:
+        return None
+    return order > 0 and not is_same_family(tag, chosen) and rules.policy.overlooks(text, shape.numbers)
 
 
 def read(rules: Rules, tag: str) -> str | None:

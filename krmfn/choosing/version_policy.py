@@ -67,6 +67,10 @@ class VersionPolicy(NamedTuple):
         shape, than = Shape.parse(text), Shape.parse(other)
         return shape is not None and than is not None and shape.family == than.family and shape.key > than.key
 
+    def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:  # noqa: ARG002
+        """See Policy.overlooks."""
+        return False
+
     def canonical(self) -> dict[str, Any]:
         """See Policy.canonical."""
         return {"version": {"within": self.within}}

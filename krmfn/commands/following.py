@@ -46,7 +46,8 @@ class Following(NamedTuple):
 def follow(policy: ImagePolicy, rules: Config, blocks: Sequence[Block]) -> Following:
     """Find what is deployed of a policy. Asks nobody. Raises InputError for no YAML."""
     bound = bind.bind(blocks, rules, foresight.expected(rules, {}))
-    deployed = Deployed(target for target in bound.targets if target.setter.policy == policy.key)
+    mine = (target for target in bound.targets if target.setter.policy == policy.key)
+    deployed = Deployed(mine, {policy.key: policy})
     return Following(policy, tuple(_held(target, deployed) for target in deployed.targets))
 
 

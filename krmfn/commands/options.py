@@ -50,6 +50,12 @@ def choosing(verb: Verb) -> Verb:
                 type=click.Choice(["keep", "allow", "fail"]),
                 help="When the list lacks what is deployed.",
             ),
+            click.option(
+                "--keep-pins/--no-keep-pins",
+                "keep_pins",
+                default=None,
+                help="Whether a field that holds a digest goes on holding one, whatever the policy says.",
+            ),
         )
     ):
         verb = option(verb)
@@ -67,10 +73,13 @@ def finishing(
     *,
     is_check: bool = False,
     strict: bool = False,
+    keep_pins: bool | None = None,
 ) -> Finish:
     """Return how the command line changes the settings. Raises click.BadParameter for a source that is none."""
-    given: dict[str, Any] = {"mode": mode, "on_error": on_error, "on_downgrade": on_downgrade}
-    changes = {name: value for name, value in given.items() if value}
+    given: dict[str, Any] = {
+        "mode": mode, "on_error": on_error, "on_downgrade": on_downgrade, "keep_pins": keep_pins
+    }  # fmt: skip
+    changes = {name: value for name, value in given.items() if value is not None}
     if source is not None:
         kind, _, place = source.partition(":")
         if kind not in ("registry", "layout") or (kind == "layout") != bool(place):

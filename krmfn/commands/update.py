@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 @click.option("--sign", is_flag=True, help="Sign commits with git's own signing.")
 def command(
     paths: tuple[Path, ...], source: str | None, mode: str | None, on_error: str | None, on_downgrade: str | None,
-    check: bool, strict: bool, diff: bool, form: str, **git: Any,
+    keep_pins: bool | None, check: bool, strict: bool, diff: bool, form: str, **git: Any,
 ) -> int:  # fmt: skip
     """Write newer images into the manifests below PATHS.
 
@@ -66,7 +66,9 @@ def command(
 
     Commits are made by git, with its hooks and signing, from what is committed; changes that are not stay untouched.
     """
-    finish = options.finishing(_anchored(source), mode, on_error, on_downgrade, is_check=check, strict=strict)
+    finish = options.finishing(
+        _anchored(source), mode, on_error, on_downgrade, is_check=check, strict=strict, keep_pins=keep_pins
+    )
     show = _Show(form, diff=diff)
     if _is_commit(git, check=check):
         return _commit(paths, finish, git, show)

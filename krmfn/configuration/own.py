@@ -27,8 +27,10 @@ from krmfn.model import (
 _FLAT = ("semver", "alphabetical", "numerical", "version", "newest", "digest")
 _FLAT_KEYS = (
     *_FLAT, "name", "namespace", "image", "pattern", "extract", "exclusionList", "allowTags", "ignoreTags", "insecure",
-    "digestReflectionPolicy", "bind", "mode", "onError", "onDowngrade", "layout", "annotate",
+    "digestReflectionPolicy", "bind", "mode", "onError", "onDowngrade", "keepPins", "layout", "annotate",
 )  # fmt: skip
+
+_FLAT_SETTINGS = ("mode", "onError", "onDowngrade", "keepPins")
 
 
 @frozen
@@ -65,6 +67,8 @@ def set_up(settings: Settings, spec: Mapping[str, Any], namespace: str = "") -> 
     layout = mapping(mapping(spec.get("source")).get("layout"))
     if layout:
         changes["layout"] = text(layout.get("path"))
+    if spec.get("keepPins"):
+        changes["keep_pins"] = spec["keepPins"] == "true"
     if spec.get("immutableTags"):
         changes["immutable_tags"] = spec["immutableTags"] == "true"
     if mapping(spec.get("update")).get("annotate"):
@@ -190,7 +194,7 @@ class OwnReader:
         return [policy for policy in found if policy is not None]
 
     def _flat_spec(self, thing: Object, data: Mapping[str, Any]) -> dict[str, Any]:
-        spec: dict[str, Any] = {name: data[name] for name in ("mode", "onError", "onDowngrade") if data.get(name)}
+        spec: dict[str, Any] = {name: data[name] for name in _FLAT_SETTINGS if data.get(name)}
         if data.get("layout"):
             spec["source"] = {"layout": {"path": data["layout"]}}
         if data.get("annotate"):

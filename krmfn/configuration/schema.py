@@ -146,6 +146,7 @@ _SPECS: dict[str, Schema] = {
             "onDowngrade": _text(
                 "When the list lacks the newer version that is deployed.", enum=["keep", "allow", "fail"]
             ),
+            "keepPins": {"type": "boolean", "description": "A field that holds a digest keeps one, under `Never` too."},
             "immutableTags": {"type": "boolean", "description": "A tag that moved to another digest is an error."},
             "update": _map(
                 "What else is written.",

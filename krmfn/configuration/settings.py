@@ -14,8 +14,14 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "mode": ("update", "check", "frozen"),
     "on_error": ("fail", "keep"),
     "on_downgrade": ("keep", "allow", "fail"),
+    "keep_pins": ("true", "false"),
 }
-_ENVIRONMENT = {"KRMFN_MODE": "mode", "KRMFN_ON_ERROR": "on_error", "KRMFN_ON_DOWNGRADE": "on_downgrade"}
+_ENVIRONMENT = {
+    "KRMFN_MODE": "mode",
+    "KRMFN_ON_ERROR": "on_error",
+    "KRMFN_ON_DOWNGRADE": "on_downgrade",
+    "KRMFN_KEEP_PINS": "keep_pins",
+}
 
 
 @frozen
@@ -34,21 +40,25 @@ class Settings:
     """The command line writes nothing and says what would change; what it cannot read may hide a change."""
     strict: bool = False
     """Warnings are errors."""
+    keep_pins: bool = True
+    """A field that holds a digest goes on holding one, whatever `digestReflectionPolicy` says."""
 
 
 def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    """Let `KRMFN_MODE`, `KRMFN_ON_ERROR`, `KRMFN_ON_DOWNGRADE` and `KRMFN_LAYOUT` speak; raises ConfigError.
+    """Let `KRMFN_MODE`, `KRMFN_ON_ERROR`, `KRMFN_ON_DOWNGRADE`, `KRMFN_KEEP_PINS` and `KRMFN_LAYOUT` speak.
+
+    Raises ConfigError.
 
     The environment wins over configuration, because kustomize cannot pass arguments everywhere.
     """
-    changes: dict[str, str] = {}
+    changes: dict[str, str | bool] = {}
     wrong: list[str] = []
     for variable, name in _ENVIRONMENT.items():
         value = environment.get(variable)
         if value and value not in _CHOICES[name]:
             wrong.append(f"{variable}: expected one of {', '.join(_CHOICES[name])}, found {value!r}")
         elif value:
-            changes[name] = value
+            changes[name] = value == "true" if name == "keep_pins" else value
     if wrong:
         raise misconfigured(*wrong)
     if environment.get("KRMFN_LAYOUT"):

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from krmfn.choosing import selection
 from krmfn.configuration.config import Config
-from krmfn.errors import RuleError
-from krmfn.image import ImageRef, is_digest, is_tag
 from krmfn.inventory.files import Skipped
 from krmfn.model import Diagnostic, File, ImagePolicy, Location, Part, ResourceId
 from krmfn.resources.resource import describe
 from krmfn.steps import bind, foresight
 from krmfn.steps.target import Target
-from krmfn.steps.unbound import is_of, unbound
+from krmfn.steps.unbound import unbound
 from krmfn.text import markers, screen
 from krmfn.text.yamltext import Block
 
@@ -87,7 +85,8 @@ def _at(target: Target, code: str, message: str) -> Diagnostic:
 
 
 def _digest(target: Target, policy: ImagePolicy) -> tuple[str, str] | None:
-    if target.setter.part is not Part.DIGEST or policy.digest_reflection != "Never":
+    form = target.form(policy)
+    if target.setter.part is not Part.DIGEST or policy.reflects or (form and form.digest):
         return None
     return "no-digest", f"policy {policy.key} reflects no digest: set digestReflectionPolicy to Always or IfNotPresent"
 
@@ -95,33 +94,24 @@ def _digest(target: Target, policy: ImagePolicy) -> tuple[str, str] | None:
 def _value(target: Target, policy: ImagePolicy) -> tuple[str, str] | None:
     """Say why the policy could not have produced the value of a field."""
     value = target.scalar.value
-    checks = {Part.TAG: _tag, Part.NAME: _name, Part.DIGEST: _sha, Part.IMAGE: _image}
-    why = checks[target.setter.part](value, policy)
+    why = _why_foreign(target, policy)
     return ("foreign-value", f"policy {policy.key} could not have produced {value!r}: {why}") if why else None
 
 
-def _tag(value: str, policy: ImagePolicy) -> str:
-    if not is_tag(value):
-        return "it is no tag"
-    is_right = policy.rules.pins_current or selection.accepts(policy.rules, value)
-    return "" if is_right else f"the policy ({policy.described}) does not accept the tag"
-
-
-def _name(value: str, policy: ImagePolicy) -> str:
-    return "" if is_of(value, policy) else f"the policy is about {policy.repository.image.name}"
-
-
-def _sha(value: str, _policy: ImagePolicy) -> str:
-    return "" if is_digest(value) else "it is no digest"
-
-
-def _image(value: str, policy: ImagePolicy) -> str:
-    try:
-        ref = ImageRef.parse(value)
-    except RuleError:
-        return "it is no image reference"
-    if ref.canonical != policy.repository.image.canonical:
+def _why_foreign(target: Target, policy: ImagePolicy) -> str:
+    part, form = target.setter.part, target.form(policy)
+    if target.how == "stray":
+        return "it pins the tag beside it in no form that is known, so neither can move"
+    if form is None:
+        known = {Part.TAG: "tag", Part.NAME: "repository", Part.DIGEST: "digest", Part.IMAGE: "image reference"}
+        return f"it is no {known[part]}"
+    if part is Part.DIGEST:
+        return "" if form.digest else "it is no digest"
+    if form.canonical != policy.repository.image.canonical and part is not Part.TAG:
         return f"the policy is about {policy.repository.image.name}"
-    if ref.tag is None:
+    if part is Part.NAME:
+        return ""
+    if not form.tag:
         return "" if policy.rules.pins_current else "it has no tag"
-    return _tag(ref.tag, policy)
+    is_right = policy.rules.pins_current or selection.accepts(policy.rules, form.tag)
+    return "" if is_right else f"the policy ({policy.described}) does not accept the tag"

@@ -32,9 +32,11 @@ from krmfn.resources.resource import (
     owner,
     selects,
 )
+from krmfn.resources.splitimage import LooseDigest, loose_digests
+from krmfn.steps.deployed import current_tag
 from krmfn.steps.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, meant, parse_setter
 from krmfn.text import markers, screen
-from krmfn.text.yamltext import Block, Scalar, join_path, scalar_at
+from krmfn.text.yamltext import Block, Scalar, children, join_path, scalar_at
 
 _NEEDLE = ANNOTATION.encode()
 
@@ -110,9 +112,45 @@ class _Binder:
             reserved |= found.keys()
             for target in self._images(block, reserved):
                 found.setdefault(target.scalar.start, target)
+        if found and self.config.settings.keep_pins and screen.may_pin_beside(raw):
+            for resource in resources:
+                if not resource.is_definition:
+                    self._pair(resource, found, reserved)
         for _, target in sorted(found.items()):
             self.targets.append(target)
             self.policies.add(target.setter.policy)
+
+    def _pair(self, resource: Resource, found: dict[int, Target], reserved: set[int]) -> None:
+        """Bind the digests that stand beside bound tags and images, each to the policy of its neighbour."""
+        for loose in loose_digests(resource.root):
+            neighbour = self._neighbour(resource, loose, found)
+            scalar = anchored(loose.node)
+            if neighbour is None or scalar is None:
+                continue
+            key, target = neighbour
+            path = join_path((*resource.prefix, *loose.steps, loose.key))
+            digest = scalar_at(resource.block, scalar, path)
+            setter, tag = (
+                Setter(target.setter.policy, Part.DIGEST),
+                current_tag(target, self.config.policies[target.setter.policy]),
+            )
+            if digest.start in found:
+                if found[digest.start].setter == setter:
+                    found[digest.start] = found[digest.start]._replace(tag=tag)
+            elif digest.start not in reserved:
+                is_pair = target.setter.part is Part.TAG and scalar is loose.node
+                is_pair = is_pair and loose.is_pair_with(key, resource.id.kind)
+                found[digest.start] = Target(digest, setter, "beside" if is_pair else "stray", resource, tag)
+
+    def _neighbour(self, resource: Resource, loose: LooseDigest, found: dict[int, Target]) -> tuple[str, Target] | None:
+        """Return the bound tag or image in the mapping of a digest, with its key; None without one."""
+        for key, child in children(loose.mapping):
+            scalar = anchored(child)
+            if scalar is not None and key != loose.key:
+                target = found.get(scalar_at(resource.block, scalar, "").start)
+                if target is not None and target.setter.part in (Part.TAG, Part.IMAGE):
+                    return str(key), target
+        return None
 
     def close(self) -> None:
         """Say which targets of the configuration came to nothing."""

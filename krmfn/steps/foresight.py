@@ -67,7 +67,7 @@ def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> screen.Expe
 
 def _values(chosen: Chosen) -> dict[Part, str | None] | None:
     policy = chosen.policy
-    if policy.digest_reflection != "Never" and not chosen.digest:
+    if policy.reflects and not chosen.digest:
         return None
     return {
         Part.IMAGE: chosen.ref, Part.TAG: chosen.tag, Part.NAME: policy.repository.image.name, Part.DIGEST: chosen.digest

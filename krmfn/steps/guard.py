@@ -1,8 +1,9 @@
 """The guard: never an older image by accident. Pure.
 
 A current value that the policy accepts and that orders before everything listed says that the list is incomplete: a
-truncated page, an outage, a mirror that lags. That a tag is missing is no alarm by itself, and a value that the policy
-no longer accepts (its range was changed) never is.
+truncated page, an outage, a mirror that lags. The same holds for a value that the policy cannot read, such as `8.4` or
+`1.2-alpine`, when its numbers are higher. That a tag is missing is no alarm by itself, and a value that the policy reads
+and no longer accepts (its range was changed) never is. What nothing can order moves, and an info result tells it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from krmfn.configuration.lock import Lock, recall
 from krmfn.configuration.settings import Settings
 from krmfn.model import Choice, Chosen, Diagnostic, Field, Following, Location, PolicyKey, Severity
 from krmfn.steps.deployed import Deployed, current_tag, is_of, place
+from krmfn.steps.target import Target
 from krmfn.steps.verdict import Guarded, Place
 
 
@@ -33,7 +35,7 @@ class _Watch:
         self.following = [choice for choice in choices.values() if isinstance(choice, Following)]
         self.severity = severity
         self.results: list[Diagnostic] = []
-        self.verdicts: dict[tuple[PolicyKey, str], bool] = {}
+        self.verdicts: dict[tuple[PolicyKey, str, str], bool | None] = {}
 
     def records(self, lock: Lock | None) -> Iterator[PolicyKey]:
         """Find the policies whose lock entry or status is newer than what was chosen from a list."""
@@ -59,26 +61,47 @@ class _Watch:
     def fields(self, deployed: Deployed, held: frozenset[PolicyKey]) -> Iterator[Place]:
         """Find the places with a field that is newer than what was chosen."""
         for target in deployed.targets:
-            chosen, tag = self.chosen.get(target.setter.policy), current_tag(target)
-            if chosen is None or tag is None or chosen.policy.key in held or not is_of(target, chosen.policy):
+            chosen = self.chosen.get(target.setter.policy)
+            if chosen is None or chosen.policy.key in held or not is_of(target, chosen.policy):
                 continue
-            if self.is_backwards(chosen, tag):
-                where = Field(target.scalar.path, target.scalar.value)
-                location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
-                self.results.append(
-                    Diagnostic(self.severity, "downgrade", self._why(chosen, tag), location, policy=chosen.policy.key)
-                )
+            tag = current_tag(target, chosen.policy)
+            if tag is None:
+                if deployed.is_pinned_alone(target):
+                    self._say("info", self._unordered(chosen, "a digest without a tag"), target, chosen)
+                continue
+            order = self.is_backwards(chosen, tag)
+            if order is None:
+                self._say("info", self._unordered(chosen, tag), target, chosen)
+            elif order:
+                self._say(self.severity, self._why(chosen, tag), target, chosen)
                 yield place(target)
 
-    def is_backwards(self, chosen: Chosen, tag: str) -> bool:
-        """Tell whether the policy accepts the tag and orders it strictly before the chosen one."""
-        key, rules = (chosen.policy.key, tag), chosen.policy.rules
-        if tag != chosen.tag and key not in self.verdicts:
-            self.verdicts[key] = selection.outranks(rules, tag, chosen.tag)
-        return tag != chosen.tag and self.verdicts[key]
+    def is_backwards(self, chosen: Chosen, tag: str) -> bool | None:
+        """True if the tag is strictly newer than the chosen one and no rule leaves it out; None when nothing orders them."""
+        key, rules = (chosen.policy.key, tag, chosen.tag), chosen.policy.rules
+        if tag == chosen.tag:
+            return False
+        if key not in self.verdicts:
+            self.verdicts[key] = selection.goes_back(rules, tag, chosen.tag)
+        return self.verdicts[key]
+
+    def _say(self, severity: Severity, message: str, target: Target, chosen: Chosen) -> None:
+        where = Field(target.scalar.path, target.scalar.value)
+        location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
+        code = "no-order" if severity == "info" else "downgrade"
+        self.results.append(Diagnostic(severity, code, message, location, policy=chosen.policy.key))
+
+    def _unordered(self, chosen: Chosen, tag: str) -> str:
+        return f"{chosen.policy.repository.image.name}: {tag} and {chosen.tag} have no common order: nothing tells which is newer"
 
     def _why(self, chosen: Chosen, tag: str) -> str:
-        head = f"{chosen.policy.repository.image.name}: kept {tag}: the policy accepts it and it is newer than {chosen.tag}"
+        is_read = selection.accepts(chosen.policy.rules, tag)
+        why = (
+            "the policy accepts it and it is newer"
+            if is_read
+            else "the policy cannot read it, and by its numbers it is newer"
+        )
+        head = f"{chosen.policy.repository.image.name}: kept {tag}: {why} than {chosen.tag}"
         if chosen.record:
             return f"{head}, which {chosen.record} holds; run krmfn fetch to renew the lock, or set onDowngrade: allow"
         return (

@@ -46,8 +46,8 @@ def _entries(choice: Choice, lock: Lock | None, pins: Pins) -> Iterator[LockEntr
     for from_tag, chosen in choice.choices.items() if isinstance(choice, Following) else [("", choice)]:
         if not isinstance(chosen, Chosen):
             continue
-        digest = pins.digests.get((policy.key, chosen.tag)) if policy.digest_reflection != "Never" else None
-        if policy.digest_reflection != "Never" and not isinstance(digest, str):
+        digest = pins.digests.get((policy.key, chosen.tag))
+        if not isinstance(digest, str) and (policy.reflects or digest is not None):
             yield None
             continue
         known = digest if isinstance(digest, str) else None

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from krmfn.configuration.objects import nearest
 from krmfn.frozen import frozen
-from krmfn.model import Diagnostic, Part, PolicyKey
+from krmfn.model import Diagnostic, ImagePolicy, Part, PolicyKey
+from krmfn.resources.form import Form, read_form
 from krmfn.resources.resource import Resource, annotations_of
 from krmfn.text.yamltext import Scalar
 
@@ -35,12 +36,22 @@ class Setter(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A field and what it is to take. `how` names the binding; `resource` says where it stands."""
+    """A field and what it is to take. `how` names the binding; `resource` says where it stands.
+
+    `tag` is the tag that stands beside a digest in a field of its own. Two bindings follow from that of such a tag:
+    `beside` moves the digest along, and `stray` is a digest in a form that is not known.
+    """
 
     scalar: Scalar
     setter: Setter
     how: str
     resource: Resource
+    tag: str | None = None
+
+    def form(self, policy: ImagePolicy) -> Form | None:
+        """Return how the field spells what it holds, None when no known form is recognized."""
+        value = "" if self.scalar.is_null else self.scalar.value
+        return read_form(value, self.setter.part, policy.repository.image.canonical)
 
 
 @frozen

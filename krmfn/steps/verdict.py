@@ -25,10 +25,14 @@ Dates = Mapping[Moment, str | RegistryError]
 
 @frozen
 class Pins:
-    """The digest of every tag that needs one, or why it is not known, and what there is to say about them."""
+    """The digest of every tag that needs one, or why it is not known, and what there is to say about them.
+
+    `held` are the places whose pins cannot be renewed now: nothing there moves.
+    """
 
     digests: Mapping[Pin, str | RegistryError]
     results: tuple[Diagnostic, ...] = ()
+    held: frozenset[Place] = frozenset()
 
 
 @frozen

@@ -58,9 +58,14 @@ def may_change(raw: bytes, expected: Expected, needles: tuple[bytes, ...] = ()) 
     """Tell whether a block has to be composed. `needles` are further words whose presence forces that."""
     if may_hold(raw, needles):
         return True
-    if may_hold_marker(raw) and _markers_differ(raw, expected):
+    if may_hold_marker(raw) and (_markers_differ(raw, expected) or (b":tag" in raw and may_pin_beside(raw))):
         return True
     return bool(expected.images) and _images_differ(raw, expected.images)
+
+
+def may_pin_beside(raw: bytes) -> bool:
+    """True if a block may hold a digest in a field of its own beside a tag, which a marker of the tag says nothing of."""
+    return b"igest" in raw or b"sha" in raw
 
 
 def may_hold(raw: bytes, needles: tuple[bytes, ...]) -> bool:

@@ -1,0 +1,188 @@
+"""The form of a field: how its text spells an image, a tag, a name or a digest, and what stands around that.
+
+A whole reference, `tag@digest` in one scalar, `--flag=image:tag`, `KEY=value`, `docker://image`, and a reference of the
+policy's image inside any other text are forms that can be written again with nothing lost.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from krmfn.errors import RuleError
+from krmfn.image import ImageRef, is_tag
+from krmfn.model import Part
+
+_OPENED = r"[\s\"'(\[]*(?:-{0,2}[A-Za-z_][A-Za-z0-9_./-]*=)?[\"']?"
+"""What may stand before a value: quotes, and the name of a flag or variable."""
+_CLOSED = r"[\s\"')\]]*"
+
+
+class Form(NamedTuple):
+    """The text of a field, cut: `before` and `after` stay, the rest is what the field holds.
+
+    `is_hex` says that the digest stands without its `sha256:`.
+    """
+
+    before: str = ""
+    name: str = ""
+    tag: str = ""
+    digest: str = ""
+    after: str = ""
+    is_hex: bool = False
+
+    @property
+    def canonical(self) -> str:
+        """The repository that the field holds, in the form that compares equal; nothing when it holds none."""
+        ref = parsed(self.name) if self.name else None
+        return ref.canonical if ref else ""
+
+    @property
+    def is_embedded(self) -> bool:
+        """True when other text stands around what the field holds."""
+        return bool(self.before.strip() or self.after.strip())
+
+    @property
+    def _whole(self) -> str:
+        return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+    def write(self, part: Part, name: str, tag: str, digest: str | None) -> str:
+        """Return the text with another choice in it; `digest` is None where the field is to hold none."""
+        if part is Part.NAME:
+            return f"{self.before}{name}{self._behind_name()}{self.after}"
+        if part is Part.DIGEST:
+            lone = digest or ""
+            head = f"{self.name}@" if self.name else ""
+            return f"{self.before}{head}{lone.partition(':')[2] if self.is_hex else lone}{self.after}"
+        spelled = name if part is Part.IMAGE else self.name
+        return f"{self.before}{spelled}{':' if spelled else ''}{tag}{f'@{digest}' if digest else ''}{self.after}"
+
+    def _behind_name(self) -> str:
+        return self._whole[len(self.name) :]
+
+
+@lru_cache(4096)
+def parsed(value: str) -> ImageRef | None:
+    """Return the image reference that a text is, None when it is none."""
+    try:
+        return ImageRef.parse(value)
+    except RuleError:
+        return None
+
+
+@lru_cache(4096)
+def read_form(value: str, part: Part, canonical: str) -> Form | None:
+    """Return the form of a field's text for a part of a policy's choice, None when no known form is recognized.
+
+    `canonical` is the policy's repository. A field that is empty has the form of whatever is written into it.
+
+    >>> read_form("--image=nginx:1.25", Part.IMAGE, "docker.io/library/nginx")
+    Form(before='--image=', name='nginx', tag='1.25', digest='', after='', is_hex=False)
+    >>> read_form("^1.2", Part.TAG, "docker.io/library/nginx") is None
+    True
+    """
+    text = value.strip()
+    start = value.find(text)
+    if not text:
+        return Form()
+    form = _READERS[part](text, canonical)
+    return form and form._replace(before=value[:start] + form.before, after=form.after + value[start + len(text) :])
+
+
+def _read_image(text: str, canonical: str) -> Form | None:
+    if whole := _spelled(text):
+        return whole
+    if (inside := _inside(text, canonical)) is not None:
+        return inside
+    before, value, after = _framed(text, is_url=True)
+    if before.endswith("=") and not value:
+        return Form(before, after=after)
+    form = _spelled(value)
+    if form is None or not (form.tag or form.digest or "/" in form.name or form.canonical == canonical):
+        return None
+    return form._replace(before=before, after=after)
+
+
+def _read_tag(text: str, canonical: str) -> Form | None:
+    before, value, after = _framed(text, is_url=False)
+    tag, at, digest = value.partition("@")
+    if is_tag(tag) and (_is_digest(digest) if at else True):
+        return Form(before, "", tag, digest, after)
+    if before.endswith("=") and not value:
+        return Form(before, after=after)
+    image = _image(text, canonical)
+    return image if image and image.tag else None
+
+
+def _read_name(text: str, canonical: str) -> Form | None:
+    before, value, after = _framed(text, is_url=True)
+    if before.endswith("=") and not value:
+        return Form(before, after=after)
+    form = _spelled(value)
+    if form and not form.tag and not form.digest:
+        return form._replace(before=before, after=after)
+    return _image(text, canonical)
+
+
+def _read_digest(text: str, canonical: str) -> Form | None:
+    before, value, after = _framed(text, is_url=False)
+    at = "@" if value.startswith("@") else ""
+    if _is_digest(value[len(at) :]):
+        return Form(before + at, digest=value[len(at) :], after=after)
+    if re.fullmatch(r"[0-9a-f]{64}", value, re.ASCII):
+        return Form(before, digest=f"sha256:{value}", after=after, is_hex=True)
+    if before.endswith("=") and not value:
+        return Form(before, after=after)
+    image = _image(text, canonical)
+    return image if image and image.digest and not image.tag else None
+
+
+_READERS = {Part.IMAGE: _read_image, Part.TAG: _read_tag, Part.NAME: _read_name, Part.DIGEST: _read_digest}
+
+
+def _is_digest(text: str) -> bool:
+    """True for a digest, and for what stands in for one: a placeholder pins too."""
+    return re.fullmatch(r"sha(?:256|512):[0-9A-Za-z]+", text, re.ASCII) is not None
+
+
+def _spelled(text: str) -> Form | None:
+    """Return the form of a text that is a reference, whole."""
+    head, at, digest = text.partition("@")
+    ref = parsed(head) if not at or _is_digest(digest) else None
+    return Form(name=ref.name, tag=ref.tag or "", digest=digest) if ref else None
+
+
+def _image(text: str, canonical: str) -> Form | None:
+    """Return the form of a text that is a reference to the image, or holds one."""
+    form = _spelled(text)
+    return form if form and form.canonical == canonical else _inside(text, canonical)
+
+
+def _framed(text: str, *, is_url: bool) -> tuple[str, str, str]:
+    """Cut a text into the name of a flag or variable (and a scheme), the value, and what closes it."""
+    found = _frame(is_url).match(text)
+    return (found[1], found[2], found[3]) if found else ("", text, "")
+
+
+@cache
+def _frame(is_url: bool) -> re.Pattern[str]:
+    scheme = r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?" if is_url else ""
+    return re.compile(rf"({_OPENED}{scheme})(.*?)({_CLOSED})\Z", re.DOTALL)
+
+
+def _inside(text: str, canonical: str) -> Form | None:
+    """Return the form of a text that holds the image once, with tag or digest, among other things."""
+    found = []
+    for token in _tokens().finditer(text):
+        start = token.start() + token[0].rfind("://") + 3 if "://" in token[0] else token.start()
+        piece = text[start : token.end()].rstrip(".:/-@")
+        form = _spelled(piece)
+        if form and form.canonical == canonical and (form.tag or form.digest):
+            found.append(form._replace(before=text[:start], after=text[start + len(piece) :]))
+    return found[0] if len(found) == 1 else None
+
+
+@cache
+def _tokens() -> re.Pattern[str]:
+    return re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@\[\]-]*", re.ASCII)
