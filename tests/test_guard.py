@@ -108,6 +108,73 @@ def test_a_change_of_rules_is_no_downgrade(rules, now, then, recorded):
     assert messages(outcome, "warning") == []
 
 
+OVERLOOKED = [
+    ("two parts", "semver: {range: 8.x}", "8.4", ["8.1.0"]),
+    ("two parts with a v", "semver: {range: 8.x}", "v8.4", ["8.1.0"]),
+    ("four parts", 'semver: {range: ">=4.0.0"}', "4.2.19.3001", ["4.2.18"]),
+    ("a variant", 'semver: {range: "*"}', "1.2-alpine", ["1.1.9"]),
+    ("a variant that reads as a prerelease", 'semver: {range: "*"}', "1.25.3-alpine", ["1.24.0"]),
+    (
+        "a variant of two parts under a filter",
+        "semver: {range: 1.x}\n  filterTags: {pattern: '^(?P<v>[0-9.]+[.][0-9]+[.][0-9]+)-alpine$', extract: '$v'}",
+        "1.2-alpine",
+        ["1.1.9-alpine"],
+    ),
+    ("what is no number", "numerical: {order: asc}", "v10", ["9"]),
+]
+
+
+@pytest.mark.parametrize(("rule", "now", "left"), [row[1:] for row in OVERLOOKED], ids=[row[0] for row in OVERLOOKED])
+@pytest.mark.parametrize("pin", ["", f"@{digest('old')}"], ids=["", "pinned"])
+@pytest.mark.parametrize("suffix", ["", ":tag"])
+def test_what_the_policy_cannot_read_is_ordered_by_its_numbers(rule, now, left, pin, suffix):
+    head, _, more = rule.partition("\n")
+    value = f"{now}{pin}" if suffix else f"{IMAGE}:{now}{pin}"
+    documents = policy(head, more=f"{more}\n" if more else ""), pod(value, setter=f"flux:web{suffix}")
+    outcome = run(resource_list(*documents), Tags({IMAGE: left}))
+    assert images(outcome) == [value]
+    assert (
+        f"kept {now}: the policy cannot read it, and its numbers are above {left[0]}" in messages(outcome, "warning")[0]
+    )
+    record = lock(f'{{policy: "flux:web", image: {IMAGE}, tag: "{now}", policyHash: x}}')
+    other = run(resource_list(documents[0], pod(f"{IMAGE}:0.1"), record), Tags({IMAGE: left}))
+    assert images(other) == [f"{IMAGE}:0.1"]
+
+
+@pytest.mark.parametrize(
+    ("now", "rule"),
+    [
+        ("8.4", "8.1.x"),
+        ("9.1", "8.x"),
+        ("8.4-alpine", "<8.4.0"),
+        ("8.2.0.1", "~8.1.0"),
+        (f"8.4.0@{digest('old')}", "8.1.x"),
+    ],
+)
+def test_a_range_that_leaves_the_numbers_out_is_no_downgrade(now, rule):
+    outcome = run(
+        resource_list(policy(f'semver: {{range: "{rule}"}}'), pod(f"{IMAGE}:{now}")), Tags({IMAGE: ["8.1.0"]})
+    )
+    assert images(outcome)[0].partition("@")[0] == f"{IMAGE}:8.1.0"
+    assert messages(outcome, "warning") == []
+
+
+@pytest.mark.parametrize("now", ["8.1", "8.0", "8.1.0.5", "8.0-alpine", f"8.0.9@{digest('old')}"])
+def test_what_is_not_newer_moves_whatever_its_shape(now):
+    outcome = run(resource_list(policy("semver: {range: 8.x}"), pod(f"{IMAGE}:{now}")), Tags({IMAGE: ["8.1.0"]}))
+    assert images(outcome)[0].partition("@")[0] == f"{IMAGE}:8.1.0"
+    assert messages(outcome, "warning") == []
+
+
+@pytest.mark.parametrize(
+    "now", [":latest", ":main-3f9c2d1-1767225600", ":20240101", ":release-9.0", f"@{digest('old')}"]
+)
+def test_what_nothing_can_order_moves_and_is_told(now):
+    outcome = run(resource_list(policy("semver: {range: 8.x}"), pod(f"{IMAGE}{now}")), Tags({IMAGE: ["8.1.0"]}))
+    assert images(outcome)[0].startswith(f"{IMAGE}:8.1.0")
+    assert any("have no common order: nothing tells which is newer" in one for one in messages(outcome, "info"))
+
+
 def test_allow_moves_back_and_renews_the_lock():
     documents = policy(RANGE), pod(f"{IMAGE}:1.11.0")
     outcome = run(resource_list(*documents, held(*documents)), Tags({IMAGE: ["1.9.0"]}), KRMFN_ON_DOWNGRADE="allow")

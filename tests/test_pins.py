@@ -194,10 +194,7 @@ def test_each_pair_of_a_resource_looks_at_its_own_tag():
     )
     spec = values(outcome)
     assert spec["b"]["digest"] == there
-    assert (spec["a"]["tag"], spec["a"]["digest"]) == (
-        "1.3.0",
-        there,
-    )  # what is pinned already is the digest of the tag
+    assert (spec["a"]["tag"], spec["a"]["digest"]) == ("1.3.0", NEW)
 
 
 STRAY = [

@@ -95,13 +95,9 @@ class _Watch:
         return f"{chosen.policy.repository.image.name}: {tag} and {chosen.tag} have no common order: nothing tells which is newer"
 
     def _why(self, chosen: Chosen, tag: str) -> str:
-        is_read = selection.accepts(chosen.policy.rules, tag)
-        why = (
-            "the policy accepts it and it is newer"
-            if is_read
-            else "the policy cannot read it, and by its numbers it is newer"
-        )
-        head = f"{chosen.policy.repository.image.name}: kept {tag}: {why} than {chosen.tag}"
+        head = f"{chosen.policy.repository.image.name}: kept {tag}: the policy accepts it and it is newer than {chosen.tag}"
+        if not selection.accepts(chosen.policy.rules, tag):
+            head = f"{chosen.policy.repository.image.name}: kept {tag}: the policy cannot read it, and its numbers are above {chosen.tag}"
         if chosen.record:
             return f"{head}, which {chosen.record} holds; run krmfn fetch to renew the lock, or set onDowngrade: allow"
         return (

@@ -68,6 +68,8 @@ def _kept(chosen: Chosen, tag: str, deployed: Deployed, lock: Lock | None) -> st
         return chosen.digest or _locked(chosen, tag, lock)
     if policy.digest_reflection == "Always":
         return None
+    if not policy.reflects:
+        return _locked(chosen, tag, lock)
     manifests = {digest for _, digest in deployed.pinned(policy, tag)}
     return _locked(chosen, tag, lock) or (manifests.pop() if len(manifests) == 1 else None)
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from krmfn.configuration.objects import Object
 from krmfn.configuration.settings import Settings
 from krmfn.errors import RuleError
-from krmfn.image import ImageRef
+from krmfn.image import ImageRef, is_digest
 from krmfn.model import Choice, Chosen, Diagnostic, Field, Listing, Location, settled
 from krmfn.resources.resource import describe
 from krmfn.steps.verdict import Change, Listings, Renewal
@@ -49,7 +49,9 @@ def row(change: Change) -> tuple[str, str, str, str]:
 
 @lru_cache(4096)
 def _shortened(old: str, new: str) -> tuple[str, str]:
-    """Leave out the repository when both sides name the same one."""
+    """Leave out the repository when both sides name the same one, and most of a digest."""
+    if is_digest(old) and is_digest(new):
+        return old[:19], new[:19]
     try:
         before, after = ImageRef.parse(old.strip()), ImageRef.parse(new)
     except RuleError:

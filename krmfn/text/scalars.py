@@ -129,7 +129,16 @@ def _written(scalar: Scalar, value: str) -> str:
         return single_quoted(value)
     if is_plain(value, in_flow=scalar.in_flow and ":" not in scalar.value):  # who wrote one colon plainly reads another
         return value
+    if (
+        scalar.value and is_string(value) and _frame(value) == _frame(scalar.value)
+    ):  # only words of a plain text changed
+        return value
     return single_quoted(value) if is_plain(value, in_flow=False) else quoted(value)
+
+
+def _frame(text: str) -> str:
+    """Return what stands between the words of a text, each of them one `x`, so that no quote, blank or sign is new."""
+    return re.sub(r"[A-Za-z0-9_./@-]*[A-Za-z0-9_]|(?<=[A-Za-z0-9_]):(?=[A-Za-z0-9_])", "x", text, flags=re.ASCII)
 
 
 def single_quoted(value: str) -> str:
