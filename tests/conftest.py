@@ -23,9 +23,10 @@ for number in (0, 1, 2):  # closed ones would be taken by the next file or socke
         os.fstat(number)
     except OSError:
         os.open(os.devnull, os.O_RDWR)
-for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE):
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
     # Background jobs of shells, nohup and many runners of CI start with signals ignored, and children inherit that.
     signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it; subprocess restores it in a child
 signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 LOGIN = b"reader:correct-horse"
