@@ -217,8 +217,9 @@ class _Reader:
             if forms.may_hold_image(text.encode("utf-8", "replace")) and len(ground.hosts) < _DEEPEST:
                 yield from self.text(ground, node, steps, doubt)
             return
+        is_versioned = ":" in text or "@" in text
         for row in forms.references(key, within, ground.group, is_item=is_item):
-            seen = _seen(row, text)
+            seen = _seen(row, text) if is_versioned or row.shown < Evidence.VERSION else None
             if seen is None:
                 continue
             start, reading = seen
