@@ -26,8 +26,8 @@ VERSION = ("^app-(?P<v>.*)$", "$v")
 
 KRMFN = """
 import json, sys, time
-from krmfn.choosing.rules import parse_rules
-from krmfn.choosing.selection import select
+from krmfn.policies.rules import parse_rules
+from krmfn.policies.selection import select
 policy, argument, pattern, extract = sys.argv[1:]
 option = {"range": argument} if policy == "semver" else {"order": argument}
 tags = sys.stdin.read().splitlines()

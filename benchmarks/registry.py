@@ -32,8 +32,8 @@ KRMFN = """
 import json, sys, time
 from krmfn.image import ImageRef
 from krmfn.model import Access, Repository
-from krmfn.tagsources.oci import RegistrySource, Settings
-from krmfn.steps.resolve import ask
+from krmfn.sources.oci import RegistrySource, Settings
+from krmfn.plan.resolve import ask
 names, insecure, env, digests = json.loads(sys.argv[1])
 start = time.perf_counter()
 source = RegistrySource(Settings.of(env))

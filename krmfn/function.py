@@ -13,16 +13,16 @@ from typing import BinaryIO
 import yaml
 
 from krmfn import pipeline
-from krmfn.configuration.config import Config, load
-from krmfn.configuration.settings import overridden
+from krmfn.config.config import Config, load
+from krmfn.config.settings import overridden
 from krmfn.errors import ConfigError, KrmfnError
 from krmfn.foreign import printable
+from krmfn.kubernetes.resource import KUSTOMIZE_ID
 from krmfn.model import Diagnostic, Location, Outcome
-from krmfn.resources.resource import KUSTOMIZE_ID
-from krmfn.steps.resolve import TagSource
-from krmfn.text import resourcelist
-from krmfn.text.proof import rewrite
-from krmfn.text.yamltext import Block, Text, children, documents
+from krmfn.plan.resolve import TagSource
+from krmfn.yamledit import resourcelist
+from krmfn.yamledit.proof import rewrite
+from krmfn.yamledit.yamltext import Block, Text, children, documents
 
 _LEGACY = "KUSTOMIZE_PLUGIN_CONFIG_ROOT"
 
@@ -103,7 +103,7 @@ def _as_item(raw: bytes) -> bytes:
 
 def _opener(environment: Mapping[str, str]) -> pipeline.OpenSource:
     def open_source(config: Config) -> TagSource:
-        from krmfn.tagsources.sources import Sources
+        from krmfn.sources.sources import Sources
 
         return Sources(config, environment)
 

@@ -10,9 +10,9 @@ from krmfn.frozen import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from krmfn.choosing.rules import Rules
-    from krmfn.choosing.selection import Selection
     from krmfn.image import ImageRef
+    from krmfn.policies.rules import Rules
+    from krmfn.policies.selection import Selection
 
 Severity = Literal["error", "warning", "info"]
 

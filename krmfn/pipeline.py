@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from krmfn.configuration import config
-from krmfn.configuration.config import Config, Finish, no_change
+from krmfn.config import config
+from krmfn.config.config import Config, Finish, no_change
 from krmfn.diagnostics import in_order, unreadable
 from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen
+from krmfn.kubernetes.overriding import NOTHING, Graph
+from krmfn.kubernetes.resource import is_definition
 from krmfn.model import Choice, Diagnostic, Outcome, PolicyKey
-from krmfn.resources.overriding import NOTHING, Graph
-from krmfn.resources.resource import is_definition
-from krmfn.steps import bind, decision, foresight, guard, reflection, renewal, report, resolve, rewrite, verdict
-from krmfn.steps.deployed import Deployed
-from krmfn.steps.resolve import TagSource
-from krmfn.steps.target import Bound
-from krmfn.steps.verdict import Guarded, Pins
-from krmfn.text import resourcelist
-from krmfn.text.yamltext import Block, Edit, Text
+from krmfn.plan import bind, decision, foresight, guard, reflection, renewal, report, resolve, rewrite, verdict
+from krmfn.plan.deployed import Deployed
+from krmfn.plan.resolve import TagSource
+from krmfn.plan.target import Bound
+from krmfn.plan.verdict import Guarded, Pins
+from krmfn.yamledit import resourcelist
+from krmfn.yamledit.yamltext import Block, Edit, Text
 
 OpenSource = Callable[[Config], TagSource]
 WORKERS = 8
@@ -138,7 +138,7 @@ def examine(
 
 def _recorded(changes: Sequence[verdict.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:
     """Answer the edits that record changes as annotations, and what could not be recorded."""
-    from krmfn.steps.record import record
+    from krmfn.plan.record import record
 
     made = record(changes)
     return made.edits, made.results
@@ -148,7 +148,7 @@ def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagn
     """Say which policies no field is bound to."""
     if bound.policies.issuperset(rules.policies) and bound.policies.issuperset(rules.dangling):
         return []
-    from krmfn.steps.unbound import unbound
+    from krmfn.plan.unbound import unbound
 
     return unbound(rules, bound, blocks)
 
@@ -158,7 +158,7 @@ def _lock_edits(rules: Config, renewed: verdict.Renewal) -> tuple[tuple[Edit, ..
     lock = rules.lock
     if not lock or not renewed or rules.settings.mode == "frozen" or lock.is_read_only:
         return (), ()
-    from krmfn.steps.lockfile import edit_lock
+    from krmfn.plan.lockfile import edit_lock
 
     edits = edit_lock(lock.object, renewed.entries)
     return report.lock(lock.object, renewed, edits, is_check=rules.settings.mode == "check")

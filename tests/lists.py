@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from krmfn import pipeline
-from krmfn.configuration.settings import overridden
+from krmfn.config.settings import overridden
 from krmfn.errors import RegistryError
 from krmfn.model import Listing, Outcome, Repository
-from krmfn.steps.resolve import StaticTags
-from krmfn.text.yamltext import Text
+from krmfn.plan.resolve import StaticTags
+from krmfn.yamledit.yamltext import Text
 
 IMAGE = "ghcr.io/acme/web"
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from krmfn.configuration import schema
-from krmfn.configuration.settings import Settings
+from krmfn.config import schema
+from krmfn.config.settings import Settings
 from tests.tools import ROOT
 
 PAGE = ROOT / "docs" / "configuration.md"

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krmfn.cli import main
-from krmfn.configuration import config
+from krmfn.config import config
 from krmfn.image import ImageRef
 from krmfn.inventory import annotate
-from krmfn.resources.resource import annotations_of
-from krmfn.steps import bind
-from krmfn.text import markers
-from krmfn.text.screen import Expected
-from krmfn.text.yamltext import Text, apply, documents
+from krmfn.kubernetes.resource import annotations_of
+from krmfn.plan import bind
+from krmfn.yamledit import markers
+from krmfn.yamledit.screen import Expected
+from krmfn.yamledit.yamltext import Text, apply, documents
 
 POLICIES = """\
 apiVersion: krmfn.dev/v1alpha1

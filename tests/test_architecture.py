@@ -24,27 +24,27 @@ DOORS = {"__main__", "cli", "function", "pipeline"}
 """Modules at the top that no room may use, but for the commands."""
 
 ROOMS = {
-    "text": set(),
-    "resources": {"text"},
-    "choosing": {"text", "configuration"},  # policytest reads its documents; nothing else here knows YAML
-    "configuration": {"text", "resources", "choosing"},
-    "steps": {"text", "resources", "choosing", "configuration"},
-    "tagsources": {"configuration", "steps"},  # the protocol TagSource, and what is configured
-    "inventory": {"text", "resources", "choosing", "configuration", "steps", "tagsources"},
+    "yamledit": set(),
+    "kubernetes": {"yamledit"},
+    "policies": {"yamledit", "config"},  # policytest reads its documents; nothing else here knows YAML
+    "config": {"yamledit", "kubernetes", "policies"},
+    "plan": {"yamledit", "kubernetes", "policies", "config"},
+    "sources": {"config", "plan"},  # the protocol TagSource, and what is configured
+    "inventory": {"yamledit", "kubernetes", "policies", "config", "plan", "sources"},
     "gotemplate": set(),  # not even values, see OUTSIDE
-    "git": {"text", "choosing", "configuration", "steps", "gotemplate"},
+    "git": {"yamledit", "policies", "config", "plan", "gotemplate"},
     "commands": {
-        "text",
-        "resources",
-        "choosing",
-        "configuration",
-        "steps",
-        "tagsources",
+        "yamledit",
+        "kubernetes",
+        "policies",
+        "config",
+        "plan",
+        "sources",
         "inventory",
         "git",
         "doors",
     },
-    "doors": {"text", "resources", "configuration", "steps", "tagsources", "commands"},
+    "doors": {"yamledit", "kubernetes", "config", "plan", "sources", "commands"},
 }
 """Room -> rooms that it may import, besides the values."""
 
@@ -57,24 +57,24 @@ MEETING = {"deployed", "target", "verdict", "resolve"}
 EDGES = {
     "click": {"cli", "terminal", "commands"},
     "rich": {"terminal"},
-    "oras": {"tagsources.registry"},
-    "requests": {"tagsources.registry"},
-    "urllib3": {"tagsources.registry"},
-    "http": {"tagsources.registry"},
-    "socket": {"tagsources.registry"},
-    "ssl": {"tagsources.registry", "inventory.doctor"},
-    "subprocess": {"tagsources.credential_helper", "git.program", "inventory.doctor"},
-    "re2": {"choosing.engine", "resources.kustomize.expressions", "git.regexp_functions"},
-    "semver": {"choosing.version"},
-    "jsonpath_ng": {"resources.jsonpath"},
-    "yaml": {"text", "resources", "configuration.lock", "steps.bind", "steps.lockfile", "inventory", "function"},
+    "oras": {"sources.registry"},
+    "requests": {"sources.registry"},
+    "urllib3": {"sources.registry"},
+    "http": {"sources.registry"},
+    "socket": {"sources.registry"},
+    "ssl": {"sources.registry", "inventory.doctor"},
+    "subprocess": {"sources.credential_helper", "git.program", "inventory.doctor"},
+    "re2": {"policies.engine", "kubernetes.kustomize.expressions", "git.regexp_functions"},
+    "semver": {"policies.version"},
+    "jsonpath_ng": {"kubernetes.jsonpath"},
+    "yaml": {"yamledit", "kubernetes", "config.lock", "plan.bind", "plan.lockfile", "inventory", "function"},
     "os": {
         "__main__", "cli", "inventory.files", "function", "terminal", "commands", "git.program", "git.workspace", "git.drafts", "inventory.doctor",
-        "tagsources",
+        "sources",
     },
-    "tempfile": {"inventory.files", "git.program", "git.workspace", "tagsources.registry.wire"},
-    "random": {"tagsources.registry"},
-    "time": {"tagsources", "commands", "git", "terminal"},
+    "tempfile": {"inventory.files", "git.program", "git.workspace", "sources.registry.wire"},
+    "random": {"sources.registry"},
+    "time": {"sources", "commands", "git", "terminal"},
 }  # fmt: skip
 """What leads out of the program, or is heavy -> who may import it."""
 
@@ -160,7 +160,7 @@ def test_a_module_says_what_it_is_for(module: str):
 
 
 def test_edits_become_bytes_through_the_proof_alone():
-    splices = {"krmfn.text.yamltext.apply", "krmfn.text.yamltext.pieces"}
+    splices = {"krmfn.yamledit.yamltext.apply", "krmfn.yamledit.yamltext.pieces"}
     named = {
         name(module): {f"{node.module}.{alias.name}" for node in ast.walk(ast.parse(path.read_text()))
                        if isinstance(node, ast.ImportFrom) for alias in node.names}

@@ -8,17 +8,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from krmfn import pipeline
-from krmfn.configuration import config
+from krmfn.config import config
 from krmfn.errors import InputError
+from krmfn.kubernetes.overriding import NOTHING
 from krmfn.model import Listing
-from krmfn.resources.overriding import NOTHING
-from krmfn.steps import bind, decision, foresight, rewrite
-from krmfn.steps.deployed import Deployed
-from krmfn.steps.resolve import StaticTags
-from krmfn.steps.target import parse_setter
-from krmfn.steps.verdict import Guarded, Pins
-from krmfn.text import screen
-from krmfn.text.yamltext import Text, documents
+from krmfn.plan import bind, decision, foresight, rewrite
+from krmfn.plan.deployed import Deployed
+from krmfn.plan.resolve import StaticTags
+from krmfn.plan.target import parse_setter
+from krmfn.plan.verdict import Guarded, Pins
+from krmfn.yamledit import screen
+from krmfn.yamledit.yamltext import Text, documents
 
 TAGS = StaticTags(
     {"ghcr.io/acme/web": {"1.0.0": "", "1.2.0": ""}, "docker.io/library/nginx": {"1.25.0": "", "1.27.1": ""}}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from krmfn.inventory.files import read
-from krmfn.resources.finder import find
-from krmfn.text import compose
+from krmfn.kubernetes.finder import find
+from krmfn.yamledit import compose
 from tests import images
 from tests.running import environment, run, succeed
 

@@ -3,8 +3,8 @@
 import pytest
 
 from krmfn.errors import InputError
-from krmfn.text import markers
-from krmfn.text.yamltext import Text, documents
+from krmfn.yamledit import markers
+from krmfn.yamledit.yamltext import Text, documents
 from tests.tables import table
 
 TABLE = table("markers_kyaml")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.configuration.config import Config, load
+from krmfn.config.config import Config, load
 from krmfn.image import ImageRef
-from krmfn.tagsources.registry.question import locate
-from krmfn.text.yamltext import Text, documents
+from krmfn.sources.registry.question import locate
+from krmfn.yamledit.yamltext import Text, documents
 from tests.asking import asking, error_of, repository
 from tests.registry_server import Login, Registry
 from tests.running import run

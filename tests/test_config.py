@@ -2,11 +2,11 @@
 
 import pytest
 
-from krmfn.configuration import config
-from krmfn.configuration.settings import Settings, overridden
+from krmfn.config import config
+from krmfn.config.settings import Settings, overridden
 from krmfn.errors import ConfigError
 from krmfn.model import Mirror, Part, PolicyKey
-from krmfn.text.yamltext import Text, documents
+from krmfn.yamledit.yamltext import Text, documents
 
 
 def load(items="", function_config="", finish=config.no_change):

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.choosing import intervals
-from krmfn.choosing.constraint import MOST_BYTES, MOST_GROUPS, Constraint, quote
-from krmfn.choosing.version import Version
 from krmfn.errors import RuleError
+from krmfn.policies import intervals
+from krmfn.policies.constraint import MOST_BYTES, MOST_GROUPS, Constraint, quote
+from krmfn.policies.version import Version
 from tests.tables import rows, table
 from tests.test_version import versions
 
@@ -130,7 +130,7 @@ def test_writes_constraints_as_masterminds_does(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("row", rows("flux_policy", "flux_version_sort"), ids=lambda row: row["id"])
 def test_sorts_what_satisfies_as_flux_does(row: dict[str, Any]) -> None:
-    from krmfn.choosing.version import parse_tag
+    from krmfn.policies.version import parse_tag
 
     constraint = Constraint.parse(row["constraint"])
     found = [version for version in map(parse_tag, row["input"]) if version and constraint.check(version)]

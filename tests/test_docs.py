@@ -13,19 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.choosing import pattern, policytest
-from krmfn.choosing.constraint import Constraint
-from krmfn.choosing.reason import Reason
-from krmfn.choosing.version import Version
-from krmfn.configuration import schema
-from krmfn.configuration.config import load
-from krmfn.configuration.own import _FLAT_KEYS
+from krmfn.config import schema
+from krmfn.config.config import load
+from krmfn.config.own import _FLAT_KEYS
 from krmfn.inventory import files
-from krmfn.tagsources import credential_helper, keychain, manifest
-from krmfn.tagsources.oci import Settings
-from krmfn.tagsources.registry import auth, client, listing
-from krmfn.text import compose, yamltree
-from krmfn.text.yamltext import MAX_BYTES, Block, Text, documents
+from krmfn.policies import pattern, policytest
+from krmfn.policies.constraint import Constraint
+from krmfn.policies.reason import Reason
+from krmfn.policies.version import Version
+from krmfn.sources import credential_helper, keychain, manifest
+from krmfn.sources.oci import Settings
+from krmfn.sources.registry import auth, client, listing
+from krmfn.yamledit import compose, yamltree
+from krmfn.yamledit.yamltext import MAX_BYTES, Block, Text, documents
 from tests import reference
 from tests.running import succeed
 from tests.tools import ROOT

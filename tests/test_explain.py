@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from krmfn.choosing import explain
-from krmfn.choosing.explain import Explanation
-from krmfn.choosing.rules import parse_rules
-from krmfn.choosing.selection import select
 from krmfn.cli import main
+from krmfn.policies import explain
+from krmfn.policies.explain import Explanation
+from krmfn.policies.rules import parse_rules
+from krmfn.policies.selection import select
 
 SIGNATURE = "sha256-" + "0a" * 32
 TAGS = ("v1.2.0", "v1.9.4", "v1.9.4-alpine", "v2.0.0", "v1", "1.9.5", "v1.0.0-dev", "x.sig", SIGNATURE)

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from krmfn.choosing.selection import parse_rules, select
 from krmfn.cli import krmfn
+from krmfn.policies.selection import parse_rules, select
 from tests import images
 from tests.lists import lock, pod, policy
 
@@ -354,7 +354,7 @@ TAGS = (
 def test_a_choice_from_the_tags_that_are_kept_is_the_choice_from_all(
     rule: dict[str, Any], filter_tags: dict[str, Any] | None
 ):
-    from krmfn.choosing.reason import ELIGIBLE
+    from krmfn.policies.reason import ELIGIBLE
 
     rules = parse_rules(rule, filter_tags=filter_tags)
     times = dict(zip(TAGS, (f"2026-01-{day:02}T00:00:00Z" for day in range(1, 32)), strict=False))

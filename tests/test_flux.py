@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.configuration import config
+from krmfn.config import config
 from krmfn.errors import ConfigError
 from krmfn.model import LatestRef, PolicyKey
-from krmfn.text.yamltext import Text, documents
+from krmfn.yamledit.yamltext import Text, documents
 
 TABLE = Path(__file__).parent.parent / "fixtures" / "tables" / "flux_policy.json"
 WEB = PolicyKey("flux-system", "web")

@@ -11,10 +11,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from krmfn.resources import finder, forms
-from krmfn.resources.places import Place
-from krmfn.text import scalars
-from krmfn.text.yamltext import Edit, Text, apply, documents
+from krmfn.kubernetes import finder, forms
+from krmfn.kubernetes.places import Place
+from krmfn.yamledit import scalars
+from krmfn.yamledit.yamltext import Edit, Text, apply, documents
 from tests import images
 from tests.running import run
 

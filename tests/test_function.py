@@ -174,10 +174,10 @@ def test_a_run_without_a_registry_imports_nothing_heavy():
         "ssl",
         "concurrent.futures",
         "asyncio",
-        "krmfn.tagsources.oci",
+        "krmfn.sources.oci",
     )
     assert not [name for name in loaded if name.startswith(heavy)]
-    assert "krmfn.choosing.selection" in loaded
+    assert "krmfn.policies.selection" in loaded
 
 
 def test_the_items_of_a_list_of_another_version_go_out_untouched():

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from krmfn import function, pipeline
-from krmfn.configuration.settings import overridden
+from krmfn.config.settings import overridden
 from krmfn.errors import KrmfnError, RegistryError
-from krmfn.steps.resolve import StaticTags
-from krmfn.text.results import entry
-from krmfn.text.yamltext import Text
+from krmfn.plan.resolve import StaticTags
+from krmfn.yamledit.results import entry
+from krmfn.yamledit.yamltext import Text
 
 GOLDEN = Path(__file__).parent.parent / "fixtures" / "golden"
 CASES = sorted(path.parent for path in GOLDEN.glob("*/input.yaml"))

@@ -5,10 +5,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from krmfn.text import insertion, markers
-from krmfn.text.proof import confirm
-from krmfn.text.scalars import Refusal
-from krmfn.text.yamltext import Edit, Text, apply, documents, scalars
+from krmfn.yamledit import insertion, markers
+from krmfn.yamledit.proof import confirm
+from krmfn.yamledit.scalars import Refusal
+from krmfn.yamledit.yamltext import Edit, Text, apply, documents, scalars
 
 KEY = "fluxcd.io/tag.web"
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from jsonpath_ng.ext.parser import parse
 
 from krmfn.errors import InputError, RuleError
-from krmfn.resources.jsonpath import JSONPath, written
-from krmfn.text.yamltext import Alias, Text, construct, documents
+from krmfn.kubernetes.jsonpath import JSONPath, written
+from krmfn.yamledit.yamltext import Alias, Text, construct, documents
 
 DATA = {
     "spec": {

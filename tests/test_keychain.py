@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from krmfn.model import ITEM
-from krmfn.tagsources.credential import Credential
-from krmfn.tagsources.credential_helper import run
-from krmfn.tagsources.keychain import Keychain, normal_key
+from krmfn.sources.credential import Credential
+from krmfn.sources.credential_helper import run
+from krmfn.sources.keychain import Keychain, normal_key
 
 HUB = "https://index.docker.io/v1/"
 

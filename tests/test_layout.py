@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from krmfn.model import Listing
-from krmfn.tagsources.layout import LayoutSource
+from krmfn.sources.layout import LayoutSource
 from tests import images, tools
 from tests.asking import error_of, repository
 from tests.image_store import INDEX, MANIFEST, Images

@@ -12,13 +12,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from krmfn.configuration.lock import LockEntry, Snapshot, read_lock, read_snapshot
-from krmfn.configuration.objects import Object, Problems, read
+from krmfn.config.lock import LockEntry, Snapshot, read_lock, read_snapshot
+from krmfn.config.objects import Object, Problems, read
 from krmfn.model import PolicyKey
-from krmfn.steps.lockfile import edit_lock, edit_snapshot, lock_document, snapshot_document
-from krmfn.steps.snapshot import name_of
-from krmfn.text.scalars import Refusal
-from krmfn.text.yamltext import Text, apply, documents
+from krmfn.plan.lockfile import edit_lock, edit_snapshot, lock_document, snapshot_document
+from krmfn.plan.snapshot import name_of
+from krmfn.yamledit.scalars import Refusal
+from krmfn.yamledit.yamltext import Text, apply, documents
 from tests.lists import IMAGE, Tags, digest, items, lock, locked, messages, pod, policy, resource_list, run
 
 ENTRY = '{{policy: "flux:{0}", image: ghcr.io/acme/{0}, policyHash: "00ff", tag: "{1}"}}'

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from krmfn.errors import RegistryError
-from krmfn.tagsources.manifest import (
+from krmfn.sources.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     OCI_INDEX,

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from krmfn.errors import InputError
-from krmfn.text import markers, scalars
-from krmfn.text.yamltext import Edit, Text, apply, documents
+from krmfn.yamledit import markers, scalars
+from krmfn.yamledit.yamltext import Edit, Text, apply, documents
 from tests.tables import rows, table
 
 ROWS = [

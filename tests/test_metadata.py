@@ -10,10 +10,10 @@ import yaml
 
 from krmfn import __version__
 from krmfn.about import ABOUT
-from krmfn.configuration import schema
-from krmfn.tagsources.oci import Settings
-from krmfn.tagsources.registry import listing
-from krmfn.text import yamltext, yamltree
+from krmfn.config import schema
+from krmfn.sources.oci import Settings
+from krmfn.sources.registry import listing
+from krmfn.yamledit import yamltext, yamltree
 from tests.tools import ROOT
 
 DEFINITION = ROOT / "docs" / "function-definition.yaml"

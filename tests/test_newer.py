@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.choosing.newer import Newer, Shape, newer, state
 from krmfn.image import ImageRef
+from krmfn.policies.newer import Newer, Shape, newer, state
 
 CASES = {
     "patch, minor and major": ("1.2.3", "1.2.4 1.3.0 2.0.0", "1.3.0", "2.0.0"),

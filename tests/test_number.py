@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.choosing import number
+from krmfn.policies import number
 
 # Answers of Go's strconv.ParseFloat(s, 64); None is an error.
 PARSED = {

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
-from krmfn.resources.kustomize import graph
-from krmfn.text.yamltext import Text
+from krmfn.kubernetes.kustomize import graph
+from krmfn.yamledit.yamltext import Text
 from tests import overlays, tools
 from tests.running import run
 

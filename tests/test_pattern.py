@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.choosing import engine
-from krmfn.choosing.pattern import (
+from krmfn.errors import RuleError
+from krmfn.image import is_tag
+from krmfn.policies import engine
+from krmfn.policies.pattern import (
     MOST_EXPANDED,
     MOST_PATTERN_BYTES,
     MOST_TEMPLATE_BYTES,
@@ -18,8 +20,6 @@ from krmfn.choosing.pattern import (
     Pattern,
     Template,
 )
-from krmfn.errors import RuleError
-from krmfn.image import is_tag
 from tests.tables import rows
 
 pieces = st.sampled_from(

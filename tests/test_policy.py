@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from krmfn.choosing.policy import POLICIES, Alphabetical, Digest, Newest, Numerical, SemVer
-from krmfn.choosing.protocol import Policy
-from krmfn.choosing.rules import parse_rules
-from krmfn.choosing.selection import accepts, candidates, outranks
 from krmfn.errors import RuleError
+from krmfn.policies.policy import POLICIES, Alphabetical, Digest, Newest, Numerical, SemVer
+from krmfn.policies.protocol import Policy
+from krmfn.policies.rules import parse_rules
+from krmfn.policies.selection import accepts, candidates, outranks
 
 SEMVER = SemVer.parse({"range": "^1.0"})
 

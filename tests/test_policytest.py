@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from krmfn.choosing import policytest
 from krmfn.cli import main
 from krmfn.errors import ConfigError
-from krmfn.text.yamltext import Text, documents
+from krmfn.policies import policytest
+from krmfn.yamledit.yamltext import Text, documents
 from tests.tables import rows, table
 from tests.tools import ROOT
 

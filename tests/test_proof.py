@@ -17,10 +17,10 @@ import yaml
 
 from krmfn import function
 from krmfn.cli import main
-from krmfn.steps import lockfile, rewrite
-from krmfn.text import insertion, results
-from krmfn.text.scalars import Refusal, render
-from krmfn.text.yamltext import Edit, Scalar, Text
+from krmfn.plan import lockfile, rewrite
+from krmfn.yamledit import insertion, results
+from krmfn.yamledit.scalars import Refusal, render
+from krmfn.yamledit.yamltext import Edit, Scalar, Text
 from tests.running import files
 
 CONFIG = """\

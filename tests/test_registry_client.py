@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from krmfn.model import Listing, Mirror
-from krmfn.steps.resolve import ask
-from krmfn.tagsources.oci import Settings
-from krmfn.tagsources.registry.listing import listing, next_page
+from krmfn.plan.resolve import ask
+from krmfn.sources.oci import Settings
+from krmfn.sources.registry.listing import listing, next_page
 from tests.asking import Clock, asking, error_of, repository
 from tests.image_store import INDEX, MANIFEST
 from tests.registry_server import Registry, Request

@@ -40,7 +40,7 @@ def test_the_parts_of_urllib3_that_are_leaned_on_are_as_they_were():
 
 def test_oras_is_imported_without_jsonschema_but_finds_it_when_it_needs_it():
     code = (
-        "import sys, krmfn.tagsources.registry.client, oras.provider\n"
+        "import sys, krmfn.sources.registry.client, oras.provider\n"
         "assert 'jsonschema' not in sys.modules\n"
         "oras.provider.jsonschema.validate({}, {'type': 'object'})\n"
         "import jsonschema; assert jsonschema.__file__"
@@ -49,7 +49,7 @@ def test_oras_is_imported_without_jsonschema_but_finds_it_when_it_needs_it():
 
 
 def test_the_door_loads_nothing_heavy_until_a_registry_is_asked():
-    code = "import sys, krmfn.tagsources.oci as o; o.RegistrySource(o.Settings()); print(*sys.modules)"
+    code = "import sys, krmfn.sources.oci as o; o.RegistrySource(o.Settings()); print(*sys.modules)"
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     )
@@ -59,6 +59,6 @@ def test_the_door_loads_nothing_heavy_until_a_registry_is_asked():
         "oras",
         "ssl",
         "http.client",
-        "krmfn.tagsources.keychain",
+        "krmfn.sources.keychain",
         "concurrent.futures",
     }

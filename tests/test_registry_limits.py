@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from krmfn.steps.resolve import ask
-from krmfn.tagsources.oci import Settings
-from krmfn.tagsources.registry import listing
-from krmfn.tagsources.registry.attempts import Attempts, retry_after
-from krmfn.tagsources.registry.budget import Budget, OutOfBytesError, OutOfTimeError
-from krmfn.tagsources.registry.exchange import Call, NoReply, Reply
-from krmfn.tagsources.registry.gate import Gate
-from krmfn.tagsources.registry.origin import Origin
-from krmfn.tagsources.registry.transport import Transport
-from krmfn.tagsources.registry.world import World
+from krmfn.plan.resolve import ask
+from krmfn.sources.oci import Settings
+from krmfn.sources.registry import listing
+from krmfn.sources.registry.attempts import Attempts, retry_after
+from krmfn.sources.registry.budget import Budget, OutOfBytesError, OutOfTimeError
+from krmfn.sources.registry.exchange import Call, NoReply, Reply
+from krmfn.sources.registry.gate import Gate
+from krmfn.sources.registry.origin import Origin
+from krmfn.sources.registry.transport import Transport
+from krmfn.sources.registry.world import World
 from tests.asking import asking, error_of, repository
 from tests.registry_server import Registry, Request
 

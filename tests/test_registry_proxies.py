@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.tagsources.registry.origin import Origin
-from krmfn.tagsources.registry.proxies import proxy_for
+from krmfn.sources.registry.origin import Origin
+from krmfn.sources.registry.proxies import proxy_for
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
 from tests.proxy_server import Proxy

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.steps.resolve import ask
+from krmfn.plan.resolve import ask
 from tests.asking import asking, error_of, one_certificate, repository
 from tests.certificates import Authority, server_context
 from tests.registry_server import Login, Registry, Request

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.choosing import release
-from krmfn.choosing.constraint import Constraint
-from krmfn.choosing.reason import Reason
-from krmfn.choosing.release import Best, judge
+from krmfn.policies import release
+from krmfn.policies.constraint import Constraint
+from krmfn.policies.reason import Reason
+from krmfn.policies.release import Best, judge
 
 numbers = st.sampled_from(
     [

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from krmfn import pipeline
-from krmfn.steps.resolve import StaticTags
-from krmfn.text.yamltext import Text
+from krmfn.plan.resolve import StaticTags
+from krmfn.yamledit.yamltext import Text
 
 SAMPLES = sorted((Path(__file__).parent.parent / "fixtures" / "samples").glob("*.yaml"))
 POLICIES = b"""functionConfig:

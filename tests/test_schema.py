@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from krmfn.configuration import schema
+from krmfn.config import schema
 from tests.running import run, succeed
 
 GOOD: dict[str, dict[str, Any]] = {

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krmfn.errors import InputError
-from krmfn.text import markers, screen
-from krmfn.text.yamltext import Text, documents, scalars
+from krmfn.yamledit import markers, screen
+from krmfn.yamledit.yamltext import Text, documents, scalars
 from tests import yamldocs
 
 MARK = '# {"$imagepolicy": "f:n"}'

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.choosing import number
-from krmfn.choosing.reason import ELIGIBLE, Reason
-from krmfn.choosing.rules import Rules, parse_rules
-from krmfn.choosing.selection import Selection, accepts, candidates, outranks, select
-from krmfn.choosing.version import Version, parse_tag
 from krmfn.errors import RulesError
+from krmfn.policies import number
+from krmfn.policies.reason import ELIGIBLE, Reason
+from krmfn.policies.rules import Rules, parse_rules
+from krmfn.policies.selection import Selection, accepts, candidates, outranks, select
+from krmfn.policies.version import Version, parse_tag
 from tests.tables import rows, table
 
 DIFFERS: dict[str, Any] = table("flux_policy")["differs"]
@@ -137,7 +137,7 @@ def reference(policy: dict[str, Any], filter_tags: dict[str, str] | None, tags: 
 
 
 def _semver(options: dict[str, str], texts: list[str]) -> str | None:
-    from krmfn.choosing.constraint import Constraint
+    from krmfn.policies.constraint import Constraint
 
     best: Version | None = None
     for text in texts:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.configuration.config import Config
-from krmfn.configuration.lock import Snapshot
-from krmfn.configuration.settings import Settings
+from krmfn.config.config import Config
+from krmfn.config.lock import Snapshot
+from krmfn.config.settings import Settings
 from krmfn.errors import RegistryError
 from krmfn.image import ImageRef
 from krmfn.model import Listing, Repository
-from krmfn.tagsources.sources import Sources
+from krmfn.sources.sources import Sources
 from tests import images
 from tests.lists import IMAGE, digest
 

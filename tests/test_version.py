@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semver import Version as Semver
 
-from krmfn.choosing.version import UINT64_MAX, Version, parse_tag
 from krmfn.errors import RuleError
+from krmfn.policies.version import UINT64_MAX, Version, parse_tag
 from tests.tables import rows
 
 identifiers = st.one_of(

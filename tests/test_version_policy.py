@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.choosing.newer import KEPT, Shape, floating, newer
-from krmfn.choosing.reason import Reason
-from krmfn.choosing.rules import Rules, parse_rules
-from krmfn.choosing.selection import outranks, select
 from krmfn.errors import RulesError
+from krmfn.policies.newer import KEPT, Shape, floating, newer
+from krmfn.policies.reason import Reason
+from krmfn.policies.rules import Rules, parse_rules
+from krmfn.policies.selection import outranks, select
 from tests.test_newer import CASES
 
 

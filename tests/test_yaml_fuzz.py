@@ -13,9 +13,9 @@ from ruamel.yaml.error import YAMLError as RuamelError
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
 from krmfn.model import Diagnostic, Field, Location
-from krmfn.text import compose, markers, resourcelist, scalars, screen
-from krmfn.text.yamltext import Edit, Text, apply
-from krmfn.text.yamltext import scalars as values
+from krmfn.yamledit import compose, markers, resourcelist, scalars, screen
+from krmfn.yamledit.yamltext import Edit, Text, apply
+from krmfn.yamledit.yamltext import scalars as values
 from tests import yamldocs
 
 CORPUS = sorted((Path(__file__).parent.parent / "fixtures" / "yaml" / "corpus").glob("*.yaml"))

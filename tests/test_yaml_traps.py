@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from krmfn.errors import InputError
-from krmfn.text import markers, resourcelist, scalars, screen
-from krmfn.text.yamltext import Edit, Text, construct, documents
-from krmfn.text.yamltext import scalars as values
+from krmfn.yamledit import markers, resourcelist, scalars, screen
+from krmfn.yamledit.yamltext import Edit, Text, construct, documents
+from krmfn.yamledit.yamltext import scalars as values
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
 MARK = '# {"$imagepolicy": "f:n"}'

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krmfn.errors import InputError
-from krmfn.text import compose
-from krmfn.text.proof import rewrite
-from krmfn.text.yamltext import (
+from krmfn.yamledit import compose
+from krmfn.yamledit.proof import rewrite
+from krmfn.yamledit.yamltext import (
     Alias,
     Edit,
     Source,

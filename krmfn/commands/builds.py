@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from krmfn.configuration.objects import listing, read, text
+from krmfn.config.objects import listing, read, text
 from krmfn.errors import InputError
-from krmfn.text.yamltext import Text, documents
+from krmfn.yamledit.yamltext import Text, documents
 
 _NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _FUNCTION = b"config.kubernetes.io/function"

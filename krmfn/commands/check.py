@@ -11,17 +11,17 @@ from typing import NamedTuple
 import click
 
 from krmfn import terminal
-from krmfn.choosing.newer import Newer, newer, state
 from krmfn.commands import options
-from krmfn.configuration.config import Config, load
+from krmfn.config.config import Config, load
 from krmfn.errors import ConfigError, RegistryError
 from krmfn.foreign import printable
 from krmfn.image import ImageRef
 from krmfn.inventory import files
+from krmfn.kubernetes import finder, forms
+from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, RANGE, UNJUDGED, Place
 from krmfn.model import Listing, Repository
-from krmfn.resources import finder, forms
-from krmfn.resources.places import COUNTS, OVERRIDDEN, RANGE, UNJUDGED, Place
-from krmfn.steps.resolve import ask
+from krmfn.plan.resolve import ask
+from krmfn.policies.newer import Newer, newer, state
 
 WORKERS = 8
 _HEADER = ("IMAGE", "CURRENT", "SAME MAJOR", "NEWEST", "STATE", "WHERE")
@@ -116,7 +116,7 @@ def judge(found: Sequence[Place], config: Config) -> list[Verdict]:
     asked = [one.ref for one in shown if one.is_asked]
     repositories = {ref: _repository(ref, access) for ref in asked}
     with terminal.watching() as progress:
-        from krmfn.tagsources.sources import Sources
+        from krmfn.sources.sources import Sources
 
         source = Sources(config, os.environ, progress)
         listings = ask(repositories.values(), source.tags, WORKERS)

@@ -16,7 +16,7 @@ import click
 
 from krmfn.commands import drafting, proposing
 from krmfn.commands.scope import Examined, automation_of, examine, inside
-from krmfn.configuration.config import Finish
+from krmfn.config.config import Finish
 from krmfn.errors import GitError
 from krmfn.foreign import printable
 from krmfn.git.automation import Automation
@@ -28,7 +28,7 @@ from krmfn.git.proposals import Proposal
 from krmfn.git.repository import Repository
 from krmfn.git.workspace import Workspace, workspace
 from krmfn.inventory import files
-from krmfn.text.yamltext import Text
+from krmfn.yamledit.yamltext import Text
 
 Report = Callable[[Examined, Mapping[Text, bytes], Sequence[Proposal]], None]
 _MOST = 100

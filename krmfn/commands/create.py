@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from krmfn.commands import options
-from krmfn.configuration.flux import GROUP, duration
+from krmfn.config.flux import GROUP, duration
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RuleError, RulesError
 from krmfn.image import parse_repository
@@ -177,7 +177,7 @@ def _digest_interval(interval: str | None, reflection: str | None) -> str:
 
 
 def _filter(pattern: str | None, extract: str | None) -> dict[str, str]:
-    from krmfn.choosing.pattern import Pattern
+    from krmfn.policies.pattern import Pattern
 
     if extract and not pattern:
         raise misconfigured("cannot specify --filter-extract without specifying --filter-regex")
@@ -196,7 +196,7 @@ def _filter(pattern: str | None, extract: str | None) -> dict[str, str]:
 def _check_extract(extract: str, names: tuple[str, ...]) -> None:
     import re
 
-    from krmfn.choosing.pattern import Template
+    from krmfn.policies.pattern import Template
 
     if "$" in re.sub(r"\$\$|\$\w+|\$\{\w+\}", "", extract):
         raise misconfigured("--filter-extract is malformed: expected $name, ${name}, $1 or $$ behind every $")
@@ -208,7 +208,7 @@ def _check_extract(extract: str, names: tuple[str, ...]) -> None:
 
 def _check(spec: dict[str, Any]) -> None:
     """Parse the rules as a run would: what a controller would only report later is refused now."""
-    from krmfn.choosing.rules import parse_rules
+    from krmfn.policies.rules import parse_rules
 
     try:
         parse_rules(spec["policy"], filter_tags=spec.get("filterTags"))
@@ -302,7 +302,7 @@ def _print(
     kind: str, name: str, namespace: str, labels: Iterable[str], spec: dict[str, Any],
     annotations: dict[str, str] | None = None,
 ) -> None:  # fmt: skip
-    from krmfn.text.authored import document
+    from krmfn.yamledit.authored import document
 
     metadata: dict[str, Any] = {}
     pairs = dict(_label(label) for label in labels)

@@ -17,7 +17,7 @@ from krmfn.git import changelog, message
 from krmfn.git.changelog import Row
 from krmfn.git.drafts import Draft
 from krmfn.model import Listing, NotChosen, PolicyKey, Repository
-from krmfn.text.yamltext import Edit, Text
+from krmfn.yamledit.yamltext import Edit, Text
 
 Answer = TypeVar("Answer")
 

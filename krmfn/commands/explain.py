@@ -9,18 +9,18 @@ from pathlib import Path
 import click
 
 from krmfn import terminal
-from krmfn.choosing import explain
-from krmfn.choosing.explain import Explanation
-from krmfn.choosing.selection import select
 from krmfn.commands import options
-from krmfn.configuration.config import Config, load
+from krmfn.config.config import Config, load
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
 from krmfn.inventory import files
 from krmfn.model import ImagePolicy, PolicyKey, Repository
-from krmfn.steps import decision, verdict
-from krmfn.steps.resolve import TagSource, ask
-from krmfn.text.yamltext import Block
+from krmfn.plan import decision, verdict
+from krmfn.plan.resolve import TagSource, ask
+from krmfn.policies import explain
+from krmfn.policies.explain import Explanation
+from krmfn.policies.selection import select
+from krmfn.yamledit.yamltext import Block
 
 WORKERS = 8
 

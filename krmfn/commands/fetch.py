@@ -12,17 +12,17 @@ import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import builds, options, output
-from krmfn.configuration.config import Config, load
-from krmfn.configuration.lock import Snapshot
+from krmfn.config.config import Config, load
+from krmfn.config.lock import Snapshot
 from krmfn.errors import InputError, RegistryError
 from krmfn.inventory import files
 from krmfn.model import Choice, Chosen, Diagnostic, Location, NotChosen, settled
-from krmfn.steps import lockfile, report
-from krmfn.steps.snapshot import Learned, name_of, take
-from krmfn.tagsources.sources import Sources
-from krmfn.text.proof import rewrite
-from krmfn.text.scalars import Refusal
-from krmfn.text.yamltext import Edit, Text
+from krmfn.plan import lockfile, report
+from krmfn.plan.snapshot import Learned, name_of, take
+from krmfn.sources.sources import Sources
+from krmfn.yamledit.proof import rewrite
+from krmfn.yamledit.scalars import Refusal
+from krmfn.yamledit.yamltext import Edit, Text
 
 LOCK, TAGS = "krmfn-lock.yaml", "krmfn-tags.yaml"
 _HEADS = {

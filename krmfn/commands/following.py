@@ -9,16 +9,16 @@ from typing import NamedTuple
 import click
 
 from krmfn import terminal
-from krmfn.choosing import explain
-from krmfn.choosing.explain import Explanation
-from krmfn.choosing.reason import Reason
-from krmfn.configuration.config import Config
+from krmfn.config.config import Config
 from krmfn.foreign import printable
 from krmfn.model import ImagePolicy
-from krmfn.steps import bind, foresight
-from krmfn.steps.deployed import Deployed
-from krmfn.steps.target import Target
-from krmfn.text.yamltext import Block
+from krmfn.plan import bind, foresight
+from krmfn.plan.deployed import Deployed
+from krmfn.plan.target import Target
+from krmfn.policies import explain
+from krmfn.policies.explain import Explanation
+from krmfn.policies.reason import Reason
+from krmfn.yamledit.yamltext import Block
 
 
 class Held(NamedTuple):

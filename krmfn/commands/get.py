@@ -12,9 +12,9 @@ import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import options
-from krmfn.configuration.config import Finish, load
-from krmfn.configuration.flux import key_of
-from krmfn.configuration.objects import Object, mapping, nearest, text
+from krmfn.config.config import Finish, load
+from krmfn.config.flux import key_of
+from krmfn.config.objects import Object, mapping, nearest, text
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import InputError, KrmfnError
 from krmfn.foreign import printable
@@ -121,7 +121,7 @@ command.add_command(image, "images")
 
 def survey(tree: files.Tree, finish: Finish, kind: str, path: Path) -> fleet.Fleet:
     """Judge the Flux objects of a tree; automations are counted only when they are asked for."""
-    from krmfn.tagsources.sources import Sources
+    from krmfn.sources.sources import Sources
 
     objects = fleet.gather(tree.blocks)
     rules = fleet.config_of(objects, options.settings_of(finish))
@@ -248,7 +248,7 @@ def _print_objects(standings: Sequence[Standing], output: str) -> None:
 
         click.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": made}, indent=2, ensure_ascii=False))
         return
-    from krmfn.text.authored import document
+    from krmfn.yamledit.authored import document
 
     for data in made:
         click.echo("---\n" + document(data), nl=False)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from krmfn.configuration.config import Config, Finish
-from krmfn.configuration.settings import Settings, overridden
+from krmfn.config.config import Config, Finish
+from krmfn.config.settings import Settings, overridden
 from krmfn.foreign import printable
-from krmfn.steps.resolve import TagSource
+from krmfn.plan.resolve import TagSource
 
 if TYPE_CHECKING:
     from krmfn.inventory.files import Skipped
@@ -100,7 +100,7 @@ def on_files(finish: Finish) -> Finish:
 
 def open_source(rules: Config) -> TagSource:
     """Open what the configuration says."""
-    from krmfn.tagsources.sources import Sources
+    from krmfn.sources.sources import Sources
 
     return Sources(rules, os.environ)
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 import click
 
 from krmfn.commands import options
-from krmfn.configuration import schema
+from krmfn.config import schema
 
 
 @click.command(

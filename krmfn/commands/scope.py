@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from krmfn import diagnostics, pipeline, terminal
-from krmfn.configuration.config import Finish, load
+from krmfn.config.config import Finish, load
 from krmfn.errors import GitError, InputError
 from krmfn.frozen import replace
 from krmfn.git.automation import Automation, find
 from krmfn.inventory import files, fleet
 from krmfn.model import Repository
-from krmfn.steps import report
-from krmfn.steps.resolve import ask
-from krmfn.tagsources.sources import Sources
-from krmfn.text.proof import rewrite
-from krmfn.text.yamltext import Block, Edit, Text
+from krmfn.plan import report
+from krmfn.plan.resolve import ask
+from krmfn.sources.sources import Sources
+from krmfn.yamledit.proof import rewrite
+from krmfn.yamledit.yamltext import Block, Edit, Text
 
 _WORKERS = 8
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from krmfn import terminal
-from krmfn.choosing import policytest
-from krmfn.choosing.policytest import Verdict
 from krmfn.commands import options
 from krmfn.errors import InputError
 from krmfn.foreign import printable
 from krmfn.inventory import files
+from krmfn.policies import policytest
+from krmfn.policies.policytest import Verdict
 
 _HEADER = ("ID", "TEST", "CASE", "RESULT", "REASON")
 

@@ -12,13 +12,13 @@ import click
 from krmfn import terminal
 from krmfn.commands import options, output
 from krmfn.commands.scope import Examined, examine
-from krmfn.configuration.config import Finish
+from krmfn.config.config import Finish
 from krmfn.foreign import printable
 from krmfn.git import changelog
 from krmfn.inventory import files
 from krmfn.model import Diagnostic
 from krmfn.pipeline import Run
-from krmfn.text.yamltext import Text
+from krmfn.yamledit.yamltext import Text
 
 if TYPE_CHECKING:
     from krmfn.git.proposals import Proposal

@@ -9,8 +9,8 @@ from krmfn.errors import RuleError
 from krmfn.foreign import printable
 from krmfn.image import ImageRef
 from krmfn.model import Diagnostic, Part
-from krmfn.steps import report
-from krmfn.steps.verdict import Change
+from krmfn.plan import report
+from krmfn.plan.verdict import Change
 
 _SHOWN = 3
 _LONGEST_URL = 300

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from krmfn.choosing.pattern import Match, Pattern, Template
 from krmfn.errors import RuleError
 from krmfn.gotemplate.errors import TemplateError
+from krmfn.policies.pattern import Match, Pattern, Template
 
 
 def _pattern(text: str) -> Any:

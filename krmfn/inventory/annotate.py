@@ -9,22 +9,22 @@ from typing import NamedTuple
 
 import yaml
 
-from krmfn.model import ImagePolicy, Part
-from krmfn.resources import charts, finder
-from krmfn.resources.jsonpath import below, written
-from krmfn.resources.places import COUNTS, Place, Slot
-from krmfn.resources.resource import (
+from krmfn.kubernetes import charts, finder
+from krmfn.kubernetes.jsonpath import below, written
+from krmfn.kubernetes.places import COUNTS, Place, Slot
+from krmfn.kubernetes.resource import (
     Resource,
     annotations_of,
     containers,
     describe,
     owner,
 )
-from krmfn.steps.target import ANNOTATION, Setter, parse_setter
-from krmfn.steps.unbound import is_of
-from krmfn.text import insertion, markers, screen
-from krmfn.text.scalars import Refusal, quoted
-from krmfn.text.yamltext import Block, Edit, Text
+from krmfn.model import ImagePolicy, Part
+from krmfn.plan.target import ANNOTATION, Setter, parse_setter
+from krmfn.plan.unbound import is_of
+from krmfn.yamledit import insertion, markers, screen
+from krmfn.yamledit.scalars import Refusal, quoted
+from krmfn.yamledit.yamltext import Block, Edit, Text
 
 
 class Note(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from krmfn.tagsources.keychain import login_files
+from krmfn.sources.keychain import login_files
 
 State = Literal["ok", "missing", "wrong", "info"]
 _SECONDS = 20

@@ -17,11 +17,11 @@ from pathlib import Path
 import yaml
 
 from krmfn.errors import InputError
+from krmfn.kubernetes.forms import may_hold_image
+from krmfn.kubernetes.overriding import Graph
+from krmfn.kubernetes.resource import is_definition
 from krmfn.model import Diagnostic, File, Location
-from krmfn.resources.forms import may_hold_image
-from krmfn.resources.overriding import Graph
-from krmfn.resources.resource import is_definition
-from krmfn.text.yamltext import Alias, Block, Text, documents, is_null
+from krmfn.yamledit.yamltext import Alias, Block, Text, documents, is_null
 
 _WORDS = (b"image", b"krmfn.dev", b"TagSnapshot", b"Secret", b"Namespace", b"source.toolkit.fluxcd.io")
 _TARGETS = (b"krmfn.dev/v1alpha1", b"ImageAutomation", b"targets")
@@ -85,7 +85,7 @@ class Tree:
 
     def graph(self) -> Graph:
         """Return which fields count where kustomizations change them."""
-        from krmfn.resources.kustomize import graph
+        from krmfn.kubernetes.kustomize import graph
 
         blocks: dict[str, list[Block]] = {}
         for block in self.blocks:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from krmfn.configuration import flux
-from krmfn.configuration.config import Config
-from krmfn.configuration.lock import Snapshot, read_snapshot
-from krmfn.configuration.objects import Object, Problems, read
-from krmfn.configuration.schema import API_VERSION
-from krmfn.configuration.settings import Settings
+from krmfn.config import flux
+from krmfn.config.config import Config
+from krmfn.config.lock import Snapshot, read_snapshot
+from krmfn.config.objects import Object, Problems, read
+from krmfn.config.schema import API_VERSION
+from krmfn.config.settings import Settings
 from krmfn.errors import InputError, RegistryError
 from krmfn.inventory import status
 from krmfn.inventory.status import Standing
 from krmfn.model import Chosen, Diagnostic, Following, ImagePolicy, Listing, NotChosen, PolicyKey, Repository
-from krmfn.steps import decision
-from krmfn.steps.resolve import TagSource, ask
-from krmfn.text.yamltext import Block
+from krmfn.plan import decision
+from krmfn.plan.resolve import TagSource, ask
+from krmfn.yamledit.yamltext import Block
 
 KINDS = ("ImageRepository", "ImagePolicy", "ImageUpdateAutomation")
 _WORDS = (b"image.toolkit.fluxcd.io", b"TagSnapshot", b"Secret", b"kind: Namespace", b"source.toolkit.fluxcd.io")

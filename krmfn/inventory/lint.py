@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from krmfn.choosing import selection
-from krmfn.configuration.config import Config
+from krmfn.config.config import Config
 from krmfn.inventory.files import Skipped
+from krmfn.kubernetes.resource import describe
 from krmfn.model import Diagnostic, File, ImagePolicy, Location, Part, ResourceId
-from krmfn.resources.resource import describe
-from krmfn.steps import bind, foresight
-from krmfn.steps.target import Target
-from krmfn.steps.unbound import unbound
-from krmfn.text import markers, screen
-from krmfn.text.yamltext import Block
+from krmfn.plan import bind, foresight
+from krmfn.plan.target import Target
+from krmfn.plan.unbound import unbound
+from krmfn.policies import selection
+from krmfn.yamledit import markers, screen
+from krmfn.yamledit.yamltext import Block
 
 
 def lint(blocks: Sequence[Block], config: Config, skipped: Iterable[Skipped] = ()) -> tuple[Diagnostic, ...]:

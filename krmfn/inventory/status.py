@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from krmfn.choosing.pattern import Pattern
-from krmfn.choosing.rules import DEFAULT_EXCLUSIONS
-from krmfn.configuration.objects import Object, mapping, text
+from krmfn.config.objects import Object, mapping, text
 from krmfn.errors import RegistryError
 from krmfn.model import Chosen, LatestRef, Listing, NotChosen
+from krmfn.policies.pattern import Pattern
+from krmfn.policies.rules import DEFAULT_EXCLUSIONS
 
 WAITING = "waiting to be reconciled"
 _SHOWN_TAGS = 10

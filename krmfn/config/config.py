@@ -1,0 +1,265 @@
+"""Configuration: functionConfig and items -> policies, targets, snapshots, lock and settings, with every problem at once.
+
+Accepted: Flux's objects, `krmfn.dev/v1alpha1`, a flat ConfigMap, `imagePolicies` of a Flux Kustomization. Nothing here
+asks a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from krmfn.config import flux, schema, secret
+from krmfn.config.flux import Dangling
+from krmfn.config.lock import Lock, Snapshot, read_lock, read_snapshot
+from krmfn.config.objects import Object, Problems, listing, mapping, nearest, read, text
+from krmfn.config.own import OwnReader, TargetRule
+from krmfn.config.settings import Settings
+from krmfn.errors import ConfigError, InputError
+from krmfn.frozen import field, frozen, replace
+from krmfn.kubernetes.resource import describe
+from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey
+from krmfn.yamledit.yamltext import Block
+
+UNREADABLE = "not-read"
+"""The code of what could not be read, although it holds configuration or markers."""
+_WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v", b"imagePolicies")
+
+
+@frozen
+class Config:
+    """Everything that was configured, checked. `declared` also names policies that are suspended or belong elsewhere."""
+
+    policies: Mapping[PolicyKey, ImagePolicy] = field(default_factory=dict)
+    repositories: Mapping[PolicyKey, flux.ImageRepository] = field(default_factory=dict)
+    dangling: Mapping[PolicyKey, Dangling] = field(default_factory=dict)
+    declared: frozenset[PolicyKey] = frozenset()
+    targets: tuple[TargetRule, ...] = ()
+    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    lock: Lock | None = None
+    automations: tuple[Object, ...] = ()
+    settings: Settings = Settings()
+    notes: tuple[Diagnostic, ...] = ()
+    asides: tuple[str, ...] = ()
+    """For stderr only: what was passed over as no configuration."""
+    is_partial: bool = False
+    """True when a functionConfig spoke: other calls on the same items may bring other policies."""
+
+    def by_image(self) -> dict[str, list[ImagePolicy]]:
+        """Answer the policies that bind images, by canonical repository."""
+        found: dict[str, list[ImagePolicy]] = {}
+        for policy in self.policies.values():
+            if "images" in policy.bind:
+                found.setdefault(policy.repository.image.canonical, []).append(policy)
+        return found
+
+
+Finish = Callable[[Settings], Settings]
+
+
+def no_change(settings: Settings) -> Settings:
+    """Leave the settings as they were configured."""
+    return settings
+
+
+def load(items: Iterable[Block], function_config: Block | None = None, finish: Finish = no_change) -> Config:
+    """Read all configuration there is; raises ConfigError with every problem found.
+
+    `finish` has the last word on the settings.
+    """
+    problems, notes, asides = Problems(), [], []  # type: Problems, list[Diagnostic], list[str]
+    objects = _gather(items, function_config, problems, notes)
+    problems.locate(objects)
+    broken: dict[PolicyKey, Dangling] = {}
+    repositories = flux.read_repositories(objects, problems, broken)
+    policies, dangling = flux.read_policies(objects, {**broken, **repositories}, problems, notes)
+    used = " ".join(one.why for one in dangling.values())
+    notes += [
+        Diagnostic("warning", "dangling-policy", one.why, Location(one.defined))
+        for one in broken.values()
+        if one.why not in used
+    ]
+    for thing in objects:
+        if thing.group == "kustomize.toolkit.fluxcd.io":
+            policies += _inline(thing, problems)
+    parsed = OwnReader(problems, notes)
+    own_policies = parsed.read_automations(objects)
+    own_policies += parsed.read_config_map(objects, asides)
+    _refuse_foreign(objects, problems)
+    by_key = _by_key([*policies, *own_policies], problems)
+    declared = frozenset(by_key) | _declared(objects)
+    targets = _checked_targets(parsed.targets, by_key, declared, dangling, problems)
+    snapshots = _snapshots(objects, problems)
+    lock = read_lock(objects, problems, by_key)
+    if problems.found:
+        raise ConfigError(problems.found)
+    own = next((one for one in objects if one.id.kind == "ImageAutomation"), None)
+    if own is not None and not declared:
+        asides.append(f"{own.id} has no policies, and there are none elsewhere: nothing is chosen")
+    settings = finish(parsed.settings)
+    automations = tuple(
+        thing for thing in objects if thing.id.kind == "ImageUpdateAutomation" and thing.group == flux.GROUP
+    )
+    if settings.realm_hosts:
+        by_key = {key: _trusting(policy, settings.realm_hosts) for key, policy in by_key.items()}
+    return Config(
+        by_key,
+        repositories,
+        dangling,
+        declared,
+        targets,
+        snapshots,
+        lock,
+        automations,
+        settings,
+        tuple(notes),
+        tuple(asides),
+        any(thing.is_function_config and (thing.spec or thing.data.get("data")) for thing in objects),
+    )
+
+
+def _inline(thing: Object, problems: Problems) -> list[ImagePolicy]:
+    from krmfn.config.kustomization import read_kustomization  # few lists hold one
+
+    return read_kustomization(thing, problems)
+
+
+def _gather(
+    items: Iterable[Block], function_config: Block | None, problems: Problems, notes: list[Diagnostic]
+) -> tuple[Object, ...]:
+    items = tuple(items)
+    objects: list[Object] = []
+
+    def take(block: Block, *, is_function_config: bool = False) -> None:
+        try:
+            objects.extend(read(block, is_function_config=is_function_config))
+        except InputError as error:
+            if is_function_config or _is_record(block) or (_is_configuration(block) and not block.text.name):
+                problems.note(error)
+            elif _is_configuration(block):
+                notes.append(_unreadable(error))
+
+    if function_config is not None:
+        take(function_config, is_function_config=True)
+    for block in items:
+        if any(word in block.raw for word in _WORDS):
+            take(block)
+    if any(secret.names_secret(thing.spec) for thing in objects):
+        for block in items:
+            if b"Secret" in block.raw and not any(word in block.raw for word in _WORDS):
+                take(block)
+    if any(thing.spec.get("accessFrom") for thing in objects):
+        for block in items:
+            if b"Namespace" in block.raw and not any(word in block.raw for word in _WORDS):
+                take(block)
+    return _without_twins(objects)
+
+
+def _is_configuration(block: Block) -> bool:
+    """True if a document that was composed says that it is read here, whatever else is in it."""
+    return any(
+        one.is_configuration or one.id.api_version.startswith("kustomize.toolkit.fluxcd.io/") or one.id.kind == "Secret"
+        for one in describe(block)
+    )
+
+
+def _is_record(block: Block) -> bool:
+    """True for what nobody may go on without when it is there: a lock, a snapshot."""
+    return any(one.id.kind in ("ImageLock", "TagSnapshot") for one in describe(block))
+
+
+def _unreadable(error: InputError) -> Diagnostic:
+    """Report configuration in a file that was left out; the other files go on."""
+    file = File(error.name, None, error.line, error.column)
+    return Diagnostic("warning", UNREADABLE, f"configuration left out: {error.message}", Location(file=file))
+
+
+def _without_twins(objects: list[Object]) -> tuple[Object, ...]:
+    """Drop the item that is also the functionConfig: kpt sends a configPath document in both places."""
+    first = next((thing for thing in objects if thing.is_function_config), None)
+    if first is None:
+        return tuple(objects)
+    return tuple(thing for thing in objects if thing.is_function_config or thing.id != first.id or not first.id.name)
+
+
+def _refuse_foreign(objects: tuple[Object, ...], problems: Problems) -> None:
+    for thing in objects:
+        own = thing.id.api_version == schema.API_VERSION
+        if own and thing.id.kind not in schema.KINDS:
+            hint = nearest(thing.id.kind, schema.KINDS, 0.8)
+            if thing.is_function_config or hint:
+                problems.add(thing.id, "kind", f"{schema.API_VERSION} has the kinds {', '.join(schema.KINDS)}{hint}")
+        elif thing.group == "krmfn.dev" and not own and thing.id.kind in schema.KINDS:
+            problems.add(thing.id, "apiVersion", f"expected {schema.API_VERSION}, found {thing.id.api_version}")
+        elif thing.is_function_config and not own and not _is_understood(thing):
+            problems.add(
+                thing.id, "",
+                f"functionConfig is {thing.id.api_version} {thing.id.kind}; krmfn reads {schema.API_VERSION} ImageAutomation, "
+                "image.toolkit.fluxcd.io ImagePolicy and ImageRepository, a flat ConfigMap, or none",
+            )  # fmt: skip
+
+
+def _is_understood(thing: Object) -> bool:
+    if thing.group == "kustomize.toolkit.fluxcd.io":
+        return thing.id.kind == "Kustomization"
+    return thing.group == flux.GROUP or (thing.id.api_version == "v1" and thing.id.kind == "ConfigMap")
+
+
+def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, ImagePolicy]:
+    """Index policies. The same one may come twice: as written, and as the cluster resolved it, with its status."""
+    found: dict[PolicyKey, ImagePolicy] = {}
+    for policy in policies:
+        other = found.setdefault(policy.key, policy)
+        if other is not policy and other.hash != policy.hash:
+            problems.add(
+                policy.defined, "", f"policy {policy.key} is defined twice, also by {other.defined}: rename one"
+            )
+        elif other.latest is None and policy.latest is not None:
+            found[policy.key] = replace(other, latest=policy.latest)
+    return found
+
+
+def _trusting(policy: ImagePolicy, hosts: tuple[str, ...]) -> ImagePolicy:
+    access = replace(policy.repository.access, realm_hosts=hosts)
+    return replace(policy, repository=replace(policy.repository, access=access))
+
+
+def _declared(objects: tuple[Object, ...]) -> frozenset[PolicyKey]:
+    """Name every policy that stands somewhere, used here or not: a marker for it is no mistake."""
+    keys = {flux.key_of(thing.id) for thing in objects if thing.id.kind == "ImagePolicy" and thing.group == flux.GROUP}
+    for thing in objects:
+        if thing.id.kind == "ImageAutomation":
+            for entry in listing(thing.spec.get("policies")):
+                one = mapping(entry)
+                keys.add(
+                    PolicyKey(text(one.get("namespace")) or thing.id.namespace or "default", text(one.get("name")))
+                )
+    return frozenset(keys)
+
+
+def _snapshots(objects: tuple[Object, ...], problems: Problems) -> dict[str, Snapshot]:
+    found: dict[str, Snapshot] = {}
+    for thing in objects:
+        if thing.id.kind == "TagSnapshot" and thing.id.api_version == schema.API_VERSION:
+            snapshot = read_snapshot(thing, problems)
+            if snapshot is not None and snapshot.image in found:
+                problems.add(thing.id, "spec.image", f"there is a second TagSnapshot of {snapshot.image}: keep one")
+            elif snapshot is not None:
+                found[snapshot.image] = snapshot
+    return found
+
+
+def _checked_targets(
+    targets: list[TargetRule],
+    policies: Mapping[PolicyKey, ImagePolicy],
+    declared: frozenset[PolicyKey],
+    dangling: Mapping[PolicyKey, Dangling],
+    problems: Problems,
+) -> tuple[TargetRule, ...]:
+    """Answer the targets whose policy can be used; one that is suspended takes its targets with it."""
+    for target in targets:
+        if target.policy in dangling:
+            problems.add(target.defined, target.where, f"policy {target.policy}: {dangling[target.policy].why}")
+        elif target.policy not in declared:
+            hint = nearest(str(target.policy), map(str, declared))
+            problems.add(target.defined, target.where, f"no policy {target.policy} is configured{hint}")
+    return tuple(target for target in targets if target.policy in policies)

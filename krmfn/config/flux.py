@@ -1,0 +1,319 @@
+"""Flux's image objects as they are: ImageRepository and ImagePolicy -> ImagePolicy records.
+
+Meaning: https://fluxcd.io/flux/components/image/ (v1beta1, v1beta2 and v1 share their spec). Unknown fields are
+tolerated, as the API server would have pruned or refused them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from krmfn.config import secret
+from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
+from krmfn.errors import RuleError, RulesError
+from krmfn.frozen import field, frozen, replace
+from krmfn.image import is_digest, parse_repository
+from krmfn.model import Diagnostic, ImagePolicy, LatestRef, Location, PolicyKey, Repository, ResourceId
+from krmfn.policies import rules as policy_rules
+
+GROUP = "image.toolkit.fluxcd.io"
+VERSIONS = ("v1", "v1beta2", "v1beta1")
+_REFLECTIONS = ("Always", "IfNotPresent", "Never")
+_DURATION = r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)"
+_WEAK_TAG = r"[A-Za-z0-9_.-]{1,128}"  # go-containerregistry, WeakValidation
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+ALL_BINDINGS = frozenset({"markers", "annotations", "images"})
+
+
+@frozen
+class ImageRepository:
+    """An ImageRepository, checked: what to ask and which tags never count."""
+
+    repository: Repository
+    exclusion_list: tuple[str, ...]
+    is_suspended: bool
+    access_from: Mapping[str, Any] | None
+    defined: ResourceId = field(compare=False)
+
+
+@frozen
+class Dangling:
+    """A policy that cannot choose because its ImageRepository is missing or may not be read; `why` is Flux's message."""
+
+    why: str
+    defined: ResourceId
+
+
+Known = Mapping[PolicyKey, "ImageRepository | Dangling"]
+"""Repositories by name; one whose image is no reference stands for itself and stops only those that refer to it."""
+
+
+def read_repositories(
+    objects: Iterable[Object], problems: Problems, broken: dict[PolicyKey, Dangling] | None = None
+) -> dict[PolicyKey, ImageRepository]:
+    """Read every ImageRepository among the objects, by namespace and name.
+
+    With `broken` an image that is no reference is noted there: it stops its own policies and no others.
+    """
+    objects = tuple(objects)
+    found: dict[PolicyKey, ImageRepository] = {}
+    for thing in objects:
+        if thing.group != GROUP or thing.id.kind != "ImageRepository":
+            continue
+        try:
+            repository = _repository(thing, objects, problems)
+        except RuleError as error:
+            if broken is None:
+                problems.add(thing.id, "spec.image", str(error))
+            else:
+                broken[key_of(thing.id)] = Dangling(f"{thing.id}: spec.image: {error}", thing.id)
+            continue
+        if repository is None:
+            continue
+        key = key_of(thing.id)
+        if key in found and found[key] != repository:
+            problems.add(thing.id, "metadata.name", "there is a second, different ImageRepository of this name")
+        found[key] = repository
+    return found
+
+
+def key_of(identity: ResourceId) -> PolicyKey:
+    """Name a policy or repository by its resource; without a namespace it lives in `default`."""
+    return PolicyKey(identity.namespace or "default", identity.name)
+
+
+def duration(value: str) -> float | None:
+    """Answer the seconds of a Go duration such as `1m30s`, or None.
+
+    >>> duration("1m30s"), duration("soon")
+    (90.0, None)
+    """
+    parts = re.findall(_DURATION, value)
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def _repository(thing: Object, objects: tuple[Object, ...], problems: Problems) -> ImageRepository | None:
+    spec = thing.spec
+    image = text(spec.get("image"))
+    if not image:
+        problems.add(thing.id, "spec.image", "required: a repository such as ghcr.io/acme/web")
+        return None
+    ref = parse_repository(image)
+    timeout = duration(text(spec.get("timeout"))) if spec.get("timeout") else None
+    if spec.get("timeout") and timeout is None:
+        problems.add(thing.id, "spec.timeout", f"expected a duration such as 30s, found {spec['timeout']!r}")
+    access = replace(
+        secret.access(spec, thing.id, objects, problems),
+        insecure=text(spec.get("insecure")) == "true",
+        timeout_seconds=max(1.0, timeout) if timeout else None,
+    )
+    return ImageRepository(
+        Repository(ref, access),
+        tuple(text(pattern) for pattern in listing(spec.get("exclusionList"))),
+        text(spec.get("suspend")) == "true",
+        spec.get("accessFrom") if isinstance(spec.get("accessFrom"), dict) else None,
+        thing.id,
+    )
+
+
+def read_policies(
+    objects: Iterable[Object],
+    repositories: Known,
+    problems: Problems,
+    notes: list[Diagnostic],
+) -> tuple[list[ImagePolicy], dict[PolicyKey, Dangling]]:
+    """Read every ImagePolicy among the objects; problems and notes collect what there is to say.
+
+    A policy without its repository is no problem until a field names it: a build often sees only a part of a fleet.
+    """
+    objects = tuple(objects)
+    found: list[ImagePolicy] = []
+    dangling: dict[PolicyKey, Dangling] = {}
+    for thing in objects:
+        if thing.group == GROUP and thing.id.kind == "ImagePolicy":
+            policy = _policy(thing, objects, repositories, problems, notes)
+            if isinstance(policy, ImagePolicy):
+                found.append(policy)
+            elif policy is not None:
+                dangling[key_of(thing.id)] = policy
+    return found, dangling
+
+
+def _policy(
+    thing: Object,
+    objects: tuple[Object, ...],
+    repositories: Known,
+    problems: Problems,
+    notes: list[Diagnostic],
+) -> ImagePolicy | Dangling | None:
+    spec, key = thing.spec, key_of(thing.id)
+    if not thing.id.name:
+        problems.add(thing.id, "metadata.name", "required: markers name the policy by it")
+        return None
+    if text(spec.get("suspend")) == "true":
+        notes.append(Diagnostic("info", "note", f"policy {key} is suspended: skipped", Location(thing.id)))
+        return None
+    _check_reflection(thing, problems)
+    latest = _latest(thing)
+    if latest and not (
+        re.fullmatch(_WEAK_TAG, latest.tag, re.ASCII) and (not latest.digest or is_digest(latest.digest))
+    ):
+        problems.add(thing.id, "status.latestRef", "not an image reference: its tag or its digest is malformed")
+    found = _referred(thing, key, repositories, objects, latest, problems, notes)
+    choice = spec.get("policy")
+    if choice is None:
+        notes.append(
+            Diagnostic(
+                "info",
+                "note",
+                f"policy {key} has no spec.policy: it takes the newest image (Flux refuses this)",
+                Location(thing.id),
+            )
+        )
+    rules = rules_of(
+        thing.id, "spec", spec, found.exclusion_list if isinstance(found, ImageRepository) else (), problems
+    )
+    if not isinstance(found, ImageRepository) or rules is None:
+        return found if isinstance(found, Dangling) else None
+    if found.is_suspended:
+        notes.append(
+            Diagnostic("info", "note", f"policy {key} is skipped: {found.defined} is suspended", Location(thing.id))
+        )
+        return None
+    reflection = reflection_of(thing.id, "spec", spec, rules, problems)
+    return ImagePolicy(
+        key, found.repository, rules, rules.described, reflection, latest=latest,
+        defined=thing.id,
+    )  # fmt: skip
+
+
+def rules_of(
+    where: ResourceId, path: str, spec: Mapping[str, Any], exclusion_list: Iterable[str], problems: Problems
+) -> policy_rules.Rules | None:
+    """Parse the rules of a policy's spec; problems are noted with their place, and then there is None."""
+    try:
+        return policy_rules.parse_rules(
+            spec.get("policy"),
+            filter_tags=spec.get("filterTags"),
+            exclusion_list=tuple(exclusion_list),
+            allow_tags=tuple(text(entry) for entry in listing(spec.get("allowTags"))),
+            ignore_tags=tuple(text(entry) for entry in listing(spec.get("ignoreTags"))),
+        )
+    except RulesError as error:
+        for problem in error.problems:
+            problems.add(
+                where, f"{path}.{problem.field}", problem.message + (f" ({problem.help})" if problem.help else "")
+            )
+        return None
+
+
+def reflection_of(
+    where: ResourceId, path: str, spec: Mapping[str, Any], rules: policy_rules.Rules, problems: Problems
+) -> Any:
+    """Answer whether digests are written: what is said, else Never; a digest policy has nothing else to write."""
+    value = text(spec.get("digestReflectionPolicy")) or ("Always" if rules.pins_current else "Never")
+    if rules.pins_current and value == "Never":
+        message = "policy digest writes nothing but digests: remove Never, or choose another policy"
+        problems.add(where, f"{path}.digestReflectionPolicy", message)
+    return value
+
+
+def _check_reflection(thing: Object, problems: Problems) -> None:
+    value = text(thing.spec.get("digestReflectionPolicy")) or "Never"
+    if value not in _REFLECTIONS:
+        hint = nearest(value, _REFLECTIONS)
+        problems.add(
+            thing.id, "spec.digestReflectionPolicy", f"expected one of {', '.join(_REFLECTIONS)}, found {value!r}{hint}"
+        )
+        return
+    has_interval = thing.spec.get("interval") is not None
+    if has_interval and value != "Always":
+        message = "spec.interval is only accepted when spec.digestReflectionPolicy is set to 'Always'"
+        problems.add(thing.id, "spec.interval", message)
+    if value == "Always" and not has_interval:
+        message = "spec.interval must be set when spec.digestReflectionPolicy is set to 'Always'"
+        problems.add(thing.id, "spec.interval", f"{message} (for example interval: 10m)")
+
+
+def _latest(thing: Object) -> LatestRef | None:
+    status = mapping(thing.data.get("status"))
+    ref = mapping(status.get("latestRef"))
+    if text(ref.get("name")) and text(ref.get("tag")):
+        return LatestRef(text(ref["name"]), text(ref["tag"]), text(ref.get("digest")) or None)
+    whole = text(status.get("latestImage"))
+    if whole:
+        name, _, tag = whole.partition("@")[0].rpartition(":")
+        digest = whole.partition("@")[2] or None
+        return LatestRef(name, tag, digest) if name and "/" not in tag else None
+    return None
+
+
+def _referred(
+    thing: Object,
+    key: PolicyKey,
+    repositories: Known,
+    objects: tuple[Object, ...],
+    latest: LatestRef | None,
+    problems: Problems,
+    notes: list[Diagnostic],
+) -> ImageRepository | Dangling | None:
+    ref = mapping(thing.spec.get("imageRepositoryRef"))
+    name = text(ref.get("name"))
+    if not name:
+        problems.add(
+            thing.id, "spec.imageRepositoryRef.name", "required: the ImageRepository whose tags are chosen from"
+        )
+        return None
+    wanted = PolicyKey(text(ref.get("namespace")) or key.namespace, name)
+    found = repositories.get(wanted)
+    if isinstance(found, Dangling):
+        return Dangling(f"failed to get the referred ImageRepository: {found.why}", thing.id)
+    if found is not None:
+        denied = (
+            None if wanted.namespace == key.namespace else _access_denied(found, wanted, key, objects, notes, thing.id)
+        )
+        return Dangling(f"failed to get the referred ImageRepository: {denied}", thing.id) if denied else found
+    if latest is not None:
+        try:
+            return ImageRepository(Repository(parse_repository(latest.name)), (), False, None, thing.id)  # noqa: FBT003
+        except RuleError as error:
+            return Dangling(f"status.latestRef.name: {error}", thing.id)
+    hint = nearest(f"{wanted.namespace}/{name}", (f"{one.namespace}/{one.name}" for one in repositories))
+    why = f"referenced ImageRepository does not exist: {wanted.namespace}/{name} is not among the items{hint}"
+    return Dangling(f"failed to get the referred ImageRepository: {why}", thing.id)
+
+
+def _access_denied(
+    found: ImageRepository,
+    wanted: PolicyKey,
+    key: PolicyKey,
+    objects: tuple[Object, ...],
+    notes: list[Diagnostic],
+    where: ResourceId,
+) -> str | None:
+    """Decide Flux's cross-namespace ACL (fluxcd/pkg runtime/acl). Unknown labels are let through with a warning."""
+    if found.access_from is None:
+        return f"access denied: '{wanted.namespace}/{wanted.name}' can't be accessed due to missing ACL labels on 'accessFrom'"
+    labels = {"kubernetes.io/metadata.name": key.namespace}
+    is_known = False
+    for thing in objects:
+        if thing.id.kind == "Namespace" and thing.id.name == key.namespace:
+            labels |= {str(k): text(v) for k, v in mapping(mapping(thing.data.get("metadata")).get("labels")).items()}
+            is_known = True
+    selectors = [
+        mapping(mapping(one).get("matchLabels")) for one in listing(found.access_from.get("namespaceSelectors"))
+    ]
+    if any(all(labels.get(name) == value for name, value in selector.items()) for selector in selectors):
+        return None
+    if not is_known and any(set(selector) - set(labels) for selector in selectors):
+        message = f"policy {key} reads {found.defined} of another namespace: Namespace {key.namespace} is not among the items, so accessFrom was not checked"
+        notes.append(Diagnostic("warning", "note", message, Location(where)))
+        return None
+    return (
+        f"access denied: '{wanted.namespace}/{wanted.name}' can't be accessed due to ACL labels mismatch "
+        f"on namespace '{key.namespace}'"
+    )

@@ -1,0 +1,70 @@
+"""`imagePolicies` of a Flux Kustomization -> ImagePolicy records. The image is inline; no ImageRepository is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from krmfn.config import flux
+from krmfn.config.objects import Object, Problems, listing, mapping, text
+from krmfn.errors import RuleError
+from krmfn.image import parse_repository
+from krmfn.model import Access, ImagePolicy, PolicyKey, Repository
+
+_PROVIDERS = ("aws", "gcr", "oci", "dockerhub", "azure", "github")
+
+
+def read_kustomization(thing: Object, problems: Problems) -> list[ImagePolicy]:
+    """Read the `imagePolicies` of a Flux Kustomization; the image is inline, so they bind in every way."""
+    found = []
+    for index, entry in enumerate(listing(thing.spec.get("imagePolicies"))):
+        policy = _inline(thing, f"spec.imagePolicies[{index}]", mapping(entry), problems)
+        if policy is not None:
+            found.append(policy)
+    return found
+
+
+def _inline(thing: Object, path: str, entry: Mapping[str, Any], problems: Problems) -> ImagePolicy | None:
+    given = [(name, mapping(entry[name])) for name in _PROVIDERS if isinstance(entry.get(name), dict)]
+    name = text(entry.get("name"))
+    if not name or len(given) != 1:
+        what = "name: required" if not name else f"expected exactly one of {', '.join(_PROVIDERS)}, found {len(given)}"
+        problems.add(thing.id, path, what)
+        return None
+    provider, origin = given[0]
+    try:
+        image = parse_repository(text(origin.get("image")))
+    except RuleError as error:
+        problems.add(thing.id, f"{path}.{provider}.image", str(error))
+        return None
+    repository = Repository(image, Access())
+    rules = flux.rules_of(thing.id, path, _inline_spec(entry, origin), (), problems)
+    if rules is None:
+        return None
+    key = PolicyKey(thing.id.namespace or "default", name)
+    reflection: Any = "Always" if rules.pins_current else "Never"
+    return ImagePolicy(
+        key, repository, rules, rules.described, reflection, flux.ALL_BINDINGS,
+        defined=thing.id,
+    )  # fmt: skip
+
+
+def _inline_spec(entry: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = {"policy": _inline_policy(mapping(entry.get("policy")))}
+    regex = text(mapping(mapping(origin.get("policy")).get("tags")).get("regex"))
+    spec["allowTags"] = listing(origin.get("allowTags")) + ([regex] if regex else [])
+    spec["ignoreTags"] = listing(origin.get("ignoreTags"))
+    prefix = text(entry.get("identifier"))
+    if prefix:
+        spec["filterTags"] = {"pattern": rf"^\Q{prefix}\E(?P<version>.*)$", "extract": "$version"}
+    return spec
+
+
+def _inline_policy(policy: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Answer the policy in ImagePolicy's form; `type: SemVer|Digest|Alphabetical` is another spelling of the member."""
+    kind = text(policy.get("type")).lower()
+    members = {name.lower(): value for name, value in policy.items() if name != "type"}
+    if kind and kind not in members:
+        members[kind] = {"range": text(policy.get("range"))} if kind == "semver" else {}
+        members.pop("range", None)
+    return {name: {} if value is None else value for name, value in members.items()} or None

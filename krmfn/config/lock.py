@@ -1,0 +1,200 @@
+"""What travels as data instead of a network: TagSnapshot and ImageLock, read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from krmfn.config import schema
+from krmfn.config.objects import Object, Problems, listing, mapping, text
+from krmfn.errors import RuleError
+from krmfn.frozen import field, frozen
+from krmfn.image import ImageRef, is_digest, is_tag, parse_repository
+from krmfn.kubernetes.resource import KUSTOMIZE_ID, describe, get
+from krmfn.model import ImagePolicy, LatestRef, PolicyKey, ResourceId
+from krmfn.policies.number import read_time
+from krmfn.yamledit.scalars import is_string
+from krmfn.yamledit.yamltext import children, join
+
+
+@frozen
+class Snapshot:
+    """What one repository offered: tag to digest (or None), and when images were built.
+
+    `listed` counts all tags there were when it was made; it may hold fewer.
+    """
+
+    image: str
+    tags: Mapping[str, str | None]
+    created: Mapping[str, str]
+    listed: int = 0
+    object: Object | None = field(default=None, compare=False, repr=False)
+
+
+@frozen
+class LockEntry:
+    """One decision: which tag and digest a policy with this hash had."""
+
+    policy: PolicyKey
+    image: str
+    tag: str
+    policy_hash: str
+    digest: str | None = None
+    listed: int = 0
+    eligible: int = 0
+    from_tag: str = ""
+    """The deployed tag that a policy `version` moved on from; empty for every other policy."""
+
+    @property
+    def place(self) -> tuple[PolicyKey, str, str]:
+        """What the entries of a lock are sorted by."""
+        return self.policy, self.from_tag, self.tag
+
+    def is_for(self, policy: ImagePolicy) -> bool:
+        """Tell whether the entry speaks of the policy's repository."""
+        return _is_same(self.image, policy)
+
+
+@frozen
+class Lock:
+    """The ImageLock among the items, sorted. Policies that follow what is deployed have one entry per deployed tag."""
+
+    all: tuple[LockEntry, ...]
+    object: Object = field(compare=False)
+
+    @property
+    def is_read_only(self) -> bool:
+        """True when what is written to it reaches no file: kustomize sent it, or it is the functionConfig."""
+        return self.object.is_function_config or _is_from_kustomize(self.object)
+
+    def entry(self, key: PolicyKey) -> LockEntry | None:
+        """Answer the entry of a policy; of a digest policy the first."""
+        return next(self.of(key), None)
+
+    def following(self, key: PolicyKey, tag: str) -> LockEntry | None:
+        """Return the entry that says what follows a deployed tag: made from it, else one that led to it already."""
+        entries = [entry for entry in self.of(key) if tag in (entry.from_tag, entry.tag)]
+        return max(entries, key=lambda entry: entry.from_tag == tag, default=None)
+
+    def of(self, key: PolicyKey) -> Iterator[LockEntry]:
+        """Yield every entry of a policy."""
+        return (entry for entry in self.all if entry.policy == key)
+
+
+def recall(policy: ImagePolicy, lock: Lock | None) -> LatestRef | None:
+    """Answer what was decided earlier for this policy's repository, by whatever rules: from the lock, or from status."""
+    entry = lock.entry(policy.key) if lock else None
+    if entry and entry.is_for(policy):
+        return LatestRef(entry.image, entry.tag, entry.digest)
+    if policy.latest and _is_same(policy.latest.name, policy):
+        return policy.latest
+    return None
+
+
+def _is_same(name: str, policy: ImagePolicy) -> bool:
+    try:
+        return ImageRef.parse(name).canonical == policy.repository.image.canonical
+    except RuleError:
+        return False
+
+
+def read_snapshot(thing: Object, problems: Problems) -> Snapshot | None:
+    """Read a TagSnapshot; problems are noted and then there is None."""
+    if _is_wrong("TagSnapshot", thing, problems):
+        return None
+    try:
+        image = parse_repository(thing.spec["image"]).canonical
+    except RuleError as error:
+        problems.add(thing.id, "spec.image", str(error))
+        return None
+    tags: dict[str, str | None] = {}
+    created: dict[str, str] = {}
+    for index, entry in enumerate(listing(thing.spec["tags"])):
+        one = mapping(entry) or {"name": entry}
+        name, digest = text(one.get("name")), one.get("digest")
+        if not is_tag(name):
+            problems.add(thing.id, f"spec.tags[{index}]", f"{name!r} is not a tag")
+        if digest is not None and not is_digest(digest):
+            problems.add(thing.id, f"spec.tags[{index}].digest", f"{digest!r} is not a digest")
+        if tags.get(name) not in (None, digest):
+            problems.add(thing.id, f"spec.tags[{index}]", f"tag {name} is there twice, with two digests: keep one")
+        tags[name] = digest or tags.get(name)
+        if one.get("created"):
+            created[name] = one["created"]
+            if read_time(one["created"]) is None:
+                message = f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {one['created']!r}"
+                problems.add(thing.id, f"spec.tags[{index}].created", message)
+    return Snapshot(image, tags, created, max(int(thing.spec.get("listed") or 0), len(tags)), thing)
+
+
+def read_lock(
+    objects: Iterable[Object], problems: Problems, policies: Mapping[PolicyKey, ImagePolicy] | None = None
+) -> Lock | None:
+    """Read the ImageLock among the objects; a second one is a problem, and so is a second entry for a policy.
+
+    Of `policies` those that only follow digests may have several entries, one per tag.
+    """
+    found = [one for one in objects if one.id.kind == "ImageLock" and one.id.api_version == schema.API_VERSION]
+    for more in found[1:]:
+        problems.add(more.id, "", f"there is a second ImageLock besides {found[0].id}: keep one")
+    if not found or _is_wrong("ImageLock", found[0], problems):
+        return None
+    entries: dict[tuple[PolicyKey, str], LockEntry] = {}
+    for index, data in enumerate(listing(found[0].spec.get("images"))):
+        path = f"spec.images[{index}]"
+        entry = _entry(found[0].id, path, data, problems)
+        if entry is None:
+            continue
+        policy = (policies or {}).get(entry.policy)
+        follows = policy is None or policy.rules.follows_current
+        key = (entry.policy, (entry.from_tag or entry.tag) if follows else "")
+        if key in entries:
+            problems.add(found[0].id, f"{path}.policy", f"a second entry for {entry.policy}: keep one")
+        entries[key] = entry
+    return Lock(tuple(sorted(entries.values(), key=lambda entry: entry.place)), found[0])
+
+
+def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Problems) -> LockEntry | None:
+    namespace, colon, name = entry["policy"].partition(":")
+    digest = entry.get("digest") or None
+    if not colon or not name or ":" in name:
+        problems.add(where, f"{path}.policy", f"expected namespace:name, found {entry['policy']!r}")
+    elif not is_tag(entry["tag"]):
+        problems.add(where, f"{path}.tag", f"{entry['tag']!r} is not a tag")
+    elif entry.get("from") and not is_tag(entry["from"]):
+        problems.add(where, f"{path}.from", f"{entry['from']!r} is not a tag")
+    elif digest is not None and not is_digest(digest):
+        problems.add(where, f"{path}.digest", f"{digest!r} is not a digest")
+    else:
+        listed, eligible = int(entry.get("listed") or 0), int(entry.get("eligible") or 0)
+        key = PolicyKey(namespace, name)
+        return LockEntry(
+            key, entry["image"], entry["tag"], entry["policyHash"], digest, listed, eligible, entry.get("from") or ""
+        )
+    return None
+
+
+def _is_wrong(kind: str, thing: Object, problems: Problems) -> bool:
+    wrong = [*schema.problems(kind, thing.data), *_rounded(thing)]
+    for path, message in wrong:
+        problems.add(thing.id, path, message)
+    return bool(wrong)
+
+
+def _is_from_kustomize(thing: Object) -> bool:
+    return KUSTOMIZE_ID in mapping(mapping(thing.data.get("metadata")).get("annotations"))
+
+
+def _rounded(thing: Object) -> Iterator[tuple[str, str]]:
+    """Find numbers where texts are wanted in what kustomize sent: it has sent them through JSON, where 1.10 is 1.1."""
+    if not _is_from_kustomize(thing):
+        return
+    for resource in describe(thing.block):
+        todo = [("spec", get(resource.root, "spec"))] if resource.id == thing.id else []
+        while todo:
+            path, node = todo.pop()
+            if isinstance(node, yaml.ScalarNode) and not node.style and node.value and not is_string(node.value):
+                yield path, f"{node.value} came as a number, which kustomize rounds: quote it in the file"
+            todo += [(join(path, step), child) for step, child in children(node) if step not in ("listed", "eligible")]

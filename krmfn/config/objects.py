@@ -1,0 +1,111 @@
+"""Plain objects out of YAML, and a notebook for what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from krmfn.diagnostics import unreadable
+from krmfn.errors import InputError
+from krmfn.frozen import field, frozen
+from krmfn.model import Diagnostic, Field, File, Location, ResourceId
+from krmfn.yamledit.yamltext import Block, construct
+
+_LISTS = ("List", "ConfigMapList", "SecretList", "ImagePolicyList", "ImageRepositoryList", "ImageUpdateAutomationList")
+
+
+@frozen
+class Object:
+    """A resource as plain data: dicts, lists, and the text of every scalar; nulls are None."""
+
+    id: ResourceId
+    data: Mapping[str, Any]
+    block: Block = field(compare=False)
+    is_function_config: bool = False
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core."""
+        return self.id.api_version.rpartition("/")[0]
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The spec, empty when it is missing or no mapping."""
+        return mapping(self.data.get("spec"))
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Answer `value` when it is a mapping, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def listing(value: Any) -> list[Any]:
+    """Answer `value` when it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def text(value: Any, default: str = "") -> str:
+    """Answer `value` when it is text, else the default."""
+    return value if isinstance(value, str) else default
+
+
+def identify(data: Any) -> ResourceId:
+    """Name a resource by its plain data; every part may be missing."""
+    whole = mapping(data)
+    metadata = mapping(whole.get("metadata"))
+    return ResourceId(
+        text(whole.get("apiVersion")),
+        text(whole.get("kind")),
+        text(metadata.get("namespace")),
+        text(metadata.get("name")),
+    )
+
+
+def read(block: Block, *, is_function_config: bool = False) -> Iterator[Object]:
+    """Construct the object of a block; the members of a `List` come one by one. Raises InputError."""
+    yield from _unpack(construct(block.root, block), block, is_function_config) if block.root is not None else ()
+
+
+def _unpack(data: Any, block: Block, is_function_config: bool) -> Iterator[Object]:
+    if not isinstance(data, dict):
+        return
+    if data.get("kind") in _LISTS and isinstance(data.get("items"), list):
+        for member in data["items"]:
+            yield from _unpack(member, block, is_function_config)
+        return
+    yield Object(identify(data), data, block, is_function_config)
+
+
+class Problems:
+    """Collects what is wrong with configuration: resource, field path, what to do."""
+
+    def __init__(self) -> None:
+        self.found: list[Diagnostic] = []
+        self._files: dict[ResourceId, File] = {}
+
+    def locate(self, things: Iterable[Object]) -> None:
+        """Learn where resources stand, so that problems name file and line. What came on stdin has neither."""
+        for thing in things:
+            source = thing.block.text
+            if source.name and thing.block.root is not None:
+                line, _ = source.locate(thing.block.span(thing.block.root)[0])
+                self._files.setdefault(thing.id, File(source.name, thing.block.index, line))
+
+    def add(self, where: ResourceId, path: str, message: str) -> None:
+        """Note a problem once."""
+        location = Location(where, Field(path) if path else None, self._files.get(where))
+        problem = Diagnostic("error", "bad-config", message, location)
+        if problem not in self.found:
+            self.found.append(problem)
+
+    def note(self, error: InputError) -> None:
+        """Note that a text could not be read."""
+        self.found.append(unreadable(error))
+
+
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """Answer a hint with the nearest known name, or nothing."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), 1, likeness)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,275 @@
+"""krmfn's own configuration: ImageAutomation and the flat ConfigMap -> inline policies, targets and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from krmfn.config import flux, schema
+from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
+from krmfn.config.settings import Settings
+from krmfn.errors import RuleError
+from krmfn.frozen import frozen, replace
+from krmfn.image import parse_repository
+from krmfn.model import (
+    Access,
+    Diagnostic,
+    ImagePolicy,
+    Location,
+    Mirror,
+    Part,
+    PolicyKey,
+    Provenance,
+    Repository,
+    ResourceId,
+)
+
+_FLAT = ("semver", "alphabetical", "numerical", "version", "newest", "digest")
+_FLAT_KEYS = (
+    *_FLAT, "name", "namespace", "image", "pattern", "extract", "exclusionList", "allowTags", "ignoreTags", "insecure",
+    "digestReflectionPolicy", "bind", "mode", "onError", "onDowngrade", "keepPins", "layout", "annotate",
+)  # fmt: skip
+
+_FLAT_SETTINGS = ("mode", "onError", "onDowngrade", "keepPins")
+
+
+@frozen
+class Select:
+    """Which resources a target means; empty members match everything."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@frozen
+class TargetRule:
+    """Binds fields to a policy from the configuration, by JSONPath or by container names."""
+
+    policy: PolicyKey
+    part: Part
+    select: Select
+    path: str = ""
+    containers: tuple[str, ...] = ()
+    defined: ResourceId = ResourceId()
+    where: str = ""
+
+
+def set_up(settings: Settings, spec: Mapping[str, Any], namespace: str = "") -> Settings:
+    """Let the spec of an ImageAutomation of a namespace (already checked against its schema) speak about the settings."""
+    changes: dict[str, Any] = {}
+    for name, attribute in (("mode", "mode"), ("onError", "on_error"), ("onDowngrade", "on_downgrade")):
+        if spec.get(name):
+            changes[attribute] = spec[name]
+    layout = mapping(mapping(spec.get("source")).get("layout"))
+    if layout:
+        changes["layout"] = text(layout.get("path"))
+    if spec.get("keepPins"):
+        changes["keep_pins"] = spec["keepPins"] == "true"
+    if spec.get("immutableTags"):
+        changes["immutable_tags"] = spec["immutableTags"] == "true"
+    if mapping(spec.get("update")).get("annotate"):
+        changes["annotate"] = spec["update"]["annotate"] == "true"
+    mirrors = tuple(
+        Mirror(one["from"], one["to"], Provenance(namespace=namespace)) for one in listing(spec.get("mirrors"))
+    )
+    realms = tuple(listing(spec.get("realmHosts")))
+    return replace(settings, **changes, mirrors=settings.mirrors + mirrors, realm_hosts=settings.realm_hosts + realms)
+
+
+class OwnReader:
+    """Reads krmfn's own kinds of configuration; keeps what they say besides policies."""
+
+    def __init__(self, problems: Problems, notes: list[Diagnostic]) -> None:
+        self.problems, self.notes, self.settings = problems, notes, Settings()
+        self.targets: list[TargetRule] = []
+
+    def read_automations(self, objects: tuple[Object, ...]) -> list[ImagePolicy]:
+        """Read the ImageAutomation of the functionConfig, or else those among the items.
+
+        A functionConfig that brings nothing but settings adds them to the policies of the items, and has the last word.
+        """
+        own = [one for one in objects if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation"]
+        given = [one for one in own if one.is_function_config]
+        is_whole = any(one.spec.get("policies") or one.spec.get("targets") for one in given)
+        chosen = given if is_whole else [*(one for one in own if not one.is_function_config), *given]
+        policies: list[ImagePolicy] = []
+        for thing in chosen:
+            wrong = list(schema.problems("ImageAutomation", thing.data))
+            for path, message in wrong:
+                self.problems.add(thing.id, path, message)
+            policies += self._automation(thing, tuple(path for path, _ in wrong))
+        return policies
+
+    def _automation(self, thing: Object, wrong: tuple[str, ...]) -> list[ImagePolicy]:
+        """Read what the schema found right, so that the problems of the rest are told in the same run."""
+        spec = thing.spec
+        if not wrong:
+            self.settings = set_up(self.settings, spec, thing.id.namespace)
+        namespace = thing.id.namespace or "default"
+        bind = _bindings(spec, flux.ALL_BINDINGS) if "spec.bind" not in wrong else flux.ALL_BINDINGS
+        found = []
+        for index, target in enumerate(listing(spec.get("targets"))):
+            path = f"spec.targets[{index}]"
+            if not any(one.startswith(path) for one in wrong):
+                self._target(thing, path, target, namespace)
+        for index, entry in enumerate(listing(spec.get("policies"))):
+            path = f"spec.policies[{index}]"
+            if not any(one.startswith(path) for one in wrong):
+                found.append(self.inline(thing.id, path, entry, namespace, bind))
+        return [policy for policy in found if policy is not None]
+
+    def inline(
+        self, where: ResourceId, path: str, entry: Mapping[str, Any], namespace: str, bind: frozenset[str]
+    ) -> ImagePolicy | None:
+        """Read one inline policy."""
+        if entry.get("suspend") == "true":
+            self.notes.append(
+                Diagnostic("info", "note", f"policy {namespace}:{entry['name']} is suspended: skipped", Location(where))
+            )
+            return None
+        rules = flux.rules_of(where, path, entry, listing(entry.get("exclusionList")), self.problems)
+        try:
+            image = parse_repository(entry["image"])
+        except RuleError as error:
+            self.problems.add(where, f"{path}.image", str(error))
+            return None
+        if rules is None:
+            return None
+        access = Access(insecure=entry.get("insecure") == "true", provenance=Provenance(namespace=where.namespace))
+        repository = Repository(image, access)
+        reflection = flux.reflection_of(where, path, entry, rules, self.problems)
+        key = PolicyKey(text(entry.get("namespace")) or namespace, entry["name"])
+        return ImagePolicy(
+            key, repository, rules, rules.described, reflection, _bindings(entry, bind),
+            defined=where,
+        )  # fmt: skip
+
+    def _target(self, thing: Object, path: str, target: Mapping[str, Any], namespace: str) -> None:
+        jsonpath, containers = text(target.get("path")), tuple(listing(target.get("containers")))
+        if bool(jsonpath) == bool(containers):
+            self.problems.add(thing.id, path, "expected exactly one of path, containers")
+            return
+        if jsonpath and (wrong := _jsonpath_problem(jsonpath)):
+            self.problems.add(thing.id, f"{path}.path", wrong)
+            return
+        names, _, name = text(target["policy"]).rpartition(":")
+        select = mapping(target.get("select"))
+        part = Part[text(target.get("part"), "image").upper()]
+        labels = tuple(sorted(mapping(select.get("labels")).items()))
+        chosen = Select(**{key: text(value) for key, value in select.items() if key != "labels"}, labels=labels)
+        key = PolicyKey(names or namespace, name)
+        self.targets.append(TargetRule(key, part, chosen, jsonpath, containers, thing.id, f"{path}.policy"))
+
+    def read_config_map(self, objects: tuple[Object, ...], asides: list[str]) -> list[ImagePolicy]:
+        """Read a flat ConfigMap as functionConfig: `kpt fn eval -- image=ghcr.io/acme/web semver=^1`."""
+        thing = next((one for one in objects if one.is_function_config and one.id.kind == "ConfigMap"), None)
+        data = mapping(thing.data.get("data")) if thing else {}
+        if thing is None or not data:
+            return []
+        if not any(key in _FLAT_KEYS or nearest(key, _FLAT_KEYS) for key in data):
+            asides.append(
+                f"{thing.id}: none of its keys ({', '.join(sorted(data))}) is configuration of krmfn: passed over"
+            )
+            return []
+        for key in data:
+            if key not in _FLAT_KEYS:
+                hint = nearest(key, _FLAT_KEYS) or f"; known: {', '.join(_FLAT_KEYS)}"
+                self.problems.add(thing.id, f"data.{key}", f"unknown key{hint}")
+        spec = self._flat_spec(thing, data)
+        wrong = list(schema.problems("ImageAutomation", {"spec": spec}))
+        for path, message in wrong:
+            flat = path.replace("spec.policies[0].", "data.").replace("spec.", "data.")
+            self.problems.add(thing.id, _flat_place(flat), message)
+        if wrong or self.problems.found:
+            return []
+        self.settings = set_up(self.settings, spec)
+        bind = frozenset(_words(data.get("bind"))) or flux.ALL_BINDINGS
+        entries = listing(spec.get("policies"))
+        found = [self.inline(thing.id, "data", entry, thing.id.namespace or "default", bind) for entry in entries]
+        self.problems.found[:] = map(_flat_problem, self.problems.found)
+        return [policy for policy in found if policy is not None]
+
+    def _flat_spec(self, thing: Object, data: Mapping[str, Any]) -> dict[str, Any]:
+        spec: dict[str, Any] = {name: data[name] for name in _FLAT_SETTINGS if data.get(name)}
+        if data.get("layout"):
+            spec["source"] = {"layout": {"path": data["layout"]}}
+        if data.get("annotate"):
+            spec["update"] = {"annotate": data["annotate"]}
+        about_policy = [key for key in data if key in _FLAT_KEYS and key not in (*spec, "layout", "annotate")]
+        if not about_policy:
+            return spec
+        entry: dict[str, Any] = {
+            "name": data.get("name") or _last_part(text(data.get("image"))),
+            "image": data.get("image"),
+        }
+        for name in ("namespace", "digestReflectionPolicy", "insecure"):
+            if data.get(name):
+                entry[name] = data[name]
+        for name in ("exclusionList", "allowTags", "ignoreTags", "bind"):
+            if data.get(name):
+                entry[name] = list(_words(data[name]))
+        if data.get("pattern") or data.get("extract"):
+            entry["filterTags"] = {name: data[name] for name in ("pattern", "extract") if data.get(name)}
+        chosen = [name for name in _FLAT if name in data]
+        if len(chosen) > 1:
+            self.problems.add(thing.id, "data", f"expected one policy, found {', '.join(chosen)}")
+        if chosen:
+            entry["policy"] = {chosen[0]: _member(chosen[0], text(data[chosen[0]]))}
+        spec["policies"] = [entry]
+        return spec
+
+
+def _flat_problem(problem: Diagnostic) -> Diagnostic:
+    resource, field, file = problem.location
+    flat = field._replace(path=_flat_place(field.path)) if field else None
+    return problem._replace(location=Location(resource, flat, file))
+
+
+def _flat_place(problem: str) -> str:
+    """Name the key of a flat ConfigMap: `data.semver` for `data.policy.semver.range`."""
+    for kind, member in (
+        ("semver", "range"),
+        ("alphabetical", "order"),
+        ("numerical", "order"),
+        ("version", "within"),
+        ("newest", "limit"),
+    ):
+        problem = problem.replace(f"data.policy.{kind}.{member}", f"data.{kind}")
+    return problem.replace("data.policy.", "data.").replace("data.filterTags.", "data.")
+
+
+def _bindings(spec: Mapping[str, Any], default: frozenset[Any]) -> frozenset[Any]:
+    """Answer how a policy finds its fields; an empty list leaves nothing but targets."""
+    given = spec.get("bind")
+    return frozenset(given) if isinstance(given, list) else default
+
+
+def _member(kind: str, value: str) -> dict[str, str]:
+    if kind == "semver":
+        return {"range": value}
+    if kind in ("alphabetical", "numerical") and value:
+        return {"order": value}
+    member = {"newest": "limit", "version": "within"}.get(kind)
+    return {member: value} if member and value else {}
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(part for part in text(value).replace(",", "\n").split() if part)
+
+
+def _last_part(image: str) -> str:
+    return image.rpartition("/")[2] or "image"
+
+
+def _jsonpath_problem(path: str) -> str | None:
+    from krmfn.kubernetes.jsonpath import JSONPath
+
+    try:
+        JSONPath.parse(path)
+    except RuleError as error:
+        return str(error)
+    return None

@@ -1,0 +1,71 @@
+"""Secrets among the items that an ImageRepository names -> how to reach its registry. Values never leave Access.
+
+Keys: https://fluxcd.io/flux/components/image/imagerepositories/ (secretRef, certSecretRef, proxySecretRef).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from krmfn.config.objects import Object, Problems, mapping, text
+from krmfn.model import Access, Provenance, ResourceId
+
+FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
+
+
+def access(spec: Mapping[str, Any], owner: ResourceId, objects: Iterable[Object], problems: Problems) -> Access:
+    """Read the Secrets that the spec names in the owner's namespace; one that is not among the items is only noted."""
+    objects = tuple(objects)
+    config = _secret(spec, "secretRef", owner, objects, problems).get(".dockerconfigjson")
+    cert = _secret(spec, "certSecretRef", owner, objects, problems)
+    proxy = _secret(spec, "proxySecretRef", owner, objects, problems)
+    if proxy and not proxy.get("address"):
+        problems.add(owner, "spec.proxySecretRef", "the Secret has no key `address`")
+    return Access(
+        docker_configs=(config,) if config else (),
+        ca_pem=cert.get("ca.crt") or cert.get("caFile"),
+        client_cert_pem=cert.get("tls.crt") or cert.get("certFile"),
+        client_key_pem=cert.get("tls.key") or cert.get("keyFile"),
+        proxy_address=proxy.get("address"),
+        proxy_username=proxy.get("username"),
+        proxy_password=proxy.get("password"),
+        missing_secrets=_missing(spec, owner, objects),
+        provenance=Provenance(namespace=owner.namespace),
+    )
+
+
+def names_secret(spec: Mapping[str, Any]) -> bool:
+    """Tell whether a spec refers to any Secret."""
+    return any(name in spec for name in FIELDS)
+
+
+def _missing(spec: Mapping[str, Any], owner: ResourceId, objects: tuple[Object, ...]) -> tuple[str, ...]:
+    """Name the Secrets that are not among the items: `namespace/name (field)`."""
+    there = {(thing.id.namespace, thing.id.name) for thing in objects if thing.id.kind == "Secret"}
+    wanted = ((field, text(mapping(spec.get(field)).get("name"))) for field in FIELDS)
+    lead = f"{owner.namespace}/" if owner.namespace else ""
+    return tuple(f"{lead}{name} ({field})" for field, name in wanted if name and (owner.namespace, name) not in there)
+
+
+def _secret(
+    spec: Mapping[str, Any], field: str, owner: ResourceId, objects: tuple[Object, ...], problems: Problems
+) -> dict[str, str]:
+    name = text(mapping(spec.get(field)).get("name"))
+    for thing in objects:
+        if name and thing.id.kind == "Secret" and (thing.id.namespace, thing.id.name) == (owner.namespace, name):
+            return _values(thing, owner, field, problems)
+    return {}
+
+
+def _values(thing: Object, owner: ResourceId, field: str, problems: Problems) -> dict[str, str]:
+    import base64
+    import binascii
+
+    found = {key: text(value) for key, value in mapping(thing.data.get("stringData")).items()}
+    for key, value in mapping(thing.data.get("data")).items():
+        try:
+            found.setdefault(key, base64.b64decode("".join(text(value).split()), validate=True).decode())
+        except (binascii.Error, UnicodeDecodeError):
+            problems.add(owner, f"spec.{field}", f"{thing.id}: key {key} is not base64 of text")
+    return found

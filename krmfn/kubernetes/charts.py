@@ -1,0 +1,173 @@
+"""Charts and other artifacts that registries hold: OCIRepository, HelmRelease, and mappings with a chart's keys.
+
+Of an OCIRepository Flux takes the digest before the range and the range before the tag. A digest beside a tag pins it,
+and both are one place. Charts of HTTP repositories are named and left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import yaml
+
+from krmfn.image import is_tag
+from krmfn.kubernetes import forms, reference
+from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, RANGE, UNJUDGED
+from krmfn.kubernetes.reference import Reading
+from krmfn.kubernetes.resource import anchored, describe, get, scalars_of
+from krmfn.model import Part
+from krmfn.yamledit.yamltext import Block, Step, is_null
+
+Key = tuple[str, str]
+"""Namespace and name of a HelmRepository."""
+_OCI = "oci://"
+
+
+class Found(NamedTuple):
+    """A chart or an artifact. `at` is the version's node, `over` the one that takes precedence over it."""
+
+    code: str
+    path: tuple[Step, ...]
+    at: yaml.Node
+    text: str
+    reading: Reading | None
+    parts: tuple[tuple[Part, yaml.ScalarNode, tuple[Step, ...]], ...] = ()
+    why: str = ""
+    state: str = COUNTS
+    constraint: str = ""
+    over: yaml.Node | None = None
+    nodes: tuple[yaml.Node, ...] = ()
+
+
+def repositories(blocks: Iterable[Block]) -> dict[Key, str]:
+    """Return the URLs of the HelmRepositories of the blocks, `oci://` before those of type oci."""
+    found: dict[Key, str] = {}
+    for block in blocks:
+        if b"HelmRepository" in block.raw and b"url" in block.raw:
+            for resource in describe(block):
+                if resource.id.kind == "HelmRepository":
+                    spec = scalars_of(get(resource.root, "spec"))
+                    found[resource.id.namespace, resource.id.name] = spec.get("url", "")
+    return found
+
+
+def of_resource(root: yaml.Node, kind: str, group: str, known: Mapping[Key, str]) -> list[Found]:
+    """Return what an OCIRepository, a HelmRelease or a HelmChart names."""
+    spec = get(root, "spec")
+    if kind == "OCIRepository" and group == "source.toolkit.fluxcd.io":
+        return _artifact(spec)
+    if kind in ("HelmRelease", "HelmChart") and group.endswith(".fluxcd.io"):
+        steps: tuple[Step, ...] = ("spec", "chart", "spec") if kind == "HelmRelease" else ("spec",)
+        inner = get(get(spec, "chart"), "spec") if kind == "HelmRelease" else spec
+        namespace = scalars_of(get(root, "metadata")).get("namespace", "")
+        found = _released(inner, steps, namespace, known)
+        return [found] if found else []
+    return []
+
+
+def _artifact(spec: yaml.Node | None) -> list[Found]:
+    url, ref = _filled(spec, "url"), get(spec, "ref")
+    if url is None or not url.value.startswith(_OCI):
+        return []
+    name, path = url.value.removeprefix(_OCI).rstrip("/"), ("spec", "ref")
+    held = {key: node for key in ("tag", "semver", "digest") if (node := _filled(ref, key)) is not None}
+    tag, semver, digest = held.get("tag"), held.get("semver"), held.get("digest")
+    found: list[Found] = []
+    if semver is not None:
+        over = digest
+        found.append(
+            Found("oci-repository", (*path, "semver"), semver, name, reference.read(name), (), _OF_RANGE,
+                  OVERRIDDEN if over else RANGE, semver.value, over)
+        )  # fmt: skip
+    pinned: list[tuple[Part, yaml.ScalarNode, str]] = []
+    if tag is not None and (semver is None or digest is not None):
+        pinned.append((Part.TAG, tag, "tag"))
+    if digest is not None:
+        pinned.append((Part.DIGEST, digest, "digest"))
+    if pinned:
+        text = name + (f":{tag.value}" if tag is not None else "") + (f"@{digest.value}" if digest is not None else "")
+        parts = tuple((part, node, (*path, key)) for part, node, key in pinned)
+        found.append(Found("oci-repository", (*path, pinned[0][2]), parts[0][1], text, reference.read(text), parts))
+    elif tag is not None:
+        text = f"{name}:{tag.value}"
+        why = "semver takes precedence over tag"
+        found.append(
+            Found("oci-repository", (*path, "tag"), tag, text, reference.read(text), (), why, OVERRIDDEN, "", semver)
+        )
+    if not held:
+        why = "it has neither tag, semver nor digest, which means latest"
+        found.append(Found("oci-repository", ("spec", "url"), url, name, reference.read(name), (), why))
+    return [one for one in found if one.reading is not None]
+
+
+_OF_RANGE = "it is a range: Flux chooses the version"
+
+
+def _filled(node: yaml.Node | None, key: str) -> yaml.ScalarNode | None:
+    value = get(node, key)
+    scalar = anchored(value) if value is not None else None
+    return scalar if scalar is not None and scalar.value and not is_null(scalar) else None
+
+
+def _released(
+    spec: yaml.Node | None, steps: tuple[Step, ...], namespace: str, known: Mapping[Key, str]
+) -> Found | None:
+    plain, source = scalars_of(spec), scalars_of(get(spec, "sourceRef"))
+    version, chart = get(spec, "version"), get(spec, "chart")
+    if not plain.get("chart") or not plain.get("version") or source.get("kind") != "HelmRepository" or chart is None:
+        return None
+    at = version if isinstance(version, yaml.ScalarNode) else chart
+    name = source.get("name", "")
+    wanted = (source.get("namespace") or namespace, name)
+    others = {url for (_, other), url in known.items() if other == name}
+    url = known.get(wanted) or (others.pop() if len(others) == 1 else "")
+    path = (*steps, "version" if at is version else "chart")
+    return _chart("helm-release", path, plain["chart"], url, at, version, name)
+
+
+def of_mapping(scalars: Mapping[str, yaml.ScalarNode], within: str) -> Found | None:
+    """Return the chart that a mapping names, by the rows of the table; only one from a registry, or with an HTTP URL."""
+    for row in forms.charts(within):
+        url, version, name = scalars.get(row.url), scalars.get(row.version), scalars.get(row.name)
+        if url is None or version is None or (row.name and (name is None or not name.value)) or not version.value:
+            continue
+        place = url.value
+        is_registry = place.startswith(_OCI)
+        if row.is_bare and "://" not in place and "." in place.partition("/")[0]:
+            place, is_registry = _OCI + place, True
+        if not is_registry and (not row.name or not re.match(r"https?://", place) or place.endswith(".git")):
+            continue
+        nodes = tuple(node for node in (url, version, name) if node is not None)
+        found = _chart(row.code, (row.version,), name.value if name else "", place, version, version, place)
+        return found._replace(nodes=nodes)
+    return None
+
+
+def _chart(
+    code: str, path: tuple[Step, ...], chart: str, url: str, at: yaml.Node, version: yaml.Node | None, source: str
+) -> Found:
+    """Make the place of a chart: an exact version is a tag, anything else a range; `+` is `_` in tags, as Helm has it."""
+    wanted = version.value if isinstance(version, yaml.ScalarNode) else ""
+    if not url.startswith(_OCI):
+        why = (
+            f"a chart of the HTTP repository {url}"
+            if url
+            else f"a chart of the HelmRepository {source}, which is not among the files"
+        )
+        return Found(code, path, at, f"{chart or source} {wanted}".strip(), None, (), f"{why}: left alone", UNJUDGED)
+    name = url.removeprefix(_OCI).rstrip("/") + (f"/{chart}" if chart and "://" not in chart else "")
+    tag = wanted.replace("+", "_")
+    if (
+        isinstance(version, yaml.ScalarNode)
+        and is_tag(tag)
+        and re.match(r"v?\d+\.\d+\.\d+", tag)
+        and not re.search(r"(?:^|\.)[xX*](?:\.|$)", tag)
+    ):
+        text = f"{name}:{tag}"
+        return Found(code, path, at, text, reference.read(text), ((Part.TAG, version, path),))
+    if "$" in wanted:
+        text = f"{name}:{wanted}"
+        return Found(code, path, at, text, reference.read(text), ())
+    return Found(code, path, at, name, reference.read(name), (), "it is a range", RANGE, wanted or "*")

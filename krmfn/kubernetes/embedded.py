@@ -1,0 +1,145 @@
+"""YAML and JSON inside text: where the characters of a scalar's value stand in the text around it.
+
+A block scalar is read line by line, in its own indentation. In every other style the characters that are no white space
+come in the same order outside and inside, escapes and doubled quotes apart, so that one can be followed to the other. A
+span is believed only when the bytes outside say the same.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from krmfn.frozen import replace
+from krmfn.yamledit.yamltext import Scalar, Text
+
+if TYPE_CHECKING:
+    from krmfn.yamledit.yamltext import Block
+
+_LONGEST = 1 << 20
+"""How many characters are followed one by one; longer text in quotes is read and not edited."""
+_ESCAPES = {"x": 2, "u": 4, "U": 8}
+_BLANK = frozenset("ntrNLP_ v\n\r\t")
+"""What stands behind a backslash for white space; `\\0`, `\\a`, `\\b`, `\\e`, `\\f` never stand in a reference."""
+
+
+class Embedded:
+    """The value of a scalar as a text of its own."""
+
+    def __init__(self, block: Block, scalar: Scalar) -> None:
+        self.outer, self.scalar = block.text, scalar
+        self.text = Text(scalar.value.encode("utf-8", "surrogatepass"))
+        self._lines: list[tuple[int, bytes]] | None = None
+        self._indent = 0
+        self._places: list[int] | None = None
+
+    def moved(self, inner: Scalar, path: str) -> Scalar | None:
+        """Return a scalar of the inner text as one of the outer text; None where it cannot be followed."""
+        if inner.style in ("|", ">") or inner.start >= inner.end or "\n" in inner.value:
+            return None
+        span = self.span(inner.start, inner.end)
+        hosts = (*inner.hosts, self.scalar.style)
+        piece = self.text.data[inner.start : inner.end].decode("utf-8", "replace")
+        host = (self.scalar.start, inner.start)
+        return span and replace(inner, start=span[0], end=span[1], path=path, hosts=hosts, host=host, piece=piece)
+
+    def word(self, start: int, end: int) -> Scalar | None:
+        """Return the bytes `start` to `end` of the inner text as a part of this scalar; None where that cannot be."""
+        span = self.span(start, end)
+        value = self.text.data[start:end].decode("utf-8", "replace")
+        if span is None:
+            return None
+        host = (self.scalar.start, start)
+        return replace(self.scalar, value=value, start=span[0], end=span[1], is_part=True, host=host, piece=value)
+
+    def span(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return where a span of the inner text stands outside; None where it cannot be followed."""
+        found = self._in_lines(start, end) if self.scalar.style == "|" else self._followed(start, end)
+        if found is None:
+            return None
+        outside = self.outer.data[found[0] : found[1]]
+        if self.scalar.style == '"':
+            outside = re.sub(rb'\\(["\\/])', rb"\1", outside)
+        elif self.scalar.style == "'":
+            outside = outside.replace(b"''", b"'")
+        return found if outside == self.text.data[start:end] else None
+
+    def _in_lines(self, start: int, end: int) -> tuple[int, int] | None:
+        """Follow a span of a literal block."""
+        if self._lines is None:
+            self._read_lines()
+        data, lines = self.text.data, self._lines or []
+        number = data.count(b"\n", 0, start)
+        if number >= len(lines) or b"\n" in data[start:end]:
+            return None
+        at = lines[number][0] + self._indent + start - (data.rfind(b"\n", 0, start) + 1)
+        return at, at + end - start
+
+    def _read_lines(self) -> None:
+        raw = self.outer.data[self.scalar.start : self.scalar.end]
+        head, *lines = raw.split(b"\n")
+        at, self._lines = self.scalar.start + len(head) + 1, []
+        for line in lines:
+            self._lines.append((at, line))
+            at += len(line) + 1
+        inner = self.text.data.split(b"\n")
+        for (_, line), text in zip(self._lines, inner, strict=False):
+            if text.strip():
+                self._indent = len(line.rstrip(b"\r")) - len(text)
+                break
+
+    def _followed(self, start: int, end: int) -> tuple[int, int] | None:
+        """Follow a span character by character."""
+        if self._places is None:
+            self._places = self._follow() if len(self.scalar.value) < _LONGEST else []
+        data = self.text.data
+        first, last = len(data[:start].decode("utf-8", "replace")), len(data[:end].decode("utf-8", "replace")) - 1
+        if not 0 <= first <= last < len(self._places) - 1:
+            return None
+        begin, finish = self._places[first], self._places[last]
+        if begin < 0 or finish < 0:
+            return None
+        return begin, finish + self._width(finish)
+
+    def _width(self, at: int) -> int:
+        """Return how many bytes write the one character that starts at an offset of the outer text."""
+        data, style = self.outer.data, self.scalar.style
+        if style == '"' and data[at : at + 1] == b"\\":
+            return 2 + _ESCAPES.get(chr(data[at + 1]), 0)
+        if style == "'" and data[at : at + 2] == b"''":
+            return 2
+        byte = data[at]
+        return 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+
+    def _follow(self) -> list[int]:
+        """Return the offset of every character, -1 for white space, and one entry more than there are characters."""
+        style, data = self.scalar.style, self.outer.data
+        at, end = self.scalar.start, self.scalar.end
+        if style in ("'", '"'):
+            at, end = at + 1, end - 1
+        elif style == ">":
+            at = data.find(b"\n", at, end) + 1
+        places: list[int] = []
+        for char in self.scalar.value:
+            if char.isspace():
+                places.append(-1)
+                continue
+            at = self._skip(at, end)
+            if at >= end:
+                return []
+            places.append(at)
+            at += self._width(at)
+        return [*places, end]
+
+    def _skip(self, at: int, end: int) -> int:
+        """Skip white space, however it is written."""
+        data, is_double = self.outer.data, self.scalar.style == '"'
+        while at < end:
+            byte = data[at : at + 1]
+            if byte in (b" ", b"\t", b"\n", b"\r"):
+                at += 1
+            elif is_double and byte == b"\\" and chr(data[at + 1]) in _BLANK:
+                at += 2
+            else:
+                break
+        return at

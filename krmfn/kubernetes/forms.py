@@ -1,0 +1,195 @@
+"""The forms in which manifests name images: one table, to which a stranger adds a row.
+
+`REFERENCES` are whole references in one scalar, `PAIRS` are spelled in several, `CHARTS` are charts that registries
+hold. A row says which key, where it stands, and how much must speak for the value (`Evidence`) before the place is
+shown and before it is sure, which is what `krmfn update` writes by image name. The first row that takes a value has it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from krmfn.kubernetes.reference import Evidence
+
+NAME, LOCATED, VERSION, FULL, KNOWN, NEVER = Evidence
+
+_IMAGE = r"(?:.*[a-z0-9])?Image|image|images?|.*[_.-]image|.*IMAGE"
+_IMAGE_KEY = rf"(?:{_IMAGE})(?:[_.-]?(?:[nN]ame|NAME|[rR]ef|REF|[rR]eference|[uU]r[il]|UR[IL]))?"
+_LIST_KEY = r"images|.*[a-z0-9]Images|.*[_-]images|(?:.*_)?IMAGES"
+_CONTAINERS = "containers|initContainers|ephemeralContainers"
+
+
+class Reference(NamedTuple):
+    """A whole reference in one scalar: the value of `key` (a regular expression) in a mapping or list `within`.
+
+    `is_item` wants an item of the list `within` instead, `grammar` names how the reference stands in the scalar:
+    `whole`, `flag` (`--flag=REF`), `argo` (`name=REF`), `words` (among other text).
+    """
+
+    code: str
+    looks: str
+    key: str = ".*"
+    within: str = ".*"
+    groups: str = ".*"
+    shown: Evidence = VERSION
+    sure: Evidence = NEVER
+    is_item: bool = False
+    grammar: str = "whole"
+    why: str = ""
+
+
+REFERENCES = (
+    Reference("container", "containers[].image", "image", _CONTAINERS, shown=NAME, sure=NAME),
+    Reference("image-volume", "volumes[].image.reference", "reference", "image", shown=NAME, sure=NAME),
+    Reference("crossplane-package", "spec.package of pkg.crossplane.io", "package", "spec", r"pkg\.crossplane\.io", LOCATED, VERSION),
+    Reference("docker-image", "from: {kind: DockerImage, name}", "DockerImage", shown=LOCATED, sure=VERSION),
+    Reference("argo-image", "kustomize.images: [name=image:tag]", within="images", shown=VERSION, sure=VERSION, is_item=True, grammar="argo"),
+    Reference("list-item", "images: [image:tag]", within=_LIST_KEY, shown=VERSION, sure=VERSION, is_item=True),
+    Reference("flag", "--any-image=image:tag", within="args|command|.*[aA]rgs", key=_IMAGE_KEY, shown=VERSION, sure=FULL, is_item=True, grammar="flag"),
+    Reference("flag", "--flag=registry/image:tag", within="args|command|.*[aA]rgs", shown=KNOWN, sure=KNOWN, is_item=True, grammar="flag"),
+    Reference("env", "env: [{name, value: known-registry/image:tag}]", within="env", shown=KNOWN, sure=KNOWN),
+    Reference("image", "image: image:tag", "image", shown=LOCATED, sure=VERSION, why="it has neither tag nor digest"),
+    Reference("any-image", "webImage, imageName, WEB_IMAGE: image:tag", _IMAGE_KEY, shown=VERSION, sure=FULL,
+              why="its name has no namespace and no registry, or its tag may be a port"),
+    Reference("value", "any scalar: known-registry/image:tag", shown=KNOWN, why="the key does not say that it is an image"),
+    Reference("value", "any scalar: --flag=known-registry/image:tag", shown=KNOWN, grammar="flag", why="the key does not say that it is an image"),
+    Reference("text", "known-registry/image:tag inside text", shown=KNOWN, grammar="words", why="it stands inside text"),
+)  # fmt: skip
+"""Whole references. The order decides; the last rows are what is left when no key tells."""
+
+
+class Pair(NamedTuple):
+    """An image in several scalars of one mapping: a name key of a kind, and a version key, in a mapping `within`."""
+
+    code: str
+    looks: str
+    named: str
+    """`repository`, `image` or `name`, with any prefix and either spelling of compound words."""
+    version: str = "tag"
+    """`tag`, which stands for `digest` too, or `version`."""
+    within: str = ".*"
+    shown: Evidence = VERSION
+    sure: Evidence = VERSION
+    why: str = ""
+
+
+_WITHIN = rf"{_IMAGE_KEY}|{_LIST_KEY}"
+
+PAIRS = (
+    Pair("repository-tag", "{registry, repository, tag, digest}", "repository"),
+    Pair("image-tag", "{registry, image, tag, digest}, {image, imageTag}", "image"),
+    Pair("name-tag", "image: {name, tag, digest}", "name", within=_WITHIN, sure=FULL, why="its name has no namespace and no registry"),
+    Pair("name-tag", "{name, tag, digest}", "name", shown=FULL, sure=KNOWN, why="no key says that this is an image"),
+    Pair("image-version", "image: {repository or name, version}", "repository|image|name", "version", _WITHIN),
+    Pair("image-version", "{repository, image or name, version}", "repository|image|name", "version", shown=KNOWN, sure=NEVER,
+         why="version may be the version of something else"),
+)  # fmt: skip
+
+
+class Chart(NamedTuple):
+    """A chart in a registry: the keys of its name, its repository and its version; an empty `name` is inside the URL."""
+
+    code: str
+    looks: str
+    name: str
+    url: str
+    version: str
+    is_bare: bool = False
+    """True where a repository without scheme is a registry, as Argo CD has it."""
+    within: str = ".*"
+
+
+CHARTS = (
+    Chart("argo-chart", "Application source: {chart, repoURL, targetRevision}", "chart", "repoURL", "targetRevision", is_bare=True),
+    Chart("chart-dependency", "Chart.yaml dependencies[]: {name, repository: oci://, version}", "name", "repository", "version"),
+    Chart("kustomize-chart", "helmCharts[]: {name, repo: oci://, version}", "name", "repo", "version"),
+    Chart("chart-url", "{chart: oci://, version}", "", "chart", "version"),
+    Chart("chart-url", "{url: oci://, version}", "", "url", "version"),
+    *(Chart("crossplane-dependency", "dependsOn[]: {package or provider, version}", "", key, "version", is_bare=True, within="dependsOn")
+      for key in ("package", "provider", "configuration", "function")),
+)  # fmt: skip
+
+OTHERS = {
+    "kustomize-images": "images[]: {name, newName, newTag, digest}",
+    "oci-repository": "OCIRepository: spec.url with spec.ref.tag, spec.ref.digest; spec.ref.semver is a range",
+    "helm-release": "HelmRelease or HelmChart: chart, version, sourceRef to a HelmRepository of type oci",
+    "tag-alone": "image: {tag} without a repository, which the chart names",
+    "key": "a key of a mapping: known-registry/image:tag",
+    "line": "image: image:tag on a line of text that is no YAML, such as a template",
+    "marked": "any other scalar with an $imagepolicy marker",
+}
+"""Forms with rules of their own, in `charts` and `finder`."""
+
+NOT_RUN = (
+    (r"image\.toolkit\.fluxcd\.io|krmfn\.dev", ".*"),
+    (r"source\.toolkit\.fluxcd\.io", "HelmRepository|GitRepository|Bucket"),
+    (r"(?:kbld|imgpkg)\..*|argocd-image-updater\..*|imagepolicy\..*", ".*"),
+    (r"policy\.sigstore\.dev|config\.openshift\.io|operator\.openshift\.io", ".*Policy|Image.*|.*MirrorSet"),
+    (r"apiextensions\.k8s\.io", "CustomResourceDefinition"),
+)
+"""API groups and kinds that speak of images and run none: configuration of updaters, policies, definitions."""
+
+
+@lru_cache(1024)
+def charts(within: str) -> tuple[Chart, ...]:
+    """Return the rows of charts that a mapping under the key `within` may be of."""
+    return tuple(row for row in CHARTS if re.fullmatch(row.within, within))
+
+
+@lru_cache(4096)
+def is_image_key(key: str) -> bool:
+    """True if a key says that its value is an image, or a list of images."""
+    return re.fullmatch(_WITHIN, key) is not None
+
+
+@lru_cache(4096)
+def is_run(group: str, kind: str) -> bool:
+    """True if the images that a resource of this API group and kind names may run."""
+    return not any(re.fullmatch(groups, group) and re.fullmatch(kinds, kind) for groups, kinds in NOT_RUN)
+
+
+@lru_cache(8192)
+def references(key: str, within: str, group: str, *, is_item: bool) -> tuple[Reference, ...]:
+    """Return the rows that a scalar may be of, by its key, what it stands in, and its resource's API group."""
+    return tuple(
+        row
+        for row in REFERENCES
+        if (row.is_item == is_item or not row.is_item)
+        and (row.grammar == "flag" or re.fullmatch(row.key, key))
+        and re.fullmatch(row.within, within)
+        and re.fullmatch(row.groups, group)
+    )
+
+
+@lru_cache(8192)
+def pair(named: str, version: str, within: str) -> tuple[Pair, ...]:
+    """Return the rows that a pair of keys may be of."""
+    return tuple(
+        row
+        for row in PAIRS
+        if named in row.named.split("|") and row.version == version and re.fullmatch(row.within, within)
+    )
+
+
+_WORDS = re.compile(
+    rb"[iI]mage|IMAGE|epository:|repoURL|oci://|docker://|package:|chart:|dependsOn|[tT]ag: |registry[.-]|harbor\.|\.svc:"
+    rb"|(?:ghcr|quay|docker|gcr|lscr|azurecr|k8s|nvcr|icr|jfrog|upbound)\.io/[a-z0-9-]+/|(?:pkg|cgr)\.dev/|mcr\.|ecr\.|amazonaws|\\[xuU/\r\n]"
+)
+
+
+def may_hold_image(raw: bytes) -> bool:
+    """True if a text has any word of any form; a cheap superset."""
+    return _WORDS.search(raw) is not None
+
+
+_COMPOUND = re.compile(
+    rb"epository|[iI]mage[A-Za-z_-]|[a-z_-]Image|IMAGE|images:|image: *[{&*|>]|oci://|package:|dependsOn|chart:|: *[|>]"
+    rb"|[tT]ag: |DockerImage|repoURL|env:|args:|command:|path: |\\|imagepolicy|: *[\"']?[{\[]"
+)
+
+
+def may_hold_compound(raw: bytes) -> bool:
+    """True if a text may name an image in another way than by a line `image: REFERENCE`; a cheap superset."""
+    return _COMPOUND.search(raw) is not None

@@ -1,0 +1,99 @@
+"""The ground that the finder walks on: nodes of a block, and where they stand in the text of the resource."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import yaml
+
+from krmfn.kubernetes import reference
+from krmfn.kubernetes.embedded import Embedded
+from krmfn.kubernetes.places import UNJUDGED, VARIABLE, Place, Slot
+from krmfn.kubernetes.reference import Reading
+from krmfn.kubernetes.resource import Resource
+from krmfn.model import Part
+from krmfn.yamledit.yamltext import Block, Scalar, Step, join_path, scalar_at
+
+_IGNORE = re.compile(rb"[^\n]*#[ \t]*krmfn:[ \t]*ignore\b")
+
+
+class Ground(NamedTuple):
+    """Nodes of a block, which stands inside the scalars of `hosts`, from the inside out; none for the resource's own.
+
+    `group` is the API group of what is read, `lead` the path of the innermost host, `doubt` why nothing here is sure.
+    """
+
+    resource: Resource
+    block: Block
+    group: str
+    lead: str = ""
+    hosts: tuple[Embedded, ...] = ()
+    doubt: str = ""
+
+    def slots(self, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None) -> tuple[Slot, ...]:
+        """Return the slot of a whole scalar, or of the characters of one."""
+        slot = self.slot(Part.IMAGE, node, steps, word)
+        return () if slot is None else (slot,)
+
+    def slot(
+        self, part: Part, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None = None
+    ) -> Slot | None:
+        """Return the slot of a scalar, or of a word of it; None where the text around it cannot be followed."""
+        scalar = self.outside(node, steps, word)
+        inside = () if self.hosts else steps[len(self.resource.prefix) :]
+        return None if scalar is None else Slot(part, scalar, inside)
+
+    def outside(
+        self, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None = None
+    ) -> Scalar | None:
+        """Describe a scalar, or a word of it, where it stands in the text of the resource."""
+        path = self.lead + join_path(steps)
+        scalar: Scalar | None = scalar_at(self.block, node, path)
+        if word is not None and scalar is not None:
+            begin, end = (len(node.value[:at].encode("utf-8", "surrogatepass")) for at in word)
+            scalar = Embedded(self.block, scalar).word(begin, end)
+        for host in self.hosts:
+            scalar = scalar and host.moved(scalar, path)
+        return scalar
+
+    def start(self, node: yaml.Node) -> int:
+        """Return where a node stands in the text of the resource; where its text starts when that cannot be told."""
+        start, end = self.block.span(node)
+        for host in self.hosts:
+            span = host.span(start, min(end, start + 1)) if start >= 0 else None
+            if span is None:
+                return self.hosts[-1].scalar.start
+            start, end = span
+        return start
+
+    def place(
+        self, code: str, steps: tuple[Step, ...], node: yaml.Node, text: str,
+        reading: Reading | None, slots: tuple[Slot, ...], why: str, *, is_sure: bool = True,
+    ) -> Place:  # fmt: skip
+        """Make a place."""
+        lone = slots[0].scalar if len(slots) == 1 and slots[0].scalar.is_part else None
+        start = lone.start if lone else self.start(node)
+        why = why or self.doubt
+        field = self.lead + join_path(steps)
+        if reading is None:
+            return Place(code, self.resource, field, start, text, None, slots, why=why, state=UNJUDGED)
+        if reading.variable:
+            why = f"{reading.variable} is a variable"
+            variable = reading.variable
+            return Place(
+                code, self.resource, field, start, text, reading.ref, why=why, state=VARIABLE, constraint=variable
+            )
+        if not why and not slots:
+            why = "the text around it cannot be followed"
+        if not why and reading.ref.tag is not None and reference.is_placeholder(reading.ref.tag):
+            why = f"{reading.ref.tag} is a placeholder"
+        if not why and self.is_ignored(slots):
+            why = "it is marked # krmfn: ignore"
+        return Place(code, self.resource, field, start, text, reading.ref, slots, is_sure and not why, why)
+
+    def is_ignored(self, slots: Iterable[Slot]) -> bool:
+        """True if a comment behind a value says `# krmfn: ignore`."""
+        data = self.resource.block.text.data
+        return b"krmfn" in self.resource.block.raw and any(_IGNORE.match(data, slot.scalar.end) for slot in slots)

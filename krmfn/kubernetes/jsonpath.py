@@ -1,0 +1,176 @@
+"""JSONPath over composed YAML: jsonpath-ng parses, the steps are walked over nodes, which know where they stand.
+
+What is no plain step (filters, `where`, unions) is found by jsonpath-ng on plain data and followed back to nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import yaml
+
+from krmfn.errors import RuleError
+from krmfn.frozen import frozen
+from krmfn.yamledit.yamltext import Alias, Step, children, construct
+
+Place = tuple[tuple[Step, ...], yaml.Node]
+_WORDS = ("where", "wherenot")
+_STEPS = frozenset({"Root", "Child", "Descendants", "Fields", "Index", "Slice", "Wildcard"})
+
+
+@frozen
+class JSONPath:
+    """A compiled JSONPath. `needle` is a literal key that any document it matches must hold, or empty."""
+
+    text: str
+    expression: Any
+    needle: str
+    is_plain: bool
+
+    @classmethod
+    def parse(cls, text: str) -> JSONPath:
+        """Compile a path; raises RuleError with what jsonpath-ng says."""
+        try:
+            expression = _parser(text)(text)
+        except Exception as error:  # jsonpath-ng raises its own and ply's errors, all meaning the same
+            message = f"{text!r} is not a JSONPath: {error}"
+            raise RuleError(message, help="for example $.spec.values.image.tag") from error
+        return cls(text, expression, _needle(expression), _is_plain(expression))
+
+    def find(self, root: yaml.Node) -> Iterator[Place]:
+        """Yield (steps, node) of every match below `root`, in document order; an alias at the end stays one.
+
+        Raises InputError when a filter meets a key that is given twice.
+        """
+        if self.is_plain:
+            yield from _walk(self.expression, (), root)
+            return
+        for match in _listed(self.expression.find(construct(root))):
+            steps = tuple(_steps(match.full_path))
+            node = _follow(root, steps)
+            if node is not None:
+                yield steps, node
+
+
+def written(steps: Iterable[Step]) -> str:
+    """Write steps as a JSONPath that finds exactly that place.
+
+    >>> written(["spec", "my.key", 0, "image"])
+    "$.spec['my.key'][0].image"
+    """
+    path = "$"
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif step.isascii() and step.replace("-", "_").isidentifier() and step[0] != "-" and step not in _WORDS:
+            path += f".{step}"
+        else:
+            path += "['" + step.replace("\\", "\\\\").replace("'", "\\'") + "']"
+    return path
+
+
+def _parser(text: str) -> Callable[[str], Any]:
+    """Answer the parser that the text needs; filters are an extension that costs more to import."""
+    if "?" in text or "`" in text:
+        from jsonpath_ng.ext import parser as extended
+
+        parse: Callable[[str], Any] = extended.parse
+        return parse
+    from jsonpath_ng import parser
+
+    return parser.parse
+
+
+def _kind(expression: Any) -> str:
+    return type(expression).__name__
+
+
+def _is_plain(expression: Any) -> bool:
+    if _kind(expression) not in _STEPS:
+        return False
+    return not hasattr(expression, "left") or (_is_plain(expression.left) and _is_plain(expression.right))
+
+
+def _needle(expression: Any) -> str:
+    """Answer the last key that the path cannot do without; a plain word, so that its bytes show in any spelling."""
+    kind = _kind(expression)
+    if kind in ("Child", "Descendants"):
+        return _needle(expression.right) or _needle(expression.left)
+    if kind == "Fields" and len(expression.fields) == 1 and not _is_wildcard(expression):
+        name = str(expression.fields[0])
+        return name if name.isascii() and name.replace("-", "").replace("_", "").isalnum() else ""
+    return ""
+
+
+def _is_wildcard(fields: Any) -> bool:
+    return bool(getattr(fields, "_deprecated_wildcard_use", "*" in fields.fields))
+
+
+def _walk(expression: Any, steps: tuple[Step, ...], node: yaml.Node) -> Iterator[Place]:
+    """Walk one part of a path from a node."""
+    kind = _kind(expression)
+    if kind == "Root":
+        yield steps, node
+    elif kind == "Child":
+        for path, found in _walk(expression.left, steps, node):
+            yield from _walk(expression.right, path, found)
+    elif kind == "Descendants":
+        for path, found in _walk(expression.left, steps, node):
+            for place, each in below(path, found):
+                yield from _walk(expression.right, place, each)
+    else:
+        yield from _members(kind, expression, steps, _aimed(node))
+
+
+def _members(kind: str, expression: Any, steps: tuple[Step, ...], node: yaml.Node | None) -> Iterator[Place]:
+    """Yield the members of one collection that a single step selects."""
+    if kind == "Wildcard" or (kind == "Fields" and _is_wildcard(expression)):
+        yield from (((*steps, step), child) for step, child in children(node))
+    elif kind == "Fields" and isinstance(node, yaml.MappingNode):
+        for name in expression.fields:
+            yield from (((*steps, step), child) for step, child in children(node) if step == name)
+    elif kind == "Index" and isinstance(node, yaml.SequenceNode):
+        for index in getattr(expression, "indices", None) or (expression.index,):
+            if -len(node.value) <= index < len(node.value):
+                yield (*steps, index % len(node.value)), node.value[index]
+    elif kind == "Slice" and isinstance(node, yaml.SequenceNode) and expression.step != 0:
+        for index in range(len(node.value))[expression.start : expression.end : expression.step]:
+            yield (*steps, index), node.value[index]
+
+
+def below(steps: tuple[Step, ...], node: yaml.Node) -> Iterator[Place]:
+    """Yield a node and everything below it, in document order; aliases are not entered, their anchor is met itself."""
+    stack = [(steps, node)]
+    while stack:
+        path, each = stack.pop()
+        yield path, each
+        stack += reversed([((*path, step), child) for step, child in children(each)])
+
+
+def _aimed(node: yaml.Node) -> yaml.Node | None:
+    return node.target if isinstance(node, Alias) else node
+
+
+def _listed(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else [found]
+
+
+def _steps(path: Any) -> Iterator[Step]:
+    if hasattr(path, "left"):
+        yield from _steps(path.left)
+        yield from _steps(path.right)
+    elif hasattr(path, "fields"):
+        yield from path.fields
+    elif hasattr(path, "indices"):
+        yield from path.indices
+    elif hasattr(path, "index"):
+        yield path.index
+
+
+def _follow(node: yaml.Node, steps: tuple[Step, ...]) -> yaml.Node | None:
+    found: yaml.Node | None = node
+    for step in steps:
+        inside = _aimed(found) if found is not None else None
+        found = next((child for key, child in children(inside) if key == step), None)
+    return found

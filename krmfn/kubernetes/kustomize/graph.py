@@ -1,0 +1,189 @@
+"""Which field counts: files followed through every kustomization that reaches them, up to what is deployed.
+
+A root is a kustomization that no other one refers to, or a folder that a Flux Kustomization or an Argo CD Application
+builds. A field is overridden when some root reaches it and it decides about nothing in what any root emits. Where that
+cannot be told (remote bases, charts, templates, plugins, what cannot be read) nothing is overridden.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from krmfn.errors import InputError
+from krmfn.kubernetes.kustomize.item import Item, changed_by, item
+from krmfn.kubernetes.kustomize.overlay import FILES, Deployment, Overlay, Reader, deployments, overlay
+from krmfn.kubernetes.kustomize.tree import Log, Tree, get, inner, items_of, leaves, trees
+from krmfn.kubernetes.overriding import NOTHING, Graph, Spot
+from krmfn.yamledit.yamltext import Block, Text, documents
+
+MAX_ITEMS = 100_000
+"""How many resources all kustomizations together may pass on; with more nothing is told."""
+_DEFINITION = b"kind: CustomResourceDefinition"
+_DEPLOYERS = (b"kustomize.toolkit.fluxcd.io/", b"argoproj.io/")
+
+
+def read(texts: Mapping[str, Text], blocks: Callable[[Text], Sequence[Block]] = documents) -> Graph:
+    """Follow every file through the kustomizations among the texts, which are given by their paths."""
+    builds = _Builds(texts, blocks)
+    if not builds.changes:
+        return NOTHING
+    emitted: dict[Spot, set[str]] = {}
+    try:
+        for root in builds.roots():
+            for one in root:
+                for leaf in leaves(one.tree):
+                    for spot in leaf.spots:
+                        emitted.setdefault(spot, set()).add(leaf.text)
+    except (_TooManyError, RecursionError):
+        return NOTHING
+    return Graph(texts, builds.log.by, {spot: frozenset(found) for spot, found in emitted.items()})
+
+
+class _TooManyError(Exception):
+    """The kustomizations pass on more resources than can be followed."""
+
+
+class _Builds:
+    """All kustomizations of a tree; each is followed once, however many refer to it."""
+
+    def __init__(self, texts: Mapping[str, Text], blocks: Callable[[Text], Sequence[Block]]) -> None:
+        self.texts, self.blocks = {posixpath.normpath(path): text for path, text in texts.items()}, blocks
+        self.log = Log()
+        self.folders: dict[str, list[str]] = {}
+        for path in sorted(self.texts):
+            self.folders.setdefault(posixpath.dirname(path), []).append(path)
+        self.above = {parent for folder in self.folders for parent in _parents(folder)}
+        self.files: dict[str, list[Tree]] = {}
+        self.overlays = {folder: self._overlay(path) for folder, path in self._kustomizations()}
+        self.deployed = [*self._deployments()]
+        self.changes = any(one.changes for one in self.overlays.values()) or any(
+            one.overlay.changes for _, one in self.deployed
+        )
+        self.done: dict[str, list[Item]] = {}
+        self.open: set[str] = set()
+        self.count = 0
+
+    def _kustomizations(self) -> Iterator[tuple[str, str]]:
+        for folder in self.folders:
+            path = next((path for name in FILES if (path := posixpath.join(folder, name)) in self.texts), None)
+            if path is not None:
+                yield folder, path
+
+    def _overlay(self, path: str) -> Overlay:
+        documents = self._documents(path)
+        return overlay(documents[0], self._reader(path)) if documents else Overlay()
+
+    def _reader(self, path: str) -> Reader:
+        folder, text = posixpath.dirname(path), self.texts[path]
+        return Reader(lambda name: self._documents(_joined(folder, name)), lambda leaf: inner(text, leaf))
+
+    def _documents(self, path: str) -> list[Tree]:
+        """Return the documents of a file; none when it is not here or cannot be read."""
+        if path not in self.files:
+            self.files[path] = []
+            if path in self.texts:
+                self.files[path] = [*self._planted(self.texts[path])]
+        return self.files[path]
+
+    def _planted(self, text: Text) -> Iterator[Tree]:
+        try:
+            for block in self.blocks(text):
+                if _DEFINITION not in block.raw and (tree := trees(block)) is not None:
+                    yield tree
+        except (InputError, RecursionError):
+            return
+
+    def _deployments(self) -> Iterator[tuple[str, Deployment]]:
+        """Yield what builds folders, with the folder; a path counts from the topmost folder below which it exists."""
+        for path, text in self.texts.items():
+            if any(word in text.data for word in _DEPLOYERS):
+                for tree in self._documents(path):
+                    for one in deployments(tree, self._reader(path)):
+                        tops = reversed([*_parents(posixpath.dirname(path))])
+                        folders = (_joined(top, one.path.lstrip("/")) for top in tops)
+                        if (folder := next((each for each in folders if each in self.above), None)) is not None:
+                            yield folder, one
+
+    def roots(self) -> Iterator[list[Item]]:
+        """Yield what every root emits."""
+        referred = {folder for folder, _ in self.deployed}
+        for folder, one in self.overlays.items():
+            referred |= {_joined(folder, name) for name in (*one.resources, *one.components)}
+        for folder, deployment in self.deployed:
+            own = self.overlays.get(folder) or Overlay(self._generated(folder, is_recursive=deployment.is_recursive))
+            yield self._built(folder, own.extended(deployment.overlay, self.log), [])
+        for folder, one in self.overlays.items():
+            if folder not in referred and not one.is_component:
+                yield self._resources(folder)
+
+    def _generated(self, folder: str, *, is_recursive: bool) -> list[str]:
+        """Return the resources of the kustomization that Flux makes for a folder without one."""
+        found = [posixpath.basename(path) for path in self.folders.get(folder, ())]
+        if is_recursive:
+            for other, paths in self.folders.items():
+                inside = posixpath.relpath(other or ".", folder or ".")
+                if inside in (".", "..") or inside.startswith("../"):
+                    continue
+                owner = next((each for each in _parents(other) if each in self.overlays and each != folder), None)
+                if owner == other:
+                    found.append(inside)
+                elif owner is None or not _is_below(owner, folder):
+                    found += [posixpath.join(inside, posixpath.basename(path)) for path in paths]
+        return found
+
+    def _resources(self, folder: str) -> list[Item]:
+        """Return what the kustomization of a folder emits."""
+        if folder not in self.done:
+            self.done[folder] = self._built(folder, self.overlays[folder], [])
+        return self.done[folder]
+
+    def _built(self, folder: str, one: Overlay, given: list[Item]) -> list[Item]:
+        if folder in self.open:
+            return given
+        self.open.add(folder)
+        try:
+            items = [*given]
+            for name in one.resources:
+                path = _joined(folder, name)
+                if path in self.overlays:
+                    items += self._resources(path) if path not in self.open else []
+                else:
+                    items += [item(each) for tree in self._documents(path) for each in _members(tree)]
+            items += [item(tree) for tree in one.generated]
+            for name in one.components:
+                path = _joined(folder, name)
+                if path in self.overlays:
+                    items = self._built(path, self.overlays[path], items)
+            self.count += len(items)
+            if self.count > MAX_ITEMS:
+                raise _TooManyError
+            return changed_by(items, one, self.log)
+        finally:
+            self.open.discard(folder)
+
+
+def _members(tree: Tree) -> list[Tree]:
+    """Return the resources of a document: itself, or the members of a List."""
+    kind = get(tree, "kind")
+    is_list = not isinstance(kind, list | dict | None) and kind.text.endswith("List") and get(tree, "spec") is None
+    return items_of(tree, "items") if is_list and isinstance(get(tree, "items"), list) else [tree]
+
+
+def _joined(folder: str, name: str) -> str:
+    """Return the path of what a kustomization refers to; the top of relative paths is the empty one."""
+    path = posixpath.normpath(posixpath.join(folder, name))
+    return "" if path == "." else path
+
+
+def _parents(folder: str) -> Iterator[str]:
+    """Yield a folder and all above it, up to the top."""
+    while True:
+        yield folder
+        if folder in ("", "/"):
+            return
+        folder = posixpath.dirname(folder)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return not folder or path.startswith(f"{folder.rstrip('/')}/")

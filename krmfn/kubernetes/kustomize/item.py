@@ -1,0 +1,159 @@
+"""A resource on its way through kustomizations: its tree, and every name that it has had."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from krmfn.kubernetes.kustomize.expressions import matcher
+from krmfn.kubernetes.kustomize.images import transformed
+from krmfn.kubernetes.kustomize.overlay import Overlay, Patch
+from krmfn.kubernetes.kustomize.patches import is_built_in, merged, operated
+from krmfn.kubernetes.kustomize.replacements import changed, replaced, source_value, steps_of, value_at
+from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, items_of, text_of
+
+
+class Id(NamedTuple):
+    """What selectors look at."""
+
+    group: str
+    version: str
+    kind: str
+    name: str
+    namespace: str
+
+
+class Item(NamedTuple):
+    """A resource and its ids, the original one first, the current one last."""
+
+    tree: Tree
+    ids: tuple[Id, ...]
+
+
+def item(tree: Tree) -> Item:
+    """Make the item of a resource as it stands in its file."""
+    group, slash, version = text_of(tree, "apiVersion").rpartition("/")
+    name, namespace = text_of(tree, "metadata", "name"), text_of(tree, "metadata", "namespace")
+    return Item(tree, (Id(group if slash else "", version, text_of(tree, "kind"), name, namespace),))
+
+
+def changed_by(items: list[Item], overlay: Overlay, log: Log) -> list[Item]:
+    """Return resources as the transformers of a kustomization leave them, in kustomize's order."""
+    for patch in overlay.patches:
+        items = _patched(items, patch, log)
+    items = [_renamed(one, overlay) for one in items]
+    for patch in overlay.operations:
+        items = _patched(items, patch, log)
+    for entry in overlay.images:
+        items = [one._replace(tree=transformed(one.tree, entry, log)) for one in items]
+    for replacement in overlay.replacements:
+        items = _with_copies(items, replacement, log)
+    return items
+
+
+def _renamed(one: Item, overlay: Overlay) -> Item:
+    current = one.ids[-1]
+    new = current._replace(
+        name=overlay.prefix + current.name + overlay.suffix, namespace=overlay.namespace or current.namespace
+    )
+    return one if new == current else Item(one.tree, (*one.ids, new))
+
+
+def _patched(items: list[Item], patch: Patch, log: Log) -> list[Item]:
+    for document in patch.documents:
+        operations = document if isinstance(document, list) else None
+        done = []
+        for one in items:
+            if not (_is_selected(one, patch.target) if patch.target is not None else _is_same(one, document)):
+                done.append(one)
+                continue
+            if operations is not None:
+                tree: Tree | None = operated(one.tree, operations, log)
+            else:
+                tree = merged(one.tree, _anonymous(document), log, is_known=is_built_in(one.tree))
+            if tree is not None:
+                done.append(one._replace(tree=tree))
+        items = done
+    return items
+
+
+def _anonymous(document: Tree) -> Tree:
+    """Return a patch without what only says what it is for."""
+    if not isinstance(document, dict):
+        return document
+    metadata = get(document, "metadata")
+    rest = {key: value for key, value in document.items() if key not in ("apiVersion", "kind")}
+    if isinstance(metadata, dict):
+        rest["metadata"] = {key: value for key, value in metadata.items() if key not in ("name", "namespace")}
+    return rest
+
+
+def _is_same(one: Item, document: Tree) -> bool:
+    wanted = item(document).ids[0]
+    return any(
+        own._replace(namespace=own.namespace or "default") == wanted._replace(namespace=wanted.namespace or "default")
+        for own in one.ids
+    )
+
+
+def _is_selected(one: Item, target: Tree | None) -> bool:
+    """True if a selector, whose texts are expressions, is about an item under one of its names."""
+    for part in ("group", "version", "kind", "name", "namespace"):
+        wanted = text_of(target, part)
+        if wanted and not any(matcher(wanted)(getattr(own, part) or _default(part)) for own in one.ids):
+            return False
+    return all(
+        _has_labels(get(one.tree, "metadata", where), text_of(target, selector))
+        for where, selector in (("labels", "labelSelector"), ("annotations", "annotationSelector"))
+    )
+
+
+def _default(part: str) -> str:
+    return "default" if part == "namespace" else ""
+
+
+def _has_labels(labels: Tree | None, selector: str) -> bool:
+    """True if all `key=value` of a selector hold; other forms are not told, and select nothing."""
+    for term in selector.split(",") if selector else ():
+        key, equals, value = term.replace("==", "=").partition("=")
+        if not equals or "!" in key or text_of(labels, key.strip()) != value.strip():
+            return False
+    return True
+
+
+def _with_copies(items: list[Item], replacement: Tree, log: Log) -> list[Item]:
+    """Apply one replacement; without its one source nothing is told."""
+    value = _source(items, replacement)
+    if value is None:
+        return items
+    for target in items_of(replacement, "targets"):
+        options, rejects = get(target, "options"), items_of(target, "reject")
+        if text_of(options, "encoding"):
+            continue
+        paths = [one.text for one in items_of(target, "fieldPaths") if isinstance(one, Leaf)] or ["metadata.name"]
+        items = [
+            one
+            if not _is_selected(one, get(target, "select")) or any(_is_selected(one, each) for each in rejects)
+            else one._replace(tree=_copied(one.tree, paths, value, options, log))
+            for one in items
+        ]
+    return items
+
+
+def _source(items: list[Item], replacement: Tree) -> Leaf | None:
+    source, given = get(replacement, "source"), get(replacement, "sourceValue")
+    if isinstance(given, Leaf):
+        return given
+    parts = [(part, text_of(source, part)) for part in ("group", "version", "kind", "name", "namespace")]
+    found = [
+        one
+        for one in items
+        if all(not wanted or any(getattr(own, part) == wanted for own in one.ids) for part, wanted in parts)
+    ]
+    value = value_at(found[0].tree, text_of(source, "fieldPath") or "metadata.name") if len(found) == 1 else None
+    return None if value is None else source_value(value, get(source, "options"))
+
+
+def _copied(tree: Tree, paths: list[str], value: Leaf, options: Tree | None, log: Log) -> Tree:
+    for path in paths:
+        tree = changed(tree, steps_of(path), lambda old: replaced(old, value, options, log))
+    return tree

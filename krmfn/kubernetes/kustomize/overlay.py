@@ -1,0 +1,174 @@
+"""What a kustomization says, read from its file: where resources come from, and what is done to them.
+
+A Flux Kustomization and an Argo CD Application add to the kustomization of the folder that they name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from krmfn.kubernetes.kustomize.images import Entry, argo_entry, entries
+from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, items_of, leaves, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+"""The names under which kustomize looks for a kustomization, in this order."""
+
+
+class Patch(NamedTuple):
+    """A patch: its documents, and the selector of what it is for (None: each document names it)."""
+
+    documents: list[Tree]
+    target: Tree | None = None
+
+
+@dataclass
+class Overlay:
+    """What is done to resources, in kustomize's order: patches, names, images, replacements."""
+
+    resources: list[str] = field(default_factory=list)
+    components: list[str] = field(default_factory=list)
+    generated: list[Tree] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
+    operations: list[Patch] = field(default_factory=list)
+    namespace: str = ""
+    prefix: str = ""
+    suffix: str = ""
+    images: list[Entry] = field(default_factory=list)
+    replacements: list[Tree] = field(default_factory=list)
+    is_component: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """True if a value may come from here that stood elsewhere before."""
+        return bool(self.patches or self.operations or self.images or self.replacements)
+
+    def extended(self, more: Overlay, log: Log) -> Overlay:
+        """Return the overlay with what Flux or Argo CD writes into it before the build; entries of a name give way."""
+        names = {entry.name: entry for entry in more.images}
+        for old in self.images:
+            if new := names.get(old.name):
+                for leaf in old.version:
+                    log.replaced(leaf, next(iter(new.version), Leaf("")))
+        kept = [names.pop(entry.name, entry) for entry in self.images]
+        return Overlay(
+            self.resources,
+            self.components + more.components,
+            self.generated,
+            self.patches + more.patches,
+            self.operations,
+            more.namespace or self.namespace,
+            more.prefix or self.prefix,
+            more.suffix or self.suffix,
+            kept + list(names.values()),
+            self.replacements,
+            self.is_component,
+        )
+
+
+class Reader(NamedTuple):
+    """Reads what kustomizations refer to: `file` the documents at a path, `text` those inside a scalar."""
+
+    file: Callable[[str], list[Tree]]
+    text: Callable[[Leaf], list[Tree]]
+
+    def documents(self, leaf: Tree | None) -> list[Tree]:
+        """Return the documents of an entry that is a path, or YAML itself."""
+        if not isinstance(leaf, Leaf):
+            return []
+        return self.text(leaf) if "\n" in leaf.text or ":" in leaf.text else self.file(leaf.text)
+
+
+def overlay(tree: Tree, reader: Reader) -> Overlay:
+    """Read a kustomization; what is of an odd type in it is passed over."""
+    made = Overlay(
+        resources=_texts(tree, "resources") + _texts(tree, "bases"),
+        components=_texts(tree, "components"),
+        namespace=text_of(tree, "namespace"),
+        prefix=text_of(tree, "namePrefix"),
+        suffix=text_of(tree, "nameSuffix"),
+        images=entries(get(tree, "images")),
+        is_component=text_of(tree, "kind") == "Component",
+    )
+    for one in items_of(tree, "patchesStrategicMerge"):
+        made.patches.append(Patch(reader.documents(one)))
+    made.patches += patches(items_of(tree, "patches"), reader)
+    made.operations = patches(items_of(tree, "patchesJson6902"), reader)
+    for one in items_of(tree, "replacements"):
+        path = get(one, "path")
+        found = reader.file(path.text) if isinstance(path, Leaf) else [one]
+        made.replacements += [each for some in found for each in (some if isinstance(some, list) else [some])]
+    made.generated = [_config_map(one) for one in items_of(tree, "configMapGenerator")]
+    return made
+
+
+def patches(given: list[Tree], reader: Reader) -> list[Patch]:
+    """Read a list of patches, each inline or by path, with or without a target."""
+    found = []
+    for one in given:
+        inline, path = get(one, "patch"), get(one, "path")
+        documents = reader.text(inline) if isinstance(inline, Leaf) else []
+        documents += reader.file(path.text) if isinstance(path, Leaf) else []
+        found.append(Patch(documents, get(one, "target")))
+    return found
+
+
+def _texts(tree: Tree, key: str) -> list[str]:
+    return [one.text for one in items_of(tree, key) if isinstance(one, Leaf)]
+
+
+def _config_map(tree: Tree) -> Tree:
+    """Return the ConfigMap that a generator makes of its literals; files are not read."""
+    data: dict[str, Tree] = {}
+    for one in items_of(tree, "literals"):
+        if isinstance(one, Leaf):
+            key, _, value = one.text.partition("=")
+            quote = value[:1] if len(value) > 1 and value[:1] == value[-1:] and value[:1] in "'\"" else ""
+            data[key] = Leaf(value[1:-1] if quote else value, one.spots)
+    metadata: dict[str, Tree] = {"name": Leaf(text_of(tree, "name")), "namespace": Leaf(text_of(tree, "namespace"))}
+    return {"apiVersion": Leaf("v1"), "kind": Leaf("ConfigMap"), "metadata": metadata, "data": data}
+
+
+class Deployment(NamedTuple):
+    """A folder that something in the cluster builds: `path` from the top of a repository, and what it adds."""
+
+    path: str
+    overlay: Overlay
+    is_recursive: bool
+
+
+def deployments(tree: Tree, reader: Reader) -> list[Deployment]:
+    """Return the folders that a Flux Kustomization or an Argo CD Application builds."""
+    group, kind = text_of(tree, "apiVersion").partition("/")[0], text_of(tree, "kind")
+    spec = get(tree, "spec")
+    if group == "kustomize.toolkit.fluxcd.io" and kind == "Kustomization":
+        made = Overlay(
+            components=_texts(spec or {}, "components"),
+            patches=patches(items_of(spec, "patches"), reader),
+            namespace=text_of(spec, "targetNamespace"),
+            prefix=text_of(spec, "namePrefix"),
+            suffix=text_of(spec, "nameSuffix"),
+            images=entries(get(spec, "images")),
+        )
+        return [Deployment(text_of(spec, "path") or ".", made, is_recursive=True)]
+    if group == "argoproj.io" and kind == "Application":
+        sources = [one for one in (get(spec, "source"), *items_of(spec, "sources")) if text_of(one, "path")]
+        return [
+            Deployment(text_of(one, "path"), _argo(get(one, "kustomize"), reader), is_recursive=False)
+            for one in sources
+        ]
+    return []
+
+
+def _argo(tree: Tree | None, reader: Reader) -> Overlay:
+    return Overlay(
+        components=_texts(tree or {}, "components"),
+        patches=patches(items_of(tree, "patches"), reader),
+        namespace=text_of(tree, "namespace"),
+        prefix=text_of(tree, "namePrefix"),
+        suffix=text_of(tree, "nameSuffix"),
+        images=[entry for one in items_of(tree, "images") for leaf in leaves(one) if (entry := argo_entry(leaf))],
+    )

@@ -1,0 +1,258 @@
+"""A composed block seen as a Kubernetes resource: identity, origin, containers, image fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from sys import intern
+from typing import TYPE_CHECKING, NamedTuple
+
+import yaml
+
+from krmfn.model import File, ResourceId
+from krmfn.yamledit import compose
+from krmfn.yamledit.yamltext import Alias, Block, Step, children
+
+if TYPE_CHECKING:
+    from krmfn.config.own import Select
+
+CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
+KUSTOMIZE_ID = "kustomize.config.k8s.io/id"
+_PATHS = ("internal.config.kubernetes.io/path", "config.kubernetes.io/path")
+_INDEXES = ("internal.config.kubernetes.io/index", "config.kubernetes.io/index")
+_DEFINITION = b"CustomResourceDefinition"
+_NOT_DEPLOYED = frozenset({"image.toolkit.fluxcd.io", "krmfn.dev", "source.toolkit.fluxcd.io"})
+Steps = tuple[Step, ...]
+
+
+class Resource(NamedTuple):
+    """One resource: a whole block, or a member of a list inside it (`prefix` leads there).
+
+    It holds no nodes, so that a block can forget its tree; what needs them composes it again.
+    """
+
+    block: Block
+    id: ResourceId
+    file: File | None
+    prefix: Steps = ()
+
+    @property
+    def root(self) -> yaml.Node:
+        """The node of the resource in its block."""
+        node = self.block.root
+        for step in self.prefix:
+            node = next(child for key, child in children(node) if key == step)
+        if node is None:
+            raise ValueError("an empty block is no resource")
+        return node
+
+    @property
+    def is_definition(self) -> bool:
+        """True for a CustomResourceDefinition, in which nothing is ever changed."""
+        return self.id.kind == _DEFINITION.decode()
+
+    @property
+    def is_configuration(self) -> bool:
+        """True for what configures image automation; images that it names do not run."""
+        return self.id.api_version.rpartition("/")[0] in _NOT_DEPLOYED
+
+    def place(self, offset: int) -> File | None:
+        """Say where a byte offset is: the file it came from, with line and column when the text is that file."""
+        if self.file is None or not self.block.text.name:
+            return self.file
+        line, column = self.block.text.locate(offset)
+        return File(self.file.path, self.file.index, line, column)
+
+
+class ImageField(NamedTuple):
+    """A field that looks like an image's. `container` is the name of the container it runs in, None outside of any.
+
+    `is_definite` is false for a mere key `image`, which holds an image only when its value is a full reference;
+    `is_doubtful` says that the key is given twice, and readers differ on which one counts.
+    """
+
+    steps: Steps
+    node: yaml.Node
+    container: str | None
+    is_definite: bool
+    is_doubtful: bool = False
+
+
+def get(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    """Answer the value of a key of a mapping node, or None."""
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value == key:
+                found: yaml.Node = value
+                return found
+    return None
+
+
+def scalars_of(node: yaml.Node | None) -> dict[str, str]:
+    """Answer the scalar members of a mapping node."""
+    if not isinstance(node, yaml.MappingNode):
+        return {}
+    return {
+        key.value: value.value
+        for key, value in node.value
+        if type(value) is yaml.ScalarNode and type(key) is yaml.ScalarNode
+    }
+
+
+def annotations_of(root: yaml.Node | None) -> dict[str, str]:
+    """Answer the annotations of a resource's node."""
+    return scalars_of(get(get(root, "metadata"), "annotations"))
+
+
+def labels_of(root: yaml.Node | None) -> dict[str, str]:
+    """Answer the labels of a resource's node."""
+    return scalars_of(get(get(root, "metadata"), "labels"))
+
+
+def describe(block: Block) -> tuple[Resource, ...]:
+    """Read identity and origin of a block's resource; those of a list (`kind: List`, `DeploymentList`) are its members."""
+    found: list[Resource] = []
+    stack: list[tuple[yaml.Node | None, Steps]] = [(block.root, ())]
+    while stack:
+        node, prefix = stack.pop()
+        if isinstance(node, yaml.MappingNode):
+            top = {key.value: value for key, value in node.value if type(key) is yaml.ScalarNode}
+            members = _members(top)
+            stack += [(member, (*prefix, "items", index)) for index, member in reversed([*enumerate(members)])]
+            if not members:
+                found.append(_described(block, top, prefix))
+        elif node is not None and not prefix:
+            found.append(Resource(block, ResourceId(), _file(block, {}), prefix))
+    return tuple(found)
+
+
+def is_definition(block: Block) -> bool:
+    """Return whether a block is a CustomResourceDefinition without markers: nothing in it counts, so it is not composed.
+
+    Definitions make up most bytes of many trees.
+    """
+    raw = block.raw
+    if _DEFINITION not in raw or b"$imagepolicy" in raw or not block.is_separate:
+        return False
+    return compose.leading(block.source.data, "kind") == _DEFINITION.decode()
+
+
+def _members(top: Mapping[str, yaml.Node]) -> list[yaml.Node]:
+    """Answer the members of a list; a resource of its own that merely has a kind like `AccessList` is none."""
+    kind, items = top.get("kind"), top.get("items")
+    if items is None or "spec" in top or not isinstance(kind, yaml.ScalarNode) or not kind.value.endswith("List"):
+        return []
+    return items.value if isinstance(items, yaml.SequenceNode) else []
+
+
+def _described(block: Block, top: Mapping[str, yaml.Node], prefix: Steps) -> Resource:
+    metadata = top.get("metadata")
+    meta = {}
+    if isinstance(metadata, yaml.MappingNode):
+        meta = {key.value: value for key, value in metadata.value if type(key) is yaml.ScalarNode}
+    identity = ResourceId(
+        *map(_text, (top.get("apiVersion"), top.get("kind"), meta.get("namespace"), meta.get("name")))
+    )
+    return Resource(block, identity, _file(block, scalars_of(meta.get("annotations"))), prefix)
+
+
+def _text(node: yaml.Node | None) -> str:
+    return intern(node.value) if type(node) is yaml.ScalarNode else ""
+
+
+def owner(resources: tuple[Resource, ...], offset: int) -> Resource:
+    """Answer the resource, of one block, whose text holds the byte offset; else the first."""
+    if len(resources) > 1:
+        for member in resources:
+            start, end = member.block.span(member.root)
+            if start <= offset < end:
+                return member
+    return resources[0]
+
+
+def _file(block: Block, annotations: Mapping[str, str]) -> File | None:
+    if block.text.name:
+        return File(block.text.name, block.index)
+    if KUSTOMIZE_ID in annotations:
+        origin = annotations.get("config.kubernetes.io/origin", "")
+        path = next((line[6:].strip() for line in origin.splitlines() if line.startswith("path: ")), "")
+        return File(path) if path else None
+    path = next((annotations[name] for name in _PATHS if name in annotations), "")
+    index = next((annotations[name] for name in _INDEXES if annotations.get(name, "").isdecimal()), None)
+    return File(path, int(index) if index else None) if path else None
+
+
+def is_image_shaped(resource: Resource) -> bool:
+    """Tell whether image fields of this kind are images that run: not configuration of policies, not plain data."""
+    if resource.is_configuration or resource.is_definition:
+        return False
+    return not ("/" not in resource.id.api_version and resource.id.kind in ("ConfigMap", "Secret"))
+
+
+def image_fields(root: yaml.Node) -> Iterator[ImageField]:
+    """Yield every `image` field and the reference of every image volume, outside metadata, in document order.
+
+    The image of a container is definite whatever the kind: Pods, workloads, CronJobs and unknown kinds of that shape.
+    """
+    stack: list[tuple[yaml.Node, Steps, bool]] = [(root, (), False)]
+    while stack:
+        node, steps, in_containers = stack.pop()
+        if isinstance(node, yaml.SequenceNode):
+            stack += reversed([(child, (*steps, at), in_containers) for at, child in enumerate(node.value)])
+        elif isinstance(node, yaml.MappingNode):
+            yield from _own_image(node, steps, in_containers=in_containers)
+            stack += reversed(
+                [
+                    (value, (*steps, key.value), key.value in CONTAINERS)
+                    for key, value in node.value
+                    if isinstance(value, yaml.CollectionNode) and _leads_on(key)
+                ]
+            )
+
+
+def _leads_on(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value != "metadata"
+
+
+def _own_image(node: yaml.MappingNode, steps: Steps, *, in_containers: bool) -> Iterator[ImageField]:
+    """Yield the image of one mapping: its key `image`, or `image.reference` of a volume."""
+    found = [value for key, value in node.value if key.value == "image" and isinstance(key, yaml.ScalarNode)]
+    for value in found:
+        reference = get(value, "reference")
+        if isinstance(_aimed(value), yaml.ScalarNode):
+            container = scalars_of(node).get("name", "") if in_containers else None
+            yield ImageField((*steps, "image"), value, container, in_containers, is_doubtful=len(found) > 1)
+        elif isinstance(_aimed(reference), yaml.ScalarNode) and reference is not None:
+            yield ImageField((*steps, "image", "reference"), reference, None, is_definite=True)
+
+
+def _aimed(node: yaml.Node | None) -> yaml.Node | None:
+    return node.target if isinstance(node, Alias) else node
+
+
+def anchored(node: yaml.Node) -> yaml.ScalarNode | None:
+    """Answer the scalar itself, or the one that an alias stands for."""
+    aimed = _aimed(node)
+    return aimed if isinstance(aimed, yaml.ScalarNode) else None
+
+
+def containers(root: yaml.Node) -> Iterator[ImageField]:
+    """Yield the images of all containers, for those who know them by name."""
+    return (found for found in image_fields(root) if found.container is not None)
+
+
+def named(resource: Resource, names: tuple[str, ...]) -> Iterator[tuple[Steps, yaml.Node]]:
+    """Yield (steps, image node) of the containers with these names."""
+    return ((found.steps, found.node) for found in containers(resource.root) if found.container in names)
+
+
+def selects(select: Select, resource: Resource) -> bool:
+    """Tell whether a target's selector matches the resource."""
+    group, _, version = resource.id.api_version.rpartition("/")
+    have = (group, version, resource.id.kind, resource.id.name, resource.id.namespace)
+    want = (select.group, select.version, select.kind, select.name, select.namespace)
+    if any(wanted_part and wanted_part != part for wanted_part, part in zip(want, have, strict=True)):
+        return False
+    if not select.labels:
+        return True
+    labels = labels_of(resource.root)
+    return all(labels.get(name) == value for name, value in select.labels)

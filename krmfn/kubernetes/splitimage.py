@@ -1,0 +1,87 @@
+"""Images that are spelled in several fields: `image: {repository, tag}` of Helm values, `images` of a kustomization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import yaml
+
+from krmfn.kubernetes.form import read_form
+from krmfn.kubernetes.resource import Steps, anchored
+from krmfn.model import Part
+from krmfn.yamledit.yamltext import children
+
+_HELM = {"repository": Part.NAME, "tag": Part.TAG, "digest": Part.DIGEST}
+_KUSTOMIZE = {"newName": Part.NAME, "newTag": Part.TAG, "digest": Part.DIGEST}
+
+
+class SplitImage(NamedTuple):
+    """An image and the fields that spell it, each with the part that it holds."""
+
+    repository: str
+    fields: tuple[tuple[Part, Steps, yaml.ScalarNode], ...]
+
+
+def split_images(root: yaml.Node) -> Iterator[SplitImage]:
+    """Yield the images below a node that are spelled in several fields, in document order."""
+    stack: list[tuple[yaml.Node, Steps]] = [(root, ())]
+    while stack:
+        node, steps = stack.pop()
+        if isinstance(node, yaml.MappingNode) and (found := _image(node, steps)):
+            yield found
+        stack += reversed([(child, (*steps, step)) for step, child in children(node)])
+
+
+class LooseDigest(NamedTuple):
+    """A digest in a field of its own, and the mapping that it stands in."""
+
+    mapping: yaml.MappingNode
+    steps: Steps
+    key: str
+    node: yaml.Node
+
+    def is_pair_with(self, tag: str, kind: str) -> bool:
+        """True if this digest and the tag under that key are one pair in a known form of spelling an image."""
+        keys = {key for key, _ in children(self.mapping)}
+        if tag == "newTag":
+            return self.key == "digest" and "name" in keys
+        is_reference = kind == "OCIRepository" and self.steps[-2:] == ("spec", "ref")
+        is_image = not keys.isdisjoint(("repository", "image", "name"))
+        return tag == "tag" and (
+            (self.key == "digest" and is_reference) or (self.key in ("digest", "sha") and is_image)
+        )
+
+
+def loose_digests(root: yaml.Node) -> Iterator[LooseDigest]:
+    """Yield the digests below a node that stand in a field of their own which is named so, in document order."""
+    stack: list[tuple[yaml.Node, Steps]] = [(root, ())]
+    while stack:
+        node, steps = stack.pop()
+        if isinstance(node, yaml.MappingNode):
+            for key, child in children(node):
+                scalar = anchored(child)
+                form = read_form(scalar.value, Part.DIGEST, "") if scalar and _is_digest_key(str(key)) else None
+                if form and form.digest:
+                    yield LooseDigest(node, steps, str(key), child)
+        stack += reversed([(child, (*steps, step)) for step, child in children(node)])
+
+
+def _is_digest_key(key: str) -> bool:
+    return "digest" in key.lower() or key.lower().endswith("sha")
+
+
+def _image(node: yaml.MappingNode, steps: Steps) -> SplitImage | None:
+    scalars = {str(key): child for key, child in children(node) if isinstance(child, yaml.ScalarNode)}
+    is_kustomize = steps[:1] == ("images",) and len(steps) == 2
+    parts, whole = (_KUSTOMIZE, ("newName", "name")) if is_kustomize else (_HELM, ("repository",))
+    name = next((scalars[key] for key in whole if key in scalars), None)
+    if name is None or not ({"tag", "newTag", "digest"} & scalars.keys()):
+        return None
+    registry = scalars["registry"].value if "registry" in scalars and not is_kustomize else ""
+    fields = tuple(
+        (part, (*steps, key), scalars[key])
+        for key, part in parts.items()
+        if key in scalars and not (registry and part is Part.NAME)
+    )
+    return SplitImage(f"{registry}/{name.value}" if registry else name.value, fields)

@@ -1,0 +1,306 @@
+"""*bind*: which field takes which part of which policy's choice. Looks only; changes nothing, asks nobody.
+
+Markers follow Flux's attachment rules, annotations survive `kustomize build`, targets come from the configuration, and
+images match by canonical repository. A field that is bound by name twice, to different choices, is an error that names
+both; image matching is the last resort and gives way to the other three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+
+import yaml
+
+from krmfn.config.config import Config
+from krmfn.config.objects import nearest
+from krmfn.config.own import TargetRule
+from krmfn.errors import InputError, RuleError
+from krmfn.kubernetes import charts, finder, forms
+from krmfn.kubernetes.jsonpath import JSONPath
+from krmfn.kubernetes.overriding import NOTHING, Graph
+from krmfn.kubernetes.places import COUNTS, OVERRIDDEN
+from krmfn.kubernetes.resource import (
+    Resource,
+    Steps,
+    anchored,
+    containers,
+    describe,
+    get,
+    named,
+    owner,
+    selects,
+)
+from krmfn.kubernetes.splitimage import LooseDigest, loose_digests
+from krmfn.model import Diagnostic, Field, Location, Part, PolicyKey, Severity
+from krmfn.plan.deployed import current_tag
+from krmfn.plan.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, meant, parse_setter
+from krmfn.yamledit import markers, screen
+from krmfn.yamledit.yamltext import Block, Scalar, children, join_path, scalar_at
+
+_NEEDLE = ANNOTATION.encode()
+
+
+def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected, graph: Graph = NOTHING) -> Bound:
+    """Find every field that a policy is bound to, in the blocks that may change. Raises InputError for no YAML."""
+    blocks = tuple(blocks)
+    binder = _Binder(config, graph, charts.repositories(blocks) if config.by_image() else {})
+    for block in blocks:
+        raw = block.raw
+        if not screen.may_change(raw, expected, binder.needles) and not binder.may_name(raw):
+            binder.skip(raw)
+        elif block.root is not None:
+            binder.look(block)
+            block.forget()
+    binder.close()
+    return Bound(tuple(binder.targets), tuple(binder.results), frozenset(binder.policies))
+
+
+class _Binder:
+    """Walks blocks and collects targets; one instance serves one run."""
+
+    def __init__(self, config: Config, graph: Graph, known: Mapping[charts.Key, str]) -> None:
+        self.config, self.graph, self.charts = config, graph, known
+        self.by_image = config.by_image()
+        self.lasts = tuple({name.rpartition("/")[2].encode() for name in self.by_image})
+        self.paths = {rule.path: JSONPath.parse(rule.path) for rule in config.targets if rule.path}
+        self.targets: list[Target] = []
+        self.results: list[Diagnostic] = []
+        self.policies: set[PolicyKey] = set()
+        self.idle = dict.fromkeys(config.targets)
+        self.needles = self._needles()
+
+    def _needles(self) -> tuple[bytes, ...]:
+        words = {_NEEDLE}
+        for rule in self.config.targets:
+            words |= {self.paths[rule.path].needle.encode()} if rule.path else {b"containers", b"Containers"}
+        return tuple(sorted(words))
+
+    def may_name(self, raw: bytes) -> bool:
+        """True if a block may name a policy's image in another way than by a line `image: REFERENCE`."""
+        return any(last in raw for last in self.lasts) and forms.may_hold_compound(raw)
+
+    def skip(self, raw: bytes) -> None:
+        """Count what a block that needs no change holds as bound."""
+        if len(self.policies) == len(self.config.policies):
+            return
+        if screen.may_hold_marker(raw):
+            self.policies |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}
+        if self.by_image:
+            for value in screen.image_values(raw) or ():
+                self.policies |= {policy.key for policy in self.by_image.get(screen.repository_of(value), ())}
+
+    def look(self, block: Block) -> None:
+        """Find the targets of one composed block."""
+        resources = describe(block)
+        if not resources:
+            return
+        found: dict[int, Target] = {}
+        reserved: set[int] = set()
+        raw = block.raw
+        may_be_annotated = screen.may_hold(raw, (_NEEDLE,))
+        if screen.may_hold_marker(raw):
+            for target in self._marked(markers.read(block), resources, reserved):
+                self._claim(found, target)
+        for resource in resources:
+            if may_be_annotated:
+                for target in self._annotations(resource, reserved):
+                    self._claim(found, target)
+            for target in self._rules(resource):
+                self._claim(found, target)
+        if self.by_image:
+            reserved |= found.keys()
+            for target in self._images(block, reserved):
+                found.setdefault(target.scalar.start, target)
+        if found and self.config.settings.keep_pins and screen.may_pin_beside(raw):
+            for resource in resources:
+                if not resource.is_definition:
+                    self._pair(resource, found, reserved)
+        for _, target in sorted(found.items()):
+            self.targets.append(target)
+            self.policies.add(target.setter.policy)
+
+    def _pair(self, resource: Resource, found: dict[int, Target], reserved: set[int]) -> None:
+        """Bind the digests that stand beside bound tags and images, each to the policy of its neighbour."""
+        for loose in loose_digests(resource.root):
+            neighbour = self._neighbour(resource, loose, found)
+            scalar = anchored(loose.node)
+            if neighbour is None or scalar is None:
+                continue
+            key, target = neighbour
+            path = join_path((*resource.prefix, *loose.steps, loose.key))
+            digest = scalar_at(resource.block, scalar, path)
+            setter, tag = (
+                Setter(target.setter.policy, Part.DIGEST),
+                current_tag(target, self.config.policies[target.setter.policy]),
+            )
+            if digest.start in found:
+                if found[digest.start].setter == setter:
+                    found[digest.start] = found[digest.start]._replace(tag=tag)
+            elif digest.start not in reserved:
+                is_pair = target.setter.part is Part.TAG and scalar is loose.node
+                is_pair = is_pair and loose.is_pair_with(key, resource.id.kind)
+                found[digest.start] = Target(digest, setter, "beside" if is_pair else "stray", resource, tag)
+
+    def _neighbour(self, resource: Resource, loose: LooseDigest, found: dict[int, Target]) -> tuple[str, Target] | None:
+        """Return the bound tag or image in the mapping of a digest, with its key; None without one."""
+        for key, child in children(loose.mapping):
+            scalar = anchored(child)
+            if scalar is not None and key != loose.key:
+                target = found.get(scalar_at(resource.block, scalar, "").start)
+                if target is not None and target.setter.part in (Part.TAG, Part.IMAGE):
+                    return str(key), target
+        return None
+
+    def close(self) -> None:
+        """Say which targets of the configuration came to nothing."""
+        for rule in self.idle:
+            what = f"target {rule.path or ', '.join(rule.containers)} of policy {rule.policy}"
+            message = f"{what} binds no field: no resource that it selects has it"
+            self.results.append(Diagnostic("warning", "idle-target", message))
+
+    def _claim(self, found: dict[int, Target], target: Target) -> None:
+        other = found.setdefault(target.scalar.start, target)
+        if other.setter != target.setter:
+            message = f"two policies for one field: {other.how} says {other.setter}, {target.how} says {target.setter}; keep one of them"
+            self._say("error", "two-policies", message, target.resource, target.scalar)
+
+    def _say(
+        self, severity: Severity, code: str, message: str, resource: Resource, scalar: Scalar | None = None
+    ) -> None:
+        place = resource.place(scalar.start) if scalar else resource.file
+        where = Field(scalar.path, scalar.value) if scalar else None
+        self.results.append(Diagnostic(severity, code, message, Location(resource.id, where, place)))
+
+    def _known(self, setter: Setter | None, text: str, how: str, resource: Resource, scalar: Scalar | None) -> bool:
+        """Tell whether a setter names a policy that can be used here; say why not."""
+        if setter is None:
+            message = f"{how} {text!r} names no policy: expected {FORMS}{meant(text, self.config.declared)}"
+            self._say("warning", "bad-setter", message, resource, scalar)
+        elif setter.policy in self.config.policies:
+            if f"{how.split(maxsplit=1)[0]}s" in self.config.policies[setter.policy].bind:
+                return True
+            message = f"{how} names policy {setter.policy}, whose bind leaves {how.split(maxsplit=1)[0]}s out"
+            self._say("warning", "left-out", message, resource, scalar)
+        elif setter.policy in self.config.dangling:
+            severity: Severity = "error" if self.config.settings.on_error == "fail" else "warning"
+            self.policies.add(setter.policy)
+            message = f"policy {setter.policy}: {self.config.dangling[setter.policy].why}"
+            self._say(severity, "dangling-policy", message, resource, scalar)
+        elif setter.policy not in self.config.declared:
+            message = f"{how} names policy {setter.policy}, which is not configured{meant(str(setter.policy), self.config.declared)}"
+            self._say("warning", "unknown-policy", message, resource, scalar)
+        return False
+
+    def _marked(
+        self, found: Iterable[markers.Marker], resources: tuple[Resource, ...], reserved: set[int]
+    ) -> Iterator[Target]:
+        for marker in found:
+            setter, resource = parse_setter(marker.setter), owner(resources, marker.scalar.start)
+            if resource.is_definition:
+                continue
+            reserved.add(marker.scalar.start)
+            if self._known(setter, marker.setter, "marker", resource, marker.scalar) and setter:
+                yield Target(marker.scalar, setter, "marker", resource)
+
+    def _annotations(self, resource: Resource, reserved: set[int]) -> Iterator[Target]:
+        for key, text, setter in annotated(resource):
+            if not key:
+                message = f'annotation {ANNOTATION}: expected JSON such as {{"web": "flux-system:web"}} (container name or JSONPath to policy)'
+                self._say("error", "bad-annotation", message, resource, self._own(resource))
+            elif self._known(setter, text, f"annotation {ANNOTATION}: {key}", resource, self._own(resource)) and setter:
+                yield from self._annotation(resource, key, setter)
+            else:
+                reserved.update(self._named(resource, key))
+
+    def _named(self, resource: Resource, key: str) -> Iterator[int]:
+        """Yield where the fields stand that an entry of no usable policy names: images keep off them."""
+        with suppress(RuleError, InputError, RecursionError):
+            scalars = [scalar for _, node in keyed(resource, key) if (scalar := anchored(node)) is not None]
+            yield from (scalar_at(resource.block, scalar, "").start for scalar in scalars)
+
+    def _own(self, resource: Resource) -> Scalar | None:
+        """Describe the annotation itself, for results."""
+        node = get(get(get(resource.root, "metadata"), "annotations"), ANNOTATION)
+        path = join_path((*resource.prefix, "metadata", "annotations", ANNOTATION))
+        return scalar_at(resource.block, node, path) if isinstance(node, yaml.ScalarNode) else None
+
+    def _annotation(self, resource: Resource, key: str, setter: Setter) -> Iterator[Target]:
+        try:
+            places = keyed(resource, key)
+        except (RuleError, InputError, RecursionError) as error:
+            self._say("error", "bad-annotation", f"annotation {ANNOTATION}: {error}", resource, self._own(resource))
+            return
+        if not places:
+            hint = "" if key.startswith("$") else nearest(key, _names(resource))
+            what = "nothing stands at" if key.startswith("$") else "there is no container with an image named"
+            message = f"annotation {ANNOTATION}: {what} {key}{hint}"
+            self._say("warning", "idle-annotation", message, resource, self._own(resource))
+        for steps, node in places:
+            if target := self._target(resource, steps, node, setter, "annotation"):
+                yield target
+
+    def _target(self, resource: Resource, steps: Steps, node: yaml.Node, setter: Setter, how: str) -> Target | None:
+        scalar, path = anchored(node), join_path((*resource.prefix, *steps))
+        if scalar is None:
+            message = f"{how} for policy {setter.policy}: {path} is no scalar: left as it is"
+            self._say("warning", "no-scalar", message, resource, self._own(resource) if how == "annotation" else None)
+            return None
+        return Target(scalar_at(resource.block, scalar, path), setter, how, resource)
+
+    def _rules(self, resource: Resource) -> Iterator[Target]:
+        if not self.config.targets or resource.is_definition:
+            return
+        for rule in self.config.targets:
+            if not selects(rule.select, resource) or (resource.is_configuration and not rule.select.kind):
+                continue
+            places = self._places(rule, resource)
+            if places:
+                self.idle.pop(rule, None)
+            for steps, node in places:
+                if target := self._target(resource, steps, node, Setter(rule.policy, rule.part), "target"):
+                    yield target
+
+    def _places(self, rule: TargetRule, resource: Resource) -> list[tuple[Steps, yaml.Node]]:
+        try:
+            return list(self.paths[rule.path].find(resource.root) if rule.path else named(resource, rule.containers))
+        except (InputError, RecursionError) as error:
+            self._say("error", "bad-target", f"target {rule.path} cannot be looked for: {error}", resource)
+            return []
+
+    def _images(self, block: Block, reserved: set[int]) -> Iterator[Target]:
+        """Find the places that are sure to hold the image of a policy."""
+        for found in finder.places(block, self.charts):
+            place = finder.judged(found, self.graph)
+            candidates = self.by_image.get(place.ref.canonical, ()) if place.ref and found.state == COUNTS else ()
+            slots = [slot for slot in place.slots if slot.part is not Part.NAME and slot.scalar.value]
+            if not candidates or not slots or any(slot.scalar.start in reserved for slot in slots):
+                continue
+            resource, field = place.resource, slots[0].scalar
+            if place.state == OVERRIDDEN:
+                self.policies |= {policy.key for policy in candidates}
+                message = f"{place.text} is overridden by {place.by}: left as it is"
+                self._say("info", "overridden", message, resource, field)
+            elif place.why == finder.TWICE:
+                message = "image is given twice in one mapping, and readers differ on which one counts: left as it is"
+                self._say("warning", "doubtful", message, resource, field)
+            elif not place.is_sure:
+                continue
+            elif len(candidates) > 1:
+                names = " and ".join(str(policy.key) for policy in candidates)
+                message = f"two policies for one image: {names} both choose {candidates[0].repository.image.name}; bind the field by marker, annotation or target, or take `images` from the bind of one"
+                self._say("error", "two-policies", message, resource, field)
+                self.policies |= {policy.key for policy in candidates}
+            elif all(slot.part is not Part.DIGEST for slot in slots):
+                yield from (
+                    Target(slot.scalar, Setter(candidates[0].key, slot.part), "image", resource) for slot in slots
+                )
+
+
+def keyed(resource: Resource, key: str) -> list[tuple[Steps, yaml.Node]]:
+    """Find what the key of an annotation names. Raises RuleError for no JSONPath, InputError and RecursionError."""
+    return list(JSONPath.parse(key).find(resource.root) if key.startswith("$") else named(resource, (key,)))
+
+
+def _names(resource: Resource) -> list[str]:
+    return [found.container for found in containers(resource.root) if found.container]

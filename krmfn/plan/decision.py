@@ -1,0 +1,197 @@
+"""*decide*: for every policy one choice, or the reason why there is none. Pure: listings and locks in, choices out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from krmfn.config.lock import Lock, LockEntry, recall
+from krmfn.errors import PASSING, RegistryError
+from krmfn.frozen import replace
+from krmfn.model import (
+    Choice,
+    Chosen,
+    Following,
+    ImagePolicy,
+    LatestRef,
+    Listing,
+    NotChosen,
+    PolicyKey,
+    Repository,
+)
+from krmfn.plan.deployed import Deployed
+from krmfn.plan.verdict import Dates, Listings, Moment
+from krmfn.policies import selection
+
+_MEND = "run krmfn fetch on the package"
+
+
+def to_list(policies: Iterable[ImagePolicy]) -> list[Repository]:
+    """Answer the repositories whose tags have to be listed. A digest policy follows what is deployed: no list."""
+    return list(dict.fromkeys(policy.repository for policy in policies if not policy.rules.pins_current))
+
+
+def to_date(policies: Iterable[ImagePolicy], listings: Listings) -> list[Moment]:
+    """Answer the (repository, tag) pairs whose creation time a policy needs, a bounded number each."""
+    found: list[Moment] = []
+    for policy in policies:
+        listing = listings.get(policy.repository)
+        if policy.rules.needs_created and isinstance(listing, Listing):
+            found += [(policy.repository, tag) for tag in selection.candidates(policy.rules, listing.tags)]
+    return list(dict.fromkeys(found))
+
+
+def decide(
+    policies: Iterable[ImagePolicy], listings: Listings, dates: Dates, lock: Lock | None
+) -> dict[PolicyKey, Choice]:
+    """Choose for every policy from what its repository listed; an unreachable registry gives way to a matching record."""
+    choices: dict[PolicyKey, Choice] = {}
+    for policy in policies:
+        if policy.rules.follows_current:
+            choices[policy.key] = Following(policy)
+            continue
+        listing = listings[policy.repository]
+        if isinstance(listing, RegistryError):
+            choices[policy.key] = _without_registry(policy, listing, lock)
+        else:
+            choices[policy.key] = _from(policy, listing, dates, lock)
+    return choices
+
+
+def follow(
+    choices: Mapping[PolicyKey, Choice], deployed: Deployed, listings: Listings, lock: Lock | None, *, is_frozen: bool
+) -> dict[PolicyKey, Choice]:
+    """Choose for every deployed tag of the policies that follow it; every other choice stays as it is."""
+
+    def one(policy: ImagePolicy, tag: str) -> Chosen | NotChosen:
+        if is_frozen:
+            return _locked(policy, tag, lock)
+        if policy.rules.pins_current:
+            return Chosen(policy, tag, 0, 0)
+        return _after(policy, tag, listings[policy.repository], lock)
+
+    return {
+        key: replace(choice, choices={tag: one(choice.policy, tag) for tag in deployed.tags(choice.policy)})
+        if isinstance(choice, Following)
+        else choice
+        for key, choice in choices.items()
+    }
+
+
+def _after(policy: ImagePolicy, tag: str, listing: Listing | RegistryError, lock: Lock | None) -> Chosen | NotChosen:
+    """Choose what may follow a deployed tag; an unreachable registry gives way to a matching lock entry."""
+    if isinstance(listing, RegistryError):
+        if listing.failure not in PASSING or lock is None or lock.following(policy.key, tag) is None:
+            return NotChosen(policy, listing.failure, str(listing))
+        entry = _locked(policy, tag, lock)
+        if isinstance(entry, Chosen):
+            return replace(entry, note=f"{listing}; the lock decided instead: {entry.tag}")
+        return NotChosen(policy, listing.failure, f"{listing}; no record stands in: {entry.message}")
+    selection_of = selection.select(policy.rules, listing.tags, current=tag)
+    if selection_of.tag is None:
+        return NotChosen(policy, "no-match", selection_of.message, selection_of)
+    listed, eligible = selection_of.listed + listing.left_out, selection_of.eligible
+    return Chosen(
+        policy, selection_of.tag, listed, eligible, selection=selection_of, stays=selection_of.message
+    )  # fmt: skip
+
+
+def _locked(policy: ImagePolicy, tag: str, lock: Lock | None) -> Chosen | NotChosen:
+    """Return what the lock holds for a deployed tag: the entry made from it, or the one that led to it."""
+    entry = lock.following(policy.key, tag) if lock else None
+    if policy.rules.pins_current:
+        return Chosen(policy, tag, 0, 0, record="the lock")
+    if entry is None:
+        return NotChosen(policy, "lock", f"the lock has no entry of tag {tag} for this policy: {_MEND} to add it")
+    if entry.policy_hash != policy.hash:
+        return _mismatch(policy, entry)
+    if not entry.is_for(policy):
+        message = (
+            f"the lock names {entry.image}, and the policy chooses {policy.repository.image.name}: {_MEND} to renew it"
+        )
+        return NotChosen(policy, "lock", message)
+    if selection.select(policy.rules, (entry.tag,), current=entry.from_tag).tag != entry.tag:
+        message = f"the lock moves {entry.from_tag} to {entry.tag}, which the policy ({policy.described}) does not do: {_MEND} to renew it"
+        return NotChosen(policy, "lock", message)
+    if policy.digest_reflection != "Never" and entry.digest is None:
+        return NotChosen(policy, "lock", f"the lock holds no digest, and the policy wants one: {_MEND} to renew it")
+    digest = entry.digest if policy.digest_reflection != "Never" else None
+    return Chosen(policy, entry.tag, entry.listed, entry.eligible, digest, record="the lock")
+
+
+def _from(policy: ImagePolicy, listing: Listing, dates: Dates, lock: Lock | None) -> Choice:
+    if policy.rules.needs_created:
+        asked = (dates.get((policy.repository, tag)) for tag in listing.tags)
+        failed = next((answer for answer in asked if isinstance(answer, RegistryError)), None)
+        if failed is not None:
+            return _without_registry(policy, failed, lock)
+    made = selection.select(policy.rules, listing.tags, created=lambda tag: str(dates[policy.repository, tag]))
+    if made.tag is None:
+        return NotChosen(policy, "no-match", made.message, made)
+    return Chosen(policy, made.tag, made.listed + listing.left_out, made.eligible, selection=made)
+
+
+def _without_registry(policy: ImagePolicy, error: RegistryError, lock: Lock | None) -> Choice:
+    if error.failure not in PASSING:
+        return NotChosen(policy, error.failure, str(error))
+    found = recorded(policy, lock)
+    if isinstance(found, Chosen):
+        return replace(found, note=f"{error}; {found.record} decided instead: {found.tag}")
+    has_record = recall(policy, lock) is not None
+    return NotChosen(
+        policy, error.failure, f"{error}; no record stands in: {found.message}" if has_record else str(error)
+    )
+
+
+def frozen(policies: Iterable[ImagePolicy], lock: Lock | None) -> dict[PolicyKey, Choice]:
+    """Take every choice from the lock, or from `status.latestRef`; what is missing or was made by other rules is an error."""
+    return {policy.key: _recorded_or_following(policy, lock) for policy in policies}
+
+
+def _recorded_or_following(policy: ImagePolicy, lock: Lock | None) -> Choice:
+    if not policy.rules.follows_current:
+        return recorded(policy, lock)
+    entry = lock.entry(policy.key) if lock else None
+    is_stale = policy.rules.pins_current and entry is not None and entry.policy_hash != policy.hash
+    return _mismatch(policy, entry) if is_stale and entry else Following(policy)
+
+
+def recorded(policy: ImagePolicy, lock: Lock | None) -> Chosen | NotChosen:
+    """Answer what was decided earlier for this policy, if it was decided by the same rules."""
+    entry = lock.entry(policy.key) if lock else None
+    if entry is not None:
+        return _entry(policy, entry)
+    if policy.latest is not None:
+        return _latest(policy, policy.latest)
+    message = f"the lock has no entry for this policy: {_MEND} to add it"
+    none = f"there is no lock (an item of kind ImageLock), and mode frozen takes every choice from one: {_MEND} to write it"
+    return NotChosen(policy, "lock", message if lock else none)
+
+
+def _mismatch(policy: ImagePolicy, entry: LockEntry) -> NotChosen:
+    rules = f"policyHash {entry.policy_hash}, now {policy.hash}"
+    return NotChosen(policy, "lock", f"the lock was made by other rules ({rules}): {_MEND} to renew it")
+
+
+def _entry(policy: ImagePolicy, entry: LockEntry) -> Chosen | NotChosen:
+    if entry.policy_hash != policy.hash:
+        return _mismatch(policy, entry)
+    made = _accepted(policy, LatestRef(entry.image, entry.tag, entry.digest), "the lock")
+    return replace(made, listed=entry.listed, eligible=entry.eligible) if isinstance(made, Chosen) else made
+
+
+def _latest(policy: ImagePolicy, latest: LatestRef) -> Chosen | NotChosen:
+    return _accepted(policy, latest, "status.latestRef")
+
+
+def _accepted(policy: ImagePolicy, found: LatestRef, record: str) -> Chosen | NotChosen:
+    """Check that a record is one that the policy could have made; a hand-edited one is not."""
+    message = ""
+    if recall(replace(policy, latest=found), None) is None:
+        message = f"{record} names {found.name}, and the policy chooses {policy.repository.image.name}"
+    elif not selection.accepts(policy.rules, found.tag):
+        message = f"{record} holds tag {found.tag}, which the policy ({policy.described}) does not accept"
+    elif policy.digest_reflection != "Never" and found.digest is None:
+        message = f"{record} holds no digest, and the policy wants one"
+    if message:
+        return NotChosen(policy, "lock", f"{message}: {_MEND} to renew it")
+    return Chosen(policy, found.tag, 0, 0, found.digest if policy.digest_reflection != "Never" else None, record=record)

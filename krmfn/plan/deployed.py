@@ -1,0 +1,93 @@
+"""What the bound fields hold now: tags and digests, a lone digest looking at its neighbours in the same resource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from krmfn.kubernetes.form import Form
+from krmfn.model import ImagePolicy, Part, PolicyKey
+from krmfn.plan.target import Target
+from krmfn.plan.verdict import Place
+
+
+def current_tag(target: Target, policy: ImagePolicy) -> str | None:
+    """Return the tag that a field holds now, None when it holds none."""
+    form = target.form(policy)
+    return (form.tag or None) if form else None
+
+
+def is_of(target: Target, policy: ImagePolicy) -> bool:
+    """True if a field speaks of the policy's repository; a lone tag or digest always does."""
+    if target.setter.part is not Part.IMAGE:
+        return True
+    form = target.form(policy)
+    return form is not None and form.canonical == policy.repository.image.canonical
+
+
+def place(target: Target) -> Place:
+    """Return what fields have in common that must move together: a resource and a policy."""
+    return id(target.resource.block), target.resource.prefix, target.setter.policy
+
+
+class Deployed:
+    """The fields of a run, by policy and by place."""
+
+    def __init__(self, targets: Iterable[Target], policies: Mapping[PolicyKey, ImagePolicy]) -> None:
+        self.targets = tuple(targets)
+        self._policies = policies
+        self._tags: dict[Place, str] = {}
+        self._of: dict[PolicyKey, list[Target]] = {}
+        for target in self.targets:
+            self._of.setdefault(target.setter.policy, []).append(target)
+            tag = current_tag(target, policies[target.setter.policy])
+            if tag:
+                self._tags.setdefault(place(target), tag)
+
+    def has(self, key: PolicyKey) -> bool:
+        """True if any field takes something of this policy."""
+        return key in self._of
+
+    def _form(self, target: Target) -> Form | None:
+        return target.form(self._policies[target.setter.policy])
+
+    def tag(self, target: Target) -> str | None:
+        """Return the tag that runs where a field stands; an image without tag and digest is `latest`, as everywhere."""
+        if target.setter.part is Part.IMAGE:
+            form = self._form(target)
+            return (form.tag or (None if form.digest else "latest")) if form and form.name else None
+        if target.setter.part is Part.TAG and (form := self._form(target)) and form.tag:
+            return form.tag
+        return target.tag or self._tags.get(place(target))
+
+    def is_pinned_alone(self, target: Target) -> bool:
+        """True if a field is an image with a digest and without a tag: pinned as tightly as can be."""
+        form = self._form(target)
+        return form is not None and bool(form.name and form.digest) and not form.tag
+
+    def tags(self, policy: ImagePolicy) -> tuple[str, ...]:
+        """Return every tag of the policy's repository that runs somewhere, sorted."""
+        mine = (target for target in self._of.get(policy.key, ()) if is_of(target, policy))
+        return tuple(sorted({tag for target in mine if (tag := self.tag(target))}))
+
+    def pins(self, policy: ImagePolicy) -> Iterator[tuple[Target, str]]:
+        """Yield the fields of a policy that hold a digest, whatever image it is of, with their digests."""
+        for target in self._of.get(policy.key, ()):
+            form = self._form(target) if target.setter.part is not Part.NAME and target.how != "stray" else None
+            if form and form.digest:
+                yield target, form.digest
+
+    def pinned(self, policy: ImagePolicy, tag: str) -> Iterator[tuple[Target, str]]:
+        """Yield the fields that pin this tag of the policy's repository, with their digests."""
+        for target, digest in self.pins(policy):
+            if self.tag(target) == tag and is_of(target, policy):
+                yield target, digest
+
+    def unsettled(self, policy: ImagePolicy, tag: str, from_tag: str | None = None) -> Iterator[Target]:
+        """Yield the fields that hold a digest and need that of this tag: all but those which hold the tag already.
+
+        With `from_tag` only the fields that hold that one.
+        """
+        settled = {id(target) for target, _ in self.pinned(policy, tag)}
+        for target, _ in self.pins(policy):
+            if id(target) not in settled and from_tag in (None, self.tag(target)):
+                yield target

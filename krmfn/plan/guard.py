@@ -1,0 +1,106 @@
+"""The guard: never an older image by accident. Pure.
+
+A current value that the policy accepts and that orders before everything listed says that the list is incomplete: a
+truncated page, an outage, a mirror that lags. The same holds for a value that the policy cannot read, such as `8.4` or
+`1.2-alpine`, when its numbers are higher. That a tag is missing is no alarm by itself, and a value that the policy reads
+and no longer accepts (its range was changed) never is. What nothing can order moves, and an info result tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from krmfn.config.lock import Lock, recall
+from krmfn.config.settings import Settings
+from krmfn.model import Choice, Chosen, Diagnostic, Field, Following, Location, PolicyKey, Severity
+from krmfn.plan.deployed import Deployed, current_tag, is_of, place
+from krmfn.plan.target import Target
+from krmfn.plan.verdict import Guarded, Place
+from krmfn.policies import selection
+
+
+def guard(choices: Mapping[PolicyKey, Choice], deployed: Deployed, lock: Lock | None, settings: Settings) -> Guarded:
+    """Find what would move backwards. Under `onDowngrade: allow` that is nothing."""
+    if settings.on_downgrade == "allow":
+        return Guarded()
+    watch = _Watch(choices, "error" if settings.on_downgrade == "fail" else "warning")
+    policies = frozenset(watch.records(lock))
+    places = frozenset(watch.fields(deployed, policies))
+    return Guarded(policies, places, tuple(watch.results))
+
+
+class _Watch:
+    def __init__(self, choices: Mapping[PolicyKey, Choice], severity: Severity) -> None:
+        self.chosen = {key: choice for key, choice in choices.items() if isinstance(choice, Chosen)}
+        self.following = [choice for choice in choices.values() if isinstance(choice, Following)]
+        self.severity = severity
+        self.results: list[Diagnostic] = []
+        self.verdicts: dict[tuple[PolicyKey, str, str], bool | None] = {}
+
+    def records(self, lock: Lock | None) -> Iterator[PolicyKey]:
+        """Find the policies whose lock entry or status is newer than what was chosen from a list."""
+        for key, chosen in self.chosen.items():
+            found = None if chosen.record else recall(chosen.policy, lock)
+            if found and self.is_backwards(chosen, found.tag):
+                self._hold(chosen, found.tag)
+                yield key
+        for following in self.following:
+            for tag, choice in following.choices.items():
+                entry = lock.following(following.policy.key, tag) if lock else None
+                if isinstance(choice, Chosen) and entry is not None and self.is_backwards(choice, entry.tag):
+                    self._hold(choice, entry.tag)
+                    yield following.policy.key
+
+    def _hold(self, chosen: Chosen, tag: str) -> None:
+        key, why = chosen.policy.key, self._why(chosen, tag)
+        message = f"{why}; nothing that follows policy {key} moves"
+        self.results.append(
+            Diagnostic(self.severity, "downgrade", message, Location(chosen.policy.defined), policy=key)
+        )
+
+    def fields(self, deployed: Deployed, held: frozenset[PolicyKey]) -> Iterator[Place]:
+        """Find the places with a field that is newer than what was chosen."""
+        for target in deployed.targets:
+            chosen = self.chosen.get(target.setter.policy)
+            if chosen is None or chosen.policy.key in held or not is_of(target, chosen.policy):
+                continue
+            tag = current_tag(target, chosen.policy)
+            if tag is None:
+                if deployed.is_pinned_alone(target):
+                    self._say("info", self._unordered(chosen, "a digest without a tag"), target, chosen)
+                continue
+            order = self.is_backwards(chosen, tag)
+            if order is None:
+                self._say("info", self._unordered(chosen, tag), target, chosen)
+            elif order:
+                self._say(self.severity, self._why(chosen, tag), target, chosen)
+                yield place(target)
+
+    def is_backwards(self, chosen: Chosen, tag: str) -> bool | None:
+        """True if the tag is strictly newer than the chosen one and no rule leaves it out; None when nothing orders them."""
+        key, rules = (chosen.policy.key, tag, chosen.tag), chosen.policy.rules
+        if tag == chosen.tag:
+            return False
+        if key not in self.verdicts:
+            self.verdicts[key] = selection.goes_back(rules, tag, chosen.tag)
+        return self.verdicts[key]
+
+    def _say(self, severity: Severity, message: str, target: Target, chosen: Chosen) -> None:
+        where = Field(target.scalar.path, target.scalar.value)
+        location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
+        code = "no-order" if severity == "info" else "downgrade"
+        self.results.append(Diagnostic(severity, code, message, location, policy=chosen.policy.key))
+
+    def _unordered(self, chosen: Chosen, tag: str) -> str:
+        return f"{chosen.policy.repository.image.name}: {tag} and {chosen.tag} have no common order: nothing tells which is newer"
+
+    def _why(self, chosen: Chosen, tag: str) -> str:
+        head = f"{chosen.policy.repository.image.name}: kept {tag}: the policy accepts it and it is newer than {chosen.tag}"
+        if not selection.accepts(chosen.policy.rules, tag):
+            head = f"{chosen.policy.repository.image.name}: kept {tag}: the policy cannot read it, and its numbers are above {chosen.tag}"
+        if chosen.record:
+            return f"{head}, which {chosen.record} holds; run krmfn fetch to renew the lock, or set onDowngrade: allow"
+        return (
+            f"{head}, the best of the {chosen.listed} tags that were listed, so the list is incomplete (an outage, or {tag} "
+            f"was deleted); to move to {chosen.tag}, narrow the policy or set onDowngrade: allow"
+        )

@@ -1,0 +1,309 @@
+"""The text of TagSnapshot and ImageLock: written whole once, then edited entry by entry where it stands.
+
+Tags, digests and hashes are always quoted: kustomize sends items through JSON, where a plain 1.10 becomes 1.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import yaml
+
+from krmfn.config.lock import LockEntry, Snapshot
+from krmfn.config.objects import Object
+from krmfn.config.schema import API_VERSION
+from krmfn.kubernetes.resource import describe, get
+from krmfn.yamledit.scalars import Refusal, is_plain, is_string, quoted, render
+from krmfn.yamledit.yamltext import Alias, Block, Edit, construct, scalar_at
+
+Data = str | dict[str, str]
+Key = Callable[[Any], Any]
+_NUMBERS = ("listed", "eligible")
+
+
+def lock_data(entry: LockEntry) -> dict[str, str]:
+    """Answer an entry as the mapping that stands in an ImageLock."""
+    data = {"policy": str(entry.policy), "image": entry.image, "policyHash": entry.policy_hash}
+    more = {
+        "from": entry.from_tag,
+        "tag": entry.tag,
+        "digest": entry.digest,
+        "listed": str(entry.listed or ""),
+        "eligible": str(entry.eligible if entry.listed else ""),
+    }
+    return data | {name: value for name, value in more.items() if value}
+
+
+def snapshot_data(snapshot: Snapshot) -> list[Data]:
+    """Answer the tags as they stand in a TagSnapshot, in natural order, so that new versions come last."""
+    from krmfn.policies.release import natural_key
+
+    found: list[Data] = []
+    for name in sorted(snapshot.tags, key=lambda tag: (natural_key(tag), tag)):
+        more = {"digest": snapshot.tags[name], "created": snapshot.created.get(name)}
+        known = {key: value for key, value in more.items() if value}
+        found.append({"name": name, **known} if known else name)
+    return found
+
+
+def lock_document(entries: Sequence[LockEntry]) -> str:
+    """Write an ImageLock of its own."""
+    lines = _lines([lock_data(entry) for entry in entries], 4)
+    return _head("ImageLock", "images") + "  images:" + ("\n" + "\n".join(lines) if lines else " []") + "\n"
+
+
+def snapshot_document(snapshot: Snapshot, name: str) -> str:
+    """Write a TagSnapshot of its own."""
+    lines = [f"  image: {_scalar('image', snapshot.image)}", "  tags:", *_lines(snapshot_data(snapshot), 4)]
+    lines += [f"  listed: {snapshot.listed}"] if snapshot.listed > len(snapshot.tags) else []
+    return _head("TagSnapshot", name) + "\n".join(lines) + "\n"
+
+
+def _head(kind: str, name: str) -> str:
+    local = '    config.kubernetes.io/local-config: "true"'
+    name = name if is_plain(name, in_flow=False) else quoted(name)
+    return f"apiVersion: {API_VERSION}\nkind: {kind}\nmetadata:\n  name: {name}\n  annotations:\n{local}\nspec:\n"
+
+
+def _scalar(name: str, value: str) -> str:
+    return value if name in _NUMBERS or (name == "image" and is_plain(value, in_flow=False)) else quoted(value)
+
+
+def _lines(entries: Sequence[Data], indent: int) -> list[str]:
+    found = []
+    for entry in entries:
+        members = (
+            [quoted(entry)]
+            if isinstance(entry, str)
+            else [f"{name}: {_scalar(name, value)}" for name, value in entry.items()]
+        )
+        found += [" " * indent + ("- " if index == 0 else "  ") + text for index, text in enumerate(members)]
+    return found
+
+
+def edit_lock(thing: Object, entries: Sequence[LockEntry]) -> tuple[Edit, ...] | Refusal:
+    """Make the edits that turn the lock where it stands into one with these entries."""
+    wanted: list[Data] = [lock_data(entry) for entry in entries]
+    several = {
+        entry.policy for index, entry in enumerate(entries) if index and entry.policy == entries[index - 1].policy
+    }
+    names = {str(policy) for policy in several}
+
+    def key(data: Any) -> Any:
+        policy, tag = data.get("policy", ""), data.get("from", "") or data.get("tag", "")
+        return tuple(policy.split(":")), tag if policy in names or data.get("from") else ""
+
+    return _Splice(thing.block, thing).set("images", wanted, key)
+
+
+def edit_snapshot(thing: Object, snapshot: Snapshot) -> tuple[Edit, ...] | Refusal:
+    """Make the edits that turn the snapshot where it stands into this one."""
+    from krmfn.policies.release import natural_key
+
+    def key(data: Any) -> Any:
+        name = data if isinstance(data, str) else data.get("name", "")
+        return natural_key(name), name
+
+    listed = str(snapshot.listed) if snapshot.listed > len(snapshot.tags) else ""
+    return _Splice(thing.block, thing).set("tags", snapshot_data(snapshot), key, {"listed": listed})
+
+
+class _Splice:
+    """Edits of one list in the spec of one object."""
+
+    def __init__(self, block: Block, thing: Object) -> None:
+        self.block, self.data = block, block.text.data
+        self.root = next((one.root for one in describe(block) if one.id == thing.id), None)
+        at = self.data.find(b"\n", block.start, block.end)
+        self.inserted: dict[int, list[str]] = {}
+        self.newline = "\r\n" if at > 0 and self.data[at - 1 : at] == b"\r" else "\n"
+
+    def set(
+        self, name: str, wanted: Sequence[Data], key: Key, more: dict[str, str] | None = None
+    ) -> tuple[Edit, ...] | Refusal:
+        spec = get(self.root, "spec")
+        if not isinstance(spec, yaml.MappingNode) or self.root is None or _has_alias(self.root):
+            return Refusal("it has no spec of its own, or uses anchors")
+        if spec.flow_style:
+            return self.flow(spec, name, wanted, more or {})
+        pair = next(((k, v) for k, v in spec.value if k.value == name), None)
+        if pair is None:
+            return Refusal(f"its spec has no {name}: write {name}: []")
+        if isinstance(pair[1], yaml.SequenceNode) and not pair[1].flow_style and pair[1].value:
+            edits = self.entries(pair[1], wanted, key)
+        else:
+            edits = self.anew(*pair, wanted)
+        if edits or self.inserted:
+            edits = (*edits, *self.members(spec, pair, more or {}))
+        return (*edits, *self.insertions())
+
+    def flow(self, spec: yaml.MappingNode, name: str, wanted: Sequence[Data], more: dict[str, str]) -> tuple[Edit, ...]:
+        """Write a spec in flow style anew, as JSON."""
+        import json
+
+        there: Any = construct(spec, self.block)
+        if [_normal(entry) for entry in there.get(name) or ()] == list(wanted):
+            return ()
+        members = {key: value for key, value in there.items() if key not in more} | {
+            name: [_typed(entry) for entry in wanted]
+        }
+        members |= {key: int(value) for key, value in more.items() if value}
+        return (Edit(*self.block.span(spec), json.dumps(members, ensure_ascii=False).encode()),)
+
+    def anew(self, key: yaml.Node, value: yaml.Node, wanted: Sequence[Data]) -> tuple[Edit, ...]:
+        """Write a list that is empty or in flow style in block style, below its key."""
+        start, end = self.block.span(value)
+        while self.data[start - 1 : start] in (b" ", b"\t"):
+            start -= 1
+        there: Any = construct(value, self.block) or []
+        if [_normal(entry) for entry in there] == list(wanted):
+            return ()
+        text = "".join(self.newline + line for line in _lines(wanted, key.start_mark.column + 2))
+        return (Edit(start, start, (text or " []").encode()), Edit(start, end, b""))
+
+    def entries(self, sequence: yaml.SequenceNode, wanted: Sequence[Data], key: Key) -> tuple[Edit, ...]:
+        """Drop, change and add entries one by one; what stays the same stays byte for byte."""
+        column = self.dash(sequence.value[0]) - self.first(sequence.value[0])
+        there: dict[Any, yaml.Node] = {}
+        edits: list[Edit] = []
+        keys = {key(entry) for entry in wanted}
+        for node in sequence.value:
+            own = key(construct(node, self.block))
+            if own in keys and own not in there:
+                there[own] = node
+            else:
+                edits.append(Edit(self.first(node), self.after(node), b""))
+        behind = self.first(sequence.value[0])
+        for entry in wanted:
+            found = there.get(key(entry))
+            if found is None:
+                self.insert(behind, _lines([entry], column))
+            else:
+                edits += self.changed(found, entry, column)
+                behind = self.after(found)
+        return tuple(edits)
+
+    def insert(self, at: int, lines: Sequence[str]) -> None:
+        """Note lines to insert; those for one place come in the order in which they were noted."""
+        self.inserted.setdefault(at, []).extend(lines)
+
+    def insertions(self) -> tuple[Edit, ...]:
+        """Make the edits of all that was noted."""
+        found = []
+        for at, lines in self.inserted.items():
+            lead = "" if self.data[at - 1 : at] == b"\n" else self.newline
+            found.append(Edit(at, at, (lead + "".join(line + self.newline for line in lines)).encode()))
+        return tuple(found)
+
+    def changed(self, node: yaml.Node, entry: Data, column: int) -> list[Edit]:
+        """Give an entry its new values: scalar by scalar when the keys stay, else as a whole."""
+        if not self.is_loose(node):
+            if _normal(construct(node, self.block)) == entry:
+                return []
+            if isinstance(node, yaml.MappingNode) and isinstance(entry, dict):
+                edits = self.mended(node, entry)
+                if edits is not None:
+                    return edits
+        self.insert(self.first(node), _lines([entry], column))
+        return [Edit(self.first(node), self.after(node), b"")]
+
+    def mended(self, node: yaml.MappingNode, entry: dict[str, str]) -> list[Edit] | None:
+        """Change single values, add and drop single lines; None when the entry has to be written as a whole."""
+        there: dict[str, yaml.Node] = {key.value: value for key, value in node.value}
+        lines = {self.line(value) for value in there.values()}
+        if set(there) != set(entry) and (
+            node.flow_style or len(lines) < len(there) or node.value[0][0].value not in entry
+        ):
+            return None
+        edits = [
+            self.revalued(node, name, value)
+            for name, value in entry.items()
+            if name in there and construct(there[name]) != value
+        ]
+        if any(isinstance(edit, Refusal) for edit in edits):
+            return None
+        edits += [Edit(self.line(value), self.after(value), b"") for name, value in there.items() if name not in entry]
+        before = node.value[0][1]
+        for name, value in entry.items():
+            if name not in there:
+                self.insert(self.after(before), [f"{' ' * node.start_mark.column}{name}: {_scalar(name, value)}"])
+            before = there.get(name, before)
+        return [edit for edit in edits if isinstance(edit, Edit)]
+
+    def revalued(self, node: yaml.MappingNode, name: str, value: str) -> Edit | Refusal:
+        found = get(node, name)
+        scalar = scalar_at(self.block, found, name, node) if found is not None else None
+        if scalar is None or scalar.start == scalar.end:
+            return Refusal("it is empty")
+        if name in _NUMBERS and not scalar.style:
+            return Edit(scalar.start, scalar.end, value.encode())
+        return render(self.block.text, scalar, value)
+
+    def is_loose(self, node: yaml.Node) -> bool:
+        """Tell whether a text stands there that a JSON round trip would turn into a number."""
+        if isinstance(node, yaml.MappingNode):
+            return any(self.is_loose(value) for key, value in node.value if key.value not in _NUMBERS)
+        return isinstance(node, yaml.ScalarNode) and not node.style and not is_string(node.value)
+
+    def members(self, spec: yaml.MappingNode, pair: tuple[yaml.Node, yaml.Node], more: dict[str, str]) -> list[Edit]:
+        """Set numbers beside the list: change them, drop them, or add them below it."""
+        edits = []
+        for name, value in more.items():
+            found = get(spec, name)
+            if found is None and value:
+                self.insert(self.after(pair[1]), [f"{' ' * pair[0].start_mark.column}{name}: {value}"])
+            elif found is not None and construct(found) != value:
+                start, end = self.block.span(found)
+                edits.append(
+                    Edit(start, end, value.encode()) if value else Edit(self.line(found), self.after(found), b"")
+                )
+        return edits
+
+    def line(self, node: yaml.Node) -> int:
+        """Answer where the line starts on which a node starts."""
+        return self.data.rfind(b"\n", 0, self.block.source.offset(node.start_mark.index)) + 1
+
+    def dash(self, node: yaml.Node) -> int:
+        """Answer where the dash of a list's entry stands."""
+        return self.data.rfind(b"-", self.block.start, self.block.source.offset(node.start_mark.index))
+
+    def first(self, node: yaml.Node) -> int:
+        """Answer where the line starts on which the dash of a list's entry stands."""
+        return self.data.rfind(b"\n", 0, self.dash(node)) + 1
+
+    def after(self, node: yaml.Node) -> int:
+        """Answer where the line starts that follows the last line of a node."""
+        while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+            node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
+        end = self.block.span(node)[1]
+        if self.data[end - 1 : end] == b"\n":
+            return end
+        at = self.data.find(b"\n", end)
+        return len(self.data) if at < 0 else at + 1
+
+
+def _has_alias(node: yaml.Node) -> bool:
+    todo = [node]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, Alias):
+            return True
+        if isinstance(one, yaml.MappingNode):
+            todo += [child for pair in one.value for child in pair]
+        elif isinstance(one, yaml.SequenceNode):
+            todo += one.value
+    return False
+
+
+def _typed(entry: Data) -> Any:
+    if isinstance(entry, str):
+        return entry
+    return {name: int(value) if name in _NUMBERS else value for name, value in entry.items()}
+
+
+def _normal(entry: Any) -> Any:
+    """Leave out of an entry what says nothing: no digest, no counts."""
+    if not isinstance(entry, dict):
+        return entry
+    return {name: value for name, value in entry.items() if value and not (name in _NUMBERS and value == "0")}

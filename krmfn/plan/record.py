@@ -1,0 +1,86 @@
+"""*record*: changes -> annotations on the resources that changed, which say what runs there (`update.annotate`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from krmfn.frozen import frozen
+from krmfn.kubernetes.resource import Resource, get
+from krmfn.model import Chosen, Diagnostic, Location
+from krmfn.plan.verdict import Change
+from krmfn.policies.pattern import Template
+from krmfn.yamledit import insertion
+from krmfn.yamledit.scalars import Refusal
+from krmfn.yamledit.yamltext import Edit, Text
+
+TAG, BUILD = "fluxcd.io/tag.", "fluxcd.io/build.number"
+_LONGEST = 63
+"""How long the name of an annotation may be behind its prefix (Kubernetes, annotations: syntax and character set)."""
+
+
+@frozen
+class Recorded:
+    """The edits, each with the text it belongs to, and what could not be recorded."""
+
+    edits: tuple[tuple[Text, Edit], ...] = ()
+    results: tuple[Diagnostic, ...] = ()
+
+
+def record(changes: Iterable[Change]) -> Recorded:
+    """Set `fluxcd.io/tag.<image>` and, where the policy's pattern has a group `build`, `fluxcd.io/build.number`.
+
+    Only what is a Kubernetes object of its own is annotated: no values file, no patch without kind, no kustomization.
+    Metadata is never invented: a resource without any is a result.
+    """
+    edits: list[tuple[Text, Edit]] = []
+    results: list[Diagnostic] = []
+    for resource, made in _by_resource(changes):
+        found = _edits(resource, made)
+        if isinstance(found, Refusal):
+            message = f"the choice is not recorded in the annotations: {found.why}"
+            results.append(Diagnostic("warning", "not-recorded", message, Location(resource.id, file=resource.file)))
+        else:
+            edits += ((resource.block.text, edit) for edit in found)
+        resource.block.forget()
+    return Recorded(tuple(edits), tuple(results))
+
+
+def _by_resource(changes: Iterable[Change]) -> Iterable[tuple[Resource, list[Change]]]:
+    found: dict[tuple[int, object], tuple[Resource, list[Change]]] = {}
+    for change in changes:
+        resource = change.target.resource
+        if resource.id.api_version and resource.id.kind and not _is_build(resource):
+            found.setdefault((id(resource.block), resource.prefix), (resource, []))[1].append(change)
+    return found.values()
+
+
+def _is_build(resource: Resource) -> bool:
+    return resource.id.api_version.startswith("kustomize.config.k8s.io/")
+
+
+def _edits(resource: Resource, made: list[Change]) -> tuple[Edit, ...] | Refusal:
+    if get(resource.root, "metadata") is None:  # may be a tool's file, whose reader knows no metadata
+        return Refusal("the resource has no metadata to hold them")
+    wanted: dict[str, str] = {}
+    for change in made:
+        wanted |= {name: value for name, value in _said(change.chosen).items() if name not in wanted}
+    if not wanted:
+        return Refusal(f"an annotation's name has at most {_LONGEST} characters")
+    found = insertion.annotations(resource.block, wanted, resource.root)
+    if isinstance(found, Refusal):
+        return found
+    taken = [change.edit for change in made]
+    if any(edit.start < one.end and one.start < edit.end for edit in found for one in taken):
+        return Refusal("a policy is bound to that very annotation")
+    return found
+
+
+def _said(chosen: Chosen) -> Mapping[str, str]:
+    """Answer the annotations that one choice makes: its tag, or its digest when the policy pins what is deployed."""
+    image = chosen.policy.repository.image.path.rpartition("/")[2]
+    rules = chosen.policy.rules
+    value = (chosen.digest if rules.pins_current else None) or chosen.tag
+    said = {f"{TAG}{image}": value} if len(f"tag.{image}") <= _LONGEST else {}
+    match = rules.filter.pattern.search(chosen.tag) if rules.filter else None
+    build = Template.parse("$build").expand(match) if match else ""
+    return said | ({BUILD: build} if build else {})

@@ -1,0 +1,177 @@
+"""Digest reflection: which digests are asked for, which are kept, and which tags were pushed again. Pure.
+
+Never, IfNotPresent and Always mean what they mean in Flux (image-reflector-controller, `updateImageRefs`); Flux keeps
+its state in `status.latestRef`, here the state is the lock, that status, or what the manifests already pin. A field that
+is pinned stays pinned: it gets the digest of its new tag under Never too, unless `keepPins: false` says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from krmfn.config.lock import Lock, recall
+from krmfn.config.settings import Settings
+from krmfn.errors import PASSING, RegistryError
+from krmfn.model import Choice, Chosen, Diagnostic, Field, Following, Location, PolicyKey, Repository, Severity
+from krmfn.plan.deployed import Deployed, place
+from krmfn.plan.target import Target
+from krmfn.plan.verdict import Pin, Pins, Place
+
+Choices = Mapping[PolicyKey, Choice]
+Question = tuple[Repository, str]
+Answers = Mapping[Question, str | RegistryError]
+
+
+def _wanted(choices: Choices, deployed: Deployed, settings: Settings) -> Iterable[tuple[Chosen, str | None]]:
+    """Yield every choice whose policy reflects digests or has pins to keep, with the deployed tag that it is for.
+
+    That is None where the policy has one choice for every field.
+    """
+    for choice in choices.values():
+        if choice.policy.reflects or _has_pins(choice, deployed, settings):
+            several = choice.choices.items() if isinstance(choice, Following) else [(None, choice)]
+            yield from ((chosen, from_tag) for from_tag, chosen in several if isinstance(chosen, Chosen))
+
+
+def _has_pins(choice: Choice, deployed: Deployed, settings: Settings) -> bool:
+    return settings.keep_pins and any(True for _ in deployed.pins(choice.policy))
+
+
+def _is_needed(chosen: Chosen, from_tag: str | None, deployed: Deployed) -> bool:
+    """True if a field will hold the digest of the choice; under Never a pin of that very tag stays as it is."""
+    return chosen.policy.reflects or any(True for _ in deployed.unsettled(chosen.policy, chosen.tag, from_tag))
+
+
+def to_ask(
+    choices: Choices, deployed: Deployed, lock: Lock | None, settings: Settings, *, every: bool = False
+) -> list[Question]:
+    """Answer the (repository, tag) pairs whose digest has to be asked for: one per chosen tag, none that is known.
+
+    With `every` also those that are kept or that no field takes. `immutableTags` wants to look at what is kept.
+    """
+    asked: list[Question] = []
+    for chosen, from_tag in _wanted(choices, deployed, settings):
+        tag = chosen.tag
+        if chosen.record or not (every or deployed.has(chosen.policy.key)):
+            continue
+        if not (every or _is_needed(chosen, from_tag, deployed)):
+            continue
+        if every or settings.immutable_tags or _kept(chosen, tag, deployed, lock) is None:
+            asked.append((chosen.policy.repository, tag))
+    return list(dict.fromkeys(asked))
+
+
+def _kept(chosen: Chosen, tag: str, deployed: Deployed, lock: Lock | None) -> str | None:
+    """Answer the digest that stays without asking: a record's, or what is there already, unless the policy is Always."""
+    policy = chosen.policy
+    if chosen.digest or chosen.record:
+        return chosen.digest or _locked(chosen, tag, lock)
+    if policy.digest_reflection == "Always":
+        return None
+    if not policy.reflects:
+        return _locked(chosen, tag, lock)
+    manifests = {digest for _, digest in deployed.pinned(policy, tag)}
+    return _locked(chosen, tag, lock) or (manifests.pop() if len(manifests) == 1 else None)
+
+
+def _locked(chosen: Chosen, tag: str, lock: Lock | None) -> str | None:
+    policy = chosen.policy
+    if policy.rules.follows_current:
+        entries = lock.of(policy.key) if lock else ()
+        return next((entry.digest for entry in entries if entry.tag == tag and entry.is_for(policy)), None)
+    found = recall(policy, lock)
+    return found.digest if found and found.tag == tag else None
+
+
+def settle(choices: Choices, deployed: Deployed, lock: Lock | None, answers: Answers, settings: Settings) -> Pins:
+    """Decide the digest of every wanted tag from what is kept and what was answered."""
+    digests: dict[Pin, str | RegistryError] = {}
+    results: list[Diagnostic] = []
+    held: set[Place] = set()
+    for chosen, from_tag in _wanted(choices, deployed, settings):
+        tag = chosen.tag
+        kept = _kept(chosen, tag, deployed, lock)
+        answer = None if chosen.record else answers.get((chosen.policy.repository, tag))
+        known = kept or answer
+        if isinstance(known, RegistryError) and known.failure in PASSING and (noted := _locked(chosen, tag, lock)):
+            results.append(_stood_in(chosen, tag, known))
+            known = noted
+        if known is not None:
+            digests[chosen.policy.key, tag] = known
+        if not isinstance(known, str) and not chosen.policy.reflects:
+            results += _hold(chosen, known, deployed.unsettled(chosen.policy, tag, from_tag), held, settings)
+        if isinstance(answer, str):
+            results += _pushed_again(chosen, tag, answer, deployed, lock, settings)
+    return Pins(digests, tuple(results), frozenset(held))
+
+
+def _hold(
+    chosen: Chosen, error: RegistryError | None, pinned: Iterable[Target], held: set[Place], settings: Settings
+) -> list[Diagnostic]:
+    """Hold the places whose pins cannot follow, as no digest can be had now; the policy itself asks for none.
+
+    A refused login, a certificate and the like are errors all the same, and so is a lock that should know: see `rewrite`.
+    """
+    if settings.mode == "frozen" or (error and error.failure not in (*PASSING, "not-found")):
+        return []
+    image = chosen.policy.repository.image.name
+    why = str(error) if error else f"{chosen.record} holds none"
+    said = []
+    for target in pinned:
+        if place(target) not in held:
+            held.add(place(target))
+            message = (
+                f"{image}: kept as it is: the field is pinned, and there is no digest of tag {chosen.tag} to pin: {why}"
+            )
+            where = Field(target.scalar.path, target.scalar.value)
+            location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
+            said.append(Diagnostic("warning", "pin-kept", message, location, policy=chosen.policy.key))
+    return said
+
+
+def _stood_in(chosen: Chosen, tag: str, error: RegistryError) -> Diagnostic:
+    image = chosen.policy.repository.image.name
+    return Diagnostic(
+        "warning",
+        "recorded-digest",
+        f"{error}; the recorded digest of {image}:{tag} stays",
+        Location(chosen.policy.defined),
+    )
+
+
+def _pushed_again(
+    chosen: Chosen, tag: str, answer: str, deployed: Deployed, lock: Lock | None, settings: Settings
+) -> list[Diagnostic]:
+    """Say that a tag is not what it was. A digest policy follows such moves, that is its purpose."""
+    policy = chosen.policy
+    if policy.rules.pins_current:
+        return []
+    severity: Severity = "error" if settings.immutable_tags else "warning"
+    stays = policy.digest_reflection != "Always"
+    end = "; the digest that is pinned stays" if stays else "; the pin moves with it"
+    if settings.immutable_tags:
+        end = "; immutableTags forbids that: find out who pushed it, or run once without immutableTags to accept it"
+
+    def say(holder: str, old: str) -> str:
+        return f"{policy.repository.image.name}: tag {tag} was pushed again: {holder} {old}, the registry has {answer}{end}"
+
+    locked = _locked(chosen, tag, lock)
+    if locked and locked != answer:
+        return [
+            Diagnostic(
+                severity, "digest-moved", say("recorded was", locked), Location(policy.defined), policy=policy.key
+            )
+        ]
+    return [
+        Diagnostic(
+            severity, "digest-moved", say("the field pins", old),
+            Location(
+                target.resource.id,
+                Field(target.scalar.path, target.scalar.value),
+                target.resource.place(target.scalar.start),
+            ),
+            policy=policy.key,
+        )
+        for target, old in deployed.pinned(policy, tag)
+        if old != answer
+    ]  # fmt: skip

@@ -1,0 +1,85 @@
+"""*renew*: what the lock is to hold after a run. Pure; entries change only when a decision does."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from krmfn.config.lock import Lock, LockEntry
+from krmfn.frozen import replace
+from krmfn.model import Choice, Chosen, Following, PolicyKey, settled
+from krmfn.plan.verdict import Pins, Renewal
+
+
+def renew(
+    lock: Lock | None,
+    choices: Mapping[PolicyKey, Choice],
+    pins: Pins,
+    held: Collection[PolicyKey],
+    declared: Collection[PolicyKey],
+) -> Renewal:
+    """Compute the new lock. What was not decided anew keeps its entries, policies that exist no more lose theirs.
+
+    Nobody knows which policies exist when `declared` is empty; then none loses anything.
+    """
+    old = lock.all if lock else ()
+    fresh: dict[PolicyKey, tuple[LockEntry, ...]] = {}
+    for key, chosen in choices.items():
+        if key in held or any(not isinstance(one, Chosen) or one.record for one in settled(chosen)):
+            continue
+        made = tuple(_entries(chosen, lock, pins))
+        if None not in made:
+            fresh[key] = tuple(dict.fromkeys(entry for entry in made if entry))
+    before = {entry.place: entry for entry in old}
+    entries: list[LockEntry] = []
+    for key in sorted({entry.policy for entry in old} | set(fresh)):
+        if key in fresh:
+            entries += (_unless_same(before.get(entry.place), entry) for entry in fresh[key])
+        elif key in declared or not declared:
+            entries += (entry for entry in old if entry.policy == key)
+    return _compared(old, tuple(sorted(entries, key=lambda entry: entry.place)))
+
+
+def _entries(choice: Choice, lock: Lock | None, pins: Pins) -> Iterator[LockEntry | None]:
+    """Yield the entries of one choice; None where the digest that it wants is not known."""
+    policy = choice.policy
+    moves_on = isinstance(choice, Following) and not policy.rules.pins_current
+    for from_tag, chosen in choice.choices.items() if isinstance(choice, Following) else [("", choice)]:
+        if not isinstance(chosen, Chosen):
+            continue
+        digest = pins.digests.get((policy.key, chosen.tag))
+        if not isinstance(digest, str) and (policy.reflects or digest is not None):
+            yield None
+            continue
+        known = digest if isinstance(digest, str) else None
+        entry = LockEntry(
+            policy.key, policy.repository.image.name, chosen.tag, policy.hash, known, chosen.listed, chosen.eligible,
+            from_tag if moves_on else "",
+        )  # fmt: skip
+        led_here = [one for one in lock.of(policy.key) if one.tag == from_tag] if lock and moves_on else []
+        if led_here and chosen.tag == from_tag:
+            # The field already holds what was chosen: the entries that led to it stay, by today's rules.
+            yield from (replace(entry, from_tag=one.from_tag) for one in led_here)
+        else:
+            yield entry
+
+
+def _unless_same(old: LockEntry | None, new: LockEntry) -> LockEntry:
+    """Keep an entry whose decision is the same: counts alone are no change."""
+    if old is None:
+        return new
+    same = (old.image, old.tag, old.policy_hash, old.digest) == (new.image, new.tag, new.policy_hash, new.digest)
+    return old if same else new
+
+
+def _compared(old: tuple[LockEntry, ...], new: tuple[LockEntry, ...]) -> Renewal:
+    """Pair entries of one policy: a policy that had one and has one changed, whatever its tag."""
+    gone = [entry for entry in old if entry not in new]
+    come = [entry for entry in new if entry not in old]
+    changed: list[tuple[LockEntry, LockEntry]] = []
+    for entry in tuple(come):
+        other = next((one for one in gone if one.policy == entry.policy), None)
+        if other:
+            changed.append((other, entry))
+            gone.remove(other)
+            come.remove(entry)
+    return Renewal(new, tuple(changed), tuple(come), tuple(gone))

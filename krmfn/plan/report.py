@@ -1,0 +1,124 @@
+"""*report*: what changed and what did not, for people and for orchestrators. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from krmfn.config.objects import Object
+from krmfn.config.settings import Settings
+from krmfn.errors import RuleError
+from krmfn.image import ImageRef, is_digest
+from krmfn.kubernetes.resource import describe
+from krmfn.model import Choice, Chosen, Diagnostic, Field, Listing, Location, settled
+from krmfn.plan.verdict import Change, Listings, Renewal
+from krmfn.yamledit.scalars import Refusal
+from krmfn.yamledit.yamltext import Edit
+
+
+def changes(made: Iterable[Change]) -> list[Diagnostic]:
+    """Answer one result for every change: `image: old -> new (policy, rule, counts)`."""
+    return [_changed(change) for change in made]
+
+
+def _changed(change: Change) -> Diagnostic:
+    target, chosen = change.target, change.chosen
+    where = Field(target.scalar.path, target.scalar.value, change.value)
+    location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
+    return Diagnostic("info", "changed", message(change), location, policy=chosen.policy.key)
+
+
+def message(change: Change) -> str:
+    """Say what changed in one line.
+
+    The form is `ghcr.io/acme/web: 1.2.0 -> 1.3.1 (policy flux-system:web, semver >=1.2.0 <2.0.0, 14 of 212 tags eligible)`.
+    """
+    image, old, new, why = row(change)
+    return f"{image}: {old} -> {new} ({why})"
+
+
+def row(change: Change) -> tuple[str, str, str, str]:
+    """Answer image, old, new and why of a change, for tables."""
+    chosen = change.chosen
+    old, new = _shortened(change.target.scalar.value, change.value)
+    why = [f"policy {chosen.policy.key}", chosen.policy.described]
+    if chosen.listed:
+        why.append(f"{chosen.eligible} of {chosen.listed} tags eligible")
+    return chosen.policy.repository.image.name, old, new, ", ".join(why)
+
+
+@lru_cache(4096)
+def _shortened(old: str, new: str) -> tuple[str, str]:
+    """Leave out the repository when both sides name the same one, and most of a digest."""
+    if is_digest(old) and is_digest(new):
+        return old[:19], new[:19]
+    try:
+        before, after = ImageRef.parse(old.strip()), ImageRef.parse(new)
+    except RuleError:
+        return old or '""', new
+    if "/" not in old and "/" not in new and ":" not in old + new:
+        return old, new
+    if before.canonical != after.canonical or not (after.tag or after.digest):
+        return old, new
+    return _version(before), _version(after)
+
+
+def _version(ref: ImageRef) -> str:
+    digest = f"@{ref.digest[:19]}" if ref.digest else ""
+    return (ref.tag or ("" if digest else "latest")) + digest
+
+
+def unwanted(made: Iterable[Change]) -> list[Diagnostic]:
+    """Answer the errors of `mode: check`: what would change although nothing may."""
+    return [
+        _changed(change)._replace(severity="error", code="would-change", message=f"would change {message(change)}")
+        for change in made
+    ]
+
+
+def lock(
+    thing: Object, renewed: Renewal, edits: tuple[Edit, ...] | Refusal, *, is_check: bool
+) -> tuple[tuple[Edit, ...], tuple[Diagnostic, ...]]:
+    """Answer the edits of the lock and one result about it; what cannot be edited is a warning."""
+    file = next((one.place(thing.block.start) for one in describe(thing.block) if one.id == thing.id), None)
+    place = Location(thing.id, file=file)
+    if isinstance(edits, Refusal):
+        message = f"the lock is out of date ({renewed.described}) and was not updated: {edits.why}"
+        return (), (Diagnostic("warning", "lock", message, place),)
+    if is_check:
+        return edits, (Diagnostic("error", "lock", f"would change the lock: {renewed.described}", place),)
+    return edits, (Diagnostic("info", "lock", f"lock: {renewed.described}", place),)
+
+
+def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) -> list[Diagnostic]:
+    """Answer what a decision has to say besides its choice: fall-backs, junk that was dropped, what the source says."""
+    found = [Diagnostic("warning", "source", aside) for aside in asides]
+    for chosen in (one for choice in choices for one in settled(choice) if isinstance(one, Chosen)):
+        place, key = Location(chosen.policy.defined), chosen.policy.key
+        if chosen.note:
+            found.append(Diagnostic("warning", "choice", chosen.note, place, policy=key))
+        if chosen.stays:
+            message = f"{chosen.policy.repository.image.name}: kept by policy {key}: {chosen.stays}"
+            found.append(Diagnostic("info", "choice", message, place, policy=key))
+    for repository, listing in listings.items():
+        if isinstance(listing, Listing) and listing.malformed:
+            found.append(
+                Diagnostic(
+                    "info",
+                    "malformed-tags",
+                    f"{repository.image.canonical}: {listing.malformed} malformed tags were ignored",
+                )
+            )
+    return found
+
+
+_BLIND = ("not-read", "unknown-policy", "bad-setter")
+"""Codes of warnings that a check must not pass over: what they are about would never be checked again."""
+
+
+def judged(found: Iterable[Diagnostic], settings: Settings) -> Iterator[Diagnostic]:
+    """Yield diagnostics as the settings take them: `strict` makes each warning an error, a check those that blind it."""
+    is_check = settings.is_check or settings.mode == "check"
+    for one in found:
+        is_error = one.severity == "warning" and (settings.strict or (is_check and one.code in _BLIND))
+        yield one._replace(severity="error") if is_error else one

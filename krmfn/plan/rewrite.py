@@ -1,0 +1,187 @@
+"""*rewrite*: targets, choices and digests -> edits, and a result for every field that stays although it should not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from krmfn.config.settings import Settings
+from krmfn.errors import RegistryError
+from krmfn.frozen import frozen, replace
+from krmfn.kubernetes.form import Form
+from krmfn.model import (
+    Choice,
+    Chosen,
+    Diagnostic,
+    Field,
+    Following,
+    ImagePolicy,
+    Location,
+    NotChosen,
+    Part,
+    PolicyKey,
+    Severity,
+)
+from krmfn.plan.deployed import Deployed, place
+from krmfn.plan.target import Target
+from krmfn.plan.verdict import Change, Guarded, Pins
+from krmfn.yamledit.scalars import Refusal, reads_as_text, render
+
+_FETCH = "run krmfn fetch on the package to add it"
+_MASKABLE = ("not-found", "denied", "rate-limited", "unavailable", "no-match")
+
+
+@frozen
+class Changes:
+    """What there is to write and to say. With an error among the results nothing may be written."""
+
+    changes: tuple[Change, ...]
+    results: tuple[Diagnostic, ...]
+
+
+def rewrite(
+    deployed: Deployed, choices: Mapping[PolicyKey, Choice], pins: Pins, guarded: Guarded, settings: Settings
+) -> Changes:
+    """Compute every edit, and a result for every change and for every field that stays although it should not."""
+    writer = _Writer(deployed, choices, pins, settings)
+    still = guarded.places | pins.held
+    for target in deployed.targets:
+        if target.setter.policy not in guarded.policies and place(target) not in still:
+            writer.write(target)
+    return Changes(tuple(writer.changes), (*pins.results, *guarded.results, *writer.results))
+
+
+class _Writer:
+    def __init__(self, deployed: Deployed, choices: Mapping[PolicyKey, Choice], pins: Pins, settings: Settings) -> None:
+        self.deployed, self.choices, self.pins, self.settings = deployed, choices, pins, settings
+        self.changes: list[Change] = []
+        self.results: list[Diagnostic] = []
+
+    def write(self, target: Target) -> None:
+        """Decide about one field."""
+        choice = self.choices.get(target.setter.policy)
+        if isinstance(choice, Following):
+            choice = self._following(target, choice)
+        if choice is None or target.how == "stray":
+            if isinstance(choice, Chosen) and choice.tag != target.tag:
+                self._say("error", f"cannot write {choice.tag}: {_stray(target)}", target, choice.policy)
+            return
+        made = choice if isinstance(choice, NotChosen) else self._whole(target, choice)
+        if isinstance(made, NotChosen):
+            self._not_chosen(target, made)
+        elif made is not None:
+            self._write(target, made)
+
+    def _not_chosen(self, target: Target, choice: NotChosen) -> None:
+        is_kept = self.settings.on_error == "keep" and choice.failure in _MASKABLE
+        message = f"policy {choice.policy.key}: {choice.message}"
+        self._say(
+            "warning" if is_kept else "error", message + ("; kept as it is" if is_kept else ""), target, choice.policy
+        )
+
+    def _following(self, target: Target, following: Following) -> Chosen | NotChosen | None:
+        """Return the choice for the tag that a field holds; None when the field is right as it is."""
+        policy, part = following.policy, target.setter.part
+        is_lone_tag = part is Part.TAG and not self._is_pinned(target, policy)
+        if self.deployed.is_pinned_alone(target) or (policy.rules.pins_current and is_lone_tag):
+            return None
+        tag = self.deployed.tag(target)
+        if part is Part.NAME:
+            return Chosen(policy, tag or "", 0, 0)
+        if tag is None:
+            aim = "whose digest could be pinned" if policy.rules.pins_current else "to move on from"
+            return NotChosen(policy, "no-tag", f"{target.scalar.path}: no tag is deployed here {aim}")
+        choice = following.choices.get(tag)
+        is_kept = isinstance(choice, Chosen) and choice.stays and policy.digest_reflection == "Never"
+        return None if is_kept else choice
+
+    def _is_pinned(self, target: Target, policy: ImagePolicy) -> bool:
+        form = target.form(policy)
+        return self.settings.keep_pins and form is not None and bool(form.digest)
+
+    def _whole(self, target: Target, chosen: Chosen) -> Chosen | NotChosen | None:
+        """Complete a choice by tag and digest for this field; None when the field is right as it is."""
+        policy, part, tag = chosen.policy, target.setter.part, chosen.tag
+        is_pinned = self._is_pinned(target, policy)
+        if part is Part.NAME:
+            return chosen
+        if not (is_pinned or (policy.reflects and part is not Part.TAG)):
+            return replace(chosen, digest=None)
+        if not policy.reflects and any(one is target for one, _ in self.deployed.pinned(policy, tag)):
+            return None
+        digest = self.pins.digests.get((policy.key, tag))
+        if digest is None and policy.rules.pins_current and chosen.record:
+            return self._unlocked(target, chosen, tag)
+        if isinstance(digest, RegistryError):
+            message = f"failed fetching digest of {policy.repository.image.name}:{tag}: {digest}"
+            return NotChosen(policy, digest.failure, message)
+        if digest is None and not policy.reflects:
+            message = f"this field is pinned, and {chosen.record or 'the lock'} holds no digest of tag {tag}: {_FETCH}"
+            return NotChosen(policy, "lock", message)
+        return replace(chosen, digest=digest)
+
+    def _unlocked(self, target: Target, chosen: Chosen, tag: str) -> NotChosen | None:
+        """Frozen, and the lock knows nothing of this tag: a field that is pinned already stays, any other is an error."""
+        if any(one is target for one, _ in self.deployed.pinned(chosen.policy, tag)):
+            return None
+        message = f"the lock has no entry of tag {tag} for this policy: {_FETCH}"
+        return NotChosen(chosen.policy, "lock", message)
+
+    def _write(self, target: Target, made: Chosen) -> None:
+        form = target.form(made.policy)
+        if form is None:
+            self._say("error", f"cannot write {made.tag}: {_unknown(target)}", target, made.policy)
+        elif target.setter.part is Part.DIGEST and made.digest is None:
+            message = f"policy {made.policy.key} has no digest for a :digest field: set digestReflectionPolicy to Always or IfNotPresent"
+            self._say("error", message, target, made.policy)
+        else:
+            self._edit(target, made, _value(target, form, made))
+
+    def _edit(self, target: Target, made: Chosen, value: str) -> None:
+        if value == target.scalar.value and reads_as_text(target.scalar):
+            return
+        edit = render(target.resource.block.text, target.scalar, value)
+        if isinstance(edit, Refusal):
+            self._say("error", f"cannot write {value}: {edit.why}", target, made.policy)
+        else:
+            self.changes.append(Change(target, value, made, edit))
+
+    def _say(self, severity: Severity, message: str, target: Target, policy: ImagePolicy) -> None:
+        where = Field(target.scalar.path, target.scalar.value)
+        location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
+        self.results.append(Diagnostic(severity, "not-written", message, location, policy=policy.key))
+
+
+def _value(target: Target, form: Form, chosen: Chosen) -> str:
+    """Return the text that the field is to hold: the choice in the form of the field.
+
+    An image that is bound by its name, or that stands inside other text, keeps the spelling of its repository.
+    """
+    image = chosen.policy.repository.image
+    is_own = form.canonical == image.canonical
+    name = form.name if is_own and (target.how == "image" or form.is_embedded) else image.name
+    value = form.write(target.setter.part, name, chosen.tag, chosen.digest)
+    return value.strip() if target.scalar.style in ("|", ">") else value
+
+
+def _unknown(target: Target) -> str:
+    """Say that a field has no form in which the choice could be written with nothing lost, and what to do."""
+    part = target.setter.part
+    others = ", ".join(f":{one.value}" for one in Part if one.value and one is not part)
+    known = {
+        Part.IMAGE: "an image such as name:tag, --flag=name:tag or docker://name:tag",
+        Part.TAG: "a tag such as 1.2.0, 1.2.0@sha256:... or --flag=1.2.0",
+        Part.NAME: "a repository such as ghcr.io/acme/web or oci://ghcr.io/acme/web",
+        Part.DIGEST: "a digest such as sha256:...",
+    }[part]
+    return (
+        f"the field holds {target.scalar.value[:120]!r}, which would be lost; expected {known}; write it so (or leave it empty), "
+        f"bind another part ({others}{', or the whole image' if part is not Part.IMAGE else ''}), or remove the binding"
+    )
+
+
+def _stray(target: Target) -> str:
+    """Say that a digest stands beside the tag in a form that is not known, and what to do."""
+    return (
+        f"this digest pins {target.tag or 'the image'} beside it, in no form that is known (repository, tag, digest; name, newTag, digest), "
+        f"so it cannot move along; bind it too, as {target.setter}, or remove it"
+    )

@@ -1,0 +1,115 @@
+"""Targets: a field of a resource and the part of a policy's choice that it takes, as markers spell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from krmfn.config.objects import nearest
+from krmfn.frozen import frozen
+from krmfn.kubernetes.form import Form, read_form
+from krmfn.kubernetes.resource import Resource, annotations_of
+from krmfn.model import Diagnostic, ImagePolicy, Part, PolicyKey
+from krmfn.yamledit.yamltext import Scalar
+
+ANNOTATION = "krmfn.dev/images"
+"""Binds fields of the resource it stands on, and survives `kustomize build`: container name or JSONPath -> setter."""
+
+FORMS = "namespace:name, namespace:name:tag, namespace:name:name or namespace:name:digest"
+_PARTS = {part.value: part for part in Part if part is not Part.IMAGE}
+
+
+class Setter(NamedTuple):
+    """What a marker asks for.
+
+    >>> str(Setter(PolicyKey("flux-system", "web"), Part.TAG))
+    'flux-system:web:tag'
+    """
+
+    policy: PolicyKey
+    part: Part
+
+    def __str__(self) -> str:
+        """Answer the text that markers hold."""
+        return f"{self.policy}:{self.part.value}" if self.part is not Part.IMAGE else str(self.policy)
+
+
+class Target(NamedTuple):
+    """A field and what it is to take. `how` names the binding; `resource` says where it stands.
+
+    `tag` is the tag that stands beside a digest in a field of its own. Two bindings follow from that of such a tag:
+    `beside` moves the digest along, and `stray` is a digest in a form that is not known.
+    """
+
+    scalar: Scalar
+    setter: Setter
+    how: str
+    resource: Resource
+    tag: str | None = None
+
+    def form(self, policy: ImagePolicy) -> Form | None:
+        """Return how the field spells what it holds, None when no known form is recognized."""
+        value = "" if self.scalar.is_null else self.scalar.value
+        return read_form(value, self.setter.part, policy.repository.image.canonical)
+
+
+@frozen
+class Bound:
+    """Everything that was found. `policies` also counts fields that already hold the right value."""
+
+    targets: tuple[Target, ...]
+    results: tuple[Diagnostic, ...]
+    policies: frozenset[PolicyKey]
+
+
+@lru_cache(4096)
+def parse_setter(text: str) -> Setter | None:
+    """Read a marker's value; None when it has not the form `namespace:name[:tag|:name|:digest]`.
+
+    >>> parse_setter("flux-system:web:tags") is None
+    True
+    """
+    head, _, suffix = text.rpartition(":")
+    if suffix in _PARTS and head.count(":") == 1:
+        namespace, _, name = head.partition(":")
+        return Setter(PolicyKey(namespace, name), _PARTS[suffix]) if name else None
+    namespace, colon, name = text.partition(":")
+    return Setter(PolicyKey(namespace, name), Part.IMAGE) if colon and name and ":" not in name else None
+
+
+def meant(text: str, declared: Iterable[PolicyKey]) -> str:
+    """Hint at the setter that a wrong one may have meant: the same name elsewhere, or the nearest spelling.
+
+    >>> meant("web:tag", [PolicyKey("default", "web")])
+    '; did you mean default:web:tag?'
+    """
+    keys = sorted(declared)
+    head, _, tail = text.rpartition(":")
+    policy, suffix = (head, f":{tail}") if head and tail in _PARTS else (text, "")
+    for name, end in ((text.rpartition(":")[2], ""), (policy.rpartition(":")[2], suffix)):
+        for key in keys:
+            if key.name == name:
+                return f"; did you mean {key}{end}?"
+    if ":" not in policy:
+        bare = {f"{key.name}{suffix}": f"{key}{suffix}" for key in reversed(keys)}
+        from difflib import get_close_matches
+
+        near = get_close_matches(policy + suffix, bare, 1)
+        return f"; did you mean {bare[near[0]]}?" if near else ""
+    return nearest(text, (f"{key}{end}" for key in keys for end in ("", ":tag", ":name", ":digest")))
+
+
+def annotated(resource: Resource) -> Iterator[tuple[str, str, Setter | None]]:
+    """Yield key, text and setter of the entries of a resource's annotation; an empty key when it is no JSON object."""
+    import json
+
+    text = annotations_of(resource.root).get(ANNOTATION)
+    if not text or resource.is_definition:
+        return
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        data = None
+    for key, value in data.items() if isinstance(data, dict) else [("", text)]:
+        yield key, str(value), parse_setter(value) if isinstance(value, str) else None

@@ -1,0 +1,88 @@
+"""What the steps found out: the records that pass between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from krmfn.config.lock import LockEntry
+from krmfn.errors import RegistryError
+from krmfn.frozen import frozen
+from krmfn.model import Chosen, Diagnostic, Listing, PolicyKey, Repository
+from krmfn.plan.target import Target
+from krmfn.yamledit.yamltext import Edit
+
+Pin = tuple[PolicyKey, str]
+"""A policy and one of its tags."""
+Place = tuple[int, tuple[str | int, ...], PolicyKey]
+"""What fields that must move together have in common: a block, where in it their resource stands, and a policy."""
+
+
+Listings = Mapping[Repository, Listing | RegistryError]
+Moment = tuple[Repository, str]
+Dates = Mapping[Moment, str | RegistryError]
+
+
+@frozen
+class Pins:
+    """The digest of every tag that needs one, or why it is not known, and what there is to say about them.
+
+    `held` are the places whose pins cannot be renewed now: nothing there moves.
+    """
+
+    digests: Mapping[Pin, str | RegistryError]
+    results: tuple[Diagnostic, ...] = ()
+    held: frozenset[Place] = frozenset()
+
+
+@frozen
+class Guarded:
+    """What may not move: whole policies, whose record is newer, and single places; and why."""
+
+    policies: frozenset[PolicyKey] = frozenset()
+    places: frozenset[Place] = frozenset()
+    results: tuple[Diagnostic, ...] = ()
+
+
+class Change(NamedTuple):
+    """One field that takes a new value."""
+
+    target: Target
+    value: str
+    chosen: Chosen
+    edit: Edit
+
+
+@frozen
+class Renewal:
+    """The entries of the new lock, sorted, and what is different from the old one."""
+
+    entries: tuple[LockEntry, ...]
+    changed: tuple[tuple[LockEntry, LockEntry], ...] = ()
+    """Old and new."""
+    added: tuple[LockEntry, ...] = ()
+    removed: tuple[LockEntry, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is different."""
+        return bool(self.changed or self.added or self.removed)
+
+    @property
+    def described(self) -> str:
+        """Say in one line what is different."""
+        changed = (f"{old.policy} {_moved(old, new)}" for old, new in self.changed)
+        added = (f"{entry.policy} {_version(entry)} is new" for entry in self.added)
+        removed = (f"{entry.policy} is gone, with {_version(entry)}" for entry in self.removed)
+        return ", ".join((*changed, *added, *removed))
+
+
+def _moved(old: LockEntry, new: LockEntry) -> str:
+    if old.image != new.image:
+        return f"{old.image}:{_version(old)} -> {new.image}:{_version(new)}"
+    if (old.tag, old.digest) != (new.tag, new.digest):
+        return f"{_version(old)} -> {_version(new)}"
+    return f"stays at {_version(new)} by other rules"
+
+
+def _version(entry: LockEntry) -> str:
+    return entry.tag + (f"@{entry.digest[:19]}" if entry.digest else "")

@@ -1,0 +1,163 @@
+"""Why a policy chose its tag, as text and as data: the funnel, then a reason for every tag. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from krmfn.foreign import printable
+from krmfn.policies.policy import SemVer
+from krmfn.policies.reason import Reason
+from krmfn.policies.rules import Rules
+from krmfn.policies.selection import Selection, read
+from krmfn.policies.version import parse_tag
+
+_SAMPLES = 3
+
+
+class Explanation(NamedTuple):
+    """A selection with what it was made from. `malformed` entries were no tags and never reached the rules."""
+
+    policy: str
+    image: str
+    rules: Rules
+    selection: Selection
+    malformed: int = 0
+    current: str = ""
+    """The deployed tag that was moved on from, for a policy that follows what is deployed."""
+
+
+def funnel(explanation: Explanation) -> list[tuple[str, int]]:
+    """Return how many tags were left behind each step: listed, valid, not excluded, filtered, accepted, chosen."""
+    (_, listed), *steps = explanation.selection.funnel()
+    return [("listed", listed + explanation.malformed), *((step.name, step.left) for step in steps)]
+
+
+def dropped(selection: Selection) -> list[tuple[Reason, int, tuple[str, ...]]]:
+    """Return for every reason that dropped tags how many it dropped, and a few of them."""
+    rows: list[tuple[Reason, int, tuple[str, ...]]] = []
+    for reason in Reason:
+        count = selection.reasons.count(reason)
+        if count and reason is not Reason.CHOSEN:
+            rows.append((reason, count, tuple(_some(selection, reason, _SAMPLES))))
+    return rows
+
+
+def _some(selection: Selection, reason: Reason, most: int) -> Iterable[str]:
+    at = -1
+    for _ in range(most):
+        at = selection.reasons.find(reason, at + 1)
+        if at < 0:
+            return
+        yield selection.tags[at]
+
+
+def why(explanation: Explanation, tag: str) -> str:
+    """Return in one sentence why the tag was or was not chosen."""
+    reason = explanation.selection.reason(tag)
+    if reason is None:
+        return "not listed"
+    detail = _detail(explanation, tag, reason)
+    if reason is Reason.CHOSEN:
+        return detail
+    return f"{reason.text}: {detail}" if detail else reason.text
+
+
+def _detail(explanation: Explanation, tag: str, reason: Reason) -> str:
+    rules, text = explanation.rules, read(explanation.rules, tag)
+    match reason:
+        case Reason.EXCLUDED:
+            return _which(rules.exclude, tag)
+        case Reason.IGNORED:
+            return _which(rules.ignore, tag)
+        case Reason.NOT_ALLOWED:
+            return ", ".join(pattern.text for pattern in rules.allow)
+        case Reason.FILTERED:
+            return rules.filter.pattern.text if rules.filter else ""
+        case Reason.OUT_OF_RANGE if isinstance(rules.policy, SemVer) and text and (version := parse_tag(text)):
+            return rules.policy.constraint.why_not(version)
+        case Reason.OUT_OF_RANGE:
+            return f"{rules.described}, from {explanation.current}"
+        case Reason.OTHER_SHAPE | Reason.OLDER:
+            return explanation.current
+        case Reason.LOWER | Reason.SHADOWED | Reason.CHOSEN | Reason.NOT_A_NUMBER | Reason.NOT_A_VERSION:
+            return _order(explanation, tag, text or "", reason)
+    return ""
+
+
+def _which(patterns: Sequence[Any], tag: str) -> str:
+    return ", ".join(pattern.text for pattern in patterns if pattern.matches((tag,))[0])
+
+
+def _order(explanation: Explanation, tag: str, text: str, reason: Reason) -> str:
+    extracted = "" if text == tag else f"extracts {text!r}"
+    chosen = explanation.selection.tag
+    if reason is Reason.CHOSEN:
+        first = f"first of {explanation.selection.eligible} by {explanation.rules.described}"
+        return f"{extracted}, {first}" if extracted else first
+    if reason not in (Reason.LOWER, Reason.SHADOWED) or chosen is None:
+        return extracted
+    other = read(explanation.rules, chosen)
+    than = f"{chosen} is chosen" if other in (chosen, text) else f"{chosen} with {other!r} is chosen"
+    return f"{extracted}, {than}" if extracted else than
+
+
+def described(rules: Rules) -> list[tuple[str, str]]:
+    """Return the rules as pairs of a word and what it holds, in the order in which they apply."""
+    lists = (("exclusionList", rules.exclude), ("allowTags", rules.allow), ("ignoreTags", rules.ignore))
+    pairs = [(name, ", ".join(pattern.text for pattern in patterns)) for name, patterns in lists if patterns]
+    if rules.filter is not None:
+        extract = f" extract {rules.filter.extract.text}" if rules.filter.extract else ""
+        pairs.append(("filterTags", rules.filter.pattern.text + extract))
+    return [*pairs, ("policy", rules.described)]
+
+
+def as_text(explanation: Explanation) -> str:
+    """Write the explanation for people, without the reasons of single tags."""
+    selection = explanation.selection
+    result = f"chooses {selection.tag}" if selection.tag is not None else "chooses no tag"
+    moved = f", from {explanation.current}" if explanation.current else ""
+    lines = [f"{explanation.policy} {result} of {explanation.image}{moved}"]
+    lines += [f"  {selection.message}"] if selection.message else []
+    lines.append("")
+    lines += [f"  {name:<13} {value}" for name, value in described(explanation.rules)]
+    lines.append("")
+    width = len(str(selection.listed + explanation.malformed))
+    lines += [f"  {left:>{width}} {name}" for name, left in funnel(explanation)]
+    drops = dropped(selection)
+    lines += ["", "  not chosen:"] if drops else []
+    for reason, count, samples in drops:
+        more = ", ..." if count > len(samples) else ""
+        lines.append(f"  {count:>{width}} {reason.text} ({', '.join(samples)}{more})")
+    return "\n".join(printable(line, 2000) for line in lines) + "\n"
+
+
+def tag_rows(explanation: Explanation, tags: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Return rows of tag, word and sentence for the tags that are asked about."""
+    return [(tag, _word(explanation.selection, tag), why(explanation, tag)) for tag in tags]
+
+
+def _word(selection: Selection, tag: str) -> str:
+    reason = selection.reason(tag)
+    return "not-listed" if reason is None else reason.word
+
+
+def as_data(explanation: Explanation, tags: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the explanation as plain data for JSON; `tags` are those whose reasons are wanted."""
+    selection = explanation.selection
+    data: dict[str, Any] = {
+        "policy": explanation.policy,
+        "image": explanation.image,
+        **({"from": explanation.current} if explanation.current else {}),
+        "described": explanation.rules.described,
+        "rules": explanation.rules.canonical(),
+        "tag": selection.tag,
+        "message": selection.message,
+        "listed": selection.listed + explanation.malformed,
+        "malformed": explanation.malformed,
+        "eligible": selection.eligible,
+        "funnel": [{"step": name, "left": left} for name, left in funnel(explanation)],
+        "rejected": {reason.word: count for reason, count, _ in dropped(selection)},
+    }
+    rows = tag_rows(explanation, tags)
+    return data | ({"tags": [dict(zip(("tag", "reason", "why"), row, strict=True)) for row in rows]} if rows else {})

@@ -1,0 +1,80 @@
+"""`version`: the highest tag of the deployed one's shape, inside a bound. What `krmfn check` shows, as a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from krmfn.errors import RuleError
+from krmfn.policies.newer import KEPT, Shape, Within, successor
+from krmfn.policies.protocol import Context, Decision
+from krmfn.policies.reason import Reason
+
+DEFAULT: Within = "minor"
+
+
+class VersionPolicy(NamedTuple):
+    """The highest tag that has the shape of the deployed one and keeps its leading numbers.
+
+    `patch` keeps the first two numbers, `minor` the first, `major` none. The deployed tag is the lower end: nothing
+    below it is ever chosen, and a tag that holds no version stays.
+    """
+
+    within: Within = DEFAULT
+    kind: str = "version"
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any]) -> VersionPolicy:
+        """Read `{within: patch|minor|major}`; left out it is minor. Raises RuleError."""
+        value = options.get("within")
+        if value is None:
+            return cls()
+        if not isinstance(value, str) or value not in KEPT:
+            raise RuleError(f"expected one of {', '.join(KEPT)}, found {value!r}", field="within")
+        return cls(value)
+
+    @property
+    def described(self) -> str:
+        """See Policy.described."""
+        return f"version within {self.within}"
+
+    def evaluate(self, texts: Sequence[str], tags: Sequence[str], context: Context) -> Decision:
+        """See Policy.evaluate. `tags` decide between texts of one version."""
+        current = context.current
+        if current is None:
+            reasons = bytearray([Reason.NOT_EVALUATED]) * len(texts)
+            why = "policy version moves on from the tag that a field has, and none is known"
+            return Decision(reasons, None, "no tag is deployed", why)
+        deployed = None if context.current_text is None else Shape.parse(context.current_text)
+        if deployed is None:
+            what = "is not matched by filterTags" if context.current_text is None else "holds no version"
+            reasons = bytearray([Reason.OTHER_SHAPE]) * len(texts)
+            return Decision(reasons, _place(current, tags), stays=f"{current} {what}")
+        reasons, place = successor(deployed, [Shape.parse(text) for text in texts], tags, self.within)
+        if place is None:
+            place = _place(current, tags)
+        if place is not None:
+            return Decision(reasons, place)
+        stays = f"{current} is not among the tags that count, and none of its shape is above it within {self.within}"
+        return Decision(reasons, None, stays=stays)
+
+    def accepts(self, text: str) -> bool:
+        """See Policy.accepts."""
+        return Shape.parse(text) is not None
+
+    def outranks(self, text: str, other: str) -> bool:
+        """See Policy.outranks."""
+        shape, than = Shape.parse(text), Shape.parse(other)
+        return shape is not None and than is not None and shape.family == than.family and shape.key > than.key
+
+    def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:  # noqa: ARG002
+        """See Policy.overlooks."""
+        return False
+
+    def canonical(self) -> dict[str, Any]:
+        """See Policy.canonical."""
+        return {"version": {"within": self.within}}
+
+
+def _place(current: str, tags: Sequence[str]) -> int | None:
+    return next((place for place, tag in enumerate(tags) if tag == current), None)

@@ -1,0 +1,124 @@
+"""Run a docker credential helper (docker-credential-helpers protocol): `docker-credential-NAME get`, server on stdin, JSON back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from krmfn.foreign import printable
+from krmfn.sources.credential import Credential
+
+SECONDS = 30.0
+"""How long a helper may take; cloud log-ins start whole SDKs."""
+_LIMIT = 64 << 10
+_name = re.compile(r"[a-z0-9._-]+", re.ASCII).fullmatch
+
+
+def run(name: str, server: str, env: Mapping[str, str], seconds: float = SECONDS) -> Credential | str | None:
+    """Ask a helper for the credential of a server: None when it has none, a text when it failed."""
+    program = f"docker-credential-{name}"
+    if not _name(name):
+        return (
+            f"credential helper {printable(name, 60)!r} is not run: helper names are made of a-z, 0-9, '.', '_' and '-'"
+        )
+    path = _which(program, env)
+    if path is None:
+        return f"credential helper {program} is not installed (not found on PATH)"
+    answer = _call(path, server, env, seconds)
+    if isinstance(answer, str):
+        return f"credential helper {program} {answer}"
+    code, out, err = answer
+    if code != 0:
+        return _failed(program, code, out, err)
+    return _read(program, out)
+
+
+def _which(program: str, env: Mapping[str, str]) -> str | None:
+    """Find a program in the absolute folders of PATH: the current folder belongs to whoever wrote the manifests."""
+    for folder in env.get("PATH", "").split(os.pathsep):
+        path = Path(folder, program)
+        if path.is_absolute() and path.is_file() and os.access(path, os.X_OK):
+            return str(path)
+    return None
+
+
+def _call(path: str, server: str, env: Mapping[str, str], seconds: float) -> tuple[int, bytes, bytes] | str:
+    try:
+        process = subprocess.Popen(
+            [path, "get"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(env),
+            start_new_session=True,
+            cwd="/",
+        )
+    except OSError as error:
+        return f"could not be started: {printable(error.strerror or str(error))}"
+    end = time.monotonic() + seconds
+    with process:
+        try:
+            out, err = _talk(process, server, end)
+            return process.wait(max(0.0, end - time.monotonic())), out, err
+        except (TimeoutError, subprocess.TimeoutExpired):
+            return f"gave no answer in {seconds:g} s"
+        except OverflowError:
+            return f"answered more than {_LIMIT >> 10} KiB"
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _talk(process: subprocess.Popen[bytes], server: str, end: float) -> tuple[bytes, bytes]:
+    """Write the server's name and read both outputs to their ends, never more than the limit."""
+    if process.stdin is None or process.stdout is None or process.stderr is None:
+        raise TimeoutError
+    with suppress(BrokenPipeError):
+        process.stdin.write(server.encode())
+        process.stdin.close()
+    got = {process.stdout: bytearray(), process.stderr: bytearray()}
+    with selectors.DefaultSelector() as waiting:
+        for stream in got:
+            waiting.register(stream, selectors.EVENT_READ)
+        while waiting.get_map():
+            left = end - time.monotonic()
+            ready = waiting.select(left) if left > 0 else []
+            if not ready:
+                raise TimeoutError
+            for key, _ in ready:
+                chunk = os.read(key.fd, _LIMIT)
+                got[key.fileobj] += chunk  # type: ignore[index]
+                if not chunk:
+                    waiting.unregister(key.fileobj)
+                if sum(map(len, got.values())) > _LIMIT:
+                    raise OverflowError
+    return bytes(got[process.stdout]), bytes(got[process.stderr])
+
+
+def _failed(program: str, code: int, out: bytes, err: bytes) -> str | None:
+    """Sort out a failure. Only `credentials not found` means that there are none; helpers print it on stdout."""
+    words = (out.strip() or err.strip()).decode(errors="replace")
+    if "credentials not found" in words:
+        return None
+    return f"credential helper {program} failed with exit code {code}: {printable(words) or 'it said nothing'}"
+
+
+def _read(program: str, out: bytes) -> Credential | str:
+    try:
+        answer = json.loads(out)
+        username, secret = answer["Username"], answer["Secret"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return f"credential helper {program} answered something else than JSON with Username and Secret"
+    if not isinstance(username, str) or not isinstance(secret, str):
+        return f"credential helper {program} answered a Username or Secret that is no text"
+    if username == "<token>":
+        return Credential(identity_token=secret, origin=program)
+    return Credential(username, secret, origin=program)

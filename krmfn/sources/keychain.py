@@ -1,0 +1,246 @@
+"""Credentials: docker's config.json, podman's auth.json, their helpers, and dockerconfigjson Secrets.
+
+Places, first match wins: Secrets of the repository, `DOCKER_AUTH_CONFIG`, `REGISTRY_AUTH_FILE`, `DOCKER_CONFIG` (a folder)
+or else `~/.docker/config.json`, then podman's `$XDG_RUNTIME_DIR/containers/auth.json` and
+`~/.config/containers/auth.json` unless `REGISTRY_AUTH_FILE` is set. In one file: `credHelpers`, `credsStore`, `auths`,
+as docker does; the longest path-scoped key of `auths` wins (containers-auth.json(5)). Hosts match exactly.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from krmfn.foreign import printable
+from krmfn.image import HUB
+from krmfn.model import ITEM, MACHINE, Provenance
+from krmfn.once import Once
+from krmfn.sources.credential import Credential
+
+_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+_HUB_KEY = "https://index.docker.io/v1/"
+_FILE_LIMIT = 4 << 20
+
+
+class Found(NamedTuple):
+    """What the keychain knows of a registry: a credential or None, the places it looked at, and what went wrong there."""
+
+    credential: Credential | None
+    searched: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+class _Place(NamedTuple):
+    name: str
+    text: str
+    provenance: Provenance = MACHINE
+    """Helpers are run for configurations of this machine only, never for Secrets that came with the manifests."""
+
+
+Helper = Callable[[str, str], "Credential | str | None"]
+"""Runs `docker-credential-NAME get` for a server: a credential, a problem, or None when it knows none."""
+
+
+class Keychain:
+    """Finds credentials. Reads each file once, runs each helper once per server; safe to call from threads."""
+
+    def __init__(self, env: Mapping[str, str], helper_seconds: float = 30.0, helper: Helper | None = None) -> None:
+        self._env, self._seconds = env, helper_seconds
+        self._helper = helper or self._run
+        self._machine: Once[None, tuple[_Place, ...]] = Once()
+        self._parsed: Once[str, dict[str, Any] | str] = Once()
+        self._helped: Once[tuple[str, str], Credential | str | None] = Once()
+        self._found: Once[tuple[str, str, tuple[str, ...], Provenance], Found] = Once()
+
+    def find(self, registry: str, path: str, secrets: tuple[str, ...] = (), provenance: Provenance = ITEM) -> Found:
+        """Look for the credential of `registry` (as in image names, `docker.io` for the Hub) and repository `path`.
+
+        `secrets` are texts of Secrets, which are of `provenance`; what the machine has comes after them.
+        """
+        key = (registry, path, secrets, provenance)
+        return self._found.get(key, lambda: self._search(*key))
+
+    def _search(self, registry: str, path: str, secrets: tuple[str, ...], provenance: Provenance) -> Found:
+        own = (_Place("the secret of the repository", text, provenance) for text in secrets)
+        machine = self._machine.get(None, lambda: tuple(_machine(self._env)))
+        searched: list[str] = []
+        problems: list[str] = []
+        for place in (*own, *machine):
+            searched.append(place.name)
+            credential = self._in(place, registry, path, problems)
+            if credential:
+                return Found(credential, tuple(searched), tuple(problems))
+        return Found(None, tuple(searched), tuple(problems))
+
+    def _in(self, place: _Place, registry: str, path: str, problems: list[str]) -> Credential | None:
+        config = self._parsed.get(place.text, lambda: _parse(place.text))
+        if isinstance(config, str):
+            problems.append(f"{place.name} {config}")
+            return None
+        if place.provenance.is_machine:
+            credential = self._from_helpers(config, registry, problems)
+            if credential:
+                return credential
+        return _from_auths(config, registry, path, place, problems)
+
+    def _from_helpers(self, config: Mapping[str, Any], registry: str, problems: list[str]) -> Credential | None:
+        for name, server in _helpers(config, registry):
+            answer = self._helped.get((name, server), lambda key=(name, server): self._helper(*key))  # type: ignore[misc]
+            if isinstance(answer, Credential):
+                return answer
+            if answer is not None:
+                problems.append(answer)
+        return None
+
+    def _run(self, name: str, server: str) -> Credential | str | None:
+        from krmfn.sources.credential_helper import run
+
+        return run(name, server, self._env, self._seconds)
+
+
+def _machine(env: Mapping[str, str]) -> Iterator[_Place]:
+    """List the configurations of this machine; a file that is not there is left out."""
+    if env.get("DOCKER_AUTH_CONFIG"):
+        yield _Place("DOCKER_AUTH_CONFIG", env["DOCKER_AUTH_CONFIG"])
+    home = Path(env.get("HOME") or ".")
+    for file in _files(env, home if home.is_absolute() else None):
+        text = _read(file)
+        if text is not None:
+            shown = f"~/{file.relative_to(home)}" if file.is_relative_to(home) else str(file)
+            yield _Place(printable(shown), text)
+
+
+def login_files(env: Mapping[str, str]) -> tuple[Path, ...]:
+    """List the files where logins of this machine are looked for, there or not, in order."""
+    home = Path(env.get("HOME") or ".")
+    return tuple(_files(env, home if home.is_absolute() else None))
+
+
+def _files(env: Mapping[str, str], home: Path | None) -> Iterator[Path]:
+    """List where configurations may be. A HOME that is no absolute path (a bare UID in a container) counts as none."""
+    if env.get("REGISTRY_AUTH_FILE"):
+        yield Path(env["REGISTRY_AUTH_FILE"])
+    if env.get("DOCKER_CONFIG"):
+        yield Path(env["DOCKER_CONFIG"], "config.json")
+    elif home:
+        yield home / ".docker" / "config.json"
+    if env.get("REGISTRY_AUTH_FILE"):
+        return
+    if env.get("XDG_RUNTIME_DIR"):
+        yield Path(env["XDG_RUNTIME_DIR"], "containers", "auth.json")
+    if env.get("XDG_CONFIG_HOME"):
+        yield Path(env["XDG_CONFIG_HOME"], "containers", "auth.json")
+    elif home:
+        yield home / ".config" / "containers" / "auth.json"
+
+
+def _read(path: Path) -> str | None:
+    """Read a file; None when it is not there, a text that no parser accepts when it cannot be read."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(_FILE_LIMIT)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        return f"unreadable: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+
+
+def _parse(text: str) -> dict[str, Any] | str:
+    """Parse a configuration; a text says what is wrong with it."""
+    if text.startswith("unreadable: "):
+        return f"cannot be read ({text[12:]})"
+    if not text.strip():
+        return {}
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        return f"is not JSON{place}"
+    except RecursionError:
+        return "is nested too deeply"
+    return config if isinstance(config, dict) else "is not a JSON object"
+
+
+def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = config.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def normal_key(key: str) -> str:
+    """Write a key of `auths` or `credHelpers` as `host[:port][/path]`.
+
+    >>> [normal_key(key) for key in ("https://index.docker.io/v1/", "https://R.io/v2/", "r.io/team/", "index.docker.io")]
+    ['docker.io', 'r.io', 'r.io/team', 'docker.io']
+    """
+    rest = key.partition("://")[2] or key
+    host, _, path = rest.partition("/")
+    path = path.strip("/")
+    if path in {"v1", "v2"}:
+        path = ""
+    host = host.lower()
+    host = HUB if host in _HUB_HOSTS else host
+    return f"{host}/{path}" if path else host
+
+
+def _helpers(config: Mapping[str, Any], registry: str) -> Iterator[tuple[str, str]]:
+    """List helper names with the server to ask them for; a helper for this registry comes before the general store."""
+    for key, name in _mapping(config, "credHelpers").items():
+        if normal_key(key) == registry and isinstance(name, str) and name:
+            yield name, key
+    store = config.get("credsStore")
+    if isinstance(store, str) and store:
+        yield store, _HUB_KEY if registry == HUB else registry
+
+
+def _scopes(registry: str, path: str) -> Iterator[str]:
+    parts = path.split("/")
+    for count in range(len(parts), 0, -1):
+        yield "/".join((registry, *parts[:count]))
+    yield registry
+
+
+def _from_auths(
+    config: Mapping[str, Any], registry: str, path: str, place: _Place, problems: list[str]
+) -> Credential | None:
+    auths = _mapping(config, "auths")
+    keys: dict[str, list[str]] = {}
+    for key in auths:
+        keys.setdefault(normal_key(key), []).append(key)
+    for scope in _scopes(registry, path):
+        for key in sorted(keys.get(scope, ()), key=lambda key: (key != scope, key)):
+            entry = auths[key]
+            credential = _entry(entry, place) if isinstance(entry, dict) else "is not an object"
+            if isinstance(credential, Credential):
+                return credential
+            if credential:
+                problems.append(f"{place.name}: auths {printable(key)!r} {credential}")
+    return None
+
+
+def _entry(entry: Mapping[str, Any], place: _Place) -> Credential | str:
+    """Read an entry of `auths`: a credential, a text that says what is wrong, or an empty text when it holds none."""
+
+    def text(key: str) -> str:
+        value = entry.get(key)
+        return value if isinstance(value, str) else ""
+
+    username, password = text("username"), text("password")
+    if text("auth"):
+        try:
+            login = base64.b64decode("".join(text("auth").split()), validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError, ValueError):
+            return "has an auth that is not base64 of user:password"
+        username, colon, password = login.partition(":")
+        if not colon:
+            return "has an auth without a colon between user and password"
+        password = password.rstrip("\0")
+    identity = text("identitytoken")
+    if username == "<token>":
+        identity, username, password = identity or password, "", ""
+    if not (username or password or identity or text("registrytoken")):
+        return ""
+    return Credential(username, password, identity, text("registrytoken"), place.name, place.provenance)

@@ -1,0 +1,190 @@
+"""Tags from OCI image layouts on disk (OCI image-layout spec): one folder per repository, no network.
+
+Below the root a repository is looked for at `<registry>/<path>`, then under the name as it was typed, then at `<path>`;
+for `nginx` that is `docker.io/library/nginx`, `nginx`, `library/nginx`. The first folder that holds an `index.json` is it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from krmfn.errors import RegistryError, RegistryFailure
+from krmfn.foreign import printable
+from krmfn.image import is_digest, is_tag
+from krmfn.model import Listing, Repository
+from krmfn.once import Once
+from krmfn.sources.manifest import LIMIT, Image, describe, parse
+
+INDEX_LIMIT = 64 << 20
+"""Bytes of an `index.json`; some 250,000 tags."""
+_NAME = "org.opencontainers.image.ref.name"
+
+
+class _Layout(NamedTuple):
+    folder: Path
+    tags: Mapping[str, Mapping[str, Any]]
+    """Each tag's descriptor."""
+    twice: frozenset[str]
+    malformed: int
+
+
+class LayoutSource:
+    """A TagSource on a folder. Reads each index once; safe to call from threads."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._layouts: Once[str, _Layout | RegistryError] = Once()
+
+    def tags(self, repository: Repository) -> Listing:
+        """See TagSource.tags."""
+        layout = self._of(repository)
+        return Listing(tuple(sorted(layout.tags)), layout.malformed)
+
+    def digest(self, repository: Repository, tag: str) -> str:
+        """See TagSource.digest."""
+        return str(self._descriptor(repository, tag)["digest"])
+
+    def notes(self) -> tuple[str, ...]:
+        """See TagSource.notes."""
+        return ()
+
+    def created(self, repository: Repository, tag: str) -> str:
+        """See TagSource.created; `YYYY-MM-DDTHH:MM:SSZ`."""
+        return self._image(repository, tag).created_or_error()
+
+    def platforms(self, repository: Repository, tag: str) -> tuple[str, ...]:
+        """List the platforms of the image, sorted."""
+        return self._image(repository, tag).platforms
+
+    def labels(self, repository: Repository, tag: str) -> Mapping[str, str]:
+        """Answer the image's labels, and over them the annotations of its manifest and index."""
+        return self._image(repository, tag).labels
+
+    def _image(self, repository: Repository, tag: str) -> Image:
+        layout, descriptor = self._of(repository), self._descriptor(repository, tag)
+        name = f"{repository.image.canonical}:{tag}"
+        try:
+            data = _blob(layout.folder, str(descriptor["digest"]))
+            declared = descriptor.get("mediaType")
+            return describe(
+                name, data, declared if isinstance(declared, str) else "", lambda digest: _blob(layout.folder, digest)
+            )
+        except ValueError as error:
+            raise _error(repository, "integrity", f"tag {tag} in {_shown(layout.folder)} {error}") from None
+
+    def _descriptor(self, repository: Repository, tag: str) -> Mapping[str, Any]:
+        layout = self._of(repository)
+        if tag in layout.twice:
+            message = f"tag {tag} in {_shown(layout.folder)} names two different images; remove one from index.json"
+            raise _error(repository, "integrity", message)
+        if tag not in layout.tags:
+            raise _error(repository, "not-found", f"tag {tag} is not in {_shown(layout.folder)}/index.json")
+        return layout.tags[tag]
+
+    def _of(self, repository: Repository) -> _Layout:
+        found = self._layouts.get(repository.image.name, lambda: self._opened(repository))
+        if isinstance(found, RegistryError):
+            raise found
+        return found
+
+    def _opened(self, repository: Repository) -> _Layout | RegistryError:
+        try:
+            return self._open(repository)
+        except RegistryError as error:
+            return error
+
+    def _open(self, repository: Repository) -> _Layout:
+        for folder in self._places(repository):
+            try:
+                data = _read(folder / "index.json", INDEX_LIMIT)
+                return _layout(folder, data)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except (OSError, ValueError) as error:
+                why = error.strerror if isinstance(error, OSError) else str(error)
+                failure: RegistryFailure = "unavailable" if isinstance(error, OSError) else "integrity"
+                raise _error(repository, failure, f"{_shown(folder)}/index.json {why}") from None
+        tried = ", ".join(map(_shown, self._places(repository)))
+        raise _error(repository, "not-found", f"no OCI layout (index.json) is in {tried}{self._nearest(repository)}")
+
+    def _places(self, repository: Repository) -> Iterator[Path]:
+        image = repository.image
+        yield from dict.fromkeys(self._root / name for name in (image.canonical, image.name, image.path))
+
+    def _nearest(self, repository: Repository) -> str:
+        """Say which repository of the tree may have been meant."""
+        from difflib import get_close_matches
+
+        try:
+            names = sorted(str(path.parent.relative_to(self._root)) for path in self._root.rglob("index.json"))
+        except OSError:
+            return ""
+        if not names:
+            return f"; {_shown(self._root)} holds no layout at all"
+        close = get_close_matches(repository.image.canonical, names, 1) or get_close_matches(
+            repository.image.path, names, 1
+        )
+        return f"; did you mean {printable(close[0])}?" if close else ""
+
+
+def _error(repository: Repository, failure: RegistryFailure, message: str) -> RegistryError:
+    return RegistryError(failure, repository.image.canonical, message)
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path))
+
+
+def _read(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"is larger than {limit >> 20} MiB, which is the limit")
+    return data
+
+
+def _blob(folder: Path, digest: str) -> bytes:
+    """Read a blob; raises ValueError when it is missing or its content has another digest."""
+    algorithm, _, value = digest.partition(":")
+    try:
+        data = _read(folder / "blobs" / algorithm / value, LIMIT)
+    except OSError as error:
+        raise ValueError(f"needs blob {digest}, which cannot be read ({error.strerror})") from None
+    if hashlib.new(algorithm, data).hexdigest() != value:
+        raise ValueError(f"needs blob {digest}, whose content has another digest")
+    return data
+
+
+def _layout(folder: Path, data: bytes) -> _Layout:
+    manifests = parse(data).get("manifests")
+    if not isinstance(manifests, list):
+        raise ValueError("has no list of manifests")  # noqa: TRY004 - the input is wrong
+    tags: dict[str, Mapping[str, Any]] = {}
+    twice: set[str] = set()
+    malformed = 0
+    for entry in manifests:
+        tag = _tag(entry)
+        if tag is None:
+            continue
+        if not is_tag(tag) or not _has_digest(entry):
+            malformed += 1
+        elif tags.setdefault(tag, entry)["digest"] != entry["digest"]:
+            twice.add(tag)
+    return _Layout(folder, tags, frozenset(twice), malformed)
+
+
+def _tag(entry: object) -> str | None:
+    """Answer the tag of a descriptor, None when it has none; some tools write the whole reference there."""
+    annotations = entry.get("annotations") if isinstance(entry, dict) else None
+    name = annotations.get(_NAME) if isinstance(annotations, dict) else None
+    if not isinstance(name, str):
+        return None
+    return name.rpartition(":")[2] if "/" in name else name
+
+
+def _has_digest(entry: Mapping[str, Any]) -> bool:
+    digest = entry.get("digest")
+    return isinstance(digest, str) and is_digest(digest)

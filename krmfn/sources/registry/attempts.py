@@ -1,0 +1,84 @@
+"""Tries: which answers are worth asking again, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+
+from krmfn.sources.registry.exchange import Call, NoReply, Reply
+from krmfn.sources.registry.gate import Gate
+from krmfn.sources.registry.limits import Settings
+from krmfn.sources.registry.origin import Origin
+from krmfn.sources.registry.transport import Transport
+from krmfn.sources.registry.world import World
+
+_AGAIN = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
+"""Statuses that pass by themselves: those of go-containerregistry, which Flux uses."""
+_KEPT_OUT = {
+    "full": NoReply("unavailable", "time", "was not asked: no place became free in the time allowed"),
+    "paused": NoReply("rate-limited", "paused", "was not asked: it wants no requests for longer than the time allowed"),
+}
+_UNREACHED = ("name", "connect")
+_FIRST, _FACTOR, _MOST = 0.5, 3.0, 8.0
+
+
+class Attempts:
+    """Sends a call up to `tries` times, through the gate of its host, within its time."""
+
+    def __init__(self, settings: Settings, world: World, transport: Transport, gate: Gate) -> None:
+        self._settings, self._world, self._transport, self._gate = settings, world, transport, gate
+        self._lost: dict[tuple[Origin, str], NoReply] = {}
+
+    def send(self, call: Call, waiting: Callable[[], None] = lambda: None) -> Reply | NoReply:
+        """Answer the first reply that is final, or the last there was.
+
+        A host that could not be reached in all its tries is not tried again in this run: without a network a hundred
+        repositories would otherwise wait one after the other.
+        """
+        way = (call.origin, call.lane.proxy)
+        last: Reply | NoReply | None = self._lost.get(way)
+        if last:
+            return last
+        for number in range(self._settings.tries):
+            entered = self._gate.enter(call.origin, call.until)
+            if entered != "in":
+                return last or _KEPT_OUT[entered]
+            try:
+                last = self._transport.send(call)
+            finally:
+                self._gate.leave(call.origin)
+            if number + 1 == self._settings.tries and isinstance(last, NoReply) and last.kind in _UNREACHED:
+                self._lost[way] = last
+            if number + 1 == self._settings.tries or not self._pause(last, number, call, waiting):
+                break
+        return last or _KEPT_OUT["full"]
+
+    def _pause(self, last: Reply | NoReply, number: int, call: Call, waiting: Callable[[], None]) -> bool:
+        """Wait before the next try; False when there is to be none."""
+        again = last.retry if isinstance(last, NoReply) else last.status in _AGAIN
+        if not again:
+            return False
+        asked = None if isinstance(last, NoReply) else retry_after(last, self._world)
+        if asked is not None and asked > self._settings.retry_after_seconds:
+            return False
+        chosen = self._world.chance() * min(_MOST, _FIRST * _FACTOR**number)
+        seconds = max(asked or 0.0, chosen)
+        if self._world.clock() + seconds >= call.until:
+            return False
+        waiting()
+        if asked is not None or (isinstance(last, Reply) and last.status == 429):
+            self._gate.pause(call.origin, seconds)
+        else:
+            self._world.sleep(seconds)
+        return True
+
+
+def retry_after(reply: Reply, world: World) -> float | None:
+    """Read `Retry-After` in seconds from now (RFC 9110 section 10.2.3); None when absent or not to be understood."""
+    text = reply.headers.get("Retry-After", "").strip()
+    if text.isdecimal() and text.isascii():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - world.now())
+    except (ValueError, OverflowError, TypeError):
+        return None

@@ -1,0 +1,296 @@
+"""Log in to registries: Basic, and Bearer by the Docker token protocol (https://distribution.github.io/distribution/spec/auth/).
+
+A credential goes to the registry's own origin and to the token server that belongs to it, nowhere else. Tokens are
+kept per origin, scope and credential, fetched once however many threads want one, and renewed once after a 401.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from krmfn.errors import RegistryError
+from krmfn.foreign import printable
+from krmfn.sources.credential import Credential
+from krmfn.sources.keychain import Found, Keychain
+from krmfn.sources.manifest import parse as parse_json
+from krmfn.sources.registry import wording
+from krmfn.sources.registry.challenge import Challenge
+from krmfn.sources.registry.challenge import parse as parse_challenges
+from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
+from krmfn.sources.registry.origin import Origin
+from krmfn.sources.registry.question import Question
+from krmfn.sources.registry.secrets import Secrets
+from krmfn.sources.registry.travel import Trust
+from krmfn.sources.registry.world import World
+
+TOKEN_LIMIT = 64 << 10
+_SHORTEST_LIFE = 60.0
+"""Seconds a token is good for at least; also when the server does not say (token specification)."""
+_EARLY = 5.0
+_CLIENT = "krmfn"
+_token = re.compile(r"[!-~]+", re.ASCII).fullmatch
+
+_TOKEN_SERVERS = {
+    "registry-1.docker.io": "auth.docker.io",
+    "registry.gitlab.com": "gitlab.com",
+    "nvcr.io": "authn.nvidia.com",
+    "docker.elastic.co": "docker-auth.elastic.co",
+    "registry.digitalocean.com": "api.digitalocean.com",
+}
+"""Registries whose token server is known to be another host. One entry is one pair: no rule about similar names."""
+
+Send = Callable[[Call], "Reply | NoReply"]
+
+
+class _Way(NamedTuple):
+    """How an origin wants to be logged in to: `basic`, or `bearer` with realm and service.
+
+    `is_private`: it said so from an address that is not public.
+    """
+
+    scheme: str
+    realm: str = ""
+    service: str = ""
+    is_private: bool = False
+
+
+class _Key(NamedTuple):
+    """What a token is good for. `lane` is that of the registry, `base` that of the question, which its token server uses."""
+
+    origin: Origin
+    lane: Lane
+    base: Lane
+    way: _Way
+    scope: str
+    credential: Credential | None
+
+
+class _Token(NamedTuple):
+    text: str
+    until: float
+
+
+class Authorizer:
+    """Makes the Authorization header of a question. Safe to call from threads."""
+
+    def __init__(self, send: Send, keychain: Keychain, secrets: Secrets, world: World, trust: Trust) -> None:
+        self._send, self._keychain, self._secrets, self._world = send, keychain, secrets, world
+        self._trust = trust
+        self._ways: dict[tuple[Origin, Lane], _Way] = {}
+        self._tokens: dict[_Key, _Token] = {}
+        self._locks: dict[_Key, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self.problems: dict[str, None] = {}
+
+    def found(self, question: Question) -> Found:
+        """Look up what is known of the target's registry; its secrets are learnt at once."""
+        target = question.target
+        access = question.repository.access
+        found = self._keychain.find(target.registry, target.path, access.docker_configs, access.provenance)
+        if found.credential:
+            self._secrets.learn(found.credential.secrets())
+        with self._lock:
+            self.problems.update(dict.fromkeys(found.problems))
+        return found
+
+    def header(self, question: Question, origin: Origin, lane: Lane) -> str:
+        """Return the header to start with by a lane: what this origin wanted last time there, or none."""
+        way = self._ways.get((origin, lane))
+        credential = self._credential(question, origin, lane)
+        if credential and credential.registry_token:
+            return f"Bearer {credential.registry_token}"
+        if way is None:
+            return ""
+        if way.scheme == "basic":
+            return credential.basic if credential else ""
+        return self._bearer(question, _Key(origin, lane, question.lane, way, _scope(question), credential), stale="")
+
+    def answer(self, question: Question, origin: Origin, reply: Reply, used: str) -> str:
+        """Return the header for a second try by the same lane after a 401, empty when there is none; raises RegistryError."""
+        challenges = parse_challenges(reply.headers.get("WWW-Authenticate", ""))
+        bearer = next((c for c in challenges if c.scheme == "bearer" and c.parameters.get("realm")), None)
+        credential = self._credential(question, origin, reply.lane)
+        if bearer:
+            return self._answer_bearer(question, origin, reply, bearer, credential, used)
+        if any(challenge.scheme == "basic" for challenge in challenges) and credential:
+            self._ways[origin, reply.lane] = _Way("basic")
+            return credential.basic if credential.basic != used else ""
+        return ""
+
+    def _answer_bearer(
+        self,
+        question: Question,
+        origin: Origin,
+        reply: Reply,
+        challenge: Challenge,
+        credential: Credential | None,
+        used: str,
+    ) -> str:
+        parameters, lane = challenge.parameters, reply.lane
+        way = self._ways.get((origin, lane))
+        if way is None or way.scheme != "bearer" or not used:
+            # nvcr.io names another token server to a token that ran out; the first one renews it
+            way = _Way("bearer", parameters["realm"], parameters.get("service", ""), reply.is_private)
+            self._ways[origin, lane] = way
+        scope = _scope(question)
+        if parameters.get("error") == "insufficient_scope" and parameters.get("scope"):
+            scope = parameters["scope"]
+        if credential and credential.registry_token:
+            return ""
+        return self._bearer(question, _Key(origin, lane, question.lane, way, scope, credential), stale=used)
+
+    def _credential(self, question: Question, origin: Origin, lane: Lane) -> Credential | None:
+        """Return the credential that may travel to an origin by a lane, if there is any."""
+        credential = self.found(question).credential
+        if credential and question.obstacles(credential.provenance, origin, lane):
+            return None
+        return credential
+
+    def _bearer(self, question: Question, key: _Key, stale: str) -> str:
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        if not lock.acquire(timeout=max(0.0, question.until - self._world.clock())):
+            raise question.error("unavailable", f"{key.origin}: no token came in the time allowed")
+        try:
+            token = self._tokens.get(key)
+            if token is None or token.until <= self._world.clock() or f"Bearer {token.text}" == stale:
+                token = self._tokens[key] = self._fetch(question, key)
+            return f"Bearer {token.text}"
+        finally:
+            lock.release()
+
+    def _fetch(self, question: Question, key: _Key) -> _Token:
+        realm = self._realm(question, key)
+        reply = self._request(question, key, realm)
+        if isinstance(reply, NoReply):
+            raise question.error(reply.failure, f"the token server of {question.target.registry}: {reply.text}")
+        if reply.status != 200:
+            raise self._denied(question, key, realm, reply)
+        try:
+            return self._read(reply)
+        except ValueError as error:
+            raise question.error(
+                "integrity", f"the token server {realm} of {question.target.registry} {error}"
+            ) from None
+
+    def _realm(self, question: Question, key: _Key) -> Origin:
+        """Check the token server's address before anything goes there."""
+        shown = printable(self._secrets.scrub(key.way.realm))
+        realm = Origin.of(key.way.realm)
+        if realm is None:
+            raise question.error(
+                "integrity", f"{question.target.registry} names {shown!r} as its token server, which is no http(s) URL"
+            )
+        if realm.scheme == "http" and key.origin.scheme == "https":
+            raise question.error(
+                "integrity", f"{question.target.registry} names {shown!r} as its token server, which is not https"
+            )
+        if realm != key.origin and not (self._is_known(key.origin, realm) or question.may_connect(realm.authority)):
+            what = f"{realm}, the token server of {question.target.registry},"
+            raise question.not_allowed(what, realm.authority)
+        if key.credential and not self._belongs(question, key.origin, realm):
+            raise question.error(
+                "integrity",
+                f"{question.target.registry} wants credentials sent to {realm}, which is not known to belong to it;"
+                f" if it does, add {realm.authority} to realmHosts of an ImageAutomation",
+            )
+        return realm
+
+    def _belongs(self, question: Question, origin: Origin, realm: Origin) -> bool:
+        is_listed = realm.authority in map(str.lower, question.repository.access.realm_hosts)
+        return realm == origin or is_listed or self._is_known(origin, realm)
+
+    def _is_known(self, origin: Origin, realm: Origin) -> bool:
+        return realm.scheme == "https" and realm.port == 443 and _TOKEN_SERVERS.get(origin.host) == realm.host
+
+    def _request(self, question: Question, key: _Key, realm: Origin) -> Reply | NoReply:
+        """Ask for a token: with the identity token, else with the password, and without a login where none may travel."""
+        base = question.lane if self._belongs(question, key.origin, realm) else question.lane.to_others()
+
+        def call(lane: Lane, *, exchanging: bool = True) -> Call:
+            credential = key.credential
+            if credential and self._obstacles(question, key, realm, lane):
+                credential = None
+            return self._call(question, key, realm, lane, credential, exchanging=exchanging)
+
+        reply = self._trust.send(realm, base, call, self._send)
+        if isinstance(reply, NoReply) or reply.status not in {404, 405} or not key.credential:
+            return reply
+        if not key.credential.identity_token or not key.credential.basic:
+            return reply
+        return self._trust.send(realm, base, lambda lane: call(lane, exchanging=False), self._send)
+
+    def _obstacles(self, question: Question, key: _Key, realm: Origin, lane: Lane) -> tuple[str, ...]:
+        """Name what keeps the login from a token server: its own connection, or that another one was named in plain text."""
+        found = question.obstacles(key.credential.provenance, realm, lane) if key.credential else ()
+        if realm != key.origin and key.origin.scheme == "http" and not question.is_trusted:
+            question.withheld["plain http"] = None
+            return (*found, "plain http")
+        return found
+
+    def _call(
+        self,
+        question: Question,
+        key: _Key,
+        realm: Origin,
+        lane: Lane,
+        credential: Credential | None,
+        *,
+        exchanging: bool,
+    ) -> Call:
+        url, headers, body = key.way.realm.partition("#")[0], {}, None
+        if credential and credential.identity_token and exchanging:
+            form = {
+                "grant_type": "refresh_token",
+                "service": key.way.service,
+                "client_id": _CLIENT,
+                "scope": key.scope,
+                "refresh_token": credential.identity_token,
+            }
+            body = urlencode(form).encode()
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        else:
+            query = {"service": key.way.service, "scope": key.scope}
+            url += ("&" if "?" in url else "?") + urlencode({k: v for k, v in query.items() if v})
+            if credential and credential.basic:
+                headers["Authorization"] = credential.basic
+        foreign = realm != key.origin and not key.way.is_private
+        method = "GET" if body is None else "POST"
+        return Call(method, realm, url, headers, TOKEN_LIMIT, question.until, lane, body, foreign)
+
+    def _read(self, reply: Reply) -> _Token:
+        answer = parse_json(reply.body)
+        text = answer.get("token") or answer.get("access_token")
+        if not isinstance(text, str) or not _token(text):
+            raise ValueError("answered without a usable token")
+        self._secrets.learn([text])
+        life = answer.get("expires_in")
+        seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) else 0.0
+        return _Token(text, self._world.clock() + max(_SHORTEST_LIFE, seconds) - _EARLY)
+
+    def _denied(self, question: Question, key: _Key, realm: Origin, reply: Reply) -> RegistryError:
+        who = f"the token server {realm} of {question.target.registry}"
+        if reply.status in {408, 429} or reply.status >= 500:
+            failure = "rate-limited" if reply.status == 429 else "unavailable"
+            return question.error(failure, f"{who} answered {reply.status}", status=reply.status)  # type: ignore[arg-type]
+        if 300 <= reply.status < 400:
+            return question.error(
+                "integrity", f"{who} answered with a redirect, which is not followed", status=reply.status
+            )
+        found = self.found(question)
+        sent = key.credential and not question.withheld
+        how = (
+            f"refused the credentials from {found.credential.origin}"
+            if sent and found.credential
+            else "gives no anonymous token"
+        )
+        advice = "; ".join(["", *wording.withheld(question, found)])
+        return question.error("denied", f"{who} {how} (status {reply.status}){advice}", status=reply.status)
+
+
+def _scope(question: Question) -> str:
+    return f"repository:{question.target.path}:pull"

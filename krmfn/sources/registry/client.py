@@ -1,0 +1,264 @@
+"""The oras client, with the parts replaced that cannot be trusted with credentials or time.
+
+Kept from oras: `Registry.get_tags` and the URLs of `Container`. Replaced: paging, requests, log-in, reference grammar.
+`tests/test_registry_contract.py` fails when oras changes what is leaned on here.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urljoin
+
+from krmfn.errors import RegistryError
+from krmfn.foreign import printable
+from krmfn.image import is_digest
+from krmfn.once import Once
+from krmfn.sources.registry import wording
+from krmfn.sources.registry.attempts import Attempts
+from krmfn.sources.registry.auth import Authorizer
+from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
+from krmfn.sources.registry.listing import BYTES_LIMIT, PAGE_LIMIT, PAGES_LIMIT, TAGS_LIMIT, Page, next_page
+from krmfn.sources.registry.oras_import import oras
+from krmfn.sources.registry.origin import Origin
+from krmfn.sources.registry.question import Question
+from krmfn.sources.registry.secrets import Secrets
+from krmfn.sources.registry.transport import Transport
+from krmfn.sources.registry.travel import Trust
+
+_HOPS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Client(oras.provider.Registry):  # type: ignore[misc]
+    """One client for all registries; `about` binds it to a question."""
+
+    prefix: str
+
+    def __init__(
+        self, transport: Transport, attempts: Attempts, auth: Authorizer, secrets: Secrets, trust: Trust
+    ) -> None:
+        super().__init__()
+        self.session.close()
+        self._transport, self._attempts, self._auth, self._secrets = transport, attempts, auth, secrets
+        self._trust = trust
+        self._schemes: Once[tuple[str, Lane], str] = Once()
+        self._question: Question | None = None
+        self._what = "tags"
+        self._progress: Callable[[str, int], None] = lambda _state, _tags: None
+        self._page_size = 1000
+
+    def about(
+        self, question: Question, what: str, progress: Callable[[str, int], None] | None = None, page_size: int = 1000
+    ) -> Client:
+        """Answer this same client, bound to a question; `what` names for people what is asked for."""
+        bound = copy.copy(self)
+        bound._bind(question, what, progress, page_size)  # noqa: SLF001 - a copy of self
+        return bound
+
+    def _bind(self, question: Question, what: str, progress: Callable[[str, int], None] | None, page_size: int) -> None:
+        self._question, self._what, self._page_size = question, what, page_size
+        self._progress = progress or self._progress
+        self.prefix = self._scheme(question)
+
+    @property
+    def question(self) -> Question:
+        """The question this client is bound to."""
+        if self._question is None:
+            raise TypeError("this client is not bound to a question")
+        return self._question
+
+    @property
+    def container(self) -> oras.container.Container:
+        """The target for oras. Built by attributes: its own parser takes `ghcr.io//x` for a name on Docker Hub."""
+        container = oras.container.Container.__new__(oras.container.Container)
+        namespace, _, repository = self.question.target.path.rpartition("/")
+        container.registry, container.namespace, container.repository = (
+            self.question.target.server,
+            namespace,
+            repository,
+        )
+        container.tag, container.digest = "latest", None
+        return container
+
+    def get_container(self, name: Any) -> oras.container.Container:
+        """Accept containers only, never texts."""
+        if not isinstance(name, oras.container.Container):
+            raise TypeError("a container is needed, not a text")
+        return name
+
+    def tags(self) -> list[object]:
+        """List the tags as they came."""
+        return list(self.get_tags(self.container))
+
+    def manifest(self, reference: str, method: str, accept: str, cap: int) -> Reply:
+        """Ask for a manifest by tag or digest."""
+        url = f"{self.prefix}://{self.container.manifest_url(reference)}"
+        return self._ask(url, method, {"Accept": accept}, cap, by_digest=is_digest(reference))
+
+    def blob(self, digest: str, cap: int) -> Reply:
+        """Fetch a blob."""
+        return self._ask(f"{self.prefix}://{self.container.get_blob_url(digest)}", "GET", {}, cap, by_digest=True)
+
+    def do_request(
+        self,
+        url: str,
+        method: str = "GET",
+        data: Any = None,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        stream: bool = False,  # noqa: FBT002 - as above
+    ) -> Reply:
+        """Send a request of oras our way; whatever writes is refused."""
+        if data is not None or json is not None or stream or method not in {"GET", "HEAD"}:
+            raise TypeError("this client only reads")
+        kept = {key: value for key, value in (headers or {}).items() if key.lower() != "authorization"}
+        return self._ask(url, method, kept, PAGE_LIMIT)
+
+    def _do_paginated_request(self, url: str, callable: Callable[[Any], Any]) -> None:  # noqa: A002 - as oras names it
+        """Walk the pages, empty ones too, each URL once, within the limits."""
+        plain, page_url = url, f"{url}?n={self._page_size}"
+        seen: set[str] = set()
+        size = count = 0
+        while page_url not in seen:
+            seen.add(page_url)
+            reply = self.do_request(page_url)
+            if reply.status == 400 and len(seen) == 1:
+                page_url = plain
+                continue
+            page = self._page(reply)
+            callable(page)
+            size, count = size + len(reply.body), count + len(page.tags)
+            self._progress("listing", count)
+            following = self._next(reply, page_url)
+            self._check_limits(len(seen) + (following is not None), size, count)
+            if following is None:
+                return
+            page_url = following
+        raise self.question.error("integrity", f"{self.question.target.registry} lists pages of tags in a circle")
+
+    def _check_limits(self, pages: int, size: int, count: int) -> None:
+        for is_over, text in (
+            (pages > PAGES_LIMIT, f"{PAGES_LIMIT} pages"),
+            (size > BYTES_LIMIT, f"{BYTES_LIMIT >> 20} MiB"),
+            (count > TAGS_LIMIT, f"{TAGS_LIMIT} tags"),
+        ):
+            if is_over:
+                message = (
+                    f"{self.question.target.registry} lists more than {text} for one repository, which is the limit"
+                )
+                raise self.question.error("limit", message)
+
+    def _page(self, reply: Reply) -> Page:
+        self.good(reply)
+        try:
+            return Page(reply.body, self.question.target.path)
+        except ValueError as error:
+            kind = printable(self._secrets.scrub(reply.headers.get("Content-Type", "no content type")), 60)
+            hint = "; is a proxy or a log-in page in between?" if "html" in kind.lower() else ""
+            message = f"{self.question.target.registry} answered {kind} for tags, which {error}{hint}"
+            raise self.question.error("integrity", message) from None
+
+    def _next(self, reply: Reply, url: str) -> str | None:
+        try:
+            return next_page(reply.headers.get("Link", ""), url)
+        except ValueError as error:
+            link = printable(self._secrets.scrub(reply.headers.get("Link", "")))
+            message = f"{self.question.target.registry} names as next page of tags {link}, which {error}"
+            raise self.question.error("integrity", message) from None
+
+    def good(self, reply: Reply) -> Reply:
+        """Answer the reply if it is a success; raises RegistryError otherwise."""
+        if reply.status == 200:
+            return reply
+        raise self.refusal(reply)
+
+    def refusal(self, reply: Reply) -> RegistryError:
+        """Say what a reply that is no success means."""
+        return wording.refusal(self.question, reply, self._what, self._auth.found(self.question), self._secrets)
+
+    def _scheme(self, question: Question) -> str:
+        """Choose https, or where plain text is allowed what the server speaks; https is tried first."""
+        if not question.target.plain:
+            return "https"
+        return self._schemes.get((question.target.server, question.lane), lambda: self._probe(question))
+
+    def _probe(self, question: Question) -> str:
+        url = f"https://{question.target.server}/v2/"
+        probe = Call("GET", self._origin(url, question), url, {}, 1 << 16, question.until, question.lane)
+        answer = self._transport.send(probe)
+        if isinstance(answer, NoReply) and answer.kind in {"time", "closed"}:
+            raise wording.no_answer(question, answer)
+        # what a proxy does instead of reaching the server says nothing about the server
+        plain = {"tls"} if self._transport.has_proxy(probe) else {"tls", "connect", "silence", "broken"}
+        return "http" if isinstance(answer, NoReply) and answer.kind in plain else "https"
+
+    def _origin(self, url: str, question: Question) -> Origin:
+        origin = Origin.of(url)
+        if origin is None:
+            raise question.error("integrity", f"{printable(url)} is no URL of a registry")
+        return origin
+
+    def _ask(self, url: str, method: str, headers: Mapping[str, str], cap: int, *, by_digest: bool = False) -> Reply:
+        """Ask the registry, log in if it wants that, and follow redirects; raises RegistryError when nothing comes back."""
+        question, auth = self.question, self._auth
+        origin = self._origin(url, question)
+        call = Call(method, origin, url, headers, cap, question.until, question.lane, by_digest=by_digest)
+        used: dict[Lane, str] = {}
+
+        def known(lane: Lane) -> str:
+            used[lane] = auth.header(question, origin, lane)
+            return used[lane]
+
+        reply = self._follow(call, known)
+        if reply.status == 401 and Origin.of(reply.url) == origin:
+            header = auth.answer(question, origin, reply, used.get(reply.lane, ""))
+            if header:
+                reply = self._follow(call, lambda lane: header if lane == reply.lane else "")
+        return reply
+
+    def _follow(self, call: Call, authorization: Callable[[Lane], str]) -> Reply:
+        """Send a call and follow where it leads. What `authorization` gives for a lane goes to the first origin only."""
+        home, guarded = call.origin, False
+        for _ in range(_HOPS + 1):
+            reply = self._send(call, authorization if call.origin == home else None, guarded=guarded)
+            location = reply.headers.get("Location", "")
+            if reply.status not in _REDIRECTS or not location:
+                return reply
+            call = self._hop(call, location)
+            guarded = call.origin != home and not reply.is_private
+        raise self.question.error("integrity", f"{self.question.target.registry} redirects more than {_HOPS} times")
+
+    def _send(self, call: Call, authorization: Callable[[Lane], str] | None, *, guarded: bool) -> Reply:
+        def over(lane: Lane) -> Call:
+            header = authorization(lane) if authorization else ""
+            headers = {**call.headers, **({"Authorization": header} if header else {})}
+            return call._replace(headers=headers, lane=lane, guarded=guarded)
+
+        reply = self._trust.send(call.origin, call.lane, over, lambda one: self._attempts.send(one, self._wait))
+        if isinstance(reply, NoReply):
+            raise wording.no_answer(self.question, reply)
+        return reply
+
+    def _wait(self) -> None:
+        self._progress("waiting", 0)
+
+    def _hop(self, call: Call, location: str) -> Call:
+        try:
+            url = urljoin(call.url, location)
+        except ValueError:
+            url = ""
+        origin = Origin.of(url)
+        shown = printable(self._secrets.scrub(location))
+        if origin is None:
+            raise self.question.error(
+                "integrity", f"{self.question.target.registry} redirects to {shown!r}, which is no http(s) URL"
+            )
+        if origin.scheme == "http" and call.origin.scheme == "https":
+            raise self.question.error("integrity", f"{self.question.target.registry} redirects from https to {shown!r}")
+        if not (call.method == "GET" and call.by_digest) and not self.question.may_connect(origin.authority):
+            what = f"{shown}, where {self.question.target.registry} redirects to,"
+            raise self.question.not_allowed(what, origin.authority)
+        lane = call.lane if origin == call.origin else call.lane.to_others()
+        return call._replace(url=url, origin=origin, lane=lane)

@@ -1,0 +1,140 @@
+"""What one call of the source wants to know: of which place, in which time, by which way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from krmfn.errors import RegistryError, RegistryFailure
+from krmfn.image import HUB
+from krmfn.model import ITEM, MACHINE, Mirror, Provenance, Repository
+from krmfn.sources.keychain import normal_key
+from krmfn.sources.registry.exchange import Lane
+from krmfn.sources.registry.origin import Origin, is_loopback_name
+from krmfn.sources.registry.travel import Connection
+
+_HUB_SERVER = "registry-1.docker.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a repository is really asked for. `registry` is the key of its credentials.
+
+    `insecure` allows plain text with credentials, and `provenance` says who does; `plain` allows plain text at all.
+    """
+
+    registry: str
+    path: str
+    insecure: bool = False
+    provenance: Provenance = ITEM
+
+    @property
+    def server(self) -> str:
+        """Host and port on the network."""
+        return _HUB_SERVER if self.registry == HUB else self.registry
+
+    @property
+    def plain(self) -> bool:
+        """Plain text is allowed: it was asked for, or the registry is this machine."""
+        host = self.server.rpartition(":")[0] if self.server.rpartition(":")[2].isdecimal() else self.server
+        return self.insecure or is_loopback_name(host.strip("[]"))
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A repository, where it is asked, until when (clock of the run, and in words), and the lane.
+
+    `allow_list` and `trust_config` are what the environment says; `withheld` collects what kept a login from being sent.
+    """
+
+    repository: Repository
+    target: Target
+    until: float
+    allowed: str
+    lane: Lane
+    allow_list: tuple[str, ...] | None = None
+    trust_config: tuple[str, ...] = ()
+    withheld: dict[str, None] = field(default_factory=dict, compare=False)
+
+    @property
+    def is_trusted(self) -> bool:
+        """True when logins for this registry may travel over whatever items ask for."""
+        return self.target.registry in map(normal_key, self.trust_config)
+
+    def connection(self, origin: Origin, lane: Lane) -> Connection:
+        """Return who decides about a connection to an origin by a lane."""
+        items = self.repository.access.provenance
+        asked = self.target.provenance if self.target.insecure else None
+        return Connection(
+            MACHINE if origin.scheme == "https" else asked,
+            items if lane.identity[0] else MACHINE,
+            items if lane.proxy else MACHINE,
+        )
+
+    def obstacles(self, login: Provenance, origin: Origin, lane: Lane) -> tuple[str, ...]:
+        """Name what keeps a login off a connection, and remember it; nothing does for a registry that is trusted."""
+        found = () if self.is_trusted else self.connection(origin, lane).obstacles(login)
+        self.withheld.update(dict.fromkeys(found))
+        return found
+
+    def may_connect(self, authority: str) -> bool:
+        """Return True if the allow list lets this host be connected to; the registry itself was looked at before."""
+        if self.allow_list is None or authority == self.target.server:
+            return True
+        return is_allowed(
+            Target(normal_key(authority), ""), [rule for rule in self.allow_list if "/" not in rule.rstrip("/")]
+        )
+
+    def not_allowed(self, what: str, authority: str) -> RegistryError:
+        """Make the error for a host that the allow list leaves out."""
+        names = ", ".join(self.allow_list or ()) or "nothing"
+        more = f"; add {authority} to allow it" if authority else ""
+        return self.error("denied", f"{what} may not be asked: KRMFN_ALLOWED_REGISTRIES allows {names}{more}")
+
+    @property
+    def name(self) -> str:
+        """The repository as people know it."""
+        return self.repository.image.canonical
+
+    def error(
+        self, failure: RegistryFailure, message: str, *, status: int | None = None, code: str | None = None
+    ) -> RegistryError:
+        """Make the error that answers this question; a mirror is named when it was asked instead."""
+        if str(self.target) != self.name:
+            message += f" (asked at mirror {self.target})"
+        return RegistryError(failure, self.name, message, status=status, code=code)
+
+
+def locate(repository: Repository, mirrors: Sequence[Mirror]) -> Target:
+    """Apply the mirror with the longest matching prefix; prefixes end at a `/`.
+
+    A mirror is asked in plain text only when it is written with `http://`, whatever the repository itself allows.
+    """
+    name = repository.image.canonical
+    for start, to, provenance in sorted(mirrors, key=lambda mirror: -len(mirror.prefix)):
+        prefix = start.rstrip("/")
+        if name == prefix or name.startswith(prefix + "/"):
+            insecure = to.startswith("http://")
+            place = to.partition("://")[2] or to
+            registry, _, path = (place.rstrip("/") + name[len(prefix) :]).partition("/")
+            return Target(registry.lower(), path, insecure, provenance)
+    access = repository.access
+    return Target(repository.image.registry, repository.image.path, access.insecure, access.provenance)
+
+
+def is_allowed(target: Target, allowed: Sequence[str]) -> bool:
+    """Tell whether a target is one of the allowed: `ghcr.io`, `ghcr.io/acme` (and below), `*.corp.example`."""
+    for rule in allowed:
+        host, _, path = rule.strip().rstrip("/").partition("/")
+        host = host.lower()
+        if host.startswith("*."):
+            if not target.registry.endswith(host[1:]):
+                continue
+        elif host != target.registry:
+            continue
+        if not path or target.path == path or target.path.startswith(path + "/"):
+            return True
+    return False

@@ -1,0 +1,159 @@
+"""One HTTP exchange: a call goes out, a reply or the reason for none comes back. No retries, no redirects, no log-ins."""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import threading
+
+import urllib3.exceptions
+from urllib3 import BaseHTTPResponse
+from urllib3.util import Timeout
+
+from krmfn import __version__
+from krmfn.foreign import printable
+from krmfn.sources.registry import proxies
+from krmfn.sources.registry.budget import Budget, NotAdmittedError, spending
+from krmfn.sources.registry.exchange import Call, Identity, Lane, NoReply, Reply
+from krmfn.sources.registry.limits import Settings
+from krmfn.sources.registry.origin import Origin, is_loopback_name, literal
+from krmfn.sources.registry.trouble import explain, refused, too_large
+from krmfn.sources.registry.wire import Pools, tls_context
+from krmfn.sources.registry.world import World
+
+_CHUNK = 1 << 16
+_ERROR_BODY = 16 << 10
+_HEADERS = {"User-Agent": f"krmfn/{__version__}", "Accept-Encoding": "identity"}
+
+
+class _Gatekeeper:
+    """Keeps guarded calls on public addresses."""
+
+    def __init__(self, call: Call, world: World) -> None:
+        self._call, self._world = call, world
+
+    def admit(self, address: str) -> None:
+        """See Gatekeeper.admit."""
+        if self._call.guarded and not self._world.is_public(address):
+            raise NotAdmittedError(address)
+
+
+class Transport:
+    """The only sender of bytes. Keeps one set of connections per lane, and a second one for guarded calls."""
+
+    def __init__(self, settings: Settings, world: World) -> None:
+        self._settings, self._world = settings, world
+        self._pools: dict[tuple[Lane, bool], Pools] = {}
+        self._lock = threading.Lock()
+        self._sent = 0
+        self._closed = False
+
+    @property
+    def sent(self) -> int:
+        """Count the requests sent."""
+        return self._sent
+
+    def has_proxy(self, call: Call) -> bool:
+        """Return True if a proxy stands between here and the origin of a call."""
+        return bool(self._proxy(call))
+
+    def _proxy(self, call: Call) -> str:
+        return call.lane.proxy or proxies.proxy_for(call.origin, self._settings.env)
+
+    def _connections(self, lane: Lane, *, guarded: bool) -> Pools:
+        with self._lock:
+            if (lane, guarded) not in self._pools:
+                context = functools.partial(tls_context, lane.identity, self._settings.env)
+                own = functools.partial(tls_context, Identity((None, None, None)), self._settings.env)
+                # a proxy of this machine gets its log-in over what this machine trusts, whatever items bring
+                self._pools[lane, guarded] = Pools(context, context if lane.proxy else own, self._settings.workers)
+            return self._pools[lane, guarded]
+
+    def close(self) -> None:
+        """Send nothing any more and close every connection."""
+        self._closed = True
+        with self._lock:
+            for pools in self._pools.values():
+                pools.close()
+            self._pools.clear()
+
+    def send(self, call: Call) -> Reply | NoReply:
+        """Carry out one exchange within the call's time."""
+        if self._closed:
+            return NoReply("unavailable", "closed", "the run ended before the answer came")
+        proxy = self._proxy(call)
+        if call.guarded and not self._may_name(call.origin):
+            return refused(call.origin)
+        budget = self._budget(call)
+        try:
+            pools = self._connections(call.lane, guarded=call.guarded)
+            with self._lock:
+                self._sent += 1
+            with spending(budget):
+                return _exchange(pools, call, budget, proxy, self._world)
+        except (
+            urllib3.exceptions.HTTPError,
+            http.client.HTTPException,
+            OSError,
+            ValueError,
+        ) as error:
+            return explain(error, call, budget, proxy)
+
+    def _budget(self, call: Call) -> Budget:
+        settings, clock = self._settings, self._world.clock
+        until = min(call.until, clock() + settings.request_seconds)
+        return Budget(
+            until,
+            call.cap,
+            idle=settings.idle_seconds,
+            connect=settings.connect_seconds,
+            clock=clock,
+            is_over=lambda: self._closed,
+            gatekeeper=_Gatekeeper(call, self._world),
+        )
+
+    def _may_name(self, origin: Origin) -> bool:
+        address = literal(origin.host)
+        if address:
+            return self._world.is_public(address)
+        return not is_loopback_name(origin.host)
+
+
+def _exchange(pools: Pools, call: Call, budget: Budget, proxy: str, world: World) -> Reply | NoReply:
+    timeout = Timeout(connect=budget.seconds(budget.connect), read=budget.idle)
+    response = pools.manager(call.origin.scheme, proxy).urlopen(
+        call.method,
+        call.url,
+        body=call.body,
+        headers={**_HEADERS, **call.headers},
+        redirect=False,
+        retries=False,
+        timeout=timeout,
+        preload_content=False,
+        decode_content=False,
+    )
+    try:
+        peer = getattr(response.connection, "peer", "")
+        return _receive(response, call, is_private=bool(peer) and not world.is_public(peer))
+    finally:
+        response.close()  # a connection whose answer was read to its end is back in the pool by now
+
+
+def _receive(response: BaseHTTPResponse, call: Call, *, is_private: bool) -> Reply | NoReply:
+    status, headers = response.status, response.headers
+    coding = headers.get("Content-Encoding", "identity").strip().lower()
+    wanted = status < 300
+    if coding not in {"identity", ""} and wanted:
+        text = f"answered with Content-Encoding {printable(coding, 40)!r} although identity was asked for"
+        return NoReply("integrity", "encoding", text)
+    cap = call.cap if wanted else _ERROR_BODY
+    declared = headers.get("Content-Length", "")
+    if wanted and call.method != "HEAD" and declared.isdecimal() and len(declared) < 20 and int(declared) > cap:
+        return too_large(cap)
+    body = bytearray()
+    while len(body) <= cap:
+        chunk = response.read(_CHUNK, decode_content=False)
+        if not chunk:
+            return Reply(status, headers, bytes(body), call.url, call.lane, is_private)
+        body += chunk
+    return too_large(cap) if wanted else Reply(status, headers, bytes(body[:cap]), call.url, call.lane, is_private)

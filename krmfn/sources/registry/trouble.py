@@ -1,0 +1,101 @@
+"""Why an exchange failed, in people's words, from what sockets, TLS and urllib3 raise."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import urllib3.exceptions
+
+from krmfn.foreign import printable
+from krmfn.sources.registry.budget import Budget, NotAdmittedError
+from krmfn.sources.registry.exchange import Call, NoReply
+from krmfn.sources.registry.heads import BadHeaderError, EndlessHeadError
+from krmfn.sources.registry.origin import Origin
+from krmfn.sources.registry.wire import SetUpError
+
+
+def too_large(cap: int) -> NoReply:
+    """Say that an answer went past its cap, in bytes."""
+    return NoReply("limit", "size", f"answered more than {cap >> 10} KiB, which is the limit for this kind of answer")
+
+
+def refused(origin: Origin) -> NoReply:
+    """Say that an origin lies at an address a public registry may not lead to."""
+    text = f"points to {printable(str(origin))}, whose address is not public; a public registry may not lead there"
+    return NoReply("integrity", "address", text)
+
+
+def explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> NoReply:
+    """Say in people's words why an exchange failed; foreign text never gets through unescaped."""
+    chain = list(_causes(error))
+
+    def among(*kinds: type[BaseException]) -> BaseException | None:
+        return next((cause for cause in chain if isinstance(cause, kinds)), None)
+
+    if budget.overspent == "time":
+        return NoReply("unavailable", "time", "gave no complete answer in the time allowed", retry=True)
+    if budget.overspent == "bytes":
+        return too_large(call.cap)
+    if among(NotAdmittedError):
+        return refused(call.origin)
+    wrong = among(SetUpError)
+    if wrong:
+        return NoReply("integrity", "setup", printable(str(wrong)))
+    where = f"the proxy for {call.origin}" if proxy else str(call.origin)
+    broken = among(ssl.SSLError)
+    if broken and among(urllib3.exceptions.ProxyError):
+        reason = printable(getattr(broken, "verify_message", "") or getattr(broken, "reason", "") or str(broken))
+        return NoReply("unavailable", "proxy", f"{where}: no TLS connection: {reason}")
+    if broken:
+        return _explain_tls(broken, call.origin)
+    head = among(BadHeaderError)
+    if head:
+        is_endless = isinstance(head, EndlessHeadError)
+        return NoReply("limit" if is_endless else "integrity", "head", f"{where} answered with {head}")
+    name = among(socket.gaierror)
+    if isinstance(name, socket.gaierror):
+        again = name.errno == socket.EAI_AGAIN
+        return NoReply("unavailable", "name", f"{where}: the host name cannot be looked up", retry=again)
+    tunnel = next((str(cause) for cause in chain if "Tunnel connection failed" in str(cause)), "")
+    if tunnel:
+        return NoReply("unavailable", "proxy", f"{where} refused: {printable(tunnel)}")
+    if among(urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError):
+        return NoReply("unavailable", "connect", f"{where} cannot be reached: {_reason(chain)}", retry=True)
+    if among(TimeoutError, urllib3.exceptions.ReadTimeoutError):
+        return NoReply("unavailable", "silence", f"{where} was silent for {budget.idle:g} s", retry=True)
+    if among(urllib3.exceptions.LocationValueError, UnicodeError):
+        return NoReply("integrity", "request", f"{printable(call.url)} cannot be asked for: {_reason(chain)}")
+    return NoReply("unavailable", "broken", f"{where} broke off: {_reason(chain)}", retry=True)
+
+
+def _explain_tls(error: BaseException, origin: Origin) -> NoReply:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        text = f"{origin} has a certificate that cannot be trusted: {printable(error.verify_message)}"
+        if not ssl.get_default_verify_paths().cafile:
+            text += " (no CA certificates of the system were found; set SSL_CERT_FILE)"
+        return NoReply("integrity", "certificate", text)
+    reason = getattr(error, "reason", None) or str(error)
+    ended = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    kind = "broken" if ended else "tls"
+    return NoReply("unavailable", kind, f"{origin}: no TLS connection: {printable(str(reason))}", retry=ended)
+
+
+def _reason(chain: list[BaseException]) -> str:
+    """Answer the words of the innermost cause, without the object addresses that libraries print."""
+    inner = chain[-1]
+    words = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+    return printable(str(words))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    todo: list[object] = [error]
+    seen: set[int] = set()
+    while todo:
+        cause = todo.pop()
+        if not isinstance(cause, BaseException) or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        todo += [cause.__context__, cause.__cause__, getattr(cause, "reason", None), *cause.args]

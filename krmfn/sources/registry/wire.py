@@ -1,0 +1,277 @@
+"""Sockets that hold their budget, and the connections of urllib3 that use them.
+
+A timeout of urllib3 bounds one read, never an answer: a peer that drips a byte now and then keeps a client
+for ever. Here the socket itself looks at the clock before each read, under TLS too.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
+from urllib3.poolmanager import PoolManager, ProxyManager
+from urllib3.util import Url, make_headers, parse_url
+
+from krmfn.sources.registry.budget import Budget, Gatekeeper, NotAdmittedError, OutOfTimeError, current
+from krmfn.sources.registry.exchange import Identity
+from krmfn.sources.registry.heads import StrictResponse
+from krmfn.sources.registry.origin import literal
+
+_Address = tuple[Any, ...]
+_SLICE = 0.25
+"""Seconds after which a silent read looks whether the run is over."""
+
+
+class _Reads:
+    """Gives a socket class reads that look at the budget of the exchange under way."""
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        budget = current()
+        if budget is None:
+            return int(super().recv_into(buffer, nbytes, flags))  # type: ignore[misc]
+        silent_until = budget.clock() + budget.idle
+        while True:
+            self.settimeout(budget.seconds(min(_SLICE, budget.idle)))  # type: ignore[attr-defined]
+            try:
+                received = int(super().recv_into(buffer, nbytes, flags))  # type: ignore[misc]
+            except TimeoutError:
+                if budget.clock() >= silent_until:
+                    raise
+            else:
+                budget.count(received)
+                return received
+
+
+class _Plain(_Reads, socket.socket):
+    pass
+
+
+class _Secure(_Reads, ssl.SSLSocket):  # type: ignore[misc]
+    pass
+
+
+def resolve(host: str, port: int, seconds: float) -> list[_Address]:
+    """Look a name up, for at most `seconds`: getaddrinfo itself knows no end."""
+    if literal(host):
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    found: list[list[_Address] | OSError] = []
+
+    def look() -> None:
+        try:
+            found.append(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        except (OSError, UnicodeError) as error:
+            found.append(error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, str(error)))
+
+    thread = threading.Thread(target=look, daemon=True, name="krmfn-resolve")
+    thread.start()
+    thread.join(seconds)
+    if not found:
+        raise TimeoutError(f"looking up {host} took more than {seconds:.0f} s")
+    if isinstance(found[0], OSError):
+        raise found[0]
+    return found[0]
+
+
+def connect(host: str, port: int, budget: Budget, gatekeeper: Gatekeeper | None) -> socket.socket:
+    """Open a socket within the budget; each address of a name gets its share of the time, so one dead one cannot eat all."""
+    end = budget.clock() + budget.seconds(budget.connect)
+    addresses = resolve(host, port, budget.seconds(budget.connect))
+    error: OSError = OSError(f"{host} has no address")
+    for position, address in enumerate(addresses):
+        share = max(0.05, (end - budget.clock()) / (len(addresses) - position))
+        try:
+            return _open(address, share, gatekeeper)
+        except NotAdmittedError:
+            raise
+        except OSError as failed:
+            error = failed
+    raise error
+
+
+def _open(address: _Address, seconds: float, gatekeeper: Gatekeeper | None) -> socket.socket:
+    family, kind, proto, _, where = address
+    if gatekeeper:
+        gatekeeper.admit(str(where[0]))
+    sock = _Plain(family, kind, proto)
+    try:
+        sock.settimeout(seconds)
+        sock.connect(where)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class _Connects:
+    """Gives a urllib3 connection our sockets."""
+
+    def _new_conn(self: Any) -> socket.socket:
+        budget = current()
+        if budget is None:
+            return super()._new_conn()  # type: ignore[misc,no-any-return]
+        try:
+            sock = connect(self._dns_host, self.port, budget, None if self.proxy else budget.gatekeeper)
+            sock.settimeout(budget.seconds(budget.idle))
+            self.peer = "" if self.proxy else str(sock.getpeername()[0])
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except (NotAdmittedError, OutOfTimeError):
+            raise
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, str(error)) from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error
+        sys.audit("http.client.connect", self, self.host, self.port)
+        return sock
+
+
+class _PlainConnection(_Connects, HTTPConnection):
+    response_class = StrictResponse
+
+
+class _SecureConnection(_Connects, HTTPSConnection):
+    response_class = StrictResponse
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+_POOLS = {"http": _PlainPool, "https": _SecurePool}
+
+
+class Pools:
+    """Connections to every host, kept for reuse. Each SSLContext is made once, when TLS is first needed.
+
+    urllib3 is used as it is, below requests: no cookies, no netrc, no redirects, no environment. Besides, requests
+    reads the file of CA certificates again for every connection (16 ms each).
+    """
+
+    def __init__(
+        self, context: Callable[[], ssl.SSLContext], proxy_context: Callable[[], ssl.SSLContext], size: int
+    ) -> None:
+        self._context, self._proxy_context, self._size = cache(context), cache(proxy_context), size
+        self._managers: dict[tuple[bool, str], PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def manager(self, scheme: str, proxy: str) -> PoolManager:
+        """Answer the connections for a scheme, through a proxy if one is named (a URL with its log-in)."""
+        with self._lock:
+            key = (scheme == "https", proxy)
+            if key not in self._managers:
+                self._managers[key] = self._open(proxy, secure=key[0])
+            return self._managers[key]
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        with self._lock:
+            for manager in self._managers.values():
+                manager.clear()
+            self._managers.clear()
+
+    def _open(self, proxy: str, *, secure: bool) -> PoolManager:
+        options: dict[str, Any] = {"num_pools": 64, "maxsize": self._size}
+        if secure:
+            options["ssl_context"] = self._context()
+        manager = self._through(proxy, options) if proxy else PoolManager(**options)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def _through(self, proxy: str, options: dict[str, Any]) -> PoolManager:
+        address = proxy_address(proxy)
+        login = make_headers(proxy_basic_auth=unquote(address.auth)) if address.auth else {}
+        if address.scheme == "https":
+            options["proxy_ssl_context"] = self._proxy_context()
+        return ProxyManager(address._replace(auth=None).url, proxy_headers=login, **options)
+
+
+def proxy_address(proxy: str) -> Url:
+    """Read the URL of a proxy; raises SetUpError, which does not show it, for it may hold a password."""
+    try:
+        address = parse_url(proxy if "://" in proxy else f"http://{proxy}")
+    except LocationParseError:
+        raise SetUpError("the proxy is no http or https URL") from None
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise SetUpError("the proxy is no http or https URL")
+    return address
+
+
+class SetUpError(ValueError):
+    """TLS cannot even be tried: a file or a PEM text that was handed over is no good."""
+
+
+def tls_context(identity: Identity, env: Mapping[str, str]) -> ssl.SSLContext:
+    """Trust the system's CA certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` count), certifi's when there are none.
+
+    Raises SetUpError, which names the setting.
+    """
+    ca, certificate, key = identity
+    context = _trusting(env.get("SSL_CERT_FILE") or None, env.get("SSL_CERT_DIR") or None)
+    context.sslsocket_class = _Secure
+    try:
+        if ca:
+            context.load_verify_locations(cadata=ca)
+    except (ssl.SSLError, ValueError) as error:
+        raise SetUpError(f"the CA certificate given for this repository cannot be used ({_short(error)})") from None
+    try:
+        if certificate:
+            _load_pair(context, certificate, key or certificate)
+    except (OSError, ValueError) as error:
+        text = f"the client certificate or key given for this repository cannot be used ({_short(error)})"
+        raise SetUpError(text) from None
+    return context
+
+
+def _trusting(file: str | None, folder: str | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=file, capath=folder)
+    except OSError as error:
+        raise SetUpError(f"SSL_CERT_FILE {file} holds no CA certificates ({_short(error)})") from None
+    if not (file or folder or _system_has_certificates(context)):
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def _short(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
+    return str(reason).replace("_", " ").lower()
+
+
+def _system_has_certificates(context: ssl.SSLContext) -> bool:
+    if context.cert_store_stats()["x509_ca"]:
+        return True
+    folder = ssl.get_default_verify_paths().capath
+    return bool(folder and Path(folder).is_dir() and any(Path(folder).iterdir()))
+
+
+def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Load a client certificate without leaving the key on a disk: the library wants files, memory will do."""
+    handle = os.memfd_create("krmfn-client-certificate") if hasattr(os, "memfd_create") else -1
+    if handle < 0:
+        import tempfile
+
+        handle, name = tempfile.mkstemp()
+        Path(name).unlink()
+    try:
+        os.write(handle, f"{certificate}\n{key}\n".encode())
+        context.load_cert_chain(f"/dev/fd/{handle}")
+    finally:
+        os.close(handle)

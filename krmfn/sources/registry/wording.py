@@ -1,0 +1,118 @@
+"""What a reply means for the one who asked: the class of failure, and a line that helps at three in the morning."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from krmfn.errors import RegistryError, RegistryFailure
+from krmfn.foreign import printable
+from krmfn.image import HUB
+from krmfn.sources.keychain import Found
+from krmfn.sources.registry.exchange import NoReply, Reply
+from krmfn.sources.registry.question import Question
+from krmfn.sources.registry.secrets import Secrets
+
+_code = re.compile(r"[A-Z][A-Z0-9_]{1,63}", re.ASCII).fullmatch
+
+
+def no_answer(question: Question, reply: NoReply) -> RegistryError:
+    """Turn the reason why nothing came back into an error."""
+    registry = question.target.registry
+    text = reply.text if registry in reply.text else f"{registry} {reply.text}"
+    if reply.kind == "time":
+        text += f" ({question.allowed})"
+    if reply.kind == "certificate":
+        text += "; ".join(["", "add its CA through certSecretRef or SSL_CERT_FILE", *_missing(question)])
+    return question.error(reply.failure, text)
+
+
+def refusal(question: Question, reply: Reply, what: str, found: Found, secrets: Secrets) -> RegistryError:
+    """Turn a status that is no success into an error; `what` was asked for (`tags`, `tag 1.2.3`)."""
+    code, words = _read(reply, secrets)
+    failure = _failure(reply.status)
+    said = f"{question.target.registry} answered {reply.status} for {what}"
+    if code or words:
+        said += f" ({': '.join(filter(None, (code, words)))})"
+    return question.error(
+        failure, said + _advice(question, reply, failure, found, code, secrets), status=reply.status, code=code or None
+    )
+
+
+def _failure(status: int) -> RegistryFailure:
+    if status in {401, 403}:
+        return "denied"
+    if status == 404:
+        return "not-found"
+    if status == 429:
+        return "rate-limited"
+    return "integrity" if 300 <= status < 400 else "unavailable"
+
+
+def _read(reply: Reply, secrets: Secrets) -> tuple[str, str]:
+    """Read code and message of the first error (OCI distribution spec, error codes)."""
+    try:
+        first = json.loads(reply.body)["errors"][0]
+        code, words = first.get("code"), first.get("message")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        return "", ""
+    shown = printable(secrets.scrub(words)) if isinstance(words, str) else ""
+    return (code if isinstance(code, str) and _code(code) else ""), shown
+
+
+def _advice(
+    question: Question, reply: Reply, failure: RegistryFailure, found: Found, code: str, secrets: Secrets
+) -> str:
+    if failure == "denied":
+        return "; " + "; ".join([_login(question, found), *_missing(question), *found.problems])
+    if failure == "not-found":
+        return _spelling(question, reply, code, found)
+    if failure == "rate-limited":
+        after = reply.headers.get("Retry-After", "")
+        wait = f" and asks to wait ({printable(secrets.scrub(after), 40)})" if after else ""
+        log_in = "; logging in raises the limit" if question.target.registry == HUB and not found.credential else ""
+        return f"; too many requests{wait}{log_in}"
+    return ""
+
+
+def _login(question: Question, found: Found) -> str:
+    registry = question.target.registry
+    kept = withheld(question, found)
+    if kept:
+        return kept[0]
+    if found.credential:
+        return f"the credentials came from {found.credential.origin}: check that they may pull {question.target.path}"
+    places = ", ".join(found.searched) or "any docker or podman configuration"
+    hub = " (Docker Hub says the same of repositories that do not exist)" if registry == HUB else ""
+    return (
+        f"no credentials for {registry} were found in {places}: run `docker login {registry}` or give a secretRef{hub}"
+    )
+
+
+def withheld(question: Question, found: Found) -> list[str]:
+    """Say that a login was not sent, why, and what in the environment allows it."""
+    if not found.credential or not question.withheld:
+        return []
+    where, is_own = found.credential.origin, found.credential.provenance.is_machine
+    setting = f"KRMFN_TRUST_CONFIG={','.join((*question.trust_config, question.target.registry))}"
+    if not question.target.insecure and question.target.plain and "plain http" in question.withheld:
+        setting = setting if is_own else f"insecure: true, or {setting}"
+        return [f"the credentials from {where} were not sent over plain http: set {setting}"]
+    asked = f"{' and '.join(question.withheld)}: if they may go there all the same, set {setting}"
+    return [f"the credentials from {where} were not sent, as the manifests, not this machine, ask for {asked}"]
+
+
+def _spelling(question: Question, reply: Reply, code: str, found: Found) -> str:
+    if "json" not in reply.headers.get("Content-Type", "") and not code:
+        return f"; check the spelling of {question.target}, and that {question.target.registry} is a registry"
+    private = (
+        "" if found.credential and not question.withheld else ", or that it is not private: no credentials were sent"
+    )
+    return "; ".join(["", f"check the spelling of {question.target}{private}", *_missing(question)])
+
+
+def _missing(question: Question) -> list[str]:
+    """Say which Secrets could not help, as they are not among what krmfn was given."""
+    return [
+        f"Secret {printable(name, 600)} is not among the items" for name in question.repository.access.missing_secrets
+    ]

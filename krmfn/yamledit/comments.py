@@ -1,0 +1,282 @@
+"""Which comment decides about which scalar: the comment rules of yaml.v3 (scannerc.go, parserc.go), as kyaml uses them.
+
+A scalar's line comment decides, and its head comment only when there is none. A comment on the line of a value, or
+behind its comma, is its line comment; a comment above an item, or between key and value, is a head comment unless the
+blank line or the dedent after it makes it a foot of what stands before.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import yaml
+
+from krmfn.yamledit.yamltext import join_path
+
+if TYPE_CHECKING:
+    from krmfn.yamledit.yamltext import Block, Step
+
+LOOKAHEAD = 512
+"""How many bytes of blanks yaml.v3 looks past for a comment."""
+
+BREAKS = (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
+_breaks = re.compile(rb"[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+_HEADER = rb"[|>][-+0-9]{0,2}[ \t]*"
+_TO_NODE = rb"(?:[ \t\r\n,:\[{]|#[^\r\n]*|[-?](?=[ \t\r\n]))*"
+
+
+class Comment(NamedTuple):
+    """A comment: bytes from its `#` up to the line break."""
+
+    start: int
+    end: int
+
+
+class Place(NamedTuple):
+    """A leaf of the tree: its collection, the steps to it, the innermost block collection's column, and its role."""
+
+    node: yaml.Node
+    parent: yaml.CollectionNode | None
+    steps: tuple[Step, ...]
+    indent: int
+    is_key: bool
+
+    @property
+    def path(self) -> str:
+        """The path to the leaf."""
+        return join_path(self.steps)
+
+    @property
+    def is_absent(self) -> bool:
+        """True for a value that is not written, as behind `key:`."""
+        return self.node.start_mark.index == self.node.end_mark.index
+
+    @property
+    def in_flow(self) -> bool:
+        """True inside `[]` or `{}`."""
+        return self.parent is not None and bool(self.parent.flow_style)
+
+
+def leaf_before(block: Block, offset: int) -> Place | None:
+    """Find the last leaf, keys included, that starts before a byte offset, by descending along the start marks."""
+    index = block.source.index(offset)
+    node = block.root
+    if node is None or node.start_mark.index >= index:
+        return None
+    parent: yaml.CollectionNode | None = None
+    steps: tuple[Step, ...] = ()
+    indent = -1
+    while isinstance(node, yaml.CollectionNode):
+        if not node.flow_style:
+            indent = node.start_mark.column
+        is_mapping = isinstance(node, yaml.MappingNode)
+        at = bisect_right(node.value, index - 1, key=_key_start if is_mapping else _start) - 1
+        if at < 0:
+            return Place(node, parent, steps, indent, is_key=False)
+        if not is_mapping:
+            parent, node, steps = node, node.value[at], (*steps, at)
+            continue
+        key, value = node.value[at]
+        if value.start_mark.index >= index:
+            return Place(key, node, steps, indent, is_key=True)
+        parent, node, steps = node, value, (*steps, key.value if isinstance(key, yaml.ScalarNode) else "?")
+    return Place(node, parent, steps, indent, is_key=False)
+
+
+def _start(node: yaml.Node) -> int:
+    return node.start_mark.index
+
+
+def _key_start(pair: tuple[yaml.Node, yaml.Node]) -> int:
+    return pair[0].start_mark.index
+
+
+def leaf_after(block: Block, offset: int) -> Place | None:
+    """Find the leaf that starts behind a comment at `offset`, when nothing but indicators and comments is between."""
+    found = re.compile(_TO_NODE).match(block.text.data, offset, block.end)
+    end = found.end() if found else offset
+    place = leaf_before(block, end + 1)
+    if place is None or block.source.offset(place.node.start_mark.index) < offset:
+        return None
+    return place
+
+
+def deciding(block: Block, place: Place) -> Comment | None:
+    """Answer the one comment that decides about a scalar; None when there is none, or several that run together."""
+    node = place.node
+    behind = tuple(_behind(block, place))
+    if behind and not place.in_flow and block.span(node)[0] == block.source.offset(node.start_mark.index):
+        return behind[0]
+    gap = _Gap(block, place)
+    found = [*gap.line, *_properties_lines(block, place), *behind] or gap.head
+    return found[0] if len(found) == 1 else None
+
+
+def _behind(block: Block, place: Place) -> Iterator[Comment]:
+    """Yield the comments behind a scalar on its line, and behind the comma that follows it."""
+    data = block.text.data
+    start, end = block.span(place.node)
+    if isinstance(place.node, yaml.ScalarNode) and place.node.style in ("|", ">"):
+        found = re.compile(_HEADER).match(data, start, end)
+        if found and data[found.end() : found.end() + 1] == b"#":
+            yield _comment(data, found.end(), end)
+        return
+    at = _skip_blanks(data, end, block.end)
+    if data[at : at + 1] == b"#":
+        comment = _comment(data, at, block.end)
+        yield comment
+        at = comment.end
+    if not place.in_flow:
+        return
+    while data[at : at + 1] in (b" ", b"\t", b"\r", b"\n", b"#") and at < block.end:
+        at = _comment(data, at, block.end).end if data[at : at + 1] == b"#" else at + 1
+    if data[at : at + 1] == b",":
+        at = _skip_blanks(data, at + 1, block.end)
+        if data[at : at + 1] == b"#":
+            yield _comment(data, at, block.end)
+
+
+def _skip_blanks(data: bytes, at: int, end: int) -> int:
+    stop = min(end, at + LOOKAHEAD)
+    while at < stop and data[at] in b" \t":
+        at += 1
+    return at
+
+
+def _comment(data: bytes, start: int, end: int) -> Comment:
+    return Comment(start, end_of_line(data, start, end))
+
+
+def start_of_line(data: bytes, at: int, floor: int) -> int:
+    """Find the end of the line break before `at`, looking back no further than `floor`."""
+    return max((hit + len(end) for end in BREAKS if (hit := data.rfind(end, floor, at)) >= 0), default=floor)
+
+
+def end_of_line(data: bytes, start: int, end: int) -> int:
+    """Find the next line break, as YAML 1.1 knows them, at or after `start`."""
+    found = _breaks.search(data, start, end)
+    return found.start() if found else end
+
+
+def _properties_lines(block: Block, place: Place) -> Iterator[Comment]:
+    """Yield the comments between a scalar's anchor or tag and its value; all count as on its line."""
+    data = block.text.data
+    at, value = block.source.offset(place.node.start_mark.index), block.span(place.node)[0]
+    while at < value:
+        at = data.find(b"#", at, value)
+        if at < 0:
+            return
+        if data[at - 1 : at] in (b" ", b"\t", b"\n"):
+            comment = _comment(data, at, value)
+            yield comment
+            at = comment.end
+        else:
+            at += 1
+
+
+def _is_opened(node: yaml.Node) -> bool:
+    """Tell whether a node is a block collection, whose start is no indicator of its own."""
+    return isinstance(node, yaml.CollectionNode) and not node.flow_style
+
+
+def column_of(data: bytes, at: int) -> int:
+    """Answer how many bytes stand before an offset on its line."""
+    return at - data.rfind(b"\n", 0, at) - 1
+
+
+class _Gap:
+    """What stands between the last thing written and a scalar: comments above it, and in flow those behind the colon."""
+
+    def __init__(self, block: Block, place: Place) -> None:
+        self.data, self.end = block.text.data, block.source.offset(place.node.start_mark.index)
+        self.block, self.place = block, place
+        self.line: list[Comment] = []
+        self.head: list[Comment] = []
+        self.newlines, self.token = 0, b""
+        self.dash, self.column = -1, column_of(self.data, self.end)
+        at = self._begin()
+        if b"#" in self.data[at : self.end]:
+            self._scan(at)
+
+    def _begin(self) -> int:
+        """Find the end of the last leaf that is written."""
+        offset, before = self.end, leaf_before(self.block, self.end)
+        while before is not None and (before.is_absent or _is_opened(before.node)):
+            offset = self.block.source.offset(before.node.start_mark.index)
+            before = leaf_before(self.block, offset)
+        if before is None:
+            return min(self.block.start, self.end)
+        start, end = self.block.span(before.node)
+        if isinstance(before.node, yaml.CollectionNode):
+            return start
+        return len(self.data[start:end].rstrip()) + start
+
+    def _scan(self, at: int) -> None:
+        while at < self.end:
+            char = self.data[at : at + 1]
+            if char == b"#":
+                at = self._commented(at)
+                continue
+            if char == b"\n":
+                self.newlines += 1
+            elif char not in b" \t\r":
+                self._token(char, at)
+            at += 1
+
+    def _token(self, char: bytes, at: int) -> None:
+        """Take note of an indicator. Ends and starts of flow collections take what was pending."""
+        if char in b"[]{}":
+            self.head, self.line = [], []
+        elif char == b"-":
+            column = column_of(self.data, at)
+            if self.column < column:
+                self.head = [comment for comment in self.head if comment.start > self.dash]
+            self.column, self.dash = column, at
+        self.token, self.newlines = char, 0
+
+    def _commented(self, at: int) -> int:
+        """Take a comment: on a line with something before it, or the first of a run of them."""
+        if self.newlines == 0 and self.token != b"-":
+            comment = _comment(self.data, at, self.end)
+            if self.token == b":" and self.place.in_flow:
+                self.line.append(comment)
+            return comment.end
+        return self._run(at)
+
+    def _run(self, at: int) -> int:
+        """Follow a run of comments up to the next token and keep those that are not feet of what stands before."""
+        place = leaf_before(self.block, at)
+        indent = max(place.indent if place else -1, 0)
+        kept: list[Comment] = []
+        first_empty, recent_empty = self.newlines <= 1, False
+        is_foot_line = self.newlines == 1 and self.token != b":"
+        column = start_column = column_of(self.data, at)
+        while True:
+            comment = _comment(self.data, at, self.end)
+            if not kept:
+                start_column = column
+            kept.append(comment)
+            recent_empty = False
+            at = comment.end + 1 + self.data.startswith(b"\r\n", comment.end)
+            column = 0
+            while at < self.end and self.data[at] in b" \t\r\n":
+                if self.data[at] in b"\r\n":
+                    if not recent_empty and first_empty and (is_foot_line or start_column < indent):
+                        kept = []
+                    first_empty, recent_empty, column = False, True, 0
+                    at += 1
+                    continue
+                column += 1
+                at += 1
+            is_end = at >= self.end and self.place.is_absent
+            if kept and column < indent and column != start_column and not is_end:
+                kept = []
+            is_foot_line = False
+            if at >= self.end or self.data[at : at + 1] != b"#":
+                break
+        self.head += kept if self.data[at : at + 1] not in (b"]", b"}") else []
+        self.newlines = 1
+        return at

@@ -1,0 +1,250 @@
+"""Flux's setter markers: which comment names which setter for which scalar.
+
+The text of a marker is decoded as kyaml's fieldmeta does it; which comment belongs to which scalar follows the comment
+rules of yaml.v3's scanner (scannerc.go, parserc.go), as Flux reads both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import yaml
+
+from krmfn.yamledit.comments import Comment, Place, deciding, end_of_line, leaf_after, leaf_before, start_of_line
+from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.yamltext import Scalar, scalar_at
+
+if TYPE_CHECKING:
+    from krmfn.yamledit.yamltext import Block
+
+KEY = "$imagepolicy"
+_REF = "#/definitions/io.k8s.cli.setters."
+_LOOKALIKE = rb"""(?i)(?:\$|\{ ?['"]?)image[-_]?policy\b"""
+_NEEDLES = (b"$imagepolicy", b"\\u", b'"$ref"')
+
+
+class Marker(NamedTuple):
+    """A scalar and the setter its comment names, `namespace:policy` with `:tag`, `:name` or `:digest` or nothing.
+
+    `start` and `end` are the bytes of the comment, from `#` to before the line break.
+    """
+
+    scalar: Scalar
+    setter: str
+    start: int
+    end: int
+
+
+class Ignored(NamedTuple):
+    """A comment that names a setter and that Flux does not read, why, and what to do about it."""
+
+    start: int
+    setter: str
+    code: str
+    why: str
+
+
+_REASONS = {
+    "key": "the comment belongs to a key; put it behind the value, on the value's line",
+    "above": "a comment above a key is not read; put it behind the value, on the value's line",
+    "collection": "the comment belongs to a mapping or a list; put it behind the scalar itself",
+    "flow": "the comment follows the end of a flow collection; write one entry per line and put it behind the entry",
+    "empty": "the value is empty, and the comment belongs to the key; write a value, such as ''",
+    "alias": "the value is an alias; put the comment behind the anchored scalar",
+    "text": "there is text around the JSON; the comment must be the JSON alone",
+    "values": "a value of the JSON is not a string",
+    "name": "it can name no policy; expected namespace:name, and nothing, :tag, :name or :digest behind it",
+    "place": "no scalar on this line is followed by this comment",
+}  # fmt: skip
+
+
+@lru_cache(1024)
+def setter_of(comment: str) -> str | None:
+    r"""Decode the text of a comment, from its `#`; None when it is no marker (kyaml fieldmeta.Read).
+
+    >>> setter_of('## {"$imagepolicy": "ns:web:tag"}'), setter_of('# x {"$imagepolicy": "ns:web"}')
+    ('ns:web:tag', None)
+    """
+    import json
+
+    try:
+        found = json.loads(comment.lstrip("#"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    name = found.get(KEY)
+    if not name or any(not isinstance(value, str | None) for value in found.values()):
+        return _referred(found)
+    return _pointer(name)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _referred(found: dict[str, object]) -> str | None:
+    """Read the long form, {"$ref": "#/definitions/io.k8s.cli.setters.NAME"}."""
+    ref = found.get("$ref")
+    return _pointer(ref.removeprefix(_REF)) if isinstance(ref, str) and ref.startswith(_REF) else None
+
+
+def _pointer(name: str) -> str | None:
+    """Decode a name as the URL fragment and JSON pointer that kyaml makes of it; None when it can name no setter."""
+    if "%" in name:
+        if re.search(r"%(?![0-9A-Fa-f]{2})", name):
+            return None
+        from urllib.parse import unquote
+
+        name = unquote(name)
+    if "/" in name:
+        return None
+    return name.replace("~1", "/").replace("~0", "~") or None
+
+
+def read(block: Block) -> Iterator[Marker]:
+    """Yield the markers that Flux reads, in document order."""
+    return (found for found in _Reader(block).judged() if isinstance(found, Marker))
+
+
+def ignored(block: Block) -> Iterator[Ignored]:
+    """Yield the comments that look like markers and that Flux ignores."""
+    return (found for found in _Reader(block).judged() if isinstance(found, Ignored))
+
+
+def lookalikes(block: Block) -> Iterator[Ignored]:
+    """Yield the comments behind a value that were meant as markers and name no setter: other quotes, letters, braces."""
+    data, at = block.text.data, block.start
+    for hit in re.finditer(_LOOKALIKE, data[block.start : block.end]):
+        if block.start + hit.start() < at:
+            continue
+        line, at = (
+            find(data, block.start + hit.start(), to) for find, to in ((start_of_line, at), (end_of_line, block.end))
+        )
+        start = _Reader(block).comment_on(leaf_before(block, at), line, at)
+        comment = data[start:at] if start >= 0 and data[line:start].strip() else b""
+        if re.search(_LOOKALIKE, comment) and not (setter_of(comment.decode()) or re.search(_JSON, comment)):
+            yield Ignored(start, comment.decode()[:100], "form", 'a marker is # {"$imagepolicy": "namespace:name"}')
+
+
+def _lines(data: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the lines with a needle and a `#`, without their breaks. Every needle is looked for once from each place."""
+    hits = [data.find(needle, at, end) for needle in _NEEDLES]
+    while found := [hit for hit in hits if hit >= 0]:
+        hit = min(found)
+        line, stop = start_of_line(data, hit, at), end_of_line(data, hit, end)
+        if data.find(b"#", line, stop) >= 0:
+            yield line, stop
+        at = stop
+        hits = [
+            data.find(needle, at, end) if 0 <= last < at else last for needle, last in zip(_NEEDLES, hits, strict=True)
+        ]
+
+
+class _Reader:
+    """One pass over the lines of a block that may hold a marker."""
+
+    def __init__(self, block: Block) -> None:
+        self.block, self.data = block, block.text.data
+        self.next: Place | None = None
+        self.next_start, self.next_comment = -1, Comment(-1, -1)
+
+    def judged(self) -> Iterator[Marker | Ignored]:
+        """Judge every line that holds a needle; each line once, so that a long one costs no more than its length."""
+        is_patch = isinstance(self.block.root, yaml.SequenceNode) and bool(self.block.text.name)
+        if not isinstance(self.block.root, yaml.MappingNode) and not is_patch:  # a file of JSON6902 patches is a list
+            return
+        for line, end in _lines(self.data, self.block.start, self.block.end):
+            found = self.judge(line, end)
+            if found is not None:
+                yield found
+
+    def judge(self, line: int, end: int) -> Marker | Ignored | None:
+        """Find the comment on a line and the scalar, before or behind it, about which it decides."""
+        before = leaf_before(self.block, end)
+        start = self.comment_on(before, line, end)
+        if start < 0:
+            return None
+        place, comment = before, None
+        if before is not None and _takes_markers(before):
+            comment = deciding(self.block, before)
+        if comment is None or comment.start != start:
+            place, comment = self.following(end)
+        if place is None or comment is None or comment.start != start:
+            return _unread(self.data, start, end, self.reason(before, line, start))
+        setter = setter_of(self.data[start : comment.end].decode())
+        if setter is None:
+            return _unread(self.data, start, end, _misread(self.data[start:end]))
+        return Marker(scalar_at(self.block, place.node, place.path, place.parent), setter, *comment)
+
+    def comment_on(self, before: Place | None, line: int, end: int) -> int:
+        """Find the `#` of the comment on a line whose last leaf is `before`; -1 when the line is inside a scalar."""
+        start = line
+        if before is not None and not isinstance(before.node, yaml.CollectionNode):
+            first, last = self.block.span(before.node)
+            is_block = isinstance(before.node, yaml.ScalarNode) and before.node.style in ("|", ">")
+            if (first < line and last > end) or (first < end <= last and not is_block):
+                return -1
+            if first < end:
+                start = first if is_block and first >= line else max(last, line)
+        return self.data.find(b"#", start, end)
+
+    def following(self, end: int) -> tuple[Place | None, Comment | None]:
+        """Answer the next scalar and the comment that decides about it; the same for a whole run of comments."""
+        if end > self.next_start:
+            self.next = leaf_after(self.block, end)
+            if self.next is None or not _takes_markers(self.next):
+                return None, None
+            self.next_start = self.block.source.offset(self.next.node.start_mark.index)
+            self.next_comment = deciding(self.block, self.next) or Comment(-1, -1)
+        return self.next, self.next_comment
+
+    def reason(self, before: Place | None, line: int, start: int) -> str:
+        """Name why a comment decides about nothing."""
+        if not self.data[line:start].strip(b" \t-"):
+            return "above"
+        if before is None:
+            return "place"
+        if before.is_absent:
+            return "empty"
+        if isinstance(before.node, Alias):
+            return "alias"
+        between = self.data[self.block.span(before.node)[1] : start]
+        if b"]" in between or b"}" in between:
+            return "flow"
+        return "key" if before.is_key else "place"
+
+
+def _takes_markers(place: Place) -> bool:
+    """Tell whether a leaf is a scalar value that is written."""
+    return type(place.node) is yaml.ScalarNode and not place.is_key and not place.is_absent
+
+
+_JSON = rb'\{[^{}\n]{0,400}?"\$imagepolicy"\s*:\s*"([^"\n]{0,300})"'
+
+
+def _misread(comment: bytes) -> str:
+    """Name what is wrong with the text of a comment that names no setter."""
+    import json
+
+    try:
+        found = json.loads(comment.lstrip(b"#"))
+    except (ValueError, RecursionError):
+        return "text"
+    if not isinstance(found, dict):
+        return "text"
+    return "name" if all(isinstance(value, str) for value in found.values()) else "values"
+
+
+def _unread(data: bytes, start: int, end: int, code: str) -> Ignored | None:
+    """Report a comment that names a setter but is not read; None when it names none."""
+    hash_at = data.find(b"#", start, end)
+    if hash_at < 0:
+        return None
+    found = re.compile(_JSON).search(data, hash_at, min(end, hash_at + 1024))
+    if found is None:
+        return None
+    return Ignored(hash_at, found[1].decode("utf-8", "replace"), code, _REASONS[code])

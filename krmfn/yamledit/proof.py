@@ -1,0 +1,325 @@
+"""The proof of every edit: the edited text is parsed again, and differs from the old one where its edits say, or is refused.
+
+This is the one way from edits to bytes, for stdin and files. An edit of a scalar says what the scalar read before
+and reads after (`Edit.before`, `Edit.after`); any other edit may add nodes inside the bytes that it inserts and drop
+nodes inside the bytes that it deletes. Every other node keeps its value, style, tag and place in the tree.
+The proof guards against mistakes of an editing step, not against input. A failed proof raises InputError with the
+place of the edit, and then nothing may be written.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import yaml
+
+from krmfn.errors import InputError
+from krmfn.yamledit import compose
+from krmfn.yamledit.scalars import is_string
+from krmfn.yamledit.yamltext import BOM, Alias, Block, Edit, Source, Text, apply, documents
+from krmfn.yamledit.yamltree import is_null, value_offset
+
+_RUN = 1 << 17
+_AROUND = 6
+"""How many events a list has around its entries: the starts and ends of stream, document and list."""
+_word = re.compile(rb"""(["']?)[A-Za-z0-9_]+(?:[./@:+-]+[A-Za-z0-9_]+)*(["']?)""").fullmatch
+
+
+class _Difference(Exception):  # noqa: N818 - carried from the comparison to the door that knows the text
+    """The edited text differs where no edit says so: the reason, and the byte offset in the old text, -1 if unknown."""
+
+    def __init__(self, reason: str, offset: int = -1) -> None:
+        self.reason, self.offset = reason, offset
+        super().__init__(reason)
+
+
+def rewrite(text: Text, edits: Iterable[Edit]) -> bytes:
+    """Return a stream of documents with the edits applied and proven; raise InputError when the proof fails."""
+    edits = sorted(set(edits), key=lambda edit: edit[:3])
+    if not edits:
+        return text.data
+    old = documents(text)
+    try:
+        comparison = _Comparison(text.data, edits)
+        comparison.documents(old, documents(Text(comparison.new, text.name)))
+    except (InputError, _Difference) as failure:
+        raise _refused(text, edits, failure, getattr(failure, "offset", -1)) from None
+    return comparison.new
+
+
+def confirm(text: Text, blocks: Iterable[Block], edits: Iterable[Edit]) -> list[Edit]:
+    """Prove the edits inside separate blocks; return the edits that are in none. Raise InputError when a proof fails.
+
+    Blocks in which words replace words are parsed together and compared by their count of events: a scalar that fills
+    its bytes with a word, and then with another, quoted alike, reads as the one and then as the other.
+    """
+    todo = sorted(set(edits), key=lambda edit: edit[:3])
+    rest: list[Edit] = []
+    run = _Run(text)
+    at = 0
+    for block in blocks:
+        if at == len(todo):
+            break
+        while at < len(todo) and todo[at].start < block.start:
+            rest.append(todo[at])
+            at += 1
+        first = at
+        while at < len(todo) and todo[at].end <= block.end and block.is_separate:
+            at += 1
+        if first == at:
+            continue
+        inside = todo[first:at]
+        if all(_swaps_words(text.data, edit) for edit in inside):
+            run.add(block, inside)
+        else:
+            _confirm_piece(text, block, inside)
+    run.close()
+    return rest + todo[at:]
+
+
+def confirm_whole(text: Text, root: yaml.Node, source: Source, edits: Sequence[Edit]) -> bytes:
+    """Return a text of one document, composed as `root`, with the edits proven; raise InputError when that fails."""
+    edits = sorted(set(edits), key=lambda edit: edit[:3])
+    try:
+        comparison = _Comparison(text.data, edits)
+        comparison.whole(root, source)
+    except (yaml.YAMLError, _Difference) as failure:
+        raise _refused(text, edits, failure, getattr(failure, "offset", -1)) from None
+    return comparison.new
+
+
+def _confirm_piece(text: Text, block: Block, edits: Sequence[Edit]) -> None:
+    """Prove the edits inside a block."""
+    try:
+        source = Source(block.raw, 0)
+        _Comparison(source.data, _shifted(edits, -block.start)).whole(compose.compose(source.data), source)
+    except (yaml.YAMLError, _Difference) as failure:
+        offset = getattr(failure, "offset", -1)
+        raise _refused(text, edits, failure, offset + block.start if offset >= 0 else -1) from None
+
+
+def _refused(text: Text, edits: Sequence[Edit], failure: Exception, offset: int) -> InputError:
+    reason = compose.malformed(failure).problem if isinstance(failure, yaml.YAMLError) else str(failure)
+    message = f"an edit here would change more than its value ({reason}); nothing was written. This is a bug of krmfn: please report it with this line"
+    return text.error(message, offset if offset >= 0 else edits[0].start)
+
+
+def _shifted(edits: Iterable[Edit], by: int) -> list[Edit]:
+    return [
+        edit._replace(start=edit.start + by, end=edit.end + by, host=edit.host and (edit.host[0] + by, edit.host[1]))
+        for edit in edits
+    ]
+
+
+def _swaps_words(data: bytes, edit: Edit) -> bool:
+    """Return whether a scalar of letters, digits and inner signs that mean nothing in YAML becomes another, quoted alike."""
+    if edit.before is None or edit.after is None:
+        return False
+    old = data[edit.start : edit.end]
+    was, becomes = _word(old), _word(edit.text)
+    if was is None or becomes is None or not (was[1] == was[2] == becomes[1] == becomes[2]):
+        return False
+    quote = was[1].decode()
+    is_exact = old.decode() == f"{quote}{edit.before}{quote}" and edit.text.decode() == f"{quote}{edit.after}{quote}"
+    return is_exact and bool(quote or is_string(edit.after))
+
+
+class _Run:
+    """Neighbouring blocks whose words are replaced: parsed together, which costs less than one by one."""
+
+    def __init__(self, text: Text) -> None:
+        self.text, self.start, self.end = text, 0, 0
+        self.edits: list[Edit] = []
+        self.events = _AROUND
+
+    def add(self, block: Block, edits: Sequence[Edit]) -> None:
+        """Take a block in; blocks come in order."""
+        if self.end != block.start or block.end - self.start > _RUN:
+            self.close()
+            self.start, self.events = block.start, _AROUND
+        self.end = block.end
+        self.events += (block.events or compose.raw_parse(block.raw)) - _AROUND
+        self.edits += edits
+
+    def close(self) -> None:
+        """Parse what was taken in, before and after."""
+        edits, self.edits = self.edits, []
+        if not edits:
+            return
+        old = self.text.data[self.start : self.end]
+        try:
+            events = compose.raw_parse(apply(old, _shifted(edits, -self.start)))
+        except yaml.YAMLError as error:
+            raise _refused(self.text, edits, _Difference(compose.malformed(error).problem), -1) from None
+        if events != self.events:
+            raise _refused(self.text, edits, _Difference(f"{self.events} events, then {events}"), -1)
+
+
+class _Side(NamedTuple):
+    """One of the two texts: its bytes, and the bytes that only this one may have nodes in (sorted, disjoint)."""
+
+    data: bytes
+    starts: list[int]
+    ends: list[int]
+
+    def holds(self, offset: int, *, is_absent: bool) -> bool:
+        """Return whether an offset is inside those bytes; a value that is not written may stand at their very end."""
+        at = bisect_right(self.starts, offset) - 1
+        return at >= 0 and (offset < self.ends[at] or (is_absent and offset == self.ends[at]))
+
+    def is_own(self, node: yaml.Node, source: Source) -> bool:
+        """Return whether all that is written of a node is inside those bytes."""
+        stack = [node]
+        while stack:
+            one = stack.pop()
+            is_block = isinstance(one, yaml.CollectionNode) and not one.flow_style and one.value
+            start = one.start_mark.index
+            if not is_block and not self.holds(source.offset(start), is_absent=start == one.end_mark.index):
+                return False
+            stack += (child for pair in _entries(one) for child in pair)
+        return True
+
+
+def _entries(node: yaml.Node) -> Iterator[tuple[yaml.Node, ...]]:
+    if isinstance(node, yaml.MappingNode):
+        yield from node.value
+    elif isinstance(node, yaml.SequenceNode):
+        yield from ((child,) for child in node.value)
+
+
+class _Comparison:
+    """An old text and what its edits make of it, node by node."""
+
+    def __init__(self, data: bytes, edits: Sequence[Edit]) -> None:
+        try:
+            self.new = apply(data, edits)
+        except ValueError:
+            raise _Difference("two edits overlap", edits[0].start) from None
+        self.due: dict[int, tuple[Edit, int]] = {}
+        self.pieces: dict[int, list[Edit]] = {}
+        self.before = _Side(data, [], [])
+        self.after = _Side(self.new, [], [])
+        moved = 0
+        for edit in edits:
+            if edit.host is not None:
+                self.pieces.setdefault(edit.host[0], []).append(edit)
+            elif edit.after is None:
+                self.before.starts.append(edit.start)
+                self.before.ends.append(edit.end)
+                self.after.starts.append(edit.start + moved)
+                self.after.ends.append(edit.start + moved + len(edit.text))
+            else:
+                self.due[edit.start] = edit, moved
+            moved += len(edit.text) - (edit.end - edit.start)
+
+    def whole(self, root: yaml.Node | None, source: Source) -> None:
+        """Compare texts of one document each; `root` is the old one's. Raise _Difference or yaml.YAMLError."""
+        skip = len(BOM) if self.new.startswith(BOM) else 0
+        becomes = Source(self.new[skip:], skip)
+        self.nodes(root, source, compose.compose(becomes.data), becomes)
+        self.close()
+
+    def documents(self, old: Sequence[Block], new: Sequence[Block]) -> None:
+        """Compare streams of documents; those that are equal byte for byte are not composed. Raise _Difference."""
+        if len(old) != len(new):
+            new = [one for one in new if one.root is None or not self.after.is_own(one.root, one.source)]
+        if len(old) != len(new):
+            raise _Difference(f"{len(old)} documents, then {len(new)}")
+        for was, becomes in zip(old, new, strict=True):
+            if was.raw != becomes.raw or not was.is_separate:
+                self.nodes(was.root, was.source, becomes.root, becomes.source)
+        self.close()
+
+    def close(self) -> None:
+        """Check that every scalar that was to change was met."""
+        for offset in (*self.due, *self.pieces):
+            raise _Difference("no scalar stands here", offset)
+
+    def nodes(self, old: yaml.Node | None, old_source: Source, new: yaml.Node | None, new_source: Source) -> None:
+        """Compare two trees."""
+        stack: list[tuple[yaml.Node | None, yaml.Node | None]] = [(old, new)]
+        while stack:
+            was, becomes = stack.pop()
+            if was is None or becomes is None:
+                if was is not becomes and (becomes is None or not self.after.is_own(becomes, new_source)):
+                    raise _Difference("a document appears or vanishes")
+                continue
+            place = old_source.offset(was.start_mark.index)
+            if self.is_replaced(was, old_source, becomes, new_source):
+                continue
+            if type(was) is not type(becomes) or _tag(was) != _tag(becomes):
+                raise _Difference(f"a {_kind(was)} becomes a {_kind(becomes)}", place)
+            if isinstance(was, yaml.ScalarNode) and isinstance(becomes, yaml.ScalarNode):
+                self.scalar(was, old_source, becomes, new_source)
+            elif isinstance(was, Alias):
+                if was.value != becomes.value:
+                    raise _Difference("an alias changes", place)
+            else:
+                kept = [pair for pair in _entries(was) if not all(self.before.is_own(one, old_source) for one in pair)]
+                stays = [
+                    pair for pair in _entries(becomes) if not all(self.after.is_own(one, new_source) for one in pair)
+                ]
+                if len(kept) != len(stays):
+                    raise _Difference(f"{len(kept)} entries become {len(stays)}", place)
+                for pair, other in zip(kept, stays, strict=True):
+                    stack += zip(pair, other, strict=True)
+
+    def is_replaced(self, was: yaml.Node, old_source: Source, becomes: yaml.Node, new_source: Source) -> bool:
+        """Return whether a node that is deleted gives way to one of its kind, or a null to any, all of it inserted."""
+        if not self.after.starts or not self.after.is_own(becomes, new_source):
+            return False
+        if is_null(was):
+            return was.start_mark.index == was.end_mark.index or self.before.is_own(was, old_source)
+        return type(was) is type(becomes) and self.before.is_own(was, old_source)
+
+    def scalar(self, was: yaml.ScalarNode, source: Source, becomes: yaml.ScalarNode, new_source: Source) -> None:
+        """Compare two scalars: the same, or what an edit says of them, a string to every reader."""
+        start, end = _span(was, source, self.before.data)
+        edit, moved = self.due.pop(start, (None, 0))
+        if edit is None:
+            value = _pieced(was.value, self.pieces.pop(start, ()), start)
+            if value != becomes.value or (was.style or "") != (becomes.style or ""):
+                raise _Difference(f"{was.value[:80]!r} becomes {becomes.value[:80]!r}", start)
+            return
+        if was.value != edit.before or end != edit.end:
+            raise _Difference(f"the scalar here is {was.value[:80]!r}, not {edit.before!r}", start)
+        if becomes.value != edit.after:
+            raise _Difference(f"it would read {becomes.value[:80]!r}, not {edit.after!r}", start)
+        blanks = len(edit.text) - len(edit.text.lstrip(b" "))
+        if _span(becomes, new_source, self.new) != (start + moved + blanks, start + moved + len(edit.text)):
+            raise _Difference("more than the value would be written", start)
+        if not becomes.style and _tag(becomes) is None and not is_string(becomes.value):
+            raise _Difference(f"{becomes.value[:80]!r} would not be read as a string", start)
+
+
+def _pieced(value: str, edits: Sequence[Edit], start: int) -> str:
+    """Return what a scalar is to read after the edits of its pieces. Raise _Difference where a piece is another one."""
+    if not edits:
+        return value
+    data, made, at = value.encode("utf-8", "surrogatepass"), b"", 0
+    for edit in sorted(edits, key=lambda edit: edit.host or (0, 0)):
+        begin = edit.host[1] if edit.host else 0
+        old = (edit.before or "").encode()
+        if begin < at or data[begin : begin + len(old)] != old:
+            raise _Difference(f"{edit.before!r} does not stand in the text here", start)
+        made += data[at:begin] + (edit.after or "").encode()
+        at = begin + len(old)
+    return (made + data[at:]).decode("utf-8", "surrogatepass")
+
+
+def _span(node: yaml.Node, source: Source, data: bytes) -> tuple[int, int]:
+    """Return the bytes of a scalar, without anchor and tag."""
+    start, end = source.offset(node.start_mark.index), source.offset(node.end_mark.index)
+    return value_offset(data, start, end), end
+
+
+def _tag(node: yaml.Node) -> str | None:
+    tag: object = node.tag
+    return tag if isinstance(tag, str) else None
+
+
+def _kind(node: yaml.Node) -> str:
+    return type(node).__name__.removesuffix("Node").lower()

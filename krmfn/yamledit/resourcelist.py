@@ -1,0 +1,251 @@
+"""*read* and *write* a ResourceList: items as blocks of the text, results spliced into it.
+
+The wire format is the KRM functions specification's ResourceList (v1, and v1alpha1 and v1beta1 as kyaml sends them).
+`read` cuts the text at the lines that start an item, and lets libyaml's parser read every item on its own: what is no YAML
+is refused here, before anybody is asked for tags. What cannot be cut with certainty is composed as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import yaml
+
+from krmfn.errors import InputError
+from krmfn.frozen import frozen
+from krmfn.yamledit import compose
+from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.proof import confirm, confirm_whole
+from krmfn.yamledit.yamltext import BOM, Block, Edit, Source, Text, apply, check, has_plain_breaks, pieces, unreadable
+
+if TYPE_CHECKING:
+    from krmfn.model import Diagnostic
+
+VERSIONS = ("config.kubernetes.io/v1", "config.kubernetes.io/v1alpha1", "config.kubernetes.io/v1beta1")
+_KINDS: dict[type, str] = {
+    yaml.ScalarNode: "scalar",
+    yaml.SequenceNode: "list",
+    yaml.MappingNode: "mapping",
+    Alias: "alias",
+}
+_OPENERS = 10_000
+_HELP = "kustomize and kpt send one; for files use krmfn update PATH"
+
+
+@frozen
+class ResourceList:
+    """A ResourceList as it was read. `skeleton` holds everything but the items, when they were cut out."""
+
+    text: Text
+    items: tuple[Block, ...]
+    function_config: Block | None
+    frame: Frame
+
+
+@frozen
+class Frame:
+    """The list around its items: the root mapping, what its marks count in, and how far its tail was moved.
+
+    Offsets of `source` from `cut` on lie `moved` bytes later in the text.
+    """
+
+    root: yaml.MappingNode
+    source: Source
+    cut: int
+    moved: int
+
+    def offset(self, index: int) -> int:
+        """Turn the index of a mark of the frame into a byte offset of the text."""
+        at = self.source.offset(index)
+        return at + self.moved if at >= self.cut else at
+
+    def inside(self, offset: int) -> int:
+        """Turn a byte offset of the text around the items into one of the frame's own `data`."""
+        return offset - self.moved if offset >= self.cut + self.moved else offset
+
+    def edits(self, edits: Iterable[Edit]) -> list[Edit]:
+        """Return edits of the text around the items as edits of the frame's own `data`."""
+        return [edit._replace(start=self.inside(edit.start), end=self.inside(edit.end)) for edit in edits]
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the list around its items, a byte order mark included."""
+        return BOM * (self.source.base == len(BOM)) + self.source.data
+
+    def value(self, name: str) -> yaml.Node | None:
+        """Answer the value of a key of the list."""
+        for key, value in self.root.value:
+            if key.value == name:
+                node: yaml.Node = value
+                return node
+        return None
+
+
+def read(text: Text, *, whole: bool = False) -> ResourceList:
+    """Read a ResourceList; raises InputError. With `whole` nothing is cut, every item is composed at once."""
+    check(text)
+    if not whole and (cut := _cut(text)) and _separates(cut.items):
+        return cut
+    if not text.data.strip():
+        raise text.error(f"nothing was read, expected a ResourceList; {_HELP}")
+    skip = len(BOM) if text.data.startswith(BOM) else 0
+    source = Source(text.data[skip:] if skip else text.data, skip)
+    frame = Frame(_root(text, source), source, len(text.data) + 1, 0)
+    _check_frame(text, frame)
+    return ResourceList(text, _whole_items(text, frame), _config(text, frame), frame)
+
+
+def _root(text: Text, source: Source) -> yaml.MappingNode:
+    """Compose the frame's one document and check that it is a mapping."""
+    try:
+        found = compose.compose(source.data)
+    except yaml.YAMLError as error:
+        if "another document" in str(error):
+            raise text.error(f"the text holds several documents, expected one ResourceList; {_HELP}") from None
+        raise unreadable(text, source, error) from None
+    if not isinstance(found, yaml.MappingNode):
+        what = "nothing but comments" if found is None else f"a {_KINDS.get(type(found))}"
+        raise text.error(f"the text is {what}, expected a ResourceList; {_HELP}")
+    return found
+
+
+def _check_frame(text: Text, frame: Frame) -> None:
+    """Check kind, apiVersion and that no key is given twice."""
+    seen: set[str] = set()
+    for key, _ in frame.root.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                raise text.error(f"key {key.value!r} is given twice in the list", frame.offset(key.start_mark.index))
+            seen.add(key.value)
+    kind, version = frame.value("kind"), frame.value("apiVersion")
+    place = frame.offset((kind or frame.root).start_mark.index)
+    if not isinstance(kind, yaml.ScalarNode) or kind.value != "ResourceList":
+        found = f"kind is {kind.value!r}" if isinstance(kind, yaml.ScalarNode) else "the text has no kind"
+        raise text.error(f"{found}, expected 'ResourceList'; {_HELP}", place)
+    if not isinstance(version, yaml.ScalarNode) or version.value not in VERSIONS:
+        found = f"apiVersion is {version.value!r}" if isinstance(version, yaml.ScalarNode) else "there is no apiVersion"
+        raise text.error(f"{found}, expected {VERSIONS[0]!r} or its v1alpha1 or v1beta1", place)
+
+
+def _whole_items(text: Text, frame: Frame) -> tuple[Block, ...]:
+    """Make blocks of the items of a list that was composed as a whole; each reaches to the start of the next."""
+    node = frame.value("items")
+    if node is None or (isinstance(node, yaml.ScalarNode) and node.value in ("", "~", "null") and not node.style):
+        return ()
+    if not isinstance(node, yaml.SequenceNode):
+        raise text.error(f"items is a {_KINDS.get(type(node))}, expected a list", frame.offset(node.start_mark.index))
+    starts = [frame.offset(item.start_mark.index) for item in node.value[1:]]
+    bounds = [frame.offset(node.start_mark.index), *starts, frame.offset(node.end_mark.index)]
+    return tuple(
+        Block.of_node(text, (bounds[i], bounds[i + 1]), i, item, frame.source) for i, item in enumerate(node.value)
+    )
+
+
+def _config(text: Text, frame: Frame) -> Block | None:
+    """Make the block of the functionConfig; its marks count in the frame."""
+    node = frame.value("functionConfig")
+    if node is None or (isinstance(node, yaml.ScalarNode) and not node.value and not node.style):
+        return None
+    start, end = node.start_mark.index, node.end_mark.index
+    moved = frame.offset(start) - frame.source.offset(start)
+    source = Source(frame.source.data, frame.source.base + moved)
+    return Block.of_node(text, (source.offset(start), source.offset(end)), -1, node, source)
+
+
+def _cut(text: Text) -> ResourceList | None:
+    """Cut the items out by their lines; None when the text has anything that could make a line mean something else."""
+    data = text.data
+    if not _is_plain(data):
+        return None
+    at = 0 if data.startswith(b"items:") else data.find(b"\nitems:") + 1
+    if not data.startswith(b"items:", at):
+        return None
+    first = re.compile(rb"items:(?:[ \t]+#[^\n]*|[ \t]*)\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*( *)-(?=[ \t\r\n])").match(
+        data, at
+    )
+    if first is None:
+        return None
+    begin = first.start(1)
+    tail = _tail(data, begin)
+    head = data[: at + 6] + b" []" + data[at + 6 : begin]
+    source = Source(head + data[tail:], 0)
+    try:
+        root = _root(text, source)
+    except InputError:
+        return None
+    frame = Frame(root, source, len(head), tail - len(head))
+    items = frame.value("items")
+    if items is None or source.offset(items.start_mark.index) != at + 7:
+        return None
+    _check_frame(text, frame)
+    starts = [*_starts(data, begin, tail, b"\n" + first[1] + b"-"), tail]
+    blocks = tuple(Block(text, starts[i], starts[i + 1], i, is_cut=True) for i in range(len(starts) - 1))
+    return ResourceList(text, blocks, _config(text, frame), frame)
+
+
+def _is_plain(data: bytes) -> bool:
+    """Tell whether lines end as everybody thinks and there is one document without directives."""
+    if not has_plain_breaks(data):
+        return False
+    return b"\n---" not in data and b"\n..." not in data and b"\n%" not in data and not data.startswith(b"%")
+
+
+def _tail(data: bytes, begin: int) -> int:
+    """Find where the list goes on after its items: the first of its own keys at the start of a line."""
+    keys = (b"\napiVersion:", b"\nkind:", b"\nmetadata:", b"\nfunctionConfig:", b"\nresults:")
+    found = [at for key in keys if (at := data.find(key, begin)) >= 0]
+    return min(found) + 1 if found else len(data)
+
+
+def _starts(data: bytes, begin: int, tail: int, line: bytes) -> Iterable[int]:
+    """Yield where items start: lines that hold a dash in the items' column and a blank after it."""
+    yield begin
+    at, size = data.find(line, begin, tail), len(line)
+    while at >= 0:
+        if data[at + size : at + size + 1] in (b" ", b"\n", b"\t", b"\r", b""):
+            yield at + 1
+        at = data.find(line, at + size, tail)
+
+
+def _separates(blocks: Iterable[Block]) -> bool:
+    """Return whether every block is YAML on its own, and so one item: then no quote or bracket is open at any cut."""
+    for block in blocks:
+        data = block.raw
+        try:
+            if data.count(b"[") + data.count(b"{") > _OPENERS:
+                compose.compose(data)
+            else:
+                block.events = compose.raw_parse(data)
+        except yaml.YAMLError:
+            return False
+    return True
+
+
+def write(given: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> bytes:
+    """Answer the text with edits and results spliced in; with neither, the very bytes that were read."""
+    return b"".join(splice(given, edits, results))
+
+
+def splice(given: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> list[bytes | memoryview]:
+    """Answer what `write` joins."""
+    around = confirm(given.text, given.items, edits)
+    if not (around or results):
+        return pieces(given.text.data, edits)
+    from krmfn.yamledit.results import events, insert, unknown
+
+    said = unknown(given, results)
+    one = _confirm_around(given, [*around, *insert(given, said[:1])])
+    added = insert(given, said)
+    if len(said) > 1:
+        many = apply(given.frame.data, given.frame.edits([*around, *added]))
+        if compose.raw_parse(many) != compose.raw_parse(one) + sum(map(events, said[1:])):
+            raise given.text.error("the results of this run would change the list; nothing was written")
+    return pieces(given.text.data, [*edits, *added])
+
+
+def _confirm_around(given: ResourceList, edits: Sequence[Edit]) -> bytes:
+    """Prove edits around the items; return the frame's bytes with them."""
+    frame = given.frame
+    return confirm_whole(Text(frame.data, given.text.name), frame.root, frame.source, frame.edits(edits))

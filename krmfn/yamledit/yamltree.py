@@ -1,0 +1,277 @@
+"""Nodes of composed YAML as values: scalars with their spans and paths, children, plain data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from sys import intern
+from typing import TYPE_CHECKING
+
+import yaml
+
+from krmfn.errors import InputError
+from krmfn.frozen import frozen
+from krmfn.yamledit.compose import Alias
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from krmfn.yamledit.yamltext import Block
+
+MAX_VALUES = 1_000_000
+"""How many values `construct` makes of one node before it suspects an alias bomb."""
+
+_plain_key = re.compile(r"[^\s.\[\]'\"]+").fullmatch
+_PROPERTY = rb"&[0-9A-Za-z_-]+|!<[^>\s]*>|![0-9A-Za-z_;/?:@&=+$.%!~*'()-]*"
+_properties = re.compile(rb"(?:(?:" + _PROPERTY + rb")(?:[ \t\r\n]+(?:#[^\r\n]*[\r\n]+[ \t\r\n]*)*)?)*").match
+"""Anchor and tag as libyaml reads them, which ends an anchor at the first sign that is no letter, digit, `_` or `-`."""
+_property = re.compile(rb"#[^\r\n]*|(" + _PROPERTY + rb")")
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+
+
+@frozen
+class Scalar:
+    """A scalar value and where it stands: bytes `start` to `end` of its text, without anchor and tag.
+
+    `style` is `""` for plain, else the indicator. `indent` is the column of the collection it belongs to, -1 for a
+    root; `is_json` says that its whole surroundings are JSON; `tag` is the tag that is written out, if any.
+    """
+
+    value: str
+    start: int
+    end: int
+    style: str = ""
+    path: str = ""
+    in_flow: bool = False
+    is_null: bool = False
+    anchored: bool = False
+    tag: str | None = None
+    indent: int = -1
+    is_json: bool = False
+    hosts: tuple[str, ...] = ()
+    """The styles of the scalars whose text this one stands in, from the inside out: YAML inside text."""
+    is_part: bool = False
+    """True for a word of a longer scalar, such as the reference of `--image=nginx:1.25`."""
+    host: tuple[int, int] | None = None
+    """Of a piece of a longer scalar: where that scalar starts, and where in its value the piece, both in bytes."""
+    piece: str = ""
+    """Of a piece of a longer scalar: what it is in the value of that scalar, quotes and escapes included."""
+
+
+Step = str | int
+
+
+def join_path(steps: Iterable[Step]) -> str:
+    """Write steps as a path; keys that would be ambiguous are quoted.
+
+    >>> join_path(["spec", 0, "a.b"])
+    "spec[0]['a.b']"
+    """
+    path = ""
+    for step in steps:
+        path = join(path, step)
+    return path
+
+
+def join(path: str, step: Step) -> str:
+    """Append one step to a path."""
+    if isinstance(step, int):
+        return f"{path}[{step}]"
+    if _plain_key(step):
+        return f"{path}.{step}" if path else step
+    return f"{path}['" + step.replace("\\", "\\\\").replace("'", "\\'") + "']"
+
+
+def children(node: yaml.Node | None) -> Iterator[tuple[Step, yaml.Node]]:
+    """Walk the children of a collection: key text or index, and the node. Keys that are no scalars are left out."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if type(key) is yaml.ScalarNode:
+                yield key.value, value
+    elif isinstance(node, yaml.SequenceNode):
+        yield from enumerate(node.value)
+
+
+def is_null(node: yaml.Node) -> bool:
+    """Tell whether a node is a plain `null`, `~` or nothing."""
+    if type(node) is not yaml.ScalarNode or node.style or node.value not in _NULLS:
+        return False
+    tag: object = node.tag
+    return not isinstance(tag, str) or tag == "tag:yaml.org,2002:null"
+
+
+def value_offset(data: bytes, start: int, end: int) -> int:
+    """Skip anchor and tag, and the white space and comments after them, from the start of a node."""
+    if data[start : start + 1] not in (b"&", b"!"):
+        return start
+    found = _properties(data, start, end)
+    return found.end() if found is not None else start
+
+
+Walk = tuple["Walk | None", Step]
+
+
+def scalars(block: Block, keys: frozenset[str] | None = None) -> Iterator[Scalar]:
+    """Yield every scalar value in document order; keys and aliases are not values.
+
+    With `keys`, yields only the values of those keys, at any depth: much cheaper, as other paths are never written.
+    """
+    root = block.root
+    if root is None:
+        return
+    if type(root) is yaml.ScalarNode:
+        yield scalar_at(block, root, "")
+        return
+    stack: list[tuple[yaml.Node, yaml.Node, Walk | None]] = [(root, root, None)]
+    while stack:
+        node, parent, walk = stack.pop()
+        kind = type(node)
+        if kind is yaml.ScalarNode:
+            if keys is None or (walk is not None and walk[1] in keys):
+                yield scalar_at(block, node, _path(walk), parent)
+        elif kind is yaml.MappingNode:
+            stack += [
+                (value, node, (walk, key.value))
+                for key, value in reversed(node.value)
+                if type(key) is yaml.ScalarNode and (keys is None or value.id != "scalar" or key.value in keys)
+            ]
+        elif kind is yaml.SequenceNode:
+            stack += [(value, node, (walk, index)) for index, value in reversed([*enumerate(node.value)])]
+
+
+def _path(walk: Walk | None) -> str:
+    steps: list[Step] = []
+    while walk is not None:
+        walk, step = walk
+        steps.append(step)
+    return join_path(reversed(steps))
+
+
+def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None = None) -> Scalar:
+    """Describe a scalar node that was found by other means. `parent` spares the search for its collection."""
+    if not isinstance(node, yaml.ScalarNode):
+        raise TypeError(f"{path or 'the root'} is not a scalar")
+    if parent is None:
+        parent = _parent(block.root, node)
+    data = block.text.data
+    source = block.source
+    first, end = source.offset(node.start_mark.index), source.offset(node.end_mark.index)
+    start = value_offset(data, first, end)
+    in_flow = isinstance(parent, yaml.CollectionNode) and bool(parent.flow_style)
+    tag: object = node.tag
+    properties = [found for found in _property.findall(data, first, start) if found] if start > first else []
+    return Scalar(
+        value=intern(node.value),  # thousands of fields hold the same few values at the same few paths
+        start=start,
+        end=end,
+        style=node.style or "",
+        path=intern(path),
+        in_flow=in_flow,
+        is_null=is_null(node),
+        anchored=any(found.startswith(b"&") for found in properties),
+        tag=tag if isinstance(tag, str) else "!" if b"!" in properties else None,
+        indent=-1 if parent is None else parent.start_mark.column,
+        is_json=in_flow and (node.style == '"' or _all_json(parent)),
+    )
+
+
+def _all_json(parent: yaml.Node | None) -> bool:
+    """Tell whether a flow mapping quotes all its keys with `"`, as JSON does."""
+    return isinstance(parent, yaml.MappingNode) and all(key.style == '"' for key, _ in parent.value)
+
+
+def _parent(root: yaml.Node | None, wanted: yaml.Node) -> yaml.Node | None:
+    """Find the collection that holds a node, by descending along the start marks."""
+    parent, node = None, root
+    while node is not None and node is not wanted:
+        parent = node
+        best = None
+        for _, value in children(node):
+            if value.start_mark.index > wanted.start_mark.index:
+                break
+            best = value
+        node = best
+    return parent if node is wanted else None
+
+
+def construct(node: yaml.Node | None, block: Block | None = None) -> object:
+    """Make plain data of a node: dict, list, str, and None for nulls; nothing is resolved by shape (`1.10` stays).
+
+    Aliases are followed within a budget; merge keys `<<` are an ordinary key. Raises InputError for a key given twice
+    in one mapping, a key that is no scalar, an unknown or recursive alias, or too many values; `block` gives it a place.
+    """
+    return _Construction(block).data(node)
+
+
+class _Open:
+    """A collection that is being made: what is left of it, and the alias it came by, if any."""
+
+    __slots__ = ("alias", "left", "made")
+
+    def __init__(self, made: dict[str, object] | list[object], left: Iterator[Any], alias: int | None) -> None:
+        self.made, self.left, self.alias = made, left, alias
+
+
+class _Construction:
+    """One run of `construct`: counts the values made and knows the aliases it is inside of. Does not recurse."""
+
+    def __init__(self, block: Block | None) -> None:
+        self.block, self.made, self.inside = block, 0, set[int]()
+        self.stack: list[_Open] = []
+
+    def data(self, node: yaml.Node | None) -> object:
+        """Construct a node and everything below it."""
+        root = self.value(node)
+        while self.stack:
+            top = self.stack[-1]
+            entry = next(top.left, None)
+            if entry is None:
+                self.stack.pop()
+                self.inside.discard(top.alias or 0)
+            elif isinstance(top.made, dict):
+                self.keep(top.made, *entry)
+            else:
+                top.made.append(self.value(entry))
+        return root
+
+    def keep(self, made: dict[str, object], key: yaml.Node, value: yaml.Node) -> None:
+        """Add one entry of a mapping."""
+        if not isinstance(key, yaml.ScalarNode):
+            raise self.error("a key here is not a scalar", key)
+        if key.value in made:
+            raise self.error(f"key {key.value!r} is given twice in one mapping", key)
+        made[key.value] = None
+        made[key.value] = self.value(value)
+
+    def value(self, node: yaml.Node | None) -> object:
+        """Answer a scalar's value, or an empty collection that `data` will fill."""
+        self.made += 1
+        if self.made > MAX_VALUES:
+            raise self.error(f"it expands to more than {MAX_VALUES} values", node)
+        if node is None or is_null(node):
+            return None
+        alias = None
+        if isinstance(node, Alias):
+            node = self.target(node)
+            alias = id(node)
+        if isinstance(node, yaml.ScalarNode):
+            return node.value
+        made: dict[str, object] | list[object] = {} if isinstance(node, yaml.MappingNode) else []
+        self.stack.append(_Open(made, iter(node.value), alias))
+        if alias is not None:
+            self.inside.add(alias)
+        return made
+
+    def target(self, alias: Alias) -> yaml.Node:
+        """Follow an alias."""
+        if alias.target is None:
+            raise self.error(f"alias *{alias.value} names no anchor", alias)
+        if id(alias.target) in self.inside:
+            raise self.error(f"alias *{alias.value} stands inside its own anchor", alias)
+        return alias.target
+
+    def error(self, message: str, node: yaml.Node | None) -> InputError:
+        """Make the error, with its place where the block is known."""
+        if self.block is None or node is None:
+            return InputError(message)
+        return self.block.text.error(message, self.block.source.offset(node.start_mark.index))
