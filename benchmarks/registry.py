@@ -32,7 +32,7 @@ KRMFN = """
 import json, sys, time
 from krmfn.image import ImageRef
 from krmfn.model import Access, Repository
-from krmfn.sources.oci import RegistrySource, Settings
+from krmfn.sources.registry_source import RegistrySource, Settings
 from krmfn.plan.resolve import ask
 names, insecure, env, digests = json.loads(sys.argv[1])
 start = time.perf_counter()

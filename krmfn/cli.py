@@ -11,7 +11,7 @@ import click
 
 from krmfn import __version__
 from krmfn.errors import ConfigError, KrmfnError
-from krmfn.foreign import printable
+from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -13,16 +13,16 @@ from typing import BinaryIO
 import yaml
 
 from krmfn import pipeline
-from krmfn.config.config import Config, load
+from krmfn.config.loading import Config, load
 from krmfn.config.settings import overridden
 from krmfn.errors import ConfigError, KrmfnError
-from krmfn.foreign import printable
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
 from krmfn.model import Diagnostic, Location, Outcome
 from krmfn.plan.resolve import TagSource
+from krmfn.sanitize import printable
 from krmfn.yamledit import resourcelist
-from krmfn.yamledit.proof import rewrite
-from krmfn.yamledit.yamltext import Block, Text, children, documents
+from krmfn.yamledit.nodes import Block, Text, children, documents
+from krmfn.yamledit.verification import rewrite
 
 _LEGACY = "KUSTOMIZE_PLUGIN_CONFIG_ROOT"
 

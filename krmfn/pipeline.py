@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from krmfn.config import config
-from krmfn.config.config import Config, Finish, no_change
+from krmfn.config import loading
+from krmfn.config.loading import Config, Finish, no_change
 from krmfn.diagnostics import in_order, unreadable
 from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen
 from krmfn.kubernetes.overriding import NOTHING, Graph
 from krmfn.kubernetes.resource import is_definition
 from krmfn.model import Choice, Diagnostic, Outcome, PolicyKey
-from krmfn.plan import bind, decision, foresight, guard, reflection, renewal, report, resolve, rewrite, verdict
-from krmfn.plan.deployed import Deployed
+from krmfn.plan import bind, decision, digests, guard, lock_update, needed, records, report, resolve, rewrite
+from krmfn.plan.current import Deployed
+from krmfn.plan.records import Guarded, Pins
 from krmfn.plan.resolve import TagSource
 from krmfn.plan.target import Bound
-from krmfn.plan.verdict import Guarded, Pins
 from krmfn.yamledit import resourcelist
-from krmfn.yamledit.yamltext import Block, Edit, Text
+from krmfn.yamledit.nodes import Block, Edit, Text
 
 OpenSource = Callable[[Config], TagSource]
 WORKERS = 8
@@ -31,15 +31,15 @@ class Run:
     config: Config
     choices: dict[PolicyKey, Choice]
     bound: Bound
-    changes: tuple[verdict.Change, ...]
+    changes: tuple[records.Change, ...]
     results: tuple[Diagnostic, ...]
-    listings: verdict.Listings = field(default_factory=dict)
-    dates: verdict.Dates = field(default_factory=dict)
-    answers: reflection.Answers = field(default_factory=dict)
+    listings: records.Listings = field(default_factory=dict)
+    dates: records.Dates = field(default_factory=dict)
+    answers: digests.Answers = field(default_factory=dict)
     """Digests as the source has them now, which IfNotPresent may not follow; those that count are in `pins`."""
     pins: Pins = field(default_factory=lambda: Pins({}))
     guarded: Guarded = field(default_factory=Guarded)
-    renewal: verdict.Renewal = field(default_factory=lambda: verdict.Renewal(()))
+    renewal: records.Renewal = field(default_factory=lambda: records.Renewal(()))
     lock_edits: tuple[Edit, ...] = ()
     record_edits: tuple[tuple[Text, Edit], ...] = ()
 
@@ -63,7 +63,7 @@ def run(text: Text, open_source: OpenSource, finish: Finish = no_change) -> Outc
     """
     given = resourcelist.read(text)
     try:
-        rules = config.load(given.items, given.function_config, finish)
+        rules = loading.load(given.items, given.function_config, finish)
     except ConfigError as error:
         return Outcome(resourcelist.splice(given, (), error.problems), error.problems)
     if not rules.declared:
@@ -92,28 +92,28 @@ def examine(
     With `every` policies that no field may need are resolved too, digests included. `graph` tells which fields of files
     kustomizations override.
     """
-    wanted = [rules.policies[key] for key in sorted(rules.policies if every else foresight.wanted(blocks, rules))]
+    wanted = [rules.policies[key] for key in sorted(rules.policies if every else needed.wanted(blocks, rules))]
     source, lock, settings = open_source(rules), rules.lock, rules.settings
-    listings: verdict.Listings = {}
-    dates: verdict.Dates = {}
+    listings: records.Listings = {}
+    dates: records.Dates = {}
     if settings.mode == "frozen":
         choices = decision.frozen(wanted, lock)
     else:
         listings = resolve.ask(decision.to_list(wanted), source.tags, WORKERS)
         dates = resolve.ask(decision.to_date(wanted, listings), lambda moment: source.created(*moment), WORKERS)
         choices = decision.decide(wanted, listings, dates, lock)
-    bound = bind.bind(blocks, rules, foresight.expected(rules, choices), graph)
+    bound = bind.bind(blocks, rules, needed.expected(rules, choices), graph)
     deployed = Deployed(bound.targets, rules.policies)
     choices = decision.follow(choices, deployed, listings, lock, is_frozen=settings.mode == "frozen")
-    questions = reflection.to_ask(choices, deployed, lock, settings, every=every)
+    questions = digests.to_ask(choices, deployed, lock, settings, every=every)
     answers = resolve.ask(questions, lambda question: source.digest(*question), WORKERS)
-    pins = reflection.settle(choices, deployed, lock, answers, settings)
+    pins = digests.settle(choices, deployed, lock, answers, settings)
     guarded = guard.guard(choices, deployed, lock, settings)
     made = rewrite.rewrite(deployed, choices, pins, guarded, settings)
-    renewed = verdict.Renewal(())
+    renewed = records.Renewal(())
     if lock or every:
         declared = () if rules.is_partial else rules.declared
-        renewed = renewal.renew(lock, choices, pins, guarded.policies, declared)
+        renewed = lock_update.renew(lock, choices, pins, guarded.policies, declared)
     lock_edits, noted = _lock_edits(rules, renewed)
     record_edits, not_recorded = _recorded(made.changes) if settings.annotate else ((), ())
     said = [
@@ -136,9 +136,9 @@ def examine(
     )  # fmt: skip
 
 
-def _recorded(changes: Sequence[verdict.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:
+def _recorded(changes: Sequence[records.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:
     """Answer the edits that record changes as annotations, and what could not be recorded."""
-    from krmfn.plan.record import record
+    from krmfn.plan.annotate_choice import record
 
     made = record(changes)
     return made.edits, made.results
@@ -153,7 +153,7 @@ def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagn
     return unbound(rules, bound, blocks)
 
 
-def _lock_edits(rules: Config, renewed: verdict.Renewal) -> tuple[tuple[Edit, ...], tuple[Diagnostic, ...]]:
+def _lock_edits(rules: Config, renewed: records.Renewal) -> tuple[tuple[Edit, ...], tuple[Diagnostic, ...]]:
     """Answer how the lock among the items changes, and what to say of it. What kustomize sent goes nowhere."""
     lock = rules.lock
     if not lock or not renewed or rules.settings.mode == "frozen" or lock.is_read_only:

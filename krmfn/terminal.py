@@ -13,7 +13,7 @@ from typing import TextIO
 
 import click
 
-from krmfn.foreign import printable
+from krmfn.sanitize import printable
 
 Progress = Callable[[str, str, int], None]
 _COLOURS = {

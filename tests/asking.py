@@ -13,9 +13,9 @@ from typing import Any
 from krmfn.errors import RegistryError
 from krmfn.image import ImageRef
 from krmfn.model import Access, Repository
-from krmfn.sources.oci import RegistrySource, Settings
+from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.origin import is_public
-from krmfn.sources.registry.world import World
+from krmfn.sources.registry_source import RegistrySource, Settings
 from tests.certificates import Authority
 
 

@@ -14,7 +14,7 @@ from krmfn.config.settings import overridden
 from krmfn.errors import RegistryError
 from krmfn.model import Listing, Outcome, Repository
 from krmfn.plan.resolve import StaticTags
-from krmfn.yamledit.yamltext import Text
+from krmfn.yamledit.nodes import Text
 
 IMAGE = "ghcr.io/acme/web"
 

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krmfn.cli import main
-from krmfn.config import config
+from krmfn.config import loading
 from krmfn.image import ImageRef
 from krmfn.inventory import annotate
 from krmfn.kubernetes.resource import annotations_of
 from krmfn.plan import bind
 from krmfn.yamledit import markers
-from krmfn.yamledit.screen import Expected
-from krmfn.yamledit.yamltext import Text, apply, documents
+from krmfn.yamledit.nodes import Text, apply, documents
+from krmfn.yamledit.prefilter import Expected
 
 POLICIES = """\
 apiVersion: krmfn.dev/v1alpha1
@@ -56,7 +56,7 @@ SHAPES = {
 
 def targets(text, which="annotation"):
     """Say what is bound in a text, comments aside when annotations are asked for."""
-    rules = config.load(documents(Text(POLICIES.encode())))
+    rules = loading.load(documents(Text(POLICIES.encode())))
     data = text.encode()
     if which == "annotation":
         found = markers_of(text)
@@ -236,7 +236,7 @@ def test_every_marker_that_is_put_is_read_and_changes_no_value(fields):
         + "spec:\n  containers:\n"
         + "".join(f"  - {line.replace('{n}', str(n)).format(image)}\n" for n, (line, image) in enumerate(fields))
     )
-    rules = config.load(documents(Text(POLICIES.encode())))
+    rules = loading.load(documents(Text(POLICIES.encode())))
     found = annotate.with_markers(documents(Text(text.encode(), "a.yaml")), list(rules.policies.values()))
     after = apply(text.encode(), [edit for _, edit in found.edits]).decode()
     assert yaml.safe_load(after) == yaml.safe_load(text)

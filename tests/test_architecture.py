@@ -18,7 +18,7 @@ FILES = {
     ".".join(("krmfn", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-VALUES = {"diagnostics", "errors", "foreign", "frozen", "image", "model", "once", "about", "terminal"}
+VALUES = {"diagnostics", "errors", "sanitize", "frozen", "image", "model", "singleflight", "about", "terminal"}
 """Modules at the top that every room may use; `terminal` belongs to the command line, see EDGES."""
 DOORS = {"__main__", "cli", "function", "pipeline"}
 """Modules at the top that no room may use, but for the commands."""
@@ -72,7 +72,7 @@ EDGES = {
         "__main__", "cli", "inventory.files", "function", "terminal", "commands", "git.program", "git.workspace", "git.drafts", "inventory.doctor",
         "sources",
     },
-    "tempfile": {"inventory.files", "git.program", "git.workspace", "sources.registry.wire"},
+    "tempfile": {"inventory.files", "git.program", "git.workspace", "sources.registry.connections"},
     "random": {"sources.registry"},
     "time": {"sources", "commands", "git", "terminal"},
 }  # fmt: skip
@@ -160,7 +160,7 @@ def test_a_module_says_what_it_is_for(module: str):
 
 
 def test_edits_become_bytes_through_the_proof_alone():
-    splices = {"krmfn.yamledit.yamltext.apply", "krmfn.yamledit.yamltext.pieces"}
+    splices = {"krmfn.yamledit.nodes.apply", "krmfn.yamledit.nodes.pieces"}
     named = {
         name(module): {f"{node.module}.{alias.name}" for node in ast.walk(ast.parse(path.read_text()))
                        if isinstance(node, ast.ImportFrom) for alias in node.names}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from krmfn.config.objects import Object, read
 from krmfn.errors import ConfigError, InputError
 from krmfn.git.automation import DEFAULT_MESSAGE, Automation, find
-from krmfn.yamledit.yamltext import Text, documents
+from krmfn.yamledit.nodes import Text, documents
 
 HEAD = "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageUpdateAutomation\nmetadata: {name: apps, namespace: flux-system}\nspec:\n"
 COMMIT = "  git: {commit: {author: {email: flux@acme.example}}}\n"

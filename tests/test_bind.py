@@ -8,17 +8,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from krmfn import pipeline
-from krmfn.config import config
+from krmfn.config import loading
 from krmfn.errors import InputError
 from krmfn.kubernetes.overriding import NOTHING
 from krmfn.model import Listing
-from krmfn.plan import bind, decision, foresight, rewrite
-from krmfn.plan.deployed import Deployed
+from krmfn.plan import bind, decision, needed, rewrite
+from krmfn.plan.current import Deployed
+from krmfn.plan.records import Guarded, Pins
 from krmfn.plan.resolve import StaticTags
 from krmfn.plan.target import parse_setter
-from krmfn.plan.verdict import Guarded, Pins
-from krmfn.yamledit import screen
-from krmfn.yamledit.yamltext import Text, documents
+from krmfn.yamledit import prefilter
+from krmfn.yamledit.nodes import Text, documents
 
 TAGS = StaticTags(
     {"ghcr.io/acme/web": {"1.0.0": "", "1.2.0": ""}, "docker.io/library/nginx": {"1.25.0": "", "1.27.1": ""}}
@@ -46,7 +46,7 @@ FLUX = """\
 
 def update(items, policies=POLICIES):
     """Run on items; answer the outcome."""
-    text = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n" + policies + textwrap.dedent(items)
+    text = "apiVersion: loading.kubernetes.io/v1\nkind: ResourceList\nitems:\n" + policies + textwrap.dedent(items)
     return pipeline.run(Text(text.encode()), lambda _: TAGS)
 
 
@@ -495,8 +495,8 @@ def test_only_policies_that_fields_need_are_asked():
             b'kind: Pod\nspec:\n  x: y # {"$imagepolicy": "apps:web"}\n---\nkind: Pod\nspec:\n  image: "other/nginx:1"\n'
         )
     )
-    rules = config.load(documents(Text(textwrap.dedent(POLICIES.replace("- api", "  api")).encode())))
-    assert foresight.wanted(blocks, rules) == {("apps", "web")}
+    rules = loading.load(documents(Text(textwrap.dedent(POLICIES.replace("- api", "  api")).encode())))
+    assert needed.wanted(blocks, rules) == {("apps", "web")}
 
 
 UGLY_IMAGES = [
@@ -626,14 +626,14 @@ def nearly_current(draw):
     return [text[:at] + draw(st.sampled_from(MUTATIONS)) + text[at + draw(st.integers(0, 1)) :]]
 
 
-RULES = config.load(documents(Text(textwrap.dedent(POLICIES.replace("- api", "  api")).encode())))
+RULES = loading.load(documents(Text(textwrap.dedent(POLICIES.replace("- api", "  api")).encode())))
 
 
 def expected():
     wanted = list(RULES.policies.values())
     listings = {policy.repository: Listing(tuple(TAGS.tags(policy.repository).tags)) for policy in wanted}
     choices = decision.decide(wanted, listings, {}, None)
-    return choices, foresight.expected(RULES, choices)
+    return choices, needed.expected(RULES, choices)
 
 
 CHOICES, EXPECTED = expected()
@@ -650,7 +650,7 @@ def test_the_value_filter_never_hides_anything(lines):
     except (InputError, ValueError):  # much of what is drawn is no YAML, or two documents
         return
     finder = bind._Binder(RULES, NOTHING, {})
-    is_seen = screen.may_change(block.raw, EXPECTED, finder.needles) or finder.may_name(block.raw)
+    is_seen = prefilter.may_change(block.raw, EXPECTED, finder.needles) or finder.may_name(block.raw)
     if is_seen or not isinstance(block.root, yaml.MappingNode):
         return
     finder.look(block)
@@ -661,7 +661,7 @@ def test_the_value_filter_never_hides_anything(lines):
     found = frozenset(target.setter.policy for target in finder.targets)
     finder.skip(block.raw)
     assert found <= finder.policies
-    assert found <= foresight.wanted([block], RULES)
+    assert found <= needed.wanted([block], RULES)
 
 
 @pytest.mark.parametrize("key", ["web", "$.spec.containers[0].image"])

@@ -236,7 +236,7 @@ def test_the_function_imports_nothing_of_the_command_line():
         "krmfn.terminal",
         "krmfn.git.repository",
         "krmfn.gotemplate.parser",
-        "krmfn.inventory.status",
+        "krmfn.inventory.flux_status",
         "krmfn.inventory.doctor",
         "subprocess",
     }

@@ -4,7 +4,7 @@ import pytest
 
 from krmfn.errors import InputError
 from krmfn.yamledit import markers
-from krmfn.yamledit.yamltext import Text, documents
+from krmfn.yamledit.nodes import Text, documents
 from tests.tables import table
 
 TABLE = table("markers_kyaml")

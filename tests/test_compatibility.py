@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.config.config import Config, load
+from krmfn.config.loading import Config, load
 from krmfn.image import ImageRef
-from krmfn.sources.registry.question import locate
-from krmfn.yamledit.yamltext import Text, documents
+from krmfn.sources.registry.endpoints import locate
+from krmfn.yamledit.nodes import Text, documents
 from tests.asking import asking, error_of, repository
 from tests.registry_server import Login, Registry
 from tests.running import run

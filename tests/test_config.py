@@ -2,17 +2,17 @@
 
 import pytest
 
-from krmfn.config import config
+from krmfn.config import loading
 from krmfn.config.settings import Settings, overridden
 from krmfn.errors import ConfigError
 from krmfn.model import Mirror, Part, PolicyKey
-from krmfn.yamledit.yamltext import Text, documents
+from krmfn.yamledit.nodes import Text, documents
 
 
-def load(items="", function_config="", finish=config.no_change):
+def load(items="", function_config="", finish=loading.no_change):
     blocks = documents(Text(items.encode()))
     own = documents(Text(function_config.encode()))
-    return config.load(blocks, own[0] if own else None, finish)
+    return loading.load(blocks, own[0] if own else None, finish)
 
 
 def automation(spec, name="images", more=""):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from krmfn.config.config import load
-from krmfn.yamledit.yamltext import Text, documents
+from krmfn.config.loading import load
+from krmfn.yamledit.nodes import Text, documents
 from tests import images
 from tests.running import run, succeed
 

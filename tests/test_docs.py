@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 
 from krmfn.config import schema
-from krmfn.config.config import load
-from krmfn.config.own import _FLAT_KEYS
+from krmfn.config.image_automation import _FLAT_KEYS
+from krmfn.config.loading import load
 from krmfn.inventory import files
 from krmfn.policies import pattern, policytest
 from krmfn.policies.constraint import Constraint
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version
 from krmfn.sources import credential_helper, keychain, manifest
-from krmfn.sources.oci import Settings
 from krmfn.sources.registry import auth, client, listing
+from krmfn.sources.registry_source import Settings
 from krmfn.yamledit import compose, yamltree
-from krmfn.yamledit.yamltext import MAX_BYTES, Block, Text, documents
+from krmfn.yamledit.nodes import MAX_BYTES, Block, Text, documents
 from tests import reference
 from tests.running import succeed
 from tests.tools import ROOT

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.config import config
+from krmfn.config import loading
 from krmfn.errors import ConfigError
 from krmfn.model import LatestRef, PolicyKey
-from krmfn.yamledit.yamltext import Text, documents
+from krmfn.yamledit.nodes import Text, documents
 
 TABLE = Path(__file__).parent.parent / "fixtures" / "tables" / "flux_policy.json"
 WEB = PolicyKey("flux-system", "web")
@@ -18,7 +18,7 @@ WEB = PolicyKey("flux-system", "web")
 def load(*objects):
     """Load objects given as plain data: JSON is YAML."""
     text = "\n---\n".join(one if isinstance(one, str) else json.dumps(one) for one in objects)
-    return config.load(documents(Text(text.encode())))
+    return loading.load(documents(Text(text.encode())))
 
 
 def repository(name="web", namespace="flux-system", version="v1", **spec):
@@ -116,7 +116,7 @@ def test_a_bad_reference_in_a_status_stops_only_its_policy():
 def test_problems_in_files_name_file_and_line():
     text = json.dumps(repository()) + "\n---\n" + json.dumps(policy(policy={"semver": {"range": "nope"}}))
     with pytest.raises(ConfigError) as caught:
-        config.load(documents(Text(text.encode(), "clusters/web.yaml")))
+        loading.load(documents(Text(text.encode(), "clusters/web.yaml")))
     assert str(caught.value.problems[0]).startswith(
         "clusters/web.yaml:3: ImagePolicy flux-system/web: spec.policy.semver.range: "
     )

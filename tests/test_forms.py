@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from krmfn.kubernetes import finder, forms
 from krmfn.kubernetes.places import Place
 from krmfn.yamledit import scalars
-from krmfn.yamledit.yamltext import Edit, Text, apply, documents
+from krmfn.yamledit.nodes import Edit, Text, apply, documents
 from tests import images
 from tests.running import run
 

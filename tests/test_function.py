@@ -174,7 +174,7 @@ def test_a_run_without_a_registry_imports_nothing_heavy():
         "ssl",
         "concurrent.futures",
         "asyncio",
-        "krmfn.sources.oci",
+        "krmfn.sources.registry_source",
     )
     assert not [name for name in loaded if name.startswith(heavy)]
     assert "krmfn.policies.selection" in loaded

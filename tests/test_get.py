@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from krmfn.inventory import status
+from krmfn.inventory import flux_status
 from krmfn.model import LatestRef
 from tests import images
 from tests.running import EXAMPLES, environment, run, succeed
@@ -38,12 +38,12 @@ def ref(data: dict[str, str] | None) -> LatestRef | None:
 def test_a_policy_is_ready_in_the_words_of_flux(row: dict[str, Any]):
     latest = ref(row["latestRef"])
     assert latest is not None
-    assert status.ready_message(latest, ref(row["observedPreviousRef"])) == row["expected"]
+    assert flux_status.ready_message(latest, ref(row["observedPreviousRef"])) == row["expected"]
 
 
 @pytest.mark.parametrize("row", rows("flux_policy", "latest_tags_sample"), ids=lambda row: row["id"])
 def test_the_latest_tags_are_those_of_flux(row: dict[str, Any]):
-    assert status.latest_tags(row["tags"]) == row["expected"]
+    assert flux_status.latest_tags(row["tags"]) == row["expected"]
 
 
 SCANS = [row for row in rows("flux_policy", "scan") if "expected_error_contains" not in row]
@@ -51,7 +51,7 @@ SCANS = [row for row in rows("flux_policy", "scan") if "expected_error_contains"
 
 @pytest.mark.parametrize("row", SCANS, ids=lambda row: row["id"])
 def test_a_scan_stores_the_tags_that_flux_stores(row: dict[str, Any]):
-    found = status.scanned(row["tags"], row["exclusionList"])
+    found = flux_status.scanned(row["tags"], row["exclusionList"])
     if "expected_stored_tags" in row:
         assert found == row["expected_stored_tags"]
     else:
@@ -86,7 +86,7 @@ GOLDEN: dict[str, tuple[tuple[str, ...], list[tuple[str, ...]], str]] = {
 @pytest.mark.parametrize("case", GOLDEN)
 def test_a_table_has_the_bytes_of_flux(case: str):
     header, lines, expected = GOLDEN[case]
-    assert status.table(header, lines) == expected
+    assert flux_status.table(header, lines) == expected
 
 
 def test_policies_are_listed_as_flux_lists_them(repo: Path):

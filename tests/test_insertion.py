@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krmfn.yamledit import insertion, markers
-from krmfn.yamledit.proof import confirm
+from krmfn.yamledit.nodes import Edit, Text, apply, documents, scalars
 from krmfn.yamledit.scalars import Refusal
-from krmfn.yamledit.yamltext import Edit, Text, apply, documents, scalars
+from krmfn.yamledit.verification import confirm
 
 KEY = "fluxcd.io/tag.web"
 

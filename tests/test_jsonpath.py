@@ -9,7 +9,7 @@ from jsonpath_ng.ext.parser import parse
 
 from krmfn.errors import InputError, RuleError
 from krmfn.kubernetes.jsonpath import JSONPath, written
-from krmfn.yamledit.yamltext import Alias, Text, construct, documents
+from krmfn.yamledit.nodes import Alias, Text, construct, documents
 
 DATA = {
     "spec": {

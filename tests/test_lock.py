@@ -17,8 +17,8 @@ from krmfn.config.objects import Object, Problems, read
 from krmfn.model import PolicyKey
 from krmfn.plan.lockfile import edit_lock, edit_snapshot, lock_document, snapshot_document
 from krmfn.plan.snapshot import name_of
+from krmfn.yamledit.nodes import Text, apply, documents
 from krmfn.yamledit.scalars import Refusal
-from krmfn.yamledit.yamltext import Text, apply, documents
 from tests.lists import IMAGE, Tags, digest, items, lock, locked, messages, pod, policy, resource_list, run
 
 ENTRY = '{{policy: "flux:{0}", image: ghcr.io/acme/{0}, policyHash: "00ff", tag: "{1}"}}'

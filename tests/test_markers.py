@@ -7,7 +7,7 @@ import yaml
 
 from krmfn.errors import InputError
 from krmfn.yamledit import markers, scalars
-from krmfn.yamledit.yamltext import Edit, Text, apply, documents
+from krmfn.yamledit.nodes import Edit, Text, apply, documents
 from tests.tables import rows, table
 
 ROWS = [

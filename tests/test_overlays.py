@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 
 from krmfn.kubernetes.kustomize import graph
-from krmfn.yamledit.yamltext import Text
+from krmfn.yamledit.nodes import Text
 from tests import overlays, tools
 from tests.running import run
 

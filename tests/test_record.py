@@ -8,7 +8,7 @@ import yaml
 from krmfn import pipeline
 from krmfn.model import Outcome
 from krmfn.plan.resolve import StaticTags
-from krmfn.yamledit.yamltext import Text
+from krmfn.yamledit.nodes import Text
 
 TAGS = StaticTags({"ghcr.io/acme/web": {"1.0.0": "", "1.2.0": ""}})
 LIST = """\

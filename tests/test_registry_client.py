@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from krmfn.model import Listing, Mirror
 from krmfn.plan.resolve import ask
-from krmfn.sources.oci import Settings
 from krmfn.sources.registry.listing import listing, next_page
+from krmfn.sources.registry_source import Settings
 from tests.asking import Clock, asking, error_of, repository
 from tests.image_store import INDEX, MANIFEST
 from tests.registry_server import Registry, Request

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from krmfn.errors import RegistryError
-from krmfn.sources.oci import RegistrySource
+from krmfn.sources.registry_source import RegistrySource
 from tests import faults
 from tests.asking import Clock, asking, repository
 from tests.registry_server import Login, Registry, Request

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from krmfn.plan.resolve import ask
-from krmfn.sources.oci import Settings
 from krmfn.sources.registry import listing
-from krmfn.sources.registry.attempts import Attempts, retry_after
 from krmfn.sources.registry.budget import Budget, OutOfBytesError, OutOfTimeError
+from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.exchange import Call, NoReply, Reply
-from krmfn.sources.registry.gate import Gate
+from krmfn.sources.registry.host_limiter import Gate
 from krmfn.sources.registry.origin import Origin
+from krmfn.sources.registry.retries import Attempts, retry_after
 from krmfn.sources.registry.transport import Transport
-from krmfn.sources.registry.world import World
+from krmfn.sources.registry_source import Settings
 from tests.asking import asking, error_of, repository
 from tests.registry_server import Registry, Request
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from krmfn.model import Mirror, Provenance
-from krmfn.sources.registry.world import World
+from krmfn.sources.registry.clock import World
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
 from tests.proxy_server import Proxy

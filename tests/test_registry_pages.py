@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from krmfn.sources.oci import RegistrySource
+from krmfn.sources.registry_source import RegistrySource
 from tests.asking import asking, error_of, repository
 from tests.registry_server import Registry, Request
 

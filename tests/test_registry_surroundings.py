@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from krmfn.sources.registry.endpoints import locate
 from krmfn.sources.registry.origin import is_public
-from krmfn.sources.registry.question import locate
 from tests.asking import asking, error_of, repository
 from tests.registry_server import Login, serving
 

@@ -5,7 +5,7 @@ import pytest
 from krmfn.kubernetes.resource import KUSTOMIZE_ID, containers, describe, image_fields, owner
 from krmfn.kubernetes.splitimage import split_images
 from krmfn.model import File, ResourceId
-from krmfn.yamledit.yamltext import Text, documents, join_path
+from krmfn.yamledit.nodes import Text, documents, join_path
 
 
 def block_of(text, name=""):

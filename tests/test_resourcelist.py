@@ -6,7 +6,7 @@ import yaml
 from krmfn.errors import InputError
 from krmfn.model import Diagnostic, Field, File, Location, PolicyKey, ResourceId
 from krmfn.yamledit import resourcelist
-from krmfn.yamledit.yamltext import Edit, Text, construct
+from krmfn.yamledit.nodes import Edit, Text, construct
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
 RESULT = Diagnostic(

@@ -9,7 +9,7 @@ import yaml
 
 from krmfn import pipeline
 from krmfn.plan.resolve import StaticTags
-from krmfn.yamledit.yamltext import Text
+from krmfn.yamledit.nodes import Text
 
 SAMPLES = sorted((Path(__file__).parent.parent / "fixtures" / "samples").glob("*.yaml"))
 POLICIES = b"""functionConfig:

@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krmfn.errors import InputError
-from krmfn.yamledit import markers, screen
-from krmfn.yamledit.yamltext import Text, documents, scalars
+from krmfn.yamledit import markers, prefilter
+from krmfn.yamledit.nodes import Text, documents, scalars
 from tests import yamldocs
 
 MARK = '# {"$imagepolicy": "f:n"}'
-EXPECTED = screen.Expected(
+EXPECTED = prefilter.Expected(
     {"f:n": "nginx:9", "f:t:tag": "1.10", "f:open": None},
     {"docker.io/library/nginx": frozenset({"nginx:9"}), "ghcr.io/a/b": None},
     frozenset({"f:other"}),
@@ -63,12 +63,12 @@ OPEN = {
 
 @pytest.mark.parametrize("raw", CURRENT.values(), ids=CURRENT.keys())
 def test_a_block_that_is_plainly_current_passes(raw):
-    assert not screen.may_change(raw, EXPECTED, (b"needle",))
+    assert not prefilter.may_change(raw, EXPECTED, (b"needle",))
 
 
 @pytest.mark.parametrize("raw", OPEN.values(), ids=OPEN.keys())
 def test_a_block_that_may_change_does_not_pass(raw):
-    assert screen.may_change(raw, EXPECTED, (b"needle",))
+    assert prefilter.may_change(raw, EXPECTED, (b"needle",))
 
 
 @settings(max_examples=300, deadline=None)
@@ -80,8 +80,8 @@ def test_what_the_text_shows_holds_all_that_the_nodes_hold(seed):
     except InputError:
         return
     for block in blocks:
-        assert {marker.setter for marker in markers.read(block)} <= screen.setters_in(raw)
-        shown = screen.image_values(raw)
+        assert {marker.setter for marker in markers.read(block)} <= prefilter.setters_in(raw)
+        shown = prefilter.image_values(raw)
         if shown is not None:
             assert {one.value for one in scalars(block, frozenset({"image"})) if one.path.endswith("image")} <= shown
 
@@ -99,4 +99,4 @@ def test_what_the_text_shows_holds_all_that_the_nodes_hold(seed):
     ],
 )
 def test_setters_are_seen_in_any_spelling(raw, setters):
-    assert screen.setters_in(raw) == setters
+    assert prefilter.setters_in(raw) == setters

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.config.config import Config
+from krmfn.config.loading import Config
 from krmfn.config.lock import Snapshot
 from krmfn.config.settings import Settings
 from krmfn.errors import RegistryError

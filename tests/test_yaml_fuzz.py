@@ -13,9 +13,9 @@ from ruamel.yaml.error import YAMLError as RuamelError
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
 from krmfn.model import Diagnostic, Field, Location
-from krmfn.yamledit import compose, markers, resourcelist, scalars, screen
-from krmfn.yamledit.yamltext import Edit, Text, apply
-from krmfn.yamledit.yamltext import scalars as values
+from krmfn.yamledit import compose, markers, prefilter, resourcelist, scalars
+from krmfn.yamledit.nodes import Edit, Text, apply
+from krmfn.yamledit.nodes import scalars as values
 from tests import yamldocs
 
 CORPUS = sorted((Path(__file__).parent.parent / "fixtures" / "yaml" / "corpus").glob("*.yaml"))
@@ -26,11 +26,11 @@ WANTED = {"docker.io/library/nginx": "nginx:9", "ghcr.io/a/b": "ghcr.io/a/b:5"}
 
 def edits_of(given: resourcelist.ResourceList, *, screened: bool) -> tuple[list[Edit], set[int]]:
     """Bind as a run does: markers first, then every `image` of a known repository."""
-    expected = screen.Expected(SETTERS, IMAGES)
+    expected = prefilter.Expected(SETTERS, IMAGES)
     found: dict[tuple[int, int], Edit] = {}
     composed = set()
     for block in given.items:
-        if screened and not screen.may_change(block.raw, expected):
+        if screened and not prefilter.may_change(block.raw, expected):
             continue
         composed.add(block.index)
         todo = [(marker.scalar, SETTERS[marker.setter]) for marker in markers.read(block) if marker.setter in SETTERS]

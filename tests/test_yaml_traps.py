@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from krmfn.errors import InputError
-from krmfn.yamledit import markers, resourcelist, scalars, screen
-from krmfn.yamledit.yamltext import Edit, Text, construct, documents
-from krmfn.yamledit.yamltext import scalars as values
+from krmfn.yamledit import markers, prefilter, resourcelist, scalars
+from krmfn.yamledit.nodes import Edit, Text, construct, documents
+from krmfn.yamledit.nodes import scalars as values
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
 MARK = '# {"$imagepolicy": "f:n"}'
@@ -229,6 +229,6 @@ def test_what_is_no_text_is_refused_with_a_reason(data, message):
 
 def test_a_screened_value_that_goes_on_below_is_composed():
     raw = b"- image: nginx:9\n    foo\n"
-    expected = screen.Expected({}, {"docker.io/library/nginx": frozenset({"nginx:9"})})
-    assert screen.may_change(raw, expected)
-    assert not screen.may_change(b"- image: nginx:9\n  foo: b\n", expected)
+    expected = prefilter.Expected({}, {"docker.io/library/nginx": frozenset({"nginx:9"})})
+    assert prefilter.may_change(raw, expected)
+    assert not prefilter.may_change(b"- image: nginx:9\n  foo: b\n", expected)

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from krmfn.errors import InputError
 from krmfn.yamledit import compose
-from krmfn.yamledit.proof import rewrite
-from krmfn.yamledit.yamltext import (
+from krmfn.yamledit.nodes import (
     Alias,
     Edit,
     Source,
@@ -24,6 +23,7 @@ from krmfn.yamledit.yamltext import (
     scalar_at,
     scalars,
 )
+from krmfn.yamledit.verification import rewrite
 from tests import yamldocs
 
 LETTERS = st.text(st.sampled_from("ab\né🚀\u2028 "), max_size=3000)

@@ -10,14 +10,14 @@ import click
 
 from krmfn.commands import options
 from krmfn.commands.update import diffs
-from krmfn.config.config import load
+from krmfn.config.loading import load
 from krmfn.config.objects import nearest
-from krmfn.foreign import printable
 from krmfn.inventory import files
 from krmfn.inventory.annotate import Annotations, Note, from_markers, with_markers
 from krmfn.model import ImagePolicy
-from krmfn.yamledit.proof import rewrite
-from krmfn.yamledit.yamltext import Block, Edit, Text
+from krmfn.sanitize import printable
+from krmfn.yamledit.nodes import Block, Edit, Text
+from krmfn.yamledit.verification import rewrite
 
 
 @click.command(

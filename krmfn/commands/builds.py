@@ -9,7 +9,7 @@ from typing import Any
 
 from krmfn.config.objects import listing, read, text
 from krmfn.errors import InputError
-from krmfn.yamledit.yamltext import Text, documents
+from krmfn.yamledit.nodes import Text, documents
 
 _NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _FUNCTION = b"config.kubernetes.io/function"

@@ -12,9 +12,8 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import options
-from krmfn.config.config import Config, load
+from krmfn.config.loading import Config, load
 from krmfn.errors import ConfigError, RegistryError
-from krmfn.foreign import printable
 from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.kubernetes import finder, forms
@@ -22,6 +21,7 @@ from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, RANGE, UNJUDGED, Place
 from krmfn.model import Listing, Repository
 from krmfn.plan.resolve import ask
 from krmfn.policies.newer import Newer, newer, state
+from krmfn.sanitize import printable
 
 WORKERS = 8
 _HEADER = ("IMAGE", "CURRENT", "SAME MAJOR", "NEWEST", "STATE", "WHERE")

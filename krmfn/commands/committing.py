@@ -15,10 +15,9 @@ from pathlib import Path
 import click
 
 from krmfn.commands import drafting, proposing
-from krmfn.commands.scope import Examined, automation_of, examine, inside
-from krmfn.config.config import Finish
+from krmfn.commands.workspace import Examined, automation_of, examine, inside
+from krmfn.config.loading import Finish
 from krmfn.errors import GitError
-from krmfn.foreign import printable
 from krmfn.git.automation import Automation
 from krmfn.git.drafts import Author, Draft, Style, Worktree
 from krmfn.git.names import branch_problem
@@ -28,7 +27,8 @@ from krmfn.git.proposals import Proposal
 from krmfn.git.repository import Repository
 from krmfn.git.workspace import Workspace, workspace
 from krmfn.inventory import files
-from krmfn.yamledit.yamltext import Text
+from krmfn.sanitize import printable
+from krmfn.yamledit.nodes import Text
 
 Report = Callable[[Examined, Mapping[Text, bytes], Sequence[Proposal]], None]
 _MOST = 100

@@ -8,8 +8,8 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import options
-from krmfn.foreign import printable
 from krmfn.inventory import doctor
+from krmfn.sanitize import printable
 
 
 @click.command(

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from krmfn import pipeline
-from krmfn.commands.scope import Examined, rewritten
+from krmfn.commands.workspace import Examined, rewritten
 from krmfn.errors import GitError, RegistryError
 from krmfn.git import changelog, message
 from krmfn.git.changelog import Row
 from krmfn.git.drafts import Draft
 from krmfn.model import Listing, NotChosen, PolicyKey, Repository
-from krmfn.yamledit.yamltext import Edit, Text
+from krmfn.yamledit.nodes import Edit, Text
 
 Answer = TypeVar("Answer")
 

@@ -10,17 +10,17 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import options
-from krmfn.config.config import Config, load
+from krmfn.config.loading import Config, load
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
 from krmfn.inventory import files
 from krmfn.model import ImagePolicy, PolicyKey, Repository
-from krmfn.plan import decision, verdict
+from krmfn.plan import decision, records
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.policies import explain
 from krmfn.policies.explain import Explanation
 from krmfn.policies.selection import select
-from krmfn.yamledit.yamltext import Block
+from krmfn.yamledit.nodes import Block
 
 WORKERS = 8
 
@@ -70,14 +70,14 @@ def _find(name: str, policies: Mapping[PolicyKey, ImagePolicy]) -> ImagePolicy:
 def _follow(
     policy: ImagePolicy, rules: Config, blocks: Sequence[Block], asked: tuple[str, bool, tuple[str, ...]]
 ) -> int:
-    from krmfn.commands import following
+    from krmfn.commands import explain_digest
 
     output, all_tags, tags = asked
-    held = following.follow(policy, rules, blocks)
+    held = explain_digest.follow(policy, rules, blocks)
     if not policy.rules.pins_current and held.tags:
         held = held._replace(explanations=_of_each(policy, held.tags, options.open_source(rules)))
     known = tuple(tag for one in held.explanations[:1] for tag in one.selection.tags) or held.tags
-    show = following.print_json if output == "json" else following.print_text
+    show = explain_digest.print_json if output == "json" else explain_digest.print_text
     show(held, tuple(dict.fromkeys((*tags, *(known if all_tags else ())))))
     return int(not held.fields or any(one.selection.tag is None for one in held.explanations))
 
@@ -101,7 +101,7 @@ def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:
     return Explanation(str(policy.key), policy.repository.image.name, policy.rules, made, listing.malformed)
 
 
-def _date(dates: Mapping[verdict.Moment, str | RegistryError], repository: Repository, tag: str) -> str:
+def _date(dates: Mapping[records.Moment, str | RegistryError], repository: Repository, tag: str) -> str:
     found = dates[repository, tag]
     if isinstance(found, RegistryError):
         raise found

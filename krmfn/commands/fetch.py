@@ -12,7 +12,7 @@ import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import builds, options, output
-from krmfn.config.config import Config, load
+from krmfn.config.loading import Config, load
 from krmfn.config.lock import Snapshot
 from krmfn.errors import InputError, RegistryError
 from krmfn.inventory import files
@@ -20,9 +20,9 @@ from krmfn.model import Choice, Chosen, Diagnostic, Location, NotChosen, settled
 from krmfn.plan import lockfile, report
 from krmfn.plan.snapshot import Learned, name_of, take
 from krmfn.sources.sources import Sources
-from krmfn.yamledit.proof import rewrite
+from krmfn.yamledit.nodes import Edit, Text
 from krmfn.yamledit.scalars import Refusal
-from krmfn.yamledit.yamltext import Edit, Text
+from krmfn.yamledit.verification import rewrite
 
 LOCK, TAGS = "krmfn-lock.yaml", "krmfn-tags.yaml"
 _HEADS = {

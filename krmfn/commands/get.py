@@ -12,16 +12,16 @@ import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import options
-from krmfn.config.config import Finish, load
 from krmfn.config.flux import key_of
+from krmfn.config.loading import Finish, load
 from krmfn.config.objects import Object, mapping, nearest, text
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import InputError, KrmfnError
-from krmfn.foreign import printable
 from krmfn.git.automation import Automation
-from krmfn.inventory import files, fleet, status
-from krmfn.inventory.status import Standing
+from krmfn.inventory import files, flux_objects, flux_status
+from krmfn.inventory.flux_status import Standing
 from krmfn.model import PolicyKey
+from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -119,18 +119,18 @@ command.add_command(image)
 command.add_command(image, "images")
 
 
-def survey(tree: files.Tree, finish: Finish, kind: str, path: Path) -> fleet.Fleet:
+def survey(tree: files.Tree, finish: Finish, kind: str, path: Path) -> flux_objects.Fleet:
     """Judge the Flux objects of a tree; automations are counted only when they are asked for."""
     from krmfn.sources.sources import Sources
 
-    objects = fleet.gather(tree.blocks)
-    rules = fleet.config_of(objects, options.settings_of(finish))
+    objects = flux_objects.gather(tree.blocks)
+    rules = flux_objects.config_of(objects, options.settings_of(finish))
     pending = waiting(tree, objects, finish, path) if kind in ("all", "update") else {}
     with terminal.watching() as progress:
-        made = fleet.judge(objects, Sources(rules, os.environ, progress), now(), pending)
+        made = flux_objects.judge(objects, Sources(rules, os.environ, progress), now(), pending)
     if kind == "all":
         return made
-    return fleet.Fleet(tuple(one for one in made.standings if one.object.id.kind == _NAMES[kind]), made.problems)
+    return flux_objects.Fleet(tuple(one for one in made.standings if one.object.id.kind == _NAMES[kind]), made.problems)
 
 
 def now() -> str:
@@ -148,7 +148,7 @@ def now() -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def waiting(tree: files.Tree, objects: fleet.Objects, finish: Finish, path: Path) -> dict[PolicyKey, int | str]:
+def waiting(tree: files.Tree, objects: flux_objects.Objects, finish: Finish, path: Path) -> dict[PolicyKey, int | str]:
     """Count, by automation, the fields that wait for an update; text says why they cannot be counted."""
     found: dict[PolicyKey, int | str] = {}
     for thing in objects.of("ImageUpdateAutomation"):
@@ -159,7 +159,7 @@ def waiting(tree: files.Tree, objects: fleet.Objects, finish: Finish, path: Path
     return found
 
 
-def _waiting(tree: files.Tree, objects: fleet.Objects, thing: Object, finish: Finish, path: Path) -> int:
+def _waiting(tree: files.Tree, objects: flux_objects.Objects, thing: Object, finish: Finish, path: Path) -> int:
     made = Automation.read(thing, objects.all)
     rules = made.narrow(load(tree.blocks, None, finish), objects.all)
     top = next((one for one in roots(path) if (one / made.path).exists()), path)
@@ -217,10 +217,10 @@ Rows = list[tuple[str, ...]]
 
 def tables(standings: Sequence[Standing], *, wide: bool, is_all: bool) -> Iterable[tuple[tuple[str, ...], Rows]]:
     """Yield flux's tables, header and rows; with `all` names carry their kind."""
-    for kind in fleet.KINDS:
+    for kind in flux_objects.KINDS:
         some = [one for one in standings if one.object.id.kind == kind]
         if some:
-            header = (*(("NAMESPACE",) if wide else ()), *status.columns(kind))
+            header = (*(("NAMESPACE",) if wide else ()), *flux_status.columns(kind))
             yield header, [_row(one, wide=wide, is_all=is_all) for one in some]
 
 
@@ -229,14 +229,14 @@ def _print_table(header: tuple[str, ...], rows: Rows, *, is_all: bool) -> None:
     if terminal.is_terminal(sys.stdout):
         terminal.table(header, rows)
     else:
-        click.echo(status.table(header, rows), nl=False)
+        click.echo(flux_status.table(header, rows), nl=False)
     if is_all:
         click.echo()
 
 
 def _row(one: Standing, *, wide: bool, is_all: bool) -> tuple[str, ...]:
     name = f"{one.object.id.kind.lower()}/{one.object.id.name}" if is_all else one.object.id.name
-    cells = status.cells(one, name)
+    cells = flux_status.cells(one, name)
     return tuple(printable(cell, 2000) for cell in ((one.namespace, *cells) if wide else cells))
 
 

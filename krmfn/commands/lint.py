@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from krmfn.commands import options, output
-from krmfn.config.config import load
+from krmfn.config.loading import load
 from krmfn.diagnostics import LINT_CODES
 from krmfn.errors import ConfigError
 from krmfn.inventory import files

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from krmfn.config.config import Config, Finish
+from krmfn.config.loading import Config, Finish
 from krmfn.config.settings import Settings, overridden
-from krmfn.foreign import printable
 from krmfn.plan.resolve import TagSource
+from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
     from krmfn.inventory.files import Skipped

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from krmfn import __version__
-from krmfn.foreign import printable
 from krmfn.model import Diagnostic, File
+from krmfn.sanitize import printable
 
 _HELP = "https://github.com/krmfn/krmfn/blob/main/docs/lint.md"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}

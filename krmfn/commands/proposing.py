@@ -10,12 +10,12 @@ import click
 
 from krmfn.commands.drafting import Part
 from krmfn.errors import GitError
-from krmfn.foreign import printable
 from krmfn.git.automation import Automation
 from krmfn.git.drafts import Style, Worktree
 from krmfn.git.proposals import Branches, Proposal
 from krmfn.git.repository import Repository
 from krmfn.git.workspace import Workspace
+from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
     from krmfn.commands.committing import Destination

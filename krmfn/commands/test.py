@@ -10,10 +10,10 @@ import click
 from krmfn import terminal
 from krmfn.commands import options
 from krmfn.errors import InputError
-from krmfn.foreign import printable
 from krmfn.inventory import files
 from krmfn.policies import policytest
 from krmfn.policies.policytest import Verdict
+from krmfn.sanitize import printable
 
 _HEADER = ("ID", "TEST", "CASE", "RESULT", "REASON")
 

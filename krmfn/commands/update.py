@@ -11,14 +11,14 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import options, output
-from krmfn.commands.scope import Examined, examine
-from krmfn.config.config import Finish
-from krmfn.foreign import printable
+from krmfn.commands.workspace import Examined, examine
+from krmfn.config.loading import Finish
 from krmfn.git import changelog
 from krmfn.inventory import files
 from krmfn.model import Diagnostic
 from krmfn.pipeline import Run
-from krmfn.yamledit.yamltext import Text
+from krmfn.sanitize import printable
+from krmfn.yamledit.nodes import Text
 
 if TYPE_CHECKING:
     from krmfn.git.proposals import Proposal
@@ -100,10 +100,10 @@ def _is_commit(git: Mapping[str, Any], *, check: bool) -> bool:
 
 
 def _commit(paths: tuple[Path, ...], finish: Finish, git: Mapping[str, Any], show: _Show) -> int:
-    from krmfn.commands import committing, scope
+    from krmfn.commands import committing, workspace
 
     if git["automation"]:
-        automation = scope.automation_of(files.read(paths), git["automation"])
+        automation = workspace.automation_of(files.read(paths), git["automation"])
         if automation.is_suspended:
             return _suspended(automation.key)
     request = committing.CommitRequest(

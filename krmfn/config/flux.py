@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from krmfn.config import secret
+from krmfn.config import secrets
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
 from krmfn.errors import RuleError, RulesError
 from krmfn.frozen import field, frozen, replace
@@ -107,7 +107,7 @@ def _repository(thing: Object, objects: tuple[Object, ...], problems: Problems) 
     if spec.get("timeout") and timeout is None:
         problems.add(thing.id, "spec.timeout", f"expected a duration such as 30s, found {spec['timeout']!r}")
     access = replace(
-        secret.access(spec, thing.id, objects, problems),
+        secrets.access(spec, thing.id, objects, problems),
         insecure=text(spec.get("insecure")) == "true",
         timeout_seconds=max(1.0, timeout) if timeout else None,
     )

@@ -15,8 +15,8 @@ from krmfn.image import ImageRef, is_digest, is_tag, parse_repository
 from krmfn.kubernetes.resource import KUSTOMIZE_ID, describe, get
 from krmfn.model import ImagePolicy, LatestRef, PolicyKey, ResourceId
 from krmfn.policies.number import read_time
+from krmfn.yamledit.nodes import children, join
 from krmfn.yamledit.scalars import is_string
-from krmfn.yamledit.yamltext import children, join
 
 
 @frozen

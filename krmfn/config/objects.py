@@ -9,7 +9,7 @@ from krmfn.diagnostics import unreadable
 from krmfn.errors import InputError
 from krmfn.frozen import field, frozen
 from krmfn.model import Diagnostic, Field, File, Location, ResourceId
-from krmfn.yamledit.yamltext import Block, construct
+from krmfn.yamledit.nodes import Block, construct
 
 _LISTS = ("List", "ConfigMapList", "SecretList", "ImagePolicyList", "ImageRepositoryList", "ImageUpdateAutomationList")
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from krmfn.config.config import Config
 from krmfn.config.flux import GROUP, key_of
+from krmfn.config.loading import Config
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError, InputError
 from krmfn.git.names import branch_problem, refspec_problem, text_problem
 from krmfn.model import PolicyKey
-from krmfn.yamledit.yamltext import Block
+from krmfn.yamledit.nodes import Block
 
 DEFAULT_MESSAGE = "Update from image update automation"
 _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from krmfn.errors import RuleError
-from krmfn.foreign import printable
 from krmfn.image import ImageRef
 from krmfn.model import Diagnostic, Part
 from krmfn.plan import report
-from krmfn.plan.verdict import Change
+from krmfn.plan.records import Change
+from krmfn.sanitize import printable
 
 _SHOWN = 3
 _LONGEST_URL = 300

@@ -11,9 +11,9 @@ import re
 from typing import NamedTuple
 
 from krmfn.errors import GitError
-from krmfn.foreign import printable
 from krmfn.git.program import Git
 from krmfn.git.repository import Repository
+from krmfn.sanitize import printable
 
 TREE, PATCH = "Krmfn-Tree", "Krmfn-Patch"
 _TRAILER = re.compile(r"[A-Za-z0-9-]+: ")

@@ -18,7 +18,7 @@ from tempfile import TemporaryFile
 
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import GitError
-from krmfn.foreign import printable
+from krmfn.sanitize import printable
 
 SECONDS = 600.0
 """What all git commands of a run may take together, hooks and network included; `KRMFN_GIT_TIMEOUT` changes it."""

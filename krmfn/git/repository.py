@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from krmfn.errors import GitError
-from krmfn.foreign import printable
 from krmfn.git.program import Allowance, Git
 from krmfn.git.workspace import Workspace
+from krmfn.sanitize import printable
 
 _BUSY = {
     "MERGE_HEAD": "a merge", "rebase-merge": "a rebase", "rebase-apply": "a rebase", "CHERRY_PICK_HEAD": "a cherry-pick",

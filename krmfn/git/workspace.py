@@ -18,8 +18,8 @@ from pathlib import Path
 from tempfile import gettempdir
 
 from krmfn.errors import GitError
-from krmfn.foreign import printable
 from krmfn.git.program import Git
+from krmfn.sanitize import printable
 
 
 @dataclass(frozen=True, slots=True)

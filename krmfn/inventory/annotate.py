@@ -22,9 +22,9 @@ from krmfn.kubernetes.resource import (
 from krmfn.model import ImagePolicy, Part
 from krmfn.plan.target import ANNOTATION, Setter, parse_setter
 from krmfn.plan.unbound import is_of
-from krmfn.yamledit import insertion, markers, screen
+from krmfn.yamledit import insertion, markers, prefilter
+from krmfn.yamledit.nodes import Block, Edit, Text
 from krmfn.yamledit.scalars import Refusal, quoted
-from krmfn.yamledit.yamltext import Block, Edit, Text
 
 
 class Note(NamedTuple):
@@ -49,7 +49,7 @@ def from_markers(blocks: Iterable[Block]) -> Annotations:
     """Write an entry of the annotation for every marker; entries that are there stay."""
     found = Annotations()
     for block in blocks:
-        if not screen.may_hold_marker(block.raw) or block.root is None:
+        if not prefilter.may_hold_marker(block.raw) or block.root is None:
             continue
         resources = describe(block)
         held: dict[Resource, list[markers.Marker]] = {}

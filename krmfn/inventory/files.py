@@ -21,7 +21,7 @@ from krmfn.kubernetes.forms import may_hold_image
 from krmfn.kubernetes.overriding import Graph
 from krmfn.kubernetes.resource import is_definition
 from krmfn.model import Diagnostic, File, Location
-from krmfn.yamledit.yamltext import Alias, Block, Text, documents, is_null
+from krmfn.yamledit.nodes import Alias, Block, Text, documents, is_null
 
 _WORDS = (b"image", b"krmfn.dev", b"TagSnapshot", b"Secret", b"Namespace", b"source.toolkit.fluxcd.io")
 _TARGETS = (b"krmfn.dev/v1alpha1", b"ImageAutomation", b"targets")

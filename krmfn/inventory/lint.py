@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from krmfn.config.config import Config
+from krmfn.config.loading import Config
 from krmfn.inventory.files import Skipped
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Diagnostic, File, ImagePolicy, Location, Part, ResourceId
-from krmfn.plan import bind, foresight
+from krmfn.plan import bind, needed
 from krmfn.plan.target import Target
 from krmfn.plan.unbound import unbound
 from krmfn.policies import selection
-from krmfn.yamledit import markers, screen
-from krmfn.yamledit.yamltext import Block
+from krmfn.yamledit import markers, prefilter
+from krmfn.yamledit.nodes import Block
 
 
 def lint(blocks: Sequence[Block], config: Config, skipped: Iterable[Skipped] = ()) -> tuple[Diagnostic, ...]:
     """Return everything there is to look at, in the order of files and lines."""
-    bound = bind.bind(blocks, config, foresight.expected(config, {}))
+    bound = bind.bind(blocks, config, needed.expected(config, {}))
     found = [*_located([*bound.results, *unbound(config, bound, blocks)], blocks), *_ignored(blocks), *_unread(skipped)]
     for target in bound.targets:
         policy = config.policies[target.setter.policy]
@@ -59,7 +59,7 @@ def _located(diagnostics: Iterable[Diagnostic], blocks: Sequence[Block]) -> Iter
 
 def _ignored(blocks: Iterable[Block]) -> Iterator[Diagnostic]:
     for block in blocks:
-        if screen.may_hold_marker(block.raw) and block.root is not None:
+        if prefilter.may_hold_marker(block.raw) and block.root is not None:
             for one in markers.ignored(block):
                 yield _finding(block, one.start, "ignored-marker", f"marker {one.setter!r} is not read: {one.why}")
         if b"policy" in block.raw.lower() and block.root is not None:

@@ -18,7 +18,7 @@ from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, RANGE, UNJUDGED
 from krmfn.kubernetes.reference import Reading
 from krmfn.kubernetes.resource import anchored, describe, get, scalars_of
 from krmfn.model import Part
-from krmfn.yamledit.yamltext import Block, Step, is_null
+from krmfn.yamledit.nodes import Block, Step, is_null
 
 Key = tuple[str, str]
 """Namespace and name of a HelmRepository."""

@@ -11,10 +11,10 @@ import re
 from typing import TYPE_CHECKING
 
 from krmfn.frozen import replace
-from krmfn.yamledit.yamltext import Scalar, Text
+from krmfn.yamledit.nodes import Scalar, Text
 
 if TYPE_CHECKING:
-    from krmfn.yamledit.yamltext import Block
+    from krmfn.yamledit.nodes import Block
 
 _LONGEST = 1 << 20
 """How many characters are followed one by one; longer text in quotes is read and not edited."""

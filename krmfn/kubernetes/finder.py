@@ -23,7 +23,7 @@ from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.kubernetes.resource import Resource, anchored, describe, is_definition
 from krmfn.model import Part
 from krmfn.yamledit import markers
-from krmfn.yamledit.yamltext import Block, Step, children, documents, is_null, join_path, scalar_at
+from krmfn.yamledit.nodes import Block, Step, children, documents, is_null, join_path, scalar_at
 
 TWICE = "its key is given twice in one mapping, and readers differ on which one counts"
 _DEEPEST = 4

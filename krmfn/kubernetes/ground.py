@@ -14,7 +14,7 @@ from krmfn.kubernetes.places import UNJUDGED, VARIABLE, Place, Slot
 from krmfn.kubernetes.reference import Reading
 from krmfn.kubernetes.resource import Resource
 from krmfn.model import Part
-from krmfn.yamledit.yamltext import Block, Scalar, Step, join_path, scalar_at
+from krmfn.yamledit.nodes import Block, Scalar, Step, join_path, scalar_at
 
 _IGNORE = re.compile(rb"[^\n]*#[ \t]*krmfn:[ \t]*ignore\b")
 

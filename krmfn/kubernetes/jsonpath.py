@@ -12,7 +12,7 @@ import yaml
 
 from krmfn.errors import RuleError
 from krmfn.frozen import frozen
-from krmfn.yamledit.yamltext import Alias, Step, children, construct
+from krmfn.yamledit.nodes import Alias, Step, children, construct
 
 Place = tuple[tuple[Step, ...], yaml.Node]
 _WORDS = ("where", "wherenot")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from krmfn.model import File
 
 if TYPE_CHECKING:
-    from krmfn.yamledit.yamltext import Text
+    from krmfn.yamledit.nodes import Text
 
 
 class Spot(NamedTuple):

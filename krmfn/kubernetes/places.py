@@ -7,7 +7,7 @@ from typing import NamedTuple
 from krmfn.image import ImageRef
 from krmfn.kubernetes.resource import Resource, Steps
 from krmfn.model import File, Part
-from krmfn.yamledit.yamltext import Scalar
+from krmfn.yamledit.nodes import Scalar
 
 COUNTS = "counts"
 RANGE = "range"

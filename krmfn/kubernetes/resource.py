@@ -10,10 +10,10 @@ import yaml
 
 from krmfn.model import File, ResourceId
 from krmfn.yamledit import compose
-from krmfn.yamledit.yamltext import Alias, Block, Step, children
+from krmfn.yamledit.nodes import Alias, Block, Step, children
 
 if TYPE_CHECKING:
-    from krmfn.config.own import Select
+    from krmfn.config.image_automation import Select
 
 CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 KUSTOMIZE_ID = "kustomize.config.k8s.io/id"

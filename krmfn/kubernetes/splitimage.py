@@ -10,7 +10,7 @@ import yaml
 from krmfn.kubernetes.form import read_form
 from krmfn.kubernetes.resource import Steps, anchored
 from krmfn.model import Part
-from krmfn.yamledit.yamltext import children
+from krmfn.yamledit.nodes import children
 
 _HELM = {"repository": Part.NAME, "tag": Part.TAG, "digest": Part.DIGEST}
 _KUSTOMIZE = {"newName": Part.NAME, "newTag": Part.TAG, "digest": Part.DIGEST}

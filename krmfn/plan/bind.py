@@ -12,9 +12,9 @@ from contextlib import suppress
 
 import yaml
 
-from krmfn.config.config import Config
+from krmfn.config.image_automation import TargetRule
+from krmfn.config.loading import Config
 from krmfn.config.objects import nearest
-from krmfn.config.own import TargetRule
 from krmfn.errors import InputError, RuleError
 from krmfn.kubernetes import charts, finder, forms
 from krmfn.kubernetes.jsonpath import JSONPath
@@ -33,21 +33,21 @@ from krmfn.kubernetes.resource import (
 )
 from krmfn.kubernetes.splitimage import LooseDigest, loose_digests
 from krmfn.model import Diagnostic, Field, Location, Part, PolicyKey, Severity
-from krmfn.plan.deployed import current_tag
+from krmfn.plan.current import current_tag
 from krmfn.plan.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, meant, parse_setter
-from krmfn.yamledit import markers, screen
-from krmfn.yamledit.yamltext import Block, Scalar, children, join_path, scalar_at
+from krmfn.yamledit import markers, prefilter
+from krmfn.yamledit.nodes import Block, Scalar, children, join_path, scalar_at
 
 _NEEDLE = ANNOTATION.encode()
 
 
-def bind(blocks: Iterable[Block], config: Config, expected: screen.Expected, graph: Graph = NOTHING) -> Bound:
+def bind(blocks: Iterable[Block], config: Config, expected: prefilter.Expected, graph: Graph = NOTHING) -> Bound:
     """Find every field that a policy is bound to, in the blocks that may change. Raises InputError for no YAML."""
     blocks = tuple(blocks)
     binder = _Binder(config, graph, charts.repositories(blocks) if config.by_image() else {})
     for block in blocks:
         raw = block.raw
-        if not screen.may_change(raw, expected, binder.needles) and not binder.may_name(raw):
+        if not prefilter.may_change(raw, expected, binder.needles) and not binder.may_name(raw):
             binder.skip(raw)
         elif block.root is not None:
             binder.look(block)
@@ -84,11 +84,11 @@ class _Binder:
         """Count what a block that needs no change holds as bound."""
         if len(self.policies) == len(self.config.policies):
             return
-        if screen.may_hold_marker(raw):
-            self.policies |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}
+        if prefilter.may_hold_marker(raw):
+            self.policies |= {setter.policy for text in prefilter.setters_in(raw) if (setter := parse_setter(text))}
         if self.by_image:
-            for value in screen.image_values(raw) or ():
-                self.policies |= {policy.key for policy in self.by_image.get(screen.repository_of(value), ())}
+            for value in prefilter.image_values(raw) or ():
+                self.policies |= {policy.key for policy in self.by_image.get(prefilter.repository_of(value), ())}
 
     def look(self, block: Block) -> None:
         """Find the targets of one composed block."""
@@ -98,8 +98,8 @@ class _Binder:
         found: dict[int, Target] = {}
         reserved: set[int] = set()
         raw = block.raw
-        may_be_annotated = screen.may_hold(raw, (_NEEDLE,))
-        if screen.may_hold_marker(raw):
+        may_be_annotated = prefilter.may_hold(raw, (_NEEDLE,))
+        if prefilter.may_hold_marker(raw):
             for target in self._marked(markers.read(block), resources, reserved):
                 self._claim(found, target)
         for resource in resources:
@@ -112,7 +112,7 @@ class _Binder:
             reserved |= found.keys()
             for target in self._images(block, reserved):
                 found.setdefault(target.scalar.start, target)
-        if found and self.config.settings.keep_pins and screen.may_pin_beside(raw):
+        if found and self.config.settings.keep_pins and prefilter.may_pin_beside(raw):
             for resource in resources:
                 if not resource.is_definition:
                     self._pair(resource, found, reserved)

@@ -18,8 +18,8 @@ from krmfn.model import (
     PolicyKey,
     Repository,
 )
-from krmfn.plan.deployed import Deployed
-from krmfn.plan.verdict import Dates, Listings, Moment
+from krmfn.plan.current import Deployed
+from krmfn.plan.records import Dates, Listings, Moment
 from krmfn.policies import selection
 
 _MEND = "run krmfn fetch on the package"

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from krmfn.config.lock import Lock, recall
 from krmfn.config.settings import Settings
 from krmfn.model import Choice, Chosen, Diagnostic, Field, Following, Location, PolicyKey, Severity
-from krmfn.plan.deployed import Deployed, current_tag, is_of, place
+from krmfn.plan.current import Deployed, current_tag, is_of, place
+from krmfn.plan.records import Guarded, Place
 from krmfn.plan.target import Target
-from krmfn.plan.verdict import Guarded, Place
 from krmfn.policies import selection
 
 

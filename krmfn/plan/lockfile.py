@@ -14,8 +14,8 @@ from krmfn.config.lock import LockEntry, Snapshot
 from krmfn.config.objects import Object
 from krmfn.config.schema import API_VERSION
 from krmfn.kubernetes.resource import describe, get
+from krmfn.yamledit.nodes import Alias, Block, Edit, construct, scalar_at
 from krmfn.yamledit.scalars import Refusal, is_plain, is_string, quoted, render
-from krmfn.yamledit.yamltext import Alias, Block, Edit, construct, scalar_at
 
 Data = str | dict[str, str]
 Key = Callable[[Any], Any]

@@ -11,9 +11,9 @@ from krmfn.errors import RuleError
 from krmfn.image import ImageRef, is_digest
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Choice, Chosen, Diagnostic, Field, Listing, Location, settled
-from krmfn.plan.verdict import Change, Listings, Renewal
+from krmfn.plan.records import Change, Listings, Renewal
+from krmfn.yamledit.nodes import Edit
 from krmfn.yamledit.scalars import Refusal
-from krmfn.yamledit.yamltext import Edit
 
 
 def changes(made: Iterable[Change]) -> list[Diagnostic]:

@@ -21,9 +21,9 @@ from krmfn.model import (
     PolicyKey,
     Severity,
 )
-from krmfn.plan.deployed import Deployed, place
+from krmfn.plan.current import Deployed, place
+from krmfn.plan.records import Change, Guarded, Pins
 from krmfn.plan.target import Target
-from krmfn.plan.verdict import Change, Guarded, Pins
 from krmfn.yamledit.scalars import Refusal, reads_as_text, render
 
 _FETCH = "run krmfn fetch on the package to add it"

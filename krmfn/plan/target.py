@@ -11,7 +11,7 @@ from krmfn.frozen import frozen
 from krmfn.kubernetes.form import Form, read_form
 from krmfn.kubernetes.resource import Resource, annotations_of
 from krmfn.model import Diagnostic, ImagePolicy, Part, PolicyKey
-from krmfn.yamledit.yamltext import Scalar
+from krmfn.yamledit.nodes import Scalar
 
 ANNOTATION = "krmfn.dev/images"
 """Binds fields of the resource it stands on, and survives `kustomize build`: container name or JSONPath -> setter."""

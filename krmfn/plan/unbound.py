@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from krmfn.config.config import Config
+from krmfn.config.loading import Config
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.kubernetes import finder
@@ -14,7 +14,7 @@ from krmfn.kubernetes.resource import KUSTOMIZE_ID, Resource, containers, descri
 from krmfn.model import Diagnostic, ImagePolicy, Location, Part, PolicyKey
 from krmfn.plan.target import ANNOTATION, Bound, Setter, parse_setter
 from krmfn.yamledit import markers
-from krmfn.yamledit.yamltext import Block
+from krmfn.yamledit.nodes import Block
 
 _LOOKS = 200
 """How many blocks that mention an image are composed to find one that runs it."""

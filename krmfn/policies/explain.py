@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from krmfn.foreign import printable
 from krmfn.policies.policy import SemVer
 from krmfn.policies.reason import Reason
 from krmfn.policies.rules import Rules
 from krmfn.policies.selection import Selection, read
 from krmfn.policies.version import parse_tag
+from krmfn.sanitize import printable
 
 _SAMPLES = 3
 

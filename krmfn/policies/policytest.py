@@ -12,7 +12,7 @@ from krmfn.policies.number import read_time
 from krmfn.policies.reason import Reason
 from krmfn.policies.rules import parse_rules
 from krmfn.policies.selection import Selection, select
-from krmfn.yamledit.yamltext import Block, construct
+from krmfn.yamledit.nodes import Block, construct
 
 KIND = "PolicyTest"
 WORDS = tuple(reason.word for reason in Reason)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from krmfn.foreign import printable
+from krmfn.sanitize import printable
 from krmfn.sources.credential import Credential
 
 SECONDS = 30.0

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from krmfn.foreign import printable
 from krmfn.image import HUB
 from krmfn.model import ITEM, MACHINE, Provenance
-from krmfn.once import Once
+from krmfn.sanitize import printable
+from krmfn.singleflight import Once
 from krmfn.sources.credential import Credential
 
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from krmfn.errors import RegistryError, RegistryFailure
-from krmfn.foreign import printable
 from krmfn.image import is_digest, is_tag
 from krmfn.model import Listing, Repository
-from krmfn.once import Once
+from krmfn.sanitize import printable
+from krmfn.singleflight import Once
 from krmfn.sources.manifest import LIMIT, Image, describe, parse
 
 INDEX_LIMIT = 64 << 20

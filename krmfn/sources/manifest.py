@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from krmfn.errors import RegistryError
-from krmfn.foreign import printable
 from krmfn.image import is_digest
+from krmfn.sanitize import printable
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from _thread import allocate_lock
 from collections.abc import Callable, Mapping
 
-from krmfn.config.config import Config
+from krmfn.config.loading import Config
 from krmfn.config.lock import Snapshot
 from krmfn.errors import RegistryError
 from krmfn.model import Listing, Repository
@@ -39,7 +39,7 @@ class Sources:
             from krmfn.sources.layout import LayoutSource
 
             return LayoutSource(Path(settings.layout))
-        from krmfn.sources.oci import RegistrySource, Settings
+        from krmfn.sources.registry_source import RegistrySource, Settings
 
         return RegistrySource(Settings.of(self._environment, mirrors=settings.mirrors, progress=self._progress))
 

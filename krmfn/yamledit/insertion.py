@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import yaml
 
 from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.nodes import Edit, is_null, scalar_at
 from krmfn.yamledit.scalars import Refusal, quoted, render
-from krmfn.yamledit.yamltext import Edit, is_null, scalar_at
 
 if TYPE_CHECKING:
-    from krmfn.yamledit.yamltext import Block, Scalar
+    from krmfn.yamledit.nodes import Block, Scalar
 
 _bare_key = re.compile(r"[A-Za-z][A-Za-z0-9._/-]{3,}").fullmatch
 

@@ -15,10 +15,10 @@ import yaml
 
 from krmfn.yamledit.comments import Comment, Place, deciding, end_of_line, leaf_after, leaf_before, start_of_line
 from krmfn.yamledit.compose import Alias
-from krmfn.yamledit.yamltext import Scalar, scalar_at
+from krmfn.yamledit.nodes import Scalar, scalar_at
 
 if TYPE_CHECKING:
-    from krmfn.yamledit.yamltext import Block
+    from krmfn.yamledit.nodes import Block
 
 KEY = "$imagepolicy"
 _REF = "#/definitions/io.k8s.cli.setters."

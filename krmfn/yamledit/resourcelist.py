@@ -17,8 +17,8 @@ from krmfn.errors import InputError
 from krmfn.frozen import frozen
 from krmfn.yamledit import compose
 from krmfn.yamledit.compose import Alias
-from krmfn.yamledit.proof import confirm, confirm_whole
-from krmfn.yamledit.yamltext import BOM, Block, Edit, Source, Text, apply, check, has_plain_breaks, pieces, unreadable
+from krmfn.yamledit.nodes import BOM, Block, Edit, Source, Text, apply, check, has_plain_breaks, pieces, unreadable
+from krmfn.yamledit.verification import confirm, confirm_whole
 
 if TYPE_CHECKING:
     from krmfn.model import Diagnostic

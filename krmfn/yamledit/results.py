@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from krmfn.yamledit.nodes import Edit, construct
 from krmfn.yamledit.scalars import is_string, quoted
-from krmfn.yamledit.yamltext import Edit, construct
 
 if TYPE_CHECKING:
     from krmfn.model import Diagnostic

@@ -11,7 +11,7 @@ import re
 from json.encoder import encode_basestring
 from typing import NamedTuple
 
-from krmfn.yamledit.yamltext import Edit, Scalar, Text
+from krmfn.yamledit.nodes import Edit, Scalar, Text
 
 _WORDS = frozenset(
     {"", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "=", "<<", ".inf", "-.inf", "+.inf", ".nan"}

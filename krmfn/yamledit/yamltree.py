@@ -16,7 +16,7 @@ from krmfn.yamledit.compose import Alias
 if TYPE_CHECKING:
     from typing import Any
 
-    from krmfn.yamledit.yamltext import Block
+    from krmfn.yamledit.nodes import Block
 
 MAX_VALUES = 1_000_000
 """How many values `construct` makes of one node before it suspects an alias bomb."""

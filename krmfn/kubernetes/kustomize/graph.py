@@ -15,7 +15,7 @@ from krmfn.kubernetes.kustomize.item import Item, changed_by, item
 from krmfn.kubernetes.kustomize.overlay import FILES, Deployment, Overlay, Reader, deployments, overlay
 from krmfn.kubernetes.kustomize.tree import Log, Tree, get, inner, items_of, leaves, trees
 from krmfn.kubernetes.overriding import NOTHING, Graph, Spot
-from krmfn.yamledit.yamltext import Block, Text, documents
+from krmfn.yamledit.nodes import Block, Text, documents
 
 MAX_ITEMS = 100_000
 """How many resources all kustomizations together may pass on; with more nothing is told."""

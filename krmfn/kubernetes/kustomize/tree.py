@@ -12,7 +12,7 @@ import yaml
 
 from krmfn.errors import InputError
 from krmfn.kubernetes.overriding import Spot
-from krmfn.yamledit.yamltext import Alias, Block, Text, documents, is_null
+from krmfn.yamledit.nodes import Alias, Block, Text, documents, is_null
 
 MAX_DEPTH = 100
 """Deeper collections are left out of a tree: nothing in them is followed."""

@@ -13,19 +13,19 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from krmfn.errors import RegistryError
-from krmfn.foreign import printable
+from krmfn.sanitize import printable
 from krmfn.sources.credential import Credential
 from krmfn.sources.keychain import Found, Keychain
 from krmfn.sources.manifest import parse as parse_json
-from krmfn.sources.registry import wording
+from krmfn.sources.registry import messages
 from krmfn.sources.registry.challenge import Challenge
 from krmfn.sources.registry.challenge import parse as parse_challenges
+from krmfn.sources.registry.clock import World
+from krmfn.sources.registry.endpoints import Question
 from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
 from krmfn.sources.registry.origin import Origin
-from krmfn.sources.registry.question import Question
 from krmfn.sources.registry.secrets import Secrets
 from krmfn.sources.registry.travel import Trust
-from krmfn.sources.registry.world import World
 
 TOKEN_LIMIT = 64 << 10
 _SHORTEST_LIFE = 60.0
@@ -288,7 +288,7 @@ class Authorizer:
             if sent and found.credential
             else "gives no anonymous token"
         )
-        advice = "; ".join(["", *wording.withheld(question, found)])
+        advice = "; ".join(["", *messages.withheld(question, found)])
         return question.error("denied", f"{who} {how} (status {reply.status}){advice}", status=reply.status)
 
 

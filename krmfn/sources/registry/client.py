@@ -12,17 +12,17 @@ from typing import Any
 from urllib.parse import urljoin
 
 from krmfn.errors import RegistryError
-from krmfn.foreign import printable
 from krmfn.image import is_digest
-from krmfn.once import Once
-from krmfn.sources.registry import wording
-from krmfn.sources.registry.attempts import Attempts
+from krmfn.sanitize import printable
+from krmfn.singleflight import Once
+from krmfn.sources.registry import messages
 from krmfn.sources.registry.auth import Authorizer
+from krmfn.sources.registry.endpoints import Question
 from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
 from krmfn.sources.registry.listing import BYTES_LIMIT, PAGE_LIMIT, PAGES_LIMIT, TAGS_LIMIT, Page, next_page
 from krmfn.sources.registry.oras_import import oras
 from krmfn.sources.registry.origin import Origin
-from krmfn.sources.registry.question import Question
+from krmfn.sources.registry.retries import Attempts
 from krmfn.sources.registry.secrets import Secrets
 from krmfn.sources.registry.transport import Transport
 from krmfn.sources.registry.travel import Trust
@@ -176,7 +176,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
 
     def refusal(self, reply: Reply) -> RegistryError:
         """Say what a reply that is no success means."""
-        return wording.refusal(self.question, reply, self._what, self._auth.found(self.question), self._secrets)
+        return messages.refusal(self.question, reply, self._what, self._auth.found(self.question), self._secrets)
 
     def _scheme(self, question: Question) -> str:
         """Choose https, or where plain text is allowed what the server speaks; https is tried first."""
@@ -189,7 +189,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         probe = Call("GET", self._origin(url, question), url, {}, 1 << 16, question.until, question.lane)
         answer = self._transport.send(probe)
         if isinstance(answer, NoReply) and answer.kind in {"time", "closed"}:
-            raise wording.no_answer(question, answer)
+            raise messages.no_answer(question, answer)
         # what a proxy does instead of reaching the server says nothing about the server
         plain = {"tls"} if self._transport.has_proxy(probe) else {"tls", "connect", "silence", "broken"}
         return "http" if isinstance(answer, NoReply) and answer.kind in plain else "https"
@@ -238,7 +238,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
 
         reply = self._trust.send(call.origin, call.lane, over, lambda one: self._attempts.send(one, self._wait))
         if isinstance(reply, NoReply):
-            raise wording.no_answer(self.question, reply)
+            raise messages.no_answer(self.question, reply)
         return reply
 
     def _wait(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from krmfn.model import Mirror
-    from krmfn.sources.registry.world import World
+    from krmfn.sources.registry.clock import World
 
 Progress = Callable[[str, str, int], None]
 """Called from threads with repository, state (`listing`, `listed`, `waiting`, `failed`) and tags so far."""

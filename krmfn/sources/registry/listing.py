@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from krmfn.foreign import printable
 from krmfn.image import is_tag
 from krmfn.model import Listing
+from krmfn.sanitize import printable
 from krmfn.sources.manifest import parse
 from krmfn.sources.registry.links import links
 

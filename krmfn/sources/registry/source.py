@@ -1,4 +1,4 @@
-"""The source behind `krmfn.sources.oci`: turns questions about repositories into requests and their replies into answers."""
+"""The source behind `krmfn.sources.registry_source`: turns questions about repositories into requests and their replies into answers."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from krmfn.errors import RegistryError
-from krmfn.foreign import printable
 from krmfn.image import is_digest
 from krmfn.model import Listing, Repository
-from krmfn.once import Once
+from krmfn.sanitize import printable
+from krmfn.singleflight import Once
 from krmfn.sources.keychain import Keychain
 from krmfn.sources.manifest import LIMIT, MEDIA_TYPES, Image, describe, media_type, parse
-from krmfn.sources.registry.attempts import Attempts
 from krmfn.sources.registry.auth import Authorizer
 from krmfn.sources.registry.client import Client
+from krmfn.sources.registry.clock import World
+from krmfn.sources.registry.connections import SetUpError, proxy_address
+from krmfn.sources.registry.endpoints import Question, is_allowed, locate
 from krmfn.sources.registry.exchange import Identity, Lane, Reply
-from krmfn.sources.registry.gate import Gate
+from krmfn.sources.registry.host_limiter import Gate
 from krmfn.sources.registry.limits import Settings
 from krmfn.sources.registry.listing import listing
 from krmfn.sources.registry.proxies import proxy_url
-from krmfn.sources.registry.question import Question, is_allowed, locate
+from krmfn.sources.registry.retries import Attempts
 from krmfn.sources.registry.secrets import Secrets
 from krmfn.sources.registry.transport import Transport
 from krmfn.sources.registry.travel import Trust
-from krmfn.sources.registry.wire import SetUpError, proxy_address
-from krmfn.sources.registry.world import World
 
 _ACCEPT = ", ".join(MEDIA_TYPES)
 Answer = TypeVar("Answer")

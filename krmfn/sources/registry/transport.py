@@ -11,15 +11,15 @@ from urllib3 import BaseHTTPResponse
 from urllib3.util import Timeout
 
 from krmfn import __version__
-from krmfn.foreign import printable
+from krmfn.sanitize import printable
 from krmfn.sources.registry import proxies
 from krmfn.sources.registry.budget import Budget, NotAdmittedError, spending
+from krmfn.sources.registry.clock import World
+from krmfn.sources.registry.connections import Pools, tls_context
 from krmfn.sources.registry.exchange import Call, Identity, Lane, NoReply, Reply
+from krmfn.sources.registry.failures import explain, refused, too_large
 from krmfn.sources.registry.limits import Settings
 from krmfn.sources.registry.origin import Origin, is_loopback_name, literal
-from krmfn.sources.registry.trouble import explain, refused, too_large
-from krmfn.sources.registry.wire import Pools, tls_context
-from krmfn.sources.registry.world import World
 
 _CHUNK = 1 << 16
 _ERROR_BODY = 16 << 10

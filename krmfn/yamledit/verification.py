@@ -18,8 +18,8 @@ import yaml
 
 from krmfn.errors import InputError
 from krmfn.yamledit import compose
+from krmfn.yamledit.nodes import BOM, Alias, Block, Edit, Source, Text, apply, documents
 from krmfn.yamledit.scalars import is_string
-from krmfn.yamledit.yamltext import BOM, Alias, Block, Edit, Source, Text, apply, documents
 from krmfn.yamledit.yamltree import is_null, value_offset
 
 _RUN = 1 << 17

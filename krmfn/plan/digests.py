@@ -13,9 +13,9 @@ from krmfn.config.lock import Lock, recall
 from krmfn.config.settings import Settings
 from krmfn.errors import PASSING, RegistryError
 from krmfn.model import Choice, Chosen, Diagnostic, Field, Following, Location, PolicyKey, Repository, Severity
-from krmfn.plan.deployed import Deployed, place
+from krmfn.plan.current import Deployed, place
+from krmfn.plan.records import Pin, Pins, Place
 from krmfn.plan.target import Target
-from krmfn.plan.verdict import Pin, Pins, Place
 
 Choices = Mapping[PolicyKey, Choice]
 Question = tuple[Repository, str]

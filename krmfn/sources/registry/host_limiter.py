@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Literal
 
+from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.origin import Origin
-from krmfn.sources.registry.world import World
 
 
 class Gate:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from krmfn.frozen import frozen
 from krmfn.kubernetes.resource import Resource, get
 from krmfn.model import Chosen, Diagnostic, Location
-from krmfn.plan.verdict import Change
+from krmfn.plan.records import Change
 from krmfn.policies.pattern import Template
 from krmfn.yamledit import insertion
+from krmfn.yamledit.nodes import Edit, Text
 from krmfn.yamledit.scalars import Refusal
-from krmfn.yamledit.yamltext import Edit, Text
 
 TAG, BUILD = "fluxcd.io/tag.", "fluxcd.io/build.number"
 _LONGEST = 63

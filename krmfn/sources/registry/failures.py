@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import urllib3.exceptions
 
-from krmfn.foreign import printable
+from krmfn.sanitize import printable
 from krmfn.sources.registry.budget import Budget, NotAdmittedError
+from krmfn.sources.registry.connections import SetUpError
 from krmfn.sources.registry.exchange import Call, NoReply
 from krmfn.sources.registry.heads import BadHeaderError, EndlessHeadError
 from krmfn.sources.registry.origin import Origin
-from krmfn.sources.registry.wire import SetUpError
 
 
 def too_large(cap: int) -> NoReply:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from krmfn import diagnostics, pipeline, terminal
-from krmfn.config.config import Finish, load
+from krmfn.config.loading import Finish, load
 from krmfn.errors import GitError, InputError
 from krmfn.frozen import replace
 from krmfn.git.automation import Automation, find
-from krmfn.inventory import files, fleet
+from krmfn.inventory import files, flux_objects
 from krmfn.model import Repository
 from krmfn.plan import report
 from krmfn.plan.resolve import ask
 from krmfn.sources.sources import Sources
-from krmfn.yamledit.proof import rewrite
-from krmfn.yamledit.yamltext import Block, Edit, Text
+from krmfn.yamledit.nodes import Block, Edit, Text
+from krmfn.yamledit.verification import rewrite
 
 _WORKERS = 8
 
@@ -54,7 +54,7 @@ def rewritten(texts: Iterable[Text], edits: Iterable[tuple[Text, Edit]]) -> dict
 
 def automation_of(tree: files.Tree, name: str) -> Automation:
     """Find the automation of this name in the files. Raises ConfigError."""
-    objects = fleet.gather(tree.blocks)
+    objects = flux_objects.gather(tree.blocks)
     return Automation.read(find(objects.all, name), objects.all)
 
 
@@ -68,7 +68,7 @@ def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path |
     rules, blocks, made = load(tree.blocks, None, finish), tree.blocks, None
     root = top or root_of(paths[0])
     if name is not None:
-        objects = fleet.gather(tree.blocks)
+        objects = flux_objects.gather(tree.blocks)
         made = Automation.read(find(objects.all, name), objects.all)
         _check_covered(made, paths, root)
         rules, blocks = made.narrow(rules, objects.all), made.scope(tree.blocks, root)

@@ -9,16 +9,16 @@ from typing import NamedTuple
 import click
 
 from krmfn import terminal
-from krmfn.config.config import Config
-from krmfn.foreign import printable
+from krmfn.config.loading import Config
 from krmfn.model import ImagePolicy
-from krmfn.plan import bind, foresight
-from krmfn.plan.deployed import Deployed
+from krmfn.plan import bind, needed
+from krmfn.plan.current import Deployed
 from krmfn.plan.target import Target
 from krmfn.policies import explain
 from krmfn.policies.explain import Explanation
 from krmfn.policies.reason import Reason
-from krmfn.yamledit.yamltext import Block
+from krmfn.sanitize import printable
+from krmfn.yamledit.nodes import Block
 
 
 class Held(NamedTuple):
@@ -45,7 +45,7 @@ class Following(NamedTuple):
 
 def follow(policy: ImagePolicy, rules: Config, blocks: Sequence[Block]) -> Following:
     """Find what is deployed of a policy. Asks nobody. Raises InputError for no YAML."""
-    bound = bind.bind(blocks, rules, foresight.expected(rules, {}))
+    bound = bind.bind(blocks, rules, needed.expected(rules, {}))
     mine = (target for target in bound.targets if target.setter.policy == policy.key)
     deployed = Deployed(mine, {policy.key: policy})
     return Following(policy, tuple(_held(target, deployed) for target in deployed.targets))

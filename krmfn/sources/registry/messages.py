@@ -6,11 +6,11 @@ import json
 import re
 
 from krmfn.errors import RegistryError, RegistryFailure
-from krmfn.foreign import printable
 from krmfn.image import HUB
+from krmfn.sanitize import printable
 from krmfn.sources.keychain import Found
+from krmfn.sources.registry.endpoints import Question
 from krmfn.sources.registry.exchange import NoReply, Reply
-from krmfn.sources.registry.question import Question
 from krmfn.sources.registry.secrets import Secrets
 
 _code = re.compile(r"[A-Z][A-Z0-9_]{1,63}", re.ASCII).fullmatch

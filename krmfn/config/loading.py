@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from krmfn.config import flux, schema, secret
+from krmfn.config import flux, schema, secrets
 from krmfn.config.flux import Dangling
+from krmfn.config.image_automation import OwnReader, TargetRule
 from krmfn.config.lock import Lock, Snapshot, read_lock, read_snapshot
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, read, text
-from krmfn.config.own import OwnReader, TargetRule
 from krmfn.config.settings import Settings
 from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen, replace
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey
-from krmfn.yamledit.yamltext import Block
+from krmfn.yamledit.nodes import Block
 
 UNREADABLE = "not-read"
 """The code of what could not be read, although it holds configuration or markers."""
@@ -143,7 +143,7 @@ def _gather(
     for block in items:
         if any(word in block.raw for word in _WORDS):
             take(block)
-    if any(secret.names_secret(thing.spec) for thing in objects):
+    if any(secrets.names_secret(thing.spec) for thing in objects):
         for block in items:
             if b"Secret" in block.raw and not any(word in block.raw for word in _WORDS):
                 take(block)

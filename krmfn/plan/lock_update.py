@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from krmfn.config.lock import Lock, LockEntry
 from krmfn.frozen import replace
 from krmfn.model import Choice, Chosen, Following, PolicyKey, settled
-from krmfn.plan.verdict import Pins, Renewal
+from krmfn.plan.records import Pins, Renewal
 
 
 def renew(

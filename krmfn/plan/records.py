@@ -10,7 +10,7 @@ from krmfn.errors import RegistryError
 from krmfn.frozen import frozen
 from krmfn.model import Chosen, Diagnostic, Listing, PolicyKey, Repository
 from krmfn.plan.target import Target
-from krmfn.yamledit.yamltext import Edit
+from krmfn.yamledit.nodes import Edit
 
 Pin = tuple[PolicyKey, str]
 """A policy and one of its tags."""

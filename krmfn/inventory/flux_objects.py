@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from krmfn.config import flux
-from krmfn.config.config import Config
+from krmfn.config.loading import Config
 from krmfn.config.lock import Snapshot, read_snapshot
 from krmfn.config.objects import Object, Problems, read
 from krmfn.config.schema import API_VERSION
 from krmfn.config.settings import Settings
 from krmfn.errors import InputError, RegistryError
-from krmfn.inventory import status
-from krmfn.inventory.status import Standing
+from krmfn.inventory import flux_status
+from krmfn.inventory.flux_status import Standing
 from krmfn.model import Chosen, Diagnostic, Following, ImagePolicy, Listing, NotChosen, PolicyKey, Repository
 from krmfn.plan import decision
 from krmfn.plan.resolve import TagSource, ask
-from krmfn.yamledit.yamltext import Block
+from krmfn.yamledit.nodes import Block
 
 KINDS = ("ImageRepository", "ImagePolicy", "ImageUpdateAutomation")
 _WORDS = (b"image.toolkit.fluxcd.io", b"TagSnapshot", b"Secret", b"kind: Namespace", b"source.toolkit.fluxcd.io")
@@ -75,7 +75,7 @@ def judge(objects: Objects, source: TagSource, now: str, pending: Mapping[Policy
     fleet = _Fleet(objects, source, now)
     standings = [*fleet.repositories(), *fleet.policies()]
     standings += [
-        status.automation(one, pending.get(flux.key_of(one.id), 0)) for one in objects.of("ImageUpdateAutomation")
+        flux_status.automation(one, pending.get(flux.key_of(one.id), 0)) for one in objects.of("ImageUpdateAutomation")
     ]
     return Fleet(tuple(standings), objects.problems)
 
@@ -103,11 +103,11 @@ class _Fleet:
         key = flux.key_of(thing.id)
         found = self.known.get(key)
         if key in self.wrong or found is None:
-            return status.unready(thing, "ImageURLInvalid", self.wrong.get(key, status.WAITING))
+            return flux_status.unready(thing, "ImageURLInvalid", self.wrong.get(key, flux_status.WAITING))
         if found.is_suspended:
             return _as_it_was(thing)
         canonical = found.repository.image.flux_canonical
-        return status.repository(thing, canonical, self.listings[found.repository], found.exclusion_list, self.now)
+        return flux_status.repository(thing, canonical, self.listings[found.repository], found.exclusion_list, self.now)
 
     def policies(self) -> list[Standing]:
         things = self.objects.of("ImagePolicy")
@@ -124,7 +124,7 @@ class _Fleet:
             return "InvalidPolicy", _in_field(problems.found[0])
         for one in dangling.values():
             return "AccessDenied" if "access denied" in one.why else "DependencyNotReady", one.why
-        return found[0] if found else ("Suspended", notes[-1].message if notes else status.WAITING)
+        return found[0] if found else ("Suspended", notes[-1].message if notes else flux_status.WAITING)
 
     def _choose(self, policies: Sequence[ImagePolicy]) -> dict[PolicyKey, Chosen | NotChosen]:
         missing = [one for one in decision.to_list(policies) if one not in self.listings]
@@ -146,10 +146,10 @@ class _Fleet:
         if isinstance(found, ImagePolicy):
             choice = chosen.get(found.key)
             if choice is None:
-                return status.unready(thing, "DependencyNotReady", "follows the tag that is deployed: see krmfn update")
-            return status.policy(thing, choice)
+                return flux_status.unready(thing, "DependencyNotReady", "follows the tag that is deployed: see krmfn update")
+            return flux_status.policy(thing, choice)
         reason, message = found
-        return _as_it_was(thing) if reason == "Suspended" else status.unready(thing, reason, message)
+        return _as_it_was(thing) if reason == "Suspended" else flux_status.unready(thing, reason, message)
 
 
 def _in_field(problem: Diagnostic) -> str:
@@ -161,7 +161,7 @@ def _as_it_was(thing: Object) -> Standing:
     """Report a suspended object: its status stays as the manifest has it."""
     before = thing.data.get("status")
     kept = {name: value for name, value in (before if isinstance(before, dict) else {}).items() if name != "conditions"}
-    return Standing(thing, status.Ready("False", "Suspended", "suspended: not reconciled"), kept)
+    return Standing(thing, flux_status.Ready("False", "Suspended", "suspended: not reconciled"), kept)
 
 
 def _wants(choice: Chosen) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from krmfn.config.config import Config
+from krmfn.config.loading import Config
 from krmfn.kubernetes import charts, finder, forms
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Choice, Chosen, Part, PolicyKey
 from krmfn.plan.target import ANNOTATION, Setter, annotated, parse_setter
-from krmfn.yamledit import screen
-from krmfn.yamledit.yamltext import Block
+from krmfn.yamledit import prefilter
+from krmfn.yamledit.nodes import Block
 
 
 def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
@@ -24,12 +24,12 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
         if found >= config.policies.keys():
             break
         raw = block.raw
-        if screen.may_hold_marker(raw):
-            found |= {setter.policy for text in screen.setters_in(raw) if (setter := parse_setter(text))}
+        if prefilter.may_hold_marker(raw):
+            found |= {setter.policy for text in prefilter.setters_in(raw) if (setter := parse_setter(text))}
         if by_image:
             for name in _named(block, raw, lasts, known):
                 found |= {policy.key for policy in by_image.get(name, ())}
-        if screen.may_hold(raw, (ANNOTATION.encode(),)) and block.root is not None:
+        if prefilter.may_hold(raw, (ANNOTATION.encode(),)) and block.root is not None:
             found |= {setter.policy for one in describe(block) for _, _, setter in annotated(one) if setter}
             block.forget()
     return frozenset(key for key in found if key in config.policies)
@@ -39,16 +39,16 @@ def _named(block: Block, raw: bytes, lasts: Iterable[bytes], known: Mapping[char
     """Return the repositories that a block names: by its lines, or by its places when a line is not plain to see."""
     is_compound = any(last in raw for last in lasts) and forms.may_hold_compound(raw)
     values = (
-        None if is_compound or b"image.toolkit.fluxcd.io" in raw or b"krmfn.dev" in raw else screen.image_values(raw)
+        None if is_compound or b"image.toolkit.fluxcd.io" in raw or b"krmfn.dev" in raw else prefilter.image_values(raw)
     )
     if values is not None:
-        return {screen.repository_of(value) for value in values}
+        return {prefilter.repository_of(value) for value in values}
     names = {place.ref.canonical for place in finder.places(block, known) if place.ref and place.is_sure}
     block.forget()
     return names
 
 
-def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> screen.Expected:
+def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> prefilter.Expected:
     """Answer what fields must hold so that nothing changes, as far as that is known before digests are asked for."""
     setters: dict[str, str | None] = {}
     images: dict[str, frozenset[str] | None] = {}
@@ -62,7 +62,7 @@ def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> screen.Expe
         values = _values(chosen) if isinstance(chosen, Chosen) and len(policies) == 1 else None
         images[canonical] = frozenset({str(values[Part.IMAGE])}) if values else None
     others = config.declared - config.policies.keys() - config.dangling.keys()
-    return screen.Expected(setters, images, frozenset(str(Setter(key, part)) for key in others for part in Part))
+    return prefilter.Expected(setters, images, frozenset(str(Setter(key, part)) for key in others for part in Part))
 
 
 def _values(chosen: Chosen) -> dict[Part, str | None] | None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from krmfn.kubernetes.form import Form
 from krmfn.model import ImagePolicy, Part, PolicyKey
+from krmfn.plan.records import Place
 from krmfn.plan.target import Target
-from krmfn.plan.verdict import Place
 
 
 def current_tag(target: Target, policy: ImagePolicy) -> str | None:
