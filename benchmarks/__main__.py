@@ -52,7 +52,7 @@ class Budget(NamedTuple):
 
 
 def cells(text: str, *starts: str) -> list[list[str]]:
-    """Answer the rows of a Markdown table whose first cells are these; an empty text stands for any cell."""
+    """Return the rows of a Markdown table whose first cells are these; an empty text stands for any cell."""
     rows = [
         [cell.strip() for cell in line.strip("|\n ").split("|")] for line in text.splitlines() if line.startswith("|")
     ]
@@ -60,12 +60,12 @@ def cells(text: str, *starts: str) -> list[list[str]]:
 
 
 def cell(text: str, column: int, *starts: str) -> str | None:
-    """Answer one cell of the first such row."""
+    """Return one cell of the first such row."""
     return next((row[column] for row in cells(text, *starts)), None)
 
 
 def start_up(text: str) -> str | None:
-    """Answer how many times an empty Python a short run takes."""
+    """Return how many times an empty Python a short run takes."""
     found = cell(text, 2, "krmfn")
     return found and f"{found}x; yaml, re2 and semver alone {cell(text, 2, _ALONE)}x"
 

@@ -139,7 +139,7 @@ def compare(row: Row, count: int, rounds: int, go: Path, folder: Path) -> str:
 
 
 def split(run: dict[str, Any], *parts: str) -> str:
-    """Say where the time went."""
+    """Return where the time went."""
     return ", ".join(f"{part} {run[part + '_s'] * 1e3:,.0f}" for part in parts if run[part + "_s"] * 1e3 >= 0.5) or "-"
 
 

@@ -55,7 +55,7 @@ def judge(folder: Path, made: list[Ugly]) -> Count:
 
 
 def _changed(before: bytes, after: bytes) -> list[bytes]:
-    """Answer the lines that a diff would show, taken away and added."""
+    """Return the lines that a diff would show, taken away and added."""
     old, new = before.split(b"\n"), after.split(b"\n")
     found: list[bytes] = []
     for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
@@ -80,7 +80,7 @@ def by_kyaml(folder: Path, made: list[Ugly]) -> None:
 
 
 def by_function(command: list[str | Path]) -> Callable[[Path, list[Ugly]], None]:
-    """Answer how a tool runs krmfn as a function on every folder."""
+    """Return how a tool runs krmfn as a function on every folder."""
 
     def change(folder: Path, made: list[Ugly]) -> None:
         for one in made:

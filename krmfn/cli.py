@@ -37,7 +37,7 @@ class Verbs(click.Group):
     """Lists every verb without importing any."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Answer the verbs in order."""
+        """Return the verbs in order."""
         del ctx
         return list(COMMANDS)
 

@@ -26,7 +26,7 @@ class InputError(KrmfnError):
         super().__init__(message)
 
     def __str__(self) -> str:
-        """Answer `name:line:column: message`, leaving out what is not known."""
+        """Return `name:line:column: message`, leaving out what is not known."""
         place = self.name or "stdin"
         if self.line:
             place += f":{self.line}" + (f":{self.column}" if self.column else "")

@@ -23,7 +23,7 @@ class Spec(NamedTuple):
 
 
 def field(*, default: Any = _MISSING, default_factory: Any = _MISSING, repr: bool = True, compare: bool = True) -> Any:  # noqa: A002 - the words of `dataclasses`
-    """Say more of a field than its type, as `dataclasses.field` does."""
+    """Return more of a field than its type, as `dataclasses.field` does."""
     return Spec(default, default_factory, repr, compare)
 
 
@@ -54,13 +54,13 @@ def frozen(cls: type[Made]) -> type[Made]:
 
 
 def replace(given: Made, **changes: Any) -> Made:
-    """Answer the same record with some fields changed."""
+    """Return the same record with some fields changed."""
     kind: Any = type(given)
     return kind(**{name: getattr(given, name) for name in kind.__slots__} | changes)  # type: ignore[no-any-return]
 
 
 def _first(cls: Any) -> Callable[..., None]:
-    """Answer an initialiser that compiles the real one in its place."""
+    """Return an initialiser that compiles the real one in its place."""
 
     def __init__(self: Any, *args: Any, **named: Any) -> None:  # noqa: N807 - the class shows it under this name
         cls.__init__ = made = _initialiser(cls)

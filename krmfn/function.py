@@ -28,7 +28,7 @@ _LEGACY = "KUSTOMIZE_PLUGIN_CONFIG_ROOT"
 
 
 def is_legacy(arguments: list[str], environment: Mapping[str, str]) -> bool:
-    """Tell whether kustomize calls as a legacy exec plugin: its variable is set and argv[1] is the config file."""
+    """True if kustomize calls as a legacy exec plugin: its variable is set and argv[1] is the config file."""
     return _LEGACY in environment and len(arguments) >= 1 and os.path.isfile(arguments[0])  # noqa: PTH113 - pathlib takes a tenth of a short run
 
 
@@ -52,7 +52,7 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
 
 
 def refused(data: bytes, error: KrmfnError) -> Outcome:
-    """Answer for input that is no ResourceList: one complete list all the same, which holds the error.
+    """Return what is answered for input that is no ResourceList: one complete list all the same, which holds the error.
 
     kustomize parses stdout before it looks at the exit code, and empty stdout would mean that nothing is left.
     Documents that are no list go out as its items, and so do the items of a list that cannot be read as one.
@@ -131,7 +131,7 @@ def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Ou
 
 
 def _speak(outcome: Outcome, *, is_kustomize: bool) -> None:
-    """Tell people: errors always; warnings where nobody shows results (kustomize drops them).
+    """Report people: errors always; warnings where nobody shows results (kustomize drops them).
 
     kpt shows four lines, so a message that many fields share comes once, with the first of them.
     """

@@ -26,7 +26,7 @@ _host = re.compile(_HOST, re.ASCII).fullmatch
 
 
 def is_tag(text: str) -> bool:
-    r"""Tell whether `text` is a tag by the OCI distribution spec: ASCII, 1 to 128 characters, nothing else.
+    r"""True if `text` is a tag by the OCI distribution spec: ASCII, 1 to 128 characters, nothing else.
 
     >>> is_tag("1.2.3-alpine"), is_tag("1.0\n"), is_tag("-x")
     (True, False, False)
@@ -35,7 +35,7 @@ def is_tag(text: str) -> bool:
 
 
 def is_digest(text: str) -> bool:
-    """Tell whether `text` is a sha256 or sha512 digest, `algorithm:lower-case-hex`."""
+    """True if `text` is a sha256 or sha512 digest, `algorithm:lower-case-hex`."""
     return _digest_grammar().fullmatch(text) is not None
 
 

@@ -33,7 +33,7 @@ class PolicyKey(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        """Answer `namespace:name`."""
+        """Return `namespace:name`."""
         return f"{self.namespace}:{self.name}"
 
 
@@ -46,7 +46,7 @@ class ResourceId(NamedTuple):
     name: str = ""
 
     def __str__(self) -> str:
-        """Answer `Kind namespace/name`, leaving out what is empty."""
+        """Return `Kind namespace/name`, leaving out what is empty."""
         name = f"{self.namespace}/{self.name}" if self.namespace else self.name
         return " ".join(part for part in (self.kind, name) if part) or "a resource without kind and name"
 

@@ -78,7 +78,7 @@ def run(text: Text, open_source: OpenSource, finish: Finish = no_change) -> Outc
 
 
 def _idle(text: Text, rules: Config) -> Outcome:
-    """Answer the very bytes that came: without any policy nothing can be meant, and nothing is a mistake."""
+    """Return the very bytes that came: without any policy nothing can be meant, and nothing is a mistake."""
     marked = b"$imagepolicy" in text.data
     said = ("the items hold markers, but no policy is configured: nothing was looked up",) if marked else ()
     return Outcome((text.data,), (), rules.asides + said)
@@ -137,7 +137,7 @@ def examine(
 
 
 def _recorded(changes: Sequence[records.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:
-    """Answer the edits that record changes as annotations, and what could not be recorded."""
+    """Return the edits that record changes as annotations, and what could not be recorded."""
     from krmfn.plan.annotate_choice import record
 
     made = record(changes)
@@ -145,7 +145,7 @@ def _recorded(changes: Sequence[records.Change]) -> tuple[tuple[tuple[Text, Edit
 
 
 def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagnostic]:
-    """Say which policies no field is bound to."""
+    """Return which policies no field is bound to."""
     if bound.policies.issuperset(rules.policies) and bound.policies.issuperset(rules.dangling):
         return []
     from krmfn.plan.unbound import unbound
@@ -154,7 +154,7 @@ def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagn
 
 
 def _lock_edits(rules: Config, renewed: records.Renewal) -> tuple[tuple[Edit, ...], tuple[Diagnostic, ...]]:
-    """Answer how the lock among the items changes, and what to say of it. What kustomize sent goes nowhere."""
+    """Return how the lock among the items changes, and what to say of it. What kustomize sent goes nowhere."""
     lock = rules.lock
     if not lock or not renewed or rules.settings.mode == "frozen" or lock.is_read_only:
         return (), ()

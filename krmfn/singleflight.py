@@ -24,7 +24,7 @@ class Once(Generic[Key, Value]):
         self._lock = threading.Lock()
 
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
-        """Answer the value of `key`; what `make` raises goes to its caller, and the next asker tries again."""
+        """Return the value of `key`; what `make` raises goes to its caller, and the next asker tries again."""
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:

@@ -27,7 +27,7 @@ _COLOURS = {
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Tell whether people look at the stream with a terminal that can move its cursor."""
+    """True if people look at the stream with a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 

@@ -32,7 +32,7 @@ class Clock:
             self.slept.append(seconds)
 
     def ahead(self) -> float:
-        """Answer how far the clock was moved."""
+        """Return how far the clock was moved."""
         with self._lock:
             return sum(self.slept)
 
@@ -54,7 +54,7 @@ def repository(name: str, **access: Any) -> Repository:
 
 @cache
 def one_certificate() -> str:
-    """Answer a file with one CA certificate; reading all of the system's takes longer than most tests."""
+    """Return a file with one CA certificate; reading all of the system's takes longer than most tests."""
     file = NamedTemporaryFile("w", suffix=".pem")  # noqa: SIM115 - lives as long as the tests
     file.write(Authority("nobody").pem)
     file.flush()
@@ -78,7 +78,7 @@ def asking(clock: Clock | None = None, /, **settings: Any) -> Iterator[RegistryS
 
 
 def error_of(question: Callable[[], object]) -> RegistryError:
-    """Answer the RegistryError that a question ends with; anything else is a failure of the test."""
+    """Return the RegistryError that a question ends with; anything else is a failure of the test."""
     try:
         answer = question()
     except RegistryError as error:

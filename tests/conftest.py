@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def update_golden(request: pytest.FixtureRequest) -> bool:
-    """Tell whether expected files are written instead of compared."""
+    """True if expected files are written instead of compared."""
     return bool(request.config.getoption("--update-golden"))
 
 
@@ -92,7 +92,7 @@ def private_registry(registry_data: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 def free_port() -> int:
-    """Answer a TCP port on loopback that nobody listens to."""
+    """Return a TCP port on loopback that nobody listens to."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -46,7 +46,7 @@ class Index(NamedTuple):
 
 
 def prepare_podman(folder: Path) -> tuple[Path, dict[str, str]]:
-    """Answer podman and its environment; `folder` keeps its settings and the name `docker` for it."""
+    """Return podman and its environment; `folder` keeps its settings and the name `docker` for it."""
     podman, _ = require("podman"), require("runc")
     conf = folder / "containers.conf"
     conf.write_text(_CONF, encoding="utf-8")

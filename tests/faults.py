@@ -37,7 +37,7 @@ class Row:
     times: int | None = None
 
     def end(self, endpoint: str) -> str:
-        """Answer how the client must end at this endpoint."""
+        """Return how the client must end at this endpoint."""
         return dict(self.where).get(endpoint, self.ends)
 
 
@@ -124,7 +124,7 @@ def endless_continue(request: Request) -> None:
 
 
 def zipped(times: int) -> Fault:
-    """Answer with a body that unpacks to far more."""
+    """Return with a body that unpacks to far more."""
     data = b" " * (32 << 20)
     for _ in range(times):
         data = gzip.compress(data, 6)
@@ -132,33 +132,33 @@ def zipped(times: int) -> Fault:
 
 
 def body(text: str | bytes, kind: str = "application/json") -> Fault:
-    """Answer 200 with this body."""
+    """Return 200 with this body."""
     data = text.encode() if isinstance(text, str) else text
     return lambda request: request.plain(200, data, {"Content-Type": kind})
 
 
 def status(code: int, **headers: str) -> Fault:
-    """Answer with a status and no words."""
+    """Return with a status and no words."""
     named = {key.replace("_", "-"): value for key, value in headers.items()}
     return lambda request: request.plain(code, b"", named)
 
 
 def challenge(value: str) -> Callable[[Request, Registry], None]:
-    """Answer 401 with this challenge; `{attacker}` is another server."""
+    """Return 401 with this challenge; `{attacker}` is another server."""
     return lambda request, attacker: request.challenge(
         value.format(attacker=attacker.url, port=attacker.url.rpartition(":")[2], own=request.registry.url)
     )
 
 
 def redirect(location: str, code: int = 307) -> Callable[[Request, Registry], None]:
-    """Answer with a redirect; `{attacker}` is another server, `{own}` this one, `{path}` what was asked for."""
+    """Return with a redirect; `{attacker}` is another server, `{own}` this one, `{path}` what was asked for."""
     return lambda request, attacker: request.plain(
         code, b"", {"Location": location.format(attacker=attacker.url, own=request.registry.url, path=request.path)}
     )
 
 
 def link(value: str) -> Callable[[Request, Registry], None]:
-    """Answer a page of tags with this link to the next."""
+    """Return a page of tags with this link to the next."""
 
     def act(request: Request, attacker: Registry) -> None:
         count = request.registry.count("tags") + request.registry.count("tags-next")
@@ -169,7 +169,7 @@ def link(value: str) -> Callable[[Request, Registry], None]:
 
 
 def echo(code: int) -> Fault:
-    """Answer with everything that was sent, secrets included."""
+    """Return with everything that was sent, secrets included."""
 
     def act(request: Request) -> None:
         sent = request.headers.get("Authorization", "") + " " + request.body

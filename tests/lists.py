@@ -96,18 +96,18 @@ def run(data: bytes, tags: StaticTags, **env: str) -> Outcome:
 
 
 def items(outcome: Outcome) -> list[Any]:
-    """Answer the items that came out, as data."""
+    """Return the items that came out, as data."""
     found: list[Any] = yaml.load(outcome.text, yaml.BaseLoader)["items"]
     return found
 
 
 def images(outcome: Outcome) -> list[str]:
-    """Answer the image of every Pod that came out."""
+    """Return the image of every Pod that came out."""
     return [one["spec"]["containers"][0]["image"] for one in items(outcome) if one["kind"] == "Pod"]
 
 
 def locked(outcome: Outcome) -> list[dict[str, str]]:
-    """Answer the entries of the lock that came out."""
+    """Return the entries of the lock that came out."""
     found: list[dict[str, str]] = (
         next(one for one in items(outcome) if one["kind"] == "ImageLock")["spec"]["images"] or []
     )
@@ -115,7 +115,7 @@ def locked(outcome: Outcome) -> list[dict[str, str]]:
 
 
 def messages(outcome: Outcome, severity: str) -> list[str]:
-    """Answer the messages of one severity."""
+    """Return the messages of one severity."""
     return [
         one.described if one.code == "bad-config" else one.message
         for one in outcome.results

@@ -35,7 +35,7 @@ HTPASSWD = f"{USER}:$2b$04$fW0PeK8dHMgyq4C4XHev7eVuhQ/YpoaBDmRV/5WaNTG1FZ6b34ZFi
 
 
 def free_port() -> int:
-    """Answer a TCP port on loopback that nobody listens to."""
+    """Return a TCP port on loopback that nobody listens to."""
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -128,7 +128,7 @@ class TokenServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                """Answer a token for whoever knows the password, and for anybody who pulls from `public/`."""
+                """Return a token for whoever knows the password, and for anybody who pulls from `public/`."""
                 query = {key: values[-1] for key, values in parse_qs(urlsplit(self.path).query).items()}
                 login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
                 known = self.headers.get("Authorization") == f"Basic {login}"

@@ -126,7 +126,7 @@ class Registry(Images):
             self._faults.append(_Fault(endpoint, act, times))
 
     def fault(self, endpoint: str) -> Fault | None:
-        """Answer what to do instead at this endpoint, if anything."""
+        """Return what to do instead at this endpoint, if anything."""
         with self.lock:
             for one in self._faults:
                 if one.endpoint == endpoint and one.left != 0:
@@ -200,7 +200,7 @@ class Request(Answering):
         """Print nothing."""
 
     def do_GET(self) -> None:
-        """Answer, or misbehave."""
+        """Return , or misbehave."""
         parts = urlsplit(self.path)
         self.query = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode(errors="replace")
@@ -244,7 +244,7 @@ class Request(Answering):
         return "ping" if path == "/v2/" else "other"
 
     def answer(self) -> None:
-        """Answer as a registry should."""
+        """Return as a registry should."""
         if self.endpoint == "token":
             self._token()
         elif self.endpoint == "other":
@@ -265,7 +265,7 @@ class Request(Answering):
         return found[1] if found else ""
 
     def is_let_in(self) -> bool:
-        """Tell whether this request carries what the registry wants."""
+        """True if this request carries what the registry wants."""
         login, given = self.registry.login, self.headers.get("Authorization", "")
         if login is None:
             return True

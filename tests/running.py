@@ -16,7 +16,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Answer the environment of a user: krmfn and the tools on PATH, no docker login of this machine."""
+    """Return the environment of a user: krmfn and the tools on PATH, no docker login of this machine."""
     path = os.pathsep.join((str(Path(sys.executable).parent), str(BIN), os.environ.get("PATH", os.defpath)))
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("KRMFN_", "KUSTOMIZE_", "KPT_"))}
     return {**keep, "PATH": path, "DOCKER_CONFIG": "/nonexistent", "NO_PROXY": "127.0.0.1,localhost", **more}
@@ -53,7 +53,7 @@ def succeed(command: Sequence[object], **how: object) -> str:
 
 
 def files(root: Path) -> dict[str, str]:
-    """Answer every file under `root` by its path, but for what starts with a dot."""
+    """Return every file under `root` by its path, but for what starts with a dot."""
     found = (path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file())
     return {
         path.as_posix(): (root / path).read_bytes().decode("utf-8", "surrogateescape")
@@ -63,7 +63,7 @@ def files(root: Path) -> dict[str, str]:
 
 
 def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """Answer the unified diff of two trees, as `git diff --no-prefix` shows it."""
+    """Return the unified diff of two trees, as `git diff --no-prefix` shows it."""
     lines: list[str] = []
     for path in sorted(before.keys() | after.keys()):
         old, new = (tree.get(path, "").splitlines(keepends=True) for tree in (before, after))

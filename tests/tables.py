@@ -18,7 +18,7 @@ def table(name: str) -> dict[str, Any]:
 
 
 def rows(name: str, *kinds: str) -> list[dict[str, Any]]:
-    """Answer the rows of these kinds, without those that have no bearing; a kind without rows is a mistake."""
+    """Return the rows of these kinds, without those that have no bearing; a kind without rows is a mistake."""
     data = table(name)
     found = []
     for kind in kinds:

@@ -55,7 +55,7 @@ SHAPES = {
 
 
 def targets(text, which="annotation"):
-    """Say what is bound in a text, comments aside when annotations are asked for."""
+    """Report what is bound in a text, comments aside when annotations are asked for."""
     rules = loading.load(documents(Text(POLICIES.encode())))
     data = text.encode()
     if which == "annotation":

@@ -166,7 +166,7 @@ def test_edits_become_bytes_through_the_proof_alone():
                        if isinstance(node, ast.ImportFrom) for alias in node.names}
         for module, path in FILES.items()
     }  # fmt: skip
-    assert {module for module, names in named.items() if names & splices} == {"text.proof", "text.resourcelist"}
+    assert {module for module, names in named.items() if names & splices} == {"yamledit.verification", "yamledit.resourcelist"}
 
 
 @pytest.mark.parametrize("word", ["utils", "helpers", "common", "manager"])

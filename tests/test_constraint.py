@@ -39,7 +39,7 @@ noise = st.text('v0123x*|.,-+ =!<>~^\t\n\x00"é', max_size=24)
 
 
 def attempt(text: str) -> tuple[Constraint | None, str]:
-    """Answer the constraint, or the message of the one documented error."""
+    """Return the constraint, or the message of the one documented error."""
     try:
         return Constraint.parse(text), ""
     except RuleError as error:

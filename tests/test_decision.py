@@ -47,7 +47,7 @@ def test_frozen_pins_the_digest_of_the_lock(reflection):
 
 
 def other(**changes):
-    """Answer a lock whose one entry is changed by hand."""
+    """Return a lock whose one entry is changed by hand."""
     text = record()
     for name, value in changes.items():
         text = re.sub(rf"\b{name}: .*", f"{name}: {value}", text)

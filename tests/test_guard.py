@@ -240,7 +240,7 @@ def test_an_empty_lock_is_no_record():
 
 
 def listed(*tags: str) -> Fault:
-    """Answer one page with these tags and no link to the next."""
+    """Return one page with these tags and no link to the next."""
     return lambda request: request.plain(200, json.dumps({"name": "acme/web", "tags": tags}).encode())
 
 

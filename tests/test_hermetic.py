@@ -31,7 +31,7 @@ HOW = {
 
 @pytest.fixture(scope="session")
 def off() -> list[str]:
-    """Answer the words before a command that take every network away from it, loopback included."""
+    """Return the words before a command that take every network away from it, loopback included."""
     words = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
     if shutil.which("unshare") is None or subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
         message = "unshare --net does not work here: it needs Linux, and root or user namespaces"

@@ -34,7 +34,7 @@ tags = st.lists(st.text("ab1v-._AB", max_size=9), max_size=8)
 
 
 def attempt(text: str) -> tuple[Pattern | None, str]:
-    """Answer the pattern, or the message of the one documented error."""
+    """Return the pattern, or the message of the one documented error."""
     try:
         return Pattern.parse(text), ""
     except RuleError as error:

@@ -32,7 +32,7 @@ HELM = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {nam
 
 
 def values(outcome):
-    """Answer the spec of the last item that came out."""
+    """Return the spec of the last item that came out."""
     return items(outcome)[-1]["spec"]
 
 

@@ -58,7 +58,7 @@ filters = st.sampled_from(
 
 
 def outcome(row: dict[str, Any]) -> str:
-    """Answer the tag or the message for a row."""
+    """Return the tag or the message for a row."""
     try:
         rules = parse_rules(row["policy"], filter_tags=row.get("filterTags"))
     except RulesError as error:
@@ -178,7 +178,7 @@ def test_chooses_what_the_loops_of_flux_choose(
 
 
 def by_tag(found: Selection) -> dict[str, Reason | None]:
-    """Answer the reasons independent of the order."""
+    """Return the reasons independent of the order."""
     return {tag: found.reason(tag) for tag in found.tags}
 
 

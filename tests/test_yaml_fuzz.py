@@ -52,7 +52,7 @@ def canonical(value: str) -> str:
 
 
 def rewritten(data: bytes, *, whole: bool, screened: bool) -> bytes | str:
-    """Answer the edited text, or what kind of error it is."""
+    """Return the edited text, or what kind of error it is."""
     text = Text(data)
     try:
         given = resourcelist.read(text, whole=whole)

@@ -58,7 +58,7 @@ TOOLS = {
 
 @cache
 def find(name: str) -> Path | None:
-    """Answer where the tool is: the project's own copy first, then PATH; None when absent or of another version."""
+    """Return where the tool is: the project's own copy first, then PATH; None when absent or of another version."""
     tool = TOOLS[name]
     for place in (str(BIN), os.environ.get("PATH", os.defpath)):
         found = shutil.which(name, path=place)
@@ -68,7 +68,7 @@ def find(name: str) -> Path | None:
 
 
 def require(name: str) -> Path:
-    """Answer the tool's path. Skips the test without it; fails instead when CI=true and the tool is not optional."""
+    """Return the tool's path. Skips the test without it; fails instead when CI=true and the tool is not optional."""
     found = find(name)
     if found is None:
         _do_without(TOOLS[name])

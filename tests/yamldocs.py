@@ -111,5 +111,5 @@ class Writer:
 
 
 def document(seed: int) -> bytes:
-    """Answer the document of a seed: valid more often than not."""
+    """Return the document of a seed: valid more often than not."""
     return Writer(seed).mutated().encode()

@@ -57,7 +57,7 @@ def _lists_functions(kustomization: Path) -> bool:
 
 
 def _entries(data: Mapping[str, Any], *fields: str) -> list[str]:
-    """Answer the paths that fields of a kustomization name; inline documents and addresses are none."""
+    """Return the paths that fields of a kustomization name; inline documents and addresses are none."""
     found = (text(entry) for field in fields for entry in listing(data.get(field)))
     return [os.path.normpath(entry) for entry in found if entry and "\n" not in entry and "://" not in entry]
 

@@ -77,7 +77,7 @@ class Verdict(NamedTuple):
 @click.option("--exit-code", is_flag=True, help="Exit 10 when there are updates.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 def command(paths: tuple[Path, ...], source: str | None, exit_code: bool, output: str) -> int:
-    """Say which images in the manifests below PATHS have newer versions. Nothing is written.
+    """Show which images in the manifests below PATHS have newer versions. Nothing is written.
 
     Images are found with and without markers; a newer tag keeps the variant (-alpine) and the precision (1.2) of the
     current one. A digest behind a tag is compared with what the registry says today.
@@ -158,7 +158,7 @@ def _verdict(
 
 
 def _shown(place: Place) -> str:
-    """Say why an image is shown and not asked about."""
+    """Return why an image is shown and not asked about."""
     return f"overridden by {place.by}" if place.state == OVERRIDDEN else place.state
 
 
@@ -266,7 +266,7 @@ def _say(message: str) -> None:
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
-    """Say in one line how the images stand."""
+    """Return in one line how the images stand."""
     if not verdicts:
         return "no image found: krmfn reads .yaml, .yml and Kustomization files"
     places = sum(len(verdict.places) for verdict in verdicts)

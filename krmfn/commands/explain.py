@@ -38,7 +38,7 @@ WORKERS = 8
 def command(
     policy: str, paths: tuple[Path, ...], source: str | None, all_tags: bool, tags: tuple[str, ...], output: str
 ) -> int:
-    """Say why POLICY (`name` or `namespace:name`) chose its tag, from the configuration below PATHS.
+    """Show why POLICY (`name` or `namespace:name`) chose its tag, from the configuration below PATHS.
 
     First how many tags each step left over, then, when asked, one reason per tag. A policy that follows what
     is deployed (`digest`, `version`) is explained by its fields: `version` once for each deployed tag.

@@ -51,7 +51,7 @@ class Package:
         self.documents.setdefault(path, []).append(document)
 
     def written(self) -> dict[str, bytes]:
-        """Answer the new content of every file that changes, by path. Raises InputError."""
+        """Return the new content of every file that changes, by path. Raises InputError."""
         there = {text.name: text for text in self.tree.texts}
         edits = {name: list(made) for name, made in self.edits.items() if made}
         for name, documents in self.documents.items():
@@ -259,7 +259,7 @@ def _is_fresh(choice: Choice) -> bool:
 
 
 def _row(run: pipeline.Run, choice: Choice) -> tuple[str, str, str, str]:
-    """Answer policy, image, tag (before and after when it moved) and why."""
+    """Return policy, image, tag (before and after when it moved) and why."""
     policy = choice.policy
     old = [entry.tag for entry in run.config.lock.of(policy.key)] if run.config.lock else []
     new = [entry.tag for entry in run.renewal.entries if entry.policy == policy.key]

@@ -134,7 +134,7 @@ def survey(tree: files.Tree, finish: Finish, kind: str, path: Path) -> flux_obje
 
 
 def now() -> str:
-    """Answer the time of the scan; `KRMFN_NOW` (RFC 3339) or `SOURCE_DATE_EPOCH` make it repeatable. Raises ConfigError."""
+    """Return the time of the scan; `KRMFN_NOW` (RFC 3339) or `SOURCE_DATE_EPOCH` make it repeatable. Raises ConfigError."""
     from datetime import UTC, datetime
 
     given = os.environ.get("KRMFN_NOW")
@@ -255,7 +255,7 @@ def _print_objects(standings: Sequence[Standing], output: str) -> None:
 
 
 def with_status(one: Standing, time: str) -> dict[str, Any]:
-    """Answer the object as plain data, with the status that a controller would write."""
+    """Return the object as plain data, with the status that a controller would write."""
     data = {key: value for key, value in one.object.data.items() if key != "status"}
     made: dict[str, Any] = _typed(data)
     return {**made, "status": _typed(one.status(time))}

@@ -106,7 +106,7 @@ def open_source(rules: Config) -> TagSource:
 
 
 def settings_of(finish: Finish) -> Settings:
-    """Answer the settings of a command that reads no configuration."""
+    """Return the settings of a command that reads no configuration."""
     return finish(Settings())
 
 
@@ -116,7 +116,7 @@ def exit_code(*, is_error: bool, is_check: bool, would_change: bool) -> int:
 
 
 def tell_skipped(every: Iterable[Skipped], severity: str = "warning") -> bool:
-    """Tell which files were left alone: one line each where that matters, one for all the others that are no YAML.
+    """Report which files were left alone: one line each where that matters, one for all the others that are no YAML.
 
     `severity` is what those that matter are; empty when they are told elsewhere. Return True if there are errors.
     """

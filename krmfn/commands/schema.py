@@ -32,7 +32,7 @@ def command(kind: str | None) -> None:
 
 
 def every() -> schema.Schema:
-    """Answer one schema that takes an object of any own kind."""
+    """Return one schema that takes an object of any own kind."""
     one = {name: schema.document(name) for name in schema.KINDS}
     dialect = {made.pop("$schema") for made in one.values()}.pop()
     return {

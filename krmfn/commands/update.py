@@ -196,7 +196,7 @@ def _print_text(found: Examined, written: Mapping[Text, bytes], *, is_plan: bool
 
 
 def _say_problems(results: Iterable[Diagnostic]) -> None:
-    """Say on stderr what went wrong; stdout is for a program or a file, which nobody may look at."""
+    """Report on stderr what went wrong; stdout is for a program or a file, which nobody may look at."""
     _say_all(result for result in results if result.severity != "info")
 
 
@@ -206,7 +206,7 @@ def _say_all(diagnostics: Iterable[Diagnostic]) -> None:
 
 
 def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *, is_plan: bool = False) -> str:
-    """Say in one line what the run came to."""
+    """Return in one line what the run came to."""
     if run.is_error:
         errors = sum(result.severity == "error" for result in run.results)
         return f"{errors} error{'s' * (errors != 1)}, nothing written"

@@ -35,17 +35,17 @@ class Examined:
     top: Path
 
     def written(self) -> dict[Text, bytes]:
-        """Answer the new content of every file that changes; none when there is an error."""
+        """Return the new content of every file that changes; none when there is an error."""
         return {} if self.run.is_error else rewritten(self.tree.texts, self.run.edits)
 
     def labels(self, questions: Iterable[tuple[Repository, str]]) -> dict[tuple[Repository, str], dict[str, str]]:
-        """Answer the labels of images; an image that cannot be asked has none."""
+        """Return the labels of images; an image that cannot be asked has none."""
         found = ask(questions, lambda one: dict(self.source.labels(*one)), _WORKERS)
         return {question: labels if isinstance(labels, dict) else {} for question, labels in found.items()}
 
 
 def rewritten(texts: Iterable[Text], edits: Iterable[tuple[Text, Edit]]) -> dict[Text, bytes]:
-    """Answer the new content of every text that changes."""
+    """Return the new content of every text that changes."""
     found: dict[int, list[Edit]] = {}
     for text, edit in edits:
         found.setdefault(id(text), []).append(edit)
@@ -92,14 +92,14 @@ def _check_covered(automation: Automation, paths: Iterable[Path], root: Path) ->
 
 
 def root_of(path: Path) -> Path:
-    """Answer the top of the git repository around a path; outside of one the path itself."""
+    """Return the top of the git repository around a path; outside of one the path itself."""
     here = path.resolve()
     folder = here if here.is_dir() else here.parent
     return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
 
 
 def inside(root: Path, paths: Iterable[Path], here: Path) -> tuple[Path, ...]:
-    """Answer the paths as they are seen from `here`, which is in the repository; raises GitError for one outside."""
+    """Return the paths as they are seen from `here`, which is in the repository; raises GitError for one outside."""
     found = []
     for path in paths:
         whole = path.resolve()

@@ -85,7 +85,7 @@ def key_of(identity: ResourceId) -> PolicyKey:
 
 
 def duration(value: str) -> float | None:
-    """Answer the seconds of a Go duration such as `1m30s`, or None.
+    """Return the seconds of a Go duration such as `1m30s`, or None.
 
     >>> duration("1m30s"), duration("soon")
     (90.0, None)
@@ -214,7 +214,7 @@ def rules_of(
 def reflection_of(
     where: ResourceId, path: str, spec: Mapping[str, Any], rules: policy_rules.Rules, problems: Problems
 ) -> Any:
-    """Answer whether digests are written: what is said, else Never; a digest policy has nothing else to write."""
+    """Return whether digests are written: what is said, else Never; a digest policy has nothing else to write."""
     value = text(spec.get("digestReflectionPolicy")) or ("Always" if rules.pins_current else "Never")
     if rules.pins_current and value == "Never":
         message = "policy digest writes nothing but digests: remove Never, or choose another policy"

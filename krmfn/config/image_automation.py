@@ -243,7 +243,7 @@ def _flat_place(problem: str) -> str:
 
 
 def _bindings(spec: Mapping[str, Any], default: frozenset[Any]) -> frozenset[Any]:
-    """Answer how a policy finds its fields; an empty list leaves nothing but targets."""
+    """Return how a policy finds its fields; an empty list leaves nothing but targets."""
     given = spec.get("bind")
     return frozenset(given) if isinstance(given, list) else default
 

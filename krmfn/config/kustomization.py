@@ -61,7 +61,7 @@ def _inline_spec(entry: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[st
 
 
 def _inline_policy(policy: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Answer the policy in ImagePolicy's form; `type: SemVer|Digest|Alphabetical` is another spelling of the member."""
+    """Return the policy in ImagePolicy's form; `type: SemVer|Digest|Alphabetical` is another spelling of the member."""
     kind = text(policy.get("type")).lower()
     members = {name.lower(): value for name, value in policy.items() if name != "type"}
     if kind and kind not in members:

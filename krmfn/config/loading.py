@@ -45,7 +45,7 @@ class Config:
     """True when a functionConfig spoke: other calls on the same items may bring other policies."""
 
     def by_image(self) -> dict[str, list[ImagePolicy]]:
-        """Answer the policies that bind images, by canonical repository."""
+        """Return the policies that bind images, by canonical repository."""
         found: dict[str, list[ImagePolicy]] = {}
         for policy in self.policies.values():
             if "images" in policy.bind:
@@ -255,7 +255,7 @@ def _checked_targets(
     dangling: Mapping[PolicyKey, Dangling],
     problems: Problems,
 ) -> tuple[TargetRule, ...]:
-    """Answer the targets whose policy can be used; one that is suspended takes its targets with it."""
+    """Return the targets whose policy can be used; one that is suspended takes its targets with it."""
     for target in targets:
         if target.policy in dangling:
             problems.add(target.defined, target.where, f"policy {target.policy}: {dangling[target.policy].why}")

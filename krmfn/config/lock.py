@@ -53,7 +53,7 @@ class LockEntry:
         return self.policy, self.from_tag, self.tag
 
     def is_for(self, policy: ImagePolicy) -> bool:
-        """Tell whether the entry speaks of the policy's repository."""
+        """True if the entry speaks of the policy's repository."""
         return _is_same(self.image, policy)
 
 
@@ -70,7 +70,7 @@ class Lock:
         return self.object.is_function_config or _is_from_kustomize(self.object)
 
     def entry(self, key: PolicyKey) -> LockEntry | None:
-        """Answer the entry of a policy; of a digest policy the first."""
+        """Return the entry of a policy; of a digest policy the first."""
         return next(self.of(key), None)
 
     def following(self, key: PolicyKey, tag: str) -> LockEntry | None:
@@ -84,7 +84,7 @@ class Lock:
 
 
 def recall(policy: ImagePolicy, lock: Lock | None) -> LatestRef | None:
-    """Answer what was decided earlier for this policy's repository, by whatever rules: from the lock, or from status."""
+    """Return what was decided earlier for this policy's repository, by whatever rules: from the lock, or from status."""
     entry = lock.entry(policy.key) if lock else None
     if entry and entry.is_for(policy):
         return LatestRef(entry.image, entry.tag, entry.digest)

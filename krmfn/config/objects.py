@@ -35,17 +35,17 @@ class Object:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """Answer `value` when it is a mapping, else an empty one."""
+    """Return `value` when it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def listing(value: Any) -> list[Any]:
-    """Answer `value` when it is a list, else an empty one."""
+    """Return `value` when it is a list, else an empty one."""
     return value if isinstance(value, list) else []
 
 
 def text(value: Any, default: str = "") -> str:
-    """Answer `value` when it is text, else the default."""
+    """Return `value` when it is text, else the default."""
     return value if isinstance(value, str) else default
 
 
@@ -104,7 +104,7 @@ class Problems:
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
-    """Answer a hint with the nearest known name, or nothing."""
+    """Return a hint with the nearest known name, or nothing."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, list(known), 1, likeness)

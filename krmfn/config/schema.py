@@ -238,7 +238,7 @@ KINDS = tuple(_SPECS)
 
 
 def document(kind: str) -> Schema:
-    """Answer the JSON Schema (draft 2020-12) of one of krmfn's own kinds, as editors and `krmfn schema` use it."""
+    """Return the JSON Schema (draft 2020-12) of one of krmfn's own kinds, as editors and `krmfn schema` use it."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"{API_VERSION} {kind}",

@@ -36,7 +36,7 @@ def access(spec: Mapping[str, Any], owner: ResourceId, objects: Iterable[Object]
 
 
 def names_secret(spec: Mapping[str, Any]) -> bool:
-    """Tell whether a spec refers to any Secret."""
+    """True if a spec refers to any Secret."""
     return any(name in spec for name in FIELDS)
 
 

@@ -83,7 +83,7 @@ def _annotate(found: Annotations, resource: Resource, marked: Sequence[markers.M
 
 
 def _unbuilt(resource: Resource) -> str:
-    """Say why an annotation would not arrive; empty when it does."""
+    """Return why an annotation would not arrive; empty when it does."""
     if not (resource.id.api_version and resource.id.kind):
         return "is no Kubernetes resource"
     if resource.id.api_version.startswith("kustomize.config.k8s.io/"):

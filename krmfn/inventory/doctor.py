@@ -94,7 +94,7 @@ def _libraries() -> Iterator[Finding]:
 
 
 def _logins(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Say where credentials come from: names of registries and helpers, never a secret."""
+    """Yield where credentials come from: names of registries and helpers, never a secret."""
     places = login_files(environment)
     seen = [path for path in places if path.is_file()]
     if environment.get("DOCKER_AUTH_CONFIG"):

@@ -47,7 +47,7 @@ class Skipped:
 
     @property
     def is_no_yaml(self) -> bool:
-        """Tell whether its text was the reason."""
+        """True if its text was the reason."""
         return self.why.startswith("not read as YAML")
 
     @property
@@ -150,7 +150,7 @@ def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
 
 
 def _has_metadata(block: Block) -> bool:
-    """Tell whether Flux's reader can put its annotations into a document (kyaml kio)."""
+    """True if Flux's reader can put its annotations into a document (kyaml kio)."""
     entries = block.root.value if isinstance(block.root, yaml.MappingNode) else ()
     return not any(
         key.value == "metadata" and not (isinstance(value, yaml.MappingNode | Alias) or is_null(value))
@@ -184,7 +184,7 @@ def _found(paths: Iterable[Path], skipped: list[Skipped]) -> Iterator[Path]:
 
 
 def _linked(link: Path) -> Skipped:
-    """Say what became of a link whose target is in none of the paths. Nothing outside of them is ever written."""
+    """Return what became of a link whose target is in none of the paths. Nothing outside of them is ever written."""
     try:
         is_marked = _MARK in link.read_bytes()
     except OSError:

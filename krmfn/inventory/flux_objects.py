@@ -40,12 +40,12 @@ class Objects:
     problems: tuple[Diagnostic, ...]
 
     def of(self, kind: str) -> list[Object]:
-        """Answer the Flux objects of a kind, by namespace and name."""
+        """Return the Flux objects of a kind, by namespace and name."""
         found = (thing for thing in self.all if thing.group == flux.GROUP and thing.id.kind == kind)
         return sorted(found, key=lambda thing: flux.key_of(thing.id))
 
     def but(self, thing: Object) -> tuple[Object, ...]:
-        """Answer one policy or repository together with everything that is neither."""
+        """Return one policy or repository together with everything that is neither."""
         own = [one for one in self.all if one.id.kind not in ("ImagePolicy", "ImageRepository")]
         return (thing, *own)
 
@@ -64,7 +64,7 @@ def gather(blocks: Iterable[Block]) -> Objects:
 
 
 def snapshots(objects: Objects) -> dict[str, Snapshot]:
-    """Answer the TagSnapshots by canonical image; wrong ones are left out, `krmfn lint` tells them."""
+    """Return the TagSnapshots by canonical image; wrong ones are left out, `krmfn lint` tells them."""
     own = (one for one in objects.all if one.id.kind == "TagSnapshot" and one.id.api_version == API_VERSION)
     found = (read_snapshot(thing, Problems()) for thing in own)
     return {one.image: one for one in found if one is not None}
@@ -116,7 +116,7 @@ class _Fleet:
         return [self._standing(thing, read[flux.key_of(thing.id)], chosen) for thing in things]
 
     def _policy(self, thing: Object) -> ImagePolicy | tuple[str, str]:
-        """Answer the policy, or (reason, message)."""
+        """Return the policy, or (reason, message)."""
         problems = Problems()
         notes: list[Diagnostic] = []
         found, dangling = flux.read_policies(self.objects.but(thing), self.known, problems, notes)
@@ -165,7 +165,7 @@ def _as_it_was(thing: Object) -> Standing:
 
 
 def _wants(choice: Chosen) -> bool:
-    """Tell whether the digest has to be asked for; `IfNotPresent` keeps the one that the status holds for this tag."""
+    """True if the digest has to be asked for; `IfNotPresent` keeps the one that the status holds for this tag."""
     return choice.policy.digest_reflection != "Never" and _recorded(choice) is None
 
 

@@ -47,7 +47,7 @@ class Standing:
         return text(self.object.spec.get("suspend")) == "true"
 
     def status(self, now: str) -> dict[str, Any]:
-        """Answer the object's `status`, with its conditions as they are at the time `now` (RFC 3339)."""
+        """Return the object's `status`, with its conditions as they are at the time `now` (RFC 3339)."""
         condition = {
             "lastTransitionTime": now, "message": self.ready.message, "reason": self.ready.reason,
             "status": self.ready.status, "type": "Ready",
@@ -56,7 +56,7 @@ class Standing:
 
 
 def scanned(tags: Iterable[str], exclusion_list: Sequence[str]) -> list[str]:
-    """Answer the tags that a scan stores: what no pattern excludes, in descending order of the bytes."""
+    """Return the tags that a scan stores: what no pattern excludes, in descending order of the bytes."""
     tags = list(tags)
     for pattern in exclusion_list or DEFAULT_EXCLUSIONS:
         matched = Pattern.parse(pattern).matches(tags)
@@ -65,7 +65,7 @@ def scanned(tags: Iterable[str], exclusion_list: Sequence[str]) -> list[str]:
 
 
 def latest_tags(tags: Iterable[str]) -> list[str]:
-    """Answer what `status.lastScanResult.latestTags` shows: the first ten in descending order of the bytes.
+    """Return what `status.lastScanResult.latestTags` shows: the first ten in descending order of the bytes.
 
     >>> latest_tags(["1.0.0", "1.10.0", "1.9.0"])
     ['1.9.0', '1.10.0', '1.0.0']
@@ -74,7 +74,7 @@ def latest_tags(tags: Iterable[str]) -> list[str]:
 
 
 def revision(tags: Sequence[str]) -> str:
-    """Answer the checksum of a scan: Adler-32, in decimal, of the JSON list of the stored tags.
+    """Return the checksum of a scan: Adler-32, in decimal, of the JSON list of the stored tags.
 
     >>> revision(["b", "a"])
     '183370288'
@@ -134,7 +134,7 @@ def _data(ref: LatestRef) -> dict[str, str]:
 
 
 def ready_message(latest: LatestRef, previous: LatestRef | None) -> str:
-    """Say what a policy resolved to, as Flux does (composeImagePolicyReadyMessage).
+    """Return what a policy resolved to, as Flux does (composeImagePolicyReadyMessage).
 
     >>> ready_message(LatestRef("foo/bar", "1.1.0"), LatestRef("foo/bar", "1.0.0"))
     'Latest image tag for foo/bar resolved to 1.1.0 (previously foo/bar:1.0.0)'
@@ -167,7 +167,7 @@ def unready(thing: Object, reason: str, message: str) -> Standing:
 
 
 def columns(kind: str) -> tuple[str, ...]:
-    """Answer the columns that `flux get image` prints for a kind."""
+    """Return the columns that `flux get image` prints for a kind."""
     return _COLUMNS[kind]
 
 
@@ -179,7 +179,7 @@ _COLUMNS = {
 
 
 def cells(standing: Standing, name: str) -> tuple[str, ...]:
-    """Answer the cells of an object's row; `name` may carry the kind in front."""
+    """Return the cells of an object's row; `name` may carry the kind in front."""
     ready, kind = standing.ready, standing.object.id.kind
     if kind == "ImagePolicy":
         ref = mapping(standing.more.get("latestRef"))

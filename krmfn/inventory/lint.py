@@ -92,7 +92,7 @@ def _digest(target: Target, policy: ImagePolicy) -> tuple[str, str] | None:
 
 
 def _value(target: Target, policy: ImagePolicy) -> tuple[str, str] | None:
-    """Say why the policy could not have produced the value of a field."""
+    """Return why the policy could not have produced the value of a field."""
     value = target.scalar.value
     why = _why_foreign(target, policy)
     return ("foreign-value", f"policy {policy.key} could not have produced {value!r}: {why}") if why else None

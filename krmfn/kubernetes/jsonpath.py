@@ -71,7 +71,7 @@ def written(steps: Iterable[Step]) -> str:
 
 
 def _parser(text: str) -> Callable[[str], Any]:
-    """Answer the parser that the text needs; filters are an extension that costs more to import."""
+    """Return the parser that the text needs; filters are an extension that costs more to import."""
     if "?" in text or "`" in text:
         from jsonpath_ng.ext import parser as extended
 
@@ -93,7 +93,7 @@ def _is_plain(expression: Any) -> bool:
 
 
 def _needle(expression: Any) -> str:
-    """Answer the last key that the path cannot do without; a plain word, so that its bytes show in any spelling."""
+    """Return the last key that the path cannot do without; a plain word, so that its bytes show in any spelling."""
     kind = _kind(expression)
     if kind in ("Child", "Descendants"):
         return _needle(expression.right) or _needle(expression.left)

@@ -56,7 +56,7 @@ class Resource(NamedTuple):
         return self.id.api_version.rpartition("/")[0] in _NOT_DEPLOYED
 
     def place(self, offset: int) -> File | None:
-        """Say where a byte offset is: the file it came from, with line and column when the text is that file."""
+        """Return where a byte offset is: the file it came from, with line and column when the text is that file."""
         if self.file is None or not self.block.text.name:
             return self.file
         line, column = self.block.text.locate(offset)
@@ -78,7 +78,7 @@ class ImageField(NamedTuple):
 
 
 def get(node: yaml.Node | None, key: str) -> yaml.Node | None:
-    """Answer the value of a key of a mapping node, or None."""
+    """Return the value of a key of a mapping node, or None."""
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             if name.value == key:
@@ -88,7 +88,7 @@ def get(node: yaml.Node | None, key: str) -> yaml.Node | None:
 
 
 def scalars_of(node: yaml.Node | None) -> dict[str, str]:
-    """Answer the scalar members of a mapping node."""
+    """Return the scalar members of a mapping node."""
     if not isinstance(node, yaml.MappingNode):
         return {}
     return {
@@ -99,12 +99,12 @@ def scalars_of(node: yaml.Node | None) -> dict[str, str]:
 
 
 def annotations_of(root: yaml.Node | None) -> dict[str, str]:
-    """Answer the annotations of a resource's node."""
+    """Return the annotations of a resource's node."""
     return scalars_of(get(get(root, "metadata"), "annotations"))
 
 
 def labels_of(root: yaml.Node | None) -> dict[str, str]:
-    """Answer the labels of a resource's node."""
+    """Return the labels of a resource's node."""
     return scalars_of(get(get(root, "metadata"), "labels"))
 
 
@@ -137,7 +137,7 @@ def is_definition(block: Block) -> bool:
 
 
 def _members(top: Mapping[str, yaml.Node]) -> list[yaml.Node]:
-    """Answer the members of a list; a resource of its own that merely has a kind like `AccessList` is none."""
+    """Return the members of a list; a resource of its own that merely has a kind like `AccessList` is none."""
     kind, items = top.get("kind"), top.get("items")
     if items is None or "spec" in top or not isinstance(kind, yaml.ScalarNode) or not kind.value.endswith("List"):
         return []
@@ -160,7 +160,7 @@ def _text(node: yaml.Node | None) -> str:
 
 
 def owner(resources: tuple[Resource, ...], offset: int) -> Resource:
-    """Answer the resource, of one block, whose text holds the byte offset; else the first."""
+    """Return the resource, of one block, whose text holds the byte offset; else the first."""
     if len(resources) > 1:
         for member in resources:
             start, end = member.block.span(member.root)
@@ -182,7 +182,7 @@ def _file(block: Block, annotations: Mapping[str, str]) -> File | None:
 
 
 def is_image_shaped(resource: Resource) -> bool:
-    """Tell whether image fields of this kind are images that run: not configuration of policies, not plain data."""
+    """True if image fields of this kind are images that run: not configuration of policies, not plain data."""
     if resource.is_configuration or resource.is_definition:
         return False
     return not ("/" not in resource.id.api_version and resource.id.kind in ("ConfigMap", "Secret"))
@@ -230,7 +230,7 @@ def _aimed(node: yaml.Node | None) -> yaml.Node | None:
 
 
 def anchored(node: yaml.Node) -> yaml.ScalarNode | None:
-    """Answer the scalar itself, or the one that an alias stands for."""
+    """Return the scalar itself, or the one that an alias stands for."""
     aimed = _aimed(node)
     return aimed if isinstance(aimed, yaml.ScalarNode) else None
 
@@ -246,7 +246,7 @@ def named(resource: Resource, names: tuple[str, ...]) -> Iterator[tuple[Steps, y
 
 
 def selects(select: Select, resource: Resource) -> bool:
-    """Tell whether a target's selector matches the resource."""
+    """True if a target's selector matches the resource."""
     group, _, version = resource.id.api_version.rpartition("/")
     have = (group, version, resource.id.kind, resource.id.name, resource.id.namespace)
     want = (select.group, select.version, select.kind, select.name, select.namespace)

@@ -76,7 +76,7 @@ def _edits(resource: Resource, made: list[Change]) -> tuple[Edit, ...] | Refusal
 
 
 def _said(chosen: Chosen) -> Mapping[str, str]:
-    """Answer the annotations that one choice makes: its tag, or its digest when the policy pins what is deployed."""
+    """Return the annotations that one choice makes: its tag, or its digest when the policy pins what is deployed."""
     image = chosen.policy.repository.image.path.rpartition("/")[2]
     rules = chosen.policy.rules
     value = (chosen.digest if rules.pins_current else None) or chosen.tag

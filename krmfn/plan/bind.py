@@ -153,7 +153,7 @@ class _Binder:
         return None
 
     def close(self) -> None:
-        """Say which targets of the configuration came to nothing."""
+        """Report which targets of the configuration came to nothing."""
         for rule in self.idle:
             what = f"target {rule.path or ', '.join(rule.containers)} of policy {rule.policy}"
             message = f"{what} binds no field: no resource that it selects has it"
@@ -173,7 +173,7 @@ class _Binder:
         self.results.append(Diagnostic(severity, code, message, Location(resource.id, where, place)))
 
     def _known(self, setter: Setter | None, text: str, how: str, resource: Resource, scalar: Scalar | None) -> bool:
-        """Tell whether a setter names a policy that can be used here; say why not."""
+        """True if a setter names a policy that can be used here; the reason is reported."""
         if setter is None:
             message = f"{how} {text!r} names no policy: expected {FORMS}{meant(text, self.config.declared)}"
             self._say("warning", "bad-setter", message, resource, scalar)

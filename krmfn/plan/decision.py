@@ -26,12 +26,12 @@ _MEND = "run krmfn fetch on the package"
 
 
 def to_list(policies: Iterable[ImagePolicy]) -> list[Repository]:
-    """Answer the repositories whose tags have to be listed. A digest policy follows what is deployed: no list."""
+    """Return the repositories whose tags have to be listed. A digest policy follows what is deployed: no list."""
     return list(dict.fromkeys(policy.repository for policy in policies if not policy.rules.pins_current))
 
 
 def to_date(policies: Iterable[ImagePolicy], listings: Listings) -> list[Moment]:
-    """Answer the (repository, tag) pairs whose creation time a policy needs, a bounded number each."""
+    """Return the (repository, tag) pairs whose creation time a policy needs, a bounded number each."""
     found: list[Moment] = []
     for policy in policies:
         listing = listings.get(policy.repository)
@@ -156,7 +156,7 @@ def _recorded_or_following(policy: ImagePolicy, lock: Lock | None) -> Choice:
 
 
 def recorded(policy: ImagePolicy, lock: Lock | None) -> Chosen | NotChosen:
-    """Answer what was decided earlier for this policy, if it was decided by the same rules."""
+    """Return what was decided earlier for this policy, if it was decided by the same rules."""
     entry = lock.entry(policy.key) if lock else None
     if entry is not None:
         return _entry(policy, entry)

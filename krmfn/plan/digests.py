@@ -45,7 +45,7 @@ def _is_needed(chosen: Chosen, from_tag: str | None, deployed: Deployed) -> bool
 def to_ask(
     choices: Choices, deployed: Deployed, lock: Lock | None, settings: Settings, *, every: bool = False
 ) -> list[Question]:
-    """Answer the (repository, tag) pairs whose digest has to be asked for: one per chosen tag, none that is known.
+    """Return the (repository, tag) pairs whose digest has to be asked for: one per chosen tag, none that is known.
 
     With `every` also those that are kept or that no field takes. `immutableTags` wants to look at what is kept.
     """
@@ -62,7 +62,7 @@ def to_ask(
 
 
 def _kept(chosen: Chosen, tag: str, deployed: Deployed, lock: Lock | None) -> str | None:
-    """Answer the digest that stays without asking: a record's, or what is there already, unless the policy is Always."""
+    """Return the digest that stays without asking: a record's, or what is there already, unless the policy is Always."""
     policy = chosen.policy
     if chosen.digest or chosen.record:
         return chosen.digest or _locked(chosen, tag, lock)
@@ -142,7 +142,7 @@ def _stood_in(chosen: Chosen, tag: str, error: RegistryError) -> Diagnostic:
 def _pushed_again(
     chosen: Chosen, tag: str, answer: str, deployed: Deployed, lock: Lock | None, settings: Settings
 ) -> list[Diagnostic]:
-    """Say that a tag is not what it was. A digest policy follows such moves, that is its purpose."""
+    """Return that a tag is not what it was. A digest policy follows such moves, that is its purpose."""
     policy = chosen.policy
     if policy.rules.pins_current:
         return []

@@ -23,7 +23,7 @@ _NUMBERS = ("listed", "eligible")
 
 
 def lock_data(entry: LockEntry) -> dict[str, str]:
-    """Answer an entry as the mapping that stands in an ImageLock."""
+    """Return an entry as the mapping that stands in an ImageLock."""
     data = {"policy": str(entry.policy), "image": entry.image, "policyHash": entry.policy_hash}
     more = {
         "from": entry.from_tag,
@@ -36,7 +36,7 @@ def lock_data(entry: LockEntry) -> dict[str, str]:
 
 
 def snapshot_data(snapshot: Snapshot) -> list[Data]:
-    """Answer the tags as they stand in a TagSnapshot, in natural order, so that new versions come last."""
+    """Return the tags as they stand in a TagSnapshot, in natural order, so that new versions come last."""
     from krmfn.policies.release import natural_key
 
     found: list[Data] = []
@@ -241,7 +241,7 @@ class _Splice:
         return render(self.block.text, scalar, value)
 
     def is_loose(self, node: yaml.Node) -> bool:
-        """Tell whether a text stands there that a JSON round trip would turn into a number."""
+        """True if a text stands there that a JSON round trip would turn into a number."""
         if isinstance(node, yaml.MappingNode):
             return any(self.is_loose(value) for key, value in node.value if key.value not in _NUMBERS)
         return isinstance(node, yaml.ScalarNode) and not node.style and not is_string(node.value)
@@ -261,19 +261,19 @@ class _Splice:
         return edits
 
     def line(self, node: yaml.Node) -> int:
-        """Answer where the line starts on which a node starts."""
+        """Return where the line starts on which a node starts."""
         return self.data.rfind(b"\n", 0, self.block.source.offset(node.start_mark.index)) + 1
 
     def dash(self, node: yaml.Node) -> int:
-        """Answer where the dash of a list's entry stands."""
+        """Return where the dash of a list's entry stands."""
         return self.data.rfind(b"-", self.block.start, self.block.source.offset(node.start_mark.index))
 
     def first(self, node: yaml.Node) -> int:
-        """Answer where the line starts on which the dash of a list's entry stands."""
+        """Return where the line starts on which the dash of a list's entry stands."""
         return self.data.rfind(b"\n", 0, self.dash(node)) + 1
 
     def after(self, node: yaml.Node) -> int:
-        """Answer where the line starts that follows the last line of a node."""
+        """Return where the line starts that follows the last line of a node."""
         while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
             node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
         end = self.block.span(node)[1]

@@ -14,7 +14,7 @@ from krmfn.yamledit.nodes import Block
 
 
 def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
-    """Answer the policies that the texts may need: a cheap superset, so that nobody else is asked."""
+    """Return the policies that the texts may need: a cheap superset, so that nobody else is asked."""
     by_image = config.by_image()
     found = {rule.policy for rule in config.targets}
     blocks = tuple(blocks)
@@ -49,7 +49,7 @@ def _named(block: Block, raw: bytes, lasts: Iterable[bytes], known: Mapping[char
 
 
 def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> prefilter.Expected:
-    """Answer what fields must hold so that nothing changes, as far as that is known before digests are asked for."""
+    """Return what fields must hold so that nothing changes, as far as that is known before digests are asked for."""
     setters: dict[str, str | None] = {}
     images: dict[str, frozenset[str] | None] = {}
     for key in config.policies:

@@ -64,12 +64,12 @@ class Renewal:
     removed: tuple[LockEntry, ...] = ()
 
     def __bool__(self) -> bool:
-        """Tell whether anything is different."""
+        """True if anything is different."""
         return bool(self.changed or self.added or self.removed)
 
     @property
     def described(self) -> str:
-        """Say in one line what is different."""
+        """Return in one line what is different."""
         changed = (f"{old.policy} {_moved(old, new)}" for old, new in self.changed)
         added = (f"{entry.policy} {_version(entry)} is new" for entry in self.added)
         removed = (f"{entry.policy} is gone, with {_version(entry)}" for entry in self.removed)

@@ -17,7 +17,7 @@ from krmfn.yamledit.scalars import Refusal
 
 
 def changes(made: Iterable[Change]) -> list[Diagnostic]:
-    """Answer one result for every change: `image: old -> new (policy, rule, counts)`."""
+    """Return one result for every change: `image: old -> new (policy, rule, counts)`."""
     return [_changed(change) for change in made]
 
 
@@ -29,7 +29,7 @@ def _changed(change: Change) -> Diagnostic:
 
 
 def message(change: Change) -> str:
-    """Say what changed in one line.
+    """Return what changed in one line.
 
     The form is `ghcr.io/acme/web: 1.2.0 -> 1.3.1 (policy flux-system:web, semver >=1.2.0 <2.0.0, 14 of 212 tags eligible)`.
     """
@@ -38,7 +38,7 @@ def message(change: Change) -> str:
 
 
 def row(change: Change) -> tuple[str, str, str, str]:
-    """Answer image, old, new and why of a change, for tables."""
+    """Return image, old, new and why of a change, for tables."""
     chosen = change.chosen
     old, new = _shortened(change.target.scalar.value, change.value)
     why = [f"policy {chosen.policy.key}", chosen.policy.described]
@@ -69,7 +69,7 @@ def _version(ref: ImageRef) -> str:
 
 
 def unwanted(made: Iterable[Change]) -> list[Diagnostic]:
-    """Answer the errors of `mode: check`: what would change although nothing may."""
+    """Return the errors of `mode: check`: what would change although nothing may."""
     return [
         _changed(change)._replace(severity="error", code="would-change", message=f"would change {message(change)}")
         for change in made
@@ -79,7 +79,7 @@ def unwanted(made: Iterable[Change]) -> list[Diagnostic]:
 def lock(
     thing: Object, renewed: Renewal, edits: tuple[Edit, ...] | Refusal, *, is_check: bool
 ) -> tuple[tuple[Edit, ...], tuple[Diagnostic, ...]]:
-    """Answer the edits of the lock and one result about it; what cannot be edited is a warning."""
+    """Return the edits of the lock and one result about it; what cannot be edited is a warning."""
     file = next((one.place(thing.block.start) for one in describe(thing.block) if one.id == thing.id), None)
     place = Location(thing.id, file=file)
     if isinstance(edits, Refusal):
@@ -91,7 +91,7 @@ def lock(
 
 
 def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) -> list[Diagnostic]:
-    """Answer what a decision has to say besides its choice: fall-backs, junk that was dropped, what the source says."""
+    """Return what a decision has to say besides its choice: fall-backs, junk that was dropped, what the source says."""
     found = [Diagnostic("warning", "source", aside) for aside in asides]
     for chosen in (one for choice in choices for one in settled(choice) if isinstance(one, Chosen)):
         place, key = Location(chosen.policy.defined), chosen.policy.key

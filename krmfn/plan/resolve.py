@@ -20,15 +20,15 @@ class TagSource(Protocol):
         ...
 
     def digest(self, repository: Repository, tag: str) -> str:
-        """Answer the digest that the tag points to; for a multi-platform image that of the index."""
+        """Return the digest that the tag points to; for a multi-platform image that of the index."""
         ...
 
     def created(self, repository: Repository, tag: str) -> str:
-        """Answer when the image was built, as RFC 3339 text in UTC."""
+        """Return when the image was built, as RFC 3339 text in UTC."""
         ...
 
     def notes(self) -> tuple[str, ...]:
-        """Say what deserves a warning although the answers came: a credential helper that broke, a bad docker config."""
+        """Return what deserves a warning although the answers came: a credential helper that broke, a bad docker config."""
         ...
 
 

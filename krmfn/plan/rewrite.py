@@ -164,7 +164,7 @@ def _value(target: Target, form: Form, chosen: Chosen) -> str:
 
 
 def _unknown(target: Target) -> str:
-    """Say that a field has no form in which the choice could be written with nothing lost, and what to do."""
+    """Return that a field has no form in which the choice could be written with nothing lost, and what to do."""
     part = target.setter.part
     others = ", ".join(f":{one.value}" for one in Part if one.value and one is not part)
     known = {
@@ -180,7 +180,7 @@ def _unknown(target: Target) -> str:
 
 
 def _stray(target: Target) -> str:
-    """Say that a digest stands beside the tag in a form that is not known, and what to do."""
+    """Return that a digest stands beside the tag in a form that is not known, and what to do."""
     return (
         f"this digest pins {target.tag or 'the image'} beside it, in no form that is known (repository, tag, digest; name, newTag, digest), "
         f"so it cannot move along; bind it too, as {target.setter}, or remove it"

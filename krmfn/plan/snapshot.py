@@ -74,7 +74,7 @@ def _unless_same(old: Snapshot | None, new: Snapshot) -> Snapshot:
 
 
 def name_of(image: str, taken: Collection[str]) -> str:
-    """Answer the metadata.name for a repository: `ghcr.io-acme-web`; a number follows when that is taken.
+    """Return the metadata.name for a repository: `ghcr.io-acme-web`; a number follows when that is taken.
 
     >>> name_of("docker.io/library/redis", ())
     'docker.io-library-redis'

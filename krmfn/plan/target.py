@@ -31,7 +31,7 @@ class Setter(NamedTuple):
     part: Part
 
     def __str__(self) -> str:
-        """Answer the text that markers hold."""
+        """Return the text that markers hold."""
         return f"{self.policy}:{self.part.value}" if self.part is not Part.IMAGE else str(self.policy)
 
 

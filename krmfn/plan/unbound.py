@@ -21,7 +21,7 @@ _LOOKS = 200
 
 
 def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagnostic]:
-    """Answer a warning for every policy that no field is bound to."""
+    """Return a warning for every policy that no field is bound to."""
     found = [
         Diagnostic(
             "warning",
@@ -41,7 +41,7 @@ def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagn
 
 
 def _why(policy: ImagePolicy, blocks: Sequence[Block], *, is_kustomize: bool) -> str:
-    """Say why nothing is bound, and the one thing to write."""
+    """Return why nothing is bound, and the one thing to write."""
     if ignored := _ignored(policy.key, blocks):
         return ignored
     place = next(_places(policy, blocks), None)
@@ -63,7 +63,7 @@ def _why(policy: ImagePolicy, blocks: Sequence[Block], *, is_kustomize: bool) ->
 
 
 def _ignored(key: PolicyKey, blocks: Sequence[Block]) -> str:
-    """Say which marker of this policy stands where Flux does not read it."""
+    """Return which marker of this policy stands where Flux does not read it."""
     for block in blocks:
         if str(key).encode() in block.raw and block.root is not None:
             for found in markers.ignored(block):
@@ -108,7 +108,7 @@ def _held(policy: ImagePolicy, resource: Resource) -> Iterator[tuple[Resource, s
 
 
 def is_of(reference: str, policy: ImagePolicy) -> bool:
-    """Tell whether a reference, or a bare repository, is of the policy's image."""
+    """True if a reference, or a bare repository, is of the policy's image."""
     try:
         return ImageRef.parse(reference).canonical == policy.repository.image.canonical
     except RuleError:

@@ -60,7 +60,7 @@ class LayoutSource:
         return self._image(repository, tag).platforms
 
     def labels(self, repository: Repository, tag: str) -> Mapping[str, str]:
-        """Answer the image's labels, and over them the annotations of its manifest and index."""
+        """Return the image's labels, and over them the annotations of its manifest and index."""
         return self._image(repository, tag).labels
 
     def _image(self, repository: Repository, tag: str) -> Image:
@@ -115,7 +115,7 @@ class LayoutSource:
         yield from dict.fromkeys(self._root / name for name in (image.canonical, image.name, image.path))
 
     def _nearest(self, repository: Repository) -> str:
-        """Say which repository of the tree may have been meant."""
+        """Return which repository of the tree may have been meant."""
         from difflib import get_close_matches
 
         try:
@@ -177,7 +177,7 @@ def _layout(folder: Path, data: bytes) -> _Layout:
 
 
 def _tag(entry: object) -> str | None:
-    """Answer the tag of a descriptor, None when it has none; some tools write the whole reference there."""
+    """Return the tag of a descriptor, None when it has none; some tools write the whole reference there."""
     annotations = entry.get("annotations") if isinstance(entry, dict) else None
     name = annotations.get(_NAME) if isinstance(annotations, dict) else None
     if not isinstance(name, str):

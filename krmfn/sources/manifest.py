@@ -42,7 +42,7 @@ class Image:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def created_or_error(self) -> str:
-        """Answer the creation time; raises RegistryError when the image has none."""
+        """Return the creation time; raises RegistryError when the image has none."""
         if self.created:
             return self.created
         repository, _, tag = self.name.rpartition(":")
@@ -73,7 +73,7 @@ def _constant(text: str) -> None:
 
 
 def media_type(document: Mapping[str, Any], declared: str = "") -> str:
-    """Answer a manifest's media type, which must be one that is known and the one it was declared with.
+    """Return a manifest's media type, which must be one that is known and the one it was declared with.
 
     An image confused with an index is CVE-2021-41190.
     """

@@ -48,7 +48,7 @@ class RegistrySource:
         return self._source().image(repository, tag).platforms
 
     def labels(self, repository: Repository, tag: str) -> Mapping[str, str]:
-        """Answer the image's labels, and over them the annotations of its manifest and index."""
+        """Return the image's labels, and over them the annotations of its manifest and index."""
         return self._source().image(repository, tag).labels
 
     @property

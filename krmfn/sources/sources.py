@@ -72,7 +72,7 @@ class Sources:
         return self._opened.notes() if self._opened else ()
 
     def labels(self, repository: Repository, tag: str) -> Mapping[str, str]:
-        """Answer the image's labels; a repository that comes from a snapshot has none, as nobody is to be asked."""
+        """Return the image's labels; a repository that comes from a snapshot has none, as nobody is to be asked."""
         if self._snapshot(repository) is not None:
             return {}
         found: Mapping[str, str] = self._behind.labels(repository, tag)  # type: ignore[attr-defined]

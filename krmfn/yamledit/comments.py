@@ -105,7 +105,7 @@ def leaf_after(block: Block, offset: int) -> Place | None:
 
 
 def deciding(block: Block, place: Place) -> Comment | None:
-    """Answer the one comment that decides about a scalar; None when there is none, or several that run together."""
+    """Return the one comment that decides about a scalar; None when there is none, or several that run together."""
     node = place.node
     behind = tuple(_behind(block, place))
     if behind and not place.in_flow and block.span(node)[0] == block.source.offset(node.start_mark.index):
@@ -178,12 +178,12 @@ def _properties_lines(block: Block, place: Place) -> Iterator[Comment]:
 
 
 def _is_opened(node: yaml.Node) -> bool:
-    """Tell whether a node is a block collection, whose start is no indicator of its own."""
+    """True if a node is a block collection, whose start is no indicator of its own."""
     return isinstance(node, yaml.CollectionNode) and not node.flow_style
 
 
 def column_of(data: bytes, at: int) -> int:
-    """Answer how many bytes stand before an offset on its line."""
+    """Return how many bytes stand before an offset on its line."""
     return at - data.rfind(b"\n", 0, at) - 1
 
 

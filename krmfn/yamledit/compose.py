@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 
 def malformed(error: yaml.YAMLError) -> Malformed:
-    """Say what libyaml found, in one line and without its `in "<byte string>"` phrases."""
+    """Return what libyaml found, in one line and without its `in "<byte string>"` phrases."""
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         words = ", ".join(str(part) for part in (error.context, error.problem) if part)
@@ -81,7 +81,7 @@ def compose(data: bytes) -> yaml.Node | None:
 
 
 def is_simple(data: bytes) -> bool:
-    """Tell whether the C composer is safe and exact here: no anchors, and depth bounded by the text's size.
+    """True if the C composer is safe and exact here: no anchors, and depth bounded by the text's size.
 
     Each level needs an opener of its own or one more column of indentation, and n columns cost n*n/2 bytes.
     """
@@ -145,7 +145,7 @@ def documents(data: bytes) -> Iterator[Document]:
 
 
 def _present(node: yaml.Node | None) -> yaml.Node | None:
-    """Answer None for the root of an empty document, a scalar that is not written at all."""
+    """Return None for the root of an empty document, a scalar that is not written at all."""
     if type(node) is yaml.ScalarNode and node.start_mark.index == node.end_mark.index:
         return None
     return node

@@ -134,7 +134,7 @@ class _Insertion:
         return line
 
     def step(self, node: yaml.MappingNode) -> int:
-        """Answer how far the mapping's own nested mappings are indented, two if there are none."""
+        """Return how far the mapping's own nested mappings are indented, two if there are none."""
         for key, value in node.value:
             deeper = value.start_mark.column - key.start_mark.column
             if isinstance(value, yaml.MappingNode) and not value.flow_style and 0 < deeper <= 8:

@@ -193,7 +193,7 @@ class _Reader:
         return self.data.find(b"#", start, end)
 
     def following(self, end: int) -> tuple[Place | None, Comment | None]:
-        """Answer the next scalar and the comment that decides about it; the same for a whole run of comments."""
+        """Return the next scalar and the comment that decides about it; the same for a whole run of comments."""
         if end > self.next_start:
             self.next = leaf_after(self.block, end)
             if self.next is None or not _takes_markers(self.next):
@@ -219,7 +219,7 @@ class _Reader:
 
 
 def _takes_markers(place: Place) -> bool:
-    """Tell whether a leaf is a scalar value that is written."""
+    """True if a leaf is a scalar value that is written."""
     return type(place.node) is yaml.ScalarNode and not place.is_key and not place.is_absent
 
 

@@ -50,7 +50,7 @@ class Text:
         self.data, self.name = data, name
 
     def locate(self, offset: int) -> tuple[int, int]:
-        r"""Answer line and column, both from one; columns count characters.
+        r"""Return line and column, both from one; columns count characters.
 
         >>> Text("é: 1\nb: 2".encode()).locate(9)
         (2, 4)
@@ -92,7 +92,7 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
 
 
 def pieces(data: bytes, edits: Iterable[Edit]) -> list[bytes | memoryview]:
-    """Answer what `apply` joins, so that a large text can be written without a second copy."""
+    """Return what `apply` joins, so that a large text can be written without a second copy."""
     todo = sorted(set(edits), key=lambda edit: edit[:3])
     if not todo:
         return [data]
@@ -206,7 +206,7 @@ class Block:
             self._root = self._source = None
 
     def span(self, node: yaml.Node) -> tuple[int, int]:
-        """Answer the bytes of a node in the text, without anchor and tag; exact for scalars.
+        """Return the bytes of a node in the text, without anchor and tag; exact for scalars.
 
         The end of a block collection is where the next token starts, lines later (libyaml's end marks).
         """
@@ -289,7 +289,7 @@ def documents(text: Text) -> tuple[Block, ...]:
 
 
 def _is_blank(data: bytes) -> bool:
-    """Tell whether a text is nothing but blank lines and comments."""
+    """True if a text is nothing but blank lines and comments."""
     return re.fullmatch(rb"(?:[ \t]*(?:#[^\n]*)?\r?(?:\n|\Z))*", data) is not None
 
 
@@ -328,7 +328,7 @@ def _streamed(text: Text, source: Source) -> tuple[Block, ...]:
 
 
 def has_plain_breaks(data: bytes) -> bool:
-    """Tell whether all lines end with a line feed, a carriage return before it or not, and no mark is in between."""
+    """True if all lines end with a line feed, a carriage return before it or not, and no mark is in between."""
     if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
         return False
     return data.isascii() or not any(end in data[1:] for end in (BOM, *_BREAKS[2:]))

@@ -55,7 +55,7 @@ class Expected:
 
 
 def may_change(raw: bytes, expected: Expected, needles: tuple[bytes, ...] = ()) -> bool:
-    """Tell whether a block has to be composed. `needles` are further words whose presence forces that."""
+    """True if a block has to be composed. `needles` are further words whose presence forces that."""
     if may_hold(raw, needles):
         return True
     if may_hold_marker(raw) and (_markers_differ(raw, expected) or (b":tag" in raw and may_pin_beside(raw))):
@@ -69,14 +69,14 @@ def may_pin_beside(raw: bytes) -> bool:
 
 
 def may_hold(raw: bytes, needles: tuple[bytes, ...]) -> bool:
-    """Tell whether any of the words may stand in a block, escapes allowed for."""
+    """True if any of the words may stand in a block, escapes allowed for."""
     if any(needle in raw for needle in needles):
         return True
     return b"\\" in raw and (b"\\/" in raw or _BREAKS.search(raw) is not None)
 
 
 def may_hold_marker(raw: bytes) -> bool:
-    """Tell whether a comment of a block may be a marker, in any spelling."""
+    """True if a comment of a block may be a marker, in any spelling."""
     return b"imagepolicy" in raw or b'"$ref"' in raw or (b"#" in raw and b"\\u" in raw)
 
 
@@ -127,7 +127,7 @@ def image_values(raw: bytes) -> set[str] | None:
 
 
 def _value(raw: bytes, at: int) -> bytes | None:
-    """Answer the value of the key `image` at an offset; None when it is not certain to be complete on its line."""
+    """Return the value of the key `image` at an offset; None when it is not certain to be complete on its line."""
     start = raw.rfind(b"\n", 0, at) + 1
     if raw[start:at].strip(b" ") not in (b"", b"-"):
         return None
@@ -148,7 +148,7 @@ def _differs(value: str, images: Mapping[str, frozenset[str] | None]) -> bool:
 
 @lru_cache(4096)
 def repository_of(value: str) -> str:
-    """Answer the canonical repository of an image reference, or nothing when it is none."""
+    """Return the canonical repository of an image reference, or nothing when it is none."""
     try:
         return ImageRef.parse(value).canonical
     except RuleError:

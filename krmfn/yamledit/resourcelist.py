@@ -75,7 +75,7 @@ class Frame:
         return BOM * (self.source.base == len(BOM)) + self.source.data
 
     def value(self, name: str) -> yaml.Node | None:
-        """Answer the value of a key of the list."""
+        """Return the value of a key of the list."""
         for key, value in self.root.value:
             if key.value == name:
                 node: yaml.Node = value
@@ -186,7 +186,7 @@ def _cut(text: Text) -> ResourceList | None:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Tell whether lines end as everybody thinks and there is one document without directives."""
+    """True if lines end as everybody thinks and there is one document without directives."""
     if not has_plain_breaks(data):
         return False
     return b"\n---" not in data and b"\n..." not in data and b"\n%" not in data and not data.startswith(b"%")
@@ -224,12 +224,12 @@ def _separates(blocks: Iterable[Block]) -> bool:
 
 
 def write(given: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> bytes:
-    """Answer the text with edits and results spliced in; with neither, the very bytes that were read."""
+    """Return the text with edits and results spliced in; with neither, the very bytes that were read."""
     return b"".join(splice(given, edits, results))
 
 
 def splice(given: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> list[bytes | memoryview]:
-    """Answer what `write` joins."""
+    """Return what `write` joins."""
     around = confirm(given.text, given.items, edits)
     if not (around or results):
         return pieces(given.text.data, edits)

@@ -212,7 +212,7 @@ class _Block:
 
 
 def _last_leaf(node: yaml.Node) -> yaml.Node:
-    """Answer the node that ends a block collection; its own end mark is lines later."""
+    """Return the node that ends a block collection; its own end mark is lines later."""
     while isinstance(node, yaml.CollectionNode) and not node.flow_style:
         node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
     return node

@@ -40,7 +40,7 @@ def _special() -> re.Pattern[str]:
 
 
 def is_string(value: str) -> bool:
-    """Tell whether a plain scalar with this text is a string to every reader.
+    """True if a plain scalar with this text is a string to every reader.
 
     >>> [text for text in ("1.2.3", "1.10", "1e3", "v1", "0x1F", "12e5678", "on", "2024-01-02") if is_string(text)]
     ['1.2.3', 'v1']
@@ -66,7 +66,7 @@ def reads_as_text(scalar: Scalar) -> bool:
 
 
 def is_plain(value: str, *, in_flow: bool) -> bool:
-    """Tell whether a value may be written without quotes: a string to every reader and safe where it stands.
+    """True if a value may be written without quotes: a string to every reader and safe where it stands.
 
     Plain are the characters of references, tags and versions; whatever else a value holds, it is quoted.
     """

@@ -93,7 +93,7 @@ def children(node: yaml.Node | None) -> Iterator[tuple[Step, yaml.Node]]:
 
 
 def is_null(node: yaml.Node) -> bool:
-    """Tell whether a node is a plain `null`, `~` or nothing."""
+    """True if a node is a plain `null`, `~` or nothing."""
     if type(node) is not yaml.ScalarNode or node.style or node.value not in _NULLS:
         return False
     tag: object = node.tag
@@ -176,7 +176,7 @@ def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None
 
 
 def _all_json(parent: yaml.Node | None) -> bool:
-    """Tell whether a flow mapping quotes all its keys with `"`, as JSON does."""
+    """True if a flow mapping quotes all its keys with `"`, as JSON does."""
     return isinstance(parent, yaml.MappingNode) and all(key.style == '"' for key, _ in parent.value)
 
 
@@ -244,7 +244,7 @@ class _Construction:
         made[key.value] = self.value(value)
 
     def value(self, node: yaml.Node | None) -> object:
-        """Answer a scalar's value, or an empty collection that `data` will fill."""
+        """Return a scalar's value, or an empty collection that `data` will fill."""
         self.made += 1
         if self.made > MAX_VALUES:
             raise self.error(f"it expands to more than {MAX_VALUES} values", node)

@@ -51,7 +51,7 @@ class Budget:
         self.overspent: Literal["", "time", "bytes"] = ""
 
     def seconds(self, most: float) -> float:
-        """Answer how long the next step may wait: `most`, or what is left; raises OutOfTimeError at the end, or when the run is over."""
+        """Return how long the next step may wait: `most`, or what is left; raises OutOfTimeError at the end, or when the run is over."""
         left = self.until - self.clock()
         if left <= 0 or self.is_over():
             self.overspent = "time"
@@ -70,7 +70,7 @@ _current = threading.local()
 
 
 def current() -> Budget | None:
-    """Answer the budget of the exchange that this thread carries out."""
+    """Return the budget of the exchange that this thread carries out."""
     return getattr(_current, "budget", None)
 
 

@@ -52,7 +52,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
     def about(
         self, question: Question, what: str, progress: Callable[[str, int], None] | None = None, page_size: int = 1000
     ) -> Client:
-        """Answer this same client, bound to a question; `what` names for people what is asked for."""
+        """Return this same client, bound to a question; `what` names for people what is asked for."""
         bound = copy.copy(self)
         bound._bind(question, what, progress, page_size)  # noqa: SLF001 - a copy of self
         return bound
@@ -169,13 +169,13 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             raise self.question.error("integrity", message) from None
 
     def good(self, reply: Reply) -> Reply:
-        """Answer the reply if it is a success; raises RegistryError otherwise."""
+        """Return the reply if it is a success; raises RegistryError otherwise."""
         if reply.status == 200:
             return reply
         raise self.refusal(reply)
 
     def refusal(self, reply: Reply) -> RegistryError:
-        """Say what a reply that is no success means."""
+        """Return what a reply that is no success means."""
         return messages.refusal(self.question, reply, self._what, self._auth.found(self.question), self._secrets)
 
     def _scheme(self, question: Question) -> str:

@@ -171,7 +171,7 @@ class Pools:
         self._lock = threading.Lock()
 
     def manager(self, scheme: str, proxy: str) -> PoolManager:
-        """Answer the connections for a scheme, through a proxy if one is named (a URL with its log-in)."""
+        """Return the connections for a scheme, through a proxy if one is named (a URL with its log-in)."""
         with self._lock:
             key = (scheme == "https", proxy)
             if key not in self._managers:

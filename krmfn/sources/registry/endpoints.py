@@ -126,7 +126,7 @@ def locate(repository: Repository, mirrors: Sequence[Mirror]) -> Target:
 
 
 def is_allowed(target: Target, allowed: Sequence[str]) -> bool:
-    """Tell whether a target is one of the allowed: `ghcr.io`, `ghcr.io/acme` (and below), `*.corp.example`."""
+    """True if a target is one of the allowed: `ghcr.io`, `ghcr.io/acme` (and below), `*.corp.example`."""
     for rule in allowed:
         host, _, path = rule.strip().rstrip("/").partition("/")
         host = host.lower()

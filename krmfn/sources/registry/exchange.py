@@ -30,7 +30,7 @@ class Lane(NamedTuple):
         return self._replace(identity=Identity((None, *self.identity[1:])))
 
     def to_others(self) -> Lane:
-        """Answer the lane to origins that the registry leads to: the client certificate is not shown there."""
+        """Return the lane to origins that the registry leads to: the client certificate is not shown there."""
         return self._replace(identity=Identity((self.identity[0], None, None)))
 
     def __repr__(self) -> str:

@@ -17,18 +17,18 @@ from krmfn.sources.registry.origin import Origin
 
 
 def too_large(cap: int) -> NoReply:
-    """Say that an answer went past its cap, in bytes."""
+    """Return that an answer went past its cap, in bytes."""
     return NoReply("limit", "size", f"answered more than {cap >> 10} KiB, which is the limit for this kind of answer")
 
 
 def refused(origin: Origin) -> NoReply:
-    """Say that an origin lies at an address a public registry may not lead to."""
+    """Return that an origin lies at an address a public registry may not lead to."""
     text = f"points to {printable(str(origin))}, whose address is not public; a public registry may not lead there"
     return NoReply("integrity", "address", text)
 
 
 def explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> NoReply:
-    """Say in people's words why an exchange failed; foreign text never gets through unescaped."""
+    """Return in people's words why an exchange failed; foreign text never gets through unescaped."""
     chain = list(_causes(error))
 
     def among(*kinds: type[BaseException]) -> BaseException | None:
@@ -83,7 +83,7 @@ def _explain_tls(error: BaseException, origin: Origin) -> NoReply:
 
 
 def _reason(chain: list[BaseException]) -> str:
-    """Answer the words of the innermost cause, without the object addresses that libraries print."""
+    """Return the words of the innermost cause, without the object addresses that libraries print."""
     inner = chain[-1]
     words = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
     return printable(str(words))

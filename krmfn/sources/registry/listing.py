@@ -40,7 +40,7 @@ class Page:
         self.tags: list[object] = tags
 
     def json(self) -> dict[str, list[object]]:
-        """Answer the document."""
+        """Return the document."""
         return {"tags": self.tags}
 
 

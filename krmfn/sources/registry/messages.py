@@ -90,7 +90,7 @@ def _login(question: Question, found: Found) -> str:
 
 
 def withheld(question: Question, found: Found) -> list[str]:
-    """Say that a login was not sent, why, and what in the environment allows it."""
+    """Return that a login was not sent, why, and what in the environment allows it."""
     if not found.credential or not question.withheld:
         return []
     where, is_own = found.credential.origin, found.credential.provenance.is_machine
@@ -112,7 +112,7 @@ def _spelling(question: Question, reply: Reply, code: str, found: Found) -> str:
 
 
 def _missing(question: Question) -> list[str]:
-    """Say which Secrets could not help, as they are not among what krmfn was given."""
+    """Return which Secrets could not help, as they are not among what krmfn was given."""
     return [
         f"Secret {printable(name, 600)} is not among the items" for name in question.repository.access.missing_secrets
     ]

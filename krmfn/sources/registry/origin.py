@@ -48,7 +48,7 @@ class Origin(NamedTuple):
 
 
 def is_loopback_name(host: str) -> bool:
-    """Tell whether a host name or literal means this machine by its spelling alone, without asking DNS.
+    """True if a host name or literal means this machine by its spelling alone, without asking DNS.
 
     >>> [is_loopback_name(host) for host in ("localhost", "x.localhost", "127.0.0.9", "::1", "localhost.evil.io")]
     [True, True, True, True, False]
@@ -63,7 +63,7 @@ def is_loopback_name(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is one that everybody may reach; an address inside an address counts too.
+    """True if an IP address is one that everybody may reach; an address inside an address counts too.
 
     >>> [is_public(text) for text in ("8.8.8.8", "169.254.169.254", "::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe", "0.0.0.0")]
     [True, False, False, False, False]
@@ -79,7 +79,7 @@ def is_public(address: str) -> bool:
 
 
 def literal(host: str) -> str | None:
-    """Answer the address when the host is an IP literal, else None."""
+    """Return the address when the host is an IP literal, else None."""
     try:
         return str(ipaddress.ip_address(host.partition("%")[0]))
     except ValueError:

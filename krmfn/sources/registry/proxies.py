@@ -10,7 +10,7 @@ from krmfn.sources.registry.origin import Origin, is_loopback_name
 
 
 def proxy_for(origin: Origin, env: Mapping[str, str]) -> str:
-    """Answer the URL of the proxy for this origin, or an empty text. Loopback is never asked through a proxy.
+    """Return the URL of the proxy for this origin, or an empty text. Loopback is never asked through a proxy.
 
     >>> env = {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": ".corp.example,10.0.0.0/8"}
     >>> [proxy_for(Origin("https", host, 443), env) for host in ("ghcr.io", "r.corp.example", "10.1.2.3", "localhost")]

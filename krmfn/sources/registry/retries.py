@@ -30,7 +30,7 @@ class Attempts:
         self._lost: dict[tuple[Origin, str], NoReply] = {}
 
     def send(self, call: Call, waiting: Callable[[], None] = lambda: None) -> Reply | NoReply:
-        """Answer the first reply that is final, or the last there was.
+        """Return the first reply that is final, or the last there was.
 
         A host that could not be reached in all its tries is not tried again in this run: without a network a hundred
         repositories would otherwise wait one after the other.

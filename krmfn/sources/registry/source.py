@@ -96,7 +96,7 @@ class Source:
         return self._answer(repository, f"tag {tag}", ask)
 
     def image(self, repository: Repository, tag: str) -> Image:
-        """Answer what the image says about itself; read once per tag."""
+        """Return what the image says about itself; read once per tag."""
         return self._images.get((repository, tag), lambda: self._image(repository, tag))
 
     def _image(self, repository: Repository, tag: str) -> Image:
