@@ -58,25 +58,25 @@ def read_repositories(
     With `broken` an image that is no reference is noted there: it stops its own policies and no others.
     """
     objects = tuple(objects)
-    found: dict[PolicyKey, ImageRepository] = {}
-    for thing in objects:
-        if thing.group != GROUP or thing.id.kind != "ImageRepository":
+    by_key: dict[PolicyKey, ImageRepository] = {}
+    for resource in objects:
+        if resource.group != GROUP or resource.id.kind != "ImageRepository":
             continue
         try:
-            repository = _repository(thing, objects, problems)
+            repository = _repository(resource, objects, problems)
         except RuleError as error:
             if broken is None:
-                problems.add(thing.id, "spec.image", str(error))
+                problems.add(resource.id, "spec.image", str(error))
             else:
-                broken[key_of(thing.id)] = Dangling(f"{thing.id}: spec.image: {error}", thing.id)
+                broken[key_of(resource.id)] = Dangling(f"{resource.id}: spec.image: {error}", resource.id)
             continue
         if repository is None:
             continue
-        key = key_of(thing.id)
-        if key in found and found[key] != repository:
-            problems.add(thing.id, "metadata.name", "there is a second, different ImageRepository of this name")
-        found[key] = repository
-    return found
+        key = key_of(resource.id)
+        if key in by_key and by_key[key] != repository:
+            problems.add(resource.id, "metadata.name", "there is a second, different ImageRepository of this name")
+        by_key[key] = repository
+    return by_key
 
 
 def key_of(identity: ResourceId) -> PolicyKey:
@@ -96,18 +96,18 @@ def duration(value: str) -> float | None:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
-def _repository(thing: Object, objects: tuple[Object, ...], problems: Problems) -> ImageRepository | None:
-    spec = thing.spec
+def _repository(resource: Object, objects: tuple[Object, ...], problems: Problems) -> ImageRepository | None:
+    spec = resource.spec
     image = text(spec.get("image"))
     if not image:
-        problems.add(thing.id, "spec.image", "required: a repository such as ghcr.io/acme/web")
+        problems.add(resource.id, "spec.image", "required: a repository such as ghcr.io/acme/web")
         return None
     ref = parse_repository(image)
     timeout = duration(text(spec.get("timeout"))) if spec.get("timeout") else None
     if spec.get("timeout") and timeout is None:
-        problems.add(thing.id, "spec.timeout", f"expected a duration such as 30s, found {spec['timeout']!r}")
+        problems.add(resource.id, "spec.timeout", f"expected a duration such as 30s, found {spec['timeout']!r}")
     access = replace(
-        secrets.access(spec, thing.id, objects, problems),
+        secrets.access(spec, resource.id, objects, problems),
         insecure=text(spec.get("insecure")) == "true",
         timeout_seconds=max(1.0, timeout) if timeout else None,
     )
@@ -116,7 +116,7 @@ def _repository(thing: Object, objects: tuple[Object, ...], problems: Problems) 
         tuple(text(pattern) for pattern in listing(spec.get("exclusionList"))),
         text(spec.get("suspend")) == "true",
         spec.get("accessFrom") if isinstance(spec.get("accessFrom"), dict) else None,
-        thing.id,
+        resource.id,
     )
 
 
@@ -131,39 +131,39 @@ def read_policies(
     A policy without its repository is no problem until a field names it: a build often sees only a part of a fleet.
     """
     objects = tuple(objects)
-    found: list[ImagePolicy] = []
+    policies: list[ImagePolicy] = []
     dangling: dict[PolicyKey, Dangling] = {}
-    for thing in objects:
-        if thing.group == GROUP and thing.id.kind == "ImagePolicy":
-            policy = _policy(thing, objects, repositories, problems, notes)
+    for resource in objects:
+        if resource.group == GROUP and resource.id.kind == "ImagePolicy":
+            policy = _policy(resource, objects, repositories, problems, notes)
             if isinstance(policy, ImagePolicy):
-                found.append(policy)
+                policies.append(policy)
             elif policy is not None:
-                dangling[key_of(thing.id)] = policy
-    return found, dangling
+                dangling[key_of(resource.id)] = policy
+    return policies, dangling
 
 
 def _policy(
-    thing: Object,
+    resource: Object,
     objects: tuple[Object, ...],
     repositories: Known,
     problems: Problems,
     notes: list[Diagnostic],
 ) -> ImagePolicy | Dangling | None:
-    spec, key = thing.spec, key_of(thing.id)
-    if not thing.id.name:
-        problems.add(thing.id, "metadata.name", "required: markers name the policy by it")
+    spec, key = resource.spec, key_of(resource.id)
+    if not resource.id.name:
+        problems.add(resource.id, "metadata.name", "required: markers name the policy by it")
         return None
     if text(spec.get("suspend")) == "true":
-        notes.append(Diagnostic("info", "note", f"policy {key} is suspended: skipped", Location(thing.id)))
+        notes.append(Diagnostic("info", "note", f"policy {key} is suspended: skipped", Location(resource.id)))
         return None
-    _check_reflection(thing, problems)
-    latest = _latest(thing)
+    _check_reflection(resource, problems)
+    latest = _latest(resource)
     if latest and not (
         re.fullmatch(_WEAK_TAG, latest.tag, re.ASCII) and (not latest.digest or is_digest(latest.digest))
     ):
-        problems.add(thing.id, "status.latestRef", "not an image reference: its tag or its digest is malformed")
-    found = _referred(thing, key, repositories, objects, latest, problems, notes)
+        problems.add(resource.id, "status.latestRef", "not an image reference: its tag or its digest is malformed")
+    referred = _referred(resource, key, repositories, objects, latest, problems, notes)
     choice = spec.get("policy")
     if choice is None:
         notes.append(
@@ -171,23 +171,25 @@ def _policy(
                 "info",
                 "note",
                 f"policy {key} has no spec.policy: it takes the newest image (Flux refuses this)",
-                Location(thing.id),
+                Location(resource.id),
             )
         )
     rules = rules_of(
-        thing.id, "spec", spec, found.exclusion_list if isinstance(found, ImageRepository) else (), problems
+        resource.id, "spec", spec, referred.exclusion_list if isinstance(referred, ImageRepository) else (), problems
     )
-    if not isinstance(found, ImageRepository) or rules is None:
-        return found if isinstance(found, Dangling) else None
-    if found.is_suspended:
+    if not isinstance(referred, ImageRepository) or rules is None:
+        return referred if isinstance(referred, Dangling) else None
+    if referred.is_suspended:
         notes.append(
-            Diagnostic("info", "note", f"policy {key} is skipped: {found.defined} is suspended", Location(thing.id))
+            Diagnostic(
+                "info", "note", f"policy {key} is skipped: {referred.defined} is suspended", Location(resource.id)
+            )
         )
         return None
-    reflection = reflection_of(thing.id, "spec", spec, rules, problems)
+    reflection = reflection_of(resource.id, "spec", spec, rules, problems)
     return ImagePolicy(
-        key, found.repository, rules, rules.described, reflection, latest=latest,
-        defined=thing.id,
+        key, referred.repository, rules, rules.described, reflection, latest=latest,
+        defined=resource.id,
     )  # fmt: skip
 
 
@@ -222,25 +224,27 @@ def reflection_of(
     return value
 
 
-def _check_reflection(thing: Object, problems: Problems) -> None:
-    value = text(thing.spec.get("digestReflectionPolicy")) or "Never"
+def _check_reflection(resource: Object, problems: Problems) -> None:
+    value = text(resource.spec.get("digestReflectionPolicy")) or "Never"
     if value not in _REFLECTIONS:
         hint = nearest(value, _REFLECTIONS)
         problems.add(
-            thing.id, "spec.digestReflectionPolicy", f"expected one of {', '.join(_REFLECTIONS)}, found {value!r}{hint}"
+            resource.id,
+            "spec.digestReflectionPolicy",
+            f"expected one of {', '.join(_REFLECTIONS)}, found {value!r}{hint}",
         )
         return
-    has_interval = thing.spec.get("interval") is not None
+    has_interval = resource.spec.get("interval") is not None
     if has_interval and value != "Always":
         message = "spec.interval is only accepted when spec.digestReflectionPolicy is set to 'Always'"
-        problems.add(thing.id, "spec.interval", message)
+        problems.add(resource.id, "spec.interval", message)
     if value == "Always" and not has_interval:
         message = "spec.interval must be set when spec.digestReflectionPolicy is set to 'Always'"
-        problems.add(thing.id, "spec.interval", f"{message} (for example interval: 10m)")
+        problems.add(resource.id, "spec.interval", f"{message} (for example interval: 10m)")
 
 
-def _latest(thing: Object) -> LatestRef | None:
-    status = mapping(thing.data.get("status"))
+def _latest(resource: Object) -> LatestRef | None:
+    status = mapping(resource.data.get("status"))
     ref = mapping(status.get("latestRef"))
     if text(ref.get("name")) and text(ref.get("tag")):
         return LatestRef(text(ref["name"]), text(ref["tag"]), text(ref.get("digest")) or None)
@@ -253,7 +257,7 @@ def _latest(thing: Object) -> LatestRef | None:
 
 
 def _referred(
-    thing: Object,
+    resource: Object,
     key: PolicyKey,
     repositories: Known,
     objects: tuple[Object, ...],
@@ -261,34 +265,36 @@ def _referred(
     problems: Problems,
     notes: list[Diagnostic],
 ) -> ImageRepository | Dangling | None:
-    ref = mapping(thing.spec.get("imageRepositoryRef"))
+    ref = mapping(resource.spec.get("imageRepositoryRef"))
     name = text(ref.get("name"))
     if not name:
         problems.add(
-            thing.id, "spec.imageRepositoryRef.name", "required: the ImageRepository whose tags are chosen from"
+            resource.id, "spec.imageRepositoryRef.name", "required: the ImageRepository whose tags are chosen from"
         )
         return None
     wanted = PolicyKey(text(ref.get("namespace")) or key.namespace, name)
-    found = repositories.get(wanted)
-    if isinstance(found, Dangling):
-        return Dangling(f"failed to get the referred ImageRepository: {found.why}", thing.id)
-    if found is not None:
+    repository = repositories.get(wanted)
+    if isinstance(repository, Dangling):
+        return Dangling(f"failed to get the referred ImageRepository: {repository.why}", resource.id)
+    if repository is not None:
         denied = (
-            None if wanted.namespace == key.namespace else _access_denied(found, wanted, key, objects, notes, thing.id)
+            None
+            if wanted.namespace == key.namespace
+            else _access_denied(repository, wanted, key, objects, notes, resource.id)
         )
-        return Dangling(f"failed to get the referred ImageRepository: {denied}", thing.id) if denied else found
+        return Dangling(f"failed to get the referred ImageRepository: {denied}", resource.id) if denied else repository
     if latest is not None:
         try:
-            return ImageRepository(Repository(parse_repository(latest.name)), (), False, None, thing.id)  # noqa: FBT003
+            return ImageRepository(Repository(parse_repository(latest.name)), (), False, None, resource.id)  # noqa: FBT003
         except RuleError as error:
-            return Dangling(f"status.latestRef.name: {error}", thing.id)
+            return Dangling(f"status.latestRef.name: {error}", resource.id)
     hint = nearest(f"{wanted.namespace}/{name}", (f"{one.namespace}/{one.name}" for one in repositories))
     why = f"referenced ImageRepository does not exist: {wanted.namespace}/{name} is not among the items{hint}"
-    return Dangling(f"failed to get the referred ImageRepository: {why}", thing.id)
+    return Dangling(f"failed to get the referred ImageRepository: {why}", resource.id)
 
 
 def _access_denied(
-    found: ImageRepository,
+    repository: ImageRepository,
     wanted: PolicyKey,
     key: PolicyKey,
     objects: tuple[Object, ...],
@@ -296,21 +302,23 @@ def _access_denied(
     where: ResourceId,
 ) -> str | None:
     """Decide Flux's cross-namespace ACL (fluxcd/pkg runtime/acl). Unknown labels are let through with a warning."""
-    if found.access_from is None:
+    if repository.access_from is None:
         return f"access denied: '{wanted.namespace}/{wanted.name}' can't be accessed due to missing ACL labels on 'accessFrom'"
     labels = {"kubernetes.io/metadata.name": key.namespace}
     is_known = False
-    for thing in objects:
-        if thing.id.kind == "Namespace" and thing.id.name == key.namespace:
-            labels |= {str(k): text(v) for k, v in mapping(mapping(thing.data.get("metadata")).get("labels")).items()}
+    for resource in objects:
+        if resource.id.kind == "Namespace" and resource.id.name == key.namespace:
+            labels |= {
+                str(k): text(v) for k, v in mapping(mapping(resource.data.get("metadata")).get("labels")).items()
+            }
             is_known = True
     selectors = [
-        mapping(mapping(one).get("matchLabels")) for one in listing(found.access_from.get("namespaceSelectors"))
+        mapping(mapping(one).get("matchLabels")) for one in listing(repository.access_from.get("namespaceSelectors"))
     ]
     if any(all(labels.get(name) == value for name, value in selector.items()) for selector in selectors):
         return None
     if not is_known and any(set(selector) - set(labels) for selector in selectors):
-        message = f"policy {key} reads {found.defined} of another namespace: Namespace {key.namespace} is not among the items, so accessFrom was not checked"
+        message = f"policy {key} reads {repository.defined} of another namespace: Namespace {key.namespace} is not among the items, so accessFrom was not checked"
         notes.append(Diagnostic("warning", "note", message, Location(where)))
         return None
     return (

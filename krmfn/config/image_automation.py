@@ -93,34 +93,34 @@ class OwnReader:
         A functionConfig that brings nothing but settings adds them to the policies of the items, and has the last word.
         """
         own = [one for one in objects if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation"]
-        given = [one for one in own if one.is_function_config]
-        is_whole = any(one.spec.get("policies") or one.spec.get("targets") for one in given)
-        chosen = given if is_whole else [*(one for one in own if not one.is_function_config), *given]
+        in_config = [one for one in own if one.is_function_config]
+        is_whole = any(one.spec.get("policies") or one.spec.get("targets") for one in in_config)
+        chosen = in_config if is_whole else [*(one for one in own if not one.is_function_config), *in_config]
         policies: list[ImagePolicy] = []
-        for thing in chosen:
-            wrong = list(schema.problems("ImageAutomation", thing.data))
+        for automation in chosen:
+            wrong = list(schema.problems("ImageAutomation", automation.data))
             for path, message in wrong:
-                self.problems.add(thing.id, path, message)
-            policies += self._automation(thing, tuple(path for path, _ in wrong))
+                self.problems.add(automation.id, path, message)
+            policies += self._automation(automation, tuple(path for path, _ in wrong))
         return policies
 
-    def _automation(self, thing: Object, wrong: tuple[str, ...]) -> list[ImagePolicy]:
+    def _automation(self, automation: Object, wrong: tuple[str, ...]) -> list[ImagePolicy]:
         """Read what the schema found right, so that the problems of the rest are told in the same run."""
-        spec = thing.spec
+        spec = automation.spec
         if not wrong:
-            self.settings = set_up(self.settings, spec, thing.id.namespace)
-        namespace = thing.id.namespace or "default"
+            self.settings = set_up(self.settings, spec, automation.id.namespace)
+        namespace = automation.id.namespace or "default"
         bind = _bindings(spec, flux.ALL_BINDINGS) if "spec.bind" not in wrong else flux.ALL_BINDINGS
-        found = []
+        policies = []
         for index, target in enumerate(listing(spec.get("targets"))):
             path = f"spec.targets[{index}]"
             if not any(one.startswith(path) for one in wrong):
-                self._target(thing, path, target, namespace)
+                self._target(automation, path, target, namespace)
         for index, entry in enumerate(listing(spec.get("policies"))):
             path = f"spec.policies[{index}]"
             if not any(one.startswith(path) for one in wrong):
-                found.append(self.inline(thing.id, path, entry, namespace, bind))
-        return [policy for policy in found if policy is not None]
+                policies.append(self.inline(automation.id, path, entry, namespace, bind))
+        return [policy for policy in policies if policy is not None]
 
     def inline(
         self, where: ResourceId, path: str, entry: Mapping[str, Any], namespace: str, bind: frozenset[str]
@@ -148,13 +148,13 @@ class OwnReader:
             defined=where,
         )  # fmt: skip
 
-    def _target(self, thing: Object, path: str, target: Mapping[str, Any], namespace: str) -> None:
+    def _target(self, automation: Object, path: str, target: Mapping[str, Any], namespace: str) -> None:
         jsonpath, containers = text(target.get("path")), tuple(listing(target.get("containers")))
         if bool(jsonpath) == bool(containers):
-            self.problems.add(thing.id, path, "expected exactly one of path, containers")
+            self.problems.add(automation.id, path, "expected exactly one of path, containers")
             return
         if jsonpath and (wrong := _jsonpath_problem(jsonpath)):
-            self.problems.add(thing.id, f"{path}.path", wrong)
+            self.problems.add(automation.id, f"{path}.path", wrong)
             return
         names, _, name = text(target["policy"]).rpartition(":")
         select = mapping(target.get("select"))
@@ -162,38 +162,40 @@ class OwnReader:
         labels = tuple(sorted(mapping(select.get("labels")).items()))
         chosen = Select(**{key: text(value) for key, value in select.items() if key != "labels"}, labels=labels)
         key = PolicyKey(names or namespace, name)
-        self.targets.append(TargetRule(key, part, chosen, jsonpath, containers, thing.id, f"{path}.policy"))
+        self.targets.append(TargetRule(key, part, chosen, jsonpath, containers, automation.id, f"{path}.policy"))
 
     def read_config_map(self, objects: tuple[Object, ...], asides: list[str]) -> list[ImagePolicy]:
         """Read a flat ConfigMap as functionConfig: `kpt fn eval -- image=ghcr.io/acme/web semver=^1`."""
-        thing = next((one for one in objects if one.is_function_config and one.id.kind == "ConfigMap"), None)
-        data = mapping(thing.data.get("data")) if thing else {}
-        if thing is None or not data:
+        config_map = next((one for one in objects if one.is_function_config and one.id.kind == "ConfigMap"), None)
+        data = mapping(config_map.data.get("data")) if config_map else {}
+        if config_map is None or not data:
             return []
         if not any(key in _FLAT_KEYS or nearest(key, _FLAT_KEYS) for key in data):
             asides.append(
-                f"{thing.id}: none of its keys ({', '.join(sorted(data))}) is configuration of krmfn: passed over"
+                f"{config_map.id}: none of its keys ({', '.join(sorted(data))}) is configuration of krmfn: passed over"
             )
             return []
         for key in data:
             if key not in _FLAT_KEYS:
                 hint = nearest(key, _FLAT_KEYS) or f"; known: {', '.join(_FLAT_KEYS)}"
-                self.problems.add(thing.id, f"data.{key}", f"unknown key{hint}")
-        spec = self._flat_spec(thing, data)
+                self.problems.add(config_map.id, f"data.{key}", f"unknown key{hint}")
+        spec = self._flat_spec(config_map, data)
         wrong = list(schema.problems("ImageAutomation", {"spec": spec}))
         for path, message in wrong:
             flat = path.replace("spec.policies[0].", "data.").replace("spec.", "data.")
-            self.problems.add(thing.id, _flat_place(flat), message)
+            self.problems.add(config_map.id, _flat_place(flat), message)
         if wrong or self.problems.found:
             return []
         self.settings = set_up(self.settings, spec)
         bind = frozenset(_words(data.get("bind"))) or flux.ALL_BINDINGS
         entries = listing(spec.get("policies"))
-        found = [self.inline(thing.id, "data", entry, thing.id.namespace or "default", bind) for entry in entries]
+        policies = [
+            self.inline(config_map.id, "data", entry, config_map.id.namespace or "default", bind) for entry in entries
+        ]
         self.problems.found[:] = map(_flat_problem, self.problems.found)
-        return [policy for policy in found if policy is not None]
+        return [policy for policy in policies if policy is not None]
 
-    def _flat_spec(self, thing: Object, data: Mapping[str, Any]) -> dict[str, Any]:
+    def _flat_spec(self, config_map: Object, data: Mapping[str, Any]) -> dict[str, Any]:
         spec: dict[str, Any] = {name: data[name] for name in _FLAT_SETTINGS if data.get(name)}
         if data.get("layout"):
             spec["source"] = {"layout": {"path": data["layout"]}}
@@ -216,7 +218,7 @@ class OwnReader:
             entry["filterTags"] = {name: data[name] for name in ("pattern", "extract") if data.get(name)}
         chosen = [name for name in _FLAT if name in data]
         if len(chosen) > 1:
-            self.problems.add(thing.id, "data", f"expected one policy, found {', '.join(chosen)}")
+            self.problems.add(config_map.id, "data", f"expected one policy, found {', '.join(chosen)}")
         if chosen:
             entry["policy"] = {chosen[0]: _member(chosen[0], text(data[chosen[0]]))}
         spec["policies"] = [entry]
@@ -244,8 +246,8 @@ def _flat_place(problem: str) -> str:
 
 def _bindings(spec: Mapping[str, Any], default: frozenset[Any]) -> frozenset[Any]:
     """Return how a policy finds its fields; an empty list leaves nothing but targets."""
-    given = spec.get("bind")
-    return frozenset(given) if isinstance(given, list) else default
+    ways = spec.get("bind")
+    return frozenset(ways) if isinstance(ways, list) else default
 
 
 def _member(kind: str, value: str) -> dict[str, str]:

@@ -14,38 +14,40 @@ from krmfn.model import Access, ImagePolicy, PolicyKey, Repository
 _PROVIDERS = ("aws", "gcr", "oci", "dockerhub", "azure", "github")
 
 
-def read_kustomization(thing: Object, problems: Problems) -> list[ImagePolicy]:
+def read_kustomization(resource: Object, problems: Problems) -> list[ImagePolicy]:
     """Read the `imagePolicies` of a Flux Kustomization; the image is inline, so they bind in every way."""
-    found = []
-    for index, entry in enumerate(listing(thing.spec.get("imagePolicies"))):
-        policy = _inline(thing, f"spec.imagePolicies[{index}]", mapping(entry), problems)
+    policies = []
+    for index, entry in enumerate(listing(resource.spec.get("imagePolicies"))):
+        policy = _inline(resource, f"spec.imagePolicies[{index}]", mapping(entry), problems)
         if policy is not None:
-            found.append(policy)
-    return found
+            policies.append(policy)
+    return policies
 
 
-def _inline(thing: Object, path: str, entry: Mapping[str, Any], problems: Problems) -> ImagePolicy | None:
-    given = [(name, mapping(entry[name])) for name in _PROVIDERS if isinstance(entry.get(name), dict)]
+def _inline(resource: Object, path: str, entry: Mapping[str, Any], problems: Problems) -> ImagePolicy | None:
+    providers = [(name, mapping(entry[name])) for name in _PROVIDERS if isinstance(entry.get(name), dict)]
     name = text(entry.get("name"))
-    if not name or len(given) != 1:
-        what = "name: required" if not name else f"expected exactly one of {', '.join(_PROVIDERS)}, found {len(given)}"
-        problems.add(thing.id, path, what)
+    if not name or len(providers) != 1:
+        what = (
+            "name: required" if not name else f"expected exactly one of {', '.join(_PROVIDERS)}, found {len(providers)}"
+        )
+        problems.add(resource.id, path, what)
         return None
-    provider, origin = given[0]
+    provider, origin = providers[0]
     try:
         image = parse_repository(text(origin.get("image")))
     except RuleError as error:
-        problems.add(thing.id, f"{path}.{provider}.image", str(error))
+        problems.add(resource.id, f"{path}.{provider}.image", str(error))
         return None
     repository = Repository(image, Access())
-    rules = flux.rules_of(thing.id, path, _inline_spec(entry, origin), (), problems)
+    rules = flux.rules_of(resource.id, path, _inline_spec(entry, origin), (), problems)
     if rules is None:
         return None
-    key = PolicyKey(thing.id.namespace or "default", name)
+    key = PolicyKey(resource.id.namespace or "default", name)
     reflection: Any = "Always" if rules.pins_current else "Never"
     return ImagePolicy(
         key, repository, rules, rules.described, reflection, flux.ALL_BINDINGS,
-        defined=thing.id,
+        defined=resource.id,
     )  # fmt: skip
 
 

@@ -46,11 +46,11 @@ class Config:
 
     def by_image(self) -> dict[str, list[ImagePolicy]]:
         """Return the policies that bind images, by canonical repository."""
-        found: dict[str, list[ImagePolicy]] = {}
+        policies: dict[str, list[ImagePolicy]] = {}
         for policy in self.policies.values():
             if "images" in policy.bind:
-                found.setdefault(policy.repository.image.canonical, []).append(policy)
-        return found
+                policies.setdefault(policy.repository.image.canonical, []).append(policy)
+        return policies
 
 
 Finish = Callable[[Settings], Settings]
@@ -78,9 +78,9 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
         for one in broken.values()
         if one.why not in used
     ]
-    for thing in objects:
-        if thing.group == "kustomize.toolkit.fluxcd.io":
-            policies += _inline(thing, problems)
+    for one in objects:
+        if one.group == "kustomize.toolkit.fluxcd.io":
+            policies += _inline(one, problems)
     parsed = OwnReader(problems, notes)
     own_policies = parsed.read_automations(objects)
     own_policies += parsed.read_config_map(objects, asides)
@@ -96,9 +96,7 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     if own is not None and not declared:
         asides.append(f"{own.id} has no policies, and there are none elsewhere: nothing is chosen")
     settings = finish(parsed.settings)
-    automations = tuple(
-        thing for thing in objects if thing.id.kind == "ImageUpdateAutomation" and thing.group == flux.GROUP
-    )
+    automations = tuple(one for one in objects if one.id.kind == "ImageUpdateAutomation" and one.group == flux.GROUP)
     if settings.realm_hosts:
         by_key = {key: _trusting(policy, settings.realm_hosts) for key, policy in by_key.items()}
     return Config(
@@ -113,14 +111,14 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
         settings,
         tuple(notes),
         tuple(asides),
-        any(thing.is_function_config and (thing.spec or thing.data.get("data")) for thing in objects),
+        any(one.is_function_config and (one.spec or one.data.get("data")) for one in objects),
     )
 
 
-def _inline(thing: Object, problems: Problems) -> list[ImagePolicy]:
+def _inline(resource: Object, problems: Problems) -> list[ImagePolicy]:
     from krmfn.config.kustomization import read_kustomization  # few lists hold one
 
-    return read_kustomization(thing, problems)
+    return read_kustomization(resource, problems)
 
 
 def _gather(
@@ -143,11 +141,11 @@ def _gather(
     for block in items:
         if any(word in block.raw for word in _WORDS):
             take(block)
-    if any(secrets.names_secret(thing.spec) for thing in objects):
+    if any(secrets.names_secret(one.spec) for one in objects):
         for block in items:
             if b"Secret" in block.raw and not any(word in block.raw for word in _WORDS):
                 take(block)
-    if any(thing.spec.get("accessFrom") for thing in objects):
+    if any(one.spec.get("accessFrom") for one in objects):
         for block in items:
             if b"Namespace" in block.raw and not any(word in block.raw for word in _WORDS):
                 take(block)
@@ -175,47 +173,47 @@ def _unreadable(error: InputError) -> Diagnostic:
 
 def _without_twins(objects: list[Object]) -> tuple[Object, ...]:
     """Drop the item that is also the functionConfig: kpt sends a configPath document in both places."""
-    first = next((thing for thing in objects if thing.is_function_config), None)
+    first = next((one for one in objects if one.is_function_config), None)
     if first is None:
         return tuple(objects)
-    return tuple(thing for thing in objects if thing.is_function_config or thing.id != first.id or not first.id.name)
+    return tuple(one for one in objects if one.is_function_config or one.id != first.id or not first.id.name)
 
 
 def _refuse_foreign(objects: tuple[Object, ...], problems: Problems) -> None:
-    for thing in objects:
-        own = thing.id.api_version == schema.API_VERSION
-        if own and thing.id.kind not in schema.KINDS:
-            hint = nearest(thing.id.kind, schema.KINDS, 0.8)
-            if thing.is_function_config or hint:
-                problems.add(thing.id, "kind", f"{schema.API_VERSION} has the kinds {', '.join(schema.KINDS)}{hint}")
-        elif thing.group == "krmfn.dev" and not own and thing.id.kind in schema.KINDS:
-            problems.add(thing.id, "apiVersion", f"expected {schema.API_VERSION}, found {thing.id.api_version}")
-        elif thing.is_function_config and not own and not _is_understood(thing):
+    for resource in objects:
+        own = resource.id.api_version == schema.API_VERSION
+        if own and resource.id.kind not in schema.KINDS:
+            hint = nearest(resource.id.kind, schema.KINDS, 0.8)
+            if resource.is_function_config or hint:
+                problems.add(resource.id, "kind", f"{schema.API_VERSION} has the kinds {', '.join(schema.KINDS)}{hint}")
+        elif resource.group == "krmfn.dev" and not own and resource.id.kind in schema.KINDS:
+            problems.add(resource.id, "apiVersion", f"expected {schema.API_VERSION}, found {resource.id.api_version}")
+        elif resource.is_function_config and not own and not _is_understood(resource):
             problems.add(
-                thing.id, "",
-                f"functionConfig is {thing.id.api_version} {thing.id.kind}; krmfn reads {schema.API_VERSION} ImageAutomation, "
+                resource.id, "",
+                f"functionConfig is {resource.id.api_version} {resource.id.kind}; krmfn reads {schema.API_VERSION} ImageAutomation, "
                 "image.toolkit.fluxcd.io ImagePolicy and ImageRepository, a flat ConfigMap, or none",
             )  # fmt: skip
 
 
-def _is_understood(thing: Object) -> bool:
-    if thing.group == "kustomize.toolkit.fluxcd.io":
-        return thing.id.kind == "Kustomization"
-    return thing.group == flux.GROUP or (thing.id.api_version == "v1" and thing.id.kind == "ConfigMap")
+def _is_understood(resource: Object) -> bool:
+    if resource.group == "kustomize.toolkit.fluxcd.io":
+        return resource.id.kind == "Kustomization"
+    return resource.group == flux.GROUP or (resource.id.api_version == "v1" and resource.id.kind == "ConfigMap")
 
 
 def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, ImagePolicy]:
     """Index policies. The same one may come twice: as written, and as the cluster resolved it, with its status."""
-    found: dict[PolicyKey, ImagePolicy] = {}
+    by_key: dict[PolicyKey, ImagePolicy] = {}
     for policy in policies:
-        other = found.setdefault(policy.key, policy)
+        other = by_key.setdefault(policy.key, policy)
         if other is not policy and other.hash != policy.hash:
             problems.add(
                 policy.defined, "", f"policy {policy.key} is defined twice, also by {other.defined}: rename one"
             )
         elif other.latest is None and policy.latest is not None:
-            found[policy.key] = replace(other, latest=policy.latest)
-    return found
+            by_key[policy.key] = replace(other, latest=policy.latest)
+    return by_key
 
 
 def _trusting(policy: ImagePolicy, hosts: tuple[str, ...]) -> ImagePolicy:
@@ -225,27 +223,31 @@ def _trusting(policy: ImagePolicy, hosts: tuple[str, ...]) -> ImagePolicy:
 
 def _declared(objects: tuple[Object, ...]) -> frozenset[PolicyKey]:
     """Name every policy that stands somewhere, used here or not: a marker for it is no mistake."""
-    keys = {flux.key_of(thing.id) for thing in objects if thing.id.kind == "ImagePolicy" and thing.group == flux.GROUP}
-    for thing in objects:
-        if thing.id.kind == "ImageAutomation":
-            for entry in listing(thing.spec.get("policies")):
+    keys = {
+        flux.key_of(resource.id)
+        for resource in objects
+        if resource.id.kind == "ImagePolicy" and resource.group == flux.GROUP
+    }
+    for resource in objects:
+        if resource.id.kind == "ImageAutomation":
+            for entry in listing(resource.spec.get("policies")):
                 one = mapping(entry)
                 keys.add(
-                    PolicyKey(text(one.get("namespace")) or thing.id.namespace or "default", text(one.get("name")))
+                    PolicyKey(text(one.get("namespace")) or resource.id.namespace or "default", text(one.get("name")))
                 )
     return frozenset(keys)
 
 
 def _snapshots(objects: tuple[Object, ...], problems: Problems) -> dict[str, Snapshot]:
-    found: dict[str, Snapshot] = {}
-    for thing in objects:
-        if thing.id.kind == "TagSnapshot" and thing.id.api_version == schema.API_VERSION:
-            snapshot = read_snapshot(thing, problems)
-            if snapshot is not None and snapshot.image in found:
-                problems.add(thing.id, "spec.image", f"there is a second TagSnapshot of {snapshot.image}: keep one")
+    by_image: dict[str, Snapshot] = {}
+    for resource in objects:
+        if resource.id.kind == "TagSnapshot" and resource.id.api_version == schema.API_VERSION:
+            snapshot = read_snapshot(resource, problems)
+            if snapshot is not None and snapshot.image in by_image:
+                problems.add(resource.id, "spec.image", f"there is a second TagSnapshot of {snapshot.image}: keep one")
             elif snapshot is not None:
-                found[snapshot.image] = snapshot
-    return found
+                by_image[snapshot.image] = snapshot
+    return by_image
 
 
 def _checked_targets(

@@ -100,33 +100,33 @@ def _is_same(name: str, policy: ImagePolicy) -> bool:
         return False
 
 
-def read_snapshot(thing: Object, problems: Problems) -> Snapshot | None:
+def read_snapshot(resource: Object, problems: Problems) -> Snapshot | None:
     """Read a TagSnapshot; problems are noted and then there is None."""
-    if _is_wrong("TagSnapshot", thing, problems):
+    if _is_wrong("TagSnapshot", resource, problems):
         return None
     try:
-        image = parse_repository(thing.spec["image"]).canonical
+        image = parse_repository(resource.spec["image"]).canonical
     except RuleError as error:
-        problems.add(thing.id, "spec.image", str(error))
+        problems.add(resource.id, "spec.image", str(error))
         return None
     tags: dict[str, str | None] = {}
     created: dict[str, str] = {}
-    for index, entry in enumerate(listing(thing.spec["tags"])):
+    for index, entry in enumerate(listing(resource.spec["tags"])):
         one = mapping(entry) or {"name": entry}
         name, digest = text(one.get("name")), one.get("digest")
         if not is_tag(name):
-            problems.add(thing.id, f"spec.tags[{index}]", f"{name!r} is not a tag")
+            problems.add(resource.id, f"spec.tags[{index}]", f"{name!r} is not a tag")
         if digest is not None and not is_digest(digest):
-            problems.add(thing.id, f"spec.tags[{index}].digest", f"{digest!r} is not a digest")
+            problems.add(resource.id, f"spec.tags[{index}].digest", f"{digest!r} is not a digest")
         if tags.get(name) not in (None, digest):
-            problems.add(thing.id, f"spec.tags[{index}]", f"tag {name} is there twice, with two digests: keep one")
+            problems.add(resource.id, f"spec.tags[{index}]", f"tag {name} is there twice, with two digests: keep one")
         tags[name] = digest or tags.get(name)
         if one.get("created"):
             created[name] = one["created"]
             if read_time(one["created"]) is None:
                 message = f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {one['created']!r}"
-                problems.add(thing.id, f"spec.tags[{index}].created", message)
-    return Snapshot(image, tags, created, max(int(thing.spec.get("listed") or 0), len(tags)), thing)
+                problems.add(resource.id, f"spec.tags[{index}].created", message)
+    return Snapshot(image, tags, created, max(int(resource.spec.get("listed") or 0), len(tags)), resource)
 
 
 def read_lock(
@@ -136,24 +136,24 @@ def read_lock(
 
     Of `policies` those that only follow digests may have several entries, one per tag.
     """
-    found = [one for one in objects if one.id.kind == "ImageLock" and one.id.api_version == schema.API_VERSION]
-    for more in found[1:]:
-        problems.add(more.id, "", f"there is a second ImageLock besides {found[0].id}: keep one")
-    if not found or _is_wrong("ImageLock", found[0], problems):
+    locks = [one for one in objects if one.id.kind == "ImageLock" and one.id.api_version == schema.API_VERSION]
+    for more in locks[1:]:
+        problems.add(more.id, "", f"there is a second ImageLock besides {locks[0].id}: keep one")
+    if not locks or _is_wrong("ImageLock", locks[0], problems):
         return None
     entries: dict[tuple[PolicyKey, str], LockEntry] = {}
-    for index, data in enumerate(listing(found[0].spec.get("images"))):
+    for index, data in enumerate(listing(locks[0].spec.get("images"))):
         path = f"spec.images[{index}]"
-        entry = _entry(found[0].id, path, data, problems)
+        entry = _entry(locks[0].id, path, data, problems)
         if entry is None:
             continue
         policy = (policies or {}).get(entry.policy)
         follows = policy is None or policy.rules.follows_current
         key = (entry.policy, (entry.from_tag or entry.tag) if follows else "")
         if key in entries:
-            problems.add(found[0].id, f"{path}.policy", f"a second entry for {entry.policy}: keep one")
+            problems.add(locks[0].id, f"{path}.policy", f"a second entry for {entry.policy}: keep one")
         entries[key] = entry
-    return Lock(tuple(sorted(entries.values(), key=lambda entry: entry.place)), found[0])
+    return Lock(tuple(sorted(entries.values(), key=lambda entry: entry.place)), locks[0])
 
 
 def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Problems) -> LockEntry | None:
@@ -176,23 +176,23 @@ def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Pro
     return None
 
 
-def _is_wrong(kind: str, thing: Object, problems: Problems) -> bool:
-    wrong = [*schema.problems(kind, thing.data), *_rounded(thing)]
+def _is_wrong(kind: str, resource: Object, problems: Problems) -> bool:
+    wrong = [*schema.problems(kind, resource.data), *_rounded(resource)]
     for path, message in wrong:
-        problems.add(thing.id, path, message)
+        problems.add(resource.id, path, message)
     return bool(wrong)
 
 
-def _is_from_kustomize(thing: Object) -> bool:
-    return KUSTOMIZE_ID in mapping(mapping(thing.data.get("metadata")).get("annotations"))
+def _is_from_kustomize(resource: Object) -> bool:
+    return KUSTOMIZE_ID in mapping(mapping(resource.data.get("metadata")).get("annotations"))
 
 
-def _rounded(thing: Object) -> Iterator[tuple[str, str]]:
+def _rounded(item: Object) -> Iterator[tuple[str, str]]:
     """Find numbers where texts are wanted in what kustomize sent: it has sent them through JSON, where 1.10 is 1.1."""
-    if not _is_from_kustomize(thing):
+    if not _is_from_kustomize(item):
         return
-    for resource in describe(thing.block):
-        todo = [("spec", get(resource.root, "spec"))] if resource.id == thing.id else []
+    for resource in describe(item.block):
+        todo = [("spec", get(resource.root, "spec"))] if resource.id == item.id else []
         while todo:
             path, node = todo.pop()
             if isinstance(node, yaml.ScalarNode) and not node.style and node.value and not is_string(node.value):

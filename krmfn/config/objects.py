@@ -83,13 +83,13 @@ class Problems:
         self.found: list[Diagnostic] = []
         self._files: dict[ResourceId, File] = {}
 
-    def locate(self, things: Iterable[Object]) -> None:
+    def locate(self, objects: Iterable[Object]) -> None:
         """Learn where resources stand, so that problems name file and line. What came on stdin has neither."""
-        for thing in things:
-            source = thing.block.text
-            if source.name and thing.block.root is not None:
-                line, _ = source.locate(thing.block.span(thing.block.root)[0])
-                self._files.setdefault(thing.id, File(source.name, thing.block.index, line))
+        for one in objects:
+            source = one.block.text
+            if source.name and one.block.root is not None:
+                line, _ = source.locate(one.block.span(one.block.root)[0])
+                self._files.setdefault(one.id, File(source.name, one.block.index, line))
 
     def add(self, where: ResourceId, path: str, message: str) -> None:
         """Note a problem once."""

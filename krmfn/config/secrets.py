@@ -42,7 +42,7 @@ def names_secret(spec: Mapping[str, Any]) -> bool:
 
 def _missing(spec: Mapping[str, Any], owner: ResourceId, objects: tuple[Object, ...]) -> tuple[str, ...]:
     """Name the Secrets that are not among the items: `namespace/name (field)`."""
-    there = {(thing.id.namespace, thing.id.name) for thing in objects if thing.id.kind == "Secret"}
+    there = {(one.id.namespace, one.id.name) for one in objects if one.id.kind == "Secret"}
     wanted = ((field, text(mapping(spec.get(field)).get("name"))) for field in FIELDS)
     lead = f"{owner.namespace}/" if owner.namespace else ""
     return tuple(f"{lead}{name} ({field})" for field, name in wanted if name and (owner.namespace, name) not in there)
@@ -52,20 +52,20 @@ def _secret(
     spec: Mapping[str, Any], field: str, owner: ResourceId, objects: tuple[Object, ...], problems: Problems
 ) -> dict[str, str]:
     name = text(mapping(spec.get(field)).get("name"))
-    for thing in objects:
-        if name and thing.id.kind == "Secret" and (thing.id.namespace, thing.id.name) == (owner.namespace, name):
-            return _values(thing, owner, field, problems)
+    for secret in objects:
+        if name and secret.id.kind == "Secret" and (secret.id.namespace, secret.id.name) == (owner.namespace, name):
+            return _values(secret, owner, field, problems)
     return {}
 
 
-def _values(thing: Object, owner: ResourceId, field: str, problems: Problems) -> dict[str, str]:
+def _values(secret: Object, owner: ResourceId, field: str, problems: Problems) -> dict[str, str]:
     import base64
     import binascii
 
-    found = {key: text(value) for key, value in mapping(thing.data.get("stringData")).items()}
-    for key, value in mapping(thing.data.get("data")).items():
+    values = {key: text(value) for key, value in mapping(secret.data.get("stringData")).items()}
+    for key, value in mapping(secret.data.get("data")).items():
         try:
-            found.setdefault(key, base64.b64decode("".join(text(value).split()), validate=True).decode())
+            values.setdefault(key, base64.b64decode("".join(text(value).split()), validate=True).decode())
         except (binascii.Error, UnicodeDecodeError):
-            problems.add(owner, f"spec.{field}", f"{thing.id}: key {key} is not base64 of text")
-    return found
+            problems.add(owner, f"spec.{field}", f"{secret.id}: key {key} is not base64 of text")
+    return values

@@ -34,45 +34,45 @@ def record(changes: Iterable[Change]) -> Recorded:
     """
     edits: list[tuple[Text, Edit]] = []
     results: list[Diagnostic] = []
-    for resource, made in _by_resource(changes):
-        found = _edits(resource, made)
-        if isinstance(found, Refusal):
-            message = f"the choice is not recorded in the annotations: {found.why}"
+    for resource, own in _by_resource(changes):
+        insertions = _edits(resource, own)
+        if isinstance(insertions, Refusal):
+            message = f"the choice is not recorded in the annotations: {insertions.why}"
             results.append(Diagnostic("warning", "not-recorded", message, Location(resource.id, file=resource.file)))
         else:
-            edits += ((resource.block.text, edit) for edit in found)
+            edits += ((resource.block.text, edit) for edit in insertions)
         resource.block.forget()
     return Recorded(tuple(edits), tuple(results))
 
 
 def _by_resource(changes: Iterable[Change]) -> Iterable[tuple[Resource, list[Change]]]:
-    found: dict[tuple[int, object], tuple[Resource, list[Change]]] = {}
+    by_resource: dict[tuple[int, object], tuple[Resource, list[Change]]] = {}
     for change in changes:
         resource = change.target.resource
         if resource.id.api_version and resource.id.kind and not _is_build(resource):
-            found.setdefault((id(resource.block), resource.prefix), (resource, []))[1].append(change)
-    return found.values()
+            by_resource.setdefault((id(resource.block), resource.prefix), (resource, []))[1].append(change)
+    return by_resource.values()
 
 
 def _is_build(resource: Resource) -> bool:
     return resource.id.api_version.startswith("kustomize.config.k8s.io/")
 
 
-def _edits(resource: Resource, made: list[Change]) -> tuple[Edit, ...] | Refusal:
+def _edits(resource: Resource, changes: list[Change]) -> tuple[Edit, ...] | Refusal:
     if get(resource.root, "metadata") is None:  # may be a tool's file, whose reader knows no metadata
         return Refusal("the resource has no metadata to hold them")
     wanted: dict[str, str] = {}
-    for change in made:
+    for change in changes:
         wanted |= {name: value for name, value in _said(change.chosen).items() if name not in wanted}
     if not wanted:
         return Refusal(f"an annotation's name has at most {_LONGEST} characters")
-    found = insertion.annotations(resource.block, wanted, resource.root)
-    if isinstance(found, Refusal):
-        return found
-    taken = [change.edit for change in made]
-    if any(edit.start < one.end and one.start < edit.end for edit in found for one in taken):
+    insertions = insertion.annotations(resource.block, wanted, resource.root)
+    if isinstance(insertions, Refusal):
+        return insertions
+    taken = [change.edit for change in changes]
+    if any(edit.start < one.end and one.start < edit.end for edit in insertions for one in taken):
         return Refusal("a policy is bound to that very annotation")
-    return found
+    return insertions
 
 
 def _said(chosen: Chosen) -> Mapping[str, str]:

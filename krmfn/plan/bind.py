@@ -95,35 +95,35 @@ class _Binder:
         resources = describe(block)
         if not resources:
             return
-        found: dict[int, Target] = {}
+        targets: dict[int, Target] = {}
         reserved: set[int] = set()
         raw = block.raw
         may_be_annotated = prefilter.may_hold(raw, (_NEEDLE,))
         if prefilter.may_hold_marker(raw):
             for target in self._marked(markers.read(block), resources, reserved):
-                self._claim(found, target)
+                self._claim(targets, target)
         for resource in resources:
             if may_be_annotated:
                 for target in self._annotations(resource, reserved):
-                    self._claim(found, target)
+                    self._claim(targets, target)
             for target in self._rules(resource):
-                self._claim(found, target)
+                self._claim(targets, target)
         if self.by_image:
-            reserved |= found.keys()
+            reserved |= targets.keys()
             for target in self._images(block, reserved):
-                found.setdefault(target.scalar.start, target)
-        if found and self.config.settings.keep_pins and prefilter.may_pin_beside(raw):
+                targets.setdefault(target.scalar.start, target)
+        if targets and self.config.settings.keep_pins and prefilter.may_pin_beside(raw):
             for resource in resources:
                 if not resource.is_definition:
-                    self._pair(resource, found, reserved)
-        for _, target in sorted(found.items()):
+                    self._pair(resource, targets, reserved)
+        for _, target in sorted(targets.items()):
             self.targets.append(target)
             self.policies.add(target.setter.policy)
 
-    def _pair(self, resource: Resource, found: dict[int, Target], reserved: set[int]) -> None:
+    def _pair(self, resource: Resource, targets: dict[int, Target], reserved: set[int]) -> None:
         """Bind the digests that stand beside bound tags and images, each to the policy of its neighbour."""
         for loose in loose_digests(resource.root):
-            neighbour = self._neighbour(resource, loose, found)
+            neighbour = self._neighbour(resource, loose, targets)
             scalar = anchored(loose.node)
             if neighbour is None or scalar is None:
                 continue
@@ -134,20 +134,22 @@ class _Binder:
                 Setter(target.setter.policy, Part.DIGEST),
                 current_tag(target, self.config.policies[target.setter.policy]),
             )
-            if digest.start in found:
-                if found[digest.start].setter == setter:
-                    found[digest.start] = found[digest.start]._replace(tag=tag)
+            if digest.start in targets:
+                if targets[digest.start].setter == setter:
+                    targets[digest.start] = targets[digest.start]._replace(tag=tag)
             elif digest.start not in reserved:
                 is_pair = target.setter.part is Part.TAG and scalar is loose.node
                 is_pair = is_pair and loose.is_pair_with(key, resource.id.kind)
-                found[digest.start] = Target(digest, setter, "beside" if is_pair else "stray", resource, tag)
+                targets[digest.start] = Target(digest, setter, "beside" if is_pair else "stray", resource, tag)
 
-    def _neighbour(self, resource: Resource, loose: LooseDigest, found: dict[int, Target]) -> tuple[str, Target] | None:
+    def _neighbour(
+        self, resource: Resource, loose: LooseDigest, targets: dict[int, Target]
+    ) -> tuple[str, Target] | None:
         """Return the bound tag or image in the mapping of a digest, with its key; None without one."""
         for key, child in children(loose.mapping):
             scalar = anchored(child)
             if scalar is not None and key != loose.key:
-                target = found.get(scalar_at(resource.block, scalar, "").start)
+                target = targets.get(scalar_at(resource.block, scalar, "").start)
                 if target is not None and target.setter.part in (Part.TAG, Part.IMAGE):
                     return str(key), target
         return None
@@ -159,8 +161,8 @@ class _Binder:
             message = f"{what} binds no field: no resource that it selects has it"
             self.results.append(Diagnostic("warning", "idle-target", message))
 
-    def _claim(self, found: dict[int, Target], target: Target) -> None:
-        other = found.setdefault(target.scalar.start, target)
+    def _claim(self, targets: dict[int, Target], target: Target) -> None:
+        other = targets.setdefault(target.scalar.start, target)
         if other.setter != target.setter:
             message = f"two policies for one field: {other.how} says {other.setter}, {target.how} says {target.setter}; keep one of them"
             self._say("error", "two-policies", message, target.resource, target.scalar)
@@ -193,9 +195,9 @@ class _Binder:
         return False
 
     def _marked(
-        self, found: Iterable[markers.Marker], resources: tuple[Resource, ...], reserved: set[int]
+        self, marks: Iterable[markers.Marker], resources: tuple[Resource, ...], reserved: set[int]
     ) -> Iterator[Target]:
-        for marker in found:
+        for marker in marks:
             setter, resource = parse_setter(marker.setter), owner(resources, marker.scalar.start)
             if resource.is_definition:
                 continue
@@ -270,9 +272,9 @@ class _Binder:
 
     def _images(self, block: Block, reserved: set[int]) -> Iterator[Target]:
         """Find the places that are sure to hold the image of a policy."""
-        for found in finder.places(block, self.charts):
-            place = finder.judged(found, self.graph)
-            candidates = self.by_image.get(place.ref.canonical, ()) if place.ref and found.state == COUNTS else ()
+        for raw_place in finder.places(block, self.charts):
+            place = finder.judged(raw_place, self.graph)
+            candidates = self.by_image.get(place.ref.canonical, ()) if place.ref and raw_place.state == COUNTS else ()
             slots = [slot for slot in place.slots if slot.part is not Part.NAME and slot.scalar.value]
             if not candidates or not slots or any(slot.scalar.start in reserved for slot in slots):
                 continue
@@ -303,4 +305,4 @@ def keyed(resource: Resource, key: str) -> list[tuple[Steps, yaml.Node]]:
 
 
 def _names(resource: Resource) -> list[str]:
-    return [found.container for found in containers(resource.root) if found.container]
+    return [place.container for place in containers(resource.root) if place.container]

@@ -32,12 +32,12 @@ def to_list(policies: Iterable[ImagePolicy]) -> list[Repository]:
 
 def to_date(policies: Iterable[ImagePolicy], listings: Listings) -> list[Moment]:
     """Return the (repository, tag) pairs whose creation time a policy needs, a bounded number each."""
-    found: list[Moment] = []
+    moments: list[Moment] = []
     for policy in policies:
         listing = listings.get(policy.repository)
         if policy.rules.needs_created and isinstance(listing, Listing):
-            found += [(policy.repository, tag) for tag in selection.candidates(policy.rules, listing.tags)]
-    return list(dict.fromkeys(found))
+            moments += [(policy.repository, tag) for tag in selection.candidates(policy.rules, listing.tags)]
+    return list(dict.fromkeys(moments))
 
 
 def decide(
@@ -124,21 +124,21 @@ def _from(policy: ImagePolicy, listing: Listing, dates: Dates, lock: Lock | None
         failed = next((answer for answer in asked if isinstance(answer, RegistryError)), None)
         if failed is not None:
             return _without_registry(policy, failed, lock)
-    made = selection.select(policy.rules, listing.tags, created=lambda tag: str(dates[policy.repository, tag]))
-    if made.tag is None:
-        return NotChosen(policy, "no-match", made.message, made)
-    return Chosen(policy, made.tag, made.listed + listing.left_out, made.eligible, selection=made)
+    selected = selection.select(policy.rules, listing.tags, created=lambda tag: str(dates[policy.repository, tag]))
+    if selected.tag is None:
+        return NotChosen(policy, "no-match", selected.message, selected)
+    return Chosen(policy, selected.tag, selected.listed + listing.left_out, selected.eligible, selection=selected)
 
 
 def _without_registry(policy: ImagePolicy, error: RegistryError, lock: Lock | None) -> Choice:
     if error.failure not in PASSING:
         return NotChosen(policy, error.failure, str(error))
-    found = recorded(policy, lock)
-    if isinstance(found, Chosen):
-        return replace(found, note=f"{error}; {found.record} decided instead: {found.tag}")
+    record = recorded(policy, lock)
+    if isinstance(record, Chosen):
+        return replace(record, note=f"{error}; {record.record} decided instead: {record.tag}")
     has_record = recall(policy, lock) is not None
     return NotChosen(
-        policy, error.failure, f"{error}; no record stands in: {found.message}" if has_record else str(error)
+        policy, error.failure, f"{error}; no record stands in: {record.message}" if has_record else str(error)
     )
 
 
@@ -175,23 +175,25 @@ def _mismatch(policy: ImagePolicy, entry: LockEntry) -> NotChosen:
 def _entry(policy: ImagePolicy, entry: LockEntry) -> Chosen | NotChosen:
     if entry.policy_hash != policy.hash:
         return _mismatch(policy, entry)
-    made = _accepted(policy, LatestRef(entry.image, entry.tag, entry.digest), "the lock")
-    return replace(made, listed=entry.listed, eligible=entry.eligible) if isinstance(made, Chosen) else made
+    choice = _accepted(policy, LatestRef(entry.image, entry.tag, entry.digest), "the lock")
+    return replace(choice, listed=entry.listed, eligible=entry.eligible) if isinstance(choice, Chosen) else choice
 
 
 def _latest(policy: ImagePolicy, latest: LatestRef) -> Chosen | NotChosen:
     return _accepted(policy, latest, "status.latestRef")
 
 
-def _accepted(policy: ImagePolicy, found: LatestRef, record: str) -> Chosen | NotChosen:
+def _accepted(policy: ImagePolicy, latest: LatestRef, record: str) -> Chosen | NotChosen:
     """Check that a record is one that the policy could have made; a hand-edited one is not."""
     message = ""
-    if recall(replace(policy, latest=found), None) is None:
-        message = f"{record} names {found.name}, and the policy chooses {policy.repository.image.name}"
-    elif not selection.accepts(policy.rules, found.tag):
-        message = f"{record} holds tag {found.tag}, which the policy ({policy.described}) does not accept"
-    elif policy.digest_reflection != "Never" and found.digest is None:
+    if recall(replace(policy, latest=latest), None) is None:
+        message = f"{record} names {latest.name}, and the policy chooses {policy.repository.image.name}"
+    elif not selection.accepts(policy.rules, latest.tag):
+        message = f"{record} holds tag {latest.tag}, which the policy ({policy.described}) does not accept"
+    elif policy.digest_reflection != "Never" and latest.digest is None:
         message = f"{record} holds no digest, and the policy wants one"
     if message:
         return NotChosen(policy, "lock", f"{message}: {_MEND} to renew it")
-    return Chosen(policy, found.tag, 0, 0, found.digest if policy.digest_reflection != "Never" else None, record=record)
+    return Chosen(
+        policy, latest.tag, 0, 0, latest.digest if policy.digest_reflection != "Never" else None, record=record
+    )

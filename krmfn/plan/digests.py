@@ -79,8 +79,8 @@ def _locked(chosen: Chosen, tag: str, lock: Lock | None) -> str | None:
     if policy.rules.follows_current:
         entries = lock.of(policy.key) if lock else ()
         return next((entry.digest for entry in entries if entry.tag == tag and entry.is_for(policy)), None)
-    found = recall(policy, lock)
-    return found.digest if found and found.tag == tag else None
+    latest = recall(policy, lock)
+    return latest.digest if latest and latest.tag == tag else None
 
 
 def settle(choices: Choices, deployed: Deployed, lock: Lock | None, answers: Answers, settings: Settings) -> Pins:

@@ -40,9 +40,9 @@ class _Watch:
     def records(self, lock: Lock | None) -> Iterator[PolicyKey]:
         """Find the policies whose lock entry or status is newer than what was chosen from a list."""
         for key, chosen in self.chosen.items():
-            found = None if chosen.record else recall(chosen.policy, lock)
-            if found and self.is_backwards(chosen, found.tag):
-                self._hold(chosen, found.tag)
+            latest = None if chosen.record else recall(chosen.policy, lock)
+            if latest and self.is_backwards(chosen, latest.tag):
+                self._hold(chosen, latest.tag)
                 yield key
         for following in self.following:
             for tag, choice in following.choices.items():

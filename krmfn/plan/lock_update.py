@@ -26,9 +26,9 @@ def renew(
     for key, chosen in choices.items():
         if key in held or any(not isinstance(one, Chosen) or one.record for one in settled(chosen)):
             continue
-        made = tuple(_entries(chosen, lock, pins))
-        if None not in made:
-            fresh[key] = tuple(dict.fromkeys(entry for entry in made if entry))
+        new = tuple(_entries(chosen, lock, pins))
+        if None not in new:
+            fresh[key] = tuple(dict.fromkeys(entry for entry in new if entry))
     before = {entry.place: entry for entry in old}
     entries: list[LockEntry] = []
     for key in sorted({entry.policy for entry in old} | set(fresh)):

@@ -16,23 +16,23 @@ from krmfn.yamledit.nodes import Block
 def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
     """Return the policies that the texts may need: a cheap superset, so that nobody else is asked."""
     by_image = config.by_image()
-    found = {rule.policy for rule in config.targets}
+    keys = {rule.policy for rule in config.targets}
     blocks = tuple(blocks)
     lasts = tuple({name.rpartition("/")[2].encode() for name in by_image})
     known = charts.repositories(blocks) if by_image else {}
     for block in blocks:
-        if found >= config.policies.keys():
+        if keys >= config.policies.keys():
             break
         raw = block.raw
         if prefilter.may_hold_marker(raw):
-            found |= {setter.policy for text in prefilter.setters_in(raw) if (setter := parse_setter(text))}
+            keys |= {setter.policy for text in prefilter.setters_in(raw) if (setter := parse_setter(text))}
         if by_image:
             for name in _named(block, raw, lasts, known):
-                found |= {policy.key for policy in by_image.get(name, ())}
+                keys |= {policy.key for policy in by_image.get(name, ())}
         if prefilter.may_hold(raw, (ANNOTATION.encode(),)) and block.root is not None:
-            found |= {setter.policy for one in describe(block) for _, _, setter in annotated(one) if setter}
+            keys |= {setter.policy for one in describe(block) for _, _, setter in annotated(one) if setter}
             block.forget()
-    return frozenset(key for key in found if key in config.policies)
+    return frozenset(key for key in keys if key in config.policies)
 
 
 def _named(block: Block, raw: bytes, lasts: Iterable[bytes], known: Mapping[charts.Key, str]) -> Iterable[str]:

@@ -16,9 +16,9 @@ from krmfn.yamledit.nodes import Edit
 from krmfn.yamledit.scalars import Refusal
 
 
-def changes(made: Iterable[Change]) -> list[Diagnostic]:
+def changes(edited: Iterable[Change]) -> list[Diagnostic]:
     """Return one result for every change: `image: old -> new (policy, rule, counts)`."""
-    return [_changed(change) for change in made]
+    return [_changed(change) for change in edited]
 
 
 def _changed(change: Change) -> Diagnostic:
@@ -68,20 +68,22 @@ def _version(ref: ImageRef) -> str:
     return (ref.tag or ("" if digest else "latest")) + digest
 
 
-def unwanted(made: Iterable[Change]) -> list[Diagnostic]:
+def unwanted(edited: Iterable[Change]) -> list[Diagnostic]:
     """Return the errors of `mode: check`: what would change although nothing may."""
     return [
         _changed(change)._replace(severity="error", code="would-change", message=f"would change {message(change)}")
-        for change in made
+        for change in edited
     ]
 
 
 def lock(
-    thing: Object, renewed: Renewal, edits: tuple[Edit, ...] | Refusal, *, is_check: bool
+    lock_object: Object, renewed: Renewal, edits: tuple[Edit, ...] | Refusal, *, is_check: bool
 ) -> tuple[tuple[Edit, ...], tuple[Diagnostic, ...]]:
     """Return the edits of the lock and one result about it; what cannot be edited is a warning."""
-    file = next((one.place(thing.block.start) for one in describe(thing.block) if one.id == thing.id), None)
-    place = Location(thing.id, file=file)
+    file = next(
+        (one.place(lock_object.block.start) for one in describe(lock_object.block) if one.id == lock_object.id), None
+    )
+    place = Location(lock_object.id, file=file)
     if isinstance(edits, Refusal):
         message = f"the lock is out of date ({renewed.described}) and was not updated: {edits.why}"
         return (), (Diagnostic("warning", "lock", message, place),)
@@ -92,33 +94,33 @@ def lock(
 
 def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) -> list[Diagnostic]:
     """Return what a decision has to say besides its choice: fall-backs, junk that was dropped, what the source says."""
-    found = [Diagnostic("warning", "source", aside) for aside in asides]
+    remarks = [Diagnostic("warning", "source", aside) for aside in asides]
     for chosen in (one for choice in choices for one in settled(choice) if isinstance(one, Chosen)):
         place, key = Location(chosen.policy.defined), chosen.policy.key
         if chosen.note:
-            found.append(Diagnostic("warning", "choice", chosen.note, place, policy=key))
+            remarks.append(Diagnostic("warning", "choice", chosen.note, place, policy=key))
         if chosen.stays:
             message = f"{chosen.policy.repository.image.name}: kept by policy {key}: {chosen.stays}"
-            found.append(Diagnostic("info", "choice", message, place, policy=key))
+            remarks.append(Diagnostic("info", "choice", message, place, policy=key))
     for repository, listing in listings.items():
         if isinstance(listing, Listing) and listing.malformed:
-            found.append(
+            remarks.append(
                 Diagnostic(
                     "info",
                     "malformed-tags",
                     f"{repository.image.canonical}: {listing.malformed} malformed tags were ignored",
                 )
             )
-    return found
+    return remarks
 
 
 _BLIND = ("not-read", "unknown-policy", "bad-setter")
 """Codes of warnings that a check must not pass over: what they are about would never be checked again."""
 
 
-def judged(found: Iterable[Diagnostic], settings: Settings) -> Iterator[Diagnostic]:
+def judged(diagnostics: Iterable[Diagnostic], settings: Settings) -> Iterator[Diagnostic]:
     """Yield diagnostics as the settings take them: `strict` makes each warning an error, a check those that blind it."""
     is_check = settings.is_check or settings.mode == "check"
-    for one in found:
+    for one in diagnostics:
         is_error = one.severity == "warning" and (settings.strict or (is_check and one.code in _BLIND))
         yield one._replace(severity="error") if is_error else one

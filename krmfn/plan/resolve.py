@@ -60,17 +60,17 @@ class StaticTags:
 
     def digest(self, repository: Repository, tag: str) -> str:
         """See TagSource.digest."""
-        found = self._of(repository).get(tag)
-        if found is None:
+        known = self._of(repository).get(tag)
+        if known is None:
             raise RegistryError("not-found", repository.image.canonical, f"no digest is known for tag {tag}")
-        return found
+        return known
 
     def created(self, repository: Repository, tag: str) -> str:
         """See TagSource.created."""
-        found = self._created.get((repository.image.canonical, tag))
-        if found is None:
+        time = self._created.get((repository.image.canonical, tag))
+        if time is None:
             raise RegistryError("not-found", repository.image.canonical, f"no creation time is known for tag {tag}")
-        return found
+        return time
 
     def notes(self) -> tuple[str, ...]:
         """See TagSource.notes."""

@@ -65,11 +65,11 @@ class _Writer:
             if isinstance(choice, Chosen) and choice.tag != target.tag:
                 self._say("error", f"cannot write {choice.tag}: {_stray(target)}", target, choice.policy)
             return
-        made = choice if isinstance(choice, NotChosen) else self._whole(target, choice)
-        if isinstance(made, NotChosen):
-            self._not_chosen(target, made)
-        elif made is not None:
-            self._write(target, made)
+        whole = choice if isinstance(choice, NotChosen) else self._whole(target, choice)
+        if isinstance(whole, NotChosen):
+            self._not_chosen(target, whole)
+        elif whole is not None:
+            self._write(target, whole)
 
     def _not_chosen(self, target: Target, choice: NotChosen) -> None:
         is_kept = self.settings.on_error == "keep" and choice.failure in _MASKABLE
@@ -126,24 +126,24 @@ class _Writer:
         message = f"the lock has no entry of tag {tag} for this policy: {_FETCH}"
         return NotChosen(chosen.policy, "lock", message)
 
-    def _write(self, target: Target, made: Chosen) -> None:
-        form = target.form(made.policy)
+    def _write(self, target: Target, chosen: Chosen) -> None:
+        form = target.form(chosen.policy)
         if form is None:
-            self._say("error", f"cannot write {made.tag}: {_unknown(target)}", target, made.policy)
-        elif target.setter.part is Part.DIGEST and made.digest is None:
-            message = f"policy {made.policy.key} has no digest for a :digest field: set digestReflectionPolicy to Always or IfNotPresent"
-            self._say("error", message, target, made.policy)
+            self._say("error", f"cannot write {chosen.tag}: {_unknown(target)}", target, chosen.policy)
+        elif target.setter.part is Part.DIGEST and chosen.digest is None:
+            message = f"policy {chosen.policy.key} has no digest for a :digest field: set digestReflectionPolicy to Always or IfNotPresent"
+            self._say("error", message, target, chosen.policy)
         else:
-            self._edit(target, made, _value(target, form, made))
+            self._edit(target, chosen, _value(target, form, chosen))
 
-    def _edit(self, target: Target, made: Chosen, value: str) -> None:
+    def _edit(self, target: Target, chosen: Chosen, value: str) -> None:
         if value == target.scalar.value and reads_as_text(target.scalar):
             return
         edit = render(target.resource.block.text, target.scalar, value)
         if isinstance(edit, Refusal):
-            self._say("error", f"cannot write {value}: {edit.why}", target, made.policy)
+            self._say("error", f"cannot write {value}: {edit.why}", target, chosen.policy)
         else:
-            self.changes.append(Change(target, value, made, edit))
+            self.changes.append(Change(target, value, chosen, edit))
 
     def _say(self, severity: Severity, message: str, target: Target, policy: ImagePolicy) -> None:
         where = Field(target.scalar.path, target.scalar.value)

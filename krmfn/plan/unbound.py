@@ -22,7 +22,7 @@ _LOOKS = 200
 
 def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagnostic]:
     """Return a warning for every policy that no field is bound to."""
-    found = [
+    warnings = [
         Diagnostic(
             "warning",
             "unbound-policy",
@@ -36,8 +36,8 @@ def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagn
     is_kustomize = bool(missing) and any(KUSTOMIZE_ID.encode() in block.raw for block in blocks[:50])
     for policy in missing:
         message = f"policy {policy.key} is bound to no field: {_why(policy, blocks, is_kustomize=is_kustomize)}"
-        found.append(Diagnostic("warning", "unbound-policy", message, Location(policy.defined)))
-    return found
+        warnings.append(Diagnostic("warning", "unbound-policy", message, Location(policy.defined)))
+    return warnings
 
 
 def _why(policy: ImagePolicy, blocks: Sequence[Block], *, is_kustomize: bool) -> str:
@@ -66,11 +66,11 @@ def _ignored(key: PolicyKey, blocks: Sequence[Block]) -> str:
     """Return which marker of this policy stands where Flux does not read it."""
     for block in blocks:
         if str(key).encode() in block.raw and block.root is not None:
-            for found in markers.ignored(block):
-                setter = parse_setter(found.setter)
+            for mark in markers.ignored(block):
+                setter = parse_setter(mark.setter)
                 if setter and setter.policy == key:
-                    line, column = block.text.locate(found.start)
-                    return f"its marker at {block.text.name or 'stdin'}:{line}:{column} is not read: {found.why}"
+                    line, column = block.text.locate(mark.start)
+                    return f"its marker at {block.text.name or 'stdin'}:{line}:{column} is not read: {mark.why}"
             block.forget()
     return ""
 
