@@ -134,6 +134,8 @@ class ImagePolicy:
     bind: frozenset[str] = frozenset({"markers", "annotations"})
     latest: LatestRef | None = None
     defined: ResourceId = ResourceId()
+    on_error: Literal["fail", "keep"] | None = None
+    """What becomes of its fields when it has no choice; None leaves that to the settings."""
 
     @property
     def reflects(self) -> bool:

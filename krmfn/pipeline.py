@@ -113,7 +113,8 @@ def examine(
     renewed = records.Renewal(())
     if lock or every:
         declared = () if rules.is_partial else rules.declared
-        renewed = lock_update.renew(lock, choices, pins, guarded.policies, declared)
+        named = {key: choice for key, choice in choices.items() if key in rules.declared}
+        renewed = lock_update.renew(lock, named, pins, guarded.policies, declared)
     lock_edits, noted = _lock_edits(rules, renewed)
     record_edits, not_recorded = _recorded(made.changes) if settings.annotate else ((), ())
     said = [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from krmfn.config.loading import Config, Finish
-from krmfn.config.settings import Settings, overridden
+from krmfn.config.settings import Settings, Unnamed, overridden
 from krmfn.plan.resolve import TagSource
 from krmfn.sanitize import printable
 
@@ -62,6 +62,12 @@ def choosing(verb: Verb) -> Verb:
     return verb
 
 
+def unnamed(within: str | None, on_error: str | None = None, *, pin: bool = False) -> Unnamed | None:
+    """Return what images follow that no policy names; None for none of the options that say so."""
+    return Unnamed(within, pin, on_error or "keep") if within or pin else None  # type: ignore[arg-type]
+
+
+WITHIN = click.Choice(["patch", "minor", "major"])
 STRICT = click.option("--strict", is_flag=True, help="Warnings are errors.")
 
 
@@ -74,12 +80,15 @@ def finishing(
     is_check: bool = False,
     strict: bool = False,
     keep_pins: bool | None = None,
+    unnamed: Unnamed | None = None,
 ) -> Finish:
     """Return how the command line changes the settings. Raises click.BadParameter for a source that is none."""
     given: dict[str, Any] = {
         "mode": mode, "on_error": on_error, "on_downgrade": on_downgrade, "keep_pins": keep_pins
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
+    if unnamed is not None:
+        changes["unnamed"] = unnamed
     if source is not None:
         kind, _, place = source.partition(":")
         if kind not in ("registry", "layout") or (kind == "layout") != bool(place):

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 )
 @options.PATHS
 @options.choosing
+@click.option(
+    "--within", type=options.WITHIN, help="Images that no policy names follow newer tags of their shape in this bound."
+)
+@click.option("--pin", is_flag=True, help="Images that no policy names get a digest behind their tag.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 10 when something would change.")
 @options.STRICT
 @click.option("--diff", is_flag=True, help="Show the changes as a unified diff.")
@@ -58,7 +62,7 @@ if TYPE_CHECKING:
 @click.option("--sign", is_flag=True, help="Sign commits with git's own signing.")
 def command(
     paths: tuple[Path, ...], source: str | None, mode: str | None, on_error: str | None, on_downgrade: str | None,
-    keep_pins: bool | None, check: bool, strict: bool, diff: bool, form: str, **git: Any,
+    keep_pins: bool | None, within: str | None, pin: bool, check: bool, strict: bool, diff: bool, form: str, **git: Any,
 ) -> int:  # fmt: skip
     """Write newer images into the manifests below PATHS.
 
@@ -67,8 +71,9 @@ def command(
     Commits are made by git, with its hooks and signing, from what is committed; changes that are not stay untouched.
     """
     finish = options.finishing(
-        _anchored(source), mode, on_error, on_downgrade, is_check=check, strict=strict, keep_pins=keep_pins
-    )
+        _anchored(source), mode, on_error, on_downgrade, is_check=check, strict=strict, keep_pins=keep_pins,
+        unnamed=options.unnamed(within, on_error, pin=pin),
+    )  # fmt: skip
     show = _Show(form, diff=diff)
     if _is_commit(git, check=check):
         return _commit(paths, finish, git, show)
@@ -201,8 +206,14 @@ def _say_problems(results: Iterable[Diagnostic]) -> None:
 
 
 def _say_all(diagnostics: Iterable[Diagnostic]) -> None:
+    """Print every problem once, with the first of its places and the number of the others."""
+    alike: dict[tuple[str, ...], list[Diagnostic]] = {}
     for one in diagnostics:
-        click.echo(f"krmfn: {output.line(one)}", err=True)
+        own = str(one.location) if one.is_about_text else str(one.policy)
+        alike.setdefault((one.severity, one.code, one.message, own), []).append(one)
+    for first, *others in alike.values():
+        more = f" (and in {len(others)} more place{'s' * (len(others) != 1)})" if others else ""
+        click.echo(f"krmfn: {output.line(first)}{more}", err=True)
 
 
 def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *, is_plan: bool = False) -> str:

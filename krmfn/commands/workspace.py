@@ -9,13 +9,16 @@ from pathlib import Path
 
 from krmfn import diagnostics, pipeline, terminal
 from krmfn.config.loading import Finish, load
+from krmfn.diagnostics import misconfigured
 from krmfn.errors import GitError, InputError
 from krmfn.frozen import replace
 from krmfn.git.automation import Automation, find
 from krmfn.inventory import files, flux_objects
+from krmfn.kubernetes import finder
 from krmfn.model import Repository
 from krmfn.plan import report
 from krmfn.plan.resolve import ask
+from krmfn.plan.unnamed import with_unnamed
 from krmfn.sources.sources import Sources
 from krmfn.yamledit.nodes import Block, Edit, Text
 from krmfn.yamledit.verification import rewrite
@@ -72,6 +75,10 @@ def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path |
         made = Automation.read(find(objects.all, name), objects.all)
         _check_covered(made, paths, root)
         rules, blocks = made.narrow(rules, objects.all), made.scope(tree.blocks, root)
+    if rules.settings.unnamed:
+        if rules.settings.mode == "frozen":
+            raise misconfigured("--within and --pin ask registries, which mode frozen forbids: leave one of them out")
+        rules = with_unnamed(rules, finder.find(blocks, tree.graph()), rules.settings.unnamed)
     with terminal.watching() as progress:
         source = Sources(rules, os.environ, progress)
         run = pipeline.examine(blocks, rules, lambda _rules: source, graph=tree.graph())

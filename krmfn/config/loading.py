@@ -16,6 +16,7 @@ from krmfn.config.objects import Object, Problems, listing, mapping, nearest, re
 from krmfn.config.settings import Settings
 from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen, replace
+from krmfn.kubernetes.form import parsed
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey
 from krmfn.yamledit.nodes import Block
@@ -33,6 +34,8 @@ class Config:
     repositories: Mapping[PolicyKey, flux.ImageRepository] = field(default_factory=dict)
     dangling: Mapping[PolicyKey, Dangling] = field(default_factory=dict)
     declared: frozenset[PolicyKey] = frozenset()
+    suspended: Mapping[str, PolicyKey] = field(default_factory=dict)
+    """The images, by canonical repository, of policies that are suspended."""
     targets: tuple[TargetRule, ...] = ()
     snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
     lock: Lock | None = None
@@ -104,6 +107,7 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
         repositories,
         dangling,
         declared,
+        _suspended(objects, repositories),
         targets,
         snapshots,
         lock,
@@ -236,6 +240,28 @@ def _declared(objects: tuple[Object, ...]) -> frozenset[PolicyKey]:
                     PolicyKey(text(one.get("namespace")) or resource.id.namespace or "default", text(one.get("name")))
                 )
     return frozenset(keys)
+
+
+def _suspended(
+    objects: tuple[Object, ...], repositories: Mapping[PolicyKey, flux.ImageRepository]
+) -> dict[str, PolicyKey]:
+    """Return the images of suspended policies: they are named, and so nobody else's."""
+    found: dict[str, PolicyKey] = {}
+    for thing in objects:
+        namespace = thing.id.namespace or "default"
+        if thing.id.kind == "ImagePolicy" and thing.group == flux.GROUP:
+            reference = mapping(thing.spec.get("imageRepositoryRef"))
+            source = PolicyKey(text(reference.get("namespace")) or namespace, text(reference.get("name")))
+            known = repositories.get(source)
+            if known and (text(thing.spec.get("suspend")) == "true" or known.is_suspended):
+                found[known.repository.image.canonical] = flux.key_of(thing.id)
+        elif thing.id.kind == "ImageAutomation":
+            for entry in map(mapping, listing(thing.spec.get("policies"))):
+                image = parsed(text(entry.get("image")))
+                if image and text(entry.get("suspend")) == "true":
+                    key = PolicyKey(text(entry.get("namespace")) or namespace, text(entry.get("name")))
+                    found[image.canonical] = key
+    return found
 
 
 def _snapshots(objects: tuple[Object, ...], problems: Problems) -> dict[str, Snapshot]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from krmfn.diagnostics import misconfigured
 from krmfn.frozen import frozen, replace
@@ -24,6 +24,27 @@ _ENVIRONMENT = {
 }
 
 
+class Unnamed(NamedTuple):
+    """What images that no policy names follow: `version` inside a bound, or, without one, the tag that they have.
+
+    `pin` pins what is not; `on_error` says what becomes of an image that cannot be asked about.
+    """
+
+    within: Literal["patch", "minor", "major"] | None = None
+    pin: bool = False
+    on_error: Literal["fail", "keep"] = "keep"
+
+    @property
+    def described(self) -> str:
+        """The bound for people: `within minor`."""
+        return f"within {self.within}" if self.within else "pin"
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """The policy as configuration spells it."""
+        return {"version": {"within": self.within}} if self.within else {"digest": {}}
+
+
 @frozen
 class Settings:
     """What a run does with what it finds. `layout` is the root of an OCI layout tree, None asks the registries."""
@@ -42,6 +63,8 @@ class Settings:
     """Warnings are errors."""
     keep_pins: bool = True
     """A field that holds a digest goes on holding one, whatever `digestReflectionPolicy` says."""
+    unnamed: Unnamed | None = None
+    """What images follow that no policy names; None leaves them alone."""
 
 
 def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:

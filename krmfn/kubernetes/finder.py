@@ -18,7 +18,7 @@ from krmfn.kubernetes import charts, forms, pairs, reference
 from krmfn.kubernetes.embedded import Embedded
 from krmfn.kubernetes.ground import Ground
 from krmfn.kubernetes.overriding import NOTHING, Graph
-from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, Place, Slot
+from krmfn.kubernetes.places import COUNTS, IGNORED, OVERRIDDEN, Place, Slot
 from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.kubernetes.resource import Resource, anchored, describe, is_definition
 from krmfn.model import Part
@@ -61,7 +61,16 @@ def places(block: Block, known: Mapping[charts.Key, str] | None = None) -> Itera
                     found[place.start] = place
     for place in _marked(block):
         found.setdefault(place.start, place)
-    yield from (place for _, place in sorted(found.items()))
+    may_ignore = markers.may_ignore(raw)
+    yield from (_heeding(place) if may_ignore else place for _, place in sorted(found.items()))
+
+
+def _heeding(place: Place) -> Place:
+    """Return a place as ignored when `# krmfn: ignore` stands behind any value of it."""
+    data = place.resource.block.text.data
+    starts = {place.start, *(slot.scalar.start for slot in place.slots)}
+    is_ignored = place.state == COUNTS and any(markers.is_ignored(data, start) for start in starts)
+    return place._replace(state=IGNORED) if is_ignored else place
 
 
 def _marked(block: Block) -> Iterator[Place]:

@@ -14,6 +14,7 @@ RANGE = "range"
 VARIABLE = "variable"
 OVERRIDDEN = "overridden"
 UNJUDGED = "not judged"
+IGNORED = "ignored"
 
 
 class Slot(NamedTuple):

@@ -112,6 +112,9 @@ class _Binder:
             reserved |= targets.keys()
             for target in self._images(block, reserved):
                 targets.setdefault(target.scalar.start, target)
+        if markers.may_ignore(raw):
+            for start in [start for start in targets if markers.is_ignored(block.text.data, start)]:
+                del targets[start]
         if targets and self.config.settings.keep_pins and prefilter.may_pin_beside(raw):
             for resource in resources:
                 if not resource.is_definition:
@@ -130,6 +133,9 @@ class _Binder:
             key, target = neighbour
             path = join_path((*resource.prefix, *loose.steps, loose.key))
             digest = scalar_at(resource.block, scalar, path)
+            if markers.is_ignored(resource.block.text.data, digest.start):
+                targets.pop(target.scalar.start, None)
+                continue
             setter, tag = (
                 Setter(target.setter.policy, Part.DIGEST),
                 current_tag(target, self.config.policies[target.setter.policy]),
@@ -293,9 +299,11 @@ class _Binder:
                 message = f"two policies for one image: {names} both choose {candidates[0].repository.image.name}; bind the field by marker, annotation or target, or take `images` from the bind of one"
                 self._say("error", "two-policies", message, resource, field)
                 self.policies |= {policy.key for policy in candidates}
-            elif all(slot.part is not Part.DIGEST for slot in slots):
+            elif self.config.settings.keep_pins or all(slot.part is not Part.DIGEST for slot in slots):
                 yield from (
-                    Target(slot.scalar, Setter(candidates[0].key, slot.part), "image", resource) for slot in slots
+                    Target(slot.scalar, Setter(candidates[0].key, slot.part), "image", resource)
+                    for slot in slots
+                    if slot.part is not Part.DIGEST
                 )
 
 

@@ -72,8 +72,9 @@ class _Writer:
             self._write(target, whole)
 
     def _not_chosen(self, target: Target, choice: NotChosen) -> None:
-        is_kept = self.settings.on_error == "keep" and choice.failure in _MASKABLE
-        message = f"policy {choice.policy.key}: {choice.message}"
+        is_kept = (choice.policy.on_error or self.settings.on_error) == "keep" and choice.failure in _MASKABLE
+        by = f"policy {choice.policy.key}: " if choice.policy.defined.kind else ""
+        message = f"{by}{choice.message}"
         self._say(
             "warning" if is_kept else "error", message + ("; kept as it is" if is_kept else ""), target, choice.policy
         )

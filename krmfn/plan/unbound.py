@@ -32,7 +32,9 @@ def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagn
         for key, one in config.dangling.items()
         if key not in bound.policies
     ]
-    missing = [policy for key, policy in config.policies.items() if key not in bound.policies]
+    missing = [
+        policy for key, policy in config.policies.items() if key not in bound.policies and key in config.declared
+    ]
     is_kustomize = bool(missing) and any(KUSTOMIZE_ID.encode() in block.raw for block in blocks[:50])
     for policy in missing:
         message = f"policy {policy.key} is bound to no field: {_why(policy, blocks, is_kustomize=is_kustomize)}"

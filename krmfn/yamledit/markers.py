@@ -25,6 +25,18 @@ _REF = "#/definitions/io.k8s.cli.setters."
 _LOOKALIKE = rb"""(?i)(?:\$|\{ ?['"]?)image[-_]?policy\b"""
 _NEEDLES = (b"$imagepolicy", b"\\u", b'"$ref"')
 
+_IGNORE = re.compile(rb"[^\r\n]*?[ \t]#[ \t]*krmfn:[ \t]*ignore(?![\w-])")
+
+
+def may_ignore(raw: bytes) -> bool:
+    """True if a text may hold the comment that keeps a value out."""
+    return b"krmfn:" in raw and b"ignore" in raw
+
+
+def is_ignored(data: bytes, start: int) -> bool:
+    """True if `# krmfn: ignore` stands behind the value that starts at this byte, on its line."""
+    return _IGNORE.match(data, start) is not None
+
 
 class Marker(NamedTuple):
     """A scalar and the setter its comment names, `namespace:policy` with `:tag`, `:name` or `:digest` or nothing.

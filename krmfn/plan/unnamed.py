@@ -1,0 +1,49 @@
+"""*unnamed*: a policy for every image that none of the configuration names, so that `--within` needs no YAML. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace as bare
+
+from krmfn.config.loading import Config
+from krmfn.config.settings import Unnamed
+from krmfn.frozen import replace
+from krmfn.kubernetes.places import Place
+from krmfn.model import ImagePolicy, PolicyKey, Repository
+from krmfn.policies.rules import parse_rules
+
+
+def with_unnamed(config: Config, places: Iterable[Place], unnamed: Unnamed) -> Config:
+    """Return the configuration with a policy more for every image that stands in sure places and that no policy names.
+
+    They are in `policies` and not in `declared`: no lock keeps them, and nobody misses a field of theirs.
+    """
+    named = named_images(config)
+    repositories = {
+        place.ref.canonical: Repository(bare(place.ref, tag=None, digest=None))
+        for place in reversed(tuple(places))
+        if place.is_written and place.ref and place.ref.canonical not in named
+    }
+    access = {one.repository.image.canonical: one.repository.access for one in config.repositories.values()}
+    rules = parse_rules(unnamed.policy)
+    hosts = config.settings.realm_hosts
+    made = {}
+    for canonical, repository in sorted(repositories.items()):
+        reached = access.get(canonical, repository.access)
+        policy = ImagePolicy(
+            PolicyKey(unnamed.described, canonical),
+            Repository(repository.image, replace(reached, realm_hosts=hosts) if hosts else reached),
+            rules,
+            rules.described,
+            "IfNotPresent" if unnamed.pin else "Never",
+            frozenset({"images"}),
+            on_error=unnamed.on_error,
+        )
+        made[policy.key] = policy
+    return replace(config, policies={**config.policies, **made})
+
+
+def named_images(config: Config) -> dict[str, PolicyKey]:
+    """Return the repositories that a policy names, one that is suspended as well, each with the policy."""
+    used = {policy.repository.image.canonical: key for key, policy in config.policies.items()}
+    return {**config.suspended, **used}
