@@ -46,7 +46,7 @@ FLUX = """\
 
 def update(items, policies=POLICIES):
     """Run on items; answer the outcome."""
-    text = "apiVersion: loading.kubernetes.io/v1\nkind: ResourceList\nitems:\n" + policies + textwrap.dedent(items)
+    text = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n" + policies + textwrap.dedent(items)
     return pipeline.run(Text(text.encode()), lambda _: TAGS)
 
 
