@@ -134,6 +134,8 @@ PAIRS = [
         HELM + "spec:\n  image:\n    repository: ghcr.io/acme/web\n    tag: TAG\n    sha: HEX\n",
     ),
     ("in flow", HELM + "spec: {image: {repository: ghcr.io/acme/web, digest: 'PIN',\n  tag: TAG\n  }}\n"),
+    ("prefixed keys", "kind: X\nspec:\n  imageTag: TAG\n  imageDigest: PIN\n"),
+    ("an image that the chart names", HELM + "spec:\n  values:\n    image:\n      tag: TAG\n      digest: PIN\n"),
     (
         "an OCIRepository",
         "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: web}\nspec:\n  ref:\n    tag: TAG\n    digest: PIN\n",
@@ -197,11 +199,59 @@ def test_each_pair_of_a_resource_looks_at_its_own_tag():
     assert (spec["a"]["tag"], spec["a"]["digest"]) == ("1.3.0", NEW)
 
 
+OCI = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: web}\nspec:\n  url: oci://ghcr.io/acme/web\n"
+KUSTOMIZATION = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nimages:\n"
+BY_NAME = [
+    ("a tag and a digest", HELM + "spec:\n  image:\n    repository: ghcr.io/acme/web\n    tag: 1.2.0\n    digest: PIN\n"),
+    ("prefixed keys", HELM + "spec:\n  webImage: ghcr.io/acme/web\n  webImageTag: 1.2.0\n  webImageDigest: PIN\n"),
+    ("a digest alone", HELM + "spec:\n  image:\n    repository: ghcr.io/acme/web\n    digest: PIN\n"),
+    ("an OCIRepository", OCI + "  ref:\n    tag: 1.2.0\n    digest: PIN\n"),
+    ("an OCIRepository by digest", OCI + "  ref:\n    digest: PIN\n"),
+    ("a kustomization", KUSTOMIZATION + "- name: ghcr.io/acme/web\n  newTag: 1.2.0\n  digest: PIN\n"),
+    ("a kustomization by digest", KUSTOMIZATION + "- name: web\n  newName: ghcr.io/acme/web\n  digest: PIN\n"),
+    (
+        "one by tag and one by digest",
+        KUSTOMIZATION + "- name: a\n  newName: ghcr.io/acme/web\n  newTag: 1.3.0\n- name: ghcr.io/acme/web\n  digest: PIN\n",
+    ),
+    (
+        "text inside text",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata:\n  values.yaml: |\n    image:\n      repository: ghcr.io/acme/web\n"
+        "      tag: 1.2.0\n      digest: PIN\n",
+    ),
+]
+
+
+@pytest.mark.parametrize("template", [row[1] for row in BY_NAME], ids=[row[0] for row in BY_NAME])
+@pytest.mark.parametrize("reflection", ["Never", "IfNotPresent", "Always"])
+def test_a_digest_in_a_field_of_its_own_is_written_by_image_name(template, reflection):
+    data = resource_list(inline(reflection), template.replace("PIN", OLD))
+    outcome = run(data, TAGS)
+    assert not outcome.is_error, outcome.results
+    expected = data.replace(b"ag: 1.2.0", b"ag: 1.3.0").replace(b"Tag: 1.2.0", b"Tag: 1.3.0")
+    expected = expected.replace(OLD.encode(), NEW.encode())
+    assert outcome.text.startswith(expected)
+    assert run(expected, TAGS).text.startswith(expected)
+
+
+@pytest.mark.parametrize("template", [row[1] for row in BY_NAME], ids=[row[0] for row in BY_NAME])
+def test_what_would_leave_an_old_digest_beside_a_new_tag_is_not_written(template):
+    data = resource_list(inline("Never"), template.replace("PIN", OLD))
+    assert run(data, TAGS, KRMFN_KEEP_PINS="false").text.startswith(data)
+
+
+@pytest.mark.parametrize("template", [row[1] for row in BY_NAME[2:7:2]], ids=[row[0] for row in BY_NAME[2:7:2]])
+def test_a_digest_alone_has_no_version_to_move_on_from(template):
+    rule = automation(f"policies: [{{name: web, image: {IMAGE}, policy: {{version: {{}}}}}}]")
+    data = resource_list(rule, template.replace("PIN", OLD))
+    outcome = run(data, TAGS)
+    assert not outcome.is_error, outcome.results
+    assert outcome.text.startswith(data)
+
+
 STRAY = [
     ("other keys", "spec:\n  version: 1.2.0 # TAG\n  digest: PIN\n"),
     ("no image beside", "spec:\n  tag: 1.2.0 # TAG\n  digest: PIN\n"),
     ("an image and a digest", "spec:\n  image: ghcr.io/acme/web:1.2.0 # IMG\n  digest: PIN\n"),
-    ("prefixed keys", "spec:\n  imageTag: 1.2.0 # TAG\n  imageDigest: PIN\n"),
     ("an alias", "x: &pin PIN\nspec:\n  repository: ghcr.io/acme/web\n  tag: 1.2.0 # TAG\n  digest: *pin\n"),
 ]
 

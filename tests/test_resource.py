@@ -3,7 +3,6 @@
 import pytest
 
 from krmfn.kubernetes.resource import KUSTOMIZE_ID, containers, describe, image_fields, owner
-from krmfn.kubernetes.splitimage import split_images
 from krmfn.model import File, ResourceId
 from krmfn.yamledit.nodes import Text, documents, join_path
 
@@ -82,41 +81,6 @@ def test_image_fields_come_in_document_order():
 def test_what_lies_below_a_container_is_no_container():
     text = "containers: [{name: a, x: {image: b}, list: [{image: c}]}]"
     assert [field.container for field in image_fields(one(text).root)] == [None, None]
-
-
-SPLIT = {
-    "Helm values": (
-        "image: {repository: a/b, tag: '1', digest: ''}",
-        "a/b",
-        ["image.repository:name", "image.tag:tag", "image.digest:digest"],
-    ),
-    "Helm values with a registry": (
-        "image: {registry: r.io, repository: a/b, tag: '1'}",
-        "r.io/a/b",
-        ["image.tag:tag"],
-    ),
-    "a kustomization": ("images: [{name: a/b, newTag: '1'}]", "a/b", ["images[0].newTag:tag"]),
-    "a kustomization that renames": (
-        "images: [{name: x, newName: a/b, digest: d}]",
-        "a/b",
-        ["images[0].newName:name", "images[0].digest:digest"],
-    ),
-}
-
-
-@pytest.mark.parametrize("case", SPLIT)
-def test_an_image_in_several_fields_is_found_in(case):
-    text, repository, fields = SPLIT[case]
-    (found,) = split_images(one(text).root)
-    assert found.repository == repository
-    assert [f"{join_path(steps)}:{part.value}" for part, steps, _ in found.fields] == fields
-
-
-@pytest.mark.parametrize(
-    "text", ["image: {repository: a/b}", "{tag: '1', image: x}", "repository: [a]\ntag: b", "images: [{name: a}]"]
-)
-def test_what_lacks_a_repository_or_a_version_is_no_split_image(text):
-    assert list(split_images(one(text).root)) == []
 
 
 @pytest.mark.timeout(20)

@@ -7,7 +7,7 @@ both; image matching is the last resort and gives way to the other three.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import yaml
@@ -18,8 +18,9 @@ from krmfn.config.objects import nearest
 from krmfn.errors import InputError, RuleError
 from krmfn.kubernetes import charts, finder, forms
 from krmfn.kubernetes.jsonpath import JSONPath
+from krmfn.kubernetes.loosedigest import LooseDigest, loose_digests
 from krmfn.kubernetes.overriding import NOTHING, Graph
-from krmfn.kubernetes.places import COUNTS, OVERRIDDEN
+from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, Slot
 from krmfn.kubernetes.resource import (
     Resource,
     Steps,
@@ -31,8 +32,7 @@ from krmfn.kubernetes.resource import (
     owner,
     selects,
 )
-from krmfn.kubernetes.splitimage import LooseDigest, loose_digests
-from krmfn.model import Diagnostic, Field, Location, Part, PolicyKey, Severity
+from krmfn.model import Diagnostic, Field, ImagePolicy, Location, Part, PolicyKey, Severity
 from krmfn.plan.current import current_tag
 from krmfn.plan.target import ANNOTATION, FORMS, Bound, Setter, Target, annotated, meant, parse_setter
 from krmfn.yamledit import markers, prefilter
@@ -123,8 +123,18 @@ class _Binder:
             self.targets.append(target)
             self.policies.add(target.setter.policy)
 
+    def _rows(self, block: Block) -> set[tuple[int, int]]:
+        """Return where tag and digest stand that are one row of the finder."""
+        found = set()
+        for place in finder.places(block, self.charts):
+            starts = {slot.part: slot.scalar.start for slot in place.slots}
+            if Part.TAG in starts and Part.DIGEST in starts:
+                found.add((starts[Part.TAG], starts[Part.DIGEST]))
+        return found
+
     def _pair(self, resource: Resource, targets: dict[int, Target], reserved: set[int]) -> None:
         """Bind the digests that stand beside bound tags and images, each to the policy of its neighbour."""
+        rows: set[tuple[int, int]] | None = None
         for loose in loose_digests(resource.root):
             neighbour = self._neighbour(resource, loose, targets)
             scalar = anchored(loose.node)
@@ -145,7 +155,9 @@ class _Binder:
                     targets[digest.start] = targets[digest.start]._replace(tag=tag)
             elif digest.start not in reserved:
                 is_pair = target.setter.part is Part.TAG and scalar is loose.node
-                is_pair = is_pair and loose.is_pair_with(key, resource.id.kind)
+                if is_pair and not loose.is_pair_with(key, resource.id.kind):
+                    rows = self._rows(resource.block) if rows is None else rows
+                    is_pair = (target.scalar.start, digest.start) in rows
                 targets[digest.start] = Target(digest, setter, "beside" if is_pair else "stray", resource, tag)
 
     def _neighbour(
@@ -299,12 +311,22 @@ class _Binder:
                 message = f"two policies for one image: {names} both choose {candidates[0].repository.image.name}; bind the field by marker, annotation or target, or take `images` from the bind of one"
                 self._say("error", "two-policies", message, resource, field)
                 self.policies |= {policy.key for policy in candidates}
-            elif self.config.settings.keep_pins or all(slot.part is not Part.DIGEST for slot in slots):
-                yield from (
-                    Target(slot.scalar, Setter(candidates[0].key, slot.part), "image", resource)
-                    for slot in slots
-                    if slot.part is not Part.DIGEST
-                )
+            else:
+                yield from self._parts(slots, candidates[0], resource)
+
+    def _parts(self, slots: Sequence[Slot], policy: ImagePolicy, resource: Resource) -> Iterator[Target]:
+        """Bind the fields that spell one image together; a digest moves with its tag, or alone.
+
+        Where nobody asks for digests and pins are not kept, what holds one is left: a tag beside an old digest runs nothing new.
+        """
+        digests = [slot for slot in slots if slot.part is Part.DIGEST]
+        if digests and not (self.config.settings.keep_pins or policy.reflects):
+            return
+        tags = [Target(slot.scalar, Setter(policy.key, slot.part), "image", resource) for slot in slots if slot not in digests]
+        yield from tags
+        for slot in digests:
+            how, tag = ("beside", current_tag(tags[0], policy)) if tags else ("alone", None)
+            yield Target(slot.scalar, Setter(policy.key, Part.DIGEST), how, resource, tag)
 
 
 def keyed(resource: Resource, key: str) -> list[tuple[Steps, yaml.Node]]:

@@ -55,14 +55,17 @@ class Deployed:
         if target.setter.part is Part.IMAGE:
             form = self._form(target)
             return (form.tag or (None if form.digest else "latest")) if form and form.name else None
+        if target.how == "alone":
+            return None
         if target.setter.part is Part.TAG and (form := self._form(target)) and form.tag:
             return form.tag
         return target.tag or self._tags.get(place(target))
 
     def is_pinned_alone(self, target: Target) -> bool:
-        """True if a field is an image with a digest and without a tag: pinned as tightly as can be."""
+        """True if a field is an image, or the digest of one, with a digest and without a tag: pinned as tightly as can be."""
         form = self._form(target)
-        return form is not None and bool(form.name and form.digest) and not form.tag
+        has_image = form is not None and bool(form.name or target.how == "alone")
+        return has_image and form is not None and bool(form.digest) and not form.tag
 
     def tags(self, policy: ImagePolicy) -> tuple[str, ...]:
         """Return every tag of the policy's repository that runs somewhere, sorted."""

@@ -39,7 +39,8 @@ class Target(NamedTuple):
     """A field and what it is to take. `how` names the binding; `resource` says where it stands.
 
     `tag` is the tag that stands beside a digest in a field of its own. Two bindings follow from that of such a tag:
-    `beside` moves the digest along, and `stray` is a digest in a form that is not known.
+    `beside` moves the digest along, and `stray` is a digest in a form that is not known. A digest that is bound by image
+    name and has no tag beside it is `alone`: it takes the digest of the tag that is chosen.
     """
 
     scalar: Scalar
