@@ -215,8 +215,7 @@ BY_NAME = [
     ),
     (
         "text inside text",
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata:\n  values.yaml: |\n    image:\n      repository: ghcr.io/acme/web\n"
-        "      tag: 1.2.0\n      digest: PIN\n",
+        "kind: ConfigMap\ndata:\n  values.yaml: |\n    image:\n      repository: ghcr.io/acme/web\n      tag: 1.2.0\n      digest: PIN\n",
     ),
 ]
 

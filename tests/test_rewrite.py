@@ -185,3 +185,36 @@ def test_a_digest_marker_beside_a_tag_marker_keeps_its_digest():
 
 def test_the_lock_that_was_given_may_be_empty():
     assert lock().endswith("images: []\n")
+
+
+ODD = ["!!int 5", "!!float 1.0", "!!null x", "!!binary aGFsbG8=", "!custom x", "!!timestamp 2026-01-01"]
+
+
+@pytest.mark.parametrize("value", ODD)
+@pytest.mark.parametrize("on_error", ["fail", "keep"])
+def test_a_value_of_an_odd_type_stops_its_field_and_what_moves_with_it(value, on_error):
+    odd = f'kind: X\nspec:\n  image: {value} # {{"$imagepolicy": "flux:web"}}\n  tag: 1.2.0 # {{"$imagepolicy": "flux:web:tag"}}\n'
+    data = resource_list(policy(), odd, pod(f"{IMAGE}:1.2.0"))
+    outcome = run(data, Tags({IMAGE: ["1.2.0", "1.3.0"]}), KRMFN_ON_ERROR=on_error)
+    assert not outcome.is_error
+    assert outcome.text.startswith(data.replace(f"{IMAGE}:1.2.0".encode(), f"{IMAGE}:1.3.0".encode()))
+    (said,) = messages(outcome, "warning")
+    assert "ghcr.io/acme/web:1.3.0: it carries the tag !" in said
+    assert said.endswith("remove the tag; kept as it is")
+
+
+@pytest.mark.parametrize("value", ["[1.2.0]", "{a: 1.2.0}"])
+def test_a_list_or_mapping_where_a_value_should_be_stops_its_field(value):
+    bound = f"kind: X\nmetadata: {{annotations: {{krmfn.dev/images: '{{\"$.spec.tag\": \"flux:web:tag\"}}'}}}}\nspec: {{tag: {value}}}\n"
+    data = resource_list(policy(), bound, pod(f"{IMAGE}:1.2.0"))
+    outcome = run(data, Tags({IMAGE: ["1.2.0", "1.3.0"]}))
+    assert outcome.text.startswith(data.replace(f"{IMAGE}:1.2.0".encode(), f"{IMAGE}:1.3.0".encode()))
+    assert "spec.tag is no scalar: left as it is" in messages(outcome, "warning")[0]
+
+
+def test_a_field_that_would_be_lost_is_left_with_a_word_when_the_run_is_to_go_on():
+    lost = 'kind: X\nspec:\n  tag: ">=1.2.0" # {"$imagepolicy": "flux:web:tag"}\n'
+    data = resource_list(policy(), lost, pod(f"{IMAGE}:1.2.0"))
+    outcome = run(data, Tags({IMAGE: ["1.2.0", "1.3.0"]}), KRMFN_ON_ERROR="keep")
+    assert outcome.text.startswith(data.replace(f"{IMAGE}:1.2.0".encode(), f"{IMAGE}:1.3.0".encode()))
+    assert messages(outcome, "warning")[0].endswith("or remove the binding; kept as it is")

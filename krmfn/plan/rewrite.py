@@ -22,7 +22,7 @@ from krmfn.model import (
     Severity,
 )
 from krmfn.plan.current import Deployed, place
-from krmfn.plan.records import Change, Guarded, Pins
+from krmfn.plan.records import Change, Guarded, Pins, Place
 from krmfn.plan.target import Target
 from krmfn.yamledit.scalars import Refusal, reads_as_text, render
 
@@ -47,7 +47,8 @@ def rewrite(
     for target in deployed.targets:
         if target.setter.policy not in guarded.policies and place(target) not in still:
             writer.write(target)
-    return Changes(tuple(writer.changes), (*pins.results, *guarded.results, *writer.results))
+    changes = tuple(change for change in writer.changes if place(change.target) not in writer.refused)
+    return Changes(changes, (*pins.results, *guarded.results, *writer.results))
 
 
 class _Writer:
@@ -55,6 +56,8 @@ class _Writer:
         self.deployed, self.choices, self.pins, self.settings = deployed, choices, pins, settings
         self.changes: list[Change] = []
         self.results: list[Diagnostic] = []
+        self.refused: set[Place] = set()
+        """Places with a field that cannot be edited: what moves together stays together."""
 
     def write(self, target: Target) -> None:
         """Decide about one field."""
@@ -63,7 +66,7 @@ class _Writer:
             choice = self._following(target, choice)
         if choice is None or target.how == "stray":
             if isinstance(choice, Chosen) and choice.tag != target.tag:
-                self._say("error", f"cannot write {choice.tag}: {_stray(target)}", target, choice.policy)
+                self._refuse(f"cannot write {choice.tag}: {_stray(target)}", target, choice.policy)
             return
         whole = choice if isinstance(choice, NotChosen) else self._whole(target, choice)
         if isinstance(whole, NotChosen):
@@ -130,7 +133,7 @@ class _Writer:
     def _write(self, target: Target, chosen: Chosen) -> None:
         form = target.form(chosen.policy)
         if form is None:
-            self._say("error", f"cannot write {chosen.tag}: {_unknown(target)}", target, chosen.policy)
+            self._refuse(f"cannot write {chosen.tag}: {_unknown(target)}", target, chosen.policy)
         elif target.setter.part is Part.DIGEST and chosen.digest is None:
             message = f"policy {chosen.policy.key} has no digest for a :digest field: set digestReflectionPolicy to Always or IfNotPresent"
             self._say("error", message, target, chosen.policy)
@@ -142,9 +145,18 @@ class _Writer:
             return
         edit = render(target.resource.block.text, target.scalar, value)
         if isinstance(edit, Refusal):
-            self._say("error", f"cannot write {value}: {edit.why}", target, chosen.policy)
+            self.refused.add(place(target))
+            self._say("warning", f"cannot write {value}: {edit.why}; kept as it is", target, chosen.policy)
         else:
             self.changes.append(Change(target, value, chosen, edit))
+
+    def _refuse(self, message: str, target: Target, policy: ImagePolicy) -> None:
+        """Leave a field, and what moves with it: an error, unless the run is to go on."""
+        self.refused.add(place(target))
+        if (policy.on_error or self.settings.on_error) == "keep":
+            self._say("warning", f"{message}; kept as it is", target, policy)
+        else:
+            self._say("error", message, target, policy)
 
     def _say(self, severity: Severity, message: str, target: Target, policy: ImagePolicy) -> None:
         where = Field(target.scalar.path, target.scalar.value)
