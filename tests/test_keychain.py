@@ -141,6 +141,10 @@ def test_entries_are_read(entry, expected):
         ('{"auths": {"r.example": {"auth": "%%%"}}}', "auth that is not base64"),
         ('{"auths": {"r.example": {"auth": "bWU="}}}', "without a colon"),
         ('{"auths": {"r.example": "x"}}', "is not an object"),
+        ('{"auths": {"r.example": {"registrytoken": "token\\n"}}}', "registry token is none"),
+        ('{"auths": {"r.example": {"identitytoken": "tok\u00e9n"}}}', "identity token is none"),
+        ('{"auths": {"r.example": {"username": "a", "password": "\\ud800"}}}', "cannot be sent"),
+        ("[" + "{}," * 200_000 + "]", "more than 100000 values"),
     ],
 )
 def test_what_is_wrong_is_said(config, word):
@@ -300,13 +304,21 @@ def test_a_helper_answers_with_an_identity_token(tmp_path):
 @pytest.mark.parametrize(
     ("script", "word"),
     [
-        ("echo no session; exit 3", "failed with exit code 3: no session"),
-        ("printf 'bad\\033[31m' >&2; exit 1", "failed with exit code 1: bad\\x1b[31m"),
-        ("exit 1", "it said nothing"),
+        (
+            "echo canary session; exit 3",
+            "failed with exit code 3: see why with `echo r.example | docker-credential-fake get`",
+        ),
+        ("printf 'canary\\033[31m' >&2; exit 1", "failed with exit code 1: see why"),
+        ("exit 1", "failed with exit code 1: see why"),
         ("echo hello", "something else than JSON"),
         ("echo '{}'", "something else than JSON"),
         ("echo '[]'", "something else than JSON"),
         ("""printf '{"Username": 1, "Secret": 2}'""", "that is no text"),
+        (
+            """printf '{"Username": "canary", "Secret": "\\\\ud800"}'""",
+            "cannot be sent (NUL, or half of a surrogate pair)",
+        ),
+        ("""printf '{"Username": "<token>", "Secret": "canary\\\\n"}'""", "identity token is none"),
         ("sleep 30", "no answer in 1 s"),
         ("sleep 30 & echo '{}'", "no answer in 1 s"),
         ("setsid sleep 30 & sleep 30", "no answer in 1 s"),
@@ -323,6 +335,7 @@ def test_a_helper_that_fails_is_named_and_bounded(script, word, tmp_path):
     assert found.credential is None
     assert "docker-credential-fake" in found.problems[0]
     assert word in found.problems[0]
+    assert "canary" not in found.problems[0]
 
 
 @pytest.mark.parametrize("name", ["../evil", "a b", "", "a/b", "A", "ä", "a\n"])
@@ -340,7 +353,8 @@ def test_a_helper_in_the_current_folder_is_not_run(tmp_path, monkeypatch):
 
 def test_a_helper_that_ends_leaves_no_process_behind(tmp_path):
     env = helper(tmp_path / "bin", "fake", "sleep 300 & echo $! > $FOLDER/pid; sleep 300")
-    assert "no answer" in str(run("fake", "r.example", env, seconds=0.5))
+    with pytest.raises(TimeoutError, match=r"no answer in 0\.5 s"):
+        run("fake", "r.example", env, seconds=0.5)
     pid = int((tmp_path / "bin/pid").read_text())
     for _ in range(100):
         try:

@@ -122,7 +122,7 @@ def test_entries_that_are_no_tags_are_left_out(text, expected, tmp_path):
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("", "is not the JSON"),
+        ("", "is not JSON (line 1, column 1)"),
         ("[]", "is not a JSON object"),
         ("{}", "no list of manifests"),
         ('{"manifests": {}}', "no list of manifests"),

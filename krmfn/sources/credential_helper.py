@@ -6,6 +6,7 @@ import json
 import os
 import re
 import selectors
+import shlex
 import signal
 import subprocess
 import time
@@ -23,7 +24,10 @@ _name = re.compile(r"[a-z0-9._-]+", re.ASCII).fullmatch
 
 
 def run(name: str, server: str, env: Mapping[str, str], seconds: float = SECONDS) -> Credential | str | None:
-    """Ask a helper for the credential of a server: None when it has none, a text when it failed."""
+    """Ask a helper for the credential of a server: None when it has none, a text when it failed; raises TimeoutError.
+
+    What a helper prints may hold a secret, so none of it is ever shown.
+    """
     program = f"docker-credential-{name}"
     if not _name(name):
         return (
@@ -32,12 +36,16 @@ def run(name: str, server: str, env: Mapping[str, str], seconds: float = SECONDS
     path = _which(program, env)
     if path is None:
         return f"credential helper {program} is not installed (not found on PATH)"
-    answer = _call(path, server, env, seconds)
-    if isinstance(answer, str):
-        return f"credential helper {program} {answer}"
-    code, out, err = answer
+    try:
+        code, out, err = _call(path, server, env, seconds)
+    except (TimeoutError, subprocess.TimeoutExpired):
+        raise TimeoutError(f"credential helper {program} gave no answer in {seconds:g} s") from None
+    except OverflowError:
+        return f"credential helper {program} answered more than {_LIMIT >> 10} KiB"
+    except (OSError, ValueError) as error:
+        return f"credential helper {program} could not be started: {getattr(error, 'strerror', None) or 'NUL in its environment'}"
     if code != 0:
-        return _failed(program, code, out, err)
+        return _failed(program, server, code, out + err)
     return _read(program, out)
 
 
@@ -50,28 +58,21 @@ def _which(program: str, env: Mapping[str, str]) -> str | None:
     return None
 
 
-def _call(path: str, server: str, env: Mapping[str, str], seconds: float) -> tuple[int, bytes, bytes] | str:
-    try:
-        process = subprocess.Popen(
-            [path, "get"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(env),
-            start_new_session=True,
-            cwd="/",
-        )
-    except OSError as error:
-        return f"could not be started: {printable(error.strerror or str(error))}"
+def _call(path: str, server: str, env: Mapping[str, str], seconds: float) -> tuple[int, bytes, bytes]:
     end = time.monotonic() + seconds
+    process = subprocess.Popen(
+        [path, "get"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(env),
+        start_new_session=True,
+        cwd="/",
+    )
     with process:
         try:
             out, err = _talk(process, server, end)
             return process.wait(max(0.0, end - time.monotonic())), out, err
-        except (TimeoutError, subprocess.TimeoutExpired):
-            return f"gave no answer in {seconds:g} s"
-        except OverflowError:
-            return f"answered more than {_LIMIT >> 10} KiB"
         finally:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -84,9 +85,9 @@ def _talk(process: subprocess.Popen[bytes], server: str, end: float) -> tuple[by
     with suppress(BrokenPipeError):
         process.stdin.write(server.encode())
         process.stdin.close()
-    got = {process.stdout: bytearray(), process.stderr: bytearray()}
+    outputs = {process.stdout: bytearray(), process.stderr: bytearray()}
     with selectors.DefaultSelector() as waiting:
-        for stream in got:
+        for stream in outputs:
             waiting.register(stream, selectors.EVENT_READ)
         while waiting.get_map():
             left = end - time.monotonic()
@@ -95,20 +96,20 @@ def _talk(process: subprocess.Popen[bytes], server: str, end: float) -> tuple[by
                 raise TimeoutError
             for key, _ in ready:
                 chunk = os.read(key.fd, _LIMIT)
-                got[key.fileobj] += chunk  # type: ignore[index]
+                outputs[key.fileobj] += chunk  # type: ignore[index]
                 if not chunk:
                     waiting.unregister(key.fileobj)
-                if sum(map(len, got.values())) > _LIMIT:
+                if sum(map(len, outputs.values())) > _LIMIT:
                     raise OverflowError
-    return bytes(got[process.stdout]), bytes(got[process.stderr])
+    return bytes(outputs[process.stdout]), bytes(outputs[process.stderr])
 
 
-def _failed(program: str, code: int, out: bytes, err: bytes) -> str | None:
-    """Sort out a failure. Only `credentials not found` means that there are none; helpers print it on stdout."""
-    words = (out.strip() or err.strip()).decode(errors="replace")
-    if "credentials not found" in words:
+def _failed(program: str, server: str, code: int, output: bytes) -> str | None:
+    """Return what is wrong; None for `credentials not found`, which alone means that there are none."""
+    if b"credentials not found" in output:
         return None
-    return f"credential helper {program} failed with exit code {code}: {printable(words) or 'it said nothing'}"
+    shown = printable(shlex.quote(server))
+    return f"credential helper {program} failed with exit code {code}: see why with `echo {shown} | {program} get`"
 
 
 def _read(program: str, out: bytes) -> Credential | str:
@@ -119,6 +120,10 @@ def _read(program: str, out: bytes) -> Credential | str:
         return f"credential helper {program} answered something else than JSON with Username and Secret"
     if not isinstance(username, str) or not isinstance(secret, str):
         return f"credential helper {program} answered a Username or Secret that is no text"
-    if username == "<token>":
-        return Credential(identity_token=secret, origin=program)
-    return Credential(username, secret, origin=program)
+    is_identity = username == "<token>"
+    credential = (
+        Credential(identity_token=secret, origin=program)
+        if is_identity
+        else Credential(username, secret, origin=program)
+    )
+    return f"credential helper {program}: {credential.fault}" if credential.fault else credential

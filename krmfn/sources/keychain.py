@@ -11,6 +11,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,8 @@ from krmfn.model import ITEM, MACHINE, Provenance
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
 from krmfn.sources.credential import Credential
+from krmfn.sources.credential_stores import Helpers
+from krmfn.sources.strict_json import VALUES
 
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _HUB_KEY = "https://index.docker.io/v1/"
@@ -41,65 +45,62 @@ class _Place(NamedTuple):
     """Helpers are run for configurations of this machine only, never for Secrets that came with the manifests."""
 
 
-Helper = Callable[[str, str], "Credential | str | None"]
-"""Runs `docker-credential-NAME get` for a server: a credential, a problem, or None when it knows none."""
-
-
 class Keychain:
-    """Finds credentials. Reads each file once, runs each helper once per server; safe to call from threads."""
+    """Finds credentials. Reads each file once; safe to call from threads. `clock` gives what `until` is compared with."""
 
-    def __init__(self, env: Mapping[str, str], helper_seconds: float = 30.0, helper: Helper | None = None) -> None:
-        self._env, self._seconds = env, helper_seconds
-        self._helper = helper or self._run
+    def __init__(
+        self, env: Mapping[str, str], helper_seconds: float = 30.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._env = env
+        self._helpers = Helpers(env, helper_seconds, clock)
         self._machine: Once[None, tuple[_Place, ...]] = Once()
         self._parsed: Once[str, dict[str, Any] | str] = Once()
-        self._helped: Once[tuple[str, str], Credential | str | None] = Once()
-        self._found: Once[tuple[str, str, tuple[str, ...], Provenance], Found] = Once()
 
-    def find(self, registry: str, path: str, secrets: tuple[str, ...] = (), provenance: Provenance = ITEM) -> Found:
+    def find(
+        self,
+        registry: str,
+        path: str,
+        secrets: tuple[str, ...] = (),
+        provenance: Provenance = ITEM,
+        until: float = math.inf,
+    ) -> Found:
         """Look for the credential of `registry` (as in image names, `docker.io` for the Hub) and repository `path`.
 
-        `secrets` are texts of Secrets, which are of `provenance`; what the machine has comes after them.
+        `secrets` are texts of Secrets, which are of `provenance`; what the machine has comes after them. Helpers get
+        time `until` then.
         """
-        key = (registry, path, secrets, provenance)
-        return self._found.get(key, lambda: self._search(*key))
-
-    def _search(self, registry: str, path: str, secrets: tuple[str, ...], provenance: Provenance) -> Found:
         own = (_Place("the secret of the repository", text, provenance) for text in secrets)
         machine = self._machine.get(None, lambda: tuple(_machine(self._env)))
         searched: list[str] = []
         problems: list[str] = []
         for place in (*own, *machine):
             searched.append(place.name)
-            credential = self._in(place, registry, path, problems)
+            credential = self._in(place, registry, path, until, problems)
             if credential:
                 return Found(credential, tuple(searched), tuple(problems))
         return Found(None, tuple(searched), tuple(problems))
 
-    def _in(self, place: _Place, registry: str, path: str, problems: list[str]) -> Credential | None:
+    def _in(self, place: _Place, registry: str, path: str, until: float, problems: list[str]) -> Credential | None:
         config = self._parsed.get(place.text, lambda: _parse(place.text))
         if isinstance(config, str):
             problems.append(f"{place.name} {config}")
             return None
         if place.provenance.is_machine:
-            credential = self._from_helpers(config, registry, problems)
+            credential = self._from_helpers(config, registry, until, problems)
             if credential:
                 return credential
         return _from_auths(config, registry, path, place, problems)
 
-    def _from_helpers(self, config: Mapping[str, Any], registry: str, problems: list[str]) -> Credential | None:
+    def _from_helpers(
+        self, config: Mapping[str, Any], registry: str, until: float, problems: list[str]
+    ) -> Credential | None:
         for name, server in _helpers(config, registry):
-            answer = self._helped.get((name, server), lambda key=(name, server): self._helper(*key))  # type: ignore[misc]
+            answer = self._helpers.ask(name, server, until)
             if isinstance(answer, Credential):
                 return answer
             if answer is not None:
                 problems.append(answer)
         return None
-
-    def _run(self, name: str, server: str) -> Credential | str | None:
-        from krmfn.sources.credential_helper import run
-
-        return run(name, server, self._env, self._seconds)
 
 
 def _machine(env: Mapping[str, str]) -> Iterator[_Place]:
@@ -155,6 +156,8 @@ def _parse(text: str) -> dict[str, Any] | str:
         return f"cannot be read ({text[12:]})"
     if not text.strip():
         return {}
+    if sum(map(text.count, ",[{")) > VALUES:
+        return f"has more than {VALUES} values"
     try:
         config = json.loads(text)
     except ValueError as error:
@@ -243,4 +246,5 @@ def _entry(entry: Mapping[str, Any], place: _Place) -> Credential | str:
         identity, username, password = identity or password, "", ""
     if not (username or password or identity or text("registrytoken")):
         return ""
-    return Credential(username, password, identity, text("registrytoken"), place.name, place.provenance)
+    credential = Credential(username, password, identity, text("registrytoken"), place.name, place.provenance)
+    return f"cannot be used: its {credential.fault}" if credential.fault else credential

@@ -16,9 +16,12 @@ from krmfn.image import is_digest, is_tag
 from krmfn.model import Listing, Repository
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
-from krmfn.sources.manifest import LIMIT, Image, describe, parse
+from krmfn.sources.manifest import LIMIT, Image, describe
+from krmfn.sources.strict_json import parse
 
 INDEX_LIMIT = 64 << 20
+_VALUES = 2_000_000
+"""Values of an index; it holds ten for each image."""
 """Bytes of an `index.json`; some 250,000 tags."""
 _NAME = "org.opencontainers.image.ref.name"
 
@@ -159,7 +162,7 @@ def _blob(folder: Path, digest: str) -> bytes:
 
 
 def _layout(folder: Path, data: bytes) -> _Layout:
-    manifests = parse(data).get("manifests")
+    manifests = parse(data, _VALUES).get("manifests")
     if not isinstance(manifests, list):
         raise ValueError("has no list of manifests")  # noqa: TRY004 - the input is wrong
     tags: dict[str, Mapping[str, Any]] = {}

@@ -6,7 +6,6 @@ with a text for people; whoever reads from outside turns it into its own error.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any
 from krmfn.errors import RegistryError
 from krmfn.image import is_digest
 from krmfn.sanitize import printable
+from krmfn.sources.strict_json import parse
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -50,28 +50,6 @@ class Image:
         raise RegistryError("not-found", repository, message)
 
 
-def parse(data: bytes) -> dict[str, Any]:
-    """Read a JSON object strictly: UTF-8, no key twice, no NaN."""
-    try:
-        value = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_constant)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"is not the JSON it should be: {printable(str(error)) or 'nested too deeply'}") from None
-    if not isinstance(value, dict):
-        raise ValueError("is not a JSON object")  # noqa: TRY004 - the input is wrong, not the program
-    return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return found
-
-
-def _constant(text: str) -> None:
-    raise ValueError(f"{text} is not JSON")
-
-
 def media_type(document: Mapping[str, Any], declared: str = "") -> str:
     """Return a manifest's media type, which must be one that is known and the one it was declared with.
 
@@ -80,18 +58,23 @@ def media_type(document: Mapping[str, Any], declared: str = "") -> str:
     inside = document.get("mediaType")
     declared = declared.partition(";")[0].strip().lower()
     if declared and declared not in MEDIA_TYPES:
-        raise ValueError(f"is of type {printable(declared, 80)}, which is no image manifest of OCI or docker schema 2")
+        raise ValueError(f"is of type {shown(declared)}, which is no image manifest of OCI or docker schema 2")
     if isinstance(inside, str) and declared and inside != declared:
-        raise ValueError(f"says that it is {printable(inside, 80)} but came as {declared}")
+        raise ValueError(f"says that it is {shown(inside)} but came as {declared}")
     guess = OCI_INDEX if "manifests" in document else OCI_MANIFEST
-    found = declared or (inside if isinstance(inside, str) else guess)
-    if found not in MEDIA_TYPES:
-        raise ValueError(f"is of type {printable(found, 80)}, which is no image manifest of OCI or docker schema 2")
+    kind = declared or (inside if isinstance(inside, str) else guess)
+    if kind not in MEDIA_TYPES:
+        raise ValueError(f"is of type {shown(kind)}, which is no image manifest of OCI or docker schema 2")
     if {"manifests"} <= document.keys() and document.keys() & {"layers", "config"}:
         raise ValueError("is an index and an image at once")
-    if (found in {OCI_INDEX, DOCKER_LIST}) != ("manifests" in document):
-        raise ValueError(f"came as {found} but has not its shape")
-    return found
+    if (kind in {OCI_INDEX, DOCKER_LIST}) != ("manifests" in document):
+        raise ValueError(f"came as {kind} but has not its shape")
+    return kind
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """Return a foreign text for a message, or how long it is: what is cut in two can hide half of a secret."""
+    return printable(text) if len(text) <= limit else f"a text of {len(text)} characters"
 
 
 def describe(name: str, data: bytes, declared: str, read: Read) -> Image:
@@ -119,8 +102,8 @@ def _entries(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
     manifests = document.get("manifests")
     if not isinstance(manifests, list):
         raise ValueError("is an index without a list of manifests")  # noqa: TRY004 - the input is wrong
-    found = [(platform_text(entry.get("platform")), entry) for entry in manifests if isinstance(entry, dict)]
-    return [(text, entry) for text, entry in found if text != "unknown/unknown"]
+    named = [(platform_text(entry.get("platform")), entry) for entry in manifests if isinstance(entry, dict)]
+    return [(text, entry) for text, entry in named if text != "unknown/unknown"]
 
 
 def platform_text(platform: object) -> str:

@@ -10,16 +10,21 @@ from krmfn.config.lock import Snapshot
 from krmfn.errors import RegistryError
 from krmfn.model import Listing, Repository
 from krmfn.plan.resolve import StaticTags, TagSource
+from krmfn.sources.registry.limits import Settings
 
 Progress = Callable[[str, str, int], None]
 _LACKS = {"digest": "digest", "created": "creation time"}
 
 
 class Sources:
-    """The source of one run. What stands behind the snapshots is opened when it is first asked, imports included."""
+    """The source of one run. What stands behind the snapshots is opened when it is first asked, imports included.
+
+    Raises ConfigError for variables that are wrong, whether anybody is going to be asked or not.
+    """
 
     def __init__(self, config: Config, environment: Mapping[str, str], progress: Progress | None = None) -> None:
-        self._config, self._environment, self._progress = config, environment, progress
+        self._config = config
+        self._registries = Settings.of(environment, mirrors=config.settings.mirrors, progress=progress)
         self._snapshots = static(config.snapshots)
         self._lock = allocate_lock()
         self._opened: TagSource | None = None
@@ -39,9 +44,9 @@ class Sources:
             from krmfn.sources.layout import LayoutSource
 
             return LayoutSource(Path(settings.layout))
-        from krmfn.sources.registry_source import RegistrySource, Settings
+        from krmfn.sources.registry_source import RegistrySource
 
-        return RegistrySource(Settings.of(self._environment, mirrors=settings.mirrors, progress=self._progress))
+        return RegistrySource(self._registries)
 
     def _snapshot(self, repository: Repository) -> Snapshot | None:
         return self._config.snapshots.get(repository.image.canonical)

@@ -6,7 +6,6 @@ kept per origin, scope and credential, fetched once however many threads want on
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,9 +13,8 @@ from urllib.parse import urlencode
 
 from krmfn.errors import RegistryError
 from krmfn.sanitize import printable
-from krmfn.sources.credential import Credential
+from krmfn.sources.credential import Credential, is_token
 from krmfn.sources.keychain import Found, Keychain
-from krmfn.sources.manifest import parse as parse_json
 from krmfn.sources.registry import messages
 from krmfn.sources.registry.challenge import Challenge
 from krmfn.sources.registry.challenge import parse as parse_challenges
@@ -26,13 +24,14 @@ from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
 from krmfn.sources.registry.origin import Origin
 from krmfn.sources.registry.secrets import Secrets
 from krmfn.sources.registry.travel import Trust
+from krmfn.sources.strict_json import parse as parse_json
 
 TOKEN_LIMIT = 64 << 10
 _SHORTEST_LIFE = 60.0
 """Seconds a token is good for at least; also when the server does not say (token specification)."""
+_LONGEST_LIFE = 86400.0
 _EARLY = 5.0
 _CLIENT = "krmfn"
-_token = re.compile(r"[!-~]+", re.ASCII).fullmatch
 
 _TOKEN_SERVERS = {
     "registry-1.docker.io": "auth.docker.io",
@@ -70,8 +69,11 @@ class _Key(NamedTuple):
 
 
 class _Token(NamedTuple):
+    """A token; `withheld` names what kept a login from being sent for it."""
+
     text: str
     until: float
+    withheld: tuple[str, ...] = ()
 
 
 class Authorizer:
@@ -90,7 +92,8 @@ class Authorizer:
         """Look up what is known of the target's registry; its secrets are learnt at once."""
         target = question.target
         access = question.repository.access
-        found = self._keychain.find(target.registry, target.path, access.docker_configs, access.provenance)
+        secrets, provenance = access.docker_configs, access.provenance
+        found = self._keychain.find(target.registry, target.path, secrets, provenance, question.until)
         if found.credential:
             self._secrets.learn(found.credential.secrets())
         with self._lock:
@@ -158,7 +161,9 @@ class Authorizer:
         try:
             token = self._tokens.get(key)
             if token is None or token.until <= self._world.clock() or f"Bearer {token.text}" == stale:
-                token = self._tokens[key] = self._fetch(question, key)
+                token = self._fetch(question, key)._replace(withheld=tuple(question.withheld))
+                self._tokens[key] = token
+            question.withheld.update(dict.fromkeys(token.withheld))
             return f"Bearer {token.text}"
         finally:
             lock.release()
@@ -265,12 +270,12 @@ class Authorizer:
     def _read(self, reply: Reply) -> _Token:
         answer = parse_json(reply.body)
         text = answer.get("token") or answer.get("access_token")
-        if not isinstance(text, str) or not _token(text):
+        if not isinstance(text, str) or not is_token(text):
             raise ValueError("answered without a usable token")
         self._secrets.learn([text])
         life = answer.get("expires_in")
-        seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) else 0.0
-        return _Token(text, self._world.clock() + max(_SHORTEST_LIFE, seconds) - _EARLY)
+        seconds = life if isinstance(life, int | float) else 0
+        return _Token(text, self._world.clock() + max(_SHORTEST_LIFE, min(seconds, _LONGEST_LIFE)) - _EARLY)
 
     def _denied(self, question: Question, key: _Key, realm: Origin, reply: Reply) -> RegistryError:
         who = f"the token server {realm} of {question.target.registry}"

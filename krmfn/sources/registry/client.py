@@ -7,6 +7,7 @@ Kept from oras: `Registry.get_tags` and the URLs of `Container`. Replaced: pagin
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin
@@ -15,6 +16,7 @@ from krmfn.errors import RegistryError
 from krmfn.image import is_digest
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
+from krmfn.sources.manifest import shown
 from krmfn.sources.registry import messages
 from krmfn.sources.registry.auth import Authorizer
 from krmfn.sources.registry.endpoints import Question
@@ -48,6 +50,8 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         self._what = "tags"
         self._progress: Callable[[str, int], None] = lambda _state, _tags: None
         self._page_size = 1000
+        self._reading = threading.Lock()
+        """Pages are read one after the other, as each may take a hundred bytes of memory for one of its own."""
 
     def about(
         self, question: Question, what: str, progress: Callable[[str, int], None] | None = None, page_size: int = 1000
@@ -153,9 +157,10 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
     def _page(self, reply: Reply) -> Page:
         self.good(reply)
         try:
-            return Page(reply.body, self.question.target.path)
+            with self._reading:
+                return Page(reply.body, self.question.target.path)
         except ValueError as error:
-            kind = printable(self._secrets.scrub(reply.headers.get("Content-Type", "no content type")), 60)
+            kind = shown(self._secrets.scrub(reply.headers.get("Content-Type", "no content type")), 60)
             hint = "; is a proxy or a log-in page in between?" if "html" in kind.lower() else ""
             message = f"{self.question.target.registry} answered {kind} for tags, which {error}{hint}"
             raise self.question.error("integrity", message) from None

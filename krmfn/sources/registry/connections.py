@@ -6,6 +6,8 @@ for ever. Here the socket itself looks at the clock before each read, under TLS 
 
 from __future__ import annotations
 
+import base64
+import errno
 import os
 import socket
 import ssl
@@ -14,14 +16,14 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import unquote
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import PoolManager, ProxyManager
-from urllib3.util import Url, make_headers, parse_url
+from urllib3.util import Url, parse_url
 
 from krmfn.sources.registry.budget import Budget, Gatekeeper, NotAdmittedError, OutOfTimeError, current
 from krmfn.sources.registry.exchange import Identity
@@ -29,6 +31,7 @@ from krmfn.sources.registry.heads import StrictResponse
 from krmfn.sources.registry.origin import literal
 
 _Address = tuple[Any, ...]
+_Received = TypeVar("_Received")
 _SLICE = 0.25
 """Seconds after which a silent read looks whether the run is over."""
 
@@ -37,19 +40,28 @@ class _Reads:
     """Gives a socket class reads that look at the budget of the exchange under way."""
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        read = super().recv_into  # type: ignore[misc]
+        return self._within(lambda: int(read(buffer, nbytes, flags)), lambda received: received)
+
+    def recv(self, size: int = 1024, flags: int = 0) -> bytes:
+        """Read as urllib3 does where TLS runs inside the TLS of a proxy."""
+        read = super().recv  # type: ignore[misc]
+        return self._within(lambda: bytes(read(size, flags)), len)
+
+    def _within(self: Any, read: Callable[[], _Received], size: Callable[[_Received], int]) -> _Received:
         budget = current()
         if budget is None:
-            return int(super().recv_into(buffer, nbytes, flags))  # type: ignore[misc]
+            return read()
         silent_until = budget.clock() + budget.idle
         while True:
-            self.settimeout(budget.seconds(min(_SLICE, budget.idle)))  # type: ignore[attr-defined]
+            self.settimeout(budget.seconds(min(_SLICE, budget.idle)))
             try:
-                received = int(super().recv_into(buffer, nbytes, flags))  # type: ignore[misc]
+                received = read()
             except TimeoutError:
                 if budget.clock() >= silent_until:
                     raise
             else:
-                budget.count(received)
+                budget.count(size(received))
                 return received
 
 
@@ -65,22 +77,22 @@ def resolve(host: str, port: int, seconds: float) -> list[_Address]:
     """Look a name up, for at most `seconds`: getaddrinfo itself knows no end."""
     if literal(host):
         return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    found: list[list[_Address] | OSError] = []
+    answers: list[list[_Address] | OSError] = []
 
     def look() -> None:
         try:
-            found.append(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+            answers.append(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
         except (OSError, UnicodeError) as error:
-            found.append(error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, str(error)))
+            answers.append(error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, "no host name"))
 
     thread = threading.Thread(target=look, daemon=True, name="krmfn-resolve")
     thread.start()
     thread.join(seconds)
-    if not found:
-        raise TimeoutError(f"looking up {host} took more than {seconds:.0f} s")
-    if isinstance(found[0], OSError):
-        raise found[0]
-    return found[0]
+    if not answers:
+        raise TimeoutError(errno.ETIMEDOUT, f"looking up {host} took more than {seconds:.0f} s")
+    if isinstance(answers[0], OSError):
+        raise answers[0]
+    return answers[0]
 
 
 def connect(host: str, port: int, budget: Budget, gatekeeper: Gatekeeper | None) -> socket.socket:
@@ -195,7 +207,9 @@ class Pools:
 
     def _through(self, proxy: str, options: dict[str, Any]) -> PoolManager:
         address = proxy_address(proxy)
-        login = make_headers(proxy_basic_auth=unquote(address.auth)) if address.auth else {}
+        login = {}
+        if address.auth:
+            login["proxy-authorization"] = "Basic " + base64.b64encode(unquote(address.auth).encode()).decode()
         if address.scheme == "https":
             options["proxy_ssl_context"] = self._proxy_context()
         return ProxyManager(address._replace(auth=None).url, proxy_headers=login, **options)
@@ -205,7 +219,7 @@ def proxy_address(proxy: str) -> Url:
     """Read the URL of a proxy; raises SetUpError, which does not show it, for it may hold a password."""
     try:
         address = parse_url(proxy if "://" in proxy else f"http://{proxy}")
-    except LocationParseError:
+    except (LocationParseError, UnicodeError):
         raise SetUpError("the proxy is no http or https URL") from None
     if address.scheme not in {"http", "https"} or not address.host:
         raise SetUpError("the proxy is no http or https URL")
@@ -226,12 +240,16 @@ def tls_context(identity: Identity, env: Mapping[str, str]) -> ssl.SSLContext:
     context.sslsocket_class = _Secure
     try:
         if ca:
-            context.load_verify_locations(cadata=ca)
+            context.load_verify_locations(
+                cadata=ca.encode("ascii", "replace").decode()
+            )  # a comment may be in any script
     except (ssl.SSLError, ValueError) as error:
         raise SetUpError(f"the CA certificate given for this repository cannot be used ({_short(error)})") from None
     try:
         if certificate:
             _load_pair(context, certificate, key or certificate)
+    except SetUpError:
+        raise
     except (OSError, ValueError) as error:
         text = f"the client certificate or key given for this repository cannot be used ({_short(error)})"
         raise SetUpError(text) from None
@@ -272,6 +290,14 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
         Path(name).unlink()
     try:
         os.write(handle, f"{certificate}\n{key}\n".encode())
-        context.load_cert_chain(f"/dev/fd/{handle}")
+        context.load_cert_chain(f"/dev/fd/{handle}", password=_no_pass_phrase)
     finally:
         os.close(handle)
+
+
+def _no_pass_phrase() -> NoReturn:
+    """Refuse an encrypted key: OpenSSL would ask for its pass phrase on the terminal, and wait."""
+    raise SetUpError(
+        "the client key given for this repository is encrypted: decrypt it (`openssl pkey -in tls.key`), there is nobody"
+        " to ask for its pass phrase"
+    )

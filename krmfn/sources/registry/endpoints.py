@@ -10,6 +10,7 @@ from krmfn.image import HUB
 from krmfn.model import ITEM, MACHINE, Mirror, Provenance, Repository
 from krmfn.sources.keychain import normal_key
 from krmfn.sources.registry.exchange import Lane
+from krmfn.sources.registry.limits import without_port
 from krmfn.sources.registry.origin import Origin, is_loopback_name
 from krmfn.sources.registry.travel import Connection
 
@@ -62,7 +63,7 @@ class Question:
     @property
     def is_trusted(self) -> bool:
         """True when logins for this registry may travel over whatever items ask for."""
-        return self.target.registry in map(normal_key, self.trust_config)
+        return without_port(self.target.registry) in map(normal_key, self.trust_config)
 
     def connection(self, origin: Origin, lane: Lane) -> Connection:
         """Return who decides about a connection to an origin by a lane."""
@@ -76,13 +77,13 @@ class Question:
 
     def obstacles(self, login: Provenance, origin: Origin, lane: Lane) -> tuple[str, ...]:
         """Name what keeps a login off a connection, and remember it; nothing does for a registry that is trusted."""
-        found = () if self.is_trusted else self.connection(origin, lane).obstacles(login)
-        self.withheld.update(dict.fromkeys(found))
-        return found
+        names = () if self.is_trusted else self.connection(origin, lane).obstacles(login)
+        self.withheld.update(dict.fromkeys(names))
+        return names
 
     def may_connect(self, authority: str) -> bool:
         """Return True if the allow list lets this host be connected to; the registry itself was looked at before."""
-        if self.allow_list is None or authority == self.target.server:
+        if self.allow_list is None or without_port(authority) == without_port(self.target.server):
             return True
         return is_allowed(
             Target(normal_key(authority), ""), [rule for rule in self.allow_list if "/" not in rule.rstrip("/")]
@@ -127,13 +128,10 @@ def locate(repository: Repository, mirrors: Sequence[Mirror]) -> Target:
 
 def is_allowed(target: Target, allowed: Sequence[str]) -> bool:
     """True if a target is one of the allowed: `ghcr.io`, `ghcr.io/acme` (and below), `*.corp.example`."""
+    registry = without_port(target.registry)
     for rule in allowed:
-        host, _, path = rule.strip().rstrip("/").partition("/")
-        host = host.lower()
-        if host.startswith("*."):
-            if not target.registry.endswith(host[1:]):
-                continue
-        elif host != target.registry:
+        host, _, path = rule.rstrip("/").partition("/")
+        if not (registry.endswith(host[1:]) if host.startswith("*.") else registry == normal_key(host)):
             continue
         if not path or target.path == path or target.path.startswith(path + "/"):
             return True

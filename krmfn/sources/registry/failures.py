@@ -1,7 +1,13 @@
-"""Why an exchange failed, in people's words, from what sockets, TLS and urllib3 raise."""
+"""Why an exchange failed, in people's words, from what sockets, TLS and urllib3 raise.
+
+No text of theirs is passed on, for it may quote what came or what was sent: only numbers of the system, and names of OpenSSL.
+"""
 
 from __future__ import annotations
 
+import http.client
+import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -14,6 +20,17 @@ from krmfn.sources.registry.connections import SetUpError
 from krmfn.sources.registry.exchange import Call, NoReply
 from krmfn.sources.registry.heads import BadHeaderError, EndlessHeadError
 from krmfn.sources.registry.origin import Origin
+
+_tunnel = re.compile(r"Tunnel connection failed: ([0-9]{3})\b").match
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (http.client.RemoteDisconnected, "it closed the connection without an answer"),
+    (http.client.IncompleteRead, "the answer ends before its length"),
+    (urllib3.exceptions.InvalidChunkLength, "the length of a chunk is no number"),
+    (http.client.LineTooLong, "a line of its head is too long"),
+    (http.client.BadStatusLine, "the answer is not HTTP"),
+    (http.client.UnknownProtocol, "the answer is not HTTP/1"),
+    (http.client.HTTPException, "the head of the answer cannot be read"),
+)
 
 
 def too_large(cap: int) -> NoReply:
@@ -46,27 +63,26 @@ def explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> NoR
     where = f"the proxy for {call.origin}" if proxy else str(call.origin)
     broken = among(ssl.SSLError)
     if broken and among(urllib3.exceptions.ProxyError):
-        reason = printable(getattr(broken, "verify_message", "") or getattr(broken, "reason", "") or str(broken))
-        return NoReply("unavailable", "proxy", f"{where}: no TLS connection: {reason}")
+        return NoReply("unavailable", "proxy", f"{where}: no TLS connection: {_tls_reason(broken)}")
     if broken:
         return _explain_tls(broken, call.origin)
     head = among(BadHeaderError)
     if head:
         is_endless = isinstance(head, EndlessHeadError)
         return NoReply("limit" if is_endless else "integrity", "head", f"{where} answered with {head}")
-    name = among(socket.gaierror)
-    if isinstance(name, socket.gaierror):
-        again = name.errno == socket.EAI_AGAIN
+    lookup = among(socket.gaierror)
+    if isinstance(lookup, socket.gaierror):
+        again = lookup.errno == socket.EAI_AGAIN
         return NoReply("unavailable", "name", f"{where}: the host name cannot be looked up", retry=again)
-    tunnel = next((str(cause) for cause in chain if "Tunnel connection failed" in str(cause)), "")
+    tunnel = next(filter(None, (_tunnel(str(cause)) for cause in chain)), None)
     if tunnel:
-        return NoReply("unavailable", "proxy", f"{where} refused: {printable(tunnel)}")
+        return NoReply("unavailable", "proxy", f"{where} answered {tunnel[1]} for CONNECT")
     if among(urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError):
         return NoReply("unavailable", "connect", f"{where} cannot be reached: {_reason(chain)}", retry=True)
     if among(TimeoutError, urllib3.exceptions.ReadTimeoutError):
         return NoReply("unavailable", "silence", f"{where} was silent for {budget.idle:g} s", retry=True)
     if among(urllib3.exceptions.LocationValueError, UnicodeError):
-        return NoReply("integrity", "request", f"{printable(call.url)} cannot be asked for: {_reason(chain)}")
+        return NoReply("integrity", "request", f"{printable(str(call.origin))} cannot be asked: it is no valid URL")
     return NoReply("unavailable", "broken", f"{where} broke off: {_reason(chain)}", retry=True)
 
 
@@ -76,17 +92,23 @@ def _explain_tls(error: BaseException, origin: Origin) -> NoReply:
         if not ssl.get_default_verify_paths().cafile:
             text += " (no CA certificates of the system were found; set SSL_CERT_FILE)"
         return NoReply("integrity", "certificate", text)
-    reason = getattr(error, "reason", None) or str(error)
     ended = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
     kind = "broken" if ended else "tls"
-    return NoReply("unavailable", kind, f"{origin}: no TLS connection: {printable(str(reason))}", retry=ended)
+    return NoReply("unavailable", kind, f"{origin}: no TLS connection: {_tls_reason(error)}", retry=ended)
+
+
+def _tls_reason(error: BaseException) -> str:
+    """Return OpenSSL's word for what went wrong (`WRONG_VERSION_NUMBER`), or the certificate's fault."""
+    word = getattr(error, "verify_message", "") or getattr(error, "reason", "") or "it was broken off"
+    return printable(str(word))
 
 
 def _reason(chain: list[BaseException]) -> str:
-    """Return the words of the innermost cause, without the object addresses that libraries print."""
-    inner = chain[-1]
-    words = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
-    return printable(str(words))
+    """Return what went wrong: the system's word for an error number, else ours for the kind of exception."""
+    number = next((cause.errno for cause in reversed(chain) if isinstance(cause, OSError) and cause.errno), None)
+    if number:
+        return os.strerror(number)
+    return next((words for kind, words in _WORDS for cause in chain if isinstance(cause, kind)), "it cannot be read")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

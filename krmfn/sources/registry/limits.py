@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from krmfn.diagnostics import misconfigured
+from krmfn.sanitize import printable
+
 if TYPE_CHECKING:
     from krmfn.model import Mirror
     from krmfn.sources.registry.clock import World
+
+_HOST = r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
+_trusted = re.compile(_HOST, re.ASCII).fullmatch
+_allowed = re.compile(rf"(?:\*\.)?{_HOST}(?:/[a-z0-9._/-]*)?", re.ASCII).fullmatch
+_TRUSTED = "host[:port], as in ghcr.io or r.example:5000"
+_ALLOWED = "host[:port][/path] or *.domain, as in ghcr.io, ghcr.io/acme or *.corp.example"
 
 Progress = Callable[[str, str, int], None]
 """Called from threads with repository, state (`listing`, `listed`, `waiting`, `failed`) and tags so far."""
@@ -47,15 +57,28 @@ class Settings:
     def of(cls, env: Mapping[str, str], **changes: object) -> Settings:
         """Read what the environment says (`KRMFN_ALLOWED_REGISTRIES`, `KRMFN_TRUST_CONFIG`: commas) and apply `changes`.
 
-        >>> Settings.of({"KRMFN_ALLOWED_REGISTRIES": "ghcr.io, docker.io/acme"}).allowed_registries
+        Raises ConfigError for an entry that could never match.
+
+        >>> Settings.of({"KRMFN_ALLOWED_REGISTRIES": "GHCR.io:443, docker.io/acme"}).allowed_registries
         ('ghcr.io', 'docker.io/acme')
         """
-        allowed = env.get("KRMFN_ALLOWED_REGISTRIES")
-        if allowed is not None:
-            changes.setdefault("allowed_registries", _listed(allowed))
-        changes.setdefault("trust_config", _listed(env.get("KRMFN_TRUST_CONFIG", "").lower()))
+        if "KRMFN_ALLOWED_REGISTRIES" in env:
+            changes.setdefault("allowed_registries", _listed(env, "KRMFN_ALLOWED_REGISTRIES", _allowed, _ALLOWED))
+        changes.setdefault("trust_config", _listed(env, "KRMFN_TRUST_CONFIG", _trusted, _TRUSTED))
         return cls(env=env, **changes)  # type: ignore[arg-type]
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, map(str.strip, text.split(","))))
+def _listed(env: Mapping[str, str], name: str, grammar: Callable[[str], object], expected: str) -> tuple[str, ...]:
+    """Return the entries of a variable, hosts in lower case and without the port of https; raises ConfigError."""
+    entries = tuple(filter(None, map(str.strip, env.get(name, "").split(","))))
+    wrong = [entry for entry in entries if not grammar(entry.lower())]
+    if wrong:
+        raise misconfigured(
+            *(f"{name}: {printable(entry)!r} can match nothing; expected {expected}" for entry in wrong)
+        )
+    return tuple(without_port(host.lower()) + slash + path for host, slash, path in (e.partition("/") for e in entries))
+
+
+def without_port(authority: str) -> str:
+    """Return a host without the port that https has anyway: `ghcr.io:443` is `ghcr.io`."""
+    return authority.removesuffix(":443")

@@ -7,25 +7,28 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from krmfn.image import is_tag
 from krmfn.model import Listing
-from krmfn.sanitize import printable
-from krmfn.sources.manifest import parse
+from krmfn.sources.manifest import shown
 from krmfn.sources.registry.links import links
+from krmfn.sources.strict_json import parse
 
 PAGE_LIMIT = 16 << 20
 """Bytes of one page; a registry that does not paginate sends 500,000 tags in it."""
 BYTES_LIMIT = 64 << 20
 PAGES_LIMIT = 1000
 TAGS_LIMIT = 500_000
+_VALUES = 1_000_000
+"""Values of one page; GCR tells eight of each image besides its tags."""
 
 
 class Page:
     """One page of tags, read strictly, in the shape oras takes pages: something with `json()`.
 
-    `tags` must be there; null is what distribution and Nexus write for an empty list. Raises ValueError.
+    `tags` must be there; null is what distribution and Nexus write for an empty list. What is no text is kept as None.
+    Raises ValueError.
     """
 
     def __init__(self, body: bytes, path: str) -> None:
-        document = parse(body)
+        document = parse(body, _VALUES)
         if document.get("errors") not in (None, []):
             raise ValueError("reports errors")
         if "tags" not in document:
@@ -36,10 +39,10 @@ class Page:
         if not isinstance(tags, list):
             raise ValueError("has tags that are no list")  # noqa: TRY004 - the input is wrong
         if not _is_same(document.get("name"), path):
-            raise ValueError(f"is not of {path}: its name is {printable(repr(document.get('name')), 80)}")
-        self.tags: list[object] = tags
+            raise ValueError(f"is not of {path}: its name is {shown(repr(document.get('name')))}")
+        self.tags = [tag if isinstance(tag, str) else None for tag in tags]
 
-    def json(self) -> dict[str, list[object]]:
+    def json(self) -> dict[str, list[str | None]]:
         """Return the document."""
         return {"tags": self.tags}
 
@@ -61,9 +64,9 @@ def next_page(link: str, url: str) -> str | None:
     behind a proxy a registry may write `http`, or a path of its own before `/v2`. Raises ValueError for what is no Link
     header, and for a next page that is not understood or is that of another resource.
     """
-    found = list(links(link))
-    following = [one for one in found if one.relations and "next" in one.relations]
-    following = following or [one for one in found if one.relations is None]
+    every = list(links(link))
+    following = [one for one in every if one.relations and "next" in one.relations]
+    following = following or [one for one in every if one.relations is None]
     if not following:
         return None
     if len({one.target for one in following}) > 1:

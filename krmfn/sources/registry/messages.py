@@ -57,7 +57,7 @@ def _read(reply: Reply, secrets: Secrets) -> tuple[str, str]:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return "", ""
     shown = printable(secrets.scrub(words)) if isinstance(words, str) else ""
-    return (code if isinstance(code, str) and _code(code) else ""), shown
+    return (code if isinstance(code, str) and _code(code) and secrets.scrub(code) == code else ""), shown
 
 
 def _advice(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from krmfn.errors import RegistryError
 from krmfn.image import is_digest
-from krmfn.model import Listing, Repository
+from krmfn.model import Access, Listing, Repository
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
 from krmfn.sources.keychain import Keychain
-from krmfn.sources.manifest import LIMIT, MEDIA_TYPES, Image, describe, media_type, parse
+from krmfn.sources.manifest import LIMIT, MEDIA_TYPES, Image, describe, media_type, shown
 from krmfn.sources.registry.auth import Authorizer
 from krmfn.sources.registry.client import Client
 from krmfn.sources.registry.clock import World
@@ -28,6 +29,7 @@ from krmfn.sources.registry.retries import Attempts
 from krmfn.sources.registry.secrets import Secrets
 from krmfn.sources.registry.transport import Transport
 from krmfn.sources.registry.travel import Trust
+from krmfn.sources.strict_json import parse
 
 _ACCEPT = ", ".join(MEDIA_TYPES)
 Answer = TypeVar("Answer")
@@ -41,6 +43,7 @@ class Source:
         self._settings = settings
         self._world = settings.world or World()
         self._secrets = Secrets()
+        self._secrets.learn_proxies(settings.env)
         self._until = self._world.clock() + settings.run_seconds
         self._transport = Transport(settings, self._world)
         gate = Gate(self._world, per_host=settings.per_host, total=settings.workers)
@@ -48,7 +51,7 @@ class Source:
         trust = Trust()
         self._auth = Authorizer(
             attempts.send,
-            Keychain(settings.env, helper_seconds=settings.helper_seconds),
+            Keychain(settings.env, settings.helper_seconds, self._world.clock),
             self._secrets,
             self._world,
             trust,
@@ -74,9 +77,9 @@ class Source:
 
         def ask(client: Client) -> Listing:
             self._report(repository, "listing", 0)
-            found = listing(client.tags())
-            self._report(repository, "listed", len(found.tags))
-            return found
+            listed = listing(client.tags())
+            self._report(repository, "listed", len(listed.tags))
+            return listed
 
         return self._answer(repository, "tags", ask)
 
@@ -113,14 +116,12 @@ class Source:
         return self._answer(repository, f"tag {tag}", ask)
 
     def _type(self, reply: Reply) -> str:
-        return self._secrets.scrub(reply.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
+        return reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     def _checked_type(self, client: Client, reply: Reply, tag: str, digest: str) -> str:
         declared = self._type(reply)
         if declared and declared not in MEDIA_TYPES:
-            message = (
-                f"tag {tag} is of type {printable(declared, 80)}, which is no image manifest of OCI or docker schema 2"
-            )
+            message = f"tag {tag} is of type {shown(declared)}, which is no image manifest of OCI or docker schema 2"
             raise client.question.error("integrity", message)
         return digest
 
@@ -168,6 +169,7 @@ class Source:
     def _question(self, repository: Repository) -> Question:
         access = repository.access
         self._secrets.learn(filter(None, (access.proxy_password,)))
+        self._secrets.learn_proxy(access.proxy_address or "")
         target = locate(repository, self._settings.mirrors)
         allowed = self._settings.allowed_registries
         seconds = access.timeout_seconds or self._settings.repository_seconds
@@ -175,27 +177,25 @@ class Source:
         whole = f"{self._settings.run_seconds:g} s for the whole run"
         within = f"{seconds:g} s for this repository" if until < self._until else whole
         identity = Identity((access.ca_pem, access.client_cert_pem, access.client_key_pem))
-        proxy = (
-            proxy_url(access.proxy_address, access.proxy_username, access.proxy_password)
-            if access.proxy_address
-            else ""
-        )
-        lane = Lane(identity, proxy)
-        question = Question(repository, target, until, within, lane, allowed, self._settings.trust_config)
+        question = Question(repository, target, until, within, Lane(identity), allowed, self._settings.trust_config)
         if allowed is not None and not is_allowed(target, allowed):
             raise question.not_allowed(str(target), "")
-        if proxy and allowed is not None:
-            self._check_proxy(question, proxy)
-        return question
+        return (
+            replace(question, lane=Lane(identity, self._proxy(question, access))) if access.proxy_address else question
+        )
 
-    def _check_proxy(self, question: Question, proxy: str) -> None:
+    def _proxy(self, question: Question, access: Access) -> str:
+        """Return the URL of the proxy that an item names, with its login, if it may be asked."""
         try:
-            address = proxy_address(proxy)
-        except SetUpError as error:
-            raise question.error("integrity", str(error)) from None
-        if not question.may_connect(address.netloc or ""):
-            shown = printable(self._secrets.scrub(address.netloc or ""))
-            raise question.not_allowed(f"the proxy {shown} that an item names for {question.target}", shown)
+            proxy = proxy_url(access.proxy_address or "", access.proxy_username, access.proxy_password)
+            authority = proxy_address(proxy).netloc or ""
+        except (SetUpError, UnicodeError) as error:
+            text = str(error) if isinstance(error, SetUpError) else "the login of the proxy is no Unicode text"
+            raise question.error("integrity", text) from None
+        if not question.may_connect(authority):
+            name = printable(self._secrets.scrub(authority))
+            raise question.not_allowed(f"the proxy {name} that an item names for {question.target}", name)
+        return proxy
 
     def _report(self, repository: Repository, state: str, tags: int) -> None:
         if self._settings.progress:

@@ -11,7 +11,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.util import Timeout
 
 from krmfn import __version__
-from krmfn.sanitize import printable
+from krmfn.sources.manifest import shown
 from krmfn.sources.registry import proxies
 from krmfn.sources.registry.budget import Budget, NotAdmittedError, spending
 from krmfn.sources.registry.clock import World
@@ -144,7 +144,7 @@ def _receive(response: BaseHTTPResponse, call: Call, *, is_private: bool) -> Rep
     coding = headers.get("Content-Encoding", "identity").strip().lower()
     wanted = status < 300
     if coding not in {"identity", ""} and wanted:
-        text = f"answered with Content-Encoding {printable(coding, 40)!r} although identity was asked for"
+        text = f"answered with Content-Encoding {shown(coding, 40)!r} although identity was asked for"
         return NoReply("integrity", "encoding", text)
     cap = call.cap if wanted else _ERROR_BODY
     declared = headers.get("Content-Length", "")

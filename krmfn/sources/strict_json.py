@@ -1,0 +1,48 @@
+"""JSON from outside, read strictly and within bounds: UTF-8, no key twice, no NaN, and only so many values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+VALUES = 100_000
+"""Values of a document, unless its reader says otherwise; each takes up to 100 bytes of memory."""
+
+
+def parse(data: bytes | bytearray, values: int = VALUES) -> dict[str, Any]:
+    """Read a JSON object; raises ValueError, whose text quotes nothing of the document.
+
+    Values are counted before any is made: each but the first stands behind one of `,[{`.
+    """
+    if sum(map(data.count, b",[{")) > values:
+        raise ValueError(f"has more than {values} values")
+    try:
+        value = json.loads(data.decode(), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON (line {error.lineno}, column {error.colno})") from None
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except _StrictError as error:
+        raise ValueError(str(error)) from None
+    except ValueError:  # Python's limit for digits
+        raise ValueError("has a number that is too long") from None
+    if not isinstance(value, dict):
+        raise ValueError("is not a JSON object")  # noqa: TRY004 - the input is wrong, not the program
+    return value
+
+
+class _StrictError(ValueError):
+    pass
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise _StrictError("has a key twice")
+    return mapping
+
+
+def _no_constant(text: str) -> None:
+    raise _StrictError(f"has {text}, which is not JSON")
