@@ -65,11 +65,11 @@ def test_a_second_update_changes_nothing(package: tuple[str, Path]):
     assert files(folder) == once
 
 
-def test_check_exits_1_and_writes_nothing(package: tuple[str, Path]):
+def test_check_exits_10_and_writes_nothing(package: tuple[str, Path]):
     name, folder = package
     before = files(folder)
     done = run(["krmfn", "update", ".", *PACKAGES[name], "--check", "--diff"], cwd=folder)
-    assert done.returncode == 1
+    assert done.returncode == 10
     assert files(folder) == before
     assert "+" in done.stdout
 
