@@ -15,6 +15,8 @@ import click
 
 from krmfn.sanitize import printable
 
+QUIET, VERBOSE, STRICT, FAILED = (f"krmfn.{name}" for name in ("quiet", "verbose", "strict", "failed"))
+"""What the options of a verb note in click's `Context.meta`."""
 Progress = Callable[[str, str, int], None]
 _COLOURS = {
     "mutable": "yellow",
@@ -62,10 +64,41 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console(highlight=False).print(made)
 
 
+def say(text: str, severity: str = "") -> None:
+    """Print a line to stderr; with a severity as `krmfn: SEVERITY: TEXT`. `-q` leaves out all but errors.
+
+    Under `--strict` of a command that only looks, a warning is an error, and noted as one.
+    """
+    context = click.get_current_context(silent=True)
+    meta = context.meta if context else {}
+    if severity == "warning" and meta.get(STRICT):
+        severity = meta[FAILED] = "error"
+    if severity == "error" or not meta.get(QUIET):
+        head = f"krmfn: {severity}: " if severity else ""
+        click.echo(f"{head}{printable(text, 2000) if severity else text}", err=True)
+
+
+def is_quiet() -> bool:
+    """True under `-q`."""
+    context = click.get_current_context(silent=True)
+    return bool(context and context.meta.get(QUIET))
+
+
+def detail(text: str) -> None:
+    """Print, under `-v`, what is done."""
+    context = click.get_current_context(silent=True)
+    if context and context.meta.get(VERBOSE):
+        click.echo(f"krmfn: debug: {printable(text, 2000)}", err=True)
+
+
 @contextmanager
 def watching(what: str = "asking registries") -> Iterator[Progress | None]:
-    """Show, at a terminal, which repositories are being asked; answer what to tell it, None when nobody looks."""
-    if not is_terminal(sys.stderr):
+    """Show, at a terminal or under `-v`, which repositories are being asked; yield what to tell, None when nobody looks."""
+    context = click.get_current_context(silent=True)
+    if context and context.meta.get(VERBOSE):
+        yield _logged
+        return
+    if is_quiet() or not is_terminal(sys.stderr):
         yield None
         return
     from rich.console import Console
@@ -80,3 +113,9 @@ def watching(what: str = "asking registries") -> Iterator[Progress | None]:
             status.update(f"{what}: {len(done)} done, {printable(repository)}: {state}{count}")
 
         yield tell
+
+
+def _logged(repository: str, state: str, tags: int) -> None:
+    """Print what is asked, line by line; threads of the registry's client call it."""
+    count = f", {tags} tags" if tags else ""
+    click.echo(f"krmfn: debug: {printable(repository)}: {state}{count}", err=True)

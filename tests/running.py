@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 from tests.tools import BIN, ROOT
 
@@ -42,6 +46,20 @@ def run(
         timeout=timeout,
         check=False,
     )
+
+
+def call(*arguments: object, cwd: Path, text: str = "", **more: str) -> Done:
+    """Run the command line in this process, for tables of many cases. `more` are variables of the environment."""
+    from krmfn import cli
+
+    words, out, told = [str(one) for one in arguments], io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        patch.setattr(os, "environ", environment(**more))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
+            code = cli.main(words)
+    return Done(words, code, out.getvalue(), told.getvalue())
 
 
 def succeed(command: Sequence[object], **how: object) -> str:

@@ -73,6 +73,7 @@ EDGES = {
         "sources",
     },
     "tempfile": {"inventory.files", "git.program", "git.workspace", "sources.registry.connections"},
+    "pathspec": {"inventory.ignore"},
     "random": {"sources.registry"},
     "time": {"sources", "commands", "git", "terminal"},
 }  # fmt: skip

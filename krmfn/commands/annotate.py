@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from krmfn.commands import options
+from krmfn import terminal
+from krmfn.commands import completion, options
 from krmfn.commands.update import diffs
 from krmfn.config.loading import load
 from krmfn.config.objects import nearest
@@ -34,6 +35,7 @@ from krmfn.yamledit.verification import rewrite
     "patterns",
     multiple=True,
     metavar="POLICY",
+    shell_complete=completion.policies,
     help="Put markers on fields that hold this policy's image; repeatable, * matches.",
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit 10 when something would change.")
@@ -44,7 +46,7 @@ def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, str
 
     kustomize build strips comments, so markers never reach a function there; the annotation does. Markers stay.
     """
-    tree = files.read(paths)
+    tree = options.read(paths)
     found = with_markers(tree.blocks, _named(tree.blocks, patterns)) if patterns else from_markers(tree.blocks)
     left = any(one.matters for one in tree.skipped)
     is_error = (strict and (left or bool(found.left))) or (check and left)
@@ -58,9 +60,8 @@ def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, str
     _warn(found.left, "error" if strict else "warning")
     options.tell_skipped([one for one in tree.skipped if one.matters], "error" if check or strict else "warning")
     fields, many = len(found.made), len(written)
-    click.echo(
-        f"{fields} change{'s' * (fields != 1)} in {many} of {len(tree.texts)} file{'s' * (len(tree.texts) != 1)}",
-        err=True,
+    terminal.say(
+        f"{fields} change{'s' * (fields != 1)} in {many} of {len(tree.texts)} file{'s' * (len(tree.texts) != 1)}"
     )
     return options.exit_code(is_error=is_error, is_check=check, would_change=bool(written))
 
@@ -95,4 +96,4 @@ def _print(notes: Sequence[Note]) -> None:
 
 def _warn(notes: Sequence[Note], severity: str) -> None:
     for path, line, column, message in notes:
-        click.echo(f"krmfn: {severity}: {printable(f'{path}:{line}:{column}: {message}', 2000)}", err=True)
+        terminal.say(f"{path}:{line}:{column}: {message}", severity)

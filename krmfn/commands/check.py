@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,13 +11,13 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import options
-from krmfn.config.loading import Config, load
+from krmfn.config.loading import Config, load, settings_among
 from krmfn.errors import ConfigError, RegistryError
 from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.kubernetes import finder, forms
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, RANGE, UNJUDGED, Place
-from krmfn.model import Listing, Repository
+from krmfn.model import Listing
 from krmfn.plan.resolve import ask
 from krmfn.policies.newer import Newer, newer, state
 from krmfn.sanitize import printable
@@ -72,7 +71,7 @@ class Verdict(NamedTuple):
         exits="0 done, 1 an image could not be asked about, 2 usage, 10 with --exit-code: there are updates",
     )
 )
-@options.PATHS
+@options.looking(options.LOOKED_AT)
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
 @click.option("--exit-code", is_flag=True, help="Exit 10 when there are updates.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
@@ -82,7 +81,7 @@ def command(paths: tuple[Path, ...], source: str | None, exit_code: bool, output
     Images are found with and without markers; a newer tag keeps the variant (-alpine) and the precision (1.2) of the
     current one. A digest behind a tag is compared with what the registry says today.
     """
-    tree = files.read(paths)
+    tree = options.read(paths)
     found = finder.find(tree.blocks, tree.graph())
     verdicts = judge(found, configuration(tree, source))
     _PRINTERS[output](verdicts, [place for place in found if place.state == UNJUDGED])
@@ -98,10 +97,8 @@ def configuration(tree: files.Tree, source: str | None) -> Config:
     try:
         return load(tree.blocks, None, finish)
     except ConfigError as error:
-        click.echo(
-            f"krmfn: warning: configuration was passed over: {printable(str(error.problems[0]), 1000)}", err=True
-        )
-        return Config(settings=options.settings_of(finish))
+        terminal.say(f"configuration was passed over: {error.problems[0]}", "warning")
+        return Config(settings=settings_among(tree.blocks, finish))
 
 
 def judge(found: Sequence[Place], config: Config) -> list[Verdict]:
@@ -111,10 +108,9 @@ def judge(found: Sequence[Place], config: Config) -> list[Verdict]:
         if place.ref is not None and place.state != UNJUDGED:
             standing = "" if place.state in (COUNTS, OVERRIDDEN) else place.state
             places.setdefault((place.ref, standing, place.constraint), []).append(place)
-    access = {one.repository.image.canonical: one.repository.access for one in config.repositories.values()}
     shown = [Verdict(ref, tuple(where), Newer()) for (ref, _, _), where in places.items()]
     asked = [one.ref for one in shown if one.is_asked]
-    repositories = {ref: _repository(ref, access) for ref in asked}
+    repositories = {ref: config.repository(ref) for ref in asked}
     with terminal.watching() as progress:
         from krmfn.sources.sources import Sources
 
@@ -134,12 +130,6 @@ def judge(found: Sequence[Place], config: Config) -> list[Verdict]:
         for one in shown
     ]
     return sorted(judged, key=lambda one: one.ref.name)
-
-
-def _repository(ref: ImageRef, access: Mapping[str, object]) -> Repository:
-    bare = replace(ref, tag=None, digest=None)
-    known = access.get(ref.canonical)
-    return Repository(bare, known) if known is not None else Repository(bare)  # type: ignore[arg-type]
 
 
 def _verdict(
@@ -255,14 +245,14 @@ def _remark(tree: files.Tree, found: Sequence[Place], verdicts: Sequence[Verdict
         ("tag without a repository", _count(place.form == "tag-alone" for place in left)),
         ("chart of an HTTP repository", _count(place.form in _QUIET and place.form != "tag-alone" for place in left)),
     )
-    click.echo(summary(verdicts), err=True)
+    terminal.say(summary(verdicts))
     for what, count in counts:
         if count:
-            click.echo(f"left alone: {count} x {what} (-o json lists them)", err=True)
+            terminal.say(f"left alone: {count} x {what} (-o json lists them)")
 
 
 def _say(message: str) -> None:
-    click.echo(f"krmfn: warning: {printable(message, 1000)}", err=True)
+    terminal.say(message, "warning")
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:

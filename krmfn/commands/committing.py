@@ -14,7 +14,8 @@ from pathlib import Path
 
 import click
 
-from krmfn.commands import drafting, proposing
+from krmfn import terminal
+from krmfn.commands import drafting, options, proposing
 from krmfn.commands.workspace import Examined, automation_of, examine, inside
 from krmfn.config.loading import Finish
 from krmfn.errors import GitError
@@ -26,7 +27,6 @@ from krmfn.git.program import Allowance, seconds_allowed
 from krmfn.git.proposals import Proposal
 from krmfn.git.repository import Repository
 from krmfn.git.workspace import Workspace, workspace
-from krmfn.inventory import files
 from krmfn.sanitize import printable
 from krmfn.yamledit.nodes import Text
 
@@ -71,7 +71,7 @@ def commit(paths: Sequence[Path], finish: Finish, request: CommitRequest, report
     here = Path.cwd() if Path.cwd().resolve().is_relative_to(repository.root.resolve()) else repository.root
     seen = inside(repository.root, paths, here)
     with workspace(repository.git) as space:
-        automation = automation_of(files.read(paths), request.automation) if request.automation else None
+        automation = automation_of(options.read(paths), request.automation) if request.automation else None
         destination = _destination(repository, request, automation)
         _warn_of_changes(repository, paths)
         with space.worktree(repository.root.name, destination.base) as folder:
@@ -99,7 +99,7 @@ def commit(paths: Sequence[Path], finish: Finish, request: CommitRequest, report
         report(found, written, ())  # not before: whatever fails above has changed nothing
         where = f" on {destination.branch}" if destination.branch else ""
         for name, draft in zip(names, drafts, strict=True):
-            click.echo(f"committed {name[:7]}{printable(where)}: {printable(draft.subject, 200)}", err=True)
+            terminal.say(f"committed {name[:7]}{printable(where)}: {printable(draft.subject, 200)}")
         if destination.remote:
             _push(repository, space, destination, names[-1] if names else "", automation)
     return 0
@@ -158,9 +158,7 @@ def _warn_of_changes(repository: Repository, paths: Sequence[Path]) -> None:
     ]
     if dirty:
         count = f"{len(dirty)} manifest{'s' * (len(dirty) != 1)} with changes that are not committed"
-        click.echo(
-            f"krmfn: warning: {count}: {printable(', '.join(dirty))}; commits are made from what is committed", err=True
-        )
+        terminal.say(f"{count}: {printable(', '.join(dirty))}; commits are made from what is committed", "warning")
 
 
 def _style(automation: Automation | None, request: CommitRequest) -> Style:
@@ -212,7 +210,7 @@ def _push(
                 or f"git pull --rebase {remote} {branch} && git push {remote} {branch}",
             ) from None
         more = f" and refspecs '{refspec}'" if refspec else ""
-        click.echo(printable(f"pushed commit '{name[:7]}' to branch '{branch}'{more}", 1000), err=True)
+        terminal.say(printable(f"pushed commit '{name[:7]}' to branch '{branch}'{more}", 1000))
     repository.note_unpushed(branch, "", space)
 
 

@@ -1,10 +1,21 @@
-"""`krmfn completion`: the script that makes a shell complete krmfn's commands and options."""
+"""`krmfn completion`: the script that makes a shell complete krmfn's commands, options and the names in manifests."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from krmfn.commands import options
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from krmfn.config.objects import Object
+
+_CONFIGURATION = (b"ImagePolicy", b"ImageUpdateAutomation", b"krmfn.dev/v", b"imagePolicies")
 
 
 @click.command(
@@ -18,10 +29,60 @@ from krmfn.commands import options
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the completion script for SHELL."""
+    """Print the completion script for SHELL. Names of policies and automations are those below PATHS, else below `.`."""
     from click.shell_completion import get_completion_class
 
     made = get_completion_class(shell)
     root = ctx.find_root().command
     if made is not None:
         click.echo(made(root, {}, "krmfn", "_KRMFN_COMPLETE").source())
+
+
+def policies(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the names of policies, `namespace:name`; what was typed may leave the namespace out."""
+    from krmfn.config.flux import key_of
+    from krmfn.config.objects import listing, mapping, text
+
+    found: set[str] = set()
+    for thing in _objects(ctx):
+        if thing.id.kind == "ImagePolicy":
+            found.add(str(key_of(thing.id)))
+        for entry in listing(thing.spec.get("policies" if thing.id.kind == "ImageAutomation" else "imagePolicies")):
+            namespace = text(mapping(entry).get("namespace")) or thing.id.namespace or "default"
+            found.add(f"{namespace}:{text(mapping(entry).get('name'))}")
+    names = sorted(found)
+    return _items(
+        name if name.startswith(incomplete) else name.partition(":")[2]
+        for name in names
+        if name.startswith(incomplete) or name.partition(":")[2].startswith(incomplete)
+    )
+
+
+def automations(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the names of ImageUpdateAutomations."""
+    found = {thing.id.name for thing in _objects(ctx) if thing.id.kind == "ImageUpdateAutomation"}
+    return _items(name for name in sorted(found) if name.startswith(incomplete))
+
+
+def _items(names: Iterable[str]) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(name) for name in names]
+
+
+def _objects(ctx: click.Context) -> Iterator[Object]:
+    """Yield what can be read of the configuration below the paths that were typed; a shell is told no errors."""
+    from krmfn.config.objects import read
+    from krmfn.errors import KrmfnError
+    from krmfn.inventory import files
+    from krmfn.yamledit.nodes import documents
+
+    paths = ctx.params.get("paths") or (Path(),)
+    try:
+        for text in files.texts((path for path in paths if path.exists()), _CONFIGURATION):
+            try:
+                yield from (thing for block in documents(text) for thing in read(block))
+            except KrmfnError:
+                continue
+    except KrmfnError:
+        return

@@ -9,11 +9,10 @@ from pathlib import Path
 import click
 
 from krmfn import terminal
-from krmfn.commands import options
+from krmfn.commands import completion, options
 from krmfn.config.loading import Config, load
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
-from krmfn.inventory import files
 from krmfn.model import ImagePolicy, PolicyKey, Repository
 from krmfn.plan import decision, records
 from krmfn.plan.resolve import TagSource, ask
@@ -29,8 +28,8 @@ WORKERS = 8
     epilog="Exit: 0 the policy chose a tag, 1 it did not (or is bound to no field), 2 usage. Examples: krmfn explain web . | "
     "krmfn explain flux-system:web clusters/ --tag 1.9.5-rc.1 | krmfn explain web . --tags -o json"
 )
-@click.argument("policy")
-@options.PATHS
+@click.argument("policy", shell_complete=completion.policies)
+@options.looking(options.LOOKED_AT)
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
 @click.option("--tags", "all_tags", is_flag=True, help="Give the reason of every tag.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the reason of this tag; may be repeated.")
@@ -43,7 +42,7 @@ def command(
     First how many tags each step left over, then, when asked, one reason per tag. A policy that follows what
     is deployed (`digest`, `version`) is explained by its fields: `version` once for each deployed tag.
     """
-    tree = files.read(paths)
+    tree = options.read(paths)
     options.tell_skipped(tree.skipped)
     rules = load(tree.blocks, None, options.finishing(source, None, None, None))
     found = _find(policy, rules.policies)

@@ -122,7 +122,7 @@ def command(
     Where such items stand already, they are updated in place.
     """  # noqa: D301 - \b is click's mark
     base = to or (paths[0] if paths[0].is_dir() else paths[0].parent)
-    tree = files.read((*paths, *(path for name in (LOCK, TAGS) if (path := base / name).is_file())))
+    tree = options.read(paths, *(path for name in (LOCK, TAGS) if (path := base / name).is_file()))
     finish = options.finishing(source, "update", on_error, on_downgrade, is_check=check, strict=strict)
     is_unread = options.tell_skipped(tree.skipped, "error" if check or strict else "warning")
     rules = load(tree.blocks, None, finish)
@@ -243,15 +243,15 @@ def _say(run: pipeline.Run, results: Sequence[Diagnostic], written: Mapping[str,
     if rows and not is_error:
         terminal.table((), rows)
     for one in results:
-        click.echo(f"krmfn: {output.line(one)}", err=True)
+        output.tell(one)
     errors = sum(result.severity == "error" for result in results)
     if errors:
         click.echo(f"{errors} error{'s' * (errors != 1)}, nothing written", err=True)
         return
     verb = "would write" if check else "wrote"
-    click.echo(f"{verb} {', '.join(written)}" if written else "everything is up to date", err=True)
+    terminal.say(f"{verb} {', '.join(written)}" if written else "everything is up to date")
     for hint in builds.unseen(written):
-        click.echo(f"krmfn: note: {hint}", err=True)
+        terminal.say(hint, "note")
 
 
 def _is_fresh(choice: Choice) -> bool:

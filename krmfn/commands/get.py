@@ -13,7 +13,7 @@ import click
 from krmfn import pipeline, terminal
 from krmfn.commands import options
 from krmfn.config.flux import key_of
-from krmfn.config.loading import Finish, load
+from krmfn.config.loading import Finish, load, settings_among
 from krmfn.config.objects import Object, mapping, nearest, text
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import InputError, KrmfnError
@@ -72,12 +72,15 @@ def command() -> None:
         "krmfn get image all .",
         "krmfn get image policy clusters/prod -n flux-system",
         "krmfn get image policy . web -o yaml",
-        exits="0 done, 1 the named object is not there, 2 usage",
+        "kustomize build clusters/prod | krmfn get image policy -",
+        exits="0 done, 1 a registry could not be asked, or the named object is not there, 2 usage",
     )
 )
 @click.argument("kind", type=_Kind())
-@click.argument("path", type=click.Path(path_type=Path))
-@click.argument("name", required=False)
+@options.looking(
+    click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATHS... [NAME]")
+)
+@click.option("--name", help="Only the object of this name; the same as a last argument that is no path.")
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
 @click.option("--namespace", "-n", help="Only objects of this namespace.")
 @click.option("--all-namespaces", "-A", is_flag=True, help="All namespaces, with a column for them.")
@@ -86,20 +89,21 @@ def command() -> None:
 @click.option("--label-selector", "-l", metavar="KEY=VALUE,...", help="Only objects with these labels.")
 @click.option("--output", "-o", type=click.Choice(["text", "yaml", "json"]), default="text", show_default=True)
 def image(
-    kind: str, path: Path, name: str | None, source: str | None, namespace: str | None, all_namespaces: bool,
+    kind: str, paths: tuple[Path, ...], name: str | None, source: str | None, namespace: str | None, all_namespaces: bool,
     no_header: bool, status_selector: str | None, label_selector: str | None, output: str,
 ) -> int:  # fmt: skip
-    """Print the tables of `flux get image KIND` for the Flux objects below PATH.
+    """Print the tables of `flux get image KIND` for the Flux objects below PATHS.
 
     KIND is all, repository, policy or update. The columns and messages are Flux's. Without -n the objects of every
     namespace are shown, with a NAMESPACE column when there is more than one. With -o yaml come the objects themselves,
     with the status that the controllers would write.
     """
+    paths, name = _with_name(paths, name)
     if kind == "all" and name:
         raise click.UsageError("a NAME needs one KIND: repository, policy or update")
-    tree = files.read([path])
+    tree = options.read(paths)
     options.tell_skipped(tree.skipped)
-    found = survey(tree, options.finishing(source, None, None, None), kind, path)
+    found = survey(tree, options.finishing(source, None, None, None), kind, paths)
     for problem in found.problems:
         _say(str(problem))
     chosen = [one for one in found.standings if _matches(one, namespace, name, status_selector, label_selector)]
@@ -112,22 +116,30 @@ def image(
             _print_table(() if no_header else header, rows, is_all=kind == "all")
     else:
         _print_objects(chosen, output)
-    return 0
+    return int(any(one.is_unknown for one in chosen))
 
 
 command.add_command(image)
 command.add_command(image, "images")
 
 
-def survey(tree: files.Tree, finish: Finish, kind: str, path: Path) -> flux_objects.Fleet:
+def _with_name(paths: tuple[Path, ...], name: str | None) -> tuple[tuple[Path, ...], str | None]:
+    """Take the last argument for the NAME when it is no path and not the only one."""
+    last = paths[-1]
+    if name is not None or len(paths) == 1 or last == options.STDIN or last.exists() or len(last.parts) != 1:
+        return paths, name
+    return paths[:-1], str(last)
+
+
+def survey(tree: files.Tree, finish: Finish, kind: str, paths: Sequence[Path]) -> flux_objects.Fleet:
     """Judge the Flux objects of a tree; automations are counted only when they are asked for."""
     from krmfn.sources.sources import Sources
 
     objects = flux_objects.gather(tree.blocks)
-    rules = flux_objects.config_of(objects, options.settings_of(finish))
-    pending = waiting(tree, objects, finish, path) if kind in ("all", "update") else {}
+    rules = flux_objects.config_of(objects, settings_among(tree.blocks, finish))
+    pending = waiting(tree, objects, finish, paths) if kind in ("all", "update") else {}
     with terminal.watching() as progress:
-        made = flux_objects.judge(objects, Sources(rules, os.environ, progress), now(), pending)
+        made = flux_objects.judge(objects, Sources(rules, os.environ, progress), now(), pending, rules.settings.realm_hosts)
     if kind == "all":
         return made
     return flux_objects.Fleet(tuple(one for one in made.standings if one.object.id.kind == _NAMES[kind]), made.problems)
@@ -148,25 +160,29 @@ def now() -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def waiting(tree: files.Tree, objects: flux_objects.Objects, finish: Finish, path: Path) -> dict[PolicyKey, int | str]:
+def waiting(
+    tree: files.Tree, objects: flux_objects.Objects, finish: Finish, paths: Sequence[Path]
+) -> dict[PolicyKey, int | str]:
     """Count, by automation, the fields that wait for an update; text says why they cannot be counted."""
     found: dict[PolicyKey, int | str] = {}
     for thing in objects.of("ImageUpdateAutomation"):
         try:
-            found[key_of(thing.id)] = _waiting(tree, objects, thing, finish, path)
+            found[key_of(thing.id)] = _waiting(tree, objects, thing, finish, paths)
         except KrmfnError as error:
             found[key_of(thing.id)] = str(error).splitlines()[0]
     return found
 
 
-def _waiting(tree: files.Tree, objects: flux_objects.Objects, thing: Object, finish: Finish, path: Path) -> int:
+def _waiting(
+    tree: files.Tree, objects: flux_objects.Objects, thing: Object, finish: Finish, paths: Sequence[Path]
+) -> int:
     made = Automation.read(thing, objects.all)
     rules = made.narrow(load(tree.blocks, None, finish), objects.all)
-    top = next((one for one in roots(path) if (one / made.path).exists()), path)
+    top = next((one for path in paths for one in roots(path) if (one / made.path).exists()), paths[0])
     run = pipeline.examine(made.scope(tree.blocks, top), rules, options.open_source, graph=tree.graph())
     wrong = next((result.message for result in run.results if result.severity == "error"), None)
     if wrong:
-        raise InputError(wrong, name=str(path))
+        raise InputError(wrong, name=str(paths[0]))
     return len(run.changes)
 
 
@@ -178,7 +194,7 @@ def roots(path: Path) -> Iterable[Path]:
 
 
 def _say(message: str) -> None:
-    click.echo(f"krmfn: warning: {printable(message, 1000)}", err=True)
+    terminal.say(message, "warning")
 
 
 def _nothing(kind: str, name: str | None, namespace: str | None) -> str:

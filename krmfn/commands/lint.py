@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from krmfn import terminal
 from krmfn.commands import options, output
 from krmfn.config.loading import load
 from krmfn.diagnostics import LINT_CODES
 from krmfn.errors import ConfigError
-from krmfn.inventory import files
 from krmfn.inventory.lint import lint, misconfigured
 from krmfn.model import Diagnostic
 
@@ -24,7 +24,7 @@ from krmfn.model import Diagnostic
         exits="0 nothing found, 1 something found, 2 usage",
     )
 )
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@options.looking(click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATHS..."))
 @click.option(
     "--output",
     "-o",
@@ -49,7 +49,7 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
         return 0
     if not paths:
         raise click.UsageError("missing argument PATHS: a file or a directory")
-    tree = files.read(paths)
+    tree = options.read(paths)
     try:
         found = lint(tree.blocks, load(tree.blocks), tree.skipped)
     except ConfigError as error:
@@ -60,7 +60,7 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
         click.echo(printed)
     if form in ("text", "github"):
         many = f"{len(found)} finding{'s' * (len(found) != 1)}" if found else "nothing found"
-        click.echo(f"{many} in {len(names)} file{'s' * (len(names) != 1)}", err=True)
+        terminal.say(f"{many} in {len(names)} file{'s' * (len(names) != 1)}")
     return int(bool(found))
 
 

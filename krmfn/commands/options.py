@@ -3,31 +3,109 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
+from krmfn import terminal
 from krmfn.config.loading import Config, Finish
 from krmfn.config.settings import Settings, Unnamed, overridden
+from krmfn.inventory import files
+from krmfn.inventory.files import Skipped
 from krmfn.plan.resolve import TagSource
 from krmfn.sanitize import printable
-
-if TYPE_CHECKING:
-    from krmfn.inventory.files import Skipped
+from krmfn.yamledit.nodes import Text
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 WOULD_CHANGE = 10
 """The exit code of a check that found something to change."""
-PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+STDIN = Path("-")
+_EXCLUDE = "krmfn.exclude"
 
 
 def examples(*lines: str, exits: str) -> str:
     """Write the end of a help page: examples as they are typed, and the exit codes."""
     shown = "".join(f"  {line}\n" for line in lines)
     return f"\b\nExamples:\n{shown}\nExit: {exits}."
+
+
+def _noted(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Return a callback that notes an option where `terminal` and `read` look for it."""
+
+    def note(ctx: click.Context, _option: click.Parameter, value: Any) -> None:
+        ctx.meta[name] = value
+
+    return note
+
+
+def _refuse_stdin(_ctx: click.Context, _option: click.Parameter, value: tuple[Path, ...]) -> tuple[Path, ...]:
+    if STDIN in value:
+        raise click.BadParameter("- (stdin) is for commands that only look; this one writes files. As a function, krmfn "
+                                 "without arguments reads a ResourceList")  # fmt: skip
+    return value
+
+
+_SHARED = (
+    click.option("--exclude", metavar="GLOB", multiple=True, expose_value=False, callback=_noted(_EXCLUDE),
+                 help="Leave out what matches, in .gitignore's grammar; repeatable. A .krmfnignore file does the same."),
+    click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=_noted(terminal.QUIET),
+                 help="Only errors on stderr."),
+    click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_noted(terminal.VERBOSE),
+                 help="Tell on stderr what is read and asked."),
+)  # fmt: skip
+
+
+def _adding(verb: Verb, *options: Callable[[Verb], Verb]) -> Verb:
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
+
+
+def PATHS(verb: Verb) -> Verb:  # noqa: N802 - stands among click's decorators
+    """Add PATHS of a verb that writes, and what every verb on files has."""
+    paths = click.argument(
+        "paths", nargs=-1, required=True, type=click.Path(path_type=Path), callback=_refuse_stdin
+    )
+    return _adding(verb, paths, *_SHARED)
+
+
+def looking(paths: Callable[[Any], Any]) -> Callable[[Verb], Verb]:
+    """Return a decorator for a verb that only looks: its paths, of which `-` is stdin, and `--strict`."""
+    strict = click.option(
+        "--strict", is_flag=True, expose_value=False, callback=_noted(terminal.STRICT), help="Warnings are errors."
+    )
+
+    def add(verb: Verb) -> Verb:
+        @wraps(verb)
+        def run(*arguments: Any, **options: Any) -> int:
+            code: int = verb(*arguments, **options)
+            return 1 if click.get_current_context().meta.get(terminal.FAILED) else code
+
+        return _adding(run, paths, strict, *_SHARED)  # type: ignore[return-value]
+
+    return add
+
+
+LOOKED_AT = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATHS...")
+
+
+def read(paths: Iterable[Path], *more: Path) -> files.Tree:
+    """Read the manifests below the paths and stdin for `-`, without what is excluded. Raises InputError, ConfigError.
+
+    `more` are files that are read whatever is excluded.
+    """
+    paths = tuple(paths)
+    stdin = (Text(sys.stdin.buffer.read(), "stdin"),) if STDIN in paths else ()
+    context = click.get_current_context(silent=True)
+    exclude = context.meta.get(_EXCLUDE, ()) if context else ()
+    tree = files.read((*(path for path in paths if path != STDIN), *more), exclude, stdin)
+    terminal.detail(f"read {len(tree.every)} files below {', '.join(map(str, paths))}: {len(tree.texts)} can matter")
+    return tree
 
 
 def choosing(verb: Verb) -> Verb:
@@ -134,10 +212,10 @@ def tell_skipped(every: Iterable[Skipped], severity: str = "warning") -> bool:
         if skipped.matters:
             is_error = is_error or severity == "error"
             if severity:
-                click.echo(f"krmfn: {severity}: {printable(skipped.message, 2000)}", err=True)
+                terminal.say(skipped.message, severity)
         elif skipped.is_no_yaml:
             others.append(skipped.path)
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        click.echo(f"krmfn: info: left alone, as no YAML: {printable(', '.join(others[:3]), 2000)}{more}", err=True)
+        terminal.say(f"left alone, as no YAML: {printable(', '.join(others[:3]), 1900)}{more}", "info")
     return is_error

@@ -1,4 +1,4 @@
-"""Diagnostics for people and programs: text, JSON, SARIF, JUnit, annotations of GitHub's workflows. Returns texts."""
+"""Diagnostics for people and programs: text, JSON, SARIF, JUnit, annotations of GitHub's workflows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from krmfn import __version__
+import click
+
+from krmfn import __version__, terminal
 from krmfn.model import Diagnostic, File
 from krmfn.sanitize import printable
 
@@ -29,6 +31,12 @@ def line(one: Diagnostic) -> str:
         message = one.message
     advice = f"; {one.help}" if one.help else ""
     return f"{one.severity}: {printable(f'{place}: {message}' if place else message, 2000)}{printable(advice, 1000)}"
+
+
+def tell(one: Diagnostic, more: str = "") -> None:
+    """Print a diagnostic to stderr, and more behind it; `-q` leaves out all but errors."""
+    if one.severity == "error" or not terminal.is_quiet():
+        click.echo(f"krmfn: {line(one)}{more}", err=True)
 
 
 def plain(one: Diagnostic) -> dict[str, Any]:

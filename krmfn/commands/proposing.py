@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import click
-
+from krmfn import terminal
 from krmfn.commands.drafting import Part
 from krmfn.errors import GitError
 from krmfn.git.automation import Automation
@@ -95,10 +94,11 @@ def _tell(proposal: Proposal, remote: str, refspec: str = "") -> None:
         "unchanged": f"branch '{branch}' is up to date: commit '{commit}' proposes the same",
         "obsolete": f"branch '{branch}' has nothing to propose any more; --prune deletes it",
         "deleted": f"deleted branch '{branch}': it had nothing to propose any more",
-        "foreign": f"krmfn: warning: branch {where} is left alone: commit {proposal.commit.described} is not krmfn's\n"
-        f"help: to give the branch up, with what others put on it: {proposal.give_up}",
+        "foreign": f"branch {where} is left alone: commit {proposal.commit.described} is not krmfn's",
     }
     if proposal.state in ("pushed", "committed"):
         subject = printable(proposal.commit.message.partition("\n")[0], 200)
-        click.echo(f"committed {commit} on {branch}: {subject}", err=True)
-    click.echo(messages[proposal.state], err=True)
+        terminal.say(f"committed {commit} on {branch}: {subject}")
+    terminal.say(messages[proposal.state], "warning" if proposal.state == "foreign" else "")
+    if proposal.state == "foreign":
+        terminal.say(f"help: to give the branch up, with what others put on it: {proposal.give_up}")

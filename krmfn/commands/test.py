@@ -27,7 +27,7 @@ _HEADER = ("ID", "TEST", "CASE", "RESULT", "REASON")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "junit"]), default="text", show_default=True)
 def command(paths: tuple[Path, ...], fail_only: bool, output: str) -> int:
     """Run the PolicyTest documents in the files and directories PATHS."""
-    tree = files.read(paths)
+    tree = options.read(paths)
     _refuse_unreadable(tree.skipped)
     verdicts = [policytest.run(case) for case in policytest.read(tree.blocks)]
     if not verdicts:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from krmfn import terminal
-from krmfn.commands import options, output
+from krmfn.commands import completion, options, output
 from krmfn.commands.workspace import Examined, examine
 from krmfn.config.loading import Finish
 from krmfn.git import changelog
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 )
 @click.option("--push", is_flag=True, help="Commit, and push the branch.")
 @click.option("--split", is_flag=True, help="One commit per image; with --branch NAME one branch per image, NAME-web.")
-@click.option("--automation", metavar="NAME", help="Do as this ImageUpdateAutomation says.")
+@click.option("--automation", metavar="NAME", shell_complete=completion.automations, help="Do as this ImageUpdateAutomation says.")
 @click.option("--message", metavar="TEMPLATE", help="Message of the commit, a template as Flux's messageTemplate.")
 @click.option("--branch", metavar="NAME", help="Propose on this branch, made anew each time; the checkout stays.")
 @click.option("--base", metavar="REF", default="", help="Where proposals start; default: HEAD.")
@@ -108,7 +108,7 @@ def _commit(paths: tuple[Path, ...], finish: Finish, git: Mapping[str, Any], sho
     from krmfn.commands import committing, workspace
 
     if git["automation"]:
-        automation = workspace.automation_of(files.read(paths), git["automation"])
+        automation = workspace.automation_of(options.read(paths), git["automation"])
         if automation.is_suspended:
             return _suspended(automation.key)
     request = committing.CommitRequest(
@@ -119,7 +119,7 @@ def _commit(paths: tuple[Path, ...], finish: Finish, git: Mapping[str, Any], sho
 
 
 def _suspended(key: object) -> int:
-    click.echo(f"ImageUpdateAutomation {key} is suspended: nothing done", err=True)
+    terminal.say(f"ImageUpdateAutomation {key} is suspended: nothing done")
     return 0
 
 
@@ -197,7 +197,7 @@ def _print_text(found: Examined, written: Mapping[Text, bytes], *, is_plan: bool
     if rows and not (run.is_error or has_diff):
         terminal.table((), [changelog.cells(row) for row in rows])
     _say_all(one for one in run.results if one.severity != "info" or one.code != "changed")
-    click.echo(summary(run, rows, len(written), len(found.tree.texts), is_plan=is_plan), err=True)
+    terminal.say(summary(run, rows, len(written), len(found.tree.texts), is_plan=is_plan))
 
 
 def _say_problems(results: Iterable[Diagnostic]) -> None:
@@ -213,7 +213,7 @@ def _say_all(diagnostics: Iterable[Diagnostic]) -> None:
         alike.setdefault((one.severity, one.code, one.message, own), []).append(one)
     for first, *others in alike.values():
         more = f" (and in {len(others)} more place{'s' * (len(others) != 1)})" if others else ""
-        click.echo(f"krmfn: {output.line(first)}{more}", err=True)
+        output.tell(first, more)
 
 
 def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *, is_plan: bool = False) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from krmfn import diagnostics, pipeline, terminal
+from krmfn.commands import options
 from krmfn.config.loading import Finish, load
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import GitError, InputError
@@ -67,7 +68,7 @@ def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path |
     `top` is the repository's root; without it the folder that holds a `.git`, else the first path, is taken.
     """
     paths = tuple(paths)
-    tree = files.read(paths)
+    tree = options.read(paths)
     rules, blocks, made = load(tree.blocks, None, finish), tree.blocks, None
     root = top or root_of(paths[0])
     if name is not None:

@@ -16,9 +16,10 @@ from krmfn.config.objects import Object, Problems, listing, mapping, nearest, re
 from krmfn.config.settings import Settings
 from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen, replace
+from krmfn.image import ImageRef
 from krmfn.kubernetes.form import parsed
 from krmfn.kubernetes.resource import describe
-from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey
+from krmfn.model import Access, Diagnostic, File, ImagePolicy, Location, PolicyKey, Repository
 from krmfn.yamledit.nodes import Block
 
 UNREADABLE = "not-read"
@@ -54,6 +55,14 @@ class Config:
             if "images" in policy.bind:
                 policies.setdefault(policy.repository.image.canonical, []).append(policy)
         return policies
+
+    def repository(self, image: ImageRef) -> Repository:
+        """Return the repository of an image, reached as the first policy or ImageRepository of it says."""
+        bare = replace(image, tag=None, digest=None)
+        known = (policy.repository for policy in self.policies.values())
+        declared = (one.repository for one in self.repositories.values())
+        access = next((one.access for one in (*known, *declared) if one.image.canonical == bare.canonical), Access())
+        return Repository(bare, replace(access, realm_hosts=self.settings.realm_hosts))
 
 
 Finish = Callable[[Settings], Settings]
@@ -117,6 +126,14 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
         tuple(asides),
         any(one.is_function_config and (one.spec or one.data.get("data")) for one in objects),
     )
+
+
+def settings_among(items: Iterable[Block], finish: Finish = no_change) -> Settings:
+    """Return the settings that are configured, whatever is wrong with policies: for those who judge object by object."""
+    problems = Problems()
+    parsed = OwnReader(problems, [])
+    parsed.read_automations(_gather(items, None, problems, []))
+    return finish(parsed.settings)
 
 
 def _inline(resource: Object, problems: Problems) -> list[ImagePolicy]:

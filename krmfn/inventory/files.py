@@ -10,13 +10,14 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from krmfn.errors import InputError
+from krmfn.inventory.ignore import Ignored
 from krmfn.kubernetes.forms import may_hold_image
 from krmfn.kubernetes.overriding import Graph
 from krmfn.kubernetes.resource import is_definition
@@ -94,10 +95,14 @@ class Tree:
         return graph.read(every, lambda text: blocks.get(text.name) or documents(text))
 
 
-def read(paths: Iterable[Path]) -> Tree:
-    """Read the manifests below the paths, in lexical order. Raises InputError for a path that is not there."""
+def read(paths: Iterable[Path], exclude: Sequence[str] = (), given: Iterable[Text] = ()) -> Tree:
+    """Read the manifests below the paths, in lexical order. Raises InputError for a path that is not there.
+
+    What is given as a text, such as stdin, comes first. `exclude` are patterns of gitignore; see `ignore`.
+    """
     skipped: list[Skipped] = []
-    found = [text for path in _found(paths, skipped) if (text := _text(path, skipped)) is not None]
+    found = [*given]
+    found += (text for path in _found(paths, skipped, Ignored(exclude)) if (text := _text(path, skipped)) is not None)
     is_any = any(all(word in text.data for word in _TARGETS) for text in found)
     texts: list[Text] = []
     blocks: list[Block] = []
@@ -166,8 +171,16 @@ def _text(path: Path, skipped: list[Skipped]) -> Text | None:
         return None
 
 
-def _found(paths: Iterable[Path], skipped: list[Skipped]) -> Iterator[Path]:
-    """Yield every file once, whatever paths lead to it."""
+def texts(paths: Iterable[Path], words: Iterable[bytes], exclude: Sequence[str] = ()) -> Iterator[Text]:
+    """Yield the texts below the paths that hold one of the words. Raises InputError for a path that is not there."""
+    for path in _found(paths, [], Ignored(exclude)):
+        text = _text(path, [])
+        if text is not None and any(word in text.data for word in words):
+            yield text
+
+
+def _found(paths: Iterable[Path], skipped: list[Skipped], ignored: Ignored) -> Iterator[Path]:
+    """Yield every file once, whatever paths lead to it. A path that was named itself is never left out."""
     links: list[Path] = []
     seen: set[Path] = set()
     for path in paths:
@@ -175,7 +188,7 @@ def _found(paths: Iterable[Path], skipped: list[Skipped]) -> Iterator[Path]:
             raise InputError("there is no such file or directory", name=str(path))
         if not (path.is_file() or path.is_dir()):
             raise InputError("expected a file or a directory", name=str(path))
-        for one in [path] if path.is_file() else _walk(path, links, skipped):
+        for one in [path] if path.is_file() else _walk(path, links, skipped, ignored):
             real = one.resolve()
             if real not in seen:
                 seen.add(real)
@@ -192,15 +205,21 @@ def _linked(link: Path) -> Skipped:
     return Skipped(str(link), "a symbolic link that leads out of the given paths", is_marked)
 
 
-def _walk(top: Path, links: list[Path], skipped: list[Skipped]) -> Iterator[Path]:
+def _walk(top: Path, links: list[Path], skipped: list[Skipped], ignored: Ignored) -> Iterator[Path]:
     def refused(error: OSError) -> None:
         skipped.append(Skipped(str(error.filename), f"cannot be read: {error.strerror}", matters=True, holds=""))
 
     for folder, names, files in os.walk(top, onerror=refused):
-        names[:] = sorted(name for name in names if not name.startswith("."))
+        names[:] = sorted(
+            name
+            for name in names
+            if not name.startswith(".") and not ignored.leaves_out(Path(folder, name), top, is_folder=True)
+        )
         for name in sorted(files):
             path = Path(folder, name)
             if not (name.endswith((".yaml", ".yml")) or name == "Kustomization"):
+                continue
+            if ignored.leaves_out(path, top):
                 continue
             if path.is_symlink():
                 links.append(path)

@@ -12,6 +12,7 @@ from krmfn.config.objects import Object, Problems, read
 from krmfn.config.schema import API_VERSION
 from krmfn.config.settings import Settings
 from krmfn.errors import InputError, RegistryError
+from krmfn.frozen import replace
 from krmfn.inventory import flux_status
 from krmfn.inventory.flux_status import Standing
 from krmfn.model import Chosen, Diagnostic, Following, ImagePolicy, Listing, NotChosen, PolicyKey, Repository
@@ -70,9 +71,18 @@ def snapshots(objects: Objects) -> dict[str, Snapshot]:
     return {one.image: one for one in found if one is not None}
 
 
-def judge(objects: Objects, source: TagSource, now: str, pending: Mapping[PolicyKey, int | str]) -> Fleet:
-    """Report every Flux object: ask for tags, choose, and say how it stands. `pending` counts by automation, or says why not."""
-    fleet = _Fleet(objects, source, now)
+def judge(
+    objects: Objects,
+    source: TagSource,
+    now: str,
+    pending: Mapping[PolicyKey, int | str],
+    realm_hosts: tuple[str, ...] = (),
+) -> Fleet:
+    """Report every Flux object: ask for tags, choose, and say how it stands. `pending` counts by automation, or says why not.
+
+    `realm_hosts` are the token servers that the settings trust.
+    """
+    fleet = _Fleet(objects, source, now, realm_hosts)
     standings = [*fleet.repositories(), *fleet.policies()]
     standings += [
         flux_status.automation(one, pending.get(flux.key_of(one.id), 0)) for one in objects.of("ImageUpdateAutomation")
@@ -81,8 +91,8 @@ def judge(objects: Objects, source: TagSource, now: str, pending: Mapping[Policy
 
 
 class _Fleet:
-    def __init__(self, objects: Objects, source: TagSource, now: str) -> None:
-        self.objects, self.source, self.now = objects, source, now
+    def __init__(self, objects: Objects, source: TagSource, now: str, realm_hosts: tuple[str, ...]) -> None:
+        self.objects, self.source, self.now, self.realm_hosts = objects, source, now, realm_hosts
         self.known: dict[PolicyKey, flux.ImageRepository] = {}
         self.wrong: dict[PolicyKey, str] = {}
         for thing in objects.of("ImageRepository"):
@@ -92,7 +102,9 @@ class _Fleet:
 
     def _learn(self, thing: Object) -> None:
         problems = Problems()
-        self.known.update(flux.read_repositories(self.objects.but(thing), problems))
+        for key, one in flux.read_repositories(self.objects.but(thing), problems).items():
+            access = replace(one.repository.access, realm_hosts=self.realm_hosts)
+            self.known[key] = replace(one, repository=replace(one.repository, access=access))
         if problems.found:
             self.wrong[flux.key_of(thing.id)] = _in_field(problems.found[0])
 
@@ -178,8 +190,6 @@ def _recorded(choice: Chosen) -> str | None:
 def _with_digest(
     choice: Chosen | NotChosen, digests: Mapping[tuple[Repository, str], str | RegistryError]
 ) -> Chosen | NotChosen:
-    from dataclasses import replace
-
     if isinstance(choice, NotChosen) or choice.policy.digest_reflection == "Never":
         return choice
     found = _recorded(choice) or digests[choice.policy.repository, choice.tag]

@@ -35,6 +35,8 @@ class Standing:
     object: Object
     ready: Ready
     more: Mapping[str, Any] = field(default_factory=dict)
+    is_unknown: bool = False
+    """True when a registry could not be asked, so that nobody knows how the object stands."""
 
     @property
     def namespace(self) -> str:
@@ -91,7 +93,8 @@ def repository(
     """Report an ImageRepository after a scan at the time `now` (RFC 3339)."""
     if isinstance(listing, RegistryError):
         reason = "AuthenticationFailed" if listing.failure == "denied" else "ReadOperationFailed"
-        return Standing(thing, Ready("False", reason, f"scan failed: {listing}"), {"canonicalImageName": canonical})
+        ready = Ready("False", reason, f"scan failed: {listing}")
+        return Standing(thing, ready, {"canonicalImageName": canonical}, is_unknown=True)
     tags = scanned(listing.tags, exclusion_list)
     checksum = revision(tags)
     result = {"latestTags": latest_tags(tags), "revision": checksum, "scanTime": now, "tagCount": len(tags)}
@@ -109,7 +112,8 @@ def policy(thing: Object, choice: Chosen | NotChosen) -> Standing:
     if isinstance(choice, NotChosen):
         reason = "InvalidPolicy" if choice.failure in ("no-match", "policy") else "Failure"
         reason = "DependencyNotReady" if choice.failure == "dependency" else reason
-        return Standing(thing, Ready("False", reason, choice.message), _kept(before))
+        is_unknown = reason == "Failure"
+        return Standing(thing, Ready("False", reason, choice.message), _kept(before), is_unknown=is_unknown)
     latest = LatestRef(choice.policy.repository.image.name, choice.tag, choice.digest)
     known, previous = _ref(before.get("latestRef")), _ref(before.get("observedPreviousRef"))
     if known is not None and known != latest:

@@ -1,0 +1,83 @@
+"""Which paths below the given ones are left out: `--exclude` and `.krmfnignore`, both in the grammar of gitignore.
+
+The grammar is `pathspec`'s. Of several files the nearest that says anything decides, and what stands below a folder that
+is left out is never looked at, as git does it (gitignore(5)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from krmfn.diagnostics import misconfigured
+from krmfn.errors import InputError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+NAME = ".krmfnignore"
+
+
+class Ignored:
+    """The patterns of one run. Files are read when a folder that holds one is first asked about."""
+
+    def __init__(self, patterns: Sequence[str] = ()) -> None:
+        """Take the patterns of the command line, relative to the current folder. Raises ConfigError for a wrong one."""
+        self._here = Path.cwd().resolve()
+        self._told = _compiled(patterns, "--exclude") if patterns else None
+        self._folders: dict[Path, Path] = {}
+        self._files: dict[Path, GitIgnoreSpec | None] = {}
+
+    def leaves_out(self, path: Path, top: Path, *, is_folder: bool = False) -> bool:
+        """True if a path below `top`, a path that was given, is to be left out. Raises InputError, ConfigError."""
+        whole = self._folder(path.parent) / path.name  # a link at the end stays one
+        if self._told is not None:
+            base = self._here if whole.is_relative_to(self._here) else self._folder(top)
+            if _says(self._told, whole, base, is_folder=is_folder):
+                return True
+        for folder in self._above(whole):
+            spec = self._file(folder)
+            if spec is not None and (said := _says(spec, whole, folder, is_folder=is_folder)) is not None:
+                return said
+        return False
+
+    def _folder(self, path: Path) -> Path:
+        if path not in self._folders:
+            self._folders[path] = path.resolve()
+        return self._folders[path]
+
+    def _above(self, path: Path) -> Iterator[Path]:
+        """Yield the folders whose file counts, the nearest first: up to the repository's, else up to the root."""
+        for folder in path.parents:
+            yield folder
+            if (folder / ".git").exists():
+                return
+
+    def _file(self, folder: Path) -> GitIgnoreSpec | None:
+        if folder not in self._files:
+            name = folder / NAME
+            try:
+                lines = name.read_text("utf-8").splitlines() if name.is_file() else ()
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"cannot be read: {error}", name=str(name)) from None
+            self._files[folder] = _compiled(lines, str(name)) if lines else None
+        return self._files[folder]
+
+
+def _compiled(lines: Sequence[str], where: str) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    for number, line in enumerate(lines, 1):
+        try:
+            GitIgnoreSpec.from_lines([line])
+        except ValueError as error:
+            raise misconfigured(f"{where}: pattern {number} ({line}) is none of gitignore's: {error}") from None
+    return GitIgnoreSpec.from_lines(lines)
+
+
+def _says(spec: GitIgnoreSpec, path: Path, base: Path, *, is_folder: bool) -> bool | None:
+    """Return whether patterns leave a path out or take it in; None when none of them is about it."""
+    if path == base or not path.is_relative_to(base):
+        return None
+    return spec.check_file(path.relative_to(base).as_posix() + "/" * is_folder).include
