@@ -158,12 +158,12 @@ class ImagePolicy:
 
 @frozen
 class Chosen:
-    """A policy found its tag. `digest` is present when the policy reflects digests."""
+    """A policy found its tag. `digest` is present when the policy reflects digests; no counts where no list was needed."""
 
     policy: ImagePolicy
     tag: str
-    listed: int
-    eligible: int
+    listed: int = 0
+    eligible: int = 0
     digest: str | None = None
     note: str = ""
     """What people should know about how it was decided, such as that the lock stood in for a registry."""

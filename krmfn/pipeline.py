@@ -147,7 +147,7 @@ def _recorded(changes: Sequence[records.Change]) -> tuple[tuple[tuple[Text, Edit
 
 def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagnostic]:
     """Return which policies no field is bound to."""
-    if bound.policies.issuperset(rules.policies) and bound.policies.issuperset(rules.dangling):
+    if bound.policies.issuperset(rules.policies) and bound.policies.issuperset(rules.unresolved):
         return []
     from krmfn.plan.unbound import unbound
 

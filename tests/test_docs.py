@@ -16,8 +16,8 @@ import pytest
 from krmfn.config import schema
 from krmfn.config.image_automation import _FLAT_KEYS
 from krmfn.config.loading import load
-from krmfn.inventory import files
-from krmfn.policies import pattern, policytest
+from krmfn.inventory import files, policytest
+from krmfn.policies import pattern
 from krmfn.policies.constraint import Constraint
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version

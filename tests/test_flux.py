@@ -68,7 +68,7 @@ def test_cross_namespace_access_follows_the_acl(row):
         },
     )
     key = PolicyKey(row["policy_namespace"], "p")
-    assert (key in found.dangling) is row["expected_error"]
+    assert (key in found.unresolved) is row["expected_error"]
     assert (key in found.policies) is not row["expected_error"]
 
 
@@ -94,7 +94,7 @@ def test_what_the_api_server_refuses_is_refused(row):
 def test_image_references_are_taken_as_flux_takes_them(row):
     found = load(repository(image=row["image"], insecure=row["insecure"]), policy())
     if row["expected_error"]:
-        assert "should not include a tag" in found.dangling[WEB].why
+        assert "should not include a tag" in found.unresolved[WEB].why
     else:
         made = found.policies[WEB].repository
         assert (made.image.flux_canonical, made.access.insecure) == (row["expected"], row["insecure"])
@@ -104,13 +104,13 @@ def test_a_bad_reference_stops_only_the_policies_that_need_it():
     found = load(
         repository(image="ghcr.io/O/app"), repository("db", image="acme/db"), policy(), policy("db", ref={"name": "db"})
     )
-    assert "repository names are lower case" in found.dangling[WEB].why
+    assert "repository names are lower case" in found.unresolved[WEB].why
     assert set(found.policies) == {PolicyKey("flux-system", "db")}
 
 
 def test_a_bad_reference_in_a_status_stops_only_its_policy():
     found = load(policy(status={"latestRef": {"name": "ghcr.io/O/app", "tag": "1"}}))
-    assert "status.latestRef.name: 'ghcr.io/O/app'" in found.dangling[WEB].why
+    assert "status.latestRef.name: 'ghcr.io/O/app'" in found.unresolved[WEB].why
 
 
 def test_problems_in_files_name_file_and_line():
@@ -144,7 +144,7 @@ def test_a_policy_without_policy_takes_the_newest_and_says_so():
 
 def test_a_missing_repository_dangles_and_names_the_nearest():
     found = load(repository(), policy(ref={"name": "wbe"}))
-    assert "flux-system/wbe is not among the items; did you mean flux-system/web?" in found.dangling[WEB].why
+    assert "flux-system/wbe is not among the items; did you mean flux-system/web?" in found.unresolved[WEB].why
 
 
 @pytest.mark.parametrize(

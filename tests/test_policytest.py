@@ -9,7 +9,7 @@ import pytest
 
 from krmfn.cli import main
 from krmfn.errors import ConfigError
-from krmfn.policies import policytest
+from krmfn.inventory import policytest
 from krmfn.yamledit.nodes import Text, documents
 from tests.tables import rows, table
 from tests.tools import ROOT

@@ -54,3 +54,14 @@ def test_what_is_no_object_of_a_cluster_is_passed_over_in_silence(head: str):
     outcome = update(head)
     assert [one.severity for one in outcome.results] == ["info"]
     assert b"fluxcd.io/tag" not in outcome.text
+
+
+def test_a_name_alone_records_no_tag_that_nobody_chose():
+    """A policy that follows what is deployed has no choice for a lone `:name` field; an empty tag was recorded once."""
+    config = LIST.replace('semver: {range: "1.x"}', "version: {}")
+    marker = '{"$imagepolicy": "default:web:name"}'
+    item = f"- apiVersion: v1\n  kind: ConfigMap\n  metadata: {{name: c}}\n  data:\n    repository: ghcr.io/acme/old # {marker}\n"
+    outcome = pipeline.run(Text((config + item).encode()), lambda _: TAGS)
+    assert b"repository: ghcr.io/acme/web # " in outcome.text
+    assert b"fluxcd.io/tag" not in outcome.text
+    assert [(one.severity, one.code) for one in outcome.results] == [("info", "changed")]

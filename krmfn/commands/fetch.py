@@ -156,8 +156,8 @@ def _concerns(run: pipeline.Run) -> Iterator[Diagnostic]:
                 (choice.failure, choice.message) if isinstance(choice, NotChosen) else ("unavailable", choice.note)
             )
             yield _failed(f"policy {policy.key}: {message}", failure, policy.defined, keep=keep)
-    for key, dangling in run.config.dangling.items():
-        yield _failed(f"policy {key}: {dangling.why}", "not-found", dangling.defined, keep=keep)
+    for key, unresolved in run.config.unresolved.items():
+        yield _failed(f"policy {key}: {unresolved.why}", "not-found", unresolved.defined, keep=keep)
     if not run.choices:
         yield Diagnostic("warning", "no-policy", "no policy is configured here: nothing to fetch")
     for (key, tag), digest in run.pins.digests.items():

@@ -10,9 +10,8 @@ import click
 from krmfn import terminal
 from krmfn.commands import options
 from krmfn.errors import InputError
-from krmfn.inventory import files
-from krmfn.policies import policytest
-from krmfn.policies.policytest import Verdict
+from krmfn.inventory import files, policytest
+from krmfn.inventory.policytest import Verdict
 from krmfn.sanitize import printable
 
 _HEADER = ("ID", "TEST", "CASE", "RESULT", "REASON")

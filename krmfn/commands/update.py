@@ -181,7 +181,7 @@ def _lines(parts: Sequence[str]) -> list[str]:
 
 def links(found: Examined, rows: Iterable[changelog.Row]) -> dict[changelog.Row, changelog.Link]:
     """Ask the images' labels where their sources are."""
-    repositories = {row: row.changes[0].chosen.policy.repository for row in rows}
+    repositories = {row: row.changes[0].policy.repository for row in rows}
     labels = found.labels([(repositories[row], tag) for row in repositories for tag in row.tags if tag])
     pages = {}
     for row, repository in repositories.items():
@@ -221,7 +221,7 @@ def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *,
     if run.is_error:
         errors = sum(result.severity == "error" for result in run.results)
         return f"{errors} error{'s' * (errors != 1)}, nothing written"
-    if not (run.config.policies or run.config.dangling):
+    if not (run.config.policies or run.config.unresolved):
         return (
             f"no policy in {read} file{'s' * (read != 1)}: nothing says which images to choose\n"
             "help: krmfn check shows newer versions without one; krmfn create image policy --help writes one"

@@ -6,6 +6,7 @@ tolerated, as the API server would have pruned or refused them.
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -39,19 +40,36 @@ class ImageRepository:
 
 
 @frozen
-class Dangling:
-    """A policy that cannot choose because its ImageRepository is missing or may not be read; `why` is Flux's message."""
+class BrokenRepository:
+    """An ImageRepository whose image is no reference; `why` says which and what is wrong with it."""
 
     why: str
     defined: ResourceId
 
 
-Known = Mapping[PolicyKey, "ImageRepository | Dangling"]
+class Unresolved(enum.Enum):
+    """Why a policy has no ImageRepository to choose from. The value is the reason of Flux's condition `Ready`."""
+
+    DENIED = "AccessDenied"
+    NOT_READY = "DependencyNotReady"
+
+
+@frozen
+class UnresolvedPolicy:
+    """A policy that cannot choose: its ImageRepository is missing, broken or may not be read. `why` is Flux's message."""
+
+    cause: Unresolved
+    why: str
+    defined: ResourceId
+    repository: PolicyKey
+
+
+Known = Mapping[PolicyKey, "ImageRepository | BrokenRepository"]
 """Repositories by name; one whose image is no reference stands for itself and stops only those that refer to it."""
 
 
 def read_repositories(
-    objects: Iterable[Object], problems: Problems, broken: dict[PolicyKey, Dangling] | None = None
+    objects: Iterable[Object], problems: Problems, broken: dict[PolicyKey, BrokenRepository] | None = None
 ) -> dict[PolicyKey, ImageRepository]:
     """Read every ImageRepository among the objects, by namespace and name.
 
@@ -68,7 +86,7 @@ def read_repositories(
             if broken is None:
                 problems.add(resource.id, "spec.image", str(error))
             else:
-                broken[key_of(resource.id)] = Dangling(f"{resource.id}: spec.image: {error}", resource.id)
+                broken[key_of(resource.id)] = BrokenRepository(f"{resource.id}: spec.image: {error}", resource.id)
             continue
         if repository is None:
             continue
@@ -125,22 +143,22 @@ def read_policies(
     repositories: Known,
     problems: Problems,
     notes: list[Diagnostic],
-) -> tuple[list[ImagePolicy], dict[PolicyKey, Dangling]]:
+) -> tuple[list[ImagePolicy], dict[PolicyKey, UnresolvedPolicy]]:
     """Read every ImagePolicy among the objects; problems and notes collect what there is to say.
 
     A policy without its repository is no problem until a field names it: a build often sees only a part of a fleet.
     """
     objects = tuple(objects)
     policies: list[ImagePolicy] = []
-    dangling: dict[PolicyKey, Dangling] = {}
+    unresolved: dict[PolicyKey, UnresolvedPolicy] = {}
     for resource in objects:
         if resource.group == GROUP and resource.id.kind == "ImagePolicy":
             policy = _policy(resource, objects, repositories, problems, notes)
             if isinstance(policy, ImagePolicy):
                 policies.append(policy)
             elif policy is not None:
-                dangling[key_of(resource.id)] = policy
-    return policies, dangling
+                unresolved[key_of(resource.id)] = policy
+    return policies, unresolved
 
 
 def _policy(
@@ -149,7 +167,7 @@ def _policy(
     repositories: Known,
     problems: Problems,
     notes: list[Diagnostic],
-) -> ImagePolicy | Dangling | None:
+) -> ImagePolicy | UnresolvedPolicy | None:
     spec, key = resource.spec, key_of(resource.id)
     if not resource.id.name:
         problems.add(resource.id, "metadata.name", "required: markers name the policy by it")
@@ -178,7 +196,7 @@ def _policy(
         resource.id, "spec", spec, referred.exclusion_list if isinstance(referred, ImageRepository) else (), problems
     )
     if not isinstance(referred, ImageRepository) or rules is None:
-        return referred if isinstance(referred, Dangling) else None
+        return referred if isinstance(referred, UnresolvedPolicy) else None
     if referred.is_suspended:
         notes.append(
             Diagnostic(
@@ -264,7 +282,7 @@ def _referred(
     latest: LatestRef | None,
     problems: Problems,
     notes: list[Diagnostic],
-) -> ImageRepository | Dangling | None:
+) -> ImageRepository | UnresolvedPolicy | None:
     ref = mapping(resource.spec.get("imageRepositoryRef"))
     name = text(ref.get("name"))
     if not name:
@@ -274,23 +292,23 @@ def _referred(
         return None
     wanted = PolicyKey(text(ref.get("namespace")) or key.namespace, name)
     repository = repositories.get(wanted)
-    if isinstance(repository, Dangling):
-        return Dangling(f"failed to get the referred ImageRepository: {repository.why}", resource.id)
-    if repository is not None:
-        denied = (
-            None
-            if wanted.namespace == key.namespace
-            else _access_denied(repository, wanted, key, objects, notes, resource.id)
-        )
-        return Dangling(f"failed to get the referred ImageRepository: {denied}", resource.id) if denied else repository
-    if latest is not None:
+    why, cause = "", Unresolved.NOT_READY
+    if isinstance(repository, ImageRepository):
+        if wanted.namespace != key.namespace:
+            why, cause = _access_denied(repository, wanted, key, objects, notes, resource.id), Unresolved.DENIED
+        if not why:
+            return repository
+    elif repository is not None:
+        why = repository.why
+    elif latest is not None:
         try:
             return ImageRepository(Repository(parse_repository(latest.name)), (), False, None, resource.id)  # noqa: FBT003
         except RuleError as error:
-            return Dangling(f"status.latestRef.name: {error}", resource.id)
-    hint = nearest(f"{wanted.namespace}/{name}", (f"{one.namespace}/{one.name}" for one in repositories))
-    why = f"referenced ImageRepository does not exist: {wanted.namespace}/{name} is not among the items{hint}"
-    return Dangling(f"failed to get the referred ImageRepository: {why}", resource.id)
+            return UnresolvedPolicy(cause, f"status.latestRef.name: {error}", resource.id, wanted)
+    else:
+        hint = nearest(f"{wanted.namespace}/{name}", (f"{one.namespace}/{one.name}" for one in repositories))
+        why = f"referenced ImageRepository does not exist: {wanted.namespace}/{name} is not among the items{hint}"
+    return UnresolvedPolicy(cause, f"failed to get the referred ImageRepository: {why}", resource.id, wanted)
 
 
 def _access_denied(
@@ -300,8 +318,8 @@ def _access_denied(
     objects: tuple[Object, ...],
     notes: list[Diagnostic],
     where: ResourceId,
-) -> str | None:
-    """Decide Flux's cross-namespace ACL (fluxcd/pkg runtime/acl). Unknown labels are let through with a warning."""
+) -> str:
+    """Return why Flux's cross-namespace ACL refuses (fluxcd/pkg runtime/acl), or nothing; unknown labels pass with a warning."""
     if repository.access_from is None:
         return f"access denied: '{wanted.namespace}/{wanted.name}' can't be accessed due to missing ACL labels on 'accessFrom'"
     labels = {"kubernetes.io/metadata.name": key.namespace}
@@ -316,11 +334,11 @@ def _access_denied(
         mapping(mapping(one).get("matchLabels")) for one in listing(repository.access_from.get("namespaceSelectors"))
     ]
     if any(all(labels.get(name) == value for name, value in selector.items()) for selector in selectors):
-        return None
+        return ""
     if not is_known and any(set(selector) - set(labels) for selector in selectors):
         message = f"policy {key} reads {repository.defined} of another namespace: Namespace {key.namespace} is not among the items, so accessFrom was not checked"
         notes.append(Diagnostic("warning", "note", message, Location(where)))
-        return None
+        return ""
     return (
         f"access denied: '{wanted.namespace}/{wanted.name}' can't be accessed due to ACL labels mismatch "
         f"on namespace '{key.namespace}'"

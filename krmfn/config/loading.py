@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from krmfn.config import flux, schema, secrets
-from krmfn.config.flux import Dangling
+from krmfn.config.flux import BrokenRepository, UnresolvedPolicy
 from krmfn.config.image_automation import OwnReader, TargetRule
 from krmfn.config.lock import Lock, Snapshot, read_lock, read_snapshot
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, read, text
@@ -33,7 +33,7 @@ class Config:
 
     policies: Mapping[PolicyKey, ImagePolicy] = field(default_factory=dict)
     repositories: Mapping[PolicyKey, flux.ImageRepository] = field(default_factory=dict)
-    dangling: Mapping[PolicyKey, Dangling] = field(default_factory=dict)
+    unresolved: Mapping[PolicyKey, UnresolvedPolicy] = field(default_factory=dict)
     declared: frozenset[PolicyKey] = frozenset()
     suspended: Mapping[str, PolicyKey] = field(default_factory=dict)
     """The images, by canonical repository, of policies that are suspended."""
@@ -81,14 +81,14 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     problems, notes, asides = Problems(), [], []  # type: Problems, list[Diagnostic], list[str]
     objects = _gather(items, function_config, problems, notes)
     problems.locate(objects)
-    broken: dict[PolicyKey, Dangling] = {}
+    broken: dict[PolicyKey, BrokenRepository] = {}
     repositories = flux.read_repositories(objects, problems, broken)
-    policies, dangling = flux.read_policies(objects, {**broken, **repositories}, problems, notes)
-    used = " ".join(one.why for one in dangling.values())
+    policies, unresolved = flux.read_policies(objects, {**broken, **repositories}, problems, notes)
+    referred = {one.repository for one in unresolved.values()}
     notes += [
         Diagnostic("warning", "dangling-policy", one.why, Location(one.defined))
-        for one in broken.values()
-        if one.why not in used
+        for key, one in broken.items()
+        if key not in referred
     ]
     for one in objects:
         if one.group == "kustomize.toolkit.fluxcd.io":
@@ -99,7 +99,7 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     _refuse_foreign(objects, problems)
     by_key = _by_key([*policies, *own_policies], problems)
     declared = frozenset(by_key) | _declared(objects)
-    targets = _checked_targets(parsed.targets, by_key, declared, dangling, problems)
+    targets = _checked_targets(parsed.targets, by_key, declared, unresolved, problems)
     snapshots = _snapshots(objects, problems)
     lock = read_lock(objects, problems, by_key)
     if problems.found:
@@ -114,7 +114,7 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     return Config(
         by_key,
         repositories,
-        dangling,
+        unresolved,
         declared,
         _suspended(objects, repositories),
         targets,
@@ -297,13 +297,13 @@ def _checked_targets(
     targets: list[TargetRule],
     policies: Mapping[PolicyKey, ImagePolicy],
     declared: frozenset[PolicyKey],
-    dangling: Mapping[PolicyKey, Dangling],
+    unresolved: Mapping[PolicyKey, UnresolvedPolicy],
     problems: Problems,
 ) -> tuple[TargetRule, ...]:
     """Return the targets whose policy can be used; one that is suspended takes its targets with it."""
     for target in targets:
-        if target.policy in dangling:
-            problems.add(target.defined, target.where, f"policy {target.policy}: {dangling[target.policy].why}")
+        if target.policy in unresolved:
+            problems.add(target.defined, target.where, f"policy {target.policy}: {unresolved[target.policy].why}")
         elif target.policy not in declared:
             hint = nearest(str(target.policy), map(str, declared))
             problems.add(target.defined, target.where, f"no policy {target.policy} is configured{hint}")

@@ -78,8 +78,8 @@ class Automation:
             for key, policy in config.policies.items()
             if key.namespace == self.key.namespace and self.selects(labels.get(key, {}))
         }
-        dangling = {key: one for key, one in config.dangling.items() if key.namespace == self.key.namespace}
-        return replace(config, policies=mine, dangling=dangling)
+        unresolved = {key: one for key, one in config.unresolved.items() if key.namespace == self.key.namespace}
+        return replace(config, policies=mine, unresolved=unresolved)
 
     def folder(self, root: Path) -> Path:
         """Return the file or folder that `update.path` names; `..` never leads out of the root. Raise InputError."""

@@ -36,7 +36,8 @@ class Row(NamedTuple):
     def tags(self) -> tuple[str, str]:
         """The tag before and after, whatever digests stand beside them; the first is empty if no field tells it."""
         old = next((tag for change in self.changes if (tag := _old_tag(change))), "")
-        return old, self.changes[0].chosen.tag
+        chosen = self.changes[0].chosen
+        return old, chosen.tag if chosen else ""
 
 
 class Link(NamedTuple):

@@ -131,11 +131,11 @@ class _Fleet:
         """Return the policy, or (reason, message)."""
         problems = Problems()
         notes: list[Diagnostic] = []
-        found, dangling = flux.read_policies(self.objects.but(thing), self.known, problems, notes)
+        found, unresolved = flux.read_policies(self.objects.but(thing), self.known, problems, notes)
         if problems.found:
             return "InvalidPolicy", _in_field(problems.found[0])
-        for one in dangling.values():
-            return "AccessDenied" if "access denied" in one.why else "DependencyNotReady", one.why
+        for one in unresolved.values():
+            return one.cause.value, one.why
         return found[0] if found else ("Suspended", notes[-1].message if notes else flux_status.WAITING)
 
     def _choose(self, policies: Sequence[ImagePolicy]) -> dict[PolicyKey, Chosen | NotChosen]:

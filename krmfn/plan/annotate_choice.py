@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from krmfn.frozen import frozen
-from krmfn.kubernetes.resource import Resource, get
+from krmfn.kubernetes.resource import Resource, Steps, get
 from krmfn.model import Chosen, Diagnostic, Location
 from krmfn.plan.records import Change
 from krmfn.policies.pattern import Template
 from krmfn.yamledit import insertion
-from krmfn.yamledit.nodes import Edit, Text
+from krmfn.yamledit.nodes import Block, Edit, Text
 from krmfn.yamledit.scalars import Refusal
 
 TAG, BUILD = "fluxcd.io/tag.", "fluxcd.io/build.number"
@@ -46,11 +46,11 @@ def record(changes: Iterable[Change]) -> Recorded:
 
 
 def _by_resource(changes: Iterable[Change]) -> Iterable[tuple[Resource, list[Change]]]:
-    by_resource: dict[tuple[int, object], tuple[Resource, list[Change]]] = {}
+    by_resource: dict[tuple[Block, Steps], tuple[Resource, list[Change]]] = {}
     for change in changes:
         resource = change.target.resource
-        if resource.id.api_version and resource.id.kind and not _is_build(resource):
-            by_resource.setdefault((id(resource.block), resource.prefix), (resource, []))[1].append(change)
+        if change.chosen and resource.id.api_version and resource.id.kind and not _is_build(resource):
+            by_resource.setdefault((resource.block, resource.prefix), (resource, []))[1].append(change)
     return by_resource.values()
 
 
@@ -62,8 +62,8 @@ def _edits(resource: Resource, changes: list[Change]) -> tuple[Edit, ...] | Refu
     if get(resource.root, "metadata") is None:  # may be a tool's file, whose reader knows no metadata
         return Refusal("the resource has no metadata to hold them")
     wanted: dict[str, str] = {}
-    for change in changes:
-        wanted |= {name: value for name, value in _said(change.chosen).items() if name not in wanted}
+    for chosen in (change.chosen for change in changes if change.chosen):
+        wanted |= {name: value for name, value in _said(chosen).items() if name not in wanted}
     if not wanted:
         return Refusal(f"an annotation's name has at most {_LONGEST} characters")
     insertions = insertion.annotations(resource.block, wanted, resource.root)

@@ -192,20 +192,22 @@ class _Binder:
         where = Field(scalar.path, scalar.value) if scalar else None
         self.results.append(Diagnostic(severity, code, message, Location(resource.id, where, place)))
 
-    def _known(self, setter: Setter | None, text: str, how: str, resource: Resource, scalar: Scalar | None) -> bool:
-        """True if a setter names a policy that can be used here; the reason is reported."""
+    def _known(
+        self, setter: Setter | None, text: str, how: str, binding: str, resource: Resource, scalar: Scalar | None
+    ) -> bool:
+        """True if a setter names a policy that this binding may use; why not is reported. `how` names the place."""
         if setter is None:
             message = f"{how} {text!r} names no policy: expected {FORMS}{meant(text, self.config.declared)}"
             self._say("warning", "bad-setter", message, resource, scalar)
         elif setter.policy in self.config.policies:
-            if f"{how.split(maxsplit=1)[0]}s" in self.config.policies[setter.policy].bind:
+            if binding in self.config.policies[setter.policy].bind:
                 return True
-            message = f"{how} names policy {setter.policy}, whose bind leaves {how.split(maxsplit=1)[0]}s out"
+            message = f"{how} names policy {setter.policy}, whose bind leaves {binding} out"
             self._say("warning", "left-out", message, resource, scalar)
-        elif setter.policy in self.config.dangling:
+        elif setter.policy in self.config.unresolved:
             severity: Severity = "error" if self.config.settings.on_error == "fail" else "warning"
             self.policies.add(setter.policy)
-            message = f"policy {setter.policy}: {self.config.dangling[setter.policy].why}"
+            message = f"policy {setter.policy}: {self.config.unresolved[setter.policy].why}"
             self._say(severity, "dangling-policy", message, resource, scalar)
         elif setter.policy not in self.config.declared:
             message = f"{how} names policy {setter.policy}, which is not configured{meant(str(setter.policy), self.config.declared)}"
@@ -220,7 +222,7 @@ class _Binder:
             if resource.is_definition:
                 continue
             reserved.add(marker.scalar.start)
-            if self._known(setter, marker.setter, "marker", resource, marker.scalar) and setter:
+            if self._known(setter, marker.setter, "marker", "markers", resource, marker.scalar) and setter:
                 yield Target(marker.scalar, setter, "marker", resource)
 
     def _annotations(self, resource: Resource, reserved: set[int]) -> Iterator[Target]:
@@ -228,7 +230,9 @@ class _Binder:
             if not key:
                 message = f'annotation {ANNOTATION}: expected JSON such as {{"web": "flux-system:web"}} (container name or JSONPath to policy)'
                 self._say("error", "bad-annotation", message, resource, self._own(resource))
-            elif self._known(setter, text, f"annotation {ANNOTATION}: {key}", resource, self._own(resource)) and setter:
+                continue
+            how = f"annotation {ANNOTATION}: {key}"
+            if self._known(setter, text, how, "annotations", resource, self._own(resource)) and setter:
                 yield from self._annotation(resource, key, setter)
             else:
                 reserved.update(self._named(resource, key))

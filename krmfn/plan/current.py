@@ -26,7 +26,7 @@ def is_of(target: Target, policy: ImagePolicy) -> bool:
 
 def place(target: Target) -> Place:
     """Return what fields have in common that must move together: a resource and a policy."""
-    return id(target.resource.block), target.resource.prefix, target.setter.policy
+    return target.resource.block, target.resource.prefix, target.setter.policy
 
 
 class Deployed:
@@ -72,25 +72,35 @@ class Deployed:
         mine = (target for target in self._of.get(policy.key, ()) if is_of(target, policy))
         return tuple(sorted({tag for target in mine if (tag := self.tag(target))}))
 
+    def _pin(self, target: Target) -> str:
+        """Return the digest that a field holds, of whatever image; empty without one."""
+        form = self._form(target) if target.setter.part is not Part.NAME and target.how != "stray" else None
+        return form.digest or "" if form else ""
+
+    def is_pinned_to(self, target: Target, policy: ImagePolicy, tag: str) -> bool:
+        """True if a field pins this tag of the policy's repository."""
+        return bool(self._pin(target)) and self._holds(target, policy, tag)
+
     def pins(self, policy: ImagePolicy) -> Iterator[tuple[Target, str]]:
         """Yield the fields of a policy that hold a digest, whatever image it is of, with their digests."""
         for target in self._of.get(policy.key, ()):
-            form = self._form(target) if target.setter.part is not Part.NAME and target.how != "stray" else None
-            if form and form.digest:
-                yield target, form.digest
+            if digest := self._pin(target):
+                yield target, digest
 
     def pinned(self, policy: ImagePolicy, tag: str) -> Iterator[tuple[Target, str]]:
         """Yield the fields that pin this tag of the policy's repository, with their digests."""
         for target, digest in self.pins(policy):
-            if self.tag(target) == tag and is_of(target, policy):
+            if self._holds(target, policy, tag):
                 yield target, digest
+
+    def _holds(self, target: Target, policy: ImagePolicy, tag: str) -> bool:
+        return self.tag(target) == tag and is_of(target, policy)
 
     def unsettled(self, policy: ImagePolicy, tag: str, from_tag: str | None = None) -> Iterator[Target]:
         """Yield the fields that hold a digest and need that of this tag: all but those which hold the tag already.
 
         With `from_tag` only the fields that hold that one.
         """
-        settled = {id(target) for target, _ in self.pinned(policy, tag)}
         for target, _ in self.pins(policy):
-            if id(target) not in settled and from_tag in (None, self.tag(target)):
+            if not self._holds(target, policy, tag) and from_tag in (None, self.tag(target)):
                 yield target

@@ -66,7 +66,7 @@ def follow(
         if is_frozen:
             return _locked(policy, tag, lock)
         if policy.rules.pins_current:
-            return Chosen(policy, tag, 0, 0)
+            return Chosen(policy, tag)
         return _after(policy, tag, listings[policy.repository], lock)
 
     return {
@@ -99,7 +99,7 @@ def _locked(policy: ImagePolicy, tag: str, lock: Lock | None) -> Chosen | NotCho
     """Return what the lock holds for a deployed tag: the entry made from it, or the one that led to it."""
     entry = lock.following(policy.key, tag) if lock else None
     if policy.rules.pins_current:
-        return Chosen(policy, tag, 0, 0, record="the lock")
+        return Chosen(policy, tag, record="the lock")
     if entry is None:
         return NotChosen(policy, "lock", f"the lock has no entry of tag {tag} for this policy: {_MEND} to add it")
     if entry.policy_hash != policy.hash:

@@ -61,7 +61,7 @@ def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> prefilter.E
         chosen = choices.get(policies[0].key)
         values = _values(chosen) if isinstance(chosen, Chosen) and len(policies) == 1 else None
         images[canonical] = frozenset({str(values[Part.IMAGE])}) if values else None
-    others = config.declared - config.policies.keys() - config.dangling.keys()
+    others = config.declared - config.policies.keys() - config.unresolved.keys()
     return prefilter.Expected(setters, images, frozenset(str(Setter(key, part)) for key in others for part in Part))
 
 

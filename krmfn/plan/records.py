@@ -8,15 +8,15 @@ from typing import NamedTuple
 from krmfn.config.lock import LockEntry
 from krmfn.errors import RegistryError
 from krmfn.frozen import frozen
-from krmfn.model import Chosen, Diagnostic, Listing, PolicyKey, Repository
+from krmfn.kubernetes.resource import Steps
+from krmfn.model import Chosen, Diagnostic, ImagePolicy, Listing, PolicyKey, Repository
 from krmfn.plan.target import Target
-from krmfn.yamledit.nodes import Edit
+from krmfn.yamledit.nodes import Block, Edit
 
 Pin = tuple[PolicyKey, str]
 """A policy and one of its tags."""
-Place = tuple[int, tuple[str | int, ...], PolicyKey]
+Place = tuple[Block, Steps, PolicyKey]
 """What fields that must move together have in common: a block, where in it their resource stands, and a policy."""
-
 
 Listings = Mapping[Repository, Listing | RegistryError]
 Moment = tuple[Repository, str]
@@ -45,11 +45,12 @@ class Guarded:
 
 
 class Change(NamedTuple):
-    """One field that takes a new value."""
+    """One field that takes a new value. `chosen` is None where the policy's repository is all that the field names."""
 
     target: Target
     value: str
-    chosen: Chosen
+    policy: ImagePolicy
+    chosen: Chosen | None
     edit: Edit
 
 

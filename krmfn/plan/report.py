@@ -22,10 +22,10 @@ def changes(edited: Iterable[Change]) -> list[Diagnostic]:
 
 
 def _changed(change: Change) -> Diagnostic:
-    target, chosen = change.target, change.chosen
+    target = change.target
     where = Field(target.scalar.path, target.scalar.value, change.value)
     location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
-    return Diagnostic("info", "changed", message(change), location, policy=chosen.policy.key)
+    return Diagnostic("info", "changed", message(change), location, policy=change.policy.key)
 
 
 def message(change: Change) -> str:
@@ -39,12 +39,12 @@ def message(change: Change) -> str:
 
 def row(change: Change) -> tuple[str, str, str, str]:
     """Return image, old, new and why of a change, for tables."""
-    chosen = change.chosen
+    policy, chosen = change.policy, change.chosen
     old, new = _shortened(change.target.scalar.value, change.value)
-    why = [f"policy {chosen.policy.key}", chosen.policy.described]
-    if chosen.listed:
+    why = [f"policy {policy.key}", policy.described]
+    if chosen and chosen.listed:
         why.append(f"{chosen.eligible} of {chosen.listed} tags eligible")
-    return chosen.policy.repository.image.name, old, new, ", ".join(why)
+    return policy.repository.image.name, old, new, ", ".join(why)
 
 
 @lru_cache(4096)

@@ -62,6 +62,9 @@ class _Writer:
     def write(self, target: Target) -> None:
         """Decide about one field."""
         choice = self.choices.get(target.setter.policy)
+        if isinstance(choice, Following) and target.setter.part is Part.NAME:
+            self._write_name(target, choice.policy)
+            return
         if isinstance(choice, Following):
             choice = self._following(target, choice)
         if choice is None or target.how == "stray":
@@ -89,8 +92,6 @@ class _Writer:
         if self.deployed.is_pinned_alone(target) or (policy.rules.pins_current and is_lone_tag):
             return None
         tag = self.deployed.tag(target)
-        if part is Part.NAME:
-            return Chosen(policy, tag or "", 0, 0)
         if tag is None:
             aim = "whose digest could be pinned" if policy.rules.pins_current else "to move on from"
             return NotChosen(policy, "no-tag", f"{target.scalar.path}: no tag is deployed here {aim}")
@@ -110,7 +111,7 @@ class _Writer:
             return chosen
         if not (is_pinned or (policy.reflects and part is not Part.TAG)):
             return replace(chosen, digest=None)
-        if not policy.reflects and any(one is target for one, _ in self.deployed.pinned(policy, tag)):
+        if not policy.reflects and self.deployed.is_pinned_to(target, policy, tag):
             return None
         digest = self.pins.digests.get((policy.key, tag))
         if digest is None and policy.rules.pins_current and chosen.record:
@@ -125,7 +126,7 @@ class _Writer:
 
     def _unlocked(self, target: Target, chosen: Chosen, tag: str) -> NotChosen | None:
         """Frozen, and the lock knows nothing of this tag: a field that is pinned already stays, any other is an error."""
-        if any(one is target for one, _ in self.deployed.pinned(chosen.policy, tag)):
+        if self.deployed.is_pinned_to(target, chosen.policy, tag):
             return None
         message = f"the lock has no entry of tag {tag} for this policy: {_FETCH}"
         return NotChosen(chosen.policy, "lock", message)
@@ -138,17 +139,29 @@ class _Writer:
             message = f"policy {chosen.policy.key} has no digest for a :digest field: set digestReflectionPolicy to Always or IfNotPresent"
             self._say("error", message, target, chosen.policy)
         else:
-            self._edit(target, chosen, _value(target, form, chosen))
+            value = form.write(target.setter.part, _name(target, form, chosen.policy), chosen.tag, chosen.digest)
+            self._edit(target, value, chosen.policy, chosen)
 
-    def _edit(self, target: Target, chosen: Chosen, value: str) -> None:
+    def _write_name(self, target: Target, policy: ImagePolicy) -> None:
+        """Write the repository of a policy that follows what is deployed: whatever tag that is, the name is known."""
+        form = target.form(policy)
+        name = policy.repository.image.name
+        if form is None:
+            self._refuse(f"cannot write {name}: {_unknown(target)}", target, policy)
+        elif not self.deployed.is_pinned_alone(target):
+            self._edit(target, form.write(Part.NAME, _name(target, form, policy), "", None), policy)
+
+    def _edit(self, target: Target, value: str, policy: ImagePolicy, chosen: Chosen | None = None) -> None:
+        if target.scalar.style in ("|", ">"):
+            value = value.strip()
         if value == target.scalar.value and reads_as_text(target.scalar):
             return
         edit = render(target.resource.block.text, target.scalar, value)
         if isinstance(edit, Refusal):
             self.refused.add(place(target))
-            self._say("warning", f"cannot write {value}: {edit.why}; kept as it is", target, chosen.policy)
+            self._say("warning", f"cannot write {value}: {edit.why}; kept as it is", target, policy)
         else:
-            self.changes.append(Change(target, value, chosen, edit))
+            self.changes.append(Change(target, value, policy, chosen, edit))
 
     def _refuse(self, message: str, target: Target, policy: ImagePolicy) -> None:
         """Leave a field, and what moves with it: an error, unless the run is to go on."""
@@ -164,16 +177,14 @@ class _Writer:
         self.results.append(Diagnostic(severity, "not-written", message, location, policy=policy.key))
 
 
-def _value(target: Target, form: Form, chosen: Chosen) -> str:
-    """Return the text that the field is to hold: the choice in the form of the field.
+def _name(target: Target, form: Form, policy: ImagePolicy) -> str:
+    """Return the policy's repository as the field is to spell it.
 
     An image that is bound by its name, or that stands inside other text, keeps the spelling of its repository.
     """
-    image = chosen.policy.repository.image
+    image = policy.repository.image
     is_own = form.canonical == image.canonical
-    name = form.name if is_own and (target.how == "image" or form.is_embedded) else image.name
-    value = form.write(target.setter.part, name, chosen.tag, chosen.digest)
-    return value.strip() if target.scalar.style in ("|", ">") else value
+    return form.name if is_own and (target.how == "image" or form.is_embedded) else image.name
 
 
 def _unknown(target: Target) -> str:

@@ -29,7 +29,7 @@ def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagn
             f"policy {key} is bound to no field, and cannot choose: {one.why}",
             Location(one.defined),
         )
-        for key, one in config.dangling.items()
+        for key, one in config.unresolved.items()
         if key not in bound.policies
     ]
     missing = [
