@@ -7,6 +7,7 @@ ones do.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -197,3 +198,22 @@ def test_every_code_of_a_diagnostic_is_in_the_table():
     in_plan = {code for module in FILES if room(module) in ("plan", "config", "pipeline") for code in codes_in(module)}
     assert {"changed", "no-order", "pin-kept", "lock"} <= in_plan
     assert sorted(in_plan - CODES.keys()) == []
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_what_a_page_says_of_the_code_is_there(page: str):
+    """Modules of the flow, files and rooms that a page names exist; a table of rooms has them all."""
+    text = (ROOT.parent / page).read_text()
+    rooms = "|".join(sorted(ROOMS.keys() - {"doors"}))
+    named = set(re.findall(rf"(?<![\w/.])(?:{rooms})\.[a-z_]+(?![\w(])", text)) - {"cli.COMMANDS"}
+    assert sorted(one for one in named if f"krmfn.{one}" not in FILES) == []
+    files = set(re.findall(rf"`(?:krmfn/)?((?:(?:{rooms})/)?[a-z_]+\.py)`", text))
+    assert sorted(one for one in files if not (ROOT / one).exists() and not list(ROOT.rglob(one))) == []
+    assert len(named | files) > 5
+    table = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert not table or set(table) == ROOMS.keys() - {"doors"}
+
+
+def test_no_two_rooms_import_each_other():
+    pairs = [(one, other) for one, others in ROOMS.items() for other in others if one in ROOMS.get(other, ())]
+    assert {frozenset(pair) for pair in pairs} <= {frozenset({"commands", "doors"})}
