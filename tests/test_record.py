@@ -65,3 +65,14 @@ def test_a_name_alone_records_no_tag_that_nobody_chose():
     assert b"repository: ghcr.io/acme/web # " in outcome.text
     assert b"fluxcd.io/tag" not in outcome.text
     assert [(one.severity, one.code) for one in outcome.results] == [("info", "changed")]
+
+
+def test_an_annotation_that_a_policy_is_bound_to_is_not_written_twice():
+    marker = '{"$imagepolicy": "default:web:tag"}'
+    head = f"- apiVersion: v1\n  kind: Pod\n  metadata:\n    annotations:\n      fluxcd.io/tag.web: 1.0.0 # {marker}\n"
+    outcome = update(head)
+    assert [one.message for one in outcome.results if one.severity == "warning"] == [
+        "the choice is not recorded in the annotations: a policy is bound to that very annotation"
+    ]
+    assert outcome.text.count(b"fluxcd.io/tag.web: 1.2.0 # ") == 1
+    assert b"image: 'ghcr.io/acme/web:1.2.0'" in outcome.text
