@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 LOOKAHEAD = 512
 """How many bytes of blanks yaml.v3 looks past for a comment."""
 
-BREAKS = (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 _breaks = re.compile(rb"[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 _HEADER = rb"[|>][-+0-9]{0,2}[ \t]*"
 _TO_NODE = rb"(?:[ \t\r\n,:\[{]|#[^\r\n]*|[-?](?=[ \t\r\n]))*"
@@ -152,7 +151,8 @@ def _comment(data: bytes, start: int, end: int) -> Comment:
 
 def start_of_line(data: bytes, at: int, floor: int) -> int:
     """Find the end of the line break before `at`, looking back no further than `floor`."""
-    return max((hit + len(end) for end in BREAKS if (hit := data.rfind(end, floor, at)) >= 0), default=floor)
+    line = max(data.rfind(b"\n", floor, at) + 1, floor)
+    return max((hit.end() for hit in _breaks.finditer(data, line, at)), default=line)
 
 
 def end_of_line(data: bytes, start: int, end: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import yaml
@@ -148,15 +148,14 @@ class Source:
 class Block:
     """One item of a list or one document of a stream: bytes `start` to `end` of its text, composed when asked.
 
-    `index` counts among its siblings. A cut block was found by lines and is one entry of a list. `events` is how many
-    libyaml's parser made of it, where that was counted.
+    `index` counts among its siblings. A cut block was found by lines and is one entry of a list.
     """
 
-    __slots__ = ("_fixed", "_root", "_source", "end", "events", "index", "is_cut", "start", "text")
+    __slots__ = ("_fixed", "_root", "_source", "end", "index", "is_cut", "start", "text")
 
     def __init__(self, text: Text, start: int, end: int, index: int, *, is_cut: bool = False) -> None:
         self.text, self.start, self.end, self.index, self.is_cut = text, start, end, index, is_cut
-        self.events, self._fixed = 0, False
+        self._fixed = False
         self._root: yaml.Node | None = None
         self._source: Source | None = None
 
@@ -269,14 +268,12 @@ def documents(text: Text) -> tuple[Block, ...]:
     check(text)
     data = text.data
     skip = len(BOM) if data.startswith(BOM) else 0
-    directive = re.compile(rb"^%(?:YAML|TAG)[ \t]", re.MULTILINE).search(data)
-    if directive:
-        raise text.error(
-            "a directive stands here, which Flux and kustomize do not read; remove the line", directive.start()
-        )
+    directive = next((at for at in line_starts(data, b"%") if re.match(rb"%(?:YAML|TAG)[ \t]", data[at : at + 6])), -1)
+    if directive >= 0:
+        raise text.error("a directive stands here, which Flux and kustomize do not read; remove the line", directive)
     if b"\n..." in data or data.startswith(b"...", skip) or not has_plain_breaks(data):
         return _streamed(text, Source(data[skip:], skip))
-    marks = [found.start() for found in re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE).finditer(data, skip)]
+    marks = [at for at in line_starts(data, b"---") if data[at + 3 : at + 4] in (b" ", b"\t", b"\r", b"\n", b"")]
     for mark in marks:
         _separates(text, mark)
     if not marks or not _is_blank(data[skip : marks[0]]):
@@ -286,6 +283,17 @@ def documents(text: Text) -> tuple[Block, ...]:
     for block in blocks:
         _parses(block)
     return () if len(blocks) == 1 and _is_blank(data[skip:]) else blocks
+
+
+def line_starts(data: bytes, prefix: bytes) -> Iterator[int]:
+    """Yield where the lines start that begin with `prefix`."""
+    if data.startswith(prefix):
+        yield 0
+    needle = b"\n" + prefix
+    at = data.find(needle)
+    while at >= 0:
+        yield at + 1
+        at = data.find(needle, at + 1)
 
 
 def _is_blank(data: bytes) -> bool:

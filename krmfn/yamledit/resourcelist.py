@@ -217,7 +217,7 @@ def _separates(blocks: Iterable[Block]) -> bool:
             if data.count(b"[") + data.count(b"{") > _OPENERS:
                 compose.compose(data)
             else:
-                block.events = compose.raw_parse(data)
+                compose.raw_parse(data)
         except yaml.YAMLError:
             return False
     return True

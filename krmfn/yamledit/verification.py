@@ -22,9 +22,6 @@ from krmfn.yamledit.nodes import BOM, Alias, Block, Edit, Source, Text, apply, d
 from krmfn.yamledit.scalars import is_string
 from krmfn.yamledit.yamltree import is_null, value_offset
 
-_RUN = 1 << 17
-_AROUND = 6
-"""How many events a list has around its entries: the starts and ends of stream, document and list."""
 _word = re.compile(rb"""(["']?)[A-Za-z0-9_]+(?:[./@:+-]+[A-Za-z0-9_]+)*(["']?)""").fullmatch
 
 
@@ -53,12 +50,10 @@ def rewrite(text: Text, edits: Iterable[Edit]) -> bytes:
 def confirm(text: Text, blocks: Iterable[Block], edits: Iterable[Edit]) -> list[Edit]:
     """Prove the edits inside separate blocks; return the edits that are in none. Raise InputError when a proof fails.
 
-    Blocks in which words replace words are parsed together and compared by their count of events: a scalar that fills
-    its bytes with a word, and then with another, quoted alike, reads as the one and then as the other.
+    A block in which words give way to words, quoted alike, is not parsed again: no such swap can change its structure.
     """
     todo = sorted(set(edits), key=lambda edit: edit[:3])
     rest: list[Edit] = []
-    run = _Run(text)
     at = 0
     for block in blocks:
         if at == len(todo):
@@ -69,14 +64,9 @@ def confirm(text: Text, blocks: Iterable[Block], edits: Iterable[Edit]) -> list[
         first = at
         while at < len(todo) and todo[at].end <= block.end and block.is_separate:
             at += 1
-        if first == at:
-            continue
         inside = todo[first:at]
-        if all(_swaps_words(text.data, edit) for edit in inside):
-            run.add(block, inside)
-        else:
+        if not all(_swaps_words(text.data, edit) for edit in inside):
             _confirm_piece(text, block, inside)
-    run.close()
     return rest + todo[at:]
 
 
@@ -115,7 +105,12 @@ def _shifted(edits: Iterable[Edit], by: int) -> list[Edit]:
 
 
 def _swaps_words(data: bytes, edit: Edit) -> bool:
-    """Return whether a scalar of letters, digits and inner signs that mean nothing in YAML becomes another, quoted alike."""
+    """True if a scalar of letters, digits and inner signs that mean nothing in YAML becomes another, quoted alike.
+
+    The bytes are compared with the values that the edit names. A plain scalar ends at a blank, a break or an indicator,
+    none of which is in a word, and one that begins with a letter, digit or `_` begins nothing else; in quotes no word
+    holds a quote or an escape. So the parser meets the same tokens before and behind the word, and one scalar for it.
+    """
     if edit.before is None or edit.after is None:
         return False
     old = data[edit.start : edit.end]
@@ -125,37 +120,6 @@ def _swaps_words(data: bytes, edit: Edit) -> bool:
     quote = was[1].decode()
     is_exact = old.decode() == f"{quote}{edit.before}{quote}" and edit.text.decode() == f"{quote}{edit.after}{quote}"
     return is_exact and bool(quote or is_string(edit.after))
-
-
-class _Run:
-    """Neighbouring blocks whose words are replaced: parsed together, which costs less than one by one."""
-
-    def __init__(self, text: Text) -> None:
-        self.text, self.start, self.end = text, 0, 0
-        self.edits: list[Edit] = []
-        self.events = _AROUND
-
-    def add(self, block: Block, edits: Sequence[Edit]) -> None:
-        """Take a block in; blocks come in order."""
-        if self.end != block.start or block.end - self.start > _RUN:
-            self.close()
-            self.start, self.events = block.start, _AROUND
-        self.end = block.end
-        self.events += (block.events or compose.raw_parse(block.raw)) - _AROUND
-        self.edits += edits
-
-    def close(self) -> None:
-        """Parse what was taken in, before and after."""
-        edits, self.edits = self.edits, []
-        if not edits:
-            return
-        old = self.text.data[self.start : self.end]
-        try:
-            events = compose.raw_parse(apply(old, _shifted(edits, -self.start)))
-        except yaml.YAMLError as error:
-            raise _refused(self.text, edits, _Difference(compose.malformed(error).problem), -1) from None
-        if events != self.events:
-            raise _refused(self.text, edits, _Difference(f"{self.events} events, then {events}"), -1)
 
 
 class _Side(NamedTuple):
