@@ -7,6 +7,8 @@ import os
 import sys
 from contextlib import suppress
 
+from krmfn.yamledit import libyaml
+
 _INTERRUPTED = 130
 
 
@@ -25,6 +27,7 @@ def main() -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    libyaml.load()
     is_shell = "_KRMFN_COMPLETE" in os.environ
     if not arguments and not is_shell and not (sys.stdin is not None and sys.stdin.isatty()):
         gc.disable()  # before the imports: one short run never has much to collect
