@@ -175,6 +175,10 @@ def test_a_run_without_a_registry_imports_nothing_heavy():
         "concurrent.futures",
         "asyncio",
         "krmfn.sources.registry_source",
+        "yaml.reader",
+        "yaml.resolver",
+        "yaml.constructor",
+        "yaml.loader",
     )
     assert not [name for name in loaded if name.startswith(heavy)]
     assert "krmfn.policies.selection" in loaded
@@ -199,3 +203,31 @@ def test_the_legacy_plugin_form_gives_back_what_it_cannot_read(tmp_path):
     done = call("a: [", str(config), KUSTOMIZE_PLUGIN_CONFIG_ROOT=str(tmp_path))
     assert (done.returncode, done.stdout) == (1, b"a: [")
     assert done.stderr.startswith(b"krmfn: error: stdin:")
+
+
+WHOLE = """\
+import sys
+from krmfn.yamledit import libyaml
+libyaml.load()
+import yaml
+print("yaml.reader" in sys.modules)
+from krmfn.yamledit import compose
+for text in (b"a: [", b"a: b: c", b"a: \\x01", b"a: \\xff"):
+    try:
+        compose.compose(text)
+    except yaml.YAMLError as error:
+        print(compose.malformed(error))
+from yaml import CSafeLoader
+print(yaml.safe_load("a: [1, 2026-01-01]"), yaml.load("a: yes", CSafeLoader), yaml.reader.Reader.__name__)
+"""
+
+
+def test_all_of_pyyaml_is_there_for_whoever_asks_for_it():
+    """What is spared at the start loads when a library uses it, and the errors of libyaml read the same."""
+    spared, whole = (
+        subprocess.run([sys.executable, "-c", before + WHOLE], capture_output=True, check=True, text=True).stdout
+        for before in ("", "import yaml\n")
+    )
+    assert spared.replace("False", "True", 1) == whole
+    assert spared.startswith("False\n")
+    assert "'a': [1, datetime.date(2026, 1, 1)]} {'a': True} Reader" in spared

@@ -49,21 +49,34 @@ def snapshot_data(snapshot: Snapshot) -> list[Data]:
 
 def lock_document(entries: Sequence[LockEntry]) -> str:
     """Write an ImageLock of its own."""
-    lines = _lines([lock_data(entry) for entry in entries], 4)
-    return _head("ImageLock", "images") + "  images:" + ("\n" + "\n".join(lines) if lines else " []") + "\n"
+    return _document("ImageLock", "images", {"images": [_authored(lock_data(entry)) for entry in entries]})
 
 
 def snapshot_document(snapshot: Snapshot, name: str) -> str:
     """Write a TagSnapshot of its own."""
-    lines = [f"  image: {_scalar('image', snapshot.image)}", "  tags:", *_lines(snapshot_data(snapshot), 4)]
-    lines += [f"  listed: {snapshot.listed}"] if snapshot.listed > len(snapshot.tags) else []
-    return _head("TagSnapshot", name) + "\n".join(lines) + "\n"
+    spec: dict[str, Any] = {"image": snapshot.image, "tags": [_authored(tag) for tag in snapshot_data(snapshot)]}
+    if snapshot.listed > len(snapshot.tags):
+        spec["listed"] = snapshot.listed
+    return _document("TagSnapshot", name, spec)
 
 
-def _head(kind: str, name: str) -> str:
-    local = '    config.kubernetes.io/local-config: "true"'
-    name = name if is_plain(name, in_flow=False) else quoted(name)
-    return f"apiVersion: {API_VERSION}\nkind: {kind}\nmetadata:\n  name: {name}\n  annotations:\n{local}\nspec:\n"
+def _document(kind: str, name: str, spec: dict[str, Any]) -> str:
+    from krmfn.yamledit.authored import document
+
+    metadata = {"name": name, "annotations": {"config.kubernetes.io/local-config": "true"}}
+    return document({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}, dash=2)
+
+
+def _authored(entry: Data) -> object:
+    """Return an entry with every text in quotes but the image, and its counts as numbers."""
+    from krmfn.yamledit.authored import Quoted
+
+    if isinstance(entry, str):
+        return Quoted(entry)
+    return {
+        name: int(text) if name in _NUMBERS else text if name == "image" else Quoted(text)
+        for name, text in entry.items()
+    }
 
 
 def _scalar(name: str, value: str) -> str:

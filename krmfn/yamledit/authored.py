@@ -1,34 +1,27 @@
-"""YAML that krmfn writes itself: flat style, strings quoted where any reader could take them for something else."""
+"""YAML of new documents that krmfn writes itself, by ruamel.yaml: block style, keys in the order given."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from io import StringIO
 from typing import Any
-
-import yaml
 
 from krmfn.yamledit.scalars import is_string
 
-
-class _Writer(yaml.SafeDumper):
-    """Writes no aliases."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Write every value out."""
-        del data
-        return True
+_WIDEST = 1 << 30
+"""Lines are never folded."""
 
 
-def _text(writer: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    if "\n" in value and all(line == line.rstrip() and line.isprintable() for line in value.split("\n")):
-        return writer.represent_scalar("tag:yaml.org,2002:str", value, style="|")
-    return writer.represent_scalar("tag:yaml.org,2002:str", value, style=None if is_string(value) else '"')
+class Quoted(str):
+    """A text that is always written in quotes: kustomize sends items through JSON, where a plain 1.10 becomes 1.1."""
+
+    __slots__ = ()
 
 
-_Writer.add_representer(str, _text)
+def document(data: Mapping[str, Any], *, dash: int = 0) -> str:
+    """Write one document without the leading `---`. `dash` is how far the dash of a list is indented below its key.
 
-
-def document(data: dict[str, Any]) -> str:
-    """Write one document, keys in the order given, without the leading `---`.
+    Texts are quoted where any reader of YAML 1.1 or 1.2 could take them for something else.
 
     >>> print(document({"a": ["1.10", "yes", "x"], "b": {"c": True}}), end="")
     a:
@@ -38,4 +31,26 @@ def document(data: dict[str, Any]) -> str:
     b:
       c: true
     """
-    return yaml.dump(data, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=False)
+    from ruamel.yaml import YAML
+
+    writer, text = YAML(), StringIO()
+    writer.width = _WIDEST
+    writer.indent(mapping=2, sequence=2 + dash, offset=dash)
+    writer.representer.ignore_aliases = lambda _: True
+    writer.dump(_styled(data), text)
+    return text.getvalue()
+
+
+def _styled(value: Any) -> Any:
+    """Return a value in which every text has the style that it is to be written in."""
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
+
+    if isinstance(value, Mapping):
+        return {_styled(key): _styled(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_styled(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    if "\n" in value and all(line == line.rstrip() and line.isprintable() for line in value.split("\n")):
+        return LiteralScalarString(value)
+    return DoubleQuotedScalarString(value) if isinstance(value, Quoted) or not is_string(value) else str(value)

@@ -18,8 +18,8 @@ from yaml._yaml import CParser
 MAX_DEPTH = 1000
 """Collections inside collections, counted from the root; deeper text is refused."""
 
-_anchor = re.compile(rb"&(?![\s&*])(?<![^\s,\[{:?-]&)").search
-_alias = re.compile(rb"\*(?![\s&*])(?<![^\s,\[{:?-]\*)").search
+_ANCHOR = rb"&(?![\s&*])(?<![^\s,\[{:?-]&)"
+_ALIAS = rb"\*(?![\s&*])(?<![^\s,\[{:?-]\*)"
 
 
 class Alias(yaml.Node):
@@ -88,7 +88,7 @@ def is_simple(data: bytes) -> bool:
     openers = data.count(b"[") + data.count(b"{") + data.count(b"-") + data.count(b"?")
     if openers + (2 * len(data)) ** 0.5 >= MAX_DEPTH:
         return False
-    return not ((b"&" in data and _anchor(data)) or (b"*" in data and _alias(data)))
+    return not ((b"&" in data and re.search(_ANCHOR, data)) or (b"*" in data and re.search(_ALIAS, data)))
 
 
 def raw_parse(data: bytes) -> int:

@@ -45,14 +45,14 @@ def load() -> None:
         vars(package).update({name: value for name, value in vars(module).items() if name[0] != "_"})
     from yaml.error import MarkedYAMLError, YAMLError
 
-    spared = {module: type(name, (MarkedYAMLError,), {}) for module, name in _ERRORS.items()}
-    spared |= {module: type(name, (YAMLError,), {}) for module, name in _WRITERS.items()}
-    for module, kind in spared.items():
-        vars(package)[module] = SimpleNamespace(**{kind.__name__: kind})
-    vars(package)["reader"] = SimpleNamespace(ReaderError=_reader_error(YAMLError))
-    __import__("yaml._yaml")
-    for module in (*spared, "reader"):
-        del vars(package)[module]
+    spared = {name: type(kind, (MarkedYAMLError,), {}) for name, kind in _ERRORS.items()}
+    spared |= {name: type(kind, (YAMLError,), {}) for name, kind in _WRITERS.items()}
+    spared["reader"] = _reader_error(YAMLError)
+    for name, kind in spared.items():
+        vars(package)[name] = SimpleNamespace(**{kind.__name__: kind})
+    __import__("yaml._yaml")  # keeps the classes; the modules are the real ones for whoever asks from now on
+    for name in spared:
+        del vars(package)[name]
 
 
 def _reader_error(base: type[Exception]) -> type[Exception]:

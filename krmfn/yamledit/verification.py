@@ -22,7 +22,7 @@ from krmfn.yamledit.nodes import BOM, Alias, Block, Edit, Source, Text, apply, d
 from krmfn.yamledit.scalars import is_string
 from krmfn.yamledit.yamltree import is_null, value_offset
 
-_word = re.compile(rb"""(["']?)[A-Za-z0-9_]+(?:[./@:+-]+[A-Za-z0-9_]+)*(["']?)""").fullmatch
+_WORD = rb"""(["']?)[A-Za-z0-9_]+(?:[./@:+-]+[A-Za-z0-9_]+)*(["']?)"""
 
 
 class _Difference(Exception):  # noqa: N818 - carried from the comparison to the door that knows the text
@@ -114,7 +114,7 @@ def _swaps_words(data: bytes, edit: Edit) -> bool:
     if edit.before is None or edit.after is None:
         return False
     old = data[edit.start : edit.end]
-    was, becomes = _word(old), _word(edit.text)
+    was, becomes = re.fullmatch(_WORD, old), re.fullmatch(_WORD, edit.text)
     if was is None or becomes is None or not (was[1] == was[2] == becomes[1] == becomes[2]):
         return False
     quote = was[1].decode()

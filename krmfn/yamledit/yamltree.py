@@ -23,9 +23,8 @@ MAX_VALUES = 1_000_000
 
 _plain_key = re.compile(r"[^\s.\[\]'\"]+").fullmatch
 _PROPERTY = rb"&[0-9A-Za-z_-]+|!<[^>\s]*>|![0-9A-Za-z_;/?:@&=+$.%!~*'()-]*"
-_properties = re.compile(rb"(?:(?:" + _PROPERTY + rb")(?:[ \t\r\n]+(?:#[^\r\n]*[\r\n]+[ \t\r\n]*)*)?)*").match
+_PROPERTIES = rb"(?:(?:" + _PROPERTY + rb")(?:[ \t\r\n]+(?:#[^\r\n]*[\r\n]+[ \t\r\n]*)*)?)*"
 """Anchor and tag as libyaml reads them, which ends an anchor at the first sign that is no letter, digit, `_` or `-`."""
-_property = re.compile(rb"#[^\r\n]*|(" + _PROPERTY + rb")")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -104,8 +103,13 @@ def value_offset(data: bytes, start: int, end: int) -> int:
     """Skip anchor and tag, and the white space and comments after them, from the start of a node."""
     if data[start : start + 1] not in (b"&", b"!"):
         return start
-    found = _properties(data, start, end)
-    return found.end() if found is not None else start
+    properties = re.compile(_PROPERTIES).match(data, start, end)
+    return properties.end() if properties is not None else start
+
+
+def _properties(written: bytes) -> list[bytes]:
+    """Return anchor and tag, from what is written of them before a node, comments included."""
+    return [one for one in re.findall(rb"#[^\r\n]*|(" + _PROPERTY + rb")", written) if one]
 
 
 Walk = tuple["Walk | None", Step]
@@ -159,7 +163,7 @@ def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None
     start = value_offset(data, first, end)
     in_flow = isinstance(parent, yaml.CollectionNode) and bool(parent.flow_style)
     tag: object = node.tag
-    properties = [found for found in _property.findall(data, first, start) if found] if start > first else []
+    properties = _properties(data[first:start]) if start > first else []
     return Scalar(
         value=intern(node.value),  # thousands of fields hold the same few values at the same few paths
         start=start,
@@ -168,7 +172,7 @@ def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None
         path=intern(path),
         in_flow=in_flow,
         is_null=is_null(node),
-        anchored=any(found.startswith(b"&") for found in properties),
+        anchored=any(one.startswith(b"&") for one in properties),
         tag=tag if isinstance(tag, str) else "!" if b"!" in properties else None,
         indent=-1 if parent is None else parent.start_mark.column,
         is_json=in_flow and (node.style == '"' or _all_json(parent)),
