@@ -160,15 +160,21 @@ def test_annotations_are_not_written(
 @pytest.mark.parametrize(
     "bug", [lambda text: text + ": {", lambda text: f"- {text}: x\n", lambda text: text + "\nmore: x"]
 )
-@pytest.mark.parametrize("is_there", [False, True])
-def test_a_lock_is_not_written(is_there: bool, bug: Callable[[str], str], tree: Path, monkeypatch: pytest.MonkeyPatch):
-    if is_there:
-        assert main(["fetch", str(tree), "--source", f"layout:{layout(tree)}"]) == 0
-        for path in tree.glob("krmfn-*.yaml"):
-            path.write_text(re.sub(r'tag: ".*"', 'tag: "0"', path.read_text()))
+def test_a_lock_is_not_edited(bug: Callable[[str], str], tree: Path, monkeypatch: pytest.MonkeyPatch):
+    assert main(["fetch", str(tree), "--source", f"layout:{layout(tree)}"]) == 0
+    for path in tree.glob("krmfn-*.yaml"):
+        path.write_text(re.sub(r'tag: ".*"', 'tag: "0"', path.read_text()))
     before = files(tree)
     monkeypatch.setattr(lockfile, "quoted", bug)
     monkeypatch.setattr(lockfile, "render", changed(lambda text: bug(text.decode()).encode()))
+    assert main(["fetch", str(tree), "--source", f"layout:{layout(tree)}"]) == 1
+    assert files(tree) == before
+
+
+@pytest.mark.parametrize("bug", [lambda text: text + ": {", lambda text: text.replace('"\n', "\n", 1), lambda _: "a: 1\n  b: 2\n"])
+def test_a_new_lock_is_not_written(bug: Callable[[str], str], tree: Path, monkeypatch: pytest.MonkeyPatch):
+    before, lock_document = files(tree), lockfile.lock_document
+    monkeypatch.setattr(lockfile, "lock_document", lambda entries: bug(lock_document(entries)))
     assert main(["fetch", str(tree), "--source", f"layout:{layout(tree)}"]) == 1
     assert files(tree) == before
 

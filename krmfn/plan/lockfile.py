@@ -14,6 +14,7 @@ from krmfn.config.lock import LockEntry, Snapshot
 from krmfn.config.objects import Object
 from krmfn.config.schema import API_VERSION
 from krmfn.kubernetes.resource import describe, get
+from krmfn.yamledit.edits import last_leaf, newline, start_of_blanks
 from krmfn.yamledit.nodes import Alias, Block, Edit, construct, scalar_at
 from krmfn.yamledit.scalars import Refusal, is_plain, is_string, quoted, render
 
@@ -128,9 +129,8 @@ class _Splice:
     def __init__(self, block: Block, thing: Object) -> None:
         self.block, self.data = block, block.text.data
         self.root = next((one.root for one in describe(block) if one.id == thing.id), None)
-        at = self.data.find(b"\n", block.start, block.end)
         self.inserted: dict[int, list[str]] = {}
-        self.newline = "\r\n" if at > 0 and self.data[at - 1 : at] == b"\r" else "\n"
+        self.newline = newline(self.data, block.start, block.end)
 
     def set(
         self, name: str, wanted: Sequence[Data], key: Key, more: dict[str, str] | None = None
@@ -167,8 +167,7 @@ class _Splice:
     def anew(self, key: yaml.Node, value: yaml.Node, wanted: Sequence[Data]) -> tuple[Edit, ...]:
         """Write a list that is empty or in flow style in block style, below its key."""
         start, end = self.block.span(value)
-        while self.data[start - 1 : start] in (b" ", b"\t"):
-            start -= 1
+        start = start_of_blanks(self.data, start)
         there: Any = construct(value, self.block) or []
         if [_normal(entry) for entry in there] == list(wanted):
             return ()
@@ -287,9 +286,7 @@ class _Splice:
 
     def after(self, node: yaml.Node) -> int:
         """Return where the line starts that follows the last line of a node."""
-        while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-            node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
-        end = self.block.span(node)[1]
+        end = self.block.span(last_leaf(node))[1]
         if self.data[end - 1 : end] == b"\n":
             return end
         at = self.data.find(b"\n", end)

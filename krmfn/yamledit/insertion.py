@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.edits import flow, nested, newline, set_value, start_of_blanks
 from krmfn.yamledit.nodes import Edit, is_null, scalar_at
 from krmfn.yamledit.scalars import Refusal, quoted, render
 
@@ -39,9 +40,7 @@ class _Insertion:
 
     def __init__(self, block: "Block") -> None:
         self.block = block
-        data = block.text.data
-        end = data.find(b"\n", block.start, block.end)
-        self.newline = "\r\n" if end > 0 and data[end - 1 : end] == b"\r" else "\n"
+        self.newline = newline(block.text.data, block.start, block.end)
 
     def set(
         self, node: yaml.MappingNode, path: tuple[str, ...], wanted: Mapping[str, str]
@@ -106,7 +105,7 @@ class _Insertion:
         if node.flow_style:
             at = source.offset(node.start_mark.index) + 1
             blank = "" if data[at : at + 1] in (b"\n", b"\r", b" ") else " "
-            return (Edit(at, at, f"{_flow(path, wanted)[1:-1]},{blank}".encode()),)
+            return (Edit(at, at, f"{flow(nested(path, wanted))[1:-1]},{blank}".encode()),)
         key = node.value[0][0]
         at = source.offset(key.start_mark.index)
         if data[at : at + 1] == b"?" or data[max(at - 2, 0) : at].startswith(b"?"):
@@ -158,15 +157,12 @@ class _Insertion:
         data = self.block.text.data
         start, end = self.block.span(value)
         if parent.flow_style or b"\n" in data[self.block.span(key)[1] : end]:
-            blank = "" if data[start - 1 : start].isspace() else " "
-            return (Edit(start, end, (blank + _flow(path, wanted)).encode()),)
+            return (set_value(data, start, end, flow(nested(path, wanted))),)
         column = key.start_mark.column
         step = self.step(parent)
         eol = data.find(b"\n", end, self.block.end)
         added = self.lines(path, wanted, column + step, step)
-        begin = start
-        while data[begin - 1 : begin] in (b" ", b"\t"):
-            begin -= 1
+        begin = start_of_blanks(data, start)
         edits = [Edit(begin, end, b"")] if begin < end else []
         if eol < 0:
             eol = len(data[: self.block.end])
@@ -186,13 +182,6 @@ def _entry(node: yaml.MappingNode, name: str) -> tuple[yaml.Node, yaml.Node] | R
 
 def _key(name: str) -> str:
     return name if _bare_key(name) else quoted(name)
-
-
-def _flow(path: tuple[str, ...], wanted: Mapping[str, str]) -> str:
-    text = "{" + ", ".join(f"{quoted(name)}: {quoted(value)}" for name, value in wanted.items()) + "}"
-    for name in reversed(path):
-        text = f'{{"{name}": {text}}}'
-    return text
 
 
 def comment(block: "Block", scalar: "Scalar", marker_text: str) -> Edit | Refusal:

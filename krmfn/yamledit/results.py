@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from krmfn.yamledit.edits import flow, last_leaf, newline, set_value
 from krmfn.yamledit.nodes import Edit, construct
 from krmfn.yamledit.scalars import is_string, quoted
 
@@ -77,19 +78,6 @@ def entry(diagnostic: Diagnostic) -> Entry:
     return {key: value for key, value in made.items() if value != {}}
 
 
-def flow(value: str | int | Entry) -> str:
-    """Write a value as JSON in one line.
-
-    >>> flow({"path": "a.yaml", "index": 0})
-    '{"path": "a.yaml", "index": 0}'
-    """
-    if isinstance(value, str):
-        return quoted(value)
-    if isinstance(value, int):
-        return str(value)
-    return "{" + ", ".join(f"{quoted(key)}: {flow(part)}" for key, part in value.items()) + "}"
-
-
 def lines(found: Entry, indent: str) -> list[str]:
     """Write an entry of a block list, line by line; the first begins with the dash. Runs as often as there are results."""
     made = []
@@ -147,9 +135,7 @@ class _Block:
 
     def __init__(self, given: ResourceList) -> None:
         self.given = given
-        data = given.text.data
-        end = data.find(b"\n")
-        self.newline = "\r\n" if end > 0 and data[end - 1 : end] == b"\r" else "\n"
+        self.newline = newline(given.text.data, 0, len(given.text.data))
 
     def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Diagnostic]) -> list[Edit]:
         for key, value in node.value:
@@ -196,7 +182,7 @@ class _Block:
 
         A block scalar that ends the text without a line break would grow by one; the lines go above its key then.
         """
-        data, leaf = self.given.text.data, _last_leaf(node)
+        data, leaf = self.given.text.data, last_leaf(node)
         end = self.given.frame.offset(leaf.end_mark.index)
         if isinstance(leaf, yaml.ScalarNode) and leaf.style in ("|", ">"):
             if not data.endswith(b"\n", 0, end):
@@ -208,13 +194,6 @@ class _Block:
         return Edit(at, at, self.whole(added))
 
 
-def _last_leaf(node: yaml.Node) -> yaml.Node:
-    """Return the node that ends a block collection; its own end mark is lines later."""
-    while isinstance(node, yaml.CollectionNode) and not node.flow_style:
-        node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
-    return node
-
-
 def _last_entry(node: yaml.CollectionNode) -> yaml.Node:
     last: yaml.Node = node.value[-1][0] if isinstance(node, yaml.MappingNode) else node.value[-1]
     return last
@@ -222,5 +201,4 @@ def _last_entry(node: yaml.CollectionNode) -> yaml.Node:
 
 def _replaced(given: ResourceList, node: yaml.Node, text: str) -> Edit:
     start, end = given.frame.offset(node.start_mark.index), given.frame.offset(node.end_mark.index)
-    blank = "" if given.text.data[start - 1 : start].isspace() else " "
-    return Edit(start, end, (blank + text).encode())
+    return set_value(given.text.data, start, end, text)
