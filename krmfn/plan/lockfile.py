@@ -40,12 +40,12 @@ def snapshot_data(snapshot: Snapshot) -> list[Data]:
     """Return the tags as they stand in a TagSnapshot, in natural order, so that new versions come last."""
     from krmfn.policies.release import natural_key
 
-    found: list[Data] = []
+    tags: list[Data] = []
     for name in sorted(snapshot.tags, key=lambda tag: (natural_key(tag), tag)):
         more = {"digest": snapshot.tags[name], "created": snapshot.created.get(name)}
         known = {key: value for key, value in more.items() if value}
-        found.append({"name": name, **known} if known else name)
-    return found
+        tags.append({"name": name, **known} if known else name)
+    return tags
 
 
 def lock_document(entries: Sequence[LockEntry]) -> str:
@@ -85,18 +85,18 @@ def _scalar(name: str, value: str) -> str:
 
 
 def _lines(entries: Sequence[Data], indent: int) -> list[str]:
-    found = []
+    lines = []
     for entry in entries:
         members = (
             [quoted(entry)]
             if isinstance(entry, str)
             else [f"{name}: {_scalar(name, value)}" for name, value in entry.items()]
         )
-        found += [" " * indent + ("- " if index == 0 else "  ") + text for index, text in enumerate(members)]
-    return found
+        lines += [" " * indent + ("- " if index == 0 else "  ") + text for index, text in enumerate(members)]
+    return lines
 
 
-def edit_lock(thing: Object, entries: Sequence[LockEntry]) -> tuple[Edit, ...] | Refusal:
+def edit_lock(lock: Object, entries: Sequence[LockEntry]) -> tuple[Edit, ...] | Refusal:
     """Make the edits that turn the lock where it stands into one with these entries."""
     wanted: list[Data] = [lock_data(entry) for entry in entries]
     several = {
@@ -108,10 +108,10 @@ def edit_lock(thing: Object, entries: Sequence[LockEntry]) -> tuple[Edit, ...] |
         policy, tag = data.get("policy", ""), data.get("from", "") or data.get("tag", "")
         return tuple(policy.split(":")), tag if policy in names or data.get("from") else ""
 
-    return _Splice(thing.block, thing).set("images", wanted, key)
+    return _Splice(lock.block, lock).set("images", wanted, key)
 
 
-def edit_snapshot(thing: Object, snapshot: Snapshot) -> tuple[Edit, ...] | Refusal:
+def edit_snapshot(existing: Object, snapshot: Snapshot) -> tuple[Edit, ...] | Refusal:
     """Make the edits that turn the snapshot where it stands into this one."""
     from krmfn.policies.release import natural_key
 
@@ -120,15 +120,15 @@ def edit_snapshot(thing: Object, snapshot: Snapshot) -> tuple[Edit, ...] | Refus
         return natural_key(name), name
 
     listed = str(snapshot.listed) if snapshot.listed > len(snapshot.tags) else ""
-    return _Splice(thing.block, thing).set("tags", snapshot_data(snapshot), key, {"listed": listed})
+    return _Splice(existing.block, existing).set("tags", snapshot_data(snapshot), key, {"listed": listed})
 
 
 class _Splice:
     """Edits of one list in the spec of one object."""
 
-    def __init__(self, block: Block, thing: Object) -> None:
+    def __init__(self, block: Block, resource: Object) -> None:
         self.block, self.data = block, block.text.data
-        self.root = next((one.root for one in describe(block) if one.id == thing.id), None)
+        self.root = next((one.root for one in describe(block) if one.id == resource.id), None)
         self.inserted: dict[int, list[str]] = {}
         self.newline = newline(self.data, block.start, block.end)
 
@@ -188,12 +188,12 @@ class _Splice:
                 edits.append(Edit(self.first(node), self.after(node), b""))
         behind = self.first(sequence.value[0])
         for entry in wanted:
-            found = there.get(key(entry))
-            if found is None:
+            node = there.get(key(entry))
+            if node is None:
                 self.insert(behind, _lines([entry], column))
             else:
-                edits += self.changed(found, entry, column)
-                behind = self.after(found)
+                edits += self.changed(node, entry, column)
+                behind = self.after(node)
         return tuple(edits)
 
     def insert(self, at: int, lines: Sequence[str]) -> None:
@@ -202,11 +202,11 @@ class _Splice:
 
     def insertions(self) -> tuple[Edit, ...]:
         """Make the edits of all that was noted."""
-        found = []
+        edits = []
         for at, lines in self.inserted.items():
             lead = "" if self.data[at - 1 : at] == b"\n" else self.newline
-            found.append(Edit(at, at, (lead + "".join(line + self.newline for line in lines)).encode()))
-        return tuple(found)
+            edits.append(Edit(at, at, (lead + "".join(line + self.newline for line in lines)).encode()))
+        return tuple(edits)
 
     def changed(self, node: yaml.Node, entry: Data, column: int) -> list[Edit]:
         """Give an entry its new values: scalar by scalar when the keys stay, else as a whole."""
@@ -244,8 +244,8 @@ class _Splice:
         return [edit for edit in edits if isinstance(edit, Edit)]
 
     def revalued(self, node: yaml.MappingNode, name: str, value: str) -> Edit | Refusal:
-        found = get(node, name)
-        scalar = scalar_at(self.block, found, name, node) if found is not None else None
+        value_node = get(node, name)
+        scalar = scalar_at(self.block, value_node, name, node) if value_node is not None else None
         if scalar is None or scalar.start == scalar.end:
             return Refusal("it is empty")
         if name in _NUMBERS and not scalar.style:
@@ -262,13 +262,13 @@ class _Splice:
         """Set numbers beside the list: change them, drop them, or add them below it."""
         edits = []
         for name, value in more.items():
-            found = get(spec, name)
-            if found is None and value:
+            member = get(spec, name)
+            if member is None and value:
                 self.insert(self.after(pair[1]), [f"{' ' * pair[0].start_mark.column}{name}: {value}"])
-            elif found is not None and construct(found) != value:
-                start, end = self.block.span(found)
+            elif member is not None and construct(member) != value:
+                start, end = self.block.span(member)
                 edits.append(
-                    Edit(start, end, value.encode()) if value else Edit(self.line(found), self.after(found), b"")
+                    Edit(start, end, value.encode()) if value else Edit(self.line(member), self.after(member), b"")
                 )
         return edits
 

@@ -33,14 +33,14 @@ def take(learned: Learned, before: Mapping[str, Snapshot], *, all_tags: bool) ->
     by_image: dict[str, list[Chosen | NotChosen]] = {}
     for choice in learned.choices.values():
         by_image.setdefault(choice.policy.repository.image.canonical, []).extend(settled(choice))
-    found = {}
+    snapshots = {}
     for image, choices in sorted(by_image.items()):
         whole = [
             one for one in choices if isinstance(one, Chosen) and not one.record and one.policy.key not in learned.held
         ]
         if choices and len(whole) == len(choices):
-            found[image] = _unless_same(before.get(image), _one(image, whole, learned, all_tags=all_tags))
-    return found
+            snapshots[image] = _unless_same(before.get(image), _one(image, whole, learned, all_tags=all_tags))
+    return snapshots
 
 
 def _one(image: str, choices: list[Chosen], learned: Learned, *, all_tags: bool) -> Snapshot:

@@ -95,8 +95,8 @@ def _key_start(pair: tuple[yaml.Node, yaml.Node]) -> int:
 
 def leaf_after(block: Block, offset: int) -> Place | None:
     """Find the leaf that starts behind a comment at `offset`, when nothing but indicators and comments is between."""
-    found = re.compile(_TO_NODE).match(block.text.data, offset, block.end)
-    end = found.end() if found else offset
+    gap = re.compile(_TO_NODE).match(block.text.data, offset, block.end)
+    end = gap.end() if gap else offset
     place = leaf_before(block, end + 1)
     if place is None or block.source.offset(place.node.start_mark.index) < offset:
         return None
@@ -110,8 +110,8 @@ def deciding(block: Block, place: Place) -> Comment | None:
     if behind and not place.in_flow and block.span(node)[0] == block.source.offset(node.start_mark.index):
         return behind[0]
     gap = _Gap(block, place)
-    found = [*gap.line, *_properties_lines(block, place), *behind] or gap.head
-    return found[0] if len(found) == 1 else None
+    comments = [*gap.line, *_properties_lines(block, place), *behind] or gap.head
+    return comments[0] if len(comments) == 1 else None
 
 
 def _behind(block: Block, place: Place) -> Iterator[Comment]:
@@ -119,9 +119,9 @@ def _behind(block: Block, place: Place) -> Iterator[Comment]:
     data = block.text.data
     start, end = block.span(place.node)
     if isinstance(place.node, yaml.ScalarNode) and place.node.style in ("|", ">"):
-        found = re.compile(_HEADER).match(data, start, end)
-        if found and data[found.end() : found.end() + 1] == b"#":
-            yield _comment(data, found.end(), end)
+        header = re.compile(_HEADER).match(data, start, end)
+        if header and data[header.end() : header.end() + 1] == b"#":
+            yield _comment(data, header.end(), end)
         return
     at = _skip_blanks(data, end, block.end)
     if data[at : at + 1] == b"#":
@@ -157,8 +157,8 @@ def start_of_line(data: bytes, at: int, floor: int) -> int:
 
 def end_of_line(data: bytes, start: int, end: int) -> int:
     """Find the next line break, as YAML 1.1 knows them, at or after `start`."""
-    found = _breaks.search(data, start, end)
-    return found.start() if found else end
+    line_break = _breaks.search(data, start, end)
+    return line_break.start() if line_break else end
 
 
 def _properties_lines(block: Block, place: Place) -> Iterator[Comment]:

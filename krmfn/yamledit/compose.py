@@ -74,10 +74,10 @@ def compose(data: bytes) -> yaml.Node | None:
         finally:
             parser.dispose()
         return _present(node)
-    found = list(documents(data))
-    if len(found) > 1:
-        raise yaml.MarkedYAMLError(problem="but found another document", problem_mark=found[1].start_mark)
-    return found[0].root if found else None
+    composed = list(documents(data))
+    if len(composed) > 1:
+        raise yaml.MarkedYAMLError(problem="but found another document", problem_mark=composed[1].start_mark)
+    return composed[0].root if composed else None
 
 
 def is_simple(data: bytes) -> bool:
@@ -92,7 +92,7 @@ def is_simple(data: bytes) -> bool:
 
 
 def raw_parse(data: bytes) -> int:
-    """Let libyaml's parser read all of `data` without building anything; answer the number of events."""
+    """Let libyaml's parser read all of `data` without building anything; return the number of events."""
     parser = Fast(data)
     try:
         return int(parser.raw_parse())
@@ -117,8 +117,8 @@ def leading(data: bytes, key: str) -> str:
         name, value = events[at : at + 2]
         if name.value == key:
             line = b"\n" + b" " * name.start_mark.column
-            given = sum(data.count(line + quote + key.encode()) for quote in (b"", b"'", b'"'))
-            is_once = given == data[: name.start_mark.index].endswith(line)
+            count = sum(data.count(line + quote + key.encode()) for quote in (b"", b"'", b'"'))
+            is_once = count == data[: name.start_mark.index].endswith(line)
             return str(value.value) if is_once and not value.style else ""
         at += 2
     return ""
@@ -182,8 +182,8 @@ def _document(parser: Any) -> yaml.Node:
 def _opened(event: Any, kind: type, depth: int) -> Any:
     if depth >= MAX_DEPTH:
         raise DepthError(problem=f"it nests deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
-    made = yaml.MappingNode if kind is yaml.MappingStartEvent else yaml.SequenceNode
-    return made(event.tag, [], event.start_mark, None, event.flow_style)
+    node_class = yaml.MappingNode if kind is yaml.MappingStartEvent else yaml.SequenceNode
+    return node_class(event.tag, [], event.start_mark, None, event.flow_style)
 
 
 def _closed(event: Any, node: Any, parts: list[Any]) -> Any:

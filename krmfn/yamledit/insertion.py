@@ -48,12 +48,12 @@ class _Insertion:
         """Descend along `path` below `node`; insert the rest of it where it ends."""
         if not path:
             return self.fill(node, wanted)
-        found = _entry(node, path[0])
-        if isinstance(found, Refusal):
-            return found
-        if found is None:
+        entry = _entry(node, path[0])
+        if isinstance(entry, Refusal):
+            return entry
+        if entry is None:
             return self.first(node, path, wanted)
-        key, value = found
+        key, value = entry
         if isinstance(value, Alias) or self.has_properties(value):
             return Refusal(f"{path[0]} is anchored, tagged or an alias")
         if isinstance(value, yaml.MappingNode) and value.value:
@@ -71,13 +71,13 @@ class _Insertion:
         edits: list[Edit] = []
         missing: dict[str, str] = {}
         for name, value in wanted.items():
-            found = _entry(node, name)
-            if isinstance(found, Refusal):
-                return found
-            if found is None:
+            entry = _entry(node, name)
+            if isinstance(entry, Refusal):
+                return entry
+            if entry is None:
                 missing[name] = value
                 continue
-            edit = self.revalued(found[1], node, value)
+            edit = self.revalued(entry[1], node, value)
             if isinstance(edit, Refusal):
                 return edit
             edits += edit
@@ -141,9 +141,9 @@ class _Insertion:
         return 2
 
     def lines(self, path: tuple[str, ...], wanted: Mapping[str, str], column: int, step: int) -> list[str]:
-        made = [" " * (column + step * depth) + name + ":" for depth, name in enumerate(path)]
+        heads = [" " * (column + step * depth) + name + ":" for depth, name in enumerate(path)]
         lead = " " * (column + step * len(path))
-        return made + [f"{lead}{_key(name)}: {quoted(value)}" for name, value in wanted.items()]
+        return heads + [f"{lead}{_key(name)}: {quoted(value)}" for name, value in wanted.items()]
 
     def replaced(
         self,
@@ -172,12 +172,12 @@ class _Insertion:
 
 def _entry(node: yaml.MappingNode, name: str) -> tuple[yaml.Node, yaml.Node] | Refusal | None:
     """Find a key; a key that is given twice is refused, as readers differ on which one counts."""
-    found = [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode) and key.value == name]
-    if len(found) > 1:
+    entries = [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode) and key.value == name]
+    if len(entries) > 1:
         return Refusal(f"key {name!r} is given twice")
-    if any(isinstance(key, yaml.ScalarNode) and key.value == "<<" for key, _ in node.value) and not found:
+    if any(isinstance(key, yaml.ScalarNode) and key.value == "<<" for key, _ in node.value) and not entries:
         return Refusal("the mapping has a merge key")
-    return found[0] if found else None
+    return entries[0] if entries else None
 
 
 def _key(name: str) -> str:
@@ -191,8 +191,8 @@ def comment(block: "Block", scalar: "Scalar", marker_text: str) -> Edit | Refusa
     data, is_block = block.text.data, scalar.style in ("|", ">")
     pattern = rb"[|>][-+0-9]{0,2}" if is_block else rb"[ \t]*,?" if scalar.in_flow else rb""
     at = scalar.start if is_block else scalar.end
-    found = re.compile(pattern + rb"(?=[ \t]*(?:\r?\n|\Z))").match(data, at)
-    if found is None:
+    place = re.compile(pattern + rb"(?=[ \t]*(?:\r?\n|\Z))").match(data, at)
+    if place is None:
         rest = data[at : data.find(b"\n", at) if b"\n" in data[at:] else len(data)]
         return Refusal("the line has a comment already" if b"#" in rest else "the line goes on behind the value")
-    return Edit(found.end(), found.end(), f" # {marker_text}".encode())
+    return Edit(place.end(), place.end(), f" # {marker_text}".encode())

@@ -83,14 +83,14 @@ def setter_of(comment: str) -> str | None:
     import json
 
     try:
-        found = json.loads(comment.lstrip("#"), parse_constant=_refuse)
+        fields = json.loads(comment.lstrip("#"), parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         return None
-    name = found.get(KEY)
-    if not name or any(not isinstance(value, str | None) for value in found.values()):
-        return _referred(found)
+    name = fields.get(KEY)
+    if not name or any(not isinstance(value, str | None) for value in fields.values()):
+        return _referred(fields)
     return _pointer(name)
 
 
@@ -98,9 +98,9 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _referred(found: dict[str, object]) -> str | None:
+def _referred(fields: dict[str, object]) -> str | None:
     """Read the long form, {"$ref": "#/definitions/io.k8s.cli.setters.NAME"}."""
-    ref = found.get("$ref")
+    ref = fields.get("$ref")
     return _pointer(ref.removeprefix(_REF)) if isinstance(ref, str) and ref.startswith(_REF) else None
 
 
@@ -119,12 +119,12 @@ def _pointer(name: str) -> str | None:
 
 def read(block: Block) -> Iterator[Marker]:
     """Yield the markers that Flux reads, in document order."""
-    return (found for found in _Reader(block).judged() if isinstance(found, Marker))
+    return (one for one in _Reader(block).judged() if isinstance(one, Marker))
 
 
 def ignored(block: Block) -> Iterator[Ignored]:
     """Yield the comments that look like markers and that Flux ignores."""
-    return (found for found in _Reader(block).judged() if isinstance(found, Ignored))
+    return (one for one in _Reader(block).judged() if isinstance(one, Ignored))
 
 
 def lookalikes(block: Block) -> Iterator[Ignored]:
@@ -145,8 +145,8 @@ def lookalikes(block: Block) -> Iterator[Ignored]:
 def _lines(data: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield the lines with a needle and a `#`, without their breaks. Every needle is looked for once from each place."""
     hits = [data.find(needle, at, end) for needle in _NEEDLES]
-    while found := [hit for hit in hits if hit >= 0]:
-        hit = min(found)
+    while ahead := [hit for hit in hits if hit >= 0]:
+        hit = min(ahead)
         line, stop = start_of_line(data, hit, at), end_of_line(data, hit, end)
         if data.find(b"#", line, stop) >= 0:
             yield line, stop
@@ -170,9 +170,9 @@ class _Reader:
         if not isinstance(self.block.root, yaml.MappingNode) and not is_patch:  # a file of JSON6902 patches is a list
             return
         for line, end in _lines(self.data, self.block.start, self.block.end):
-            found = self.judge(line, end)
-            if found is not None:
-                yield found
+            verdict = self.judge(line, end)
+            if verdict is not None:
+                yield verdict
 
     def judge(self, line: int, end: int) -> Marker | Ignored | None:
         """Find the comment on a line and the scalar, before or behind it, about which it decides."""
@@ -243,12 +243,12 @@ def _misread(comment: bytes) -> str:
     import json
 
     try:
-        found = json.loads(comment.lstrip(b"#"))
+        fields = json.loads(comment.lstrip(b"#"))
     except (ValueError, RecursionError):
         return "text"
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         return "text"
-    return "name" if all(isinstance(value, str) for value in found.values()) else "values"
+    return "name" if all(isinstance(value, str) for value in fields.values()) else "values"
 
 
 def _unread(data: bytes, start: int, end: int, code: str) -> Ignored | None:
@@ -256,7 +256,7 @@ def _unread(data: bytes, start: int, end: int, code: str) -> Ignored | None:
     hash_at = data.find(b"#", start, end)
     if hash_at < 0:
         return None
-    found = re.compile(_JSON).search(data, hash_at, min(end, hash_at + 1024))
-    if found is None:
+    named = re.compile(_JSON).search(data, hash_at, min(end, hash_at + 1024))
+    if named is None:
         return None
-    return Ignored(hash_at, found[1].decode("utf-8", "replace"), code, _REASONS[code])
+    return Ignored(hash_at, named[1].decode("utf-8", "replace"), code, _REASONS[code])

@@ -87,8 +87,8 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
     >>> apply(b"image: a", [Edit(7, 8, b"b"), Edit(0, 0, b"# new"), Edit(7, 8, b"b")])
     b'# newimage: b'
     """
-    made = pieces(data, edits)
-    return data if len(made) == 1 else b"".join(made)
+    parts = pieces(data, edits)
+    return data if len(parts) == 1 else b"".join(parts)
 
 
 def pieces(data: bytes, edits: Iterable[Edit]) -> list[bytes | memoryview]:
@@ -326,12 +326,12 @@ def _parses(block: Block) -> None:
 def _streamed(text: Text, source: Source) -> tuple[Block, ...]:
     """Split a stream by libyaml's events, which costs the composition of all of it."""
     try:
-        found = list(compose.documents(source.data))
+        composed = list(compose.documents(source.data))
     except yaml.YAMLError as error:
         raise unreadable(text, source, error) from None
-    starts = [0, *(source.offset(document.start_mark.index) for document in found[1:]), len(text.data)]
+    starts = [0, *(source.offset(document.start_mark.index) for document in composed[1:]), len(text.data)]
     return tuple(
-        Block.of_node(text, (starts[i], starts[i + 1]), i, document.root, source) for i, document in enumerate(found)
+        Block.of_node(text, (starts[i], starts[i + 1]), i, document.root, source) for i, document in enumerate(composed)
     )
 
 

@@ -94,16 +94,16 @@ def _markers_differ(raw: bytes, expected: Expected) -> bool:
     if b'"$ref"' in raw or b"\\u" in raw:
         return True
     for line in _lines(raw, b"imagepolicy"):
-        found = _MARKER.match(line)
-        if found is None:
+        marker = _MARKER.match(line)
+        if marker is None:
             return True
-        setter = found[4].decode("utf-8", "replace")
+        setter = marker[4].decode("utf-8", "replace")
         if setter in expected.others:
             continue
-        value = (found[1] or found[2] or found[3] or b"").decode("utf-8", "replace")
+        value = (marker[1] or marker[2] or marker[3] or b"").decode("utf-8", "replace")
         if setter not in expected.setters or expected.setters[setter] != value:
             return True
-        if found[3] and not is_string(value):
+        if marker[3] and not is_string(value):
             return True
     return False
 
@@ -131,11 +131,11 @@ def _value(raw: bytes, at: int) -> bytes | None:
     start = raw.rfind(b"\n", 0, at) + 1
     if raw[start:at].strip(b" ") not in (b"", b"-"):
         return None
-    found = _image().match(raw, at)
-    after = found and _next().match(raw, found.end())
-    if found is None or after is None or (after[2] and len(after[1]) > at - start):
+    line = _image().match(raw, at)
+    after = line and _next().match(raw, line.end())
+    if line is None or after is None or (after[2] and len(after[1]) > at - start):
         return None
-    return found[1] or found[2] or found[3] or b""
+    return line[1] or line[2] or line[3] or b""
 
 
 def _differs(value: str, images: Mapping[str, frozenset[str] | None]) -> bool:
@@ -160,7 +160,7 @@ def setters_in(raw: bytes) -> set[str]:
     from krmfn.yamledit.markers import setter_of
 
     named = rb'"(?:\$imagepolicy|\$ref)"[ \t]*:[ \t]*"(?:#/definitions/io\.k8s\.cli\.setters\.)?([^"\\\r\n]*)"'
-    texts = {f'{{"$imagepolicy": "{found[1].decode("utf-8", "replace")}"}}' for found in re.finditer(named, raw)}
+    texts = {f'{{"$imagepolicy": "{hit[1].decode("utf-8", "replace")}"}}' for hit in re.finditer(named, raw)}
     if b"\\" in raw:
-        texts |= {found[1].decode("utf-8", "replace") for found in re.finditer(rb"#[ \t#]*(\{[^\r\n]*\\[^\r\n]*)", raw)}
+        texts |= {hit[1].decode("utf-8", "replace") for hit in re.finditer(rb"#[ \t#]*(\{[^\r\n]*\\[^\r\n]*)", raw)}
     return {setter for text in texts if (setter := setter_of(text.rstrip())) is not None}

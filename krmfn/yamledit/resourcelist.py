@@ -100,15 +100,15 @@ def read(text: Text, *, whole: bool = False) -> ResourceList:
 def _root(text: Text, source: Source) -> yaml.MappingNode:
     """Compose the frame's one document and check that it is a mapping."""
     try:
-        found = compose.compose(source.data)
+        root = compose.compose(source.data)
     except yaml.YAMLError as error:
         if "another document" in str(error):
             raise text.error(f"the text holds several documents, expected one ResourceList; {_HELP}") from None
         raise unreadable(text, source, error) from None
-    if not isinstance(found, yaml.MappingNode):
-        what = "nothing but comments" if found is None else f"a {_KINDS.get(type(found))}"
+    if not isinstance(root, yaml.MappingNode):
+        what = "nothing but comments" if root is None else f"a {_KINDS.get(type(root))}"
         raise text.error(f"the text is {what}, expected a ResourceList; {_HELP}")
-    return found
+    return root
 
 
 def _check_frame(text: Text, frame: Frame) -> None:
@@ -122,11 +122,11 @@ def _check_frame(text: Text, frame: Frame) -> None:
     kind, version = frame.value("kind"), frame.value("apiVersion")
     place = frame.offset((kind or frame.root).start_mark.index)
     if not isinstance(kind, yaml.ScalarNode) or kind.value != "ResourceList":
-        found = f"kind is {kind.value!r}" if isinstance(kind, yaml.ScalarNode) else "the text has no kind"
-        raise text.error(f"{found}, expected 'ResourceList'; {_HELP}", place)
+        actual = f"kind is {kind.value!r}" if isinstance(kind, yaml.ScalarNode) else "the text has no kind"
+        raise text.error(f"{actual}, expected 'ResourceList'; {_HELP}", place)
     if not isinstance(version, yaml.ScalarNode) or version.value not in VERSIONS:
-        found = f"apiVersion is {version.value!r}" if isinstance(version, yaml.ScalarNode) else "there is no apiVersion"
-        raise text.error(f"{found}, expected {VERSIONS[0]!r} or its v1alpha1 or v1beta1", place)
+        actual = f"apiVersion is {version.value!r}" if isinstance(version, yaml.ScalarNode) else "there is no apiVersion"
+        raise text.error(f"{actual}, expected {VERSIONS[0]!r} or its v1alpha1 or v1beta1", place)
 
 
 def _whole_items(text: Text, frame: Frame) -> tuple[Block, ...]:
@@ -195,8 +195,8 @@ def _is_plain(data: bytes) -> bool:
 def _tail(data: bytes, begin: int) -> int:
     """Find where the list goes on after its items: the first of its own keys at the start of a line."""
     keys = (b"\napiVersion:", b"\nkind:", b"\nmetadata:", b"\nfunctionConfig:", b"\nresults:")
-    found = [at for key in keys if (at := data.find(key, begin)) >= 0]
-    return min(found) + 1 if found else len(data)
+    ends = [at for key in keys if (at := data.find(key, begin)) >= 0]
+    return min(ends) + 1 if ends else len(data)
 
 
 def _starts(data: bytes, begin: int, tail: int, line: bytes) -> Iterable[int]:
@@ -210,7 +210,7 @@ def _starts(data: bytes, begin: int, tail: int, line: bytes) -> Iterable[int]:
 
 
 def _separates(blocks: Iterable[Block]) -> bool:
-    """Return whether every block is YAML on its own, and so one item: then no quote or bracket is open at any cut."""
+    """True if every block is YAML on its own, and so one item: then no quote or bracket is open at any cut."""
     for block in blocks:
         data = block.raw
         try:
@@ -223,29 +223,29 @@ def _separates(blocks: Iterable[Block]) -> bool:
     return True
 
 
-def write(given: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> bytes:
+def write(resource_list: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> bytes:
     """Return the text with edits and results spliced in; with neither, the very bytes that were read."""
-    return b"".join(splice(given, edits, results))
+    return b"".join(splice(resource_list, edits, results))
 
 
-def splice(given: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> list[bytes | memoryview]:
+def splice(resource_list: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> list[bytes | memoryview]:
     """Return what `write` joins."""
-    around = confirm(given.text, given.items, edits)
+    around = confirm(resource_list.text, resource_list.items, edits)
     if not (around or results):
-        return pieces(given.text.data, edits)
+        return pieces(resource_list.text.data, edits)
     from krmfn.yamledit.results import events, insert, unknown
 
-    said = unknown(given, results)
-    one = _confirm_around(given, [*around, *insert(given, said[:1])])
-    added = insert(given, said)
+    said = unknown(resource_list, results)
+    one = _confirm_around(resource_list, [*around, *insert(resource_list, said[:1])])
+    added = insert(resource_list, said)
     if len(said) > 1:
-        many = apply(given.frame.data, given.frame.edits([*around, *added]))
+        many = apply(resource_list.frame.data, resource_list.frame.edits([*around, *added]))
         if compose.raw_parse(many) != compose.raw_parse(one) + sum(map(events, said[1:])):
-            raise given.text.error("the results of this run would change the list; nothing was written")
-    return pieces(given.text.data, [*edits, *added])
+            raise resource_list.text.error("the results of this run would change the list; nothing was written")
+    return pieces(resource_list.text.data, [*edits, *added])
 
 
-def _confirm_around(given: ResourceList, edits: Sequence[Edit]) -> bytes:
+def _confirm_around(resource_list: ResourceList, edits: Sequence[Edit]) -> bytes:
     """Prove edits around the items; return the frame's bytes with them."""
-    frame = given.frame
-    return confirm_whole(Text(frame.data, given.text.name), frame.root, frame.source, frame.edits(edits))
+    frame = resource_list.frame
+    return confirm_whole(Text(frame.data, resource_list.text.name), frame.root, frame.source, frame.edits(edits))

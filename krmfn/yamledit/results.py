@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 Entry = Mapping[str, "str | int | Entry"]
 
 
-def insert(given: ResourceList, results: Sequence[Diagnostic]) -> list[Edit]:
+def insert(resource_list: ResourceList, results: Sequence[Diagnostic]) -> list[Edit]:
     """Make the edits that add results to a list; what it already has stays, as a list or as the older mapping."""
     if not results:
         return []
-    root = given.frame.root
+    root = resource_list.frame.root
     if root.flow_style:
-        return _Flow(given).into_mapping(root, "results", results)
-    return _Block(given).into_mapping(root, "results", results)
+        return _Flow(resource_list).into_mapping(root, "results", results)
+    return _Block(resource_list).into_mapping(root, "results", results)
 
 
-def unknown(given: ResourceList, results: Sequence[Diagnostic]) -> Sequence[Diagnostic]:
+def unknown(resource_list: ResourceList, results: Sequence[Diagnostic]) -> Sequence[Diagnostic]:
     """Return the results that the list does not hold yet, so that a run on its own output changes nothing."""
-    known = _known(given)
+    known = _known(resource_list)
     return [result for result in results if _comparable(entry(result)) not in known] if known else results
 
 
@@ -42,8 +42,8 @@ def events(result: Diagnostic) -> int:
     return 2 + 2 * len(one) + sum(1 + 2 * len(part) for part in one.values() if isinstance(part, dict))
 
 
-def _known(given: ResourceList) -> frozenset[object]:
-    data = construct(given.frame.value("results"))
+def _known(resource_list: ResourceList) -> frozenset[object]:
+    data = construct(resource_list.frame.value("results"))
     data = data.get("items") if isinstance(data, dict) else data
     return frozenset(map(_comparable, data)) if isinstance(data, list) else frozenset()
 
@@ -64,37 +64,37 @@ def entry(diagnostic: Diagnostic) -> Entry:
     message = str(diagnostic) if diagnostic.is_about_text else diagnostic.message
     if diagnostic.help:
         message += f"; {diagnostic.help}"
-    made: dict[str, str | int | Entry] = {"message": message, "severity": diagnostic.severity}
+    fields: dict[str, str | int | Entry] = {"message": message, "severity": diagnostic.severity}
     if (ref := resource) is not None:
         names = {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
-        made["resourceRef"] = {key: text for key, text in names.items() if text}
+        fields["resourceRef"] = {key: text for key, text in names.items() if text}
     if field is not None:
         values = {"path": field.path, "currentValue": field.current, "proposedValue": field.proposed}
-        made["field"] = {key: text for key, text in values.items() if text is not None}
+        fields["field"] = {key: text for key, text in values.items() if text is not None}
     if file is not None and file.path:
-        made["file"] = {"path": file.path} if file.index is None else {"path": file.path, "index": file.index}
+        fields["file"] = {"path": file.path} if file.index is None else {"path": file.path, "index": file.index}
     tags = {} if diagnostic.code == "changed" else {"code": diagnostic.code}
-    made["tags"] = ({"policy": str(diagnostic.policy)} if diagnostic.policy else {}) | tags
-    return {key: value for key, value in made.items() if value != {}}
+    fields["tags"] = ({"policy": str(diagnostic.policy)} if diagnostic.policy else {}) | tags
+    return {key: value for key, value in fields.items() if value != {}}
 
 
-def lines(found: Entry, indent: str) -> list[str]:
+def lines(fields: Entry, indent: str) -> list[str]:
     """Write an entry of a block list, line by line; the first begins with the dash. Runs as often as there are results."""
-    made = []
+    written = []
     lead, inner = f"{indent}- ", f"{indent}    "
-    for key, value in found.items():
+    for key, value in fields.items():
         if key == "severity":
-            made.append(f"{lead}{key}: {value}")
+            written.append(f"{lead}{key}: {value}")
         elif type(value) is dict:
-            made.append(f"{lead}{key}:")
-            made += [
+            written.append(f"{lead}{key}:")
+            written += [
                 f"{inner}{_key(name)}: {quoted(part) if type(part) is str else flow(part)}"
                 for name, part in value.items()
             ]
         else:
-            made.append(f"{lead}{key}: {flow(value)}")
+            written.append(f"{lead}{key}: {flow(value)}")
         lead = f"{indent}  "
-    return made
+    return written
 
 
 @lru_cache(256)
@@ -105,8 +105,8 @@ def _key(name: str) -> str:
 class _Flow:
     """Insertion into flow collections, which is how JSON is written."""
 
-    def __init__(self, given: ResourceList) -> None:
-        self.given = given
+    def __init__(self, resource_list: ResourceList) -> None:
+        self.resource_list = resource_list
 
     def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Diagnostic]) -> list[Edit]:
         text = "[" + ", ".join(flow(entry(each)) for each in entries) + "]"
@@ -117,25 +117,25 @@ class _Flow:
                 return self.into_mapping(value, "items", entries)
             if isinstance(value, yaml.SequenceNode):
                 return [self.before_end(value, text[1:-1])]
-            return [_replaced(self.given, value, text)]
+            return [_replaced(self.resource_list, value, text)]
         return [self.before_end(node, f"{quoted(name)}: {text}")]
 
     def before_end(self, node: yaml.CollectionNode, text: str) -> Edit:
         """Add a last entry. It goes right behind the one before, as a comma or a comment may follow that one."""
         if not node.value:
-            at = self.given.frame.offset(node.end_mark.index) - 1
+            at = self.resource_list.frame.offset(node.end_mark.index) - 1
             return Edit(at, at, text.encode())
         last = node.value[-1]
-        at = self.given.frame.offset((last[1] if isinstance(last, tuple) else last).end_mark.index)
+        at = self.resource_list.frame.offset((last[1] if isinstance(last, tuple) else last).end_mark.index)
         return Edit(at, at, f", {text}".encode())
 
 
 class _Block:
     """Insertion into block collections, in the file's own indentation and line ends."""
 
-    def __init__(self, given: ResourceList) -> None:
-        self.given = given
-        self.newline = newline(given.text.data, 0, len(given.text.data))
+    def __init__(self, resource_list: ResourceList) -> None:
+        self.resource_list = resource_list
+        self.newline = newline(resource_list.text.data, 0, len(resource_list.text.data))
 
     def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Diagnostic]) -> list[Edit]:
         for key, value in node.value:
@@ -147,11 +147,11 @@ class _Block:
 
     def into_value(self, value: yaml.Node, entries: Sequence[Diagnostic]) -> list[Edit]:
         if not isinstance(value, yaml.CollectionNode) or not value.value:
-            return [_replaced(self.given, value, "[" + ", ".join(flow(entry(each)) for each in entries) + "]")]
+            return [_replaced(self.resource_list, value, "[" + ", ".join(flow(entry(each)) for each in entries) + "]")]
         if isinstance(value, yaml.MappingNode):
-            return (_Flow(self.given) if value.flow_style else self).into_mapping(value, "items", entries)
+            return (_Flow(self.resource_list) if value.flow_style else self).into_mapping(value, "items", entries)
         if value.flow_style:
-            return [_Flow(self.given).before_end(value, ", ".join(flow(entry(each)) for each in entries))]
+            return [_Flow(self.resource_list).before_end(value, ", ".join(flow(entry(each)) for each in entries))]
         return [self.behind(value, self.listed(entries, " " * value.start_mark.column))]
 
     def listed(self, entries: Sequence[Diagnostic], indent: str) -> Iterator[str]:
@@ -159,21 +159,21 @@ class _Block:
 
     def whole(self, added: Iterable[str]) -> bytes:
         """Join whole lines; piece by piece, as there may be megabytes of them."""
-        made, end = bytearray(), self.newline.encode()
+        written, end = bytearray(), self.newline.encode()
         for line in added:
-            made += line.encode()
-            made += end
-        return bytes(made)
+            written += line.encode()
+            written += end
+        return bytes(written)
 
     def above(self, node: yaml.Node, added: Iterable[str]) -> Edit:
         """Insert whole lines above the first line of a node that starts its line."""
-        at = self.given.text.data.rfind(b"\n", 0, self.given.frame.offset(node.start_mark.index)) + 1
+        at = self.resource_list.text.data.rfind(b"\n", 0, self.resource_list.frame.offset(node.start_mark.index)) + 1
         return Edit(at, at, self.whole(added))
 
     def at_end(self, root: yaml.MappingNode, added: Iterable[str]) -> Edit:
         """Insert whole lines below everything; above the last key when the text ends in the middle of a line."""
-        at = self.given.frame.offset(root.end_mark.index)
-        if not self.given.text.data.endswith(b"\n", 0, at):
+        at = self.resource_list.frame.offset(root.end_mark.index)
+        if not self.resource_list.text.data.endswith(b"\n", 0, at):
             return self.above(_last_entry(root), added)
         return Edit(at, at, self.whole(added))
 
@@ -182,8 +182,8 @@ class _Block:
 
         A block scalar that ends the text without a line break would grow by one; the lines go above its key then.
         """
-        data, leaf = self.given.text.data, last_leaf(node)
-        end = self.given.frame.offset(leaf.end_mark.index)
+        data, leaf = self.resource_list.text.data, last_leaf(node)
+        end = self.resource_list.frame.offset(leaf.end_mark.index)
         if isinstance(leaf, yaml.ScalarNode) and leaf.style in ("|", ">"):
             if not data.endswith(b"\n", 0, end):
                 return self.above(_last_entry(node), added)
@@ -199,6 +199,6 @@ def _last_entry(node: yaml.CollectionNode) -> yaml.Node:
     return last
 
 
-def _replaced(given: ResourceList, node: yaml.Node, text: str) -> Edit:
-    start, end = given.frame.offset(node.start_mark.index), given.frame.offset(node.end_mark.index)
-    return set_value(given.text.data, start, end, text)
+def _replaced(resource_list: ResourceList, node: yaml.Node, text: str) -> Edit:
+    start, end = resource_list.frame.offset(node.start_mark.index), resource_list.frame.offset(node.end_mark.index)
+    return set_value(resource_list.text.data, start, end, text)

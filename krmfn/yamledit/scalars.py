@@ -61,7 +61,7 @@ def _numeric() -> re.Pattern[str]:
 
 
 def reads_as_text(scalar: Scalar) -> bool:
-    """Return whether every reader takes the scalar for a string as it is written: `tag: 1.10` is the number 1.1 to most."""
+    """True if every reader takes the scalar for a string as it is written: `tag: 1.10` is the number 1.1 to most."""
     return bool(scalar.style) or scalar.tag in _STRING_TAGS or is_string(scalar.value)
 
 

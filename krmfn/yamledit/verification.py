@@ -130,12 +130,12 @@ class _Side(NamedTuple):
     ends: list[int]
 
     def holds(self, offset: int, *, is_absent: bool) -> bool:
-        """Return whether an offset is inside those bytes; a value that is not written may stand at their very end."""
+        """True if an offset is inside those bytes; a value that is not written may stand at their very end."""
         at = bisect_right(self.starts, offset) - 1
         return at >= 0 and (offset < self.ends[at] or (is_absent and offset == self.ends[at]))
 
     def is_own(self, node: yaml.Node, source: Source) -> bool:
-        """Return whether all that is written of a node is inside those bytes."""
+        """True if all that is written of a node is inside those bytes."""
         stack = [node]
         while stack:
             one = stack.pop()
@@ -232,7 +232,7 @@ class _Comparison:
                     stack += zip(pair, other, strict=True)
 
     def is_replaced(self, was: yaml.Node, old_source: Source, becomes: yaml.Node, new_source: Source) -> bool:
-        """Return whether a node that is deleted gives way to one of its kind, or a null to any, all of it inserted."""
+        """True if a node that is deleted gives way to one of its kind, or a null to any, all of it inserted."""
         if not self.after.starts or not self.after.is_own(becomes, new_source):
             return False
         if is_null(was):
@@ -263,15 +263,15 @@ def _pieced(value: str, edits: Sequence[Edit], start: int) -> str:
     """Return what a scalar is to read after the edits of its pieces. Raise _Difference where a piece is another one."""
     if not edits:
         return value
-    data, made, at = value.encode("utf-8", "surrogatepass"), b"", 0
+    data, changed, at = value.encode("utf-8", "surrogatepass"), b"", 0
     for edit in sorted(edits, key=lambda edit: edit.host or (0, 0)):
         begin = edit.host[1] if edit.host else 0
         old = (edit.before or "").encode()
         if begin < at or data[begin : begin + len(old)] != old:
             raise _Difference(f"{edit.before!r} does not stand in the text here", start)
-        made += data[at:begin] + (edit.after or "").encode()
+        changed += data[at:begin] + (edit.after or "").encode()
         at = begin + len(old)
-    return (made + data[at:]).decode("utf-8", "surrogatepass")
+    return (changed + data[at:]).decode("utf-8", "surrogatepass")
 
 
 def _span(node: yaml.Node, source: Source, data: bytes) -> tuple[int, int]:

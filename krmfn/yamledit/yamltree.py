@@ -210,17 +210,17 @@ def construct(node: yaml.Node | None, block: Block | None = None) -> object:
 class _Open:
     """A collection that is being made: what is left of it, and the alias it came by, if any."""
 
-    __slots__ = ("alias", "left", "made")
+    __slots__ = ("alias", "data", "left")
 
-    def __init__(self, made: dict[str, object] | list[object], left: Iterator[Any], alias: int | None) -> None:
-        self.made, self.left, self.alias = made, left, alias
+    def __init__(self, data: dict[str, object] | list[object], left: Iterator[Any], alias: int | None) -> None:
+        self.data, self.left, self.alias = data, left, alias
 
 
 class _Construction:
     """One run of `construct`: counts the values made and knows the aliases it is inside of. Does not recurse."""
 
     def __init__(self, block: Block | None) -> None:
-        self.block, self.made, self.inside = block, 0, set[int]()
+        self.block, self.count, self.inside = block, 0, set[int]()
         self.stack: list[_Open] = []
 
     def data(self, node: yaml.Node | None) -> object:
@@ -232,25 +232,25 @@ class _Construction:
             if entry is None:
                 self.stack.pop()
                 self.inside.discard(top.alias or 0)
-            elif isinstance(top.made, dict):
-                self.keep(top.made, *entry)
+            elif isinstance(top.data, dict):
+                self.keep(top.data, *entry)
             else:
-                top.made.append(self.value(entry))
+                top.data.append(self.value(entry))
         return root
 
-    def keep(self, made: dict[str, object], key: yaml.Node, value: yaml.Node) -> None:
+    def keep(self, mapping: dict[str, object], key: yaml.Node, value: yaml.Node) -> None:
         """Add one entry of a mapping."""
         if not isinstance(key, yaml.ScalarNode):
             raise self.error("a key here is not a scalar", key)
-        if key.value in made:
+        if key.value in mapping:
             raise self.error(f"key {key.value!r} is given twice in one mapping", key)
-        made[key.value] = None
-        made[key.value] = self.value(value)
+        mapping[key.value] = None
+        mapping[key.value] = self.value(value)
 
     def value(self, node: yaml.Node | None) -> object:
         """Return a scalar's value, or an empty collection that `data` will fill."""
-        self.made += 1
-        if self.made > MAX_VALUES:
+        self.count += 1
+        if self.count > MAX_VALUES:
             raise self.error(f"it expands to more than {MAX_VALUES} values", node)
         if node is None or is_null(node):
             return None
@@ -260,11 +260,11 @@ class _Construction:
             alias = id(node)
         if isinstance(node, yaml.ScalarNode):
             return node.value
-        made: dict[str, object] | list[object] = {} if isinstance(node, yaml.MappingNode) else []
-        self.stack.append(_Open(made, iter(node.value), alias))
+        collection: dict[str, object] | list[object] = {} if isinstance(node, yaml.MappingNode) else []
+        self.stack.append(_Open(collection, iter(node.value), alias))
         if alias is not None:
             self.inside.add(alias)
-        return made
+        return collection
 
     def target(self, alias: Alias) -> yaml.Node:
         """Follow an alias."""
