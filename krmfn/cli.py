@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {
+    "adopt": "Print as policies what Renovate, Image Updater, Keel and Dependabot are told.",
     "annotate": "Turn markers into annotations that survive kustomize build.",
     "check": "Say which images of manifests have newer versions.",
     "completion": "Print the completion script for a shell.",

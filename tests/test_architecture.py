@@ -34,6 +34,7 @@ ROOMS = {
     "plan": {"yamledit", "kubernetes", "policies", "config"},
     "sources": {"config", "plan"},  # the protocol TagSource, and what is configured
     "inventory": {"yamledit", "kubernetes", "policies", "config", "plan", "sources"},
+    "adopt": {"yamledit", "policies"},  # the engine of patterns
     "gotemplate": set(),  # not even values, see OUTSIDE
     "git": {"yamledit", "policies", "config", "plan", "gotemplate"},
     "commands": {
@@ -44,6 +45,7 @@ ROOMS = {
         "plan",
         "sources",
         "inventory",
+        "adopt",
         "git",
         "doors",
     },
@@ -70,7 +72,7 @@ EDGES = {
     "re2": {"policies.engine", "kubernetes.kustomize.expressions", "git.regexp_functions"},
     "semver": {"policies.version"},
     "jsonpath_ng": {"kubernetes.jsonpath"},
-    "yaml": {"yamledit", "kubernetes", "config.lock", "plan.bind", "plan.lockfile", "inventory", "function"},
+    "yaml": {"yamledit", "kubernetes", "config.lock", "plan.bind", "plan.lockfile", "inventory", "adopt", "function"},
     "os": {
         "__main__", "cli", "inventory.files", "function", "terminal", "commands", "git.program", "git.workspace", "git.drafts", "inventory.doctor",
         "sources",

@@ -1,0 +1,1 @@
+"""Reads what other tools configure about images, as policies of krmfn. Nothing is asked and nothing is written."""

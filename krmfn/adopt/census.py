@@ -1,0 +1,120 @@
+"""Every key of a configuration, its line, and what became of it: none is dropped silently."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import yaml
+
+from krmfn.errors import RuleError
+from krmfn.image import ImageRef
+from krmfn.yamledit.nodes import Block, children
+
+Steps = tuple[str, ...]
+NO_EQUAL = "has no equal in krmfn"
+
+
+class Fate(NamedTuple):
+    """What became of a key: what it is in krmfn, or why it is nothing there."""
+
+    is_mapped: bool
+    what: str
+
+
+class Leaf(NamedTuple):
+    """A scalar of a configuration and its line, from one."""
+
+    value: str
+    line: int
+
+
+@dataclass
+class Document:
+    """One document of another tool's configuration, or the comments of a file."""
+
+    path: str
+    leaves: Mapping[Steps, Leaf]
+    fates: dict[Steps, Fate] = field(default_factory=dict)
+
+    def value(self, *steps: str) -> str:
+        """Return a scalar's text; empty when it is not there."""
+        found = self.leaves.get(steps)
+        return found.value if found else ""
+
+    def below(self, *steps: str) -> dict[Steps, str]:
+        """Return the scalars below a key, by the rest of their path."""
+        size = len(steps)
+        return {key[size:]: leaf.value for key, leaf in self.leaves.items() if key[:size] == steps}
+
+    def items(self, *steps: str) -> list[str]:
+        """Return the texts of a list, or the one text that stands in its place."""
+        return list(self.below(*steps).values())
+
+    def count(self, *steps: str) -> list[Steps]:
+        """Return the paths of the entries of a list."""
+        return list(dict.fromkeys((*steps, key[0]) for key in self.below(*steps) if key and key[0].startswith("[")))
+
+    def map(self, what: str, *steps: str) -> None:
+        """Note what a key, and all below it, is in krmfn."""
+        self._note(Fate(is_mapped=True, what=what), steps)
+
+    def leave(self, why: str, *steps: str) -> None:
+        """Note why a key, and all below it, is nothing in krmfn."""
+        self._note(Fate(is_mapped=False, what=why), steps)
+
+    def _note(self, fate: Fate, steps: Steps) -> None:
+        for key in self.leaves:
+            if key[: len(steps)] == steps:
+                self.fates.setdefault(key, fate)
+
+    def told(self) -> Iterator[tuple[int, str, Fate]]:
+        """Yield line, key and fate of every scalar."""
+        for key, leaf in self.leaves.items():
+            yield leaf.line, ".".join(key).replace(".[", "["), self.fates.get(key, Fate(is_mapped=False, what=NO_EQUAL))
+
+
+def leaves(block: Block) -> dict[Steps, Leaf]:
+    """Return every scalar of a document by its path; an empty list or mapping counts as one."""
+    found: dict[Steps, Leaf] = {}
+    todo: list[tuple[Steps, Any]] = [((), block.root)]
+    while todo:
+        steps, node = todo.pop()
+        below = list(children(node)) if isinstance(node, yaml.CollectionNode) else []
+        todo += [
+            ((*steps, f"[{step}]" if isinstance(step, int) else str(step)), child) for step, child in reversed(below)
+        ]
+        if not below and isinstance(node, yaml.Node):
+            value = node.value if isinstance(node, yaml.ScalarNode) else ""
+            found[steps] = Leaf(value, block.text.locate(block.span(node)[0])[0])
+    return found
+
+
+@dataclass
+class Wanted:
+    """A policy as the other tool meant it: `spec` is what stands beside name and image in an ImageAutomation."""
+
+    image: str
+    spec: dict[str, Any]
+    path: str
+    line: int
+
+
+def canonical(image: str) -> str:
+    """Return the canonical repository of an image; empty for what is none."""
+    try:
+        return ImageRef.parse(image).canonical
+    except RuleError:
+        return ""
+
+
+def glob(pattern: str) -> str:
+    r"""Return a pattern of RE2 for a glob of whole tags.
+
+    >>> glob("v1.*-dev")
+    '^v1\\..*-dev$'
+    """
+    parts = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
+    return f"^{''.join(parts)}$"

@@ -1,0 +1,125 @@
+"""Argo CD Image Updater: annotations of an Application, and the ImageUpdater resource."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from krmfn.adopt.census import NO_EQUAL, Document, Steps, Wanted, glob
+
+PREFIX = "argocd-image-updater.argoproj.io/"
+_LOGIN = "logins are never copied: docs/authentication.md"
+_STRATEGIES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "semver": lambda constraint: {"semver": {"range": constraint or "*"}},
+    "newest-build": lambda _: {"newest": {}},
+    "latest": lambda _: {"newest": {}},
+    "alphabetical": lambda _: {"alphabetical": {"order": "asc"}},
+    "name": lambda _: {"alphabetical": {"order": "asc"}},
+    "digest": lambda _: {"digest": {}},
+}
+_LEFT = {
+    "helm": "the field is bound by image name; else by a marker or target",
+    "kustomize": "the field is bound by image name; else by a marker or target",
+    "manifestTargets": "the field is bound by image name; else by a marker or target",
+    "write-back": "krmfn update writes to files and commits: docs/commands.md",
+    "writeBackConfig": "krmfn update writes to files and commits: docs/commands.md",
+    "git": "krmfn update --branch NAME --base REF",
+    "pull-secret": _LOGIN,
+    "pullSecret": _LOGIN,
+    "platforms": "tags are chosen by name, whatever their platforms",
+    "force-update": "every image that is named is followed",
+    "forceUpdate": "every image that is named is followed",
+}
+
+
+def is_annotated(document: Document) -> bool:
+    """True if a resource holds annotations of Image Updater."""
+    return any(key[:2] == ("metadata", "annotations") and key[-1].startswith(PREFIX) for key in document.leaves)
+
+
+def annotated(document: Document) -> Iterator[Wanted]:
+    """Yield the policies of an annotated Application."""
+    at = ("metadata", "annotations")
+    document.leaves = {key: leaf for key, leaf in document.leaves.items() if key[-1].startswith(PREFIX)}
+    entries = document.leaves.get((*at, f"{PREFIX}image-list"))
+    for entry in (part.strip() for part in entries.value.split(",")) if entries else ():
+        alias, _, image = entry.rpartition("=")
+        document.map("policies[].image", *at, f"{PREFIX}image-list")
+
+        def option(name: str, alias: str = alias) -> Steps:
+            own = (*at, f"{PREFIX}{alias}.{name}")
+            return own if alias and own in document.leaves else (*at, PREFIX + name)
+
+        strategy, allow, ignore = option("update-strategy"), option("allow-tags"), option("ignore-tags")
+        ignored = [part for part in document.value(*ignore).replace(" ", "").split(",") if part]
+        spec = _spec(document, _constraint(image), strategy, (allow, document.value(*allow)), (ignore, ignored))
+        if spec is not None and entries:
+            yield Wanted(_repository(image), spec, document.path, entries.line)
+    for key in document.leaves:
+        name = key[-1].removeprefix(PREFIX)
+        for part in (name, name.partition(".")[2]):
+            why = next((why for word, why in _LEFT.items() if part.startswith(word)), None)
+            if why:
+                document.leave(why, *key)
+
+
+def resource(document: Document) -> Iterator[Wanted]:
+    """Yield the policies of an ImageUpdater resource; what an image does not say, its application or all say."""
+    for application in document.count("spec", "applicationRefs"):
+        for image in document.count(*application, "images"):
+            levels = [
+                (*image, "commonUpdateSettings"),
+                (*application, "commonUpdateSettings"),
+                ("spec", "commonUpdateSettings"),
+            ]
+
+            def option(name: str, levels: list[Steps] = levels) -> Steps:
+                return next(((*level, name) for level in levels if document.below(*level, name)), (*levels[0], name))
+
+            name = document.leaves.get((*image, "imageName"))
+            document.map("policies[].image", *image, "imageName")
+            document.leave("a name of a policy is made of the image", *image, "alias")
+            document.leave(_LEFT["helm"], *image, "manifestTargets")
+            allow, ignore = option("allowTags"), option("ignoreTags")
+            spec = _spec(
+                document, _constraint(name.value if name else ""), option("updateStrategy"),
+                (allow, document.value(*allow)), (ignore, document.items(*ignore)),
+            )  # fmt: skip
+            if name and spec is not None:
+                yield Wanted(_repository(name.value), spec, document.path, name.line)
+    document.leave("krmfn reads files, not Applications of a cluster", "spec", "namespace")
+    for key in document.leaves:
+        why = next((why for word, why in _LEFT.items() if word in key), None)
+        if key[0] != "spec":
+            document.leave("describes the resource itself", *key)
+        elif why or key[-1] in ("namePattern", "labelSelectors"):
+            document.leave(why or "krmfn reads files, not Applications of a cluster", *key)
+
+
+def _spec(
+    document: Document, constraint: str, strategy: Steps, allow: tuple[Steps, str], ignore: tuple[Steps, list[str]]
+) -> dict[str, Any] | None:
+    name = document.value(*strategy) or "semver"
+    if name not in _STRATEGIES:
+        document.leave(f"{NO_EQUAL}: no such strategy", *strategy)
+        return None
+    spec: dict[str, Any] = {"policy": _STRATEGIES[name](constraint)}
+    document.map(f"policies[].policy.{next(iter(spec['policy']))}", *strategy)
+    if allow[1].startswith("regexp:"):
+        spec["allowTags"] = [allow[1].removeprefix("regexp:")]
+        document.map("policies[].allowTags", *allow[0])
+    elif allow[1]:
+        document.leave("any tag is allowed without allowTags" if allow[1] == "any" else NO_EQUAL, *allow[0])
+    if ignore[1]:
+        spec["ignoreTags"] = [glob(one) for one in ignore[1]]
+        document.map("policies[].ignoreTags", *ignore[0])
+    return spec
+
+
+def _constraint(image: str) -> str:
+    return image.rpartition(":")[2] if ":" in image.rpartition("/")[2] else ""
+
+
+def _repository(image: str) -> str:
+    constraint = _constraint(image)
+    return image.removesuffix(f":{constraint}") if constraint else image

@@ -1,0 +1,31 @@
+"""JSON5 as a flow collection of YAML, line for line: what Renovate's configuration is written in."""
+
+from __future__ import annotations
+
+import re
+
+_TOKEN = re.compile(
+    r"""(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<colon>:)|(?P<tab>\t)""",
+    re.DOTALL,
+)
+
+
+def as_yaml(data: bytes) -> bytes:
+    r"""Return a text of JSON5 as YAML that says the same on the same lines; bytes that are no UTF-8 are replaced.
+
+    >>> as_yaml(b"{a:1, // one\n'b': ['x',],}")
+    b'{a: 1, \n"b":  ["x",],}'
+    """
+    return _TOKEN.sub(_token, data.decode("utf-8", "replace")).encode()
+
+
+def _token(found: re.Match[str]) -> str:
+    if found["comment"]:
+        return "\n" * found["comment"].count("\n")
+    if found["colon"]:
+        return ": "
+    if found["tab"]:
+        return " "
+    text = found["text"]
+    body = text[1:-1] if text[0] == '"' else text[1:-1].replace('"', '\\"').replace("\\'", "'")
+    return f'"{body}"'

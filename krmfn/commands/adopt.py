@@ -1,0 +1,154 @@
+"""`krmfn adopt`: the configuration of other tools as an ImageAutomation, and every key that has no equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from krmfn import terminal
+from krmfn.adopt import dependabot, image_updater, json5, keel, renovate
+from krmfn.adopt.census import Document, Wanted, canonical, leaves
+from krmfn.commands import options
+from krmfn.config.loading import load
+from krmfn.config.schema import API_VERSION
+from krmfn.errors import InputError
+from krmfn.image import ImageRef
+from krmfn.kubernetes import finder
+from krmfn.kubernetes.places import Place
+from krmfn.sanitize import printable
+from krmfn.yamledit.authored import document as written
+from krmfn.yamledit.nodes import Block, Text, documents
+
+
+@click.command(
+    epilog=options.examples(
+        "krmfn adopt . > krmfn.yaml         # the policies; every key that has no equal stands on stderr",
+        "krmfn adopt . --keys               # every key, file and line, and what it is in krmfn",
+        exits="0 done, 1 an error, or nothing to adopt, 2 usage",
+    )
+)
+@options.PATHS
+@click.option("--keys", is_flag=True, help="Print every key and what became of it, instead of the policies.")
+def command(paths: tuple[Path, ...], keys: bool) -> int:
+    """Print the policies that other tools' configuration below PATHS means, as one ImageAutomation.
+
+    \b
+    Read are Renovate (renovate.json, renovate.json5, .renovaterc and comments), Dependabot (.github/dependabot.yml),
+    Argo CD Image Updater (annotations, ImageUpdater) and Keel (annotations, labels).
+
+    Nothing is written or removed, no registry is asked, and logins are never copied.
+    """  # noqa: D301 - \b is click's mark
+    found = list(_found(paths))
+    sources = [document for document, _ in found]
+    policies = _policies(wanted for _, each in found for wanted in each)
+    rows = [(one.path, *told) for one in sources for told in one.told()]
+    for path, line, key, fate in rows:
+        text = f"{path}:{line}: {key}: {fate.what}"
+        if keys:
+            click.echo(printable(f"{text} ({'mapped' if fate.is_mapped else 'left'})", 2000))
+        elif not fate.is_mapped:
+            terminal.say(text, "warning")
+    left = sum(not fate.is_mapped for *_, fate in rows)
+    terminal.say(f"{len(policies)} policies from {len(rows)} keys, {left} of them without an equal")
+    if not policies:
+        return 1
+    if not keys:
+        click.echo(_automation(policies), nl=False)
+    return 0
+
+
+def _found(paths: Iterable[Path]) -> Iterator[tuple[Document, list[Wanted]]]:
+    """Yield every document of another tool with the policies that it means. Raises InputError for one that is no YAML."""
+    tree = options.read(paths)
+    places = [place for place in finder.find(tree.blocks, tree.graph()) if place.ref is not None]
+    tops = [path for path in paths if path.is_dir()]
+    images = [(_from_top(place.file.path, tops), place.ref) for place in places if place.ref]
+    for top in tops:
+        for name in (*renovate.NAMES, *dependabot.NAMES):
+            if (path := top / name).is_file():
+                yield _of_file(path, name, images)
+    for text in tree.every:
+        yield from _of_manifest(text, _by_file(places, text))
+        for document in renovate.comments(text.name, text.data.decode("utf-8", "replace")):
+            yield document, list(renovate.commented(document))
+
+
+def _by_file(places: Sequence[Place], text: Text) -> list[Place]:
+    return [place for place in places if place.resource.block.text.name == text.name]
+
+
+def _from_top(path: str, tops: Sequence[Path]) -> str:
+    return next((Path(path).relative_to(top).as_posix() for top in tops if Path(path).is_relative_to(top)), path)
+
+
+def _of_file(path: Path, name: str, images: Sequence[tuple[str, ImageRef]]) -> tuple[Document, list[Wanted]]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", name=str(path)) from None
+    is_renovate = name in renovate.NAMES
+    blocks = documents(Text(json5.as_yaml(data) if is_renovate else data, str(path)))
+    document = Document(str(path), leaves(blocks[0]) if blocks else {})
+    return document, list((renovate if is_renovate else dependabot).read(document, images))
+
+
+def _of_manifest(text: Text, places: Sequence[Place]) -> Iterator[tuple[Document, list[Wanted]]]:
+    words = (image_updater.PREFIX.encode(), b"argocd-image-updater.argoproj.io", keel.PREFIX.encode())
+    if not any(word in text.data for word in words):
+        return
+    try:
+        blocks: Sequence[Block] = documents(text)
+    except InputError as error:
+        terminal.say(f"{error}; left alone", "warning")
+        return
+    for block in blocks:
+        document = Document(text.name, leaves(block))
+        if document.value("kind") == "ImageUpdater":
+            yield document, list(image_updater.resource(document))
+        elif image_updater.is_annotated(document):
+            yield document, list(image_updater.annotated(document))
+        elif keel.is_annotated(document):
+            own = dict.fromkeys(
+                place.ref for place in places if place.ref and place.resource.block.start == block.start
+            )
+            yield document, list(keel.annotated(document, own))
+
+
+def _policies(every: Iterable[Wanted]) -> list[dict[str, object]]:
+    """Return one policy an image: the first that wants it, as two for one image are an error."""
+    chosen: dict[str, Wanted] = {}
+    for wanted in every:
+        image = canonical(wanted.image)
+        if not image:
+            terminal.say(f"{wanted.path}:{wanted.line}: {wanted.image!r} is no image: no policy for it", "warning")
+            continue
+        first = chosen.setdefault(image, wanted)
+        if first.spec != wanted.spec:
+            place = f"{first.path}:{first.line}"
+            terminal.say(
+                f"{wanted.path}:{wanted.line}: {wanted.image} has another policy from {place}: left", "warning"
+            )
+    names: set[str] = set()
+    policies: list[dict[str, object]] = []
+    for image, wanted in sorted(chosen.items()):
+        name = image.rpartition("/")[2].replace("_", "-").replace(".", "-")
+        if name in names:
+            name = "-".join(image.replace("_", "-").replace(".", "-").split("/")[-2:])
+        names.add(name)
+        policies.append({"name": name, "image": wanted.image, **wanted.spec})
+    return policies
+
+
+def _automation(policies: Sequence[dict[str, object]]) -> str:
+    """Return the ImageAutomation. Raises ConfigError if krmfn itself would refuse it."""
+    metadata = {"name": "images", "annotations": {"config.kubernetes.io/local-config": "true"}}
+    text = written(
+        {
+            "apiVersion": API_VERSION, "kind": "ImageAutomation", "metadata": metadata,
+            "spec": {"onError": "keep", "policies": list(policies)},
+        }
+    )  # fmt: skip
+    load(documents(Text(text.encode(), "the adopted policies")))
+    return text

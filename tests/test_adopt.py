@@ -1,0 +1,216 @@
+"""`krmfn adopt`: other tools' configuration as policies, judged by what krmfn then chooses; no key is dropped silently."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.running import Done, call
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+{meta}spec:
+  containers:
+  - {{name: web, image: "{image}"}}
+"""
+APPLICATION = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata:
+  name: shop
+  annotations:
+{annotations}
+spec: {{project: default}}
+"""
+UPDATER = """\
+apiVersion: argocd-image-updater.argoproj.io/v1alpha1
+kind: ImageUpdater
+metadata: {name: shop}
+spec:
+  namespace: argocd
+  writeBackConfig: {method: "git:secret:argocd/login", gitConfig: {branch: main}}
+  commonUpdateSettings: {updateStrategy: alphabetical, pullSecret: "secret:a/b#c"}
+  applicationRefs:
+  - namePattern: shop-*
+    images:
+    - alias: web
+      imageName: ghcr.io/acme/web:1.x
+      commonUpdateSettings: {updateStrategy: semver, ignoreTags: ["*-rc*", "1.9.*"], platforms: [linux/arm64]}
+      manifestTargets: {kustomize: {name: web}}
+    - {alias: api, imageName: ghcr.io/acme/api}
+"""
+WEB = ["1.0.0", "1.2.3", "1.9.9", "1.8.0-rc.1", "1.8.0", "2.0.0", "2.1.0-dev", "latest"]
+
+
+def noted(tool: str, **pairs: str) -> str:
+    """Return annotations; `__` in a name is a dot, `_` a dash."""
+    names = {name: name.replace("__", ".").replace("_", "-") for name in pairs}
+    return "\n".join(f"    {tool}/{names[name]}: {json.dumps(value)}" for name, value in pairs.items())
+
+
+def argo(**pairs: str) -> dict[str, str]:
+    text = noted("argocd-image-updater.argoproj.io", **pairs)
+    return {"application.yaml": APPLICATION.format(annotations=text), "pod.yaml": pod("ghcr.io/acme/web:1.0.0")}
+
+
+def pod(image: str, meta: str = "") -> str:
+    return POD.format(image=image, meta=meta)
+
+
+def keel(policy: str, image: str = "ghcr.io/acme/web:1.0.0") -> dict[str, str]:
+    meta = f"  annotations:\n{noted('keel.sh', policy=policy, trigger='poll', pollSchedule='@every 5m')}\n"
+    return {"pod.yaml": pod(image, meta)}
+
+
+def renovate(text: str, name: str = "renovate.json5") -> dict[str, str]:
+    return {name: text, "pod.yaml": pod("ghcr.io/acme/web:1.0.0")}
+
+
+def dependabot(update: str) -> dict[str, str]:
+    text = f"version: 2\nupdates:\n- package-ecosystem: docker\n  directory: /\n  schedule: {{interval: daily}}\n{update}"
+    return {".github/dependabot.yml": text, "pod.yaml": pod("ghcr.io/acme/web:1.0.0")}
+
+
+LIST = {"image_list": "web=ghcr.io/acme/web:1.x"}
+MAJORS_OFF = "{packageRules: [{matchUpdateTypes: ['major'], matchDatasources: ['docker'], enabled: false}]}"
+BELOW = "// ours\n{packageRules: [{matchPackageNames: ['ghcr.io/acme/**'], allowedVersions: '<1.9',},]}"
+MATCHING = '{"packageRules": [{"matchPackageNames": ["/acme/"], "allowedVersions": "/^1\\\\.2/"}]}'
+COMMENT = "# renovate: datasource=docker depName=ghcr.io/acme/web\n"
+NO_MAJORS = '  ignore:\n  - {dependency-name: "*", update-types: ["version-update:semver-major"]}\n'
+# what is configured, and the tag that the tool takes of WEB by its documentation (None: it leaves the image)
+CHOICES = {
+    "image-updater range": (argo(**LIST), "1.9.9"),
+    "image-updater ~": (argo(image_list="ghcr.io/acme/web:~1.2"), "1.2.3"),
+    "image-updater no constraint": (argo(image_list="web=ghcr.io/acme/web"), "2.0.0"),
+    "image-updater allow": (argo(**LIST, web__allow_tags="regexp:^1\\.2\\."), "1.2.3"),
+    "image-updater ignore": (argo(**LIST, web__ignore_tags="1.9.*, latest"), "1.8.0"),
+    "image-updater name": (argo(image_list="web=ghcr.io/acme/web", web__update_strategy="name"), "latest"),
+    "image-updater for all": (
+        argo(image_list="web=ghcr.io/acme/web", update_strategy="alphabetical", ignore_tags="latest"), "2.1.0-dev",
+    ),
+    "image-updater resource": ({"updater.yaml": UPDATER, "pod.yaml": pod("ghcr.io/acme/web:1.0.0")}, "1.8.0"),
+    "keel major": (keel("major"), "2.0.0"),
+    "keel minor": (keel("minor"), "1.9.9"),
+    "keel patch": (keel("patch", "ghcr.io/acme/web:1.2.0"), "1.2.3"),
+    "keel regexp": (keel("regexp:^(?P<compare>1\\.2.*)$"), "1.2.3"),
+    "keel never": (keel("never"), None),
+    "renovate": (renovate("{}", "renovate.json"), "2.0.0"),
+    "renovate no majors": (renovate(MAJORS_OFF), "1.9.9"),
+    "renovate allowedVersions": (renovate(BELOW), "1.8.0"),
+    "renovate pattern": (renovate(MATCHING), "1.2.3"),
+    "renovate off": (renovate("{packageRules: [{matchPackageNames: ['/web$/'], enabled: false}]}"), None),
+    "renovate another": (renovate("{packageRules: [{matchPackageNames: ['redis'], enabled: false}]}"), "2.0.0"),
+    "renovate comment": ({"pod.yaml": COMMENT + pod("ghcr.io/acme/web:1.0.0")}, "2.0.0"),
+    "dependabot": (dependabot(""), "2.0.0"),
+    "dependabot no majors": (dependabot(NO_MAJORS), "1.9.9"),
+    "dependabot ignored": (dependabot('  ignore:\n  - {dependency-name: "ghcr.io/acme/*"}\n'), None),
+}  # fmt: skip
+
+
+def adopt(folder: Path, files: dict[str, str], *options: str) -> Done:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return call("adopt", ".", *options, cwd=folder)
+
+
+@pytest.mark.parametrize("case", CHOICES)
+def test_the_adopted_policy_chooses_what_the_tool_chooses(case: str, tmp_path: Path):
+    files, tag = CHOICES[case]
+    done = adopt(tmp_path, files)
+    if tag is None:
+        assert done.returncode == 1, done.stdout
+        assert done.stdout == ""
+        return
+    assert done.returncode == 0, done.stderr
+    tags = yaml.safe_dump({"image": "ghcr.io/acme/web", "tags": WEB}, default_flow_style=True)
+    snapshot = f"---\napiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {{name: web}}\nspec: {tags}"
+    adopted = yaml.safe_load(done.stdout)
+    wanted = [one for one in adopted["spec"]["policies"] if one["image"] == "ghcr.io/acme/web"]
+    (tmp_path / "krmfn.yaml").write_text(yaml.safe_dump({**adopted, "spec": {"policies": wanted}}) + snapshot)
+    assert {name: (tmp_path / name).read_text() for name in files} == files
+    updated = call("update", ".", cwd=tmp_path)
+    assert updated.returncode == 0, updated.stderr
+    assert f"ghcr.io/acme/web:{tag}" in (tmp_path / "pod.yaml").read_text(), updated.stdout + updated.stderr
+
+
+def scalars(text: str) -> list[object]:
+    """Return every scalar of a document, without the keys."""
+    todo: list[object] = [yaml.safe_load(text)]
+    found: list[object] = []
+    while todo:
+        one = todo.pop()
+        if isinstance(one, dict):
+            todo += one.values()
+        elif isinstance(one, list):
+            todo += one
+        else:
+            found.append(one)
+    return found
+
+
+STRANGE = """{
+  "$schema": "https://docs.renovatebot.com/renovate-schema.json",
+  "extends": ["config:recommended", "github>acme/presets"],
+  "hostRules": [{"matchHost": "ghcr.io", "token": "canary-token-5f3a"}],
+  "minimumReleaseAge": "3 days",
+  "someFutureKey": {"deep": [1, {"deeper": true}]},
+  "packageRules": [
+    {"matchPackageNames": ["redis"], "groupName": "caches", "minimumReleaseAge": "7 days"},
+    {"matchCurrentVersion": "<1", "allowedVersions": "<2"}
+  ]
+}
+"""
+CENSUS = {
+    "renovate.json": STRANGE,
+    ".github/dependabot.yml": "version: 2\nregistries: {hub: {type: docker-registry, password: canary-token-5f3a}}\nupdates:\n"
+    "- {package-ecosystem: docker, directory: /, cooldown: {default-days: 3}, future: [1]}\n"
+    "- {package-ecosystem: npm, directory: /}\n",
+    "updater.yaml": UPDATER.replace("- {alias: api,", "- {future: 1, alias: api,"),
+}
+
+
+@pytest.mark.parametrize("name", CENSUS)
+def test_every_key_is_mapped_or_listed_with_its_line(name: str, tmp_path: Path):
+    done = adopt(tmp_path, {name: CENSUS[name], "pod.yaml": pod("ghcr.io/acme/web:1.0.0")}, "--keys")
+    rows = [line for line in done.stdout.splitlines() if line.startswith(f"{name}:")]
+    assert len(rows) == len(scalars(CENSUS[name])), done.stdout
+    lines = CENSUS[name].splitlines()
+    for row in rows:
+        found = re.match(r".*?:(\d+): (\S+): .+ \((mapped|left)\)$", row)
+        assert found, row
+        assert found[2].rpartition(".")[2].partition("[")[0] in lines[int(found[1]) - 1], row
+    assert "canary" not in done.stdout + done.stderr
+    assert "canary" not in adopt(tmp_path, {}).stdout
+
+
+def test_what_has_no_equal_is_told_with_file_and_line(tmp_path: Path):
+    done = adopt(tmp_path, {"renovate.json": STRANGE, "pod.yaml": pod("ghcr.io/acme/web:1.0.0")})
+    assert "krmfn: warning: renovate.json:5: minimumReleaseAge: has no equal in krmfn" in done.stderr
+    assert "renovate.json:6: someFutureKey.deep[1].deeper: has no equal in krmfn" in done.stderr
+    assert "renovate.json:9: packageRules[1].allowedVersions: has no equal in krmfn: the condition" in done.stderr
+
+
+def test_two_tools_that_want_different_things_are_told(tmp_path: Path):
+    done = adopt(tmp_path, {**argo(image_list="ghcr.io/acme/web:1.x"), **keel("patch")})
+    assert len(yaml.safe_load(done.stdout)["spec"]["policies"]) == 1
+    assert "has another policy from application.yaml:6" in done.stderr
+
+
+def test_nothing_to_adopt_is_said(tmp_path: Path):
+    done = adopt(tmp_path, {"pod.yaml": pod("ghcr.io/acme/web:1.0.0")})
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize("text", ["{", "{a: 'x}", "[[[", '{"a": "\\q"}'])
+def test_configuration_that_is_no_json5_is_named(text: str, tmp_path: Path):
+    done = adopt(tmp_path, {"renovate.json": text})
+    assert done.returncode == 1
+    assert "krmfn: error: renovate.json:" in done.stderr
