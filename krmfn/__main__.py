@@ -13,7 +13,7 @@ _INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run krmfn; answer the exit code (0 done, 1 error, 2 usage). An interrupt ends the process with 130, at once."""
+    """Run krmfn; return the exit code (0 done, 1 error, 2 usage). An interrupt ends the process with 130, at once."""
     try:
         code = _run(sys.argv[1:])
     except KeyboardInterrupt:

@@ -115,7 +115,7 @@ def krmfn() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line; answer the exit code (0 done, 1 error, 2 usage, 130 interrupt)."""
+    """Run the command line; return the exit code (0 done, 1 error, 2 usage, 130 interrupt)."""
     if not arguments and "_KRMFN_COMPLETE" not in os.environ:
         click.echo(krmfn.get_help(click.Context(krmfn, info_name="krmfn")), err=True)
         return 2

@@ -33,7 +33,7 @@ def is_legacy(arguments: list[str], environment: Mapping[str, str]) -> bool:
 
 
 def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> int:
-    """Run as a function (or legacy plugin); answer the exit code: 0 done, 1 any error."""
+    """Run as a function (or legacy plugin); return the exit code: 0 done, 1 any error."""
     import gc
 
     gc.disable()
@@ -66,13 +66,13 @@ def refused(data: bytes, error: KrmfnError) -> Outcome:
     items = b"".join(_as_item(text) for block in blocks for text in _members(block))
     shell = head + (b"\n" + items if items else b" []\n")
     try:
-        given = resourcelist.read(Text(shell))
+        listed = resourcelist.read(Text(shell))
     except KrmfnError:
-        given = resourcelist.read(Text(head + b" []\n"))
+        listed = resourcelist.read(Text(head + b" []\n"))
     try:
-        return Outcome(resourcelist.splice(given, (), results), results)
+        return Outcome(resourcelist.splice(listed, (), results), results)
     except KrmfnError:  # not even the results can be proven to be written right
-        return Outcome((given.text.data,), results)
+        return Outcome((listed.text.data,), results)
 
 
 def _problems(error: KrmfnError) -> tuple[Diagnostic, ...]:
@@ -111,7 +111,7 @@ def _opener(environment: Mapping[str, str]) -> pipeline.OpenSource:
 
 
 def _list(data: bytes, environment: Mapping[str, str]) -> Outcome:
-    return pipeline.run(Text(data), _opener(environment), lambda given: overridden(given, environment))
+    return pipeline.run(Text(data), _opener(environment), lambda configured: overridden(configured, environment))
 
 
 def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Outcome:
@@ -122,12 +122,12 @@ def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Ou
     configs = documents(Text(Path(config_file).read_bytes(), config_file))
     blocks = documents(text)
     try:
-        rules = load(blocks, configs[0] if configs else None, lambda given: overridden(given, environment))
-        found = pipeline.examine(blocks, rules, _opener(environment))
+        rules = load(blocks, configs[0] if configs else None, lambda configured: overridden(configured, environment))
+        examined = pipeline.examine(blocks, rules, _opener(environment))
     except ConfigError as error:
         return Outcome((data,), error.problems)
-    edits = () if found.is_error else tuple(edit for _, edit in found.edits)
-    return Outcome((rewrite(text, edits),), found.results, rules.asides)
+    edits = () if examined.is_error else tuple(edit for _, edit in examined.edits)
+    return Outcome((rewrite(text, edits),), examined.results, rules.asides)
 
 
 def _speak(outcome: Outcome, *, is_kustomize: bool) -> None:

@@ -47,8 +47,8 @@ class Run:
     def edits(self) -> tuple[tuple[Text, Edit], ...]:
         """Everything there is to write, with the text that it belongs to: changed fields, records of them, and the lock."""
         lock = self.config.lock
-        made = tuple((change.target.resource.block.text, change.edit) for change in self.changes)
-        return made + self.record_edits + tuple((lock.object.block.text, edit) for edit in self.lock_edits if lock)
+        of_fields = tuple((change.target.resource.block.text, change.edit) for change in self.changes)
+        return of_fields + self.record_edits + tuple((lock.object.block.text, edit) for edit in self.lock_edits if lock)
 
     @property
     def is_error(self) -> bool:
@@ -61,20 +61,20 @@ def run(text: Text, open_source: OpenSource, finish: Finish = no_change) -> Outc
 
     `finish` has the last word on the settings: the environment, or a command line.
     """
-    given = resourcelist.read(text)
+    listed = resourcelist.read(text)
     try:
-        rules = loading.load(given.items, given.function_config, finish)
+        rules = loading.load(listed.items, listed.function_config, finish)
     except ConfigError as error:
-        return Outcome(resourcelist.splice(given, (), error.problems), error.problems)
+        return Outcome(resourcelist.splice(listed, (), error.problems), error.problems)
     if not rules.declared:
         return _idle(text, rules)
-    found = examine([block for block in given.items if not is_definition(block)], rules, open_source)
-    edits = () if found.is_error else tuple(edit for _, edit in found.edits)
+    examined = examine([block for block in listed.items if not is_definition(block)], rules, open_source)
+    edits = () if examined.is_error else tuple(edit for _, edit in examined.edits)
     try:
-        return Outcome(resourcelist.splice(given, edits, found.results), found.results, rules.asides)
+        return Outcome(resourcelist.splice(listed, edits, examined.results), examined.results, rules.asides)
     except InputError as error:  # an edit that cannot be proven
         results = (unreadable(error, "unproven"),)
-        return Outcome(resourcelist.splice(given, (), results), results, rules.asides)
+        return Outcome(resourcelist.splice(listed, (), results), results, rules.asides)
 
 
 def _idle(text: Text, rules: Config) -> Outcome:
@@ -109,30 +109,30 @@ def examine(
     answers = resolve.ask(questions, lambda question: source.digest(*question), WORKERS)
     pins = digests.settle(choices, deployed, lock, answers, settings)
     guarded = guard.guard(choices, deployed, lock, settings)
-    made = rewrite.rewrite(deployed, choices, pins, guarded, settings)
+    rewritten = rewrite.rewrite(deployed, choices, pins, guarded, settings)
     renewed = records.Renewal(())
     if lock or every:
         declared = () if rules.is_partial else rules.declared
         named = {key: choice for key, choice in choices.items() if key in rules.declared}
         renewed = lock_update.renew(lock, named, pins, guarded.policies, declared)
     lock_edits, noted = _lock_edits(rules, renewed)
-    record_edits, not_recorded = _recorded(made.changes) if settings.annotate else ((), ())
+    record_edits, not_recorded = _recorded(rewritten.changes) if settings.annotate else ((), ())
     said = [
         *rules.notes,
         *bound.results,
-        *made.results,
+        *rewritten.results,
         *not_recorded,
         *noted,
         *report.notes(choices.values(), listings, source.notes()),
     ]
     said = list(report.judged([*said, *_unbound(rules, bound, blocks)], settings))
     if settings.mode == "check":
-        said += report.unwanted(made.changes)
+        said += report.unwanted(rewritten.changes)
     elif not any(result.severity == "error" for result in said):
-        said += report.changes(made.changes)
+        said += report.changes(rewritten.changes)
     results = in_order(said)
     return Run(
-        rules, choices, bound, made.changes, results,
+        rules, choices, bound, rewritten.changes, results,
         listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits,
     )  # fmt: skip
 
@@ -141,8 +141,8 @@ def _recorded(changes: Sequence[records.Change]) -> tuple[tuple[tuple[Text, Edit
     """Return the edits that record changes as annotations, and what could not be recorded."""
     from krmfn.plan.annotate_choice import record
 
-    made = record(changes)
-    return made.edits, made.results
+    recorded = record(changes)
+    return recorded.edits, recorded.results
 
 
 def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagnostic]:

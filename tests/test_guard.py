@@ -215,8 +215,7 @@ def test_a_tag_field_and_a_digest_field_are_held_together():
     )
     data = resource_list(policy(RANGE, "Always"), release)
     outcome = run(data, Tags({IMAGE: ["1.9.0"]}))
-    assert outcome.text.startswith(data[: data.index(b"apiVersion: v1\n")])
-    assert digest("x").encode() in outcome.text
+    assert outcome.text.startswith(data)
     assert len(messages(outcome, "warning")) == 1
 
 

@@ -263,22 +263,22 @@ def _suspended(
     objects: tuple[Object, ...], repositories: Mapping[PolicyKey, flux.ImageRepository]
 ) -> dict[str, PolicyKey]:
     """Return the images of suspended policies: they are named, and so nobody else's."""
-    found: dict[str, PolicyKey] = {}
-    for thing in objects:
-        namespace = thing.id.namespace or "default"
-        if thing.id.kind == "ImagePolicy" and thing.group == flux.GROUP:
-            reference = mapping(thing.spec.get("imageRepositoryRef"))
+    suspended: dict[str, PolicyKey] = {}
+    for resource in objects:
+        namespace = resource.id.namespace or "default"
+        if resource.id.kind == "ImagePolicy" and resource.group == flux.GROUP:
+            reference = mapping(resource.spec.get("imageRepositoryRef"))
             source = PolicyKey(text(reference.get("namespace")) or namespace, text(reference.get("name")))
             known = repositories.get(source)
-            if known and (text(thing.spec.get("suspend")) == "true" or known.is_suspended):
-                found[known.repository.image.canonical] = flux.key_of(thing.id)
-        elif thing.id.kind == "ImageAutomation":
-            for entry in map(mapping, listing(thing.spec.get("policies"))):
+            if known and (text(resource.spec.get("suspend")) == "true" or known.is_suspended):
+                suspended[known.repository.image.canonical] = flux.key_of(resource.id)
+        elif resource.id.kind == "ImageAutomation":
+            for entry in map(mapping, listing(resource.spec.get("policies"))):
                 image = parsed(text(entry.get("image")))
                 if image and text(entry.get("suspend")) == "true":
                     key = PolicyKey(text(entry.get("namespace")) or namespace, text(entry.get("name")))
-                    found[image.canonical] = key
-    return found
+                    suspended[image.canonical] = key
+    return suspended
 
 
 def _snapshots(objects: tuple[Object, ...], problems: Problems) -> dict[str, Snapshot]:

@@ -125,12 +125,12 @@ class _Binder:
 
     def _rows(self, block: Block) -> set[tuple[int, int]]:
         """Return where tag and digest stand that are one row of the finder."""
-        found = set()
+        rows = set()
         for place in finder.places(block, self.charts):
             starts = {slot.part: slot.scalar.start for slot in place.slots}
             if Part.TAG in starts and Part.DIGEST in starts:
-                found.add((starts[Part.TAG], starts[Part.DIGEST]))
-        return found
+                rows.add((starts[Part.TAG], starts[Part.DIGEST]))
+        return rows
 
     def _pair(self, resource: Resource, targets: dict[int, Target], reserved: set[int]) -> None:
         """Bind the digests that stand beside bound tags and images, each to the policy of its neighbour."""

@@ -27,7 +27,7 @@ def with_unnamed(config: Config, places: Iterable[Place], unnamed: Unnamed) -> C
     access = {one.repository.image.canonical: one.repository.access for one in config.repositories.values()}
     rules = parse_rules(unnamed.policy)
     hosts = config.settings.realm_hosts
-    made = {}
+    policies = {}
     for canonical, repository in sorted(repositories.items()):
         reached = access.get(canonical, repository.access)
         policy = ImagePolicy(
@@ -39,8 +39,8 @@ def with_unnamed(config: Config, places: Iterable[Place], unnamed: Unnamed) -> C
             frozenset({"images"}),
             on_error=unnamed.on_error,
         )
-        made[policy.key] = policy
-    return replace(config, policies={**config.policies, **made})
+        policies[policy.key] = policy
+    return replace(config, policies={**config.policies, **policies})
 
 
 def named_images(config: Config) -> dict[str, PolicyKey]:
