@@ -7,7 +7,11 @@ RUN    := $(VENV)/bin/python
 PIP    := $(RUN) -m pip --disable-pip-version-check --no-input -q install
 HASHED := --require-hashes --no-deps
 
-.PHONY: help test unit lint demo bench tools lock clean
+PARSERS := */registry/links.py,*/registry/challenge.py,*/registry/listing.py,*/sources/strict_json.py,*/sources/keychain.py,*/sources/credential*.py
+PARSER_TESTS := tests/test_registry_pages.py tests/test_registry_client.py tests/test_registry_auth.py tests/test_registry_limits.py \
+	tests/test_registry_bounds.py tests/test_registry_generated.py tests/test_keychain.py tests/test_manifest.py
+
+.PHONY: help test unit lint coverage demo bench tools lock clean
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -21,6 +25,12 @@ unit: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check -q .
 	$(VENV)/bin/mypy
+
+# branches of what reads text of registries, docker and helpers, by their own tests
+coverage: $(VENV)/.dev
+	$(RUN) -m coverage erase
+	$(RUN) -m coverage run --branch --include='$(PARSERS)' -m pytest -q -m 'not slow' $(PARSER_TESTS)
+	$(RUN) -m coverage report --fail-under=98 --show-missing
 
 demo: $(VENV)/.runtime
 	@$(RUN) examples/demo/run.py

@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Stay silent: clients that break off are what the tests are about."""
+
+
 class Proxy:
     """A proxy that leads every name to one place, which is how a registry on loopback can have a public name.
 
-    It keeps everything it can read in `text`. One that `breaks_off` ends each CONNECT without an answer.
+    It keeps everything it can read in `text`. One that `breaks_off` ends each CONNECT without an answer; `act` answers
+    connections in its place.
     """
 
-    def __init__(self, place: str, login: str = "", *, breaks_off: bool = False) -> None:
+    def __init__(
+        self,
+        place: str,
+        login: str = "",
+        *,
+        breaks_off: bool = False,
+        tls: ssl.SSLContext | None = None,
+        act: Callable[[socket.socket], None] | None = None,
+    ) -> None:
         self.seen: list[tuple[str, str, str]] = []
         self.text, self.breaks_off = "", breaks_off
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
+            def handle(self) -> None:
+                if act:
+                    act(self.connection)
+                else:
+                    super().handle()
+
             def do_GET(self) -> None:
                 if self.refuse():
                     return
@@ -70,9 +95,10 @@ class Proxy:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = _Server(("127.0.0.1", 0), Handler)
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server.server_address[1]}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()

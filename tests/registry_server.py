@@ -125,6 +125,11 @@ class Registry(Images):
         with self.lock:
             self._faults.append(_Fault(endpoint, act, times))
 
+    def reset(self, login: Login | None) -> None:
+        """Forget what was seen, and behave well again, with another way to log in."""
+        with self.lock:
+            self.login, self.seen, self._faults = login, [], []
+
     def fault(self, endpoint: str) -> Fault | None:
         """Return what to do instead at this endpoint, if anything."""
         with self.lock:

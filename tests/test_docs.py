@@ -21,7 +21,7 @@ from krmfn.policies import pattern
 from krmfn.policies.constraint import Constraint
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version
-from krmfn.sources import credential_helper, keychain, manifest
+from krmfn.sources import credential_helper, keychain, manifest, strict_json
 from krmfn.sources.registry import auth, client, listing
 from krmfn.sources.registry_source import Settings
 from krmfn.yamledit import compose, yamltree
@@ -155,6 +155,8 @@ def test_the_security_page_tells_the_limits_of_the_code():
         "tags of one repository": f"{listing.TAGS_LIMIT:,}",
         "one page": f"{listing.PAGE_LIMIT >> 20} MiB",
         "bytes of one repository's list": f"{listing.BYTES_LIMIT >> 20} MiB",
+        "values in one page": f"{listing.VALUES_LIMIT:,}",
+        "values in another JSON document": f"{strict_json.VALUES:,}",
         "manifest or image configuration": f"{manifest.LIMIT >> 20} MiB",
         "token server's answer": f"{auth.TOKEN_LIMIT >> 10} KiB",
         "docker config file": f"{keychain._FILE_LIMIT >> 20} MiB",

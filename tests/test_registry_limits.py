@@ -233,7 +233,7 @@ def test_a_list_that_is_too_long_is_refused_not_cut(tags, word, registry):
 
 
 def test_the_bytes_of_all_pages_are_bounded(registry):
-    body = json.dumps({"name": "acme/web", "tags": ["1.0.0"], "manifest": "x" * (8 << 20)}).encode()
+    body = json.dumps({"name": "acme/web", "tags": ["1.0.0"], "manifest": ["x" * 1020] * (8 << 10)}).encode()
 
     def page(request: Request) -> None:
         count = registry.count("tags") + registry.count("tags-next")

@@ -16,7 +16,6 @@ from urllib.parse import quote
 import pytest
 
 from krmfn.model import Mirror, Provenance
-from krmfn.sources.registry.clock import World
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
 from tests.proxy_server import Proxy
@@ -231,18 +230,6 @@ def test_the_allow_list_binds_redirects_and_token_servers_but_not_content_by_dig
         with asking(env={"KRMFN_ALLOWED_REGISTRIES": registry.address}) as source:
             assert source.created(asked, "1.0.0").startswith("2026-")
         assert other.count("blob") == 1
-
-
-def test_a_name_that_changes_its_address_leads_nowhere_private():
-    """The connection that gave a redirect decides, not one that this name had before (DNS rebinding)."""
-    answers = iter([False])  # the first connection reaches a private address, all later ones a public one
-    world = World(is_public=lambda address: address != "127.0.0.2" and next(answers, True))
-    with Registry(host="127.0.0.2") as inside, serving() as registry, asking(world=world) as source:
-        asked = repository(f"{registry.address}/acme/web")
-        assert source.tags(asked).tags == ("1.0.0",)
-        registry.misbehave("head", lambda r: r.plain(307, b"", {"Location": f"{inside.url}/v2/x"}))
-        assert error_of(lambda: source.digest(asked, "1.0.0")).failure == "integrity"
-        assert not inside.seen
 
 
 ITEMS = """\

@@ -29,7 +29,7 @@ _DEPTH = 3
 _CREATED = "org.opencontainers.image.created"
 _PREFERRED = "linux/amd64"
 
-Read = Callable[[str], bytes]
+Read = Callable[[str], bytes | bytearray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def shown(text: str, limit: int = 80) -> str:
     return printable(text) if len(text) <= limit else f"a text of {len(text)} characters"
 
 
-def describe(name: str, data: bytes, declared: str, read: Read) -> Image:
+def describe(name: str, data: bytes | bytearray, declared: str, read: Read) -> Image:
     """Gather what `name` (`repository:tag`) says about itself, from its manifest down to one config."""
     document = parse(data)
     annotations = _texts(document.get("annotations"))

@@ -156,14 +156,15 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
 
     def _page(self, reply: Reply) -> Page:
         self.good(reply)
-        try:
-            with self._reading:
+        with self._reading:
+            try:
                 return Page(reply.body, self.question.target.path)
-        except ValueError as error:
-            kind = shown(self._secrets.scrub(reply.headers.get("Content-Type", "no content type")), 60)
-            hint = "; is a proxy or a log-in page in between?" if "html" in kind.lower() else ""
-            message = f"{self.question.target.registry} answered {kind} for tags, which {error}{hint}"
-            raise self.question.error("integrity", message) from None
+            except ValueError as error:  # it holds the page as long as it lives
+                fault = str(error)
+        kind = shown(self._secrets.scrub(reply.headers.get("Content-Type", "no content type")), 60)
+        hint = "; is a proxy or a log-in page in between?" if "html" in kind.lower() else ""
+        message = f"{self.question.target.registry} answered {kind} for tags, which {fault}{hint}"
+        raise self.question.error("integrity", message)
 
     def _next(self, reply: Reply, url: str) -> str | None:
         try:

@@ -64,7 +64,7 @@ class Reply(NamedTuple):
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
     url: str
     lane: Lane = Lane()
     is_private: bool = False

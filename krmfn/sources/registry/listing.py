@@ -16,19 +16,22 @@ PAGE_LIMIT = 16 << 20
 BYTES_LIMIT = 64 << 20
 PAGES_LIMIT = 1000
 TAGS_LIMIT = 500_000
-_VALUES = 1_000_000
+_LONGEST = 128
+"""Characters of a tag (OCI distribution spec)."""
+VALUES_LIMIT = 600_000
 """Values of one page; GCR tells eight of each image besides its tags."""
 
 
 class Page:
     """One page of tags, read strictly, in the shape oras takes pages: something with `json()`.
 
-    `tags` must be there; null is what distribution and Nexus write for an empty list. What is no text is kept as None.
+    `tags` must be there; null is what distribution and Nexus write for an empty list. What is no text, or longer than
+    any tag, is kept as None.
     Raises ValueError.
     """
 
-    def __init__(self, body: bytes, path: str) -> None:
-        document = parse(body, _VALUES)
+    def __init__(self, body: bytes | bytearray, path: str) -> None:
+        document = parse(body, VALUES_LIMIT)
         if document.get("errors") not in (None, []):
             raise ValueError("reports errors")
         if "tags" not in document:
@@ -40,7 +43,7 @@ class Page:
             raise ValueError("has tags that are no list")  # noqa: TRY004 - the input is wrong
         if not _is_same(document.get("name"), path):
             raise ValueError(f"is not of {path}: its name is {shown(repr(document.get('name')))}")
-        self.tags = [tag if isinstance(tag, str) else None for tag in tags]
+        self.tags = [tag if isinstance(tag, str) and len(tag) <= _LONGEST else None for tag in tags]
 
     def json(self) -> dict[str, list[str | None]]:
         """Return the document."""

@@ -140,7 +140,7 @@ class Source:
             raise client.question.error("integrity", f"tag {tag} {error}") from None
         return digest, reply
 
-    def _read(self, client: Client, digest: str, top: Reply) -> bytes:
+    def _read(self, client: Client, digest: str, top: Reply) -> bytes | bytearray:
         """Read a document below a manifest: manifests of an index first, then blobs; its content must hash to its name."""
         is_index = b'"manifests"' in top.body and digest.encode() in top.body
         reply = client.manifest(digest, "GET", _ACCEPT, LIMIT) if is_index else client.blob(digest, LIMIT)
@@ -162,9 +162,8 @@ class Source:
         except RegistryError as error:
             self._report(repository, "failed", 0)
             message = self._secrets.scrub(error.message)
-            raise RegistryError(
-                error.failure, error.repository, message, status=error.status, code=error.code
-            ) from None
+            failed = RegistryError(error.failure, error.repository, message, status=error.status, code=error.code)
+        raise failed  # outside, so that it does not hold what was read as long as it lives
 
     def _question(self, repository: Repository) -> Question:
         access = repository.access

@@ -154,6 +154,6 @@ def _receive(response: BaseHTTPResponse, call: Call, *, is_private: bool) -> Rep
     while len(body) <= cap:
         chunk = response.read(_CHUNK, decode_content=False)
         if not chunk:
-            return Reply(status, headers, bytes(body), call.url, call.lane, is_private)
+            return Reply(status, headers, body, call.url, call.lane, is_private)
         body += chunk
-    return too_large(cap) if wanted else Reply(status, headers, bytes(body[:cap]), call.url, call.lane, is_private)
+    return too_large(cap) if wanted else Reply(status, headers, body[:cap], call.url, call.lane, is_private)

@@ -1,0 +1,429 @@
+"""What a run may take and give away: one deadline for all it does, bounded memory, no secret in any form."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from hypothesis import given
+from hypothesis import strategies as st
+
+from krmfn.errors import ConfigError
+from krmfn.plan.resolve import ask
+from krmfn.sources.registry.challenge import parse
+from krmfn.sources.registry.clock import World
+from krmfn.sources.registry.listing import next_page
+from krmfn.sources.registry.secrets import Secrets
+from krmfn.sources.registry_source import Settings
+from krmfn.sources.strict_json import parse as parse_json
+from tests.asking import asking, error_of, repository
+from tests.certificates import Authority, server_context
+from tests.proxy_server import Proxy
+from tests.registry_server import Login, Registry, Request, serving
+from tests.running import environment, run
+from tests.test_keychain import helper, write
+
+CANARY = "canary/+ é\"'<&\\%7e-5d"
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+def docker(env: dict[str, str], tmp_path: Path, config: object) -> dict[str, str]:
+    write(tmp_path / "docker/config.json", config)
+    return {**env, "DOCKER_CONFIG": str(tmp_path / "docker")}
+
+
+@pytest.mark.parametrize("seconds", [1.0, 30.0], ids=["hangs", "outlasts the run"])
+def test_a_helper_that_hangs_is_asked_once_and_within_the_run(seconds, tmp_path):
+    env = helper(tmp_path / "bin", "fake", "echo x >> $FOLDER/calls; sleep 300")
+    asked = [repository(f"127.0.0.1:1/acme/app{number}") for number in range(64)]
+    asked += [repository(f"r{number}.localhost:1/acme/app") for number in range(64)]
+    with asking(env=docker(env, tmp_path, {"credsStore": "fake"}), helper_seconds=seconds, run_seconds=3) as source:
+        before = time.monotonic()
+        answers = ask(asked, source.tags, 8)
+        assert time.monotonic() - before < 5
+        assert source.notes() or seconds > 3
+    assert {getattr(answer, "failure", "ok") for answer in answers.values()} == {"unavailable"}
+    assert len((tmp_path / "bin/calls").read_text().split()) <= (1 if seconds < 3 else 2)
+
+
+def test_a_slow_helper_serves_many_at_once_after_its_first_answer(tmp_path):
+    script = """read server; sleep 0.3; printf '{"Username": "me", "Secret": "pw"}'"""
+    env = docker(helper(tmp_path / "bin", "fake", script), tmp_path, {"credsStore": "fake"})
+    with asking(env=env) as source:
+        before = time.monotonic()
+        answers = ask([repository(f"r{number}.localhost:1/acme/app") for number in range(17)], source.tags, 8)
+        assert time.monotonic() - before < 17 * 0.3
+        assert not source.notes()
+    assert {getattr(answer, "failure", "ok") for answer in answers.values()} == {"unavailable"}
+
+
+def test_the_timeout_of_a_repository_holds_for_its_helper_and_spoils_no_other(tmp_path):
+    script = """read server; sleep 1; printf '{"Username": "me", "Secret": "pw"}'"""
+    env = docker(helper(tmp_path / "bin", "fake", script), tmp_path, {"credsStore": "fake"})
+    with serving(login=Login("basic", "me", "pw")) as registry, asking(env=env) as source:
+        before = time.monotonic()
+        hasty = repository(f"{registry.address}/acme/web", timeout_seconds=0.3)
+        assert error_of(lambda: source.tags(hasty)).failure in {"unavailable", "denied"}
+        assert time.monotonic() - before < 0.9
+        error = error_of(lambda: source.tags(repository(f"{registry.address}/acme/web")))
+        assert "the credentials from docker-credential-fake were not sent" in error.message
+
+
+@pytest.mark.parametrize("act", ["drip", "flood", "hang"])
+def test_tls_inside_the_tls_of_a_proxy_keeps_its_deadline_and_its_cap(act, authority, tmp_path):
+    def misbehave(request: Request) -> None:
+        request.raw(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        if act == "hang":
+            request.hang()
+        request.drip(b" ", 0.02) if act == "drip" else request.flood(b" " * 65536)
+
+    tls = server_context(authority.issue("registry.example", "127.0.0.1"), tmp_path)
+    with serving(tls) as registry, Proxy(registry.address, tls=tls) as proxy:
+        asked = repository("registry.example/acme/web", insecure=False, ca_pem=authority.pem, proxy_address=proxy.url)
+        with asking(repository_seconds=2.0, request_seconds=1.5, idle_seconds=1.0) as source:
+            assert source.tags(asked).tags == ("1.0.0",)
+            registry.misbehave("tags", misbehave)
+            before = time.monotonic()
+            error = error_of(lambda: source.tags(asked))
+        assert time.monotonic() - before < 4
+    assert error.failure == ("limit" if act == "flood" else "unavailable")
+
+
+def test_an_encrypted_client_key_is_refused_and_nobody_is_asked_for_its_pass_phrase(authority, tmp_path):
+    pair = authority.issue("client", client=True)
+    key = serialization.load_pem_private_key(pair.key.encode(), None)
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.BestAvailableEncryption(b"canary-pass"),
+    ).decode()
+    access = {"ca_pem": authority.pem, "client_cert_pem": pair.certificate, "client_key_pem": encrypted}
+    with serving(server_context(authority.issue("127.0.0.1"), tmp_path)) as registry, asking() as source:
+        error = error_of(lambda: source.tags(repository(f"{registry.address}/acme/web", insecure=False, **access)))
+    assert error.failure == "integrity"
+    assert "is encrypted" in error.message
+
+
+def test_a_ca_with_comments_in_any_script_is_read(authority, tmp_path):
+    with serving(server_context(authority.issue("127.0.0.1"), tmp_path)) as registry, asking() as source:
+        asked = repository(f"{registry.address}/acme/web", ca_pem=f"# Vertrauenswürdig\n{authority.pem}")
+        assert source.tags(asked).tags == ("1.0.0",)
+
+
+HOSTILE = {
+    "objects": b'{"name": "acme/web", "tags": [' + b"{}," * (5 << 20) + b"{}]}",
+    "lists": b'{"name": "acme/web", "tags": [' + b"[]," * (5 << 20) + b"[]]}",
+    "just within": b'{"name": "acme/web", "tags": [' + b'{"a":0},' * 95_000 + b"[]," * 190_000 + (b'"' + b"x" * 1_000_000 + b'",') * 13 + b"0]}",
+    "a long text": b'{"name": "web", "tags": ["' + b"x" * (15 << 20) + b'\\ud83d\\ude00"]}',
+    "not UTF-8": b'{"name": "acme/web", "tags": ["' + "é".encode() * (7 << 20) + b'\xff"]}',
+}  # fmt: skip
+CLIENT = """
+import resource, sys
+from krmfn.plan.resolve import ask
+from tests.asking import asking, repository
+with asking() as source:
+    asked = [repository(f"{sys.argv[1]}/app{number}/web") for number in range(8)]
+    answers = ask(asked, source.tags, 8)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, {getattr(a, "failure", "ok") for a in answers.values()})
+"""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_eight_hostile_pages_at_once_stay_small_in_memory(name):
+    with serving() as registry:
+        registry.misbehave("tags", lambda request: request.plain(200, HOSTILE[name]))
+        done = run([sys.executable, "-c", CLIENT, registry.address], cwd=Path(__file__).parent.parent)
+    peak, ends = done.stdout.split(" ", 1)
+    assert int(peak) < 300, f"{peak} MiB: {done.stderr}"
+    assert ends.strip() == "{'integrity'}"
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (b'{"a": [' + b"0," * 100_000 + b"0]}", "more than 100000 values"),
+        (b'{"a": "' + b"x" * (3 << 20) + b'"}', "a text of more than 1024 KiB"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "a number that is too long"),
+    ],
+)
+def test_json_is_refused_before_it_takes_memory(body, word):
+    with pytest.raises(ValueError, match=word):
+        parse_json(body)
+
+
+def test_links_longer_than_any_registry_writes_are_refused():
+    with pytest.raises(ValueError, match="longer than 64 KiB"):
+        next_page("<x>," * 20_000, "https://r.example/v2/acme/web/tags/list")
+
+
+@pytest.mark.parametrize("text", [" ", "a ", "a=", 'a="', "a=\\", ",", "\t,", 'Bearer realm="x" ', "a" * 7 + "="])
+def test_a_challenge_takes_linear_time(text):
+    """A quadratic reader needs a second for these 8 KiB; a hundred of them must not take that."""
+    header = (text * 9000)[: 8 << 10]
+    before = time.process_time()
+    for _ in range(20):
+        parse(header + "\n=")
+    assert time.process_time() - before < 2
+
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "plain": lambda s: s,
+    "percent, upper": lambda s: quote(s, safe=""),
+    "percent, lower": lambda s: re.sub(r"%[0-9A-F]{2}", lambda m: m[0].lower(), quote(s, safe="")),
+    "quoted": quote,
+    "form": quote_plus,
+    "quoted twice": lambda s: quote(quote(s, safe=""), safe=""),
+    "base64": lambda s: base64.b64encode(s.encode()).decode(),
+    "base64, no padding": lambda s: base64.b64encode(s.encode()).decode().rstrip("="),
+    "base64 of a URL": lambda s: base64.urlsafe_b64encode(s.encode()).decode(),
+    "base64, percent": lambda s: quote(base64.b64encode(s.encode()).decode(), safe=""),
+    "base64 with a line end": lambda s: base64.b64encode(f"{s}\n".encode()).decode(),
+    "base64 within": lambda s: base64.b64encode(f"someone:{s}".encode()).decode(),
+    "JSON": json.dumps,
+    "JSON, any script": lambda s: json.dumps(s, ensure_ascii=False),
+    "JSON with escaped slashes": lambda s: json.dumps(s).replace("/", "\\/"),
+    "JSON in JSON": lambda s: json.dumps(json.dumps(s)),
+    "repr": repr,
+    "bytes": lambda s: repr(s.encode()),
+    "HTML": html.escape,
+    "HTML without quotes": lambda s: html.escape(s, quote=False),
+    "unicode escape": lambda s: s.encode("unicode_escape").decode(),
+    "with a line end": lambda s: f"{s}\r\n",
+    "hex": lambda s: s.encode().hex(),
+}
+
+
+def is_in(form: str, shown: str) -> bool:
+    """True if a form, or all of its inside, can be seen."""
+    return form.strip("\"'\r\n") in shown
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_secret_is_removed_in_every_form(name, end):
+    secrets = Secrets()
+    secrets.learn([CANARY + end])
+    shown = secrets.scrub(f"the answer was <{FORMS[name](CANARY)}>, again {FORMS[name](CANARY)}")
+    assert "the answer was <" in shown
+    assert not is_in(FORMS[name](CANARY), shown)
+    if name == "base64 within":
+        assert base64.b64encode(CANARY.encode() + b" ").decode()[3:-4] not in shown
+
+
+@given(st.text(min_size=12), st.sampled_from(sorted(FORMS)))
+def test_any_secret_is_removed_in_every_form(secret, name):
+    secrets = Secrets()
+    secrets.learn([secret])
+    try:
+        form = FORMS[name](secret)
+    except UnicodeEncodeError:
+        return
+    if len(secret.strip()) >= 12:
+        assert not is_in(form, secrets.scrub(f"<{form}>")) or form in "<***>"
+
+
+def test_every_form_is_removed_from_what_a_registry_answers(tmp_path):
+    login = Login("basic", "someone", CANARY)
+    config: dict[str, object] = {}
+    for name, write_form in FORMS.items():
+        with serving(login=login) as registry:
+            config["auths"] = {registry.address: {"auth": login.basic[6:]}}
+
+            def echo(request: Request, form: str = write_form(CANARY)) -> None:
+                request.error(403, "DENIED", f"no {form} here")
+
+            registry.misbehave("manifest", echo)
+            with asking() as source:
+                asked = repository(f"{registry.address}/acme/web", docker_configs=(json.dumps(config),))
+                assert source.tags(asked).tags == ("1.0.0",)
+                error = error_of(lambda: source.created(asked, "1.0.0"))  # noqa: B023
+            assert "no " in error.message
+            assert not is_in(write_form(CANARY), str(error)), name
+            assert CANARY not in str(error)
+
+
+PROXIES = (
+    "http://me:canary-proxy@127.0.0.1:1",
+    "http://me:canary-proxy@127.0.0.1:99999",
+    "http://me:canary-proxy@[::1",
+    "http://me:canary%2Dproxy@127.0.0.1:1/x y",
+    "me:canary-proxy@\ud800",
+    "ftp://me:canary-proxy@127.0.0.1",
+    "http://me:canary-proxy",
+    "http://canary-proxy@127.0.0.1:1",
+)
+
+
+@pytest.mark.parametrize("is_item", [True, False], ids=["item", "environment"])
+@pytest.mark.parametrize("proxy", PROXIES, ids=range(len(PROXIES)))
+@pytest.mark.parametrize("allowed", [None, "registry.example"])
+def test_the_login_of_a_proxy_never_shows(proxy, is_item, allowed):
+    env = {} if is_item else {"HTTPS_PROXY": proxy}
+    env |= {"KRMFN_ALLOWED_REGISTRIES": allowed} if allowed else {}
+    access = {"proxy_address": proxy} if is_item else {}
+    with asking(env=env, tries=1) as source:
+        error = error_of(lambda: source.tags(repository("registry.example/acme/web", insecure=False, **access)))
+    assert "canary" not in str(error)
+    assert error.failure in {"unavailable", "integrity", "denied"}
+
+
+def test_what_a_proxy_says_is_not_repeated():
+    def refuse(connection: socket.socket) -> None:
+        sent = connection.recv(65536).decode(errors="replace")
+        login = re.search(r"(?i)proxy-authorization: (.*)\r", sent)
+        connection.sendall(f"HTTP/1.1 403 {login[1] if login else sent!r} canary-words\r\n\r\n".encode())
+
+    with Proxy("127.0.0.1:1", act=refuse) as proxy, asking(tries=1) as source:
+        login = {"proxy_username": "me", "proxy_password": "canary-proxy"}
+        asked = repository("registry.example/acme/web", insecure=False, proxy_address=proxy.url, **login)
+        error = error_of(lambda: source.tags(asked))
+    assert "answered 403 for CONNECT" in error.message
+    assert "canary" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("proxy_username", "\ud800"),
+        ("proxy_password", "\udcff"),
+        ("proxy_address", "http://\ud800"),
+        ("ca_pem", "\ud800"),
+        ("client_cert_pem", "\ud800"),
+        ("docker_configs", ('{"auths": {"\\ud800": {"auth": "\\ud800"}}}',)),
+        ("docker_configs", ('{"auths": {"127.0.0.1:1": {"username": "\\ud800"}}}',)),
+        ("realm_hosts", ("\ud800",)),
+        ("missing_secrets", ("\ud800",)),
+    ],
+)
+def test_half_a_surrogate_pair_is_an_error_not_a_crash(field, value):
+    access = {"proxy_address": "http://127.0.0.1:1", "proxy_username": "me", field: value}
+    with asking(tries=1) as source:
+        error = error_of(lambda: source.tags(repository("registry.example/acme/web", **access)))
+        str(error).encode()
+        repr(source.notes()).encode()
+
+
+@pytest.mark.parametrize(
+    "life", ["9" * 400, "-" + "9" * 400, "1e999", "-1e999", '"300"', "null", "[]", "true", "0.1", "300"]
+)
+def test_a_token_of_any_life_is_taken(life):
+    with serving(login=Login("bearer", anonymous=True)) as registry, asking() as source:
+
+        def issue(request: Request) -> None:
+            request.registry.login.issued["canary-x"] = "repository:acme/web:pull"  # type: ignore[union-attr]
+            request.plain(200, b'{"token": "canary-x", "expires_in": %s}' % life.encode())
+
+        registry.misbehave("token", issue)
+        assert source.tags(repository(f"{registry.address}/acme/web")).tags == ("1.0.0",)
+        assert source.digest(repository(f"{registry.address}/acme/web"), "1.0.0").startswith("sha256:")
+        assert registry.count("token") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "entries"),
+    [
+        ("KRMFN_ALLOWED_REGISTRIES", "ghcr.io:443, GHCR.io/acme,,*.corp.example", ("ghcr.io", "ghcr.io/acme", "*.corp.example")),
+        ("KRMFN_ALLOWED_REGISTRIES", "", ()),
+        ("KRMFN_ALLOWED_REGISTRIES", "[::1]:5000,localhost:5000/a", ("[::1]:5000", "localhost:5000/a")),
+        ("KRMFN_TRUST_CONFIG", "ghcr.io:443, R.example:5000", ("ghcr.io", "r.example:5000")),
+    ],
+)  # fmt: skip
+def test_lists_of_registries_are_read(name, text, entries):
+    settings = Settings.of({name: text})
+    assert (settings.allowed_registries if "ALLOWED" in name else settings.trust_config) == entries
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        *(("KRMFN_ALLOWED_REGISTRIES", entry) for entry in ("https://ghcr.io", "ghcr.io;docker.io", "*", "gh cr.io", "*ghcr.io", "ghcr.io:x", "ghcr.io/Ä", "-a", "*.*.io", "ghcr.io\n::error::")),
+        *(("KRMFN_TRUST_CONFIG", entry) for entry in ("http://r.example", "r.example/acme", "*.example", "r.example:", "r_example;b", "me@r.example", "\ud800")),
+    ],
+)  # fmt: skip
+def test_an_entry_that_can_match_nothing_is_an_error_that_names_it(name, entry):
+    with pytest.raises(ConfigError, match=f"{name}: .* can match nothing; expected host") as error:
+        Settings.of({name: f"ghcr.io,{entry}"})
+    assert str(error.value).isprintable()
+
+
+def test_a_misspelt_list_ends_a_run_before_anything_is_asked(tmp_path):
+    (tmp_path / "pod.yaml").write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: '127.0.0.1:1/a/b:1.0.0'}]}\n"
+    )
+    done = run(["krmfn", "check", "."], cwd=tmp_path, env=environment(KRMFN_ALLOWED_REGISTRIES="https://ghcr.io"))
+    assert done.returncode == 1
+    assert "KRMFN_ALLOWED_REGISTRIES: 'https://ghcr.io' can match nothing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("registry", ["registry.example", "registry.example:443"])
+@pytest.mark.parametrize(
+    "allowed", ["registry.example", "registry.example:443", "*.example:443", "registry.example:443/acme"]
+)
+def test_the_port_of_https_makes_no_difference(registry, allowed, authority, tmp_path):
+    login = Login("basic", "me", "canary-pass")
+    tls = server_context(authority.issue("registry.example"), tmp_path)
+    with serving(tls, login=login) as server, Proxy(server.address) as proxy:
+        env = {
+            "KRMFN_ALLOWED_REGISTRIES": allowed,
+            "KRMFN_TRUST_CONFIG": "registry.example:443",
+            "HTTPS_PROXY": proxy.url,
+        }
+        env["DOCKER_AUTH_CONFIG"] = json.dumps({"auths": {registry: {"auth": login.basic[6:]}}})
+        with asking(env=env) as source:
+            asked = repository(f"{registry}/acme/web", insecure=False, ca_pem=authority.pem)
+            assert source.tags(asked).tags == ("1.0.0",)
+
+
+def test_a_cached_anonymous_token_keeps_the_hint_of_the_login_that_was_not_sent():
+    with Registry(host="127.0.0.2", login=Login("bearer", "me", "canary-pass", anonymous=True)) as tokens:
+        login = Login("bearer", realm=f"{tokens.url}/token", issued=tokens.login.issued)  # type: ignore[union-attr]
+        with serving(login=login) as registry:
+            config = json.dumps({"auths": {registry.address: {"auth": Login("basic", "me", "canary-pass").basic[6:]}}})
+            registry.misbehave("head", lambda request: request.error(403, "DENIED", "no"))
+            asked = repository(f"{registry.address}/acme/web", docker_configs=(config,), realm_hosts=(tokens.address,))
+            with asking() as source:
+                assert source.tags(asked).tags == ("1.0.0",)
+                errors = [error_of(lambda: source.digest(asked, "1.0.0")).message for _ in range(2)]
+            assert tokens.count("token") == 1
+    for message in errors:
+        assert f"KRMFN_TRUST_CONFIG={registry.address}" in message
+
+
+def test_a_redirect_is_judged_by_the_connection_that_gave_it(monkeypatch):
+    """The name leads to a private address first and to a public one later, or the reverse; both speak for themselves."""
+    addresses: list[str] = []
+    lookup = socket.getaddrinfo
+
+    def rebinding(host, *args, **kwargs):
+        return lookup(addresses.pop(0) if host == "rebinding.localhost" else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    world = World(is_public=lambda address: address == "127.0.0.1")
+    with Registry(host="127.0.0.9") as inside, Registry(host="0.0.0.0") as registry:
+        port = registry.address.rpartition(":")[2]
+        registry.add("acme/web", ["1.0.0"])
+        registry.misbehave("tags", lambda r: r.plain(200, b'{"name": "acme/web", "tags": []}', {"Connection": "close"}))
+        registry.misbehave("head", lambda r: r.plain(307, b"", {"Location": f"{inside.url}/v2/x"}))
+        for order, reached in ((["127.0.0.3", "127.0.0.1"], False), (["127.0.0.1", "127.0.0.3"], True)):
+            addresses[:] = [order[0], *order]
+            with asking(world=world, tries=1) as source:
+                asked = repository(f"rebinding.localhost:{port}/acme/web")
+                assert source.tags(asked).tags == ()
+                error_of(lambda: source.digest(asked, "1.0.0"))  # noqa: B023
+            assert not addresses
+            assert bool(inside.seen) == reached
