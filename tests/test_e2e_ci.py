@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import os
 import re
 import shutil
@@ -87,6 +90,7 @@ def action(checkout: Checkout, tmp_path: Path, state: str = "", options: str = "
         "BASE": "main",
         "PROPOSALS": str(tmp_path / "proposals.json"),
         "PATH": path,
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
     }
     done = checkout.script(step["run"], **inputs)
     assert done.returncode == 0, done.stderr
@@ -99,6 +103,9 @@ def action(checkout: Checkout, tmp_path: Path, state: str = "", options: str = "
 def test_the_github_action_opens_one_pull_request(state: str, calls: list[str], checkout: Checkout, tmp_path: Path):
     assert action(checkout, tmp_path, state) == calls
     assert_proposed(checkout)
+    summary = (tmp_path / "summary.md").read_text()
+    assert "`krmfn/images`: pushed\n" in summary
+    assert "| ghcr.io/acme/web | 1.2.0 | 1.3.1 |" in summary
     assert ("ghcr.io/acme/web | 1.2.0 | 1.3.1" in (tmp_path / "arguments").read_text()) == (state != "CLOSED")
     assert action(checkout, tmp_path, "OPEN") == ["pr list", "pr edit"]
 
@@ -106,6 +113,24 @@ def test_the_github_action_opens_one_pull_request(state: str, calls: list[str], 
 def test_the_github_action_opens_a_pull_request_for_each_image(checkout: Checkout, tmp_path: Path):
     assert action(checkout, tmp_path, options="--split --prune").count("pr create") == len(branches(checkout)) - 1 > 1
     assert "Update ghcr.io/acme/web to 1.3.1\n" in (tmp_path / "arguments").read_text()
+
+
+def test_the_lint_job_uploads_sarif_and_says_what_it_found(checkout: Checkout, tmp_path: Path):
+    gh = tmp_path / "bin" / "gh"
+    gh.parent.mkdir()
+    gh.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/arguments\n')
+    gh.chmod(0o755)
+    (checkout.folder / "stray.yaml").write_text('image: web:1.0.0 # {"$imagepolicy": "shop:nobody"}\n')
+    step = yaml.safe_load((CI / "github" / "lint.yml").read_text())["jobs"]["lint"]["steps"][-1]
+    known = {"GITHUB_REPOSITORY": "acme/shop", "COMMIT": "0" * 40, "REF": "refs/heads/main", "RUNNER_TEMP": str(tmp_path)}
+    done = checkout.script(step["run"], **known, PATH=f"{gh.parent}{os.pathsep}{checkout.env['PATH']}")
+    assert done.returncode == 1
+    assert "::warning file=./stray.yaml,line=1" in done.stdout.replace("file=stray", "file=./stray")
+    arguments = (tmp_path / "arguments").read_text()
+    assert "repos/acme/shop/code-scanning/sarifs" in arguments
+    upload = arguments.partition("sarif=@")[2].strip()
+    sarif = json.loads(gzip.decompress(base64.b64decode(Path(upload).read_text())))
+    assert [one["ruleId"] for one in sarif["runs"][0]["results"]].count("unknown-policy") == 1
 
 
 def test_the_github_action_does_nothing_when_nothing_is_newer(checkout: Checkout, tmp_path: Path):
