@@ -1,6 +1,7 @@
 # make test   everything: lint, types, tests, with the real tools that can be had here
 # make demo   the main job on a bundled package: no registry, no cluster
 # make bench  the numbers in benchmarks/
+# make differential  Flux's own Go code beside krmfn, at random: needs Go, and clones of Flux's image controllers in .cache/flux
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
@@ -11,7 +12,7 @@ PARSERS := */registry/links.py,*/registry/challenge.py,*/registry/listing.py,*/s
 PARSER_TESTS := tests/test_registry_pages.py tests/test_registry_client.py tests/test_registry_auth.py tests/test_registry_limits.py \
 	tests/test_registry_bounds.py tests/test_registry_generated.py tests/test_keychain.py tests/test_manifest.py
 
-.PHONY: help test unit lint coverage demo bench tools lock clean
+.PHONY: help test unit lint coverage demo bench differential tools lock clean
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -37,6 +38,12 @@ demo: $(VENV)/.runtime
 
 bench: $(VENV)/.dev tools
 	$(RUN) -m benchmarks $(BENCH)
+
+FLUX := .cache/flux
+differential: $(VENV)/.dev
+	@for name in image-automation-controller image-reflector-controller; do \
+		[ -d $(FLUX)/$$name ] || git clone -q --depth 1 https://github.com/fluxcd/$$name $(FLUX)/$$name || exit 1; done
+	$(RUN) -m tests.differential $(FLUX) $(DIFFERENTIAL)
 
 tools: $(VENV)/.dev
 	@$(RUN) tests/tools.py

@@ -18,7 +18,7 @@ DIFFERENT = {
     "mrk-052": "error",  # a policy without a latest reference: Flux is silent, mode frozen says what is missing
     "mrk-075": "embedded",  # Flux takes --image= away
     "mrk-166": "error",  # a pinned field stays pinned, and mode frozen has no digest
-    "mrk-181": "error",  # what SOPS encrypted is no image
+    "mrk-181": "kept",  # what SOPS encrypted is no image
     "mrk-091": "digest-error",  # a :digest marker without a digest is an error, Flux writes ""
     "mrk-094": "digest-error",
     "mrk-134": "edited",  # Flux aborts the whole run at a path annotation of another tool
@@ -164,3 +164,64 @@ def test_what_flux_would_guess_is_an_error_and_changes_nothing(row, tmp_path, ca
 def test_a_template_with_markers_is_left_and_told(row, tmp_path, capsys):
     _, _, said = update(row, tmp_path, capsys)
     assert ": holds markers, but was not read as YAML" in said
+
+
+def test_what_is_in_no_known_form_is_kept_with_a_word(tmp_path, capsys):
+    (row,) = (row for row in ROWS if DIFFERENT.get(row["id"]) == "kept")
+    code, after, said = update(row, tmp_path, capsys)
+    assert (code, after) == (0, {name: text.encode() for name, text in row["files"].items()})
+    assert "which would be lost; expected an image" in said
+
+
+MARK = '# {"$imagepolicy": "flux:web"}'
+OTHERWISE = {
+    "markers by $ref alone": (
+        'image: foo:v1 # {"$ref": "#/definitions/io.k8s.cli.setters.flux:web"}\n',
+        'image: ghcr.io/o/app:v1.0.1 # {"$ref": "#/definitions/io.k8s.cli.setters.flux:web"}\n',
+    ),
+    "markers with escapes": (
+        'image: foo:v1 # {"\\u0024imagepolicy": "flux:web"}\n',
+        'image: ghcr.io/o/app:v1.0.1 # {"\\u0024imagepolicy": "flux:web"}\n',
+    ),
+    "a key given twice": (
+        f"image: foo:v1 {MARK}\nimage: foo:v2 {MARK}\n",
+        f"image: ghcr.io/o/app:v1.0.1 {MARK}\nimage: ghcr.io/o/app:v1.0.1 {MARK}\n",
+    ),
+    "an alias without its anchor": (
+        f"a: *gone\nimage: foo:v1 {MARK}\n",
+        f"a: *gone\nimage: ghcr.io/o/app:v1.0.1 {MARK}\n",
+    ),
+    "what libyaml refuses in flow": (f"b: {{b:, image: x}}\nimage: foo:v1 {MARK}\n", None),
+    "a tag that libyaml refuses": (f"b: !a,b x\nimage: foo:v1 {MARK}\n", None),
+    "a head comment before a value of other letters, which is no image": (f"a:\n  {MARK}\n  größe:1\n", None),
+    "two comments for an item": (f"a:\n{MARK}\n-\n  {MARK}\n  foo:v1\n", None),
+}
+WEB = {"name": "web", "namespace": "flux", "latestRef": {"name": "ghcr.io/o/app", "tag": "v1.0.1"}}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_files_that_flux_and_krmfn_read_in_other_ways(name, tmp_path, capsys):
+    text, wanted = OTHERWISE[name]
+    code, after, said = update({"files": {"a.yaml": f"kind: X\n{text}"}, "policies": [WEB]}, tmp_path, capsys)
+    assert code == 0, said
+    assert after["a.yaml"].decode() == f"kind: X\n{wanted or text}"
+    assert wanted or "a.yaml" in said or "bound to no field" in said, "what is left is told"
+
+
+LIKE_FLUX = {
+    "a value below its dash at a smaller column": (
+        f"list:\n- a:\n  - - x\n-  {MARK}\n foo:v1\n", f"list:\n- a:\n  - - x\n-  {MARK}\n ghcr.io/o/app:v1.0.1\n",
+    ),
+    "carriage returns alone": (
+        f"a: b\rimage: foo:v1 {MARK}\rb: c\r", f"a: b\rimage: ghcr.io/o/app:v1.0.1 {MARK}\rb: c\r",
+    ),
+    "a tab before a comment": (f"b:\t# c\n  x: 1\nimage: foo:v1 {MARK}\n", f"b:\t# c\n  x: 1\nimage: ghcr.io/o/app:v1.0.1 {MARK}\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIKE_FLUX)
+def test_awkward_markers_are_read_as_flux_reads_them(name, tmp_path, capsys):
+    text, wanted = LIKE_FLUX[name]
+    code, after, said = update({"files": {"a.yaml": f"kind: X\n{text}"}, "policies": [WEB]}, tmp_path, capsys)
+    assert code == 0, said
+    assert after["a.yaml"].decode() == f"kind: X\n{wanted}"

@@ -146,6 +146,12 @@ def places_in(text: str) -> tuple[Place, ...]:
     return finder.find(documents(Text(text.encode())))
 
 
+def test_a_tag_whose_repository_is_named_elsewhere_is_shown_and_never_sure():
+    text = "defaultImageRegistry: ghcr.io\ndefaultImageRepository: acme\ndefaultImageTag: 1.1.0\n"
+    (place,) = places_in(text)
+    assert (place.form, place.text, place.is_sure) == ("tag-alone", "1.1.0", False)
+
+
 def new(place: Place) -> str:
     """Return a version that needs quotes where it stands alone; a chart's has three numbers."""
     return "1.10.0" if any(word in place.form for word in ("chart", "dependency")) else "1.10"

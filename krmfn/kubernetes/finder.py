@@ -26,6 +26,7 @@ from krmfn.yamledit import markers
 from krmfn.yamledit.nodes import Block, Step, children, documents, is_null, join_path, scalar_at
 
 TWICE = "its key is given twice in one mapping, and readers differ on which one counts"
+_IN_TEST = "it stands in a test of a chart, which says what is expected"
 _DEEPEST = 4
 """Text inside text inside text: how far it is followed."""
 _LINE = re.compile(r"""^[ \t]*(?:-[ ]+)?["']?(?:[\w.-]*[iI]mage)["']?:[ ]+["']?([^\s"'#,]+)""", re.MULTILINE)
@@ -109,7 +110,8 @@ class _Reader:
         group = self.resource.id.api_version.rpartition("/")[0]
         if not forms.is_run(group, self.resource.id.kind):
             return
-        doubt = "it stands in a Secret" if self.resource.id.kind == "Secret" and not group else ""
+        doubt = _IN_TEST if _is_test(self.resource.root) else ""
+        doubt = "it stands in a Secret" if self.resource.id.kind == "Secret" and not group else doubt
         ground = Ground(self.resource, self.resource.block, group, doubt=doubt)
         yield from self.walk(ground, self.resource.root, self.resource.id.kind, self.resource.prefix)
 
@@ -166,6 +168,8 @@ class _Reader:
                 scalars.setdefault(str(key), scalar)
         if chart := charts.of_mapping(scalars, at.within):
             yield from self.charts(ground, [chart], at.steps)
+        for spelled, within, head in pairs.of_paths(scalars):
+            yield from self.pairs(ground, at, spelled, within, f"{head}.")
         yield from self.pairs(ground, at, scalars, at.within)
         named = pairs.entry(scalars)
         for key, node in scalars.items():
@@ -186,7 +190,9 @@ class _Reader:
             if is_word and (seen := reference.read(key.value)) and seen.evidence is Evidence.KNOWN:
                 yield ground.place("key", (*at.steps, key.value), key, key.value, seen, (), "it is a key")
 
-    def pairs(self, ground: Ground, at: _At, scalars: Mapping[str, yaml.ScalarNode], within: str) -> Iterator[Place]:
+    def pairs(
+        self, ground: Ground, at: _At, scalars: Mapping[str, yaml.ScalarNode], within: str, head: str = ""
+    ) -> Iterator[Place]:
         """Read the images that a mapping spells in several scalars."""
         for found in pairs.of_mapping(scalars, within):
             parts = [(part, node) for part, node in found.parts if id(node) not in self.taken]
@@ -196,7 +202,7 @@ class _Reader:
             slots = tuple(
                 slot
                 for part, node in parts
-                if (slot := ground.slot(part, node, (*at.steps, found.keys[id(node)]))) is not None
+                if (slot := ground.slot(part, node, (*at.steps, head + found.keys[id(node)]))) is not None
             )
             doubt = at.doubt or found.why or ("the text around it cannot be followed" if len(slots) < len(parts) else "")
             yield ground.place(found.code, at.steps, found.at, found.text, found.reading, slots, doubt)
@@ -302,6 +308,12 @@ class _Reader:
             yield place._replace(
                 state=one.state if one.state != COUNTS else place.state, by=by, constraint=one.constraint
             )
+
+
+def _is_test(root: yaml.Node) -> bool:
+    """True for a suite of helm-unittest."""
+    keys = {key for key, _ in children(root)} if isinstance(root, yaml.MappingNode) else set()
+    return {"suite", "tests"} <= keys or {"suite", "templates"} <= keys
 
 
 def _seen(row: forms.Reference, text: str) -> tuple[int, Reading] | None:

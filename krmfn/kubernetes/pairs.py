@@ -68,6 +68,18 @@ def _spelled(head: str, word: str) -> Iterator[str]:
     yield from (head + compound, f"{head}_{word}", f"{head}-{word}", f"{head}_{word.upper()}")
 
 
+def of_paths(scalars: Scalars) -> Iterator[tuple[Scalars, str, str]]:
+    """Yield the mappings that keys with dots spell, such as `web.image.tag`: scalars, the key that each stands in, its path."""
+    heads: dict[str, dict[str, yaml.ScalarNode]] = {}
+    for key, node in scalars.items():
+        head, dot, last = key.rpartition(".")
+        if dot and last:
+            heads.setdefault(head, {})[last] = node
+    for head, entries in heads.items():
+        if any(_stem(key) for key in entries):
+            yield entries, head.rpartition(".")[2], head
+
+
 def of_mapping(scalars: Scalars, within: str) -> Iterator[Found]:
     """Yield the images of one mapping, which stands under the key `within`."""
     if found := _kustomized(scalars, within):
@@ -139,10 +151,11 @@ def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within:
                 parts = versioned if registry else ((Part.NAME, name), *versioned)
                 why = "" if reading.evidence >= row.sure else row.why
                 return Found(row.code, text, reading, parts, keys, at, why)
-    has_name = any(_filled(scalars, key) for key, _ in _candidates(stem))
+    names = (_filled(scalars, key) for key, _ in _candidates(stem))
+    has_whole = any(name is not None and _has_version(name.value) for name in names)
     if (
         kind == "tag"
-        and not has_name
+        and not has_whole
         and (forms.is_image_key(within) or forms.is_image_key(stem))
         and "{{" not in at.value
     ):

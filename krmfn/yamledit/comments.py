@@ -97,10 +97,16 @@ def leaf_after(block: Block, offset: int) -> Place | None:
     """Find the leaf that starts behind a comment at `offset`, when nothing but indicators and comments is between."""
     gap = re.compile(_TO_NODE).match(block.text.data, offset, block.end)
     end = gap.end() if gap else offset
-    place = leaf_before(block, end + 1)
+    place = leaf_before(block, end + _width(block.text.data, end))
     if place is None or block.source.offset(place.node.start_mark.index) < offset:
         return None
     return place
+
+
+def _width(data: bytes, at: int) -> int:
+    """Return how many bytes the character at an offset has."""
+    first = data[at] if at < len(data) else 0
+    return 1 if first < 0xC0 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
 
 
 def deciding(block: Block, place: Place) -> Comment | None:
@@ -249,7 +255,7 @@ class _Gap:
     def _run(self, at: int) -> int:
         """Follow a run of comments up to the next token and keep those that are not feet of what stands before."""
         place = leaf_before(self.block, at)
-        indent = max(place.indent if place else -1, 0)
+        indent = self.column if self.token == b"-" else max(place.indent if place else -1, 0)
         kept: list[Comment] = []
         first_empty, recent_empty = self.newlines <= 1, False
         is_foot_line = self.newlines == 1 and self.token != b":"

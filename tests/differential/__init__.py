@@ -1,0 +1,1 @@
+"""krmfn beside Flux's own Go code."""
