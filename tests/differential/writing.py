@@ -234,7 +234,7 @@ def compare(program: Path, rng: random.Random, count: int, folder: Path, known: 
 
 def _update(folder: Path, policies: Path) -> set[str]:
     """Run krmfn as Flux would decide (what status holds, no pins kept, no guard); return the files with a refused field."""
-    options = "--mode frozen --on-downgrade allow --on-error keep -o json".split()
+    options = ["--mode", "frozen", "--on-downgrade", "allow", "--on-error", "keep", "-o", "json"]
     command = [sys.executable, "-m", "krmfn", "update", str(folder), str(policies), *options]
     environment = os.environ | {"KRMFN_KEEP_PINS": "false"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
