@@ -26,6 +26,7 @@ COMMANDS = {
     "explain": "Say why a policy chose its tag, and why not the others.",
     "fetch": "Write what the policies need from registries as TagSnapshot and ImageLock items.",
     "get": "Print image repositories, policies and automations as flux get does.",
+    "init": "Write a policy for every image that none names.",
     "lint": "Find markers and policies that do nothing, and why.",
     "schema": "Print the JSON Schema of krmfn's own kinds.",
     "test": "Run policy unit tests.",

@@ -1,4 +1,4 @@
-"""What a terminal gets and a pipe does not: tables that fit, colour, progress. `rich` comes in with the first of them.
+"""What a terminal gets and a pipe does not: colour, progress, and tables that fit it. `rich` comes in with progress.
 
 `NO_COLOR` and `TERM=dumb` are honoured; stdout and stderr are looked at separately.
 """
@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import TextIO
 
 import click
@@ -19,13 +20,13 @@ QUIET, VERBOSE, STRICT, FAILED = (f"krmfn.{name}" for name in ("quiet", "verbose
 """What the options of a verb note in click's `Context.meta`."""
 Progress = Callable[[str, str, int], None]
 _COLOURS = {
-    "mutable": "yellow",
-    "drifted": "yellow",
-    "unknown": "red",
-    "pinned": "green",
-    "True": "green",
-    "False": "red",
-}
+    "mutable": "yellow", "drifted": "yellow", "unknown": "red", "pinned": "green", "True": "green", "False": "red",
+    "suspended": "yellow", "not listed": "red", "digest gone": "red", "kept": "yellow", "not bound": "yellow",
+}  # fmt: skip
+_GAP = "  "
+_INDENT = "    "
+_NARROW = 16
+"""A column of this width is not made narrower."""
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -33,35 +34,112 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def padded(header: Sequence[str], rows: Sequence[Sequence[str]], gap: str = "  ") -> str:
-    r"""Write a table for pipes: padded columns, nothing behind the last.
+def width() -> int | None:
+    """Return how many columns stdout has: what `COLUMNS` says, else the terminal; None for a pipe, which has any number."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said) > 0:
+        return int(said)
+    return os.get_terminal_size(sys.stdout.fileno()).columns if is_terminal(sys.stdout) else None
+
+
+def padded(header: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None = None) -> str:
+    r"""Write a table: padded columns, nothing behind the last. No line is wider than `columns`, and no cell is broken.
+
+    What does not fit goes on below its row, indented; a cell is only cut at blanks, so that a path stays whole.
 
     >>> padded(("IMAGE", "TAG"), [("web", "1.0"), ("database", "16")])
     'IMAGE     TAG\nweb       1.0\ndatabase  16\n'
+    >>> padded((), [("web", "1.0", "apps/web.yaml:7")], 20)
+    'web  1.0\n    apps/web.yaml:7\n'
     """
-    lines = [header, *rows] if header else list(rows)
-    widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))] if lines else []
-    return "".join(
-        gap.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
-    )
+    return "".join(f"{line}\n" for row in _laid_out(header, rows, columns) for line in row)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout, by `rich` at a terminal. Cells are made safe to show."""
-    safe = [tuple(printable(cell, 1000) for cell in row) for row in rows]
-    if not is_terminal(sys.stdout):
-        click.echo(padded(header, safe), nl=False)
+def _laid_out(
+    header: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None
+) -> Iterator[list[str]]:
+    """Yield the lines of every row, the header's first."""
+    every = [header, *rows] if header else list(rows)
+    if not every:
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    count = len(every[0])
+    widths = [max(len(row[index]) for row in every) for index in range(count)]
+    if columns is not None:
+        widths = _narrowed(every, widths, columns)
+    for row in every:
+        yield _lines(row, widths, columns)
 
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header), header_style="bold")
-    for index, _ in enumerate(header or (safe[0] if safe else ())):
-        made.add_column(header[index] if header else "", overflow="fold")
-    for row in safe:
-        made.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
-    Console(highlight=False).print(made)
+
+def _narrowed(rows: Sequence[Sequence[str]], widths: list[int], columns: int) -> list[int]:
+    """Narrow columns until all but the last take three quarters of a line; a cell that is longer shifts its row."""
+    widths = list(widths)
+    while sum(widths[:-1]) + len(_GAP) * (len(widths) - 1) > columns * 3 // 4:
+        widest = max(range(len(widths) - 1), key=lambda index: widths[index])
+        shorter = {len(row[widest]) for row in rows if len(row[widest]) < widths[widest]}
+        if not shorter or widths[widest] <= _NARROW:
+            break
+        widths[widest] = max(shorter)
+    return widths
+
+
+def _lines(row: Sequence[str], widths: Sequence[int], columns: int | None) -> list[str]:
+    starts = accumulate((size + len(_GAP) for size in widths), initial=0)
+    lines: list[str] = []
+    line = ""
+    for cell, start in zip(row, starts, strict=False):
+        if not cell:
+            continue
+        after = len(line) + len(_GAP) if line else 0
+        head = line.ljust(after if lines else max(start, after))
+        if line and columns is not None and len(head) + len(cell) > columns:
+            if after + len(cell) <= columns:
+                head = line + _GAP
+            else:
+                lines.append(line)
+                head = _INDENT
+        elif not line and columns is not None and start + len(cell) > columns:
+            head = _INDENT
+        line = head + cell
+    lines.append(line)
+    if columns is None:
+        return lines
+    return [part for one in lines for part in _at_blanks(one, columns)]
+
+
+def _at_blanks(line: str, columns: int) -> list[str]:
+    """Cut a line that is too wide at blanks."""
+    parts = []
+    while len(line) > columns:
+        at = line.rfind(" ", len(_INDENT) + 1, columns + 1)
+        if at < 0 or not line[:at].strip():
+            break
+        parts.append(line[:at].rstrip())
+        line = _INDENT + line[at:].lstrip()
+    return [*parts, line]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, is_wide: bool = False) -> None:
+    """Print a table to stdout, in colour and fitted at a terminal, unless it is to be wide. Cells are made safe to show."""
+    safe = [tuple(printable(cell, 1000) for cell in row) for row in rows]
+    is_coloured = is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+    for number, lines in enumerate(_laid_out(header, safe, None if is_wide else width())):
+        text = "\n".join(lines)
+        if is_coloured and header and not number:
+            text = click.style(text, bold=True)
+        elif is_coloured:
+            row = safe[number - bool(header)]
+            text = _coloured(text, row)
+        click.echo(text, color=is_coloured)
+
+
+def _coloured(text: str, row: Sequence[str]) -> str:
+    """Colour the cells of a row that are words of a state."""
+    for cell in row:
+        colour = next((_COLOURS[word] for word in cell.split(", ") if word in _COLOURS), None)
+        if colour:
+            head, found, tail = text.rpartition(cell)
+            text = head + click.style(found, fg=colour) + tail if found else text
+    return text
 
 
 def say(text: str, severity: str = "") -> None:

@@ -103,10 +103,10 @@ def test_the_table_in_a_pipe_is_plain(place: Path):
     (place / "repo" / "pod.yaml").write_text(POD.format("ghcr.io/acme/web:1.2.0"))
     done = check(place)
     assert done.stdout == (
-        "IMAGE             CURRENT  SAME MAJOR  NEWEST  STATE  WHERE\n"
-        "ghcr.io/acme/web  1.2.0    1.3.1       2.0.0   fixed  repo/pod.yaml:7\n"
+        "IMAGE  CURRENT  UPDATE  BEYOND  STATE  WHERE\n"
+        "web    1.2.0    1.3.1   2.0.0          repo/pod.yaml:7\n"
     )
-    assert done.stderr == "1 image in 1 place: 1 updatable\n"
+    assert done.stderr == "1 image in 1 place: 1 updatable, 1 newer beyond the bound\n"
     assert done.returncode == 0
 
 

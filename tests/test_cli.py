@@ -249,4 +249,4 @@ def test_a_terminal_sees_which_registries_are_asked(tmp_path: Path, example_regi
     assert code == 0
     assert "asking registries" in shown
     assert "1.3.1" in shown
-    assert shown.rstrip().endswith("1 image in 1 place: 1 updatable")
+    assert shown.rstrip().endswith("1 image in 1 place: 1 updatable, 1 newer beyond the bound")

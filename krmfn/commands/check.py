@@ -5,196 +5,163 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
-from krmfn import terminal
-from krmfn.commands import options
-from krmfn.config.loading import Config, load, settings_among
-from krmfn.errors import ConfigError, RegistryError
+from krmfn import pipeline, terminal
+from krmfn.commands import options, output
+from krmfn.commands.judging import Verdict, judge
+from krmfn.config.loading import Config, Finish, load, settings_among
+from krmfn.config.settings import Settings
+from krmfn.errors import PASSING, ConfigError, RegistryError
+from krmfn.frozen import replace
 from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.kubernetes import finder, forms
-from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, RANGE, UNJUDGED, Place
-from krmfn.model import Listing
-from krmfn.plan.resolve import ask
-from krmfn.policies.newer import Newer, newer, state
+from krmfn.kubernetes.places import COUNTS, RANGE, UNJUDGED, Place
 from krmfn.sanitize import printable
+from krmfn.sources.sources import Sources
 
-WORKERS = 8
-_HEADER = ("IMAGE", "CURRENT", "SAME MAJOR", "NEWEST", "STATE", "WHERE")
-
-
-class Verdict(NamedTuple):
-    """What was found out about one image and all places that name it. `now` is the digest of the tag today."""
-
-    ref: ImageRef
-    places: tuple[Place, ...]
-    newer: Newer
-    listed: int = 0
-    is_gone: bool = False
-    now: str | None = None
-    error: str | None = None
-
-    @property
-    def is_asked(self) -> bool:
-        """True when the version of any place is a tag or digest that decides about what runs."""
-        return any(place.state == COUNTS for place in self.places)
-
-    @property
-    def has_drifted(self) -> bool:
-        """True when the tag points to another digest than the pinned one."""
-        return self.now is not None and self.now != self.ref.digest
-
-    @property
-    def has_update(self) -> bool:
-        """True when there is something to do: a newer version, or a rebuilt image behind the pinned tag."""
-        return self.newer.newest is not None or self.has_drifted
-
-    @property
-    def states(self) -> tuple[str, ...]:
-        """The words of the STATE column."""
-        if not self.is_asked:
-            return (_shown(self.places[0]),)
-        if self.error:
-            return (state(self.ref), "unknown")
-        more = (("drifted", self.has_drifted), ("not listed", self.is_gone))
-        return (state(self.ref), *(word for word, holds in more if holds))
+_HEADER = ("IMAGE", "CURRENT", "UPDATE", "BEYOND", "STATE", "WHERE")
+_QUIET_STATES = ("fixed",)
+"""Words that the table leaves out, as nothing follows from them."""
 
 
 @click.command(
     epilog=options.examples(
         "krmfn check .",
+        "krmfn check . --within patch --all",
         "krmfn check clusters/prod --exit-code -o markdown",
         "krmfn check . --source layout:./images",
-        exits="0 done, 1 an image could not be asked about, 2 usage, 10 with --exit-code: there are updates",
+        exits="0 done, 1 an image could not be asked about, 2 usage, 10 with --exit-code: there are updates inside the bound",
     )
 )
 @options.looking(options.LOOKED_AT)
+@click.option("--within", type=options.WITHIN, default="minor", show_default=True, help="The bound of update --within.")
+@click.option("--all", "every", is_flag=True, help="Show every image and every place, also those that stay.")
+@click.option("--wide", is_flag=True, help="Whole names, and lines as long as they get.")
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
-@click.option("--exit-code", is_flag=True, help="Exit 10 when there are updates.")
+@click.option("--exit-code", is_flag=True, help="Exit 10 when there are updates inside the bound.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
-def command(paths: tuple[Path, ...], source: str | None, exit_code: bool, output: str) -> int:
+def command(
+    paths: tuple[Path, ...], within: str, every: bool, wide: bool, source: str | None, exit_code: bool, output: str
+) -> int:
     """Show which images in the manifests below PATHS have newer versions. Nothing is written.
 
-    Images are found with and without markers; a newer tag keeps the variant (-alpine) and the precision (1.2) of the
-    current one. A digest behind a tag is compared with what the registry says today.
+    What stands under UPDATE is what `krmfn update PATHS --within BOUND` writes: policies that exist count as they are, all
+    other images follow newer tags of their shape (-alpine, 1.2) inside the bound. BEYOND is the newest of all.
+    A digest behind a tag is compared with what the registry says today.
     """
     tree = options.read(paths)
     found = finder.find(tree.blocks, tree.graph())
-    verdicts = judge(found, configuration(tree, source))
-    _PRINTERS[output](verdicts, [place for place in found if place.state == UNJUDGED])
-    _remark(tree, found, verdicts)
+    config = configuration(tree, options.finishing(source, None, None, None, unnamed=options.unnamed(within)))
+    with terminal.watching() as progress:
+        verdicts, run = judge(tree, found, config, Sources(config, os.environ, progress))
+    left = [place for place in found if place.state == UNJUDGED]
+    if output == "json":
+        _print_json(verdicts, left)
+    elif output == "markdown":
+        _print_markdown(verdicts)
+    else:
+        _print_text(verdicts, every=every, wide=wide)
+    _remark(tree, left, verdicts, run)
     if any(verdict.error for verdict in verdicts):
         return 1
     return options.WOULD_CHANGE if exit_code and any(verdict.has_update for verdict in verdicts) else 0
 
 
-def configuration(tree: files.Tree, source: str | None) -> Config:
-    """Take snapshots and access to registries from the files. Wrong configuration is passed over: check needs none."""
-    finish = options.finishing(source, None, None, None)
+def configuration(tree: files.Tree, finish: Finish) -> Config:
+    """Take policies, snapshots and access to registries from the files. Wrong configuration is passed over: check needs none."""
+
+    def asking(settings: Settings) -> Settings:
+        return replace(finish(settings), mode="update", is_check=True)
+
     try:
-        return load(tree.blocks, None, finish)
+        return load(tree.blocks, None, asking)
     except ConfigError as error:
-        terminal.say(f"configuration was passed over: {error.problems[0]}", "warning")
-        return Config(settings=settings_among(tree.blocks, finish))
-
-
-def judge(found: Sequence[Place], config: Config) -> list[Verdict]:
-    """Ask about every image once, and compare. Ranges, variables and overridden fields are shown and not asked about."""
-    places: dict[tuple[ImageRef, str, str], list[Place]] = {}
-    for place in found:
-        if place.ref is not None and place.state != UNJUDGED:
-            standing = "" if place.state in (COUNTS, OVERRIDDEN) else place.state
-            places.setdefault((place.ref, standing, place.constraint), []).append(place)
-    shown = [Verdict(ref, tuple(where), Newer()) for (ref, _, _), where in places.items()]
-    asked = [one.ref for one in shown if one.is_asked]
-    repositories = {ref: config.repository(ref) for ref in asked}
-    with terminal.watching() as progress:
-        from krmfn.sources.sources import Sources
-
-        source = Sources(config, os.environ, progress)
-        listings = ask(repositories.values(), source.tags, WORKERS)
-        pins = [(repositories[ref], ref.tag) for ref in asked if ref.digest and ref.tag]
-        digests = ask(pins, lambda pin: source.digest(*pin), WORKERS)
-    judged = [
-        _verdict(
-            one.ref,
-            one.places,
-            listings[repositories[one.ref]],
-            digests.get((repositories[one.ref], one.ref.tag or "")),
-        )
-        if one.is_asked
-        else one
-        for one in shown
-    ]
-    return sorted(judged, key=lambda one: one.ref.name)
-
-
-def _verdict(
-    ref: ImageRef, places: tuple[Place, ...], listing: Listing | RegistryError, digest: str | RegistryError | None
-) -> Verdict:
-    if isinstance(listing, RegistryError):
-        return Verdict(ref, places, Newer(), error=str(listing))
-    current = ref.tag or ("" if ref.digest else "latest")
-    is_gone = bool(current) and current not in listing.tags
-    better = newer(current, listing.tags)
-    failed = isinstance(digest, RegistryError) and not is_gone
-    return Verdict(
-        ref, places, better, len(listing.tags), is_gone, digest if isinstance(digest, str) else None,
-        str(digest) if failed else None,
-    )  # fmt: skip
-
-
-def _shown(place: Place) -> str:
-    """Return why an image is shown and not asked about."""
-    return f"overridden by {place.by}" if place.state == OVERRIDDEN else place.state
+        _say(f"configuration was passed over: {error.problems[0]}")
+        return Config(settings=settings_among(tree.blocks, asking))
 
 
 def _current(ref: ImageRef, place: Place) -> str:
     if place.state == RANGE:
         return place.constraint
     tag = ref.tag or ("" if ref.digest else "latest")
-    return tag + (f"@{ref.digest[:19]}" if ref.digest else "")
+    return tag or f"@{str(ref.digest)[:19]}"
 
 
 def _where(places: Sequence[Place]) -> str:
-    first = next((place for place in places if place.state == COUNTS), places[0]).file
+    first = next((place for place in places if place.state == COUNTS), places[0])
     more = f" +{len(places) - 1}" if len(places) > 1 else ""
-    return f"{first.path}:{first.line}{more}"
+    return f"{_line(first)}{more}"
 
 
-def _row(verdict: Verdict) -> tuple[str, ...]:
-    same, newest = verdict.newer
+def _line(place: Place) -> str:
+    return f"{place.file.path}:{place.file.line}"
+
+
+def _row(verdict: Verdict, name: str, quiet: Sequence[str] = ()) -> tuple[str, ...]:
+    fate = verdict.fate
+    words = [word for word in verdict.states if word not in quiet]
+    if fate.policy:
+        words.append(str(fate.policy))
     return (
-        verdict.ref.name, _current(verdict.ref, verdict.places[0]), same or "-", newest or "-", ", ".join(verdict.states),
-        _where(verdict.places),
+        name, _current(verdict.ref, verdict.places[0]), ("pin" if fate.pins else fate.tag) or "-", verdict.beyond or "-",
+        ", ".join(words), _where(verdict.places),
     )  # fmt: skip
 
 
-def _print_text(verdicts: Sequence[Verdict], _left: Sequence[Place]) -> None:
-    if verdicts:
-        terminal.table(_HEADER, [_row(verdict) for verdict in verdicts])
+def _is_told(verdict: Verdict) -> bool:
+    """True if there is something to do about an image, or to know."""
+    words = set(verdict.states) - {"fixed", "mutable", "pinned", "not sure"}
+    return verdict.is_asked and bool(verdict.has_update or verdict.beyond or words)
 
 
-def _print_markdown(verdicts: Sequence[Verdict], _left: Sequence[Place]) -> None:
+def _print_text(verdicts: Sequence[Verdict], *, every: bool, wide: bool) -> None:
+    ordered = sorted(verdicts, key=lambda one: (not one.has_update, not _is_told(one)))
+    told = [one for one in ordered if every or _is_told(one)]
+    names = _short_names([one.ref for one in told])
+    rows = []
+    for one in told:
+        row = _row(one, one.ref.name if wide else names[one.ref.name], () if wide else _QUIET_STATES)
+        first, *others = dict.fromkeys(map(_line, one.places)) if every else [row[-1]]
+        rows += [(*row[:-1], first), *(("", "", "", "", "", other) for other in others)]
+    if rows:
+        terminal.table(_HEADER, rows, is_wide=wide)
+    if len(told) < len(verdicts):
+        rest = len(verdicts) - len(told)
+        terminal.say(f"{rest} image{'s' * (rest != 1)} more, with nothing to do (--all shows them)")
+
+
+def _short_names(refs: Sequence[ImageRef]) -> dict[str, str]:
+    """Return the shortest end of every name that no other image has."""
+    names = dict.fromkeys(ref.name for ref in refs)
+    short = {}
+    for name in names:
+        parts = name.split("/")
+        ends = ["/".join(parts[at:]) for at in range(len(parts) - 1, -1, -1)]
+        short[name] = next(
+            (end for end in ends if sum(other == end or other.endswith(f"/{end}") for other in names) == 1), name
+        )
+    return short
+
+
+def _print_markdown(verdicts: Sequence[Verdict]) -> None:
     if not verdicts:
         click.echo("No image found.")
         return
     header = tuple(cell.lower() for cell in _HEADER)
-    for cells in (header, ("---",) * len(header), *map(_row, verdicts)):
+    rows = [_row(verdict, verdict.ref.name) for verdict in verdicts]
+    for cells in (header, ("---",) * len(header), *rows):
         click.echo("| " + " | ".join(printable(cell, 1000).replace("|", "\\|") for cell in cells) + " |")
 
 
 def _print_json(verdicts: Sequence[Verdict], left: Sequence[Place]) -> None:
-    import json
-
     data = {
         "images": [_plain(verdict) for verdict in verdicts],
         "leftAlone": [{"text": place.text, **_plain_place(place)} for place in left],
     }
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    click.echo(output.to_json(data))
 
 
 def _plain_place(place: Place) -> dict[str, object]:
@@ -214,33 +181,37 @@ def _plain(verdict: Verdict) -> dict[str, object]:
         "tag": ref.tag,
         "digest": ref.digest,
         "states": list(verdict.states),
+        "inside": verdict.fate.tag,
         "sameMajor": verdict.newer.same_major,
         "newest": verdict.newer.newest,
         "listed": verdict.listed,
         "places": [_plain_place(place) for place in verdict.places],
     }  # fmt: skip
-    constraint = verdict.places[0].constraint
-    more = {"digestNow": verdict.now, "error": verdict.error, "constraint": constraint}
+    policy, error = verdict.fate.policy, verdict.error
+    more = {
+        "digestNow": verdict.now, "policy": policy and str(policy), "error": error and str(error),
+        "constraint": verdict.places[0].constraint,
+    }  # fmt: skip
     return made | {name: value for name, value in more.items() if value}
-
-
-_PRINTERS = {"text": _print_text, "json": _print_json, "markdown": _print_markdown}
 
 
 _QUIET = ("tag-alone", "helm-release", *(row.code for row in forms.CHARTS))
 """Forms of which only the number of those left alone is told."""
 
 
-def _remark(tree: files.Tree, found: Sequence[Place], verdicts: Sequence[Verdict]) -> None:
-    left = [place for place in found if place.state == UNJUDGED]
+def _remark(tree: files.Tree, left: Sequence[Place], verdicts: Sequence[Verdict], run: pipeline.Run) -> None:
     for one in left:
         if one.form not in _QUIET:
             _say(f"{one.file.path}:{one.file.line}: {one.why}: passed over")
     for skipped in tree.skipped:
         if skipped.is_no_yaml or skipped.matters:
             _say(skipped.message)
-    for message in dict.fromkeys(verdict.error for verdict in verdicts if verdict.error):
+    for message in _failures([verdict.error for verdict in verdicts if verdict.error]):
         _say(message)
+    asked = {verdict.fate.policy for verdict in verdicts if verdict.error}
+    for problem in run.results:
+        if problem.severity == "error" and problem.policy not in asked:
+            terminal.say(f"{problem}: update would stop here", "warning")
     counts = (
         ("tag without a repository", _count(place.form == "tag-alone" for place in left)),
         ("chart of an HTTP repository", _count(place.form in _QUIET and place.form != "tag-alone" for place in left)),
@@ -249,6 +220,21 @@ def _remark(tree: files.Tree, found: Sequence[Place], verdicts: Sequence[Verdict
     for what, count in counts:
         if count:
             terminal.say(f"left alone: {count} x {what} (-o json lists them)")
+
+
+def _failures(errors: Iterable[RegistryError]) -> list[str]:
+    """Return every failure once; repositories of one host that cannot be asked become one line."""
+    alike: dict[tuple[str, str], list[RegistryError]] = {}
+    for error in errors:
+        host = error.repository.partition("/")[0]
+        key = (host, error.failure) if error.failure in PASSING else (error.repository, str(error))
+        alike.setdefault(key, []).append(error)
+    lines = []
+    for (host, _), (first, *others) in alike.items():
+        count = len({other.repository for other in others} - {first.repository})
+        more = f" (and {count} more repositor{'ies' if count > 1 else 'y'} of {host})" if count else ""
+        lines.append(f"{first}{more}")
+    return lines
 
 
 def _say(message: str) -> None:
@@ -262,6 +248,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     places = sum(len(verdict.places) for verdict in verdicts)
     counts = (
         ("updatable", _count(verdict.has_update for verdict in verdicts)),
+        ("newer beyond the bound", _count(verdict.beyond is not None for verdict in verdicts)),
         ("mutable", _count("mutable" in verdict.states for verdict in verdicts)),
         ("drifted", _count(verdict.has_drifted for verdict in verdicts)),
         ("unknown", _count(verdict.error is not None for verdict in verdicts)),

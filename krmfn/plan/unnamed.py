@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace as bare
 
 from krmfn.config.loading import Config
 from krmfn.config.settings import Unnamed
 from krmfn.frozen import replace
 from krmfn.kubernetes.places import Place
-from krmfn.model import ImagePolicy, PolicyKey, Repository
+from krmfn.model import ImagePolicy, PolicyKey
 from krmfn.policies.rules import parse_rules
 
 
@@ -20,19 +19,16 @@ def with_unnamed(config: Config, places: Iterable[Place], unnamed: Unnamed) -> C
     """
     named = named_images(config)
     repositories = {
-        place.ref.canonical: Repository(bare(place.ref, tag=None, digest=None))
+        place.ref.canonical: config.repository(place.ref)
         for place in reversed(tuple(places))
         if place.is_written and place.ref and place.ref.canonical not in named
     }
-    access = {one.repository.image.canonical: one.repository.access for one in config.repositories.values()}
     rules = parse_rules(unnamed.policy)
-    hosts = config.settings.realm_hosts
     policies = {}
     for canonical, repository in sorted(repositories.items()):
-        reached = access.get(canonical, repository.access)
         policy = ImagePolicy(
             PolicyKey(unnamed.described, canonical),
-            Repository(repository.image, replace(reached, realm_hosts=hosts) if hosts else reached),
+            repository,
             rules,
             rules.described,
             "IfNotPresent" if unnamed.pin else "Never",

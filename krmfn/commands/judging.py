@@ -1,0 +1,196 @@
+"""What `check` finds out about every image: what `update --within` would write, what lies beyond, and what keeps a field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from krmfn import pipeline
+from krmfn.config.loading import Config
+from krmfn.errors import RegistryError
+from krmfn.frozen import replace
+from krmfn.image import ImageRef
+from krmfn.inventory import files
+from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, UNJUDGED, Place, Slot
+from krmfn.model import Chosen, Listing, PolicyKey, settled
+from krmfn.plan.current import current_tag
+from krmfn.plan.resolve import TagSource, ask
+from krmfn.plan.unnamed import named_images, with_unnamed
+from krmfn.policies.newer import Newer, newer, state
+
+WORKERS = 8
+
+
+class Fate(NamedTuple):
+    """What an update does with a place: the tag that it writes, and whether it only pins; whose policy it is, and what keeps it."""
+
+    tag: str | None = None
+    pins: bool = False
+    policy: PolicyKey | None = None
+    kept: str = ""
+
+
+class Verdict(NamedTuple):
+    """What was found out about one image and all places that name it and fare alike. `now` is the digest of the tag today."""
+
+    ref: ImageRef
+    places: tuple[Place, ...]
+    newer: Newer
+    listed: int = 0
+    is_gone: bool = False
+    now: str | None = None
+    error: RegistryError | None = None
+    fate: Fate = Fate()
+
+    @property
+    def is_asked(self) -> bool:
+        """True when the version of any place is a tag or digest that decides about what runs."""
+        return any(place.state == COUNTS for place in self.places)
+
+    @property
+    def has_drifted(self) -> bool:
+        """True when the tag points to another digest than the pinned one."""
+        return self.now is not None and self.now != self.ref.digest
+
+    @property
+    def has_update(self) -> bool:
+        """True when an update inside the bound writes something."""
+        return self.fate.tag is not None
+
+    @property
+    def beyond(self) -> str | None:
+        """The newest tag, when an update does not write it."""
+        return self.newer.newest if self.newer.newest != self.fate.tag else None
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The words of the STATE column."""
+        if not self.is_asked:
+            return (shown(self.places[0]),)
+        kept = (self.fate.kept,) if self.fate.kept else ()
+        if self.error:
+            return (state(self.ref), "unknown", *kept)
+        more = (("drifted", self.has_drifted), ("not listed", self.is_gone))
+        return (state(self.ref), *(word for word, holds in more if holds), *kept)
+
+
+def shown(place: Place) -> str:
+    """Return why an image is shown and not asked about."""
+    return f"overridden by {place.by}" if place.state == OVERRIDDEN else place.state
+
+
+def judge(tree: files.Tree, found: Sequence[Place], config: Config, source: TagSource) -> tuple[list[Verdict], pipeline.Run]:
+    """Ask about every image once, and say what an update with this configuration would write.
+
+    Ranges, variables, ignored and overridden fields are shown and not asked about.
+    """
+    rules = with_unnamed(config, found, config.settings.unnamed) if config.settings.unnamed else config
+    run = pipeline.examine(tree.blocks, rules, lambda _rules: source, graph=tree.graph())
+    fates = _Fates(config, run)
+    places: dict[tuple[ImageRef, str, str, Fate], list[Place]] = {}
+    for place in (*found, *fates.beside(found)):
+        if place.ref is not None and place.state != UNJUDGED:
+            standing = "" if place.state in (COUNTS, OVERRIDDEN) else place.state
+            fate = fates.of(place) if place.state == COUNTS else Fate()
+            key = (place.ref, standing, place.constraint, fate)
+            if place.state == OVERRIDDEN:
+                key = next((one for one in places if one[:3] == key[:3]), key)
+            elif (lone := (*key[:3], Fate())) in places and fate != Fate() and _are_overridden(places[lone]):
+                places[key] = places.pop(lone)
+            places.setdefault(key, []).append(place)
+    rows = [Verdict(ref, tuple(where), Newer(), fate=fate) for (ref, _, _, fate), where in places.items()]
+    known = {repository.image.canonical: listing for repository, listing in run.listings.items()}
+    repositories = {one.ref: config.repository(one.ref) for one in rows if one.is_asked}
+    missing = [repository for repository in repositories.values() if repository.image.canonical not in known]
+    asked = ask(missing, source.tags, WORKERS)
+    listings = known | {repository.image.canonical: listing for repository, listing in asked.items()}
+    pins = {(repositories[ref], ref.tag) for ref in repositories if ref.digest and ref.tag}
+    digests = ask([pin for pin in sorted(pins, key=str) if pin not in run.answers], lambda pin: source.digest(*pin), WORKERS)
+    answers = {**run.answers, **digests}
+    judged = [
+        _verdict(
+            one,
+            listings[one.ref.canonical],
+            answers.get((repositories[one.ref], one.ref.tag or "")) if one.ref.digest else None,
+        )
+        if one.is_asked
+        else one
+        for one in rows
+    ]
+    return sorted(judged, key=lambda one: one.ref.name), run
+
+
+def _are_overridden(places: Sequence[Place]) -> bool:
+    return all(place.state == OVERRIDDEN for place in places)
+
+
+def _verdict(row: Verdict, listing: Listing | RegistryError, digest: str | RegistryError | None) -> Verdict:
+    if isinstance(listing, RegistryError):
+        return row._replace(error=listing)
+    current = row.ref.tag or ("" if row.ref.digest else "latest")
+    is_gone = bool(current) and current not in listing.tags
+    failed = digest if isinstance(digest, RegistryError) and not is_gone else None
+    return row._replace(
+        newer=newer(current, listing.tags), listed=len(listing.tags), is_gone=is_gone,
+        now=digest if isinstance(digest, str) else None, error=failed,
+    )  # fmt: skip
+
+
+class _Fates:
+    """Looks up what a run does with a place."""
+
+    def __init__(self, config: Config, run: pipeline.Run) -> None:
+        self.config, self.run, self.named = config, run, named_images(config)
+        self.changes = {(id(one.target.resource.block.text), one.target.scalar.start): one for one in run.changes}
+        self.targets = {(id(one.resource.block.text), one.scalar.start): one for one in run.bound.targets}
+        self.kept = {
+            (one.file.path, one.file.line, one.file.column)
+            for one in run.results
+            if one.file and one.code in ("downgrade", "pin-kept")
+        }
+
+    def beside(self, found: Sequence[Place]) -> list[Place]:
+        """Return the fields that an update writes and that are no image by themselves, such as a lone tag with a marker."""
+        seen = {
+            (id(place.resource.block.text), start)
+            for place in found
+            if place.ref is not None and place.state == COUNTS
+            for start in (place.start, *(slot.scalar.start for slot in place.slots))
+        }
+        places = []
+        for key, change in self.changes.items():
+            if key not in seen:
+                target, image = change.target, change.chosen.policy.repository.image
+                ref = replace(image, tag=current_tag(target, change.chosen.policy), digest=None)
+                slots = (Slot(target.setter.part, target.scalar),)
+                scalar = target.scalar
+                places.append(Place("bound", target.resource, scalar.path, scalar.start, scalar.value, ref, slots))
+        return places
+
+    def of(self, place: Place) -> Fate:
+        """Return what becomes of a place."""
+        text = place.resource.block.text
+        keys = [(id(text), start) for start in (place.start, *(slot.scalar.start for slot in place.slots))]
+        change = next((self.changes[key] for key in keys if key in self.changes), None)
+        target = next((self.targets[key] for key in keys if key in self.targets), None)
+        policy = self._policy(place, target.setter.policy if target else None)
+        if change is not None:
+            current = place.ref.tag if place.ref else None
+            return Fate(change.chosen.tag, change.chosen.tag == (current or "latest"), policy)
+        if any((text.name, *text.locate(start)) in self.kept for _, start in keys):
+            return Fate(policy=policy, kept="kept")
+        if policy is None:
+            return Fate(kept="" if place.is_written else "not sure")
+        if policy not in self.config.policies:
+            return Fate(policy=policy, kept="suspended")
+        return Fate(policy=policy, kept="" if target or not self._differs(place, policy) else "not bound")
+
+    def _policy(self, place: Place, bound: PolicyKey | None) -> PolicyKey | None:
+        if bound is not None:
+            return bound if bound in self.config.policies else None
+        return self.named.get(place.ref.canonical) if place.ref else None
+
+    def _differs(self, place: Place, policy: PolicyKey) -> bool:
+        choice = self.run.choices.get(policy)
+        tag = place.ref.tag if place.ref else None
+        return choice is None or any(not isinstance(one, Chosen) or one.tag != tag for one in settled(choice))

@@ -1,0 +1,167 @@
+"""*start*: the policies that a tree without any begins with, one for each repository. Asks nobody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import yaml
+
+from krmfn.config.loading import Config
+from krmfn.config.schema import API_VERSION
+from krmfn.image import ImageRef
+from krmfn.kubernetes.places import COUNTS, Place
+from krmfn.kubernetes.resource import describe, get
+from krmfn.plan.unnamed import named_images
+from krmfn.policies.newer import KEPT, Shape, Within
+from krmfn.yamledit.authored import document
+from krmfn.yamledit.nodes import Block, Edit
+
+NAME = "images"
+_FLUX = "image.toolkit.fluxcd.io/v1"
+_HEAD = "# Policies of images, written by krmfn init; yours to edit. krmfn update follows them.\n"
+
+
+class Policy(NamedTuple):
+    """A policy to write: its name, the repository as it is spelled first, and the tags that stand in the tree."""
+
+    name: str
+    image: str
+    tags: tuple[str, ...]
+    is_pinned: bool
+
+
+class Start(NamedTuple):
+    """What is to be written. `left` says what got no policy, and why. With a namespace these are Flux's objects."""
+
+    policies: tuple[Policy, ...]
+    left: tuple[str, ...]
+    within: Within
+    namespace: str
+
+    @property
+    def document(self) -> str:
+        """The YAML documents that hold the policies."""
+        if self.namespace:
+            return _HEAD + "---\n".join(document(one) for policy in self.policies for one in self._flux(policy))
+        return _HEAD + document(
+            {
+                "apiVersion": API_VERSION,
+                "kind": "ImageAutomation",
+                "metadata": {"name": NAME, "annotations": {"config.kubernetes.io/local-config": "true"}},
+                "spec": {"onError": "keep", "policies": [self._entry(policy) for policy in self.policies]},
+            }
+        )
+
+    def _entry(self, policy: Policy) -> dict[str, Any]:
+        return {"name": policy.name, "image": policy.image, "policy": {"version": {"within": self.within}}}
+
+    def _flux(self, policy: Policy) -> Iterator[dict[str, Any]]:
+        metadata = {"name": policy.name, "namespace": self.namespace}
+        yield {
+            "apiVersion": _FLUX, "kind": "ImageRepository", "metadata": metadata,
+            "spec": {"image": policy.image, "interval": "1h"},
+        }  # fmt: skip
+        spec: dict[str, Any] = {
+            "imageRepositoryRef": {"name": policy.name},
+            "policy": {"semver": {"range": _range(policy.tags, self.within)}},
+        }
+        pinned = {"digestReflectionPolicy": "IfNotPresent"} if policy.is_pinned else {}
+        yield {"apiVersion": _FLUX, "kind": "ImagePolicy", "metadata": metadata, "spec": {**spec, **pinned}}
+
+    def addition(self, blocks: Iterable[Block]) -> Edit | None:
+        """Return the edit that adds the policies to an ImageAutomation that is there; None where a new document must do."""
+        if self.namespace or not self.policies:
+            return None
+        for block in blocks:
+            for resource in describe(block):
+                policies = get(get(resource.root, "spec"), "policies")
+                if not isinstance(policies, yaml.SequenceNode) or resource.id.kind != "ImageAutomation":
+                    continue
+                if policies.value and not policies.flow_style:
+                    return self._behind(block, policies)
+        return None
+
+    def _behind(self, block: Block, policies: yaml.SequenceNode) -> Edit:
+        data, leaf = block.text.data, policies.value[-1]
+        while isinstance(leaf, yaml.CollectionNode) and leaf.value and not leaf.flow_style:
+            leaf = leaf.value[-1][1] if isinstance(leaf, yaml.MappingNode) else leaf.value[-1]
+        end = max(block.span(leaf)[1] - 1, 0)
+        at = data.find(b"\n", end) + 1
+        indent = " " * policies.start_mark.column
+        lines = document({"x": [self._entry(policy) for policy in self.policies]}).splitlines()[1:]
+        added = "".join(f"{indent}{line}\n" for line in lines)
+        return Edit(at, at, added.encode()) if at else Edit(len(data), len(data), f"\n{added}".encode())
+
+
+def start(config: Config, places: Iterable[Place], within: Within, namespace: str = "") -> Start:
+    """Return a policy for every repository that stands in a sure place and that no policy names."""
+    named = named_images(config)
+    standing: dict[str, list[Place]] = {}
+    left: list[str] = []
+    for place in places:
+        if place.ref is None or place.ref.canonical in named or place.state != COUNTS:
+            continue
+        if place.is_written:
+            standing.setdefault(place.ref.canonical, []).append(place)
+        else:
+            left.append(f"{place.file.path}:{place.file.line}: {place.text} may be no image that runs: left alone")
+    taken = {key.name for key in config.declared}
+    policies = []
+    for canonical, mine in sorted(standing.items()):
+        refs = [place.ref for place in mine if place.ref]
+        tags = tuple(dict.fromkeys(ref.tag or "latest" for ref in refs))
+        if namespace and (why := _beyond_flux(tags, KEPT[within])):
+            left.append(f"{mine[0].file.path}:{mine[0].file.line}: {canonical}: {why}: left alone")
+            continue
+        name = _name(refs[0], taken)
+        taken.add(name)
+        policies.append(Policy(name, refs[0].name, tags, any(ref.digest for ref in refs)))
+    return Start(tuple(policies), tuple(left), within, namespace)
+
+
+def _numbers(tag: str) -> tuple[int, ...] | None:
+    """Return the numbers of a tag that a semver policy of Flux can follow; None for every other."""
+    shape = Shape.parse(tag)
+    if shape is None or len(shape.numbers) != 3 or shape.variant.words or shape.prerelease:
+        return None
+    return shape.numbers if shape.prefix in ("", "v") else None
+
+
+def _beyond_flux(tags: Sequence[str], kept: int) -> str:
+    """Return why no semver policy of Flux can follow these tags; empty when one can."""
+    numbers = {tag: _numbers(tag) for tag in tags}
+    for tag, known in numbers.items():
+        if known is None:
+            return f"no semver policy can follow {tag}; the policy version of an ImageAutomation can"
+    heads = {known[:kept] for known in numbers.values() if known}
+    return f"one policy cannot keep fields apart that hold {', '.join(tags)}" if len(heads) > 1 else ""
+
+
+def _range(tags: Sequence[str], within: Within) -> str:
+    """Return the range that holds the lowest of the tags and ends where the bound does.
+
+    >>> [_range(("v1.2.3",), within) for within in KEPT]
+    ['>=1.2.3 <1.3.0', '>=1.2.3 <2.0.0', '>=1.2.3']
+    """
+    lowest = min(known for tag in tags if (known := _numbers(tag)))
+    kept = KEPT[within]
+    start = f">={'.'.join(map(str, lowest))}"
+    if not kept:
+        return start
+    end = (*lowest[: kept - 1], lowest[kept - 1] + 1, *(0,) * (3 - kept))
+    return f"{start} <{'.'.join(map(str, end))}"
+
+
+def _name(ref: ImageRef, taken: set[str]) -> str:
+    """Return a name for a policy: the shortest end of the repository that is free, else with a number."""
+    parts = [ref.registry, *ref.path.split("/")]
+    ends = ["-".join(parts[at:]) for at in range(len(parts) - 1, -1, -1)]
+    names = [re.sub(r"[^a-z0-9-]+", "-", end.lower()).strip("-") or "image" for end in ends]
+    free = next((name for name in names if name not in taken), None)
+    number = 2
+    while free is None:
+        free = None if f"{names[0]}-{number}" in taken else f"{names[0]}-{number}"
+        number += 1
+    return free
