@@ -160,8 +160,8 @@ class _Fates:
         places = []
         for key, change in self.changes.items():
             if key not in seen:
-                target, image = change.target, change.chosen.policy.repository.image
-                ref = replace(image, tag=current_tag(target, change.chosen.policy), digest=None)
+                target, image = change.target, change.policy.repository.image
+                ref = replace(image, tag=current_tag(target, change.policy), digest=None)
                 slots = (Slot(target.setter.part, target.scalar),)
                 scalar = target.scalar
                 places.append(Place("bound", target.resource, scalar.path, scalar.start, scalar.value, ref, slots))
@@ -176,7 +176,8 @@ class _Fates:
         policy = self._policy(place, target.setter.policy if target else None)
         if change is not None:
             current = place.ref.tag if place.ref else None
-            return Fate(change.chosen.tag, change.chosen.tag == (current or "latest"), policy)
+            tag = change.chosen.tag if change.chosen else current or "latest"
+            return Fate(tag, tag == (current or "latest"), policy)
         if any((text.name, *text.locate(start)) in self.kept for _, start in keys):
             return Fate(policy=policy, kept="kept")
         if policy is None:
