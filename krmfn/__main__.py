@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from contextlib import suppress
+from types import FrameType
 
 from krmfn.yamledit import libyaml
 
@@ -13,17 +15,51 @@ _INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run krmfn; return the exit code (0 done, 1 error, 2 usage). An interrupt ends the process with 130, at once."""
+    """Run krmfn; return the exit code (0 done, 1 error, 2 usage). An interrupt ends the process with 130, at once.
+
+    SIGTERM and SIGHUP let what was begun be cleaned up, and then end the process as signals do.
+    """
+    received: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
+    _set_up()
     try:
         code = _run(sys.argv[1:])
     except KeyboardInterrupt:
         code = _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last handler: nobody is to see a traceback
+        from krmfn import bug
+
+        with suppress(OSError, ValueError, AttributeError):
+            print(f"krmfn: error: {bug.message(error)}", file=sys.stderr)  # noqa: T201 - this is where people are addressed
+        code = 1
     if code == _INTERRUPTED:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):
                 stream.flush()
+        for signal_number in received:
+            signal.signal(signal_number, signal.SIG_DFL)
+            os.kill(os.getpid(), signal_number)
         os._exit(code)  # Python would wait for threads that wait for registries
     return code
+
+
+def _set_up() -> None:
+    """Take care that no file gets the number of a closed stream, and that TMPDIR means one folder wherever krmfn works."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if folder := os.environ.get("TMPDIR"):
+        os.environ["TMPDIR"] = os.path.abspath(folder)  # noqa: PTH100 - pathlib takes a tenth of a short run
 
 
 def _run(arguments: list[str]) -> int:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
+from io import StringIO, TextIOWrapper
 from typing import TYPE_CHECKING
 
 import click
 
-from krmfn import __version__
+from krmfn import __version__, terminal
+from krmfn.commands.output import to_json
 from krmfn.errors import ConfigError, KrmfnError
-from krmfn.sanitize import printable
+from krmfn.sanitize import printable, printable_lines
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -81,11 +84,9 @@ class Verbs(click.Group):
 def _doc(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
     if not value:
         return
-    import json
-
     from krmfn.about import ABOUT
 
-    click.echo(json.dumps(ABOUT, indent=2))
+    terminal.echo(to_json(ABOUT))
     ctx.exit(0)
 
 
@@ -117,14 +118,20 @@ def krmfn() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; return the exit code (0 done, 1 error, 2 usage, 130 interrupt)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if not arguments and "_KRMFN_COMPLETE" not in os.environ:
-        click.echo(krmfn.get_help(click.Context(krmfn, info_name="krmfn")), err=True)
+        terminal.echo(krmfn.get_help(click.Context(krmfn, info_name="krmfn")), err=True)
         return 2
     try:
         code = krmfn.main(arguments, prog_name="krmfn", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        told = StringIO()
+        error.show(told)
+        terminal.echo(printable_lines(told.getvalue()), err=True, nl=False)
         return error.exit_code
     except click.Abort:
         return 130
@@ -135,16 +142,22 @@ def main(arguments: list[str]) -> int:
     except KrmfnError as error:
         _say(str(error), getattr(error, "help", ""))
         return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
-        _say(f"{error.filename or 'a file'}: {error.strerror or error}")
+        if not isinstance(error, BrokenPipeError):
+            _say(f"{error.filename or 'stdout'}: {error.strerror or 'an error of the system'}")
+        if error.filename is None and sys.stdout is not None:
+            with suppress(OSError, ValueError):  # Python flushes it once more before it ends
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - nobody is to see a traceback
+        from krmfn import bug
+
+        _say(bug.message(error))
         return 1
     return code if isinstance(code, int) else 0
 
 
 def _say(message: str, advice: str = "") -> None:
-    click.echo(f"krmfn: error: {printable(message, 2000)}", err=True)
+    terminal.echo(f"krmfn: error: {printable(message, 2000)}", err=True)
     if advice:
-        click.echo(f"help: {printable(advice, 1000)}", err=True)
+        terminal.echo(f"help: {printable(advice, 1000)}", err=True)

@@ -32,6 +32,7 @@ LINT_CODES = {
 }
 RUN_CODES = {
     "bad-input": "the text that was read is no YAML, or not the list that a KRM function gets",
+    "bug": "krmfn failed in a way that nobody foresaw",
     "changed": "a field gets a new value",
     "choice": "how a policy came to its choice is worth knowing: a fall-back, a record that stood in for a list",
     "digest-moved": "a tag was pushed again: it has another digest than the recorded or pinned one",

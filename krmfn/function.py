@@ -15,11 +15,12 @@ import yaml
 from krmfn import pipeline
 from krmfn.config.loading import Config, load
 from krmfn.config.settings import overridden
-from krmfn.errors import ConfigError, KrmfnError
+from krmfn.disk.reading import NotReadError, max_bytes, read_file, read_stdin
+from krmfn.errors import ConfigError, InputError, KrmfnError
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
 from krmfn.model import Diagnostic, Location, Outcome
 from krmfn.plan.resolve import TagSource
-from krmfn.sanitize import printable
+from krmfn.sanitize import inert, printable
 from krmfn.yamledit import resourcelist
 from krmfn.yamledit.nodes import Block, Text, children, documents
 from krmfn.yamledit.verification import rewrite
@@ -37,12 +38,17 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
     import gc
 
     gc.disable()
-    data = sys.stdin.buffer.read() if sys.stdin is not None else b""
     legacy = is_legacy(arguments, environment)
+    data = b""
     try:
+        data = read_stdin(sys.stdin.buffer) if sys.stdin is not None else b""
         outcome = _legacy(data, arguments[0], environment) if legacy else _list(data, environment)
     except KrmfnError as error:
         outcome = Outcome((data,), _problems(error)) if legacy else refused(data, error)
+    except Exception as error:  # noqa: BLE001 - the list must go back whatever happened
+        from krmfn import bug
+
+        outcome = _given_back(data, bug.diagnostic(error), is_legacy=legacy)
     _speak(outcome, is_kustomize=KUSTOMIZE_ID.encode() in data)
     if sys.stdout is None:  # it was closed by whoever started us
         return 1
@@ -73,6 +79,22 @@ def refused(data: bytes, error: KrmfnError) -> Outcome:
         return Outcome(resourcelist.splice(listed, (), results), results)
     except KrmfnError:  # not even the results can be proven to be written right
         return Outcome((listed.text.data,), results)
+
+
+def _given_back(data: bytes, problem: Diagnostic, *, is_legacy: bool) -> Outcome:
+    """Return the input as it came, with the problem among the results where it is a list."""
+    results = (problem,)
+    if not is_legacy:
+        for give_back in (_annotated, lambda data, _results: refused(data, KrmfnError(problem.message))):
+            try:
+                return give_back(data, results)
+            except Exception:  # noqa: BLE001, S112 - then less of it is understood
+                continue
+    return Outcome((data,), results)
+
+
+def _annotated(data: bytes, results: tuple[Diagnostic, ...]) -> Outcome:
+    return Outcome(resourcelist.splice(resourcelist.read(Text(data)), (), results), results)
 
 
 def _problems(error: KrmfnError) -> tuple[Diagnostic, ...]:
@@ -116,10 +138,11 @@ def _list(data: bytes, environment: Mapping[str, str]) -> Outcome:
 
 def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Outcome:
     """Run on a stream of documents; results can only go to stderr."""
-    from pathlib import Path
-
     text = Text(data)
-    configs = documents(Text(Path(config_file).read_bytes(), config_file))
+    try:
+        configs = documents(Text(read_file(config_file, max_bytes()), config_file))
+    except (NotReadError, OSError) as error:
+        raise InputError(f"cannot be read: {error}", name=config_file) from None
     blocks = documents(text)
     try:
         rules = load(blocks, configs[0] if configs else None, lambda configured: overridden(configured, environment))
@@ -143,7 +166,7 @@ def _speak(outcome: Outcome, *, is_kustomize: bool) -> None:
             shared.setdefault((one.severity, message), []).append(place)
     lines = [f"{severity}: {_placed(places)}{message}" for (severity, message), places in shared.items()]
     for line in [*lines, *(f"note: {aside}" for aside in outcome.asides)]:
-        print(f"krmfn: {printable(line, 2000)}", file=sys.stderr)  # noqa: T201 - this is where people are addressed
+        print(inert(f"krmfn: {printable(line, 2000)}"), file=sys.stderr)  # noqa: T201 - this is where people are addressed
 
 
 def _place(location: Location) -> str:

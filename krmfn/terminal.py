@@ -14,7 +14,7 @@ from typing import TextIO
 
 import click
 
-from krmfn.sanitize import printable
+from krmfn.sanitize import inert, printable
 
 QUIET, VERBOSE, STRICT, FAILED = (f"krmfn.{name}" for name in ("quiet", "verbose", "strict", "failed"))
 """What the options of a verb note in click's `Context.meta`."""
@@ -32,6 +32,11 @@ _NARROW = 16
 def is_terminal(stream: TextIO) -> bool:
     """True if people look at the stream with a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def echo(text: str = "", *, err: bool = False, nl: bool = True, color: bool | None = None) -> None:
+    """Print to stdout, or to stderr with `err`; nothing that is printed is a command to the CI system that reads it."""
+    click.echo(inert(text), err=err, nl=nl, color=color)
 
 
 def width() -> int | None:
@@ -129,7 +134,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, is_wide: bool
         elif is_coloured:
             row = safe[number - bool(header)]
             text = _coloured(text, row)
-        click.echo(text, color=is_coloured)
+        echo(text, color=is_coloured)
 
 
 def _coloured(text: str, row: Sequence[str]) -> str:
@@ -153,7 +158,7 @@ def say(text: str, severity: str = "") -> None:
         severity = meta[FAILED] = "error"
     if severity == "error" or not meta.get(QUIET):
         head = f"krmfn: {severity}: " if severity else ""
-        click.echo(f"{head}{printable(text, 2000) if severity else text}", err=True)
+        echo(f"{head}{printable(text, 2000) if severity else text}", err=True)
 
 
 def is_quiet() -> bool:
@@ -166,7 +171,7 @@ def detail(text: str) -> None:
     """Print, under `-v`, what is done."""
     context = click.get_current_context(silent=True)
     if context and context.meta.get(VERBOSE):
-        click.echo(f"krmfn: debug: {printable(text, 2000)}", err=True)
+        echo(f"krmfn: debug: {printable(text, 2000)}", err=True)
 
 
 @contextmanager
@@ -196,4 +201,4 @@ def watching(what: str = "asking registries") -> Iterator[Progress | None]:
 def _logged(repository: str, state: str, tags: int) -> None:
     """Print what is asked, line by line; threads of the registry's client call it."""
     count = f", {tags} tags" if tags else ""
-    click.echo(f"krmfn: debug: {printable(repository)}: {state}{count}", err=True)
+    echo(f"krmfn: debug: {printable(repository)}: {state}{count}", err=True)

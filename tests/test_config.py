@@ -5,7 +5,7 @@ import pytest
 from krmfn.config import loading
 from krmfn.config.settings import Settings, overridden
 from krmfn.errors import ConfigError
-from krmfn.model import Mirror, Part, PolicyKey
+from krmfn.model import ITEM, Mirror, Part, PolicyKey
 from krmfn.yamledit.nodes import Text, documents
 
 
@@ -173,8 +173,9 @@ def test_settings_are_read():
     )
     found = load(function_config=automation(spec))
     assert found.settings == Settings(
-        "check", "keep", "fail", True, True, "./images", (Mirror("docker.io", "mirror.example/hub"),), ("auth.example",)
-    )
+        "check", "keep", "fail", True, True, "./images", (Mirror("docker.io", "mirror.example/hub"),), ("auth.example",),
+        layout_provenance=ITEM,
+    )  # fmt: skip
     assert found.policies[PolicyKey("default", "web")].repository.access.realm_hosts == ("auth.example",)
 
 

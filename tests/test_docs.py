@@ -16,6 +16,7 @@ import pytest
 from krmfn.config import schema
 from krmfn.config.image_automation import _FLAT_KEYS
 from krmfn.config.loading import load
+from krmfn.disk import reading
 from krmfn.inventory import files, policytest
 from krmfn.policies import pattern
 from krmfn.policies.constraint import Constraint
@@ -25,7 +26,7 @@ from krmfn.sources import credential_helper, keychain, manifest, strict_json
 from krmfn.sources.registry import auth, client, listing
 from krmfn.sources.registry_source import Settings
 from krmfn.yamledit import compose, yamltree
-from krmfn.yamledit.nodes import MAX_BYTES, Block, Text, documents
+from krmfn.yamledit.nodes import Block, Text, documents
 from tests import reference
 from tests.running import succeed
 from tests.tools import ROOT
@@ -145,7 +146,9 @@ def test_the_policies_page_names_every_reason():
 def test_the_security_page_tells_the_limits_of_the_code():
     settings = Settings()
     assert dict(rows("security.md", "what | limit")) == {
-        "input": f"{MAX_BYTES >> 20} MiB",
+        "input": f"{reading.MAX_MIB} MiB",
+        "all files of a run": f"{files.MAX_TOTAL >> 20:,} MiB",
+        "nodes of one document or item": f"{compose.MAX_NODES:,}",
         "depth of YAML": f"{compose.MAX_DEPTH:,}",
         "values that a configuration object expands to, aliases included": f"{yamltree.MAX_VALUES:,}",
         "pattern": f"{pattern.MOST_PATTERN_BYTES:,} bytes",

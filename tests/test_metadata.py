@@ -11,9 +11,10 @@ import yaml
 from krmfn import __version__
 from krmfn.about import ABOUT
 from krmfn.config import schema
+from krmfn.disk import reading
 from krmfn.sources.registry import listing
 from krmfn.sources.registry_source import Settings
-from krmfn.yamledit import nodes, yamltree
+from krmfn.yamledit import yamltree
 from tests.tools import ROOT
 
 DEFINITION = ROOT / "docs" / "function-definition.yaml"
@@ -79,7 +80,7 @@ def test_security_tells_the_limits_of_the_code():
     told = dict(rows)
     settings = Settings()
     assert {
-        "input": f"{nodes.MAX_BYTES >> 20} MiB",
+        "input": f"{reading.MAX_MIB} MiB",
         "values of one configuration object, aliases expanded": f"{yamltree.MAX_VALUES:,}",
         "pages of one repository": f"{listing.PAGES_LIMIT:,}",
         "tags of one repository": f"{listing.TAGS_LIMIT:,}",

@@ -47,7 +47,7 @@ def command(paths: tuple[Path, ...], keys: bool) -> int:
     for path, line, key, fate in rows:
         text = f"{path}:{line}: {key}: {fate.what}"
         if keys:
-            click.echo(printable(f"{text} ({'mapped' if fate.is_mapped else 'left'})", 2000))
+            terminal.echo(printable(f"{text} ({'mapped' if fate.is_mapped else 'left'})", 2000))
         elif not fate.is_mapped:
             terminal.say(text, "warning")
     left = sum(not fate.is_mapped for *_, fate in rows)
@@ -55,7 +55,7 @@ def command(paths: tuple[Path, ...], keys: bool) -> int:
     if not policies:
         return 1
     if not keys:
-        click.echo(_automation(policies), nl=False)
+        terminal.echo(_automation(policies), nl=False)
     return 0
 
 

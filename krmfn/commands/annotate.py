@@ -52,9 +52,9 @@ def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, str
     is_error = (strict and (left or bool(found.left))) or (check and left)
     written = {} if is_error and strict else _rewritten(tree.texts, found)
     if not check:
-        files.write_all(written)
+        files.write_all(written, tree.leftovers)
     if diff:
-        click.echo("".join(diffs(written)), nl=False)
+        terminal.echo("".join(diffs(written)), nl=False)
     else:
         _print(found.made)
     _warn(found.left, "error" if strict else "warning")
@@ -91,7 +91,7 @@ def _rewritten(texts: Sequence[Text], found: Annotations) -> dict[Text, bytes]:
 
 def _print(notes: Sequence[Note]) -> None:
     for path, line, column, message in notes:
-        click.echo(f"{printable(path, 1000)}:{line}:{column} {printable(message, 2000)}")
+        terminal.echo(f"{printable(path, 1000)}:{line}:{column} {printable(message, 2000)}")
 
 
 def _warn(notes: Sequence[Note], severity: str) -> None:

@@ -148,12 +148,12 @@ def _short_names(refs: Sequence[ImageRef]) -> dict[str, str]:
 
 def _print_markdown(verdicts: Sequence[Verdict]) -> None:
     if not verdicts:
-        click.echo("No image found.")
+        terminal.echo("No image found.")
         return
     header = tuple(cell.lower() for cell in _HEADER)
     rows = [_row(verdict, verdict.ref.name) for verdict in verdicts]
     for cells in (header, ("---",) * len(header), *rows):
-        click.echo("| " + " | ".join(printable(cell, 1000).replace("|", "\\|") for cell in cells) + " |")
+        terminal.echo("| " + " | ".join(printable(cell, 1000).replace("|", "\\|") for cell in cells) + " |")
 
 
 def _print_json(verdicts: Sequence[Verdict], left: Sequence[Place]) -> None:
@@ -161,7 +161,7 @@ def _print_json(verdicts: Sequence[Verdict], left: Sequence[Place]) -> None:
         "images": [_plain(verdict) for verdict in verdicts],
         "leftAlone": [{"text": place.text, **_plain_place(place)} for place in left],
     }
-    click.echo(output.to_json(data))
+    terminal.echo(output.to_json(data))
 
 
 def _plain_place(place: Place) -> dict[str, object]:

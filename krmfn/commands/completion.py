@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from krmfn import terminal
 from krmfn.commands import options
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def command(ctx: click.Context, shell: str) -> None:
     made = get_completion_class(shell)
     root = ctx.find_root().command
     if made is not None:
-        click.echo(made(root, {}, "krmfn", "_KRMFN_COMPLETE").source())
+        terminal.echo(made(root, {}, "krmfn", "_KRMFN_COMPLETE").source())
 
 
 def policies(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:

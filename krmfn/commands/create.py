@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from krmfn import terminal
 from krmfn.commands import options
 from krmfn.config.flux import GROUP, duration
 from krmfn.diagnostics import misconfigured
@@ -136,7 +137,7 @@ def policy(
         return
     _print("ImagePolicy", name, namespace, labels, spec, {"config.kubernetes.io/local-config": "true"})
     note = "krmfn: note: Flux's controllers know no policy version: the object is marked local-config, which kustomize leaves out"
-    click.echo(note, err=True)
+    terminal.echo(note, err=True)
 
 
 def _policy(semver: str | None, alpha: str | None, numeric: str | None, version: str | None) -> dict[str, Any]:
@@ -312,7 +313,7 @@ def _print(
     if annotations:
         metadata["annotations"] = annotations
     metadata |= {"name": name, "namespace": namespace}
-    click.echo("---\n" + document({"apiVersion": _VERSION, "kind": kind, "metadata": metadata, "spec": spec}), nl=False)
+    terminal.echo("---\n" + document({"apiVersion": _VERSION, "kind": kind, "metadata": metadata, "spec": spec}), nl=False)
 
 
 def _label(label: str) -> tuple[str, str]:

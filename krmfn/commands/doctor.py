@@ -8,6 +8,7 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import options
+from krmfn.commands.output import to_json
 from krmfn.inventory import doctor
 from krmfn.sanitize import printable
 
@@ -23,12 +24,10 @@ def command(output: str) -> int:
     """
     findings = list(doctor.look(os.environ))
     if output == "json":
-        import json
-
-        click.echo(json.dumps([one._asdict() for one in findings], indent=2, ensure_ascii=False))
+            terminal.echo(to_json([one._asdict() for one in findings]))
     else:
         terminal.table(("WHAT", "STATE", "FOUND"), [(one.name, one.state, one.found) for one in findings])
         for one in findings:
             if one.advice:
-                click.echo(f"help: {printable(one.name)}: {printable(one.advice, 500)}", err=True)
+                terminal.echo(f"help: {printable(one.name)}: {printable(one.advice, 500)}", err=True)
     return int(any(one.state == "wrong" for one in findings))

@@ -10,6 +10,7 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import completion, options
+from krmfn.commands.output import to_json
 from krmfn.config.loading import Config, load
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
@@ -108,16 +109,14 @@ def _date(dates: Mapping[records.Moment, str | RegistryError], repository: Repos
 
 
 def _print_text(given: Explanation, tags: tuple[str, ...]) -> None:
-    click.echo(explain.as_text(given), nl=False)
+    terminal.echo(explain.as_text(given), nl=False)
     if tags:
-        click.echo()
+        terminal.echo()
         terminal.table(("TAG", "REASON", "WHY"), explain.tag_rows(given, tags))
 
 
 def _print_json(given: Explanation, tags: tuple[str, ...]) -> None:
-    import json
-
-    click.echo(json.dumps(explain.as_data(given, tags), indent=2, ensure_ascii=False))
+    terminal.echo(to_json(explain.as_data(given, tags)))
 
 
 _PRINTERS = {"text": _print_text, "json": _print_json}

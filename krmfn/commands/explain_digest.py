@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import click
-
 from krmfn import terminal
+from krmfn.commands.output import to_json
 from krmfn.config.loading import Config
 from krmfn.model import ImagePolicy
 from krmfn.plan import bind, needed
@@ -61,21 +59,21 @@ def print_text(following: Following, tags: Sequence[str]) -> None:
     """Print the fields, what was decided for each deployed tag, and the reasons of the tags that are asked about."""
     policy, image = following.policy, following.policy.repository.image.name
     aim = "tags stay, only digests move" if policy.rules.pins_current else policy.described
-    click.echo(printable(f"{policy.key} follows what is deployed of {image}: {aim}", 2000))
-    click.echo()
+    terminal.echo(printable(f"{policy.key} follows what is deployed of {image}: {aim}", 2000))
+    terminal.echo()
     if following.fields:
         terminal.table(
             ("TAG", "VALUE", "WHERE"), [(held.tag or "-", held.value, held.place) for held in following.fields]
         )
     else:
-        click.echo("  no field is bound to it: krmfn update says why, and what to write")
+        terminal.echo("  no field is bound to it: krmfn update says why, and what to write")
     for explanation in following.explanations:
-        click.echo("\n" + explain.as_text(explanation), nl=False)
+        terminal.echo("\n" + explain.as_text(explanation), nl=False)
         if tags:
-            click.echo()
+            terminal.echo()
             terminal.table(("TAG", "REASON", "WHY"), explain.tag_rows(explanation, tags))
     if tags and not following.explanations:
-        click.echo()
+        terminal.echo()
         terminal.table(("TAG", "REASON", "WHY"), [(tag, *_reason(following, tag)) for tag in tags])
 
 
@@ -92,10 +90,10 @@ def print_json(following: Following, tags: Sequence[str]) -> None:
     }
     if following.explanations:
         data["decisions"] = [explain.as_data(explanation, tags) for explanation in following.explanations]
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        terminal.echo(to_json(data))
         return
     rows = [dict(zip(("tag", "reason", "why"), (tag, *_reason(following, tag)), strict=True)) for tag in tags]
-    click.echo(json.dumps(data | ({"tags": rows} if rows else {}), indent=2, ensure_ascii=False))
+    terminal.echo(to_json(data | ({"tags": rows} if rows else {})))
 
 
 def _reason(following: Following, tag: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from krmfn import pipeline, terminal
 from krmfn.commands import builds, options, output
 from krmfn.config.loading import Config, load
 from krmfn.config.lock import Snapshot
+from krmfn.disk.reading import NotReadError, max_bytes, read_file
 from krmfn.errors import InputError, RegistryError
 from krmfn.inventory import files
 from krmfn.model import Choice, Chosen, Diagnostic, Location, NotChosen, settled
@@ -52,10 +53,10 @@ class Package:
 
     def written(self) -> dict[str, bytes]:
         """Return the new content of every file that changes, by path. Raises InputError."""
-        there = {text.name: text for text in self.tree.texts}
+        there = self._texts()
         edits = {name: list(made) for name, made in self.edits.items() if made}
         for name, documents in self.documents.items():
-            before = there[name].data if name in there else _other(name)
+            before = there[name].data if name in there else b""
             head = "" if before else _HEADS.get(Path(name).name, "")
             end = "" if not before or before.endswith(b"\n") else "\n"
             start = "---\n" if before.strip() else ""
@@ -67,21 +68,22 @@ class Package:
 
     def write(self, written: Mapping[str, bytes]) -> None:
         """Write what was answered; a file that somebody else changed meanwhile stops it. Raises InputError."""
-        there = {text.name: text for text in self.tree.texts}
-        files.write_all({there[name]: data for name, data in written.items() if name in there})
-        for name, data in written.items():
-            if name not in there:
-                files.write(Path(name), data)
+        there = self._texts()
+        changed = {there[name]: data for name, data in written.items() if name in there}
+        added = {name: data for name, data in written.items() if name not in there}
+        files.write_all(changed, self.tree.leftovers, new=added)
 
-
-def _other(name: str) -> bytes:
-    """Read a file that has nothing to do with krmfn so far."""
-    try:
-        return Path(name).read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", name=name) from None
+    def _texts(self) -> dict[str, Text]:
+        """Return every file that is there by its path, also one that had nothing to do with krmfn so far."""
+        found = {text.name: text for text in self.tree.texts}
+        for name in self.documents.keys() - found.keys():
+            try:
+                found[name] = Text(read_file(name, max_bytes()), name)
+            except FileNotFoundError:
+                continue
+            except (OSError, NotReadError) as error:
+                raise InputError(f"cannot be read: {error}", name=name) from None
+        return found
 
 
 @click.command(
@@ -246,7 +248,7 @@ def _say(run: pipeline.Run, results: Sequence[Diagnostic], written: Mapping[str,
         output.tell(one)
     errors = sum(result.severity == "error" for result in results)
     if errors:
-        click.echo(f"{errors} error{'s' * (errors != 1)}, nothing written", err=True)
+        terminal.echo(f"{errors} error{'s' * (errors != 1)}, nothing written", err=True)
         return
     verb = "would write" if check else "wrote"
     terminal.say(f"{verb} {', '.join(written)}" if written else "everything is up to date")

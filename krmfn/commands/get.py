@@ -12,6 +12,7 @@ import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import options
+from krmfn.commands.output import to_json
 from krmfn.config.flux import key_of
 from krmfn.config.loading import Finish, load, settings_among
 from krmfn.config.objects import Object, mapping, nearest, text
@@ -245,9 +246,9 @@ def _print_table(header: tuple[str, ...], rows: Rows, *, is_all: bool) -> None:
     if terminal.is_terminal(sys.stdout):
         terminal.table(header, rows)
     else:
-        click.echo(flux_status.table(header, rows), nl=False)
+        terminal.echo(flux_status.table(header, rows), nl=False)
     if is_all:
-        click.echo()
+        terminal.echo()
 
 
 def _row(one: Standing, *, wide: bool, is_all: bool) -> tuple[str, ...]:
@@ -260,14 +261,12 @@ def _print_objects(standings: Sequence[Standing], output: str) -> None:
     time = now()
     made = [with_status(one, time) for one in standings]
     if output == "json":
-        import json
-
-        click.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": made}, indent=2, ensure_ascii=False))
+        terminal.echo(to_json({"apiVersion": "v1", "kind": "List", "items": made}))
         return
     from krmfn.yamledit.authored import document
 
     for data in made:
-        click.echo("---\n" + document(data), nl=False)
+        terminal.echo("---\n" + document(data), nl=False)
 
 
 def with_status(one: Standing, time: str) -> dict[str, Any]:

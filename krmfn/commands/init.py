@@ -55,10 +55,10 @@ def command(paths: tuple[Path, ...], within: Within, flux: bool, namespace: str,
     changed = {text: rewrite(text, made) for text, made in edits.items() if text is not there}
     written = {str(home): new} if begun.policies else {}
     if dry_run:
-        click.echo("".join(diffs({(there or Text(b"", str(home))): new, **changed} if written else {})), nl=False)
+        terminal.echo("".join(diffs({(there or Text(b"", str(home))): new, **changed} if written else {})), nl=False)
     elif written:
         files.write_all(changed)
-        files.write(home, new)
+        files.write_all({}, new={str(home): new})
     _tell(begun, [*written, *(text.name for text in changed)], home, dry_run=dry_run)
     return 0
 

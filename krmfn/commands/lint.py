@@ -45,7 +45,7 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
     """Find markers, annotations and policies below PATHS that do nothing, or not what they seem to, and say why."""
     if codes:
         for code, meaning in LINT_CODES.items():
-            click.echo(f"{code:16} {meaning}")
+            terminal.echo(f"{code:16} {meaning}")
         return 0
     if not paths:
         raise click.UsageError("missing argument PATHS: a file or a directory")
@@ -57,7 +57,7 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
     found = tuple(finding for finding in found if finding.code not in ignore)
     names = [text.name for text in tree.texts]
     if printed := _printed(found, names, form):
-        click.echo(printed)
+        (click.echo if form == "github" else terminal.echo)(printed)
     if form in ("text", "github"):
         many = f"{len(found)} finding{'s' * (len(found) != 1)}" if found else "nothing found"
         terminal.say(f"{many} in {len(names)} file{'s' * (len(names) != 1)}")

@@ -15,8 +15,10 @@ import click
 from krmfn import terminal
 from krmfn.config.loading import Config, Finish
 from krmfn.config.settings import Settings, Unnamed, overridden
+from krmfn.disk.reading import read_stdin
 from krmfn.inventory import files
 from krmfn.inventory.files import Skipped
+from krmfn.model import MACHINE
 from krmfn.plan.resolve import TagSource
 from krmfn.sanitize import printable
 from krmfn.yamledit.nodes import Text
@@ -100,7 +102,7 @@ def read(paths: Iterable[Path], *more: Path) -> files.Tree:
     `more` are files that are read whatever is excluded.
     """
     paths = tuple(paths)
-    stdin = (Text(sys.stdin.buffer.read(), "stdin"),) if STDIN in paths else ()
+    stdin = (Text(read_stdin(sys.stdin.buffer), "stdin"),) if STDIN in paths else ()
     context = click.get_current_context(silent=True)
     exclude = context.meta.get(_EXCLUDE, ()) if context else ()
     tree = files.read((*(path for path in paths if path != STDIN), *more), exclude, stdin)
@@ -171,7 +173,7 @@ def finishing(
         kind, _, place = source.partition(":")
         if kind not in ("registry", "layout") or (kind == "layout") != bool(place):
             raise click.BadParameter(f"expected registry or layout:DIR, found {source!r}", param_hint="--source")
-        changes["layout"] = place or None
+        changes |= {"layout": place or None, "layout_provenance": MACHINE}
     return lambda settings: replace(overridden(settings, os.environ), **changes, is_check=is_check, strict=strict)
 
 

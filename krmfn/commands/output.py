@@ -8,8 +8,6 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-import click
-
 from krmfn import __version__, terminal
 from krmfn.model import Diagnostic, File
 from krmfn.sanitize import printable
@@ -36,7 +34,7 @@ def line(one: Diagnostic) -> str:
 def tell(one: Diagnostic, more: str = "") -> None:
     """Print a diagnostic to stderr, and more behind it; `-q` leaves out all but errors."""
     if one.severity == "error" or not terminal.is_quiet():
-        click.echo(f"krmfn: {line(one)}{more}", err=True)
+        terminal.echo(f"krmfn: {line(one)}{more}", err=True)
 
 
 def plain(one: Diagnostic) -> dict[str, Any]:
@@ -95,7 +93,7 @@ def _sarif(one: Diagnostic) -> dict[str, Any]:
     }  # fmt: skip
     place = _place(one)
     if place.path:
-        physical: dict[str, Any] = {"artifactLocation": {"uri": quote(place.path)}}
+        physical: dict[str, Any] = {"artifactLocation": {"uri": quote(place.path, errors="surrogateescape")}}
         if place.line:
             physical["region"] = {"startLine": place.line, "startColumn": max(place.column, 1)}
         entry["locations"] = [{"physicalLocation": physical}]
@@ -126,7 +124,7 @@ def github(one: Diagnostic) -> str:
     """Return a workflow command, `::error file=...,line=...::message`, in which nothing foreign can start another."""
     place = _place(one)
     properties = {"file": place.path, "line": place.line or "", "col": place.column or "", "title": f"krmfn {one.code}"}
-    shown = ",".join(f"{key}={_escaped(str(value), ':,')}" for key, value in properties.items() if value)
+    shown = ",".join(f"{key}={_escaped(printable(str(value), 1000), ':,')}" for key, value in properties.items() if value)
     return f"::{_COMMANDS[one.severity]} {shown}::{_escaped(printable(_message(one), 2000))}"
 
 

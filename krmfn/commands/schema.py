@@ -6,7 +6,9 @@ from difflib import get_close_matches
 
 import click
 
+from krmfn import terminal
 from krmfn.commands import options
+from krmfn.commands.output import to_json
 from krmfn.config import schema
 
 
@@ -21,14 +23,12 @@ from krmfn.config import schema
 @click.argument("kind", required=False)
 def command(kind: str | None) -> None:
     """Print the JSON Schema (draft 2020-12) of KIND, or of all kinds of krmfn.dev/v1alpha1 in one."""
-    import json
-
     if kind is not None and kind not in schema.KINDS:
         near = get_close_matches(kind.lower(), {name.lower(): name for name in schema.KINDS}, 1, 0.5)
         names = {name.lower(): name for name in schema.KINDS}
         hint = f"did you mean {names[near[0]]}?" if near else f"known: {', '.join(schema.KINDS)}"
         raise click.BadParameter(f"no such kind: {kind}; {hint}", param_hint="KIND")
-    click.echo(json.dumps(schema.document(kind) if kind else every(), indent=2, ensure_ascii=False))
+    terminal.echo(to_json(schema.document(kind) if kind else every()))
 
 
 def every() -> schema.Schema:

@@ -9,6 +9,8 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import options
+from krmfn.commands.output import to_json
+from krmfn.disk import reading
 from krmfn.errors import InputError
 from krmfn.inventory import files, policytest
 from krmfn.inventory.policytest import Verdict
@@ -35,7 +37,7 @@ def command(paths: tuple[Path, ...], fail_only: bool, output: str) -> int:
     _PRINTERS[output](shown)
     failed = sum(not verdict.passed for verdict in verdicts)
     if output == "text":
-        click.echo(f"\nTest Summary: {len(verdicts) - failed} tests passed and {failed} tests failed")
+        terminal.echo(f"\nTest Summary: {len(verdicts) - failed} tests passed and {failed} tests failed")
     return int(failed > 0)
 
 
@@ -43,8 +45,8 @@ def _refuse_unreadable(skipped: Iterable[files.Skipped]) -> None:
     """Refuse a file that cannot be read and may hold tests: those must not pass in silence."""
     for one in skipped:
         try:
-            is_test = policytest.KIND.encode() in Path(one.path).read_bytes()
-        except OSError:
+            is_test = policytest.KIND.encode() in reading.read_file(one.path, reading.max_bytes())
+        except (OSError, reading.NotReadError):
             is_test = True
         if is_test and not Path(one.path).is_symlink():
             raise InputError(one.why, name=one.path, line=one.line, column=one.column)
@@ -66,9 +68,7 @@ def _reason(verdict: Verdict) -> str:
 
 
 def _print_json(verdicts: Sequence[Verdict]) -> None:
-    import json
-
-    click.echo(json.dumps([verdict.as_data() for verdict in verdicts], indent=2, ensure_ascii=False))
+    terminal.echo(to_json([verdict.as_data() for verdict in verdicts]))
 
 
 def _print_junit(verdicts: Sequence[Verdict]) -> None:
@@ -77,15 +77,15 @@ def _print_junit(verdicts: Sequence[Verdict]) -> None:
     top = ET.Element("testsuites", {"name": "krmfn test", **_counts(verdicts)})
     for file in dict.fromkeys(verdict.case.file for verdict in verdicts):
         some = [verdict for verdict in verdicts if verdict.case.file == file]
-        suite = ET.SubElement(top, "testsuite", {"name": file, **_counts(some)})
+        suite = ET.SubElement(top, "testsuite", {"name": _xml(file), **_counts(some)})
         for verdict in some:
             case = ET.SubElement(
-                suite, "testcase", classname=_xml(verdict.case.test), name=_xml(verdict.case.name), file=file
+                suite, "testcase", classname=_xml(verdict.case.test), name=_xml(verdict.case.name), file=_xml(file)
             )
             if not verdict.passed:
                 ET.SubElement(case, "failure", message=_xml(_reason(verdict))).text = _xml(_reason(verdict))
     ET.indent(top)
-    click.echo('<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(top, encoding="unicode"))
+    terminal.echo('<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(top, encoding="unicode"))
 
 
 def _counts(verdicts: Sequence[Verdict]) -> dict[str, str]:

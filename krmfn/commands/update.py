@@ -82,7 +82,7 @@ def command(
         return _suspended(found.automation.key)
     written, is_check = found.written(), found.run.config.settings.is_check
     if not is_check:
-        files.write_all(written)
+        files.write_all(written, found.tree.leftovers)
     show(found, written)
     return options.exit_code(is_error=found.run.is_error, is_check=is_check, would_change=bool(written))
 
@@ -132,13 +132,13 @@ class _Show:
     def __call__(self, found: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal] = ()) -> None:
         options.tell_skipped(found.tree.skipped, "")
         if self.diff:
-            click.echo("".join(diffs(written)), nl=False)
+            terminal.echo("".join(diffs(written)), nl=False)
         if self.form == "json":
             _say_problems(found.run.results)
-            click.echo(output.to_json(_plain(found, written, proposals)))
+            terminal.echo(output.to_json(_plain(found, written, proposals)))
         elif self.form == "markdown":
             _say_problems(found.run.results)
-            click.echo(_bodies(found, proposals), nl=False)
+            terminal.echo(_bodies(found, proposals), nl=False)
         else:
             _print_text(found, written, is_plan=found.run.config.settings.is_check, has_diff=self.diff)
 

@@ -12,6 +12,7 @@ from krmfn.errors import RuleError
 from krmfn.frozen import frozen, replace
 from krmfn.image import parse_repository
 from krmfn.model import (
+    ITEM,
     Access,
     Diagnostic,
     ImagePolicy,
@@ -66,7 +67,7 @@ def set_up(settings: Settings, spec: Mapping[str, Any], namespace: str = "") -> 
             changes[attribute] = spec[name]
     layout = mapping(mapping(spec.get("source")).get("layout"))
     if layout:
-        changes["layout"] = text(layout.get("path"))
+        changes |= {"layout": text(layout.get("path")), "layout_provenance": ITEM}
     if spec.get("keepPins"):
         changes["keep_pins"] = spec["keepPins"] == "true"
     if spec.get("immutableTags"):

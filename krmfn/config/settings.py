@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from krmfn.diagnostics import misconfigured
 from krmfn.frozen import frozen, replace
-from krmfn.model import Mirror
+from krmfn.model import MACHINE, Mirror, Provenance
 
 Mode = Literal["update", "check", "frozen"]
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -65,6 +65,8 @@ class Settings:
     """A field that holds a digest goes on holding one, whatever `digestReflectionPolicy` says."""
     unnamed: Unnamed | None = None
     """What images follow that no policy names; None leaves them alone."""
+    layout_provenance: Provenance = MACHINE
+    """Who named the layout: an item may name folders below the one where krmfn runs."""
 
 
 def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
@@ -85,5 +87,5 @@ def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
     if wrong:
         raise misconfigured(*wrong)
     if environment.get("KRMFN_LAYOUT"):
-        changes["layout"] = environment["KRMFN_LAYOUT"]
+        settings = replace(settings, layout=environment["KRMFN_LAYOUT"], layout_provenance=MACHINE)
     return replace(settings, **changes) if changes else settings

@@ -1,4 +1,4 @@
-"""Manifests on disk: find them, read them, and write back only what changed, atomically and with their mode bits.
+"""Manifests on disk: find them, read them, and write back only what changed.
 
 Which files count is Flux's rule (`.yaml`, `.yml`, `Kustomization`); text is only parsed when it can matter, which keeps
 Helm templates away from the parser.
@@ -6,16 +6,15 @@ Helm templates away from the parser.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from krmfn.disk import reading, writing
 from krmfn.errors import InputError
 from krmfn.inventory.ignore import Ignored
 from krmfn.kubernetes.forms import may_hold_image
@@ -31,6 +30,10 @@ _KEPT = (b"kind: ImageLock", b"kind: TagSnapshot")
 """Nobody may go on without a lock that is there but cannot be read, such as one with conflict markers."""
 _MARK = b'"$imagepolicy"'
 _CONFIGURATION = (b"image.toolkit.fluxcd.io/", b"krmfn.dev/v")
+MAX_TOTAL = 1 << 30
+"""Bytes of all files of a run together."""
+_LINKED = 1 << 20
+"""Bytes of a file outside of the paths that are looked through for markers."""
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 """How UTF-16 starts, in which no word shows; nobody downstream reads it."""
 
@@ -83,6 +86,8 @@ class Tree:
     skipped: tuple[Skipped, ...]
     every: tuple[Text, ...] = ()
     """All texts that a kustomization may refer to."""
+    leftovers: tuple[Path, ...] = ()
+    """What killed runs left behind; the next one that writes removes it."""
 
     def graph(self) -> Graph:
         """Return which fields count where kustomizations change them."""
@@ -96,13 +101,21 @@ class Tree:
 
 
 def read(paths: Iterable[Path], exclude: Sequence[str] = (), given: Iterable[Text] = ()) -> Tree:
-    """Read the manifests below the paths, in lexical order. Raises InputError for a path that is not there.
+    """Read the manifests below the paths, in lexical order. Raise InputError for a path that is not there.
 
+    Raise InputError, too, when they have more than MAX_TOTAL bytes together. A file that is too large by itself is skipped.
     What is given as a text, such as stdin, comes first. `exclude` are patterns of gitignore; see `ignore`.
     """
-    skipped: list[Skipped] = []
-    found = [*given]
-    found += (text for path in _found(paths, skipped, Ignored(exclude)) if (text := _text(path, skipped)) is not None)
+    survey = _Survey(Ignored(exclude))
+    found: list[Text] = [*given]
+    limit, total = reading.max_bytes(), 0
+    for path in survey.files(paths):
+        if (text := survey.text(path, limit)) is not None:
+            found.append(text)
+            total += len(text.data)
+            if total > MAX_TOTAL:
+                raise InputError(f"expected at most {MAX_TOTAL} bytes in all files, found more; name fewer paths", name=text.name)
+    skipped = survey.skipped
     is_any = any(all(word in text.data for word in _TARGETS) for text in found)
     texts: list[Text] = []
     blocks: list[Block] = []
@@ -114,7 +127,7 @@ def read(paths: Iterable[Path], exclude: Sequence[str] = (), given: Iterable[Tex
                 texts.append(text)
                 blocks += (block for block in held if not is_definition(block))
     every = tuple(text for text in found if not _defines_alone(text.data))
-    return Tree(tuple(texts), tuple(blocks), tuple(skipped), every)
+    return Tree(tuple(texts), tuple(blocks), tuple(skipped), every, tuple(survey.leftovers))
 
 
 def _defines_alone(data: bytes) -> bool:
@@ -163,128 +176,99 @@ def _has_metadata(block: Block) -> bool:
     )
 
 
-def _text(path: Path, skipped: list[Skipped]) -> Text | None:
-    try:
-        return Text(path.read_bytes(), str(path))
-    except OSError as error:
-        skipped.append(Skipped(str(path), f"cannot be read: {error.strerror}", matters=True, holds=""))
-        return None
-
-
 def texts(paths: Iterable[Path], words: Iterable[bytes], exclude: Sequence[str] = ()) -> Iterator[Text]:
-    """Yield the texts below the paths that hold one of the words. Raises InputError for a path that is not there."""
-    for path in _found(paths, [], Ignored(exclude)):
-        text = _text(path, [])
+    """Yield the texts below the paths that hold one of the words. Raise InputError for a path that is not there."""
+    survey = _Survey(Ignored(exclude))
+    for path in survey.files(paths):
+        text = survey.text(path, reading.max_bytes())
         if text is not None and any(word in text.data for word in words):
             yield text
 
 
-def _found(paths: Iterable[Path], skipped: list[Skipped], ignored: Ignored) -> Iterator[Path]:
-    """Yield every file once, whatever paths lead to it. A path that was named itself is never left out."""
-    links: list[Path] = []
-    seen: set[Path] = set()
-    for path in paths:
-        if not path.exists():
-            raise InputError("there is no such file or directory", name=str(path))
-        if not (path.is_file() or path.is_dir()):
-            raise InputError("expected a file or a directory", name=str(path))
-        for one in [path] if path.is_file() else _walk(path, links, skipped, ignored):
-            real = one.resolve()
-            if real not in seen:
-                seen.add(real)
-                yield one
-    skipped += (_linked(link) for link in links if link.resolve() not in seen)
+class _Survey:
+    """Looks for files. What cannot be read is skipped and said; nothing but regular files is opened."""
 
+    def __init__(self, ignored: Ignored) -> None:
+        self._ignored = ignored
+        self.skipped: list[Skipped] = []
+        self.leftovers: list[Path] = []
+        self._links: list[Path] = []
 
-def _linked(link: Path) -> Skipped:
-    """Return what became of a link whose target is in none of the paths. Nothing outside of them is ever written."""
-    try:
-        is_marked = _MARK in link.read_bytes()
-    except OSError:
-        return Skipped(str(link), "a symbolic link that leads to no file")
-    return Skipped(str(link), "a symbolic link that leads out of the given paths", is_marked)
-
-
-def _walk(top: Path, links: list[Path], skipped: list[Skipped], ignored: Ignored) -> Iterator[Path]:
-    def refused(error: OSError) -> None:
-        skipped.append(Skipped(str(error.filename), f"cannot be read: {error.strerror}", matters=True, holds=""))
-
-    for folder, names, files in os.walk(top, onerror=refused):
-        names[:] = sorted(
-            name
-            for name in names
-            if not name.startswith(".") and not ignored.leaves_out(Path(folder, name), top, is_folder=True)
-        )
-        for name in sorted(files):
-            path = Path(folder, name)
-            if not (name.endswith((".yaml", ".yml")) or name == "Kustomization"):
-                continue
-            if ignored.leaves_out(path, top):
-                continue
-            if path.is_symlink():
-                links.append(path)
-            elif path.is_file():
-                yield path
-
-
-def write(path: Path, data: bytes) -> None:
-    """Replace a file's content at once: readers see the old text or the new one, whatever happens. Raises InputError.
-
-    A link is followed, so that the link stays; mode bits stay too. What is not there yet is made.
-    """
-    _replace([(path.resolve(), data)])
-
-
-def write_all(written: Mapping[Text, bytes]) -> None:
-    """Replace the content of files that were read; all are staged before the first is replaced. Raises InputError.
-
-    A file that somebody else changed meanwhile stops the run before anything is replaced.
-    """
-    for text in written:
+    def text(self, path: Path, limit: int) -> Text | None:
+        """Return the content of a file; None when it cannot be read."""
         try:
-            now = Path(text.name).read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot be read again: {error.strerror}", name=text.name) from None
-        if now != text.data:
-            raise InputError("changed while krmfn was running; nothing was written, run it again", name=text.name)
-    _replace([(Path(text.name).resolve(), data) for text, data in written.items()])
+            return Text(reading.read_file(path, limit), str(path))
+        except (reading.NotReadError, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            self._leave(path, f"cannot be read: {why}", matters=True)
+            return None
 
+    def files(self, paths: Iterable[Path]) -> Iterator[Path]:
+        """Yield every file once, whatever paths lead to it. A path that was named itself is never left out."""
+        seen: set[str] = set()
+        for path in paths:
+            for one in self._walk(path) if _is_folder(path) else (path,):
+                real = os.path.realpath(one)
+                if real not in seen:
+                    seen.add(real)
+                    yield one
+        for link in self._links:
+            if os.path.realpath(link) not in seen:
+                self._leave_link(link)
 
-def _replace(todo: Iterable[tuple[Path, bytes]]) -> None:
-    staged: list[tuple[Path, Path]] = []
-    path = Path()
-    try:
-        for path, data in todo:
-            staged.append((_stage(path, data), path))
-        while staged:
-            new, path = staged[0]
-            new.replace(path)
-            staged.pop(0)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", name=str(path)) from None
-    finally:
-        for new, _ in staged:
-            new.unlink(missing_ok=True)
+    def _leave(self, path: Path, why: str, *, matters: bool = False) -> None:
+        self.skipped.append(Skipped(str(path), why, matters, holds=""))
 
-
-def _stage(path: Path, data: bytes) -> Path:
-    """Write the new content beside the file, with its mode bits, and its owner where that is allowed."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    new = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            old = path.stat()
-            if (old.st_uid, old.st_gid) != (os.getuid(), os.getgid()):
-                with contextlib.suppress(PermissionError):
-                    os.chown(new, old.st_uid, old.st_gid)
-            new.chmod(stat.S_IMODE(old.st_mode))
+    def _leave_link(self, link: Path) -> None:
+        """Note a link whose target is in none of the paths. Nothing outside of them is ever written."""
+        try:
+            is_marked = _MARK in reading.read_file(link, _LINKED)
+        except OSError:
+            self._leave(link, "a symbolic link that leads to no file")
+        except reading.NotReadError as error:
+            self._leave(link, f"a symbolic link that is not followed: {error}")
         else:
-            new.chmod(0o644)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    return new
+            self.skipped.append(Skipped(str(link), "a symbolic link that leads out of the given paths", is_marked))
+
+    def _walk(self, top: Path) -> Iterator[Path]:
+        def refused(error: OSError) -> None:
+            self._leave(Path(str(error.filename)), f"cannot be read: {error.strerror}", matters=True)
+
+        for folder, names, files in os.walk(top, onerror=refused):
+            names[:] = sorted(
+                name
+                for name in names
+                if not (name.startswith(".") or self._ignored.leaves_out(Path(folder, name), top, is_folder=True))
+            )
+            for name in sorted(files):
+                path = Path(folder, name)
+                if writing.is_leftover(name):
+                    self.leftovers.append(path)
+                elif (name.endswith((".yaml", ".yml")) or name == "Kustomization") and not self._ignored.leaves_out(path, top):
+                    mode = path.lstat().st_mode
+                    if stat.S_ISREG(mode):
+                        yield path
+                    elif stat.S_ISLNK(mode):
+                        self._links.append(path)
+                    else:
+                        self._leave(path, f"expected a regular file, found {reading.kind(mode)}")
+
+
+def _is_folder(path: Path) -> bool:
+    """True for a directory, False for a regular file. Raise InputError for anything else."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError("there is no such file or directory", name=str(path)) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", name=str(path)) from None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"expected a file or a directory, found {reading.kind(mode)}", name=str(path))
+    return stat.S_ISDIR(mode)
+
+
+def write_all(written: Mapping[Text, bytes], leftovers: Iterable[Path] = (), *, new: Mapping[str, bytes] | None = None) -> None:
+    """Write new content of files that were read, and `new` files by path. Raise InputError, see `writing.replace_all`."""
+    changed = [writing.Replacement(Path(text.name), data, text.data) for text, data in written.items()]
+    added = [writing.Replacement(Path(path), data) for path, data in (new or {}).items()]
+    writing.replace_all([*changed, *added], leftovers)

@@ -7,10 +7,13 @@ for `nginx` that is `docker.io/library/nginx`, `nginx`, `library/nginx`. The fir
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from krmfn.disk.reading import NotReadError, read_file
 from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.image import is_digest, is_tag
 from krmfn.model import Listing, Repository
@@ -23,6 +26,8 @@ INDEX_LIMIT = 64 << 20
 _VALUES = 2_000_000
 """Values of an index; it holds ten for each image."""
 """Bytes of an `index.json`; some 250,000 tags."""
+MAX_FOLDERS = 10_000
+"""Folders of a tree that are looked through for a repository of a similar name."""
 _NAME = "org.opencontainers.image.ref.name"
 
 
@@ -37,8 +42,9 @@ class _Layout(NamedTuple):
 class LayoutSource:
     """A TagSource on a folder. Reads each index once; safe to call from threads."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, within: Path | None = None) -> None:
+        """`within` is the folder that the root may not lead out of, links followed; None allows any place."""
+        self._root, self._within = root, within
         self._layouts: Once[str, _Layout | RegistryError] = Once()
 
     def tags(self, repository: Repository) -> Listing:
@@ -100,6 +106,12 @@ class LayoutSource:
             return error
 
     def _open(self, repository: Repository) -> _Layout:
+        if self._within and not _is_within(self._root, self._within):
+            message = (
+                f"source.layout.path {_shown(self._root)} leads out of {_shown(self._within)}, where krmfn runs: "
+                "a resource may name folders below that one; --source layout:DIR and KRMFN_LAYOUT may name any"
+            )
+            raise _error(repository, "limit", message)
         for folder in self._places(repository):
             try:
                 data = _read(folder / "index.json", INDEX_LIMIT)
@@ -121,16 +133,23 @@ class LayoutSource:
         """Return which repository of the tree may have been meant."""
         from difflib import get_close_matches
 
-        try:
-            names = sorted(str(path.parent.relative_to(self._root)) for path in self._root.rglob("index.json"))
-        except OSError:
-            return ""
+        walked = list(islice(os.walk(self._root), MAX_FOLDERS))
+        names = sorted(os.path.relpath(folder, self._root) for folder, _, files in walked if "index.json" in files)
         if not names:
+            if len(walked) == MAX_FOLDERS:
+                return f"; the first {MAX_FOLDERS} folders below {_shown(self._root)} hold no layout, others were not looked at"
             return f"; {_shown(self._root)} holds no layout at all"
         close = get_close_matches(repository.image.canonical, names, 1) or get_close_matches(
             repository.image.path, names, 1
         )
         return f"; did you mean {printable(close[0])}?" if close else ""
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    try:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    except ValueError:  # NUL in the path
+        return False
 
 
 def _error(repository: Repository, failure: RegistryFailure, message: str) -> RegistryError:
@@ -142,11 +161,12 @@ def _shown(path: Path) -> str:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise ValueError(f"is larger than {limit >> 20} MiB, which is the limit")
-    return data
+    if not path.exists():
+        raise FileNotFoundError(path)
+    try:
+        return read_file(path, limit)
+    except NotReadError as error:
+        raise ValueError(f"cannot be read: {error}") from None
 
 
 def _blob(folder: Path, digest: str) -> bytes:

@@ -43,7 +43,8 @@ class Sources:
 
             from krmfn.sources.layout import LayoutSource
 
-            return LayoutSource(Path(settings.layout))
+            within = None if settings.layout_provenance.is_machine else Path.cwd()
+            return LayoutSource(Path(settings.layout), within)
         from krmfn.sources.registry_source import RegistrySource
 
         return RegistrySource(self._registries)

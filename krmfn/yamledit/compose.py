@@ -22,6 +22,10 @@ _ANCHOR = rb"&(?![\s&*])(?<![^\s,\[{:?-]&)"
 _ALIAS = rb"\*(?![\s&*])(?<![^\s,\[{:?-]\*)"
 
 
+MAX_NODES = 1_000_000
+"""Nodes of one document or item; each takes some 350 bytes of memory, whatever it takes in the text."""
+
+
 class Alias(yaml.Node):
     """An alias `*name` at its own place. `target` is the anchored node, or None when the text has no such anchor."""
 
@@ -41,6 +45,10 @@ class Malformed(NamedTuple):
 
 class DepthError(yaml.MarkedYAMLError):
     """The text nests deeper than MAX_DEPTH."""
+
+
+class SizeError(yaml.MarkedYAMLError):
+    """The text holds more than MAX_NODES nodes."""
 
 
 class Fast(CParser):
@@ -155,8 +163,12 @@ def _document(parser: Any) -> yaml.Node:
     """Read events up to the end of one root node. A mapping's child list alternates key, value until it is closed."""
     anchors: dict[str, yaml.Node] = {}
     stack: list[tuple[yaml.CollectionNode, list[Any]]] = []
+    events = 0
     while True:
         event = parser.get_event()
+        events += 1
+        if events > MAX_NODES:
+            raise SizeError(problem=f"it holds more than {MAX_NODES} nodes", problem_mark=event.start_mark)
         kind = type(event)
         node: Any
         if kind is yaml.ScalarEvent:

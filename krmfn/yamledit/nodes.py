@@ -34,7 +34,6 @@ __all__ = [
     "documents", "is_null", "join", "join_path", "scalar_at", "scalars",
 ]  # fmt: skip
 
-MAX_BYTES = 256 << 20
 BOM = b"\xef\xbb\xbf"
 _STEP = 1024
 _OPENERS = 10_000
@@ -231,8 +230,6 @@ def unreadable(text: Text, source: Source, error: yaml.YAMLError) -> InputError:
 def check(text: Text) -> None:
     """Refuse what no reader downstream can agree on: UTF-16, bad UTF-8, a byte order mark that starts a later line."""
     data = text.data
-    if len(data) > MAX_BYTES:
-        raise text.error(f"{len(data)} bytes were read, expected at most {MAX_BYTES}")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[:2].count(0):
         raise text.error("the text is UTF-16, expected UTF-8", 0)
     if data.isascii():
