@@ -2,6 +2,7 @@
 # make demo   the main job on a bundled package: no registry, no cluster
 # make bench  the numbers in benchmarks/
 # make differential  Flux's own Go code beside krmfn, at random: needs Go, and clones of Flux's image controllers in .cache/flux
+# make coverage  branches of the parsers, by their own tests
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python

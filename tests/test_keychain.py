@@ -341,6 +341,13 @@ def test_a_helper_that_fails_is_named_and_bounded(script, word, tmp_path):
     assert "canary" not in found.problems[0]
 
 
+@pytest.mark.parametrize("env", [{}, {"X": "\0"}], ids=["no program", "NUL"])
+def test_a_helper_that_cannot_be_started_is_named(env, tmp_path):
+    path = helper(tmp_path / "bin", "fake", ANSWER)
+    (tmp_path / "bin/docker-credential-fake").write_bytes(b"\x7fELF\0")
+    assert "docker-credential-fake could not be started: " in str(run("fake", "r.example", path | env))
+
+
 @pytest.mark.parametrize("name", ["../evil", "a b", "", "a/b", "A", "ä", "a\n"])
 def test_a_helper_name_that_could_be_a_path_is_not_run(name, tmp_path):
     assert "is not run" in str(run(name, "r.example", helper(tmp_path / "bin", "fake", ANSWER)))
