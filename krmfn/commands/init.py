@@ -57,8 +57,10 @@ def command(paths: tuple[Path, ...], within: Within, flux: bool, namespace: str,
     if dry_run:
         terminal.echo("".join(diffs({(there or Text(b"", str(home))): new, **changed} if written else {})), nl=False)
     elif written:
-        files.write_all(changed)
-        files.write_all({}, new={str(home): new})
+        if there is None:
+            files.write_all(changed, tree.leftovers, new={str(home): new})
+        else:
+            files.write_all({**changed, there: new}, tree.leftovers)
     _tell(begun, [*written, *(text.name for text in changed)], home, dry_run=dry_run)
     return 0
 
