@@ -14,7 +14,7 @@ import yaml
 
 from krmfn import pipeline
 from krmfn.config.loading import Config, load
-from krmfn.config.settings import overridden
+from krmfn.config.settings import dated, overridden
 from krmfn.disk.reading import NotReadError, max_bytes, read_file, read_stdin
 from krmfn.errors import ConfigError, InputError, KrmfnError
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
@@ -133,7 +133,7 @@ def _opener(environment: Mapping[str, str]) -> pipeline.OpenSource:
 
 
 def _list(data: bytes, environment: Mapping[str, str]) -> Outcome:
-    return pipeline.run(Text(data), _opener(environment), lambda configured: overridden(configured, environment))
+    return pipeline.run(Text(data), _opener(environment), lambda configured: dated(overridden(configured, environment), environment))
 
 
 def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Outcome:
@@ -145,7 +145,7 @@ def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Ou
         raise InputError(f"cannot be read: {error}", name=config_file) from None
     blocks = documents(text)
     try:
-        rules = load(blocks, configs[0] if configs else None, lambda configured: overridden(configured, environment))
+        rules = load(blocks, configs[0] if configs else None, lambda configured: dated(overridden(configured, environment), environment))
         examined = pipeline.examine(blocks, rules, _opener(environment))
     except ConfigError as error:
         return Outcome((data,), error.problems)

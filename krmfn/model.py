@@ -10,6 +10,8 @@ from krmfn.frozen import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from krmfn.config.hold import Hold
+    from krmfn.config.require import Requirement
     from krmfn.image import ImageRef
     from krmfn.policies.rules import Rules
     from krmfn.policies.selection import Selection
@@ -136,6 +138,15 @@ class ImagePolicy:
     defined: ResourceId = ResourceId()
     on_error: Literal["fail", "keep"] | None = None
     """What becomes of its fields when it has no choice; None leaves that to the settings."""
+    requirements: tuple[Requirement, ...] = ()
+    rules_hash: str = ""
+    """The rulesHash of locks: over what is required of its tags; empty when nothing is."""
+    holds: tuple[Hold, ...] = ()
+
+    @property
+    def is_judged(self) -> bool:
+        """True if the best tag may have to wait, or to be skipped."""
+        return bool(self.requirements or self.holds)
 
     @property
     def reflects(self) -> bool:
@@ -156,6 +167,20 @@ class ImagePolicy:
         return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
+class PassedOver(NamedTuple):
+    """A tag that the policy takes and that may not run now. `eligible_at` is in seconds since 1970, None if unknown."""
+
+    tag: str
+    why: str
+    """For people: `too young, eligible 2026-11-24T10:00Z`, `held: tests failed`."""
+    rule: Literal["age", "hold"]
+    eligible_at: float | None = None
+
+    def __str__(self) -> str:
+        """Return `1.4.3: too young, eligible 2026-11-24T10:00Z`."""
+        return f"{self.tag}: {self.why}"
+
+
 @frozen
 class Chosen:
     """A policy found its tag. `digest` is present when the policy reflects digests; no counts where no list was needed."""
@@ -172,6 +197,12 @@ class Chosen:
     stays: str = ""
     """Why the deployed tag is kept by a policy that moves on from it: it holds no version, or is not listed."""
     selection: Selection | None = field(default=None, repr=False, compare=False)
+    passed_over: tuple[PassedOver, ...] = ()
+    """The best tags that were passed over for this one, best first."""
+    above: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """Deployed tags that the policy orders before this one: fields that hold them stay."""
+    is_held: bool = False
+    """True when a hold names this tag: then even a newer field goes to it."""
 
     @property
     def ref(self) -> str:

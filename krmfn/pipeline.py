@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from krmfn.config import loading
 from krmfn.config.loading import Config, Finish, no_change
+from krmfn.config.lock import Snapshot
 from krmfn.diagnostics import in_order, unreadable
 from krmfn.errors import ConfigError, InputError
-from krmfn.frozen import field, frozen
+from krmfn.frozen import field, frozen, replace
 from krmfn.kubernetes.overriding import NOTHING, Graph
 from krmfn.kubernetes.resource import is_definition
-from krmfn.model import Choice, Diagnostic, Outcome, PolicyKey
+from krmfn.model import Choice, Diagnostic, Outcome, PolicyKey, Repository
 from krmfn.plan import bind, decision, digests, guard, lock_update, needed, records, report, resolve, rewrite
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Guarded, Pins
@@ -42,6 +43,10 @@ class Run:
     renewal: records.Renewal = field(default_factory=lambda: records.Renewal(()))
     lock_edits: tuple[Edit, ...] = ()
     record_edits: tuple[tuple[Text, Edit], ...] = ()
+    offered: dict[PolicyKey, Choice] = field(default_factory=dict)
+    """The choices before anything was judged: the best of what was listed, whether it may run or not."""
+    evidence: Mapping[str, Snapshot] = field(default_factory=dict)
+    """What is known of first sightings, with those of this run where they are recorded."""
 
     @property
     def edits(self) -> tuple[tuple[Text, Edit], ...]:
@@ -102,11 +107,22 @@ def examine(
         listings = resolve.ask(decision.to_list(wanted), source.tags, WORKERS)
         dates = resolve.ask(decision.to_date(wanted, listings), lambda moment: source.created(*moment), WORKERS)
         choices = decision.decide(wanted, listings, dates, lock)
-    bound = bind.bind(blocks, rules, needed.expected(rules, choices), graph)
+    open_choices = {key: choice for key, choice in choices.items() if not choice.policy.is_judged}
+    bound = bind.bind(blocks, rules, needed.expected(rules, open_choices), graph)
     deployed = Deployed(bound.targets, rules.policies)
     choices = decision.follow(choices, deployed, listings, lock, is_frozen=settings.mode == "frozen")
+    offered, passed = choices, ()  # type: dict[PolicyKey, Choice], tuple[Diagnostic, ...]
+
+    def digests_of(wanted: Iterable[tuple[Repository, str]]) -> digests.Answers:
+        return resolve.ask(wanted, lambda question: source.digest(*question), WORKERS)
+
+    evidence, looked = rules.evidence, {}  # type: Mapping[str, Snapshot], digests.Answers
+    if rules.recording:
+        evidence, looked = _recorded_now(rules, offered, deployed, listings, dates, digests_of)
+    if len(open_choices) < len(choices):
+        choices, passed = _judged(offered, deployed, blocks, replace(rules, evidence=evidence), dates)
     questions = digests.to_ask(choices, deployed, lock, settings, every=every)
-    answers = resolve.ask(questions, lambda question: source.digest(*question), WORKERS)
+    answers = {**looked, **digests_of(one for one in questions if one not in looked)}
     pins = digests.settle(choices, deployed, lock, answers, settings)
     guarded = guard.guard(choices, deployed, lock, settings)
     rewritten = rewrite.rewrite(deployed, choices, pins, guarded, settings)
@@ -121,6 +137,7 @@ def examine(
         *rules.notes,
         *bound.results,
         *rewritten.results,
+        *passed,
         *not_recorded,
         *noted,
         *report.notes(choices.values(), listings, source.notes()),
@@ -133,8 +150,34 @@ def examine(
     results = in_order(said)
     return Run(
         rules, choices, bound, rewritten.changes, results,
-        listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits,
+        listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits, offered, evidence,
     )  # fmt: skip
+
+
+def _recorded_now(
+    rules: Config, choices: Mapping[PolicyKey, Choice], deployed: Deployed, listings: records.Listings, dates: records.Dates,
+    digests_of: Callable[[Iterable[tuple[Repository, str]]], digests.Answers],
+) -> tuple[Mapping[str, Snapshot], digests.Answers]:  # fmt: skip
+    """Return the first sightings with those of this run, and the digests that were asked for them."""
+    from krmfn.plan import sightings
+
+    is_bootstrap, before = rules.recording == "bootstrap", rules.evidence
+    looked = digests_of(sightings.to_look_at(choices.values(), deployed, dates, before, is_bootstrap=is_bootstrap))
+    policies = [choice.policy for choice in choices.values()]
+    now = rules.settings.now or 0.0
+    return sightings.record(policies, listings, looked, before, now, is_bootstrap=is_bootstrap), looked
+
+
+def _judged(
+    choices: dict[PolicyKey, Choice], deployed: Deployed, blocks: Sequence[Block], rules: Config, dates: records.Dates
+) -> tuple[dict[PolicyKey, Choice], tuple[Diagnostic, ...]]:
+    """Return the choices that may run now, and what is to be said of those that may not."""
+    from krmfn.plan import judge
+
+    facts = judge.Facts(rules.settings, rules.evidence, dates)
+    in_build = judge.is_build(blocks, rules.settings)
+    made = judge.judge(choices, deployed, rules.lock, facts, in_build=in_build)
+    return dict(made.choices), made.results
 
 
 def _recorded(changes: Sequence[records.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:

@@ -48,6 +48,8 @@ def _fields(field: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, A
 def _type(field: dict[str, Any]) -> str:
     if "enum" in field:
         return ", ".join(f"`{word}`" for word in field["enum"])
+    if "oneOf" in field:
+        return "text or mapping"
     if field["type"] == "array":
         inner = field["items"]
         if "oneOf" in inner:

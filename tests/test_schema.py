@@ -14,16 +14,19 @@ from tests.running import run, succeed
 GOOD: dict[str, dict[str, Any]] = {
     "ImageAutomation": {
         "policies": [{"name": "web", "image": "ghcr.io/acme/web", "policy": {"semver": {"range": "1.x"}}}],
+        "require": [{"images": ["ghcr.io/**"], "minimumReleaseAge": "3 days"}, {"minimumReleaseAge": {"major": "2w"}}],
         "mode": "check",
     },
     "TagSnapshot": {"image": "ghcr.io/acme/web", "tags": ["1.2.0", {"name": "1.3.1"}]},
     "ImageLock": {"images": [{"policy": "a:b", "image": "ghcr.io/acme/web", "tag": "1", "policyHash": "x"}]},
+    "ImageHold": {"policy": "a:b", "not": "1.0.0", "until": "2026-12-01"},
     "PolicyTest": {"cases": [{"name": "one", "tags": ["1.0.0"], "expect": {"tag": "1.0.0"}}]},
 }
 BAD: dict[str, dict[str, Any]] = {
     "ImageAutomation": {"polices": []},
     "TagSnapshot": {"image": "ghcr.io/acme/web"},
     "ImageLock": {"images": [{"policy": "a:b"}]},
+    "ImageHold": {"policy": "a:b", "skip": "1.0.0"},
     "PolicyTest": {"cases": [{"name": "one", "tags": "1.0.0", "expect": {}}]},
 }
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from krmfn import terminal
+from krmfn import pipeline, terminal
 from krmfn.commands import completion, options
 from krmfn.commands.output import to_json
 from krmfn.config.loading import Config, load
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
-from krmfn.model import ImagePolicy, PolicyKey, Repository
+from krmfn.inventory import files
+from krmfn.model import Chosen, ImagePolicy, NotChosen, PolicyKey, Repository
 from krmfn.plan import decision, records
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.policies import explain
@@ -23,6 +24,7 @@ from krmfn.policies.selection import select
 from krmfn.yamledit.nodes import Block
 
 WORKERS = 8
+_VERDICTS = ("passed-over", "held", "no-time")
 
 
 @click.command(
@@ -49,10 +51,13 @@ def command(
     found = _find(policy, rules.policies)
     if found.rules.follows_current:
         return _follow(found, rules, tree.blocks, (output, all_tags, tags))
-    given = _explain(found, options.open_source(rules))
+    opened = options.open_source(rules)
+    given = _explain(found, opened)
+    if found.is_judged:
+        given = _judged(given, found, rules, tree, opened)
     asked = tuple(dict.fromkeys((*tags, *(given.selection.tags if all_tags else ()))))
     _PRINTERS[output](given, asked)
-    return int(given.selection.tag is None)
+    return int(given.runs is None if found.is_judged else given.selection.tag is None)
 
 
 def _find(name: str, policies: Mapping[PolicyKey, ImagePolicy]) -> ImagePolicy:
@@ -99,6 +104,18 @@ def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:
     dates = ask(moments, lambda moment: source.created(*moment), WORKERS)
     made = select(policy.rules, listing.tags, created=lambda tag: _date(dates, policy.repository, tag))
     return Explanation(str(policy.key), policy.repository.image.name, policy.rules, made, listing.malformed)
+
+
+def _judged(given: Explanation, policy: ImagePolicy, rules: Config, tree: files.Tree, source: TagSource) -> Explanation:
+    """Add what may run now to what the policy chooses: that depends on what the fields hold."""
+    run = pipeline.examine(tree.blocks, rules, lambda _: source, every=True, graph=tree.graph())
+    choice = run.choices.get(policy.key)
+    chosen = choice if isinstance(choice, Chosen) else None
+    said = tuple(one.message for one in run.results if one.policy == policy.key and one.code in _VERDICTS)
+    if isinstance(choice, NotChosen):
+        said += (choice.message,)
+    passed = chosen.passed_over if chosen else ()
+    return given._replace(runs=chosen.tag if chosen else None, verdicts=said, passed_over=passed, is_judged=True)
 
 
 def _date(dates: Mapping[records.Moment, str | RegistryError], repository: Repository, tag: str) -> str:

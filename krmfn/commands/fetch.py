@@ -12,14 +12,16 @@ import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import builds, options, output
-from krmfn.config.loading import Config, load
+from krmfn.config.loading import Config, Finish, load
 from krmfn.config.lock import Snapshot
+from krmfn.diagnostics import misconfigured
 from krmfn.disk.reading import NotReadError, max_bytes, read_file
 from krmfn.errors import InputError, RegistryError
 from krmfn.inventory import files
 from krmfn.model import Choice, Chosen, Diagnostic, Location, NotChosen, settled
-from krmfn.plan import lockfile, report
+from krmfn.plan import lockfile, report, sightings
 from krmfn.plan.snapshot import Learned, name_of, take
+from krmfn.policies.number import moment
 from krmfn.sources.sources import Sources
 from krmfn.yamledit.nodes import Edit, Text
 from krmfn.yamledit.scalars import Refusal
@@ -98,6 +100,11 @@ class Package:
 @options.PATHS
 @click.option("--lock", "lock", is_flag=True, help="Write only the ImageLock.")
 @click.option("--snapshot", "snapshot", is_flag=True, help="Write only the TagSnapshots.")
+@click.option(
+    "--bootstrap", is_flag=True, help="What repositories without a TagSnapshot offer counts as old enough for every age."
+)
+@click.option("--merge", "others", multiple=True, type=click.Path(path_type=Path, exists=True), metavar="PATH",
+              help="Merge the first sightings of the TagSnapshots there, and ask no registry.")
 @click.option("--all-tags", is_flag=True, help="Keep every tag, also those that no policy can use.")
 @click.option(
     "--to",
@@ -114,7 +121,7 @@ class Package:
 @options.STRICT
 def command(
     paths: tuple[Path, ...], lock: bool, snapshot: bool, all_tags: bool, to: Path | None, source: str | None,
-    on_error: str | None, on_downgrade: str | None, check: bool, strict: bool,
+    on_error: str | None, on_downgrade: str | None, check: bool, strict: bool, bootstrap: bool, others: tuple[Path, ...],
 ) -> int:  # fmt: skip
     """Write what the policies below PATHS need from registries as items, so that later runs need no network.
 
@@ -128,6 +135,10 @@ def command(
     finish = options.finishing(source, "update", on_error, on_downgrade, is_check=check, strict=strict)
     is_unread = options.tell_skipped(tree.skipped, "error" if check or strict else "warning")
     rules = load(tree.blocks, None, finish)
+    if others:
+        return _merge(Package(tree, base), rules, others, finish, check=check)
+    rules = replace(rules, recording="bootstrap" if bootstrap else "first-seen")
+    _refuse_the_past(rules)
     with terminal.watching() as progress:
         fresh = Sources(replace(rules, snapshots={}), os.environ, progress)
         run = pipeline.examine(
@@ -194,19 +205,10 @@ def _lock(package: Package, run: pipeline.Run) -> list[Diagnostic]:
 
 def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: bool) -> list[Diagnostic]:
     """Note how the snapshots change, and the new ones in their places."""
-    learned = Learned(run.choices, run.answers, run.dates, run.guarded.policies)
+    learned = Learned(run.offered, run.answers, run.dates, run.guarded.policies)
     found, problems = take(learned, rules.snapshots, all_tags=all_tags), []
-    for image, snapshot in found.items():
-        there = rules.snapshots.get(image)
-        if there is None or there.object is None:
-            continue
-        edits = lockfile.edit_snapshot(there.object, snapshot)
-        if isinstance(edits, Refusal):
-            message = f"the snapshot cannot be edited: {edits.why}; delete it, and krmfn fetch writes it anew"
-            problems.append(Diagnostic("error", "snapshot", message, Location(there.object.id)))
-        else:
-            package.edit(there.object.block.text, edits)
-    _insert(package, [one for image, one in found.items() if image not in rules.snapshots], rules.snapshots)
+    found = {image: _with_sightings(one, run, rules) for image, one in found.items()}
+    problems += _edit_snapshots(package, found, rules)
     used = {policy.repository.image.canonical for policy in rules.policies.values()}
     unused = [one for image, one in sorted(rules.snapshots.items()) if image not in used and one.object]
     return problems + [
@@ -218,6 +220,66 @@ def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: 
         )
         for one in unused
     ]
+
+
+def _refuse_the_past(rules: Config) -> None:
+    """Refuse a now before what was written already: sightings would come out too old. Raises ConfigError."""
+    now = rules.settings.now
+    for image, snapshot in rules.snapshots.items():
+        if now is not None and snapshot.time is not None and now < snapshot.time:
+            raise misconfigured(
+                f"the TagSnapshot of {image} was written at {moment(snapshot.time)}, and now is {moment(now)}: "
+                "set the clock (or KRMFN_NOW) right"
+            )
+
+
+def _with_sightings(fresh: Snapshot, run: pipeline.Run, rules: Config) -> Snapshot:
+    """Add what is recorded of first sightings, where it is."""
+    recorded, old = run.evidence.get(fresh.image), rules.snapshots.get(fresh.image)
+    policies = [one for one in rules.policies.values() if one.repository.image.canonical == fresh.image]
+    is_bootstrap = run.config.recording == "bootstrap"
+    is_wanted = any(sightings.is_recorded(one, rules.snapshots, is_bootstrap=is_bootstrap) for one in policies)
+    if recorded is None or not is_wanted:
+        return fresh
+    moved = {entry.policy for entry in (*run.renewal.added, *(new for _, new in run.renewal.changed))}
+    is_decided_anew = rules.lock is None or any(one.key in moved for one in policies)
+    return sightings.written(fresh, recorded, old, is_decided_anew=is_decided_anew)
+
+
+def _merge(package: Package, rules: Config, others: Sequence[Path], finish: Finish, *, check: bool) -> int:
+    """Merge the TagSnapshots of other places into those below PATHS; raises ConfigError, InputError."""
+    merged = dict(rules.snapshots)
+    for place in others:
+        for image, other in load(files.read((place,)).blocks, None, finish).snapshots.items():
+            mine = merged.get(image)
+            found = sightings.merged(mine, other) if mine else other
+            merged[image] = replace(found, object=mine.object if mine else None)
+    problems = _edit_snapshots(package, merged, rules)
+    for one in problems:
+        terminal.echo(f"krmfn: {output.line(one)}", err=True)
+    written = {} if problems else package.written()
+    if not check:
+        package.write(written)
+    verb = "would write" if check else "wrote"
+    terminal.echo(f"{verb} {', '.join(written)}" if written else "everything is up to date", err=True)
+    return options.exit_code(is_error=bool(problems), is_check=check, would_change=bool(written))
+
+
+def _edit_snapshots(package: Package, found: Mapping[str, Snapshot], rules: Config) -> list[Diagnostic]:
+    """Note the edits of the snapshots that are there, and the new ones; return what cannot be edited."""
+    problems: list[Diagnostic] = []
+    for image, snapshot in found.items():
+        there = rules.snapshots.get(image)
+        if there is None or there.object is None:
+            continue
+        edits = lockfile.edit_snapshot(there.object, snapshot)
+        if isinstance(edits, Refusal):
+            message = f"the snapshot cannot be edited: {edits.why}; delete it, and krmfn fetch writes it anew"
+            problems.append(Diagnostic("error", "snapshot", message, Location(there.object.id)))
+        else:
+            package.edit(there.object.block.text, edits)
+    _insert(package, [one for image, one in found.items() if image not in rules.snapshots], rules.snapshots)
+    return problems
 
 
 def _insert(package: Package, new: Sequence[Snapshot], there: Mapping[str, Snapshot]) -> None:

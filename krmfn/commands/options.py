@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import wraps
@@ -174,7 +175,13 @@ def finishing(
         if kind not in ("registry", "layout") or (kind == "layout") != bool(place):
             raise click.BadParameter(f"expected registry or layout:DIR, found {source!r}", param_hint="--source")
         changes |= {"layout": place or None, "layout_provenance": MACHINE}
-    return lambda settings: replace(overridden(settings, os.environ), **changes, is_check=is_check, strict=strict)
+    clock = float(int(time.time()))
+
+    def finish(settings: Settings) -> Settings:
+        made = replace(overridden(settings, os.environ), **changes, is_check=is_check, strict=strict)
+        return replace(made, now=clock if made.now is None else made.now)
+
+    return finish
 
 
 def on_files(finish: Finish) -> Finish:

@@ -10,6 +10,7 @@ from krmfn import terminal
 from krmfn.commands import options
 from krmfn.commands.output import to_json
 from krmfn.config import schema
+from krmfn.config.definitions import Schema
 
 
 @click.command(
@@ -31,7 +32,7 @@ def command(kind: str | None) -> None:
     terminal.echo(to_json(schema.document(kind) if kind else every()))
 
 
-def every() -> schema.Schema:
+def every() -> Schema:
     """Return one schema that takes an object of any own kind."""
     one = {name: schema.document(name) for name in schema.KINDS}
     dialect = {made.pop("$schema") for made in one.values()}.pop()

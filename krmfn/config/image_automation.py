@@ -7,6 +7,7 @@ from typing import Any
 
 from krmfn.config import flux, schema
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
+from krmfn.config.require import Requirement, read_requirements
 from krmfn.config.settings import Settings
 from krmfn.errors import RuleError
 from krmfn.frozen import frozen, replace
@@ -87,6 +88,7 @@ class OwnReader:
     def __init__(self, problems: Problems, notes: list[Diagnostic]) -> None:
         self.problems, self.notes, self.settings = problems, notes, Settings()
         self.targets: list[TargetRule] = []
+        self.requirements: tuple[Requirement, ...] = ()
 
     def read_automations(self, objects: tuple[Object, ...]) -> list[ImagePolicy]:
         """Read the ImageAutomation of the functionConfig, or else those among the items.
@@ -103,7 +105,18 @@ class OwnReader:
             for path, message in wrong:
                 self.problems.add(automation.id, path, message)
             policies += self._automation(automation, tuple(path for path, _ in wrong))
+        for thing in own:
+            self._require(thing)
         return policies
+
+    def _require(self, thing: Object) -> None:
+        """Read what is required: of every ImageAutomation there is, as another one never takes a requirement away."""
+        entries = listing(thing.spec.get("require"))
+        wrong = [one for one in schema.problems("ImageAutomation", thing.data) if one[0].startswith("spec.require")]
+        for path, message in wrong:
+            self.problems.add(thing.id, path, message)
+        if entries and not wrong:
+            self.requirements += read_requirements(thing.id, entries, self.problems)
 
     def _automation(self, automation: Object, wrong: tuple[str, ...]) -> list[ImagePolicy]:
         """Read what the schema found right, so that the problems of the rest are told in the same run."""

@@ -7,12 +7,15 @@ asks a network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 from krmfn.config import flux, schema, secrets
 from krmfn.config.flux import BrokenRepository, UnresolvedPolicy
+from krmfn.config.hold import Hold, read_holds
 from krmfn.config.image_automation import OwnReader, TargetRule
 from krmfn.config.lock import Lock, Snapshot, read_lock, read_snapshot
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, read, text
+from krmfn.config.require import Requirement, rules_hash
 from krmfn.config.settings import Settings
 from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen, replace
@@ -39,6 +42,11 @@ class Config:
     """The images, by canonical repository, of policies that are suspended."""
     targets: tuple[TargetRule, ...] = ()
     snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    evidence: Mapping[str, Snapshot] = field(default_factory=dict)
+    """Where first sightings are looked up: the snapshots, also when a run asks registries in their place."""
+    holds: tuple[Hold, ...] = ()
+    recording: Literal["first-seen", "bootstrap"] | None = None
+    """Set by `krmfn fetch`, which writes down what it sees for the first time."""
     lock: Lock | None = None
     automations: tuple[Object, ...] = ()
     settings: Settings = Settings()
@@ -102,6 +110,9 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     targets = _checked_targets(parsed.targets, by_key, declared, unresolved, problems)
     snapshots = _snapshots(objects, problems)
     lock = read_lock(objects, problems, by_key)
+    holds = read_holds(objects, problems)
+    if holds or parsed.requirements:
+        by_key = {key: _under_rules(policy, parsed.requirements, holds) for key, policy in by_key.items()}
     if problems.found:
         raise ConfigError(problems.found)
     own = next((one for one in objects if one.id.kind == "ImageAutomation"), None)
@@ -119,6 +130,9 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
         _suspended(objects, repositories),
         targets,
         snapshots,
+        snapshots,
+        holds,
+        None,
         lock,
         automations,
         settings,
@@ -182,8 +196,8 @@ def _is_configuration(block: Block) -> bool:
 
 
 def _is_record(block: Block) -> bool:
-    """True for what nobody may go on without when it is there: a lock, a snapshot."""
-    return any(one.id.kind in ("ImageLock", "TagSnapshot") for one in describe(block))
+    """True for what nobody may go on without when it is there: a lock, a snapshot, a hold."""
+    return any(one.id.kind in ("ImageLock", "TagSnapshot", "ImageHold") for one in describe(block))
 
 
 def _unreadable(error: InputError) -> Diagnostic:
@@ -235,6 +249,12 @@ def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, 
         elif other.latest is None and policy.latest is not None:
             by_key[policy.key] = replace(other, latest=policy.latest)
     return by_key
+
+
+def _under_rules(policy: ImagePolicy, every: tuple[Requirement, ...], holds: tuple[Hold, ...]) -> ImagePolicy:
+    required = tuple(one for one in every if one.is_about(policy))
+    held = tuple(one for one in holds if one.is_about(policy))
+    return replace(policy, requirements=required, rules_hash=rules_hash(required), holds=held)
 
 
 def _trusting(policy: ImagePolicy, hosts: tuple[str, ...]) -> ImagePolicy:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from krmfn.config import schema
+from krmfn.config.first_seen import Seen, read_seen
 from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.errors import RuleError
 from krmfn.frozen import field, frozen
@@ -31,6 +32,11 @@ class Snapshot:
     created: Mapping[str, str]
     listed: int = 0
     object: Object | None = field(default=None, compare=False, repr=False)
+    time: float | None = None
+    """When it was written, in seconds since 1970; None where first sightings are not recorded."""
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    """When the tags that are listed, and those that are gone, were seen for the first time."""
+    gone: frozenset[str] = frozenset()
 
 
 @frozen
@@ -46,6 +52,9 @@ class LockEntry:
     eligible: int = 0
     from_tag: str = ""
     """The deployed tag that a policy `version` moved on from; empty for every other policy."""
+    rules_hash: str = ""
+    passed_over: str = ""
+    """The best tag that was passed over, and why."""
 
     @property
     def place(self) -> tuple[PolicyKey, str, str]:
@@ -111,6 +120,7 @@ def read_snapshot(resource: Object, problems: Problems) -> Snapshot | None:
         return None
     tags: dict[str, str | None] = {}
     created: dict[str, str] = {}
+    written, seen = _written(resource, problems), _sightings(resource, problems)
     for index, entry in enumerate(listing(resource.spec["tags"])):
         one = mapping(entry) or {"name": entry}
         name, digest = text(one.get("name")), one.get("digest")
@@ -120,13 +130,37 @@ def read_snapshot(resource: Object, problems: Problems) -> Snapshot | None:
             problems.add(resource.id, f"spec.tags[{index}].digest", f"{digest!r} is not a digest")
         if tags.get(name) not in (None, digest):
             problems.add(resource.id, f"spec.tags[{index}]", f"tag {name} is there twice, with two digests: keep one")
-        tags[name] = digest or tags.get(name)
+        tags[name] = digest or tags.get(name) or (seen[name].digests[-1][0] if name in seen and seen[name].digests else None)
         if one.get("created"):
             created[name] = one["created"]
             if read_time(one["created"]) is None:
                 message = f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {one['created']!r}"
                 problems.add(resource.id, f"spec.tags[{index}].created", message)
-    return Snapshot(image, tags, created, max(int(resource.spec.get("listed") or 0), len(tags)), resource)
+    gone = frozenset(text(mapping(entry).get("name"), text(entry)) for entry in listing(resource.spec.get("gone")))
+    count = max(int(resource.spec.get("listed") or 0), len(tags))
+    return Snapshot(image, tags, created, count, resource, written, seen, gone)
+
+
+def _written(thing: Object, problems: Problems) -> float | None:
+    given = thing.spec.get("time")
+    time = read_time(given) if given else None
+    if given and time is None:
+        message = f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {given!r}"
+        problems.add(thing.id, "spec.time", message)
+    return time
+
+
+def _sightings(thing: Object, problems: Problems) -> dict[str, Seen]:
+    """Read what is recorded of the tags, those that are gone included."""
+    time = read_time(thing.spec["time"]) if thing.spec.get("time") else None
+    found: dict[str, Seen] = {}
+    for name in ("tags", "gone"):
+        for index, entry in enumerate(listing(thing.spec.get(name))):
+            if isinstance(entry, dict) and (
+                one := read_seen(thing.id, f"spec.{name}[{index}]", entry, time, problems)
+            ):
+                found[text(entry.get("name"))] = one
+    return found
 
 
 def read_lock(
@@ -171,8 +205,9 @@ def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Pro
         listed, eligible = int(entry.get("listed") or 0), int(entry.get("eligible") or 0)
         key = PolicyKey(namespace, name)
         return LockEntry(
-            key, entry["image"], entry["tag"], entry["policyHash"], digest, listed, eligible, entry.get("from") or ""
-        )
+            key, entry["image"], entry["tag"], entry["policyHash"], digest, listed, eligible, entry.get("from") or "",
+            entry.get("rulesHash") or "", entry.get("passedOver") or "",
+        )  # fmt: skip
     return None
 
 

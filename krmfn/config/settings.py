@@ -61,6 +61,10 @@ class Settings:
     """The command line writes nothing and says what would change; what it cannot read may hide a change."""
     strict: bool = False
     """Warnings are errors."""
+    now: float | None = None
+    """The time, in seconds since 1970; None takes that of the TagSnapshots. Nothing else knows a clock."""
+    is_build: bool = False
+    """What is written goes nowhere that the next run could read: kustomize called."""
     keep_pins: bool = True
     """A field that holds a digest goes on holding one, whatever `digestReflectionPolicy` says."""
     unnamed: Unnamed | None = None
@@ -70,13 +74,13 @@ class Settings:
 
 
 def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    """Let `KRMFN_MODE`, `KRMFN_ON_ERROR`, `KRMFN_ON_DOWNGRADE`, `KRMFN_KEEP_PINS` and `KRMFN_LAYOUT` speak.
+    """Let `KRMFN_MODE`, `KRMFN_ON_ERROR`, `KRMFN_ON_DOWNGRADE`, `KRMFN_KEEP_PINS`, `KRMFN_LAYOUT` and `KRMFN_NOW` speak.
 
     Raises ConfigError.
 
     The environment wins over configuration, because kustomize cannot pass arguments everywhere.
     """
-    changes: dict[str, str | bool] = {}
+    changes: dict[str, str | bool | float] = {}
     wrong: list[str] = []
     for variable, name in _ENVIRONMENT.items():
         value = environment.get(variable)
@@ -84,8 +88,33 @@ def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
             wrong.append(f"{variable}: expected one of {', '.join(_CHOICES[name])}, found {value!r}")
         elif value:
             changes[name] = value == "true" if name == "keep_pins" else value
+    if environment.get("KRMFN_NOW"):
+        changes["now"] = _time("KRMFN_NOW", environment["KRMFN_NOW"], wrong)
+    if "KUSTOMIZE_PLUGIN_CONFIG_ROOT" in environment:
+        changes["is_build"] = True
     if wrong:
         raise misconfigured(*wrong)
     if environment.get("KRMFN_LAYOUT"):
         settings = replace(settings, layout=environment["KRMFN_LAYOUT"], layout_provenance=MACHINE)
     return replace(settings, **changes) if changes else settings
+
+
+def dated(settings: Settings, environment: Mapping[str, str]) -> Settings:
+    """Let `SOURCE_DATE_EPOCH` say the time where nothing else did: builds that are repeated set it."""
+    given = environment.get("SOURCE_DATE_EPOCH")
+    is_time = given is not None and given.isascii() and given.isdigit() and len(given) < 12
+    if settings.now is not None or given is None or not is_time:
+        return settings
+    return replace(settings, now=float(given))
+
+
+def _time(variable: str, given: str, wrong: list[str]) -> float:
+    """Read an RFC 3339 time or seconds since 1970."""
+    from krmfn.policies.number import read_time
+
+    if given.isascii() and given.isdigit() and len(given) < 12:
+        return float(given)
+    time = read_time(given)
+    if time is None:
+        wrong.append(f"{variable}: expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {given!r}")
+    return time or 0.0

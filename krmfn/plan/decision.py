@@ -104,6 +104,8 @@ def _locked(policy: ImagePolicy, tag: str, lock: Lock | None) -> Chosen | NotCho
         return NotChosen(policy, "lock", f"the lock has no entry of tag {tag} for this policy: {_MEND} to add it")
     if entry.policy_hash != policy.hash:
         return _mismatch(policy, entry)
+    if (refused := _other_requirements(policy, entry)) is not None:
+        return refused
     if not entry.is_for(policy):
         message = (
             f"the lock names {entry.image}, and the policy chooses {policy.repository.image.name}: {_MEND} to renew it"
@@ -160,11 +162,22 @@ def recorded(policy: ImagePolicy, lock: Lock | None) -> Chosen | NotChosen:
     entry = lock.entry(policy.key) if lock else None
     if entry is not None:
         return _entry(policy, entry)
+    if policy.latest is not None and policy.rules_hash:
+        message = f"status.latestRef does not say whether it met what is required here: {_MEND} to write a lock"
+        return NotChosen(policy, "lock", message)
     if policy.latest is not None:
         return _latest(policy, policy.latest)
     message = f"the lock has no entry for this policy: {_MEND} to add it"
     none = f"there is no lock (an item of kind ImageLock), and mode frozen takes every choice from one: {_MEND} to write it"
     return NotChosen(policy, "lock", message if lock else none)
+
+
+def _other_requirements(policy: ImagePolicy, entry: LockEntry) -> NotChosen | None:
+    """Return the refusal of an entry that was made under other requirements than those of today."""
+    if entry.rules_hash == policy.rules_hash:
+        return None
+    hashes = f"rulesHash {entry.rules_hash or 'none'}, now {policy.rules_hash or 'none'}"
+    return NotChosen(policy, "lock", f"the lock was made under other requirements ({hashes}): {_MEND} to renew it")
 
 
 def _mismatch(policy: ImagePolicy, entry: LockEntry) -> NotChosen:
@@ -175,6 +188,8 @@ def _mismatch(policy: ImagePolicy, entry: LockEntry) -> NotChosen:
 def _entry(policy: ImagePolicy, entry: LockEntry) -> Chosen | NotChosen:
     if entry.policy_hash != policy.hash:
         return _mismatch(policy, entry)
+    if (refused := _other_requirements(policy, entry)) is not None:
+        return refused
     choice = _accepted(policy, LatestRef(entry.image, entry.tag, entry.digest), "the lock")
     return replace(choice, listed=entry.listed, eligible=entry.eligible) if isinstance(choice, Chosen) else choice
 

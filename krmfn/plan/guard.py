@@ -20,13 +20,23 @@ from krmfn.policies import selection
 
 
 def guard(choices: Mapping[PolicyKey, Choice], deployed: Deployed, lock: Lock | None, settings: Settings) -> Guarded:
-    """Find what would move backwards. Under `onDowngrade: allow` that is nothing."""
+    """Find what would move backwards. Under `onDowngrade: allow` that is only what a requirement passed over."""
+    ahead = frozenset(_ahead(choices, deployed))
     if settings.on_downgrade == "allow":
-        return Guarded()
+        return Guarded(places=ahead)
     watch = _Watch(choices, "error" if settings.on_downgrade == "fail" else "warning")
     policies = frozenset(watch.records(lock))
-    places = frozenset(watch.fields(deployed, policies))
+    places = ahead | frozenset(watch.fields(deployed, policies))
     return Guarded(policies, places, tuple(watch.results))
+
+
+def _ahead(choices: Mapping[PolicyKey, Choice], deployed: Deployed) -> Iterator[Place]:
+    """Yield the places with a field that is ahead of what may run now: a requirement never takes anything back."""
+    above = {key: one for key, one in choices.items() if isinstance(one, Chosen) and one.above}
+    for target in deployed.targets if above else ():
+        chosen = above.get(target.setter.policy)
+        if chosen and is_of(target, chosen.policy) and current_tag(target, chosen.policy) in chosen.above:
+            yield place(target)
 
 
 class _Watch:
@@ -40,14 +50,16 @@ class _Watch:
     def records(self, lock: Lock | None) -> Iterator[PolicyKey]:
         """Find the policies whose lock entry or status is newer than what was chosen from a list."""
         for key, chosen in self.chosen.items():
-            latest = None if chosen.record else recall(chosen.policy, lock)
+            latest = None if chosen.record or self.is_meant(chosen) else recall(chosen.policy, lock)
             if latest and self.is_backwards(chosen, latest.tag):
                 self._hold(chosen, latest.tag)
                 yield key
         for following in self.following:
             for tag, choice in following.choices.items():
                 entry = lock.following(following.policy.key, tag) if lock else None
-                if isinstance(choice, Chosen) and entry is not None and self.is_backwards(choice, entry.tag):
+                if not isinstance(choice, Chosen) or self.is_meant(choice):
+                    continue
+                if entry is not None and self.is_backwards(choice, entry.tag):
                     self._hold(choice, entry.tag)
                     yield following.policy.key
 
@@ -65,6 +77,8 @@ class _Watch:
             if chosen is None or chosen.policy.key in held or not is_of(target, chosen.policy):
                 continue
             tag = current_tag(target, chosen.policy)
+            if chosen.is_held or tag in chosen.above:
+                continue
             if tag is None:
                 if deployed.is_pinned_alone(target):
                     self._say("info", self._unordered(chosen, "a digest without a tag"), target, chosen)
@@ -84,6 +98,10 @@ class _Watch:
         if key not in self.verdicts:
             self.verdicts[key] = selection.goes_back(rules, tag, chosen.tag)
         return self.verdicts[key]
+
+    def is_meant(self, chosen: Chosen) -> bool:
+        """True if a better tag is listed and was passed over: that the record is newer is no sign of an outage."""
+        return bool(chosen.passed_over)
 
     def _say(self, severity: Severity, message: str, target: Target, chosen: Chosen) -> None:
         where = Field(target.scalar.path, target.scalar.value)

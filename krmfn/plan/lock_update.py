@@ -53,7 +53,7 @@ def _entries(choice: Choice, lock: Lock | None, pins: Pins) -> Iterator[LockEntr
         known = digest if isinstance(digest, str) else None
         entry = LockEntry(
             policy.key, policy.repository.image.name, chosen.tag, policy.hash, known, chosen.listed, chosen.eligible,
-            from_tag if moves_on else "",
+            from_tag if moves_on else "", policy.rules_hash, str(chosen.passed_over[0]) if chosen.passed_over else "",
         )  # fmt: skip
         led_here = [one for one in lock.of(policy.key) if one.tag == from_tag] if lock and moves_on else []
         if led_here and chosen.tag == from_tag:
@@ -67,8 +67,11 @@ def _unless_same(old: LockEntry | None, new: LockEntry) -> LockEntry:
     """Keep an entry whose decision is the same: counts alone are no change."""
     if old is None:
         return new
-    same = (old.image, old.tag, old.policy_hash, old.digest) == (new.image, new.tag, new.policy_hash, new.digest)
-    return old if same else new
+    return old if _decided(old) == _decided(new) else new
+
+
+def _decided(entry: LockEntry) -> tuple[str | None, ...]:
+    return entry.image, entry.tag, entry.policy_hash, entry.digest, entry.rules_hash, entry.passed_over
 
 
 def _compared(old: tuple[LockEntry, ...], new: tuple[LockEntry, ...]) -> Renewal:

@@ -14,13 +14,12 @@ from krmfn.config.lock import LockEntry, Snapshot
 from krmfn.config.objects import Object
 from krmfn.config.schema import API_VERSION
 from krmfn.kubernetes.resource import describe, get
+from krmfn.plan.entries import NUMBERS, Data, lines_of, recorded, scalar, snapshot_data
 from krmfn.yamledit.edits import last_leaf, newline, start_of_blanks
 from krmfn.yamledit.nodes import Alias, Block, Edit, construct, scalar_at
-from krmfn.yamledit.scalars import Refusal, is_plain, is_string, quoted, render
+from krmfn.yamledit.scalars import Refusal, is_string, render
 
-Data = str | dict[str, str]
 Key = Callable[[Any], Any]
-_NUMBERS = ("listed", "eligible")
 
 
 def lock_data(entry: LockEntry) -> dict[str, str]:
@@ -30,22 +29,12 @@ def lock_data(entry: LockEntry) -> dict[str, str]:
         "from": entry.from_tag,
         "tag": entry.tag,
         "digest": entry.digest,
+        "rulesHash": entry.rules_hash,
+        "passedOver": entry.passed_over,
         "listed": str(entry.listed or ""),
         "eligible": str(entry.eligible if entry.listed else ""),
     }
     return data | {name: value for name, value in more.items() if value}
-
-
-def snapshot_data(snapshot: Snapshot) -> list[Data]:
-    """Return the tags as they stand in a TagSnapshot, in natural order, so that new versions come last."""
-    from krmfn.policies.release import natural_key
-
-    tags: list[Data] = []
-    for name in sorted(snapshot.tags, key=lambda tag: (natural_key(tag), tag)):
-        more = {"digest": snapshot.tags[name], "created": snapshot.created.get(name)}
-        known = {key: value for key, value in more.items() if value}
-        tags.append({"name": name, **known} if known else name)
-    return tags
 
 
 def lock_document(entries: Sequence[LockEntry]) -> str:
@@ -55,6 +44,9 @@ def lock_document(entries: Sequence[LockEntry]) -> str:
 
 def snapshot_document(snapshot: Snapshot, name: str) -> str:
     """Write a TagSnapshot of its own."""
+    if snapshot.time is not None:
+        head = _document("TagSnapshot", name, {}).removesuffix("spec: {}\n")
+        return head + "spec:\n" + "".join(f"{line}\n" for line in recorded(snapshot, 2))
     spec: dict[str, Any] = {"image": snapshot.image, "tags": [_authored(tag) for tag in snapshot_data(snapshot)]}
     if snapshot.listed > len(snapshot.tags):
         spec["listed"] = snapshot.listed
@@ -75,25 +67,9 @@ def _authored(entry: Data) -> object:
     if isinstance(entry, str):
         return Quoted(entry)
     return {
-        name: int(text) if name in _NUMBERS else text if name == "image" else Quoted(text)
+        name: int(text) if name in NUMBERS else text if name == "image" else Quoted(text)
         for name, text in entry.items()
     }
-
-
-def _scalar(name: str, value: str) -> str:
-    return value if name in _NUMBERS or (name == "image" and is_plain(value, in_flow=False)) else quoted(value)
-
-
-def _lines(entries: Sequence[Data], indent: int) -> list[str]:
-    lines = []
-    for entry in entries:
-        members = (
-            [quoted(entry)]
-            if isinstance(entry, str)
-            else [f"{name}: {_scalar(name, value)}" for name, value in entry.items()]
-        )
-        lines += [" " * indent + ("- " if index == 0 else "  ") + text for index, text in enumerate(members)]
-    return lines
 
 
 def edit_lock(lock: Object, entries: Sequence[LockEntry]) -> tuple[Edit, ...] | Refusal:
@@ -120,6 +96,8 @@ def edit_snapshot(existing: Object, snapshot: Snapshot) -> tuple[Edit, ...] | Re
         return natural_key(name), name
 
     listed = str(snapshot.listed) if snapshot.listed > len(snapshot.tags) else ""
+    if snapshot.time is not None:
+        return _Splice(existing.block, existing).whole(snapshot)
     return _Splice(existing.block, existing).set("tags", snapshot_data(snapshot), key, {"listed": listed})
 
 
@@ -151,6 +129,15 @@ class _Splice:
             edits = (*edits, *self.members(spec, pair, more or {}))
         return (*edits, *self.insertions())
 
+    def whole(self, snapshot: Snapshot) -> tuple[Edit, ...] | Refusal:
+        """Write the spec of a snapshot that records first sightings anew, when anything of it is different."""
+        spec = get(self.root, "spec")
+        if not isinstance(spec, yaml.MappingNode) or self.root is None or _has_alias(self.root) or spec.flow_style:
+            return Refusal("it has no spec of its own in block style, or uses anchors")
+        text = "".join(line + self.newline for line in recorded(snapshot, spec.start_mark.column)).encode()
+        start, end = self.line(spec), self.after(spec)
+        return () if self.data[start:end] == text else (Edit(start, end, text),)
+
     def flow(self, spec: yaml.MappingNode, name: str, wanted: Sequence[Data], more: dict[str, str]) -> tuple[Edit, ...]:
         """Write a spec in flow style anew, as JSON."""
         import json
@@ -171,7 +158,7 @@ class _Splice:
         there: Any = construct(value, self.block) or []
         if [_normal(entry) for entry in there] == list(wanted):
             return ()
-        text = "".join(self.newline + line for line in _lines(wanted, key.start_mark.column + 2))
+        text = "".join(self.newline + line for line in lines_of(wanted, key.start_mark.column + 2))
         return (Edit(start, start, (text or " []").encode()), Edit(start, end, b""))
 
     def entries(self, sequence: yaml.SequenceNode, wanted: Sequence[Data], key: Key) -> tuple[Edit, ...]:
@@ -190,7 +177,7 @@ class _Splice:
         for entry in wanted:
             node = there.get(key(entry))
             if node is None:
-                self.insert(behind, _lines([entry], column))
+                self.insert(behind, lines_of([entry], column))
             else:
                 edits += self.changed(node, entry, column)
                 behind = self.after(node)
@@ -217,10 +204,10 @@ class _Splice:
                 edits = self.mended(node, entry)
                 if edits is not None:
                     return edits
-        self.insert(self.first(node), _lines([entry], column))
+        self.insert(self.first(node), lines_of([entry], column))
         return [Edit(self.first(node), self.after(node), b"")]
 
-    def mended(self, node: yaml.MappingNode, entry: dict[str, str]) -> list[Edit] | None:
+    def mended(self, node: yaml.MappingNode, entry: dict[str, Any]) -> list[Edit] | None:
         """Change single values, add and drop single lines; None when the entry has to be written as a whole."""
         there: dict[str, yaml.Node] = {key.value: value for key, value in node.value}
         lines = {self.line(value) for value in there.values()}
@@ -239,7 +226,7 @@ class _Splice:
         before = node.value[0][1]
         for name, value in entry.items():
             if name not in there:
-                self.insert(self.after(before), [f"{' ' * node.start_mark.column}{name}: {_scalar(name, value)}"])
+                self.insert(self.after(before), [f"{' ' * node.start_mark.column}{name}: {scalar(name, value)}"])
             before = there.get(name, before)
         return [edit for edit in edits if isinstance(edit, Edit)]
 
@@ -248,14 +235,14 @@ class _Splice:
         scalar = scalar_at(self.block, value_node, name, node) if value_node is not None else None
         if scalar is None or scalar.start == scalar.end:
             return Refusal("it is empty")
-        if name in _NUMBERS and not scalar.style:
+        if name in NUMBERS and not scalar.style:
             return Edit(scalar.start, scalar.end, value.encode())
         return render(self.block.text, scalar, value)
 
     def is_loose(self, node: yaml.Node) -> bool:
         """True if a text stands there that a JSON round trip would turn into a number."""
         if isinstance(node, yaml.MappingNode):
-            return any(self.is_loose(value) for key, value in node.value if key.value not in _NUMBERS)
+            return any(self.is_loose(value) for key, value in node.value if key.value not in NUMBERS)
         return isinstance(node, yaml.ScalarNode) and not node.style and not is_string(node.value)
 
     def members(self, spec: yaml.MappingNode, pair: tuple[yaml.Node, yaml.Node], more: dict[str, str]) -> list[Edit]:
@@ -309,11 +296,11 @@ def _has_alias(node: yaml.Node) -> bool:
 def _typed(entry: Data) -> Any:
     if isinstance(entry, str):
         return entry
-    return {name: int(value) if name in _NUMBERS else value for name, value in entry.items()}
+    return {name: int(value) if name in NUMBERS else value for name, value in entry.items()}
 
 
 def _normal(entry: Any) -> Any:
     """Leave out of an entry what says nothing: no digest, no counts."""
     if not isinstance(entry, dict):
         return entry
-    return {name: value for name, value in entry.items() if value and not (name in _NUMBERS and value == "0")}
+    return {name: value for name, value in entry.items() if value and not (name in NUMBERS and value == "0")}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from krmfn.model import PassedOver
+from krmfn.policies.number import moment
 from krmfn.policies.policy import SemVer
 from krmfn.policies.reason import Reason
 from krmfn.policies.rules import Rules
@@ -25,6 +27,13 @@ class Explanation(NamedTuple):
     malformed: int = 0
     current: str = ""
     """The deployed tag that was moved on from, for a policy that follows what is deployed."""
+    is_judged: bool = False
+    """True if requirements or holds decide which of the tags may run now."""
+    runs: str | None = None
+    """The tag that may run now; None when everything stays as it is."""
+    passed_over: tuple[PassedOver, ...] = ()
+    verdicts: tuple[str, ...] = ()
+    """What the judgement says, for people."""
 
 
 def funnel(explanation: Explanation) -> list[tuple[str, int]]:
@@ -124,6 +133,9 @@ def as_text(explanation: Explanation) -> str:
     lines.append("")
     width = len(str(selection.listed + explanation.malformed))
     lines += [f"  {left:>{width}} {name}" for name, left in funnel(explanation)]
+    if explanation.is_judged:
+        lines += ["", f"  may run now: {explanation.runs or 'nothing new, all stays as it is'}"]
+        lines += [f"    {one}" for one in explanation.passed_over or explanation.verdicts]
     drops = dropped(selection)
     lines += ["", "  not chosen:"] if drops else []
     for reason, count, samples in drops:
@@ -134,7 +146,13 @@ def as_text(explanation: Explanation) -> str:
 
 def tag_rows(explanation: Explanation, tags: Iterable[str]) -> list[tuple[str, str, str]]:
     """Return rows of tag, word and sentence for the tags that are asked about."""
-    return [(tag, _word(explanation.selection, tag), why(explanation, tag)) for tag in tags]
+    passed = {one.tag: one for one in explanation.passed_over}
+    return [
+        (tag, passed[tag].rule, passed[tag].why)
+        if tag in passed
+        else (tag, _word(explanation.selection, tag), why(explanation, tag))
+        for tag in tags
+    ]
 
 
 def _word(selection: Selection, tag: str) -> str:
@@ -159,5 +177,12 @@ def as_data(explanation: Explanation, tags: Iterable[str] = ()) -> dict[str, Any
         "funnel": [{"step": name, "left": left} for name, left in funnel(explanation)],
         "rejected": {reason.word: count for reason, count, _ in dropped(selection)},
     }
+    if explanation.is_judged:
+        data["runs"] = explanation.runs
+        data["passedOver"] = [
+            {"tag": one.tag, "rule": one.rule, "why": one.why}
+            | ({} if one.eligible_at is None else {"eligibleAt": moment(one.eligible_at)})
+            for one in explanation.passed_over
+        ]
     rows = tag_rows(explanation, tags)
     return data | ({"tags": [dict(zip(("tag", "reason", "why"), row, strict=True)) for row in rows]} if rows else {})

@@ -53,6 +53,19 @@ def read_time(text: str) -> float | None:
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
+def moment(time: float) -> str:
+    """Write seconds since 1970 as RFC 3339 in UTC, without seconds where they are zero.
+
+    >>> moment(1795514400.0), moment(1795514401)
+    ('2026-11-24T10:00Z', '2026-11-24T10:00:01Z')
+    """
+    from datetime import UTC, datetime
+    from math import ceil
+
+    text = datetime.fromtimestamp(ceil(time), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return text.removesuffix(":00Z") + "Z" if text.endswith(":00Z") else text
+
+
 @cache
 def _grammar() -> re.Pattern[str]:
     digits, exponent = r"[0-9_]*", r"[+-]?[0-9][0-9_]*"

@@ -191,6 +191,8 @@ class _Comparison:
         if len(old) != len(new):
             new = [one for one in new if one.root is None or not self.after.is_own(one.root, one.source)]
         if len(old) != len(new):
+            old = [one for one in old if one.root is None or not self.before.is_own(one.root, one.source)]
+        if len(old) != len(new):
             raise _Difference(f"{len(old)} documents, then {len(new)}")
         for was, becomes in zip(old, new, strict=True):
             if was.raw != becomes.raw or not was.is_separate:

@@ -1,0 +1,88 @@
+"""`krmfn hold`: keep a policy on a tag or away from one, as an ImageHold beside the manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from krmfn import terminal
+from krmfn.commands import options
+from krmfn.commands.fetch import Package
+from krmfn.config.hold import Hold
+from krmfn.config.loading import Config, load
+from krmfn.config.objects import nearest
+from krmfn.diagnostics import misconfigured
+from krmfn.image import is_tag
+from krmfn.inventory import files
+from krmfn.model import PolicyKey
+from krmfn.plan.holdfile import hold_document
+from krmfn.plan.snapshot import name_of
+from krmfn.policies.number import read_time
+
+HOLDS = "krmfn-holds.yaml"
+PATH = click.argument("path", default=".", type=click.Path(path_type=Path, exists=True))
+
+
+@click.command(
+    epilog=options.examples(
+        "krmfn hold shop:web@1.4.1 --because 'freeze'            # stay on 1.4.1",
+        "krmfn hold shop:web@1.4.2 --not --until 2026-12-01      # skip 1.4.2; krmfn update takes the next best",
+        "krmfn release shop:web                                  # drop every hold of the policy",
+        exits="0 written, 1 an error (nothing is written), 2 usage",
+    )
+)
+@click.argument("what", metavar="POLICY@TAG")
+@PATH
+@click.option("--not", "is_not", is_flag=True, help="Skip this tag; without it the policy stays on this tag.")
+@click.option("--until", metavar="TIME", default="", help="When it ends, exclusive: a date (00:00 UTC) or an RFC 3339 time.")
+@click.option("--because", metavar="TEXT", default="", help="Why, for those who meet it.")
+def command(what: str, path: Path, is_not: bool, until: str, because: str) -> int:
+    """Write an ImageHold for POLICY (`name` or `namespace:name`) into krmfn-holds.yaml below PATH, or where holds stand."""
+    if until and read_time(until) is None:
+        raise click.BadParameter(f"expected a date or an RFC 3339 time, found {until!r}", param_hint="--until")
+    tree = files.read((path,))
+    rules = load(tree.blocks, None, options.finishing(None, None, None, None))
+    policy, tag = parse(what, rules)
+    if not tag:
+        raise click.BadParameter(f"name the tag too: {policy}@TAG", param_hint="POLICY@TAG")
+    write(tree, path, rules, {"policy": str(policy), "not" if is_not else "tag": tag, "until": until, "because": because})
+    return 0
+
+
+def parse(what: str, rules: Config) -> tuple[PolicyKey, str]:
+    """Read POLICY[@TAG]; the tag may be missing. Raises ConfigError for a policy that is not configured."""
+    name, _, tag = what.partition("@")
+    if tag and not is_tag(tag):
+        raise click.BadParameter(f"{tag!r} is not a tag", param_hint="POLICY@TAG")
+    known = [key for key in sorted(rules.declared) if name in (str(key), key.name)]
+    if len(known) > 1:
+        raise misconfigured(f"policy {name} stands in several namespaces: write {' or '.join(map(str, known))}")
+    if not known:
+        raise misconfigured(f"no policy {name} is configured{nearest(name, map(str, rules.declared))}")
+    return known[0], tag
+
+
+def write(tree: files.Tree, path: Path, rules: Config, spec: dict[str, str]) -> None:
+    """Write one hold in the place of an equal one, or behind the others. Raises ConfigError, InputError."""
+    rival = next((one for one in rules.holds if spec.get("tag") and one.tag and str(one.policy) == spec["policy"]), None)
+    if rival is not None:
+        raise misconfigured(f"policy {spec['policy']} is held on {rival.tag} already: run krmfn release {spec['policy']} first")
+    package = Package(tree, path if path.is_dir() else path.parent)
+    homes = [one.object.block.text.name for one in rules.holds if one.object]
+    home = homes[0] if homes else str(package.base / HOLDS)
+    names = {one.object.id.name for one in rules.holds if one.object}
+    kind = next(name for name in ("tag", "not", "releaseAge") if spec.get(name))
+    name = name_of(f"{spec['policy']}-{kind}-{spec[kind]}", names)
+    twins = [one for one in rules.holds if _is_same(one, spec)]
+    if twins:
+        raise misconfigured(f"policy {spec['policy']} has this hold already: run krmfn release {spec['policy']}@{spec[kind]} first")
+    package.append(home, hold_document({key: value for key, value in spec.items() if value}, name))
+    written = package.written()
+    package.write(written)
+    terminal.echo(f"wrote {', '.join(written)}", err=True)
+
+
+def _is_same(one: Hold, spec: dict[str, str]) -> bool:
+    mine = (one.tag, one.skip, one.no_wait)
+    return str(one.policy) == spec["policy"] and mine == tuple(spec.get(name, "") for name in ("tag", "not", "releaseAge"))

@@ -1,0 +1,57 @@
+"""`krmfn release`: drop the holds of a policy, or let one tag through before it is old enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from krmfn import terminal
+from krmfn.commands import hold, options
+from krmfn.commands.fetch import Package
+from krmfn.config.loading import load
+from krmfn.diagnostics import misconfigured
+from krmfn.inventory import files
+from krmfn.kubernetes.resource import describe
+from krmfn.yamledit.nodes import Edit
+
+
+@click.command(
+    epilog=options.examples(
+        "krmfn release shop:web                                    # drop every hold of the policy",
+        "krmfn release shop:web@1.4.2                              # drop the hold that names this tag",
+        "krmfn release --age shop:web@1.4.3 --because 'CVE fix'    # this tag need not wait",
+        exits="0 written, 1 an error (nothing is written), 2 usage",
+    )
+)
+@click.argument("what", metavar="POLICY[@TAG]")
+@hold.PATH
+@click.option("--age", is_flag=True, help="Let this tag through although it is younger than minimumReleaseAge.")
+@click.option("--because", metavar="TEXT", default="", help="Why, with --age.")
+def command(what: str, path: Path, age: bool, because: str) -> int:
+    """Drop the ImageHolds of POLICY below PATH, all of them or those of one tag; with --age write one that ends a wait."""
+    tree = files.read((path,))
+    rules = load(tree.blocks, None, options.finishing(None, None, None, None))
+    policy, tag = hold.parse(what, rules)
+    if age and not tag:
+        raise click.BadParameter(f"name the tag too: {policy}@TAG", param_hint="POLICY@TAG")
+    if because and not age:
+        raise click.UsageError("--because goes with --age: what is dropped needs no reason")
+    if age:
+        hold.write(tree, path, rules, {"policy": str(policy), "releaseAge": tag, "because": because})
+        return 0
+    mine = [one for one in rules.holds if one.policy == policy and tag in ("", one.tag, one.skip, one.no_wait)]
+    if not mine:
+        raise misconfigured(f"nothing holds {what}: no ImageHold of policy {policy} is below {path}")
+    package = Package(tree, path)
+    for one in mine:
+        if one.object is None:
+            continue
+        block = one.object.block
+        if len(list(describe(block))) > 1:
+            raise misconfigured(f"{one.object.id} stands in a List in {block.text.name}: remove it there")
+        package.edit(block.text, [Edit(block.start, block.end, b"")])
+    written = package.written()
+    package.write(written)
+    terminal.echo(f"wrote {', '.join(written)}", err=True)
+    return 0

@@ -1,0 +1,93 @@
+"""ImageHold: people say that a policy stays on one tag, skips one, or need not wait for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from krmfn.config import schema
+from krmfn.config.objects import Object, Problems
+from krmfn.errors import RuleError
+from krmfn.frozen import field, frozen
+from krmfn.image import is_tag, parse_repository
+from krmfn.model import ImagePolicy, PolicyKey
+from krmfn.policies.number import read_time
+
+
+@frozen
+class Hold:
+    """One ImageHold: of a policy or an image, exactly one of `tag`, `skip` (`not`) and `no_wait` (`releaseAge`)."""
+
+    policy: PolicyKey | None
+    image: str
+    tag: str = ""
+    skip: str = ""
+    no_wait: str = ""
+    until: float | None = None
+    because: str = ""
+    object: Object | None = field(default=None, compare=False, repr=False)
+
+    def is_about(self, policy: ImagePolicy) -> bool:
+        """True if the hold names the policy, or the policy's image."""
+        return self.policy == policy.key or self.image == policy.repository.image.canonical
+
+    def is_in_force(self, now: float | None) -> bool:
+        """True before `until`, which is exclusive; without any `now` a hold is in force."""
+        return self.until is None or now is None or now < self.until
+
+    @property
+    def described(self) -> str:
+        """`held: tests failed (until 2026-12-01T00:00Z)`, as far as it was said."""
+        from krmfn.policies.number import moment
+
+        until = "" if self.until is None else f" (until {moment(self.until)})"
+        return f"held{': ' if self.because else ''}{self.because}{until}"
+
+
+def read_holds(objects: Iterable[Object], problems: Problems) -> tuple[Hold, ...]:
+    """Read every ImageHold; what is wrong with one is noted."""
+    found = []
+    for thing in objects:
+        if thing.id.kind == "ImageHold" and thing.id.api_version == schema.API_VERSION:
+            wrong = list(schema.problems("ImageHold", thing.data))
+            for path, message in wrong:
+                problems.add(thing.id, path, message)
+            if not wrong and (hold := _hold(thing, problems)):
+                found.append(hold)
+    for index, one in enumerate(found):
+        twin = next((other for other in found[:index] if _is_torn(one, other)), None)
+        if twin is not None and one.object and twin.object:
+            problems.add(one.object.id, "spec.tag", f"{twin.object.id} holds {twin.tag} for the same: keep one")
+    return tuple(found)
+
+
+def _is_torn(one: Hold, other: Hold) -> bool:
+    is_same = (one.policy, one.image) == (other.policy, other.image)
+    return bool(is_same and one.tag and other.tag and one.tag != other.tag)
+
+
+def _hold(thing: Object, problems: Problems) -> Hold | None:
+    spec, key, image = thing.spec, None, ""
+    said = [name for name in ("tag", "not", "releaseAge") if spec.get(name)]
+    if bool(spec.get("policy")) == bool(spec.get("image")):
+        problems.add(thing.id, "spec", "expected either policy (namespace:name) or image")
+        return None
+    if len(said) != 1:
+        problems.add(thing.id, "spec", "expected one of tag (stay on it), not (skip it), releaseAge (do not wait for it)")
+        return None
+    if not is_tag(spec[said[0]]):
+        problems.add(thing.id, f"spec.{said[0]}", f"{spec[said[0]]!r} is not a tag")
+    if spec.get("policy"):
+        namespace, colon, name = spec["policy"].partition(":")
+        if not colon or not name or ":" in name:
+            problems.add(thing.id, "spec.policy", f"expected namespace:name, found {spec['policy']!r}")
+        key = PolicyKey(namespace, name)
+    else:
+        try:
+            image = parse_repository(spec["image"]).canonical
+        except RuleError as error:
+            problems.add(thing.id, "spec.image", str(error))
+    until = read_time(spec["until"]) if spec.get("until") else None
+    if spec.get("until") and until is None:
+        problems.add(thing.id, "spec.until", f"expected a date or an RFC 3339 time, found {spec['until']!r}")
+    tag, skip, no_wait = (spec.get(name) or "" for name in ("tag", "not", "releaseAge"))
+    return Hold(key, image, tag, skip, no_wait, until, spec.get("because") or "", thing)

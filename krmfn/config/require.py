@@ -1,0 +1,124 @@
+"""Requirements: what a tag must meet, besides its policy, before it may run. `spec.require` of an ImageAutomation.
+
+Entries that match a policy add up: all of them hold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from krmfn.config.objects import Problems, listing
+from krmfn.frozen import frozen
+from krmfn.model import ImagePolicy, ResourceId
+from krmfn.policies.newer import Shape
+
+STEPS = ("major", "minor", "patch")
+_UNITS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+_SHORT = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@frozen
+class Age:
+    """How many seconds ago a tag must have been seen for the first time, by the step from the deployed one."""
+
+    default: int = 0
+    steps: tuple[tuple[str, int], ...] = ()
+
+    def of(self, step: str) -> int:
+        """Return the seconds for a step; for a step that is unknown (empty) the strictest of all."""
+        known = dict(self.steps)
+        return known.get(step, self.default) if step else max((self.default, *known.values()))
+
+
+@frozen
+class Requirement:
+    """One entry of `require`."""
+
+    images: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    age: Age | None = None
+
+    def is_about(self, policy: ImagePolicy) -> bool:
+        """True if the globs of the entry match the policy and its image; globs that are left out match everything."""
+        image = policy.repository.image
+        names = (image.canonical, image.name)
+        is_image = not self.images or any(matches(glob, name) for glob in self.images for name in names)
+        return is_image and (not self.policies or any(matches(glob, str(policy.key)) for glob in self.policies))
+
+
+def matches(glob: str, name: str) -> bool:
+    """True if a glob matches the whole name: `*` stays inside a path part, `**` crosses.
+
+    >>> matches("ghcr.io/acme/*", "ghcr.io/acme/web"), matches("ghcr.io/acme/*", "ghcr.io/acme/team/web")
+    (True, False)
+    >>> matches("ghcr.io/**", "ghcr.io/acme/team/web"), matches("shop:*", "shop:web")
+    (True, True)
+    """
+    parts = re.split(r"(\*+)", glob)
+    pattern = "".join("[^/]*" if part == "*" else ".*" if part.startswith("**") else re.escape(part) for part in parts)
+    return re.fullmatch(pattern, name) is not None
+
+
+def seconds(text: str) -> int | None:
+    """Read a duration such as `3 days`, `36 hours`, `2w`; None when it is not one.
+
+    >>> seconds("3 days"), seconds("1 day"), seconds("36h"), seconds("soon"), seconds("-1 day")
+    (259200, 86400, 129600, None, None)
+    """
+    match = re.fullmatch(r"([0-9]{1,6}) *(?:(minute|hour|day|week)s?|([mhdw]))", text.strip())
+    return int(match[1]) * (_UNITS[match[2]] if match[2] else _SHORT[match[3]]) if match else None
+
+
+def step(current: str, candidate: str) -> str:
+    """Return the first number that differs between two tags, as `major`, `minor`, `patch`; empty when none can be told.
+
+    >>> step("1.2.3", "1.3.0"), step("v1", "v2"), step("1.2.3.4", "1.2.3.5"), step("main", "1.0.0"), step("1.0.0-rc.1", "1.0.0")
+    ('minor', 'major', 'patch', '', '')
+    """
+    before, after = Shape.parse(current), Shape.parse(candidate)
+    if before is None or after is None or before.numbers == after.numbers:
+        return ""
+    pairs = zip(before.numbers, after.numbers, strict=False)
+    place = next((index for index, (old, new) in enumerate(pairs) if old != new), None)
+    return STEPS[min(min(len(before.numbers), len(after.numbers)) if place is None else place, 2)]
+
+
+def read_requirements(where: ResourceId, entries: Sequence[Any], problems: Problems) -> tuple[Requirement, ...]:
+    """Read `spec.require`, checked against its schema before; what is no duration or asks for nothing is a problem."""
+    found = []
+    for index, entry in enumerate(entries):
+        path = f"spec.require[{index}]"
+        given = entry.get("minimumReleaseAge")
+        if given is None:
+            problems.add(where, path, "nothing is required: write minimumReleaseAge: 3 days")
+            continue
+        age = _age(where, f"{path}.minimumReleaseAge", given, problems)
+        found.append(Requirement(tuple(listing(entry.get("images"))), tuple(listing(entry.get("policies"))), age))
+    return tuple(found)
+
+
+def _age(where: ResourceId, path: str, given: str | Mapping[str, str], problems: Problems) -> Age:
+    members = {"default": given} if isinstance(given, str) else given
+    read: dict[str, int] = {}
+    for name, value in members.items():
+        duration = seconds(value)
+        if duration is None:
+            at = path if isinstance(given, str) else f"{path}.{name}"
+            problems.add(where, at, f"expected a duration such as 3 days, 36 hours or 2w, found {value!r}")
+        else:
+            read[name] = duration
+    return Age(read.pop("default", 0), tuple(sorted(read.items())))
+
+
+def rules_hash(requirements: Iterable[Requirement]) -> str:
+    """Return the rulesHash of locks: 16 hex digits over what is required; empty when nothing is.
+
+    Which globs matched, the order of the entries and their repeats make no difference.
+    """
+    import hashlib
+    import json
+
+    data = sorted({(one.age.default, one.age.steps) for one in requirements if one.age})
+    return hashlib.sha256(json.dumps(data, separators=(",", ":")).encode()).hexdigest()[:16] if data else ""

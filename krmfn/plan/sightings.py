@@ -1,0 +1,123 @@
+"""*record*: when tags and digests were seen for the first time, written down by `krmfn fetch`. Pure.
+
+Asked are the digests of the best five tags of each policy under an age and of what is deployed, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from krmfn.config.first_seen import Seen, merge
+from krmfn.config.lock import Snapshot
+from krmfn.errors import RegistryError
+from krmfn.frozen import replace
+from krmfn.model import Choice, Chosen, ImagePolicy, Listing, Repository, settled
+from krmfn.plan.current import Deployed
+from krmfn.plan.records import Dates, Listings
+from krmfn.policies import selection
+from krmfn.policies.reason import ELIGIBLE
+
+BEST = 5
+Looked = Mapping[tuple[Repository, str], str | RegistryError]
+
+
+def is_recorded(policy: ImagePolicy, before: Mapping[str, Snapshot], *, is_bootstrap: bool) -> bool:
+    """True if first sightings of the policy's repository are written down: an age counts there, or they were before."""
+    old = before.get(policy.repository.image.canonical)
+    return bool(policy.rules_hash) or is_bootstrap or (old is not None and old.time is not None)
+
+
+def to_look_at(
+    choices: Iterable[Choice], deployed: Deployed, dates: Dates, before: Mapping[str, Snapshot], *, is_bootstrap: bool
+) -> list[tuple[Repository, str]]:
+    """Return the (repository, tag) pairs whose digests tell whether a tag was pushed again."""
+    found: list[tuple[Repository, str]] = []
+    for choice in choices:
+        policy = choice.policy
+        if not is_recorded(policy, before, is_bootstrap=is_bootstrap):
+            continue
+        for one in settled(choice):
+            if isinstance(one, Chosen) and one.selection is not None:
+                found += [(policy.repository, tag) for tag in (*_best(one, dates), *_listed(one, deployed.tags(policy)))]
+    return list(dict.fromkeys(found))
+
+
+def _listed(chosen: Chosen, tags: Iterable[str]) -> Iterator[str]:
+    known = set(chosen.selection.tags) if chosen.selection else set()
+    return (tag for tag in tags if tag in known)
+
+
+def _best(chosen: Chosen, dates: Dates) -> Iterator[str]:
+    """Yield the best tags of a policy, best first."""
+    made = chosen.selection
+    if made is None:
+        return
+    rules, repository = chosen.policy.rules, chosen.policy.repository
+    left = [tag for tag, reason in zip(made.tags, made.reasons, strict=True) if reason in ELIGIBLE]
+    current = made.tag if rules.follows_current else None
+    for _ in range(BEST):
+        top = selection.select(
+            rules, left, created=lambda tag: str(dates.get((repository, tag), "")), current=current
+        ).tag
+        if top is None or top not in left:
+            return
+        yield top
+        left.remove(top)
+
+
+def record(
+    policies: Iterable[ImagePolicy], listings: Listings, looked: Looked, before: Mapping[str, Snapshot], now: float,
+    *, is_bootstrap: bool,
+) -> dict[str, Snapshot]:  # fmt: skip
+    """Return what is known of every repository, with all that was seen now added; by canonical name."""
+    found = dict(before)
+    for policy in policies:
+        image, listing = policy.repository.image.canonical, listings.get(policy.repository)
+        if isinstance(listing, Listing) and is_recorded(policy, before, is_bootstrap=is_bootstrap):
+            mine = {
+                tag: answer
+                for (repository, tag), answer in looked.items()
+                if repository == policy.repository and isinstance(answer, str)
+            }
+            found[image] = _seen_now(found.get(image), before.get(image), image, listing, mine, now, is_bootstrap=is_bootstrap)
+    return found
+
+
+def _seen_now(
+    known: Snapshot | None, old: Snapshot | None, image: str, listing: Listing, digests: Mapping[str, str], now: float,
+    *, is_bootstrap: bool,
+) -> Snapshot:  # fmt: skip
+    is_old = is_bootstrap and old is None
+    fresh = {
+        tag: Seen(now, ((digests[tag], now),) if tag in digests else (), is_old) for tag in listing.tags
+    }
+    earlier = known.seen if known else {}
+    seen = merge(earlier, fresh)
+    tags = {tag: digests.get(tag) or (known.tags.get(tag) if known else None) for tag in listing.tags}
+    gone = frozenset(seen) - frozenset(tags)
+    base = known or Snapshot(image, {}, {})
+    return replace(base, tags=tags, seen=seen, gone=gone, time=now)
+
+
+def written(fresh: Snapshot, recorded: Snapshot, old: Snapshot | None, *, is_decided_anew: bool) -> Snapshot:
+    """Return what the TagSnapshot is to hold: the tags that policies can use and all that were recorded before.
+
+    `spec.time` moves only when anything else does, or when a decision did.
+    """
+    kept = set(fresh.tags) | (set(old.seen) if old else set())
+    tags = {
+        tag: fresh.tags.get(tag) or digest for tag, digest in recorded.tags.items() if tag in kept
+    }
+    seen = {tag: one for tag, one in recorded.seen.items() if tag in tags or tag in recorded.gone}
+    made = replace(fresh, tags=tags, seen=seen, gone=recorded.gone, time=recorded.time, listed=max(fresh.listed, len(tags)))
+    if old is None or old.time is None or is_decided_anew:
+        return made
+    is_same = (old.tags, old.created, dict(old.seen), old.gone) == (made.tags, made.created, made.seen, made.gone)
+    return replace(made, time=old.time, listed=old.listed) if is_same else made
+
+
+def merged(one: Snapshot, other: Snapshot) -> Snapshot:
+    """Merge two snapshots of one repository: the tags of the newer, of every tag and digest the earliest sighting."""
+    newer = max(one, other, key=lambda snapshot: (snapshot.time or 0, sorted(snapshot.tags.items(), key=str), snapshot.listed))
+    seen = merge(one.seen, other.seen)
+    return replace(newer, seen=seen, gone=frozenset(seen) - frozenset(newer.tags))

@@ -1,0 +1,295 @@
+"""What may run: `require`, ages, holds, the time by which they are judged, and what a lock says of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from krmfn.config.first_seen import Seen, merge
+from krmfn.config.require import seconds
+from tests.lists import IMAGE, Tags, images, lock, locked, messages, pod, policy, relocked, resource_list, run
+
+DAY = 86400
+START = datetime(2026, 11, 1, tzinfo=UTC)
+POLICY = policy()
+
+
+def at(days: float) -> str:
+    """Return a time some days after the start."""
+    return (START + timedelta(seconds=round(days * DAY))).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def require(age: str = "3 days", more: str = "") -> str:
+    return (
+        "apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata: {name: rules}\nspec:\n  require:\n"
+        f"    - minimumReleaseAge: {age}\n{more}"
+    )
+
+
+def hold(what: str, name: str = "hold", target: str = 'policy: "flux:web"') -> str:
+    return (
+        f"apiVersion: krmfn.dev/v1alpha1\nkind: ImageHold\nmetadata: {{name: {name}}}\nspec:\n  {target}\n"
+        + "".join(f"  {line}\n" for line in what.split("; "))
+    )
+
+
+def snapshot(days: dict[str, float], time: float | None = None) -> str:
+    when = f'  time: "{at(time)}"\n' if time is not None else ""
+    tags = "".join(f'    - {{name: "{tag}", firstSeen: "{at(day)}"}}\n' for tag, day in days.items())
+    return f"apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {{name: web}}\nspec:\n  image: {IMAGE}\n{when}  tags:\n{tags}"
+
+
+def chosen(*documents: str, tags: list[str], now: float | None) -> tuple[str, list[str]]:
+    env = {} if now is None else {"KRMFN_NOW": at(now)}
+    outcome = run(resource_list(*documents), Tags({IMAGE: tags}), **env)
+    assert not outcome.is_error, outcome.results
+    return images(outcome)[0].rpartition(":")[2], messages(outcome, "info") + messages(outcome, "warning")
+
+
+SEEN = {"1.0.0": 0.0, "1.1.0": 1.0, "1.2.0": 5.0, "2.0.0": 6.0}
+POD = pod(f"{IMAGE}:1.0.0")
+TABLE = [
+    ("everything is old", 20, "3 days", (), "2.0.0"),
+    ("the best is young, the next best is old", 8, "3 days", (), "1.2.0"),
+    ("two are young", 7, "3 days", (), "1.1.0"),
+    ("all are young: nothing moves", 2, "3 days", (), "1.0.0"),
+    ("the very second", 9, "3 days", (), "2.0.0"),
+    ("a second before", 9 - 1 / DAY, "3 days", (), "1.2.0"),
+    ("by step", 20, "{default: 1 day, major: 30 days}", (), "1.2.0"),
+    ("a step that is not named has the default", 6.5, "{default: 2 days, major: 30 days}", (), "1.1.0"),
+    ("entries add up", 8, "1 day\n    - minimumReleaseAge: 10 days", (), "1.0.0"),
+    ("an entry for other images", 7, "3 days\n      images: [ghcr.io/other/**]", (), "2.0.0"),
+    ("a star stays inside a part", 7, "3 days\n      images: [ghcr.io/*]", (), "2.0.0"),
+    ("two stars cross", 7, "3 days\n      images: ['ghcr.io/**']", (), "1.1.0"),
+    ("an entry for policies", 7, "3 days\n      policies: ['flux:*']", (), "1.1.0"),
+    ("a hold skips one", 20, "3 days", ("not: 2.0.0",), "1.2.0"),
+    ("a hold that is over", 20, "3 days", (f'not: 2.0.0; until: "{at(20)}"',), "2.0.0"),
+    ("a hold a second before its end", 20, "3 days", (f'not: 2.0.0; until: "{at(20 + 1 / DAY)}"',), "1.2.0"),
+    ("a bare date is midnight in UTC", 20, "3 days", ("not: 2.0.0; until: 2026-11-22",), "1.2.0"),
+    ("a hold stays on one", 20, "3 days", ("tag: 1.1.0",), "1.1.0"),
+    ("a tag that is held has to be old too", 2, "3 days", ("tag: 1.1.0",), "1.0.0"),
+    ("a tag that is released need not wait", 7, "3 days", ("releaseAge: 2.0.0",), "2.0.0"),
+    ("another tag that is released changes nothing", 7, "3 days", ("releaseAge: 3.0.0",), "1.1.0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("now", "age", "holds", "expected"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_what_may_run(now, age, holds, expected):
+    documents = [hold(what, f"hold{index}") for index, what in enumerate(holds)]
+    found, _ = chosen(POLICY, POD, require(age), snapshot(SEEN), *documents, tags=list(SEEN), now=now)
+    assert found == expected
+
+
+def test_what_is_passed_over_says_until_when():
+    _, said = chosen(POLICY, POD, require(), snapshot(SEEN), tags=list(SEEN), now=8)
+    assert any("2.0.0: too young, eligible 2026-11-10T00:00Z; 1.2.0 may run" in one for one in said), said
+
+
+def test_a_tag_nobody_recorded_waits_and_says_for_what():
+    found, said = chosen(POLICY, POD, require(), snapshot({"1.0.0": 0}), tags=["1.0.0", "1.1.0"], now=90)
+    assert found == "1.0.0"
+    assert any("krmfn fetch" in one for one in said)
+
+
+def test_the_time_of_the_repository_stands_in_for_now():
+    assert chosen(POLICY, POD, require(), snapshot(SEEN, 8), tags=list(SEEN), now=None)[0] == "1.2.0"
+
+
+def test_without_any_time_an_age_is_refused_with_advice():
+    outcome = run(resource_list(POLICY, POD, require(), snapshot(SEEN)), Tags({IMAGE: list(SEEN)}))
+    assert ["KRMFN_NOW" in one and "spec.time" in one for one in messages(outcome, "error")] == [True]
+
+
+def test_without_any_time_a_hold_is_in_force_and_says_so():
+    found, said = chosen(POLICY, POD, hold("not: 2.0.0; until: 2026-01-01"), tags=list(SEEN), now=None)
+    assert found == "1.2.0"
+    assert any("no time is known" in one for one in said)
+
+
+def test_fields_ahead_of_what_may_run_stay():
+    pods = [pod(f"{IMAGE}:{tag}", name=f"p{index}") for index, tag in enumerate(("1.0.0", "2.0.0", "1.1.0"))]
+    documents = resource_list(POLICY, *pods, require(), snapshot(SEEN))
+    for more in ({}, {"KRMFN_ON_DOWNGRADE": "allow"}):
+        outcome = run(documents, Tags({IMAGE: list(SEEN)}), KRMFN_NOW=at(8), **more)
+        assert [one.rpartition(":")[2] for one in images(outcome)] == ["1.2.0", "2.0.0", "1.2.0"]
+        assert messages(outcome, "warning") == []
+
+
+def test_a_hold_lets_a_newer_field_go_down_to_its_tag():
+    assert chosen(POLICY, pod(f"{IMAGE}:2.0.0"), hold("tag: 1.1.0"), tags=list(SEEN), now=20)[0] == "1.1.0"
+
+
+def test_what_is_deployed_and_held_is_reported_and_stays():
+    found, said = chosen(POLICY, pod(f"{IMAGE}:2.0.0"), hold("not: 2.0.0; because: it leaks"), tags=list(SEEN), now=20)
+    assert found == "2.0.0"
+    assert any("2.0.0 is deployed and held: it leaks" in one for one in said)
+
+
+def test_a_tag_that_was_pushed_again_is_as_young_as_its_digest():
+    old, new = (f"sha256:{char * 64}" for char in "ab")
+    again = snapshot({"1.0.0": 0}) + (
+        f'    - name: "1.1.0"\n      firstSeen: "{at(0)}"\n      digests:\n'
+        f'        - {{digest: "{old}", firstSeen: "{at(0)}"}}\n        - {{digest: "{new}", firstSeen: "{at(9)}"}}\n'
+    )
+    assert chosen(POLICY, POD, require(), again, tags=["1.0.0", "1.1.0"], now=10)[0] == "1.0.0"
+    assert chosen(POLICY, POD, require(), again, tags=["1.0.0", "1.1.0"], now=12)[0] == "1.1.0"
+
+
+VERSION = policy("version: {within: minor}")
+
+
+def test_a_policy_that_follows_what_is_deployed_waits_too():
+    assert chosen(VERSION, POD, require(), snapshot(SEEN), tags=list(SEEN), now=7)[0] == "1.1.0"
+    assert chosen(VERSION, POD, hold("not: 1.2.0"), tags=list(SEEN), now=7)[0] == "1.1.0"
+
+
+def test_a_lock_holds_what_was_required_and_what_was_passed_over():
+    outcome = run(
+        resource_list(POLICY, POD, require(), snapshot(SEEN), lock()), Tags({IMAGE: list(SEEN)}), KRMFN_NOW=at(8)
+    )
+    (entry,) = locked(outcome)
+    assert (entry["tag"], entry["passedOver"]) == ("1.2.0", "2.0.0: too young, eligible 2026-11-10T00:00Z")
+    assert len(entry["rulesHash"]) == 16
+
+
+def test_what_runs_is_recorded_although_it_is_too_young_itself():
+    documents = POLICY, pod(f"{IMAGE}:1.1.0"), require(), snapshot(SEEN), lock()
+    outcome = run(resource_list(*documents), Tags({IMAGE: list(SEEN)}), KRMFN_NOW=at(2))
+    assert [entry["tag"] for entry in locked(outcome)] == ["1.1.0"]
+
+
+def frozen_errors(*documents: str) -> list[str]:
+    outcome = run(resource_list(*documents), Tags({}), KRMFN_MODE="frozen", KRMFN_NOW=at(20))
+    return messages(outcome, "error")
+
+
+def test_frozen_wants_a_lock_made_under_the_same_requirements():
+    documents = POLICY, POD, snapshot(SEEN)
+    plain = relocked(*documents, tags=Tags({IMAGE: list(SEEN)}), KRMFN_NOW=at(20))
+    strict = relocked(*documents, require(), tags=Tags({IMAGE: list(SEEN)}), KRMFN_NOW=at(20))
+    assert frozen_errors(*documents, plain) == frozen_errors(*documents, require(), strict) == []
+    for wrong in ((*documents, require(), plain), (*documents, strict), (*documents, require("4 days"), strict)):
+        (message,) = frozen_errors(*wrong)
+        assert "made under other requirements (rulesHash" in message
+        assert "krmfn fetch" in message
+
+
+def test_frozen_refuses_a_locked_tag_that_is_held():
+    record = relocked(POLICY, POD, tags=Tags({IMAGE: list(SEEN)}))
+    assert ["held: it leaks" in one for one in frozen_errors(POLICY, POD, record, hold("not: 2.0.0; because: it leaks"))] == [True]
+
+
+IN_BUILD = 'metadata: {name: web, annotations: {config.kubernetes.io/index: "0", kustomize.config.k8s.io/id: "1"}}'
+
+
+def test_a_build_goes_on_from_the_lock_and_asks_for_one():
+    built = POD.replace("metadata: {name: web}", IN_BUILD)
+    record = relocked(POLICY, POD, require(), snapshot(SEEN), tags=Tags({IMAGE: list(SEEN)}), KRMFN_NOW=at(4))
+    outcome = run(resource_list(POLICY, built, require(), snapshot(SEEN)), Tags({IMAGE: list(SEEN)}), KRMFN_NOW=at(6))
+    assert ["krmfn fetch" in one and "lock" in one for one in messages(outcome, "error")] == [True]
+    found, _ = chosen(POLICY, built, require(), snapshot(SEEN), record, tags=list(SEEN), now=6)
+    assert found == "1.1.0"
+    assert chosen(POLICY, built, hold("not: 2.0.0"), tags=list(SEEN), now=6)[0] == "1.2.0"
+
+
+MISTAKES = [
+    (require("soon"), "spec.require[0].minimumReleaseAge: expected a duration such as 3 days"),
+    (require("{majr: 3 days}"), "did you mean major?"),
+    (require().replace("minimumReleaseAge", "minimumReleaseAg"), "did you mean minimumReleaseAge?"),
+    (hold("tag: 1.0.0; not: 1.1.0"), "expected one of tag"),
+    (hold("because: so"), "expected one of tag"),
+    (hold("not: 1.0.0", target="because: so"), "either policy (namespace:name) or image"),
+    (hold("not: 1.0.0", target="policy: web"), "expected namespace:name"),
+    (hold("not: 1.0.0; until: tomorrow"), "spec.until: expected a date"),
+    (hold("not: '1 0'"), "'1 0' is not a tag"),
+    (snapshot({"1.0.0": 5}, 4), "is after spec.time"),
+    (snapshot({"1.0.0": 5}).replace(at(5), "soon"), "expected an RFC 3339 time"),
+]
+
+
+@pytest.mark.parametrize(("document", "expected"), MISTAKES, ids=[row[1] for row in MISTAKES])
+def test_mistakes_are_told_with_what_to_write(document, expected):
+    outcome = run(resource_list(POLICY, POD, document), Tags({IMAGE: ["1.0.0"]}))
+    assert any(expected in one for one in messages(outcome, "error")), outcome.results
+
+
+VERSIONS = [f"1.{minor}.{patch}" for minor in range(3) for patch in range(3)]
+TIMES = st.dictionaries(st.sampled_from(VERSIONS), st.integers(0, 40).map(lambda hours: hours / 8), min_size=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(TIMES, st.sampled_from(VERSIONS), st.integers(1, 5))
+def test_eligible_at_is_the_first_moment_at_which_the_best_is_chosen(days, current, age):
+    tags = sorted({*days, current})
+    record = snapshot({tag: days.get(tag, 0) for tag in tags})
+    best = max(tags)
+
+    def at_time(moment: float) -> str:
+        return chosen(POLICY, pod(f"{IMAGE}:{current}"), require(f"{age} days"), record, tags=tags, now=moment)[0]
+
+    if best != current:
+        assert at_time(days[best] + age) == best
+        assert at_time(days[best] + age - 1 / DAY) != best
+
+
+@settings(max_examples=40, deadline=None)
+@given(TIMES, st.sampled_from(VERSIONS), st.integers(0, 8), st.integers(1, 5), st.integers(1, 5))
+def test_raising_an_age_never_chooses_a_younger_tag(days, current, now, low, more):
+    days = {tag: day for tag, day in days.items() if day <= now} | {current: 0}
+    pick = [
+        chosen(POLICY, pod(f"{IMAGE}:{current}"), require(f"{age} days"), snapshot(days), tags=list(days), now=now)[0]
+        for age in (low, low + more)
+    ]
+    assert days[pick[1]] <= days[pick[0]] or pick[1] == current
+
+
+@settings(max_examples=40, deadline=None)
+@given(TIMES, st.lists(st.sampled_from(VERSIONS), min_size=1, max_size=3), st.sampled_from(VERSIONS), st.integers(0, 8))
+def test_a_rule_never_moves_what_would_not_have_moved_and_never_down(days, current, skipped, now):
+    days = {tag: min(day, now) for tag, day in days.items()} | dict.fromkeys(current, 0)
+    pods = [pod(f"{IMAGE}:{tag}", name=f"p{index}") for index, tag in enumerate(current)]
+
+    def after(*rules: str) -> list[str]:
+        outcome = run(resource_list(POLICY, *pods, *rules), Tags({IMAGE: list(days)}), KRMFN_NOW=at(now))
+        assert not outcome.is_error, outcome.results
+        return [one.rpartition(":")[2] for one in images(outcome)]
+
+    free = after()
+    for rules in ((hold(f"not: {skipped}"),), (require("2 days"), snapshot(days)), (hold(f"not: {skipped}"), require(), snapshot(days))):
+        for old, without, now_chosen in zip(current, free, after(*rules), strict=True):
+            assert now_chosen == old or (old != without and old < now_chosen <= without)
+
+
+DIGESTS = st.sampled_from([f"sha256:{char * 64}" for char in "abc"])
+RECORDS = st.dictionaries(
+    st.sampled_from("123"),
+    st.builds(
+        lambda first, digests: Seen(first, tuple(sorted(digests.items(), key=lambda pair: (pair[1], pair[0])))),
+        st.integers(0, 9).map(float), st.dictionaries(DIGESTS, st.integers(0, 9).map(float)),
+    ),
+)  # fmt: skip
+
+
+@given(st.lists(RECORDS, min_size=1, max_size=5), st.randoms())
+def test_records_merge_in_any_order_grouping_and_number(records, random):
+    whole: dict[str, Seen] = {}
+    for record in records:
+        whole = merge(whole, record)
+    shuffled = [*records, random.choice(records)]
+    random.shuffle(shuffled)
+    middle = random.randint(0, len(shuffled))
+    halves: list[dict[str, Seen]] = [{}, {}]
+    for index, record in enumerate(shuffled):
+        halves[index >= middle] = merge(halves[index >= middle], record)
+    assert merge(*halves) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("3 days", 3 * DAY), ("1 day", DAY), ("2w", 14 * DAY), ("36h", 36 * 3600), ("90 minutes", 5400), ("", None), ("3", None), ("1.5 days", None), ("3 Days ago", None)],
+)  # fmt: skip
+def test_durations(text, expected):
+    assert seconds(text) == expected
