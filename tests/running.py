@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -53,9 +54,11 @@ def call(*arguments: object, cwd: Path, text: str = "", **more: str) -> Done:
     from krmfn import cli
 
     words, out, told = [str(one) for one in arguments], io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryFile("w+") as stdin, pytest.MonkeyPatch.context() as patch:
+        stdin.write(text)
+        stdin.seek(0)
         patch.chdir(cwd)
-        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        patch.setattr(sys, "stdin", stdin)
         patch.setattr(os, "environ", environment(**more))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
             code = cli.main(words)
