@@ -109,3 +109,10 @@ def test_flux_objects_come_with_markers_and_keep_pins(place: Path):
     assert all(OLD not in after[f"apps/app-{n}/release.yaml"] for n in range(COUNT))
     again = run(["krmfn", "init", "home", "--flux"], cwd=place)
     assert "nothing to add" in again.stderr
+
+
+def test_flow_style_gets_the_annotation_that_binds_it(tmp_path: Path):
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: web, image: 'ghcr.io/a/b:1.0.0'}]}\n"
+    (tmp_path / "pod.yaml").write_text(pod)
+    done = run(["krmfn", "init", ".", "--flux"], cwd=tmp_path)
+    assert """write the annotation krmfn.dev/images: '{"web": "flux-system:b"}' on Pod a""" in done.stderr

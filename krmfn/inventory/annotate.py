@@ -176,10 +176,19 @@ def _mark(
         if there != str(setters[0]):
             found.left.append(_note(block, scalar.start, f"there is a marker {there!r} already"))
     elif isinstance(edit := insertion.comment(block, scalar, text), Refusal):
-        found.left.append(_note(block, scalar.start, f"no marker can be written: {edit.why}"))
+        found.left.append(_note(block, scalar.start, f"no marker can be written: {edit.why}{_instead(resource, slot, setters[0])}"))
     else:
         found.edits.append((block.text, edit))
         found.made.append(_note(block, scalar.start, f"# {text}"))
+
+
+def _instead(resource: Resource, slot: Slot, setter: Setter) -> str:
+    """Return the annotation that binds a field on which no marker fits; empty where it would not arrive."""
+    if not slot.steps or _unbuilt(resource):
+        return ""
+    key = _keys(resource).get(slot.scalar.start) or written(slot.steps)
+    entry = json.dumps({key: str(setter)}, ensure_ascii=False)
+    return f"; write the annotation {ANNOTATION}: '{entry}' on {resource.id}"
 
 
 def _note(block: Block, offset: int, message: str) -> Note:
