@@ -13,6 +13,9 @@ PARSERS := */registry/links.py,*/registry/challenge.py,*/registry/listing.py,*/s
 PARSER_TESTS := tests/test_registry_pages.py tests/test_registry_client.py tests/test_registry_auth.py tests/test_registry_limits.py \
 	tests/test_registry_bounds.py tests/test_registry_generated.py tests/test_keychain.py tests/test_manifest.py
 
+CHOOSING_TESTS := tests/test_policy.py tests/test_selection.py tests/test_release.py tests/test_version.py tests/test_version_policy.py \
+	tests/test_constraint.py tests/test_number.py tests/test_newer.py tests/test_explain.py tests/test_pattern.py krmfn/policies
+
 .PHONY: help test unit lint coverage demo bench differential tools lock clean
 help:
 	@sed -n 's/^# //p' Makefile
@@ -28,11 +31,14 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check -q .
 	$(VENV)/bin/mypy
 
-# branches of what reads text of registries, docker and helpers, by their own tests
+# branches of what reads text of registries, docker and helpers, and of what chooses tags, by their own tests
 coverage: $(VENV)/.dev
 	$(RUN) -m coverage erase
 	$(RUN) -m coverage run --branch --include='$(PARSERS)' -m pytest -q -m 'not slow' $(PARSER_TESTS)
 	$(RUN) -m coverage report --fail-under=98 --show-missing
+	$(RUN) -m coverage erase
+	$(RUN) -m coverage run --branch --include='krmfn/policies/*' -m pytest -q -m 'not slow' $(CHOOSING_TESTS)
+	$(RUN) -m coverage report --fail-under=95 --show-missing
 
 demo: $(VENV)/.runtime
 	@$(RUN) examples/demo/run.py

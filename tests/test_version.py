@@ -118,3 +118,23 @@ def test_a_text_is_a_version_or_the_documented_error(text: str) -> None:
         return
     assert Version.parse(str(version)) == version
     assert (parse_tag(text) is not None) == (text.count(".") >= 2)
+
+
+@pytest.mark.parametrize(
+    ("lower", "higher"),
+    [
+        pytest.param("1.0.0-18446744073709551615", "1.0.0-100000000000000000000", id="the largest uint64 is a number still"),
+        pytest.param("1.0.0-0a", "1.0.0-18446744073709551616", id="twenty digits above it are text"),
+        pytest.param("1.0.0-9", "1.0.0-18446744073709551616", id="text is above numbers"),
+    ],
+)
+def test_identifiers_at_the_edge_of_uint64_sort_as_in_masterminds(lower: str, higher: str):
+    one, other = Version.parse(lower), Version.parse(higher)
+    assert (one.compare(other), other.compare(one)) == (-1, 1)
+    assert one.key < other.key
+
+
+def test_a_segment_may_be_the_largest_uint64_and_no_larger():
+    assert Version.parse(f"{2**64 - 1}.0.0").major == 2**64 - 1
+    with pytest.raises(RuleError, match="value out of range"):
+        Version.parse(f"{2**64}.0.0")
