@@ -48,6 +48,21 @@ def test_what_is_no_name_of_the_api_is_told():
         _ = krmfn.chose
 
 
+def test_the_hint_at_prereleases_comes_when_nothing_else_is_there():
+    only, mixed = (
+        krmfn.choose(tags, {"semver": {"range": ">=1"}}).message for tags in (["1.0.0-rc.1"], ["1.0.0-rc.1", "0.5.0"])
+    )
+    assert "only prereleases are there" in only
+    assert "only prereleases are there" not in mixed
+
+
+@pytest.mark.parametrize(
+    ("current", "tags", "chosen"), [("998", ["999", "1000"], "999"), ("1000", ["999", "1001"], "1001")]
+)
+def test_a_number_of_four_digits_is_a_date_or_a_build_and_follows_no_smaller_one(current, tags, chosen):
+    assert krmfn.choose(tags, {"version": {"within": "major"}}, current=current).tag == chosen
+
+
 def test_text_that_is_no_list_is_an_input_error_with_its_place():
     with pytest.raises(InputError) as caught:
         krmfn.run("a: [")

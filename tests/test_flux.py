@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from krmfn.config import loading
+from krmfn.config.flux import Unresolved
 from krmfn.errors import ConfigError
 from krmfn.model import LatestRef, PolicyKey
 from krmfn.yamledit.nodes import Text, documents
@@ -70,6 +71,8 @@ def test_cross_namespace_access_follows_the_acl(row):
     key = PolicyKey(row["policy_namespace"], "p")
     assert (key in found.unresolved) is row["expected_error"]
     assert (key in found.policies) is not row["expected_error"]
+    if row["expected_error"]:
+        assert found.unresolved[key].cause is Unresolved.DENIED
 
 
 def test_without_the_namespace_object_access_is_let_through_with_a_warning():
@@ -105,7 +108,16 @@ def test_a_bad_reference_stops_only_the_policies_that_need_it():
         repository(image="ghcr.io/O/app"), repository("db", image="acme/db"), policy(), policy("db", ref={"name": "db"})
     )
     assert "repository names are lower case" in found.unresolved[WEB].why
+    assert found.unresolved[WEB].cause is Unresolved.NOT_READY
     assert set(found.policies) == {PolicyKey("flux-system", "db")}
+    assert found.notes == ()
+
+
+def test_a_bad_reference_that_no_policy_needs_is_told_itself():
+    found = load(repository(image="ghcr.io/O/app"), repository("db", image="acme/db"), policy(ref={"name": "db"}))
+    assert [(one.code, str(one.resource)) for one in found.notes] == [
+        ("dangling-policy", "ImageRepository flux-system/web")
+    ]
 
 
 def test_a_bad_reference_in_a_status_stops_only_its_policy():
