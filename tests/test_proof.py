@@ -17,7 +17,7 @@ import yaml
 
 from krmfn import function
 from krmfn.cli import main
-from krmfn.plan import lockfile, rewrite
+from krmfn.plan import entries, lockfile, rewrite
 from krmfn.yamledit import insertion, results
 from krmfn.yamledit.nodes import Edit, Scalar, Text
 from krmfn.yamledit.scalars import Refusal, render
@@ -165,7 +165,7 @@ def test_a_lock_is_not_edited(bug: Callable[[str], str], tree: Path, monkeypatch
     for path in tree.glob("krmfn-*.yaml"):
         path.write_text(re.sub(r'tag: ".*"', 'tag: "0"', path.read_text()))
     before = files(tree)
-    monkeypatch.setattr(lockfile, "quoted", bug)
+    monkeypatch.setattr(entries, "quoted", bug)
     monkeypatch.setattr(lockfile, "render", changed(lambda text: bug(text.decode()).encode()))
     assert main(["fetch", str(tree), "--source", f"layout:{layout(tree)}"]) == 1
     assert files(tree) == before

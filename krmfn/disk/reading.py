@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import stat
 from typing import BinaryIO
@@ -60,8 +62,9 @@ def read_stdin(stream: BinaryIO) -> bytes:
     """Return all of stdin; raise InputError when it is longer than the limit, before more of it is read."""
     limit = max_bytes()
     try:
-        if stat.S_ISREG((found := os.fstat(stream.fileno())).st_mode):
-            _judge(found, limit)
+        with contextlib.suppress(io.UnsupportedOperation):  # a stream in memory
+            if stat.S_ISREG((found := os.fstat(stream.fileno())).st_mode):
+                _judge(found, limit)
         return _read(stream, limit)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}") from None
