@@ -293,4 +293,4 @@ def test_the_time_of_the_scan_is_an_input(tmp_path: Path):
         command, cwd=tmp_path, env=environment(KRMFN_NOW="2026-11-20T10:00:00+01:00")
     )
     done = run(command, cwd=tmp_path, env=environment(KRMFN_NOW="tomorrow"))
-    assert (done.returncode, done.stderr.count("expected a time such as")) == (1, 1)
+    assert (done.returncode, done.stderr.count("expected an RFC 3339 time such as")) == (1, 1)

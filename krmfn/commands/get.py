@@ -16,7 +16,7 @@ from krmfn.commands.output import to_json
 from krmfn.config.flux import key_of
 from krmfn.config.loading import Finish, load, settings_among
 from krmfn.config.objects import Object, mapping, nearest, text
-from krmfn.diagnostics import misconfigured
+from krmfn.config.settings import Settings, dated, overridden
 from krmfn.errors import InputError, KrmfnError
 from krmfn.git.automation import Automation
 from krmfn.inventory import files, flux_objects, flux_status
@@ -147,17 +147,11 @@ def survey(tree: files.Tree, finish: Finish, kind: str, paths: Sequence[Path]) -
 
 
 def now() -> str:
-    """Return the time of the scan; `KRMFN_NOW` (RFC 3339) or `SOURCE_DATE_EPOCH` make it repeatable. Raises ConfigError."""
+    """Return the time of the scan, RFC 3339: `KRMFN_NOW`, else `SOURCE_DATE_EPOCH`, else the clock. Raises ConfigError."""
     from datetime import UTC, datetime
 
-    given = os.environ.get("KRMFN_NOW")
-    if given:
-        try:
-            return datetime.fromisoformat(given).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        except ValueError:
-            raise misconfigured(f"KRMFN_NOW: expected a time such as 2026-11-20T10:00:00Z, found {given!r}") from None
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    when = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
+    time = dated(overridden(Settings(), os.environ), os.environ).now
+    when = datetime.now(UTC) if time is None else datetime.fromtimestamp(time, UTC)
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
