@@ -196,7 +196,7 @@ def test_files_of_every_name_are_written_and_told_safely(tree: Path):
     check_names(tree, 13, 60)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_files_of_fresh_names_are_written_and_told_safely(tree: Path):
     check_names(tree, random.SystemRandom().getrandbits(32), 4000)
 
@@ -241,7 +241,7 @@ def test_a_run_that_is_stopped_tears_nothing_and_leaves_nothing(number: signal.S
     check_stopped(tree, number, 4, random.Random(13))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_two_hundred_stopped_runs_tear_nothing_and_leave_nothing(number: signal.Signals, tree: Path):

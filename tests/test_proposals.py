@@ -455,7 +455,7 @@ def test_a_run_that_ends_between_commit_and_push_is_made_good(site: Site, sent: 
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.soak)])
 def test_runs_that_are_killed_anywhere_leave_nothing(site: Site, sent: signal.Signals, kills: int):
     moments = random.Random(7)
     before = site.state()[0], site.state()[3]

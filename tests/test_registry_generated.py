@@ -165,7 +165,7 @@ def test_generated_cases_end_as_they_must(house: House):
     assert failures(SEED, 400, house) == []
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_generated_cases_end_as_they_must_whatever_the_seed(house: House):
     seed = chance.randbits(32)
     assert failures(seed, SOAK, house) == [], f"seed {seed}"
@@ -215,7 +215,7 @@ def judge_helper(case: HelperCase, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("seed", "count"), [(SEED, 150), pytest.param(None, SOAK // 10, marks=pytest.mark.slow)], ids=["", "soak"]
+    ("seed", "count"), [(SEED, 150), pytest.param(None, SOAK // 10, marks=pytest.mark.soak)], ids=["", "soak"]
 )
 def test_generated_answers_of_helpers_end_as_they_must(seed, count, tmp_path):
     seed = chance.randbits(32) if seed is None else seed

@@ -23,9 +23,9 @@ from krmfn.sources.manifest import LIMIT, Image, describe
 from krmfn.sources.strict_json import parse
 
 INDEX_LIMIT = 64 << 20
-_VALUES = 2_000_000
-"""Values of an index; it holds ten for each image."""
 """Bytes of an `index.json`; some 250,000 tags."""
+_VALUES, _OBJECTS = 2_000_000, 500_000
+"""Values and objects of an index; it holds ten values and two objects for each image."""
 MAX_FOLDERS = 10_000
 """Folders of a tree that are looked through for a repository of a similar name."""
 _NAME = "org.opencontainers.image.ref.name"
@@ -182,7 +182,7 @@ def _blob(folder: Path, digest: str) -> bytes:
 
 
 def _layout(folder: Path, data: bytes) -> _Layout:
-    manifests = parse(data, _VALUES).get("manifests")
+    manifests = parse(data, _VALUES, _OBJECTS).get("manifests")
     if not isinstance(manifests, list):
         raise ValueError("has no list of manifests")  # noqa: TRY004 - the input is wrong
     tags: dict[str, Mapping[str, Any]] = {}

@@ -11,14 +11,16 @@ _TEXT = 1 << 20
 """Bytes without a quotation mark; an escape at the end of a long text would make every character of it four bytes."""
 
 
-def parse(data: bytes | bytearray, values: int = VALUES) -> dict[str, Any]:
+def parse(data: bytes | bytearray, values: int = VALUES, objects: int = VALUES) -> dict[str, Any]:
     """Read a JSON object; raises ValueError, whose text quotes nothing of the document.
 
-    Values are counted before any is made: each but the first stands behind one of `,[{`. Objects, which take the most
-    memory, are never more than `VALUES`.
+    Values are counted before any is made: each but the first stands behind one of `,[{`. Objects take the
+    most memory and have a limit of their own.
     """
-    if sum(map(data.count, b",[{")) > values or data.count(b"{") > VALUES:
+    if sum(map(data.count, b",[{")) > values:
         raise ValueError(f"has more than {values} values")
+    if data.count(b"{") > objects:
+        raise ValueError(f"has more than {objects} objects")
     if any(data.find(b'"', start, start + _TEXT) < 0 for start in range(0, len(data) - _TEXT, _TEXT)):
         raise ValueError(f"has a text of more than {_TEXT >> 10} KiB")
     try:
