@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -36,8 +35,7 @@ class _Variant(NamedTuple):
     numbers: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """What a tag is made of. Only tags of one family are ordered, by `key`.
 
     >>> Shape.parse("v1.2.3-rc.1-alpine3.19")
