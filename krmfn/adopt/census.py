@@ -114,7 +114,7 @@ def glob(pattern: str) -> str:
     r"""Return a pattern of RE2 for a glob of whole tags.
 
     >>> glob("v1.*-dev")
-    '^v1\\..*-dev$'
+    '^v1\\..*\\-dev$'
     """
     parts = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
     return f"^{''.join(parts)}$"
