@@ -114,7 +114,7 @@ def test_several_annotations_are_one_set_of_edits(text, expected):
 def test_what_cannot_be_annotated_safely_is_refused(text):
     blocks = documents(Text(text.encode()))
     for block in blocks:
-        answer = insertion.annotation(block, KEY, "1")
+        answer = insertion.annotations(block, {KEY: "1"})
         assert isinstance(answer, Refusal)
         assert answer.why
     assert blocks or not text

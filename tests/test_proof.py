@@ -17,8 +17,8 @@ import yaml
 
 from krmfn import function
 from krmfn.cli import main
-from krmfn.plan import entries, lockfile, rewrite
-from krmfn.yamledit import insertion, results
+from krmfn.plan import lockfile, rewrite
+from krmfn.yamledit import editor, writing
 from krmfn.yamledit.nodes import Edit, Scalar, Text
 from krmfn.yamledit.scalars import Refusal, render
 from tests.running import files
@@ -151,7 +151,7 @@ def test_annotations_are_not_written(
     bug: str, tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     before = files(tree)
-    monkeypatch.setattr(insertion, "quoted", QUOTING[bug])
+    monkeypatch.setattr(writing, "quoted", QUOTING[bug])
     assert main(["annotate", str(tree)]) == 1
     assert files(tree) == before
     assert f"krmfn: error: {tree}/web.yaml:" in capsys.readouterr().err
@@ -165,8 +165,8 @@ def test_a_lock_is_not_edited(bug: Callable[[str], str], tree: Path, monkeypatch
     for path in tree.glob("krmfn-*.yaml"):
         path.write_text(re.sub(r'tag: ".*"', 'tag: "0"', path.read_text()))
     before = files(tree)
-    monkeypatch.setattr(entries, "quoted", bug)
-    monkeypatch.setattr(lockfile, "render", changed(lambda text: bug(text.decode()).encode()))
+    monkeypatch.setattr(writing, "quoted", bug)
+    monkeypatch.setattr(editor, "render", changed(lambda text: bug(text.decode()).encode()))
     assert main(["fetch", str(tree), "--source", f"layout:{layout(tree)}"]) == 1
     assert files(tree) == before
 
@@ -191,7 +191,7 @@ def layout(tree: Path) -> Path:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_results_that_break_the_list_are_not_written(count: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(results, "flow", lambda value: f"{value}: [x]")
+    monkeypatch.setattr(writing, "flow", lambda value: f"{value}: [x]")
     pods = [POD.replace("name: web", f"name: web{number}") for number in range(count)]
     code, out = call(monkeypatch, as_list(CONFIG, SNAPSHOT, *pods))
     assert code == 1

@@ -1,13 +1,13 @@
-"""The lines of entries in a TagSnapshot and an ImageLock. Texts are quoted: kustomize would turn 1.10 into 1.1."""
+"""The entries of a TagSnapshot and an ImageLock as data, and as they are written."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from krmfn.config.lock import Snapshot
 from krmfn.policies.number import moment
 from krmfn.yamledit.scalars import is_plain, quoted
+from krmfn.yamledit.writing import Plain, Value
 
 Data = str | dict[str, Any]
 NUMBERS = ("listed", "eligible")
@@ -36,32 +36,25 @@ def tag_data(snapshot: Snapshot, name: str) -> Data:
     return {"name": name, **known} if known else name
 
 
-def recorded(snapshot: Snapshot, column: int) -> list[str]:
-    """Write the lines of the spec of a snapshot that records first sightings."""
-    space = " " * column
+def recorded(snapshot: Snapshot) -> dict[str, Value]:
+    """Return the spec of a snapshot that records first sightings."""
     tags, gone = snapshot_data(snapshot), [tag_data(snapshot, name) for name in sorted(snapshot.gone)]
-    lines = [f"{space}image: {scalar('image', snapshot.image)}"]
-    lines += [f"{space}tags:", *lines_of(tags, column + 2)] if tags else [f"{space}tags: []"]
-    lines += [f"{space}listed: {snapshot.listed}"] if snapshot.listed > len(tags) else []
-    lines += [f"{space}time: {quoted(moment(snapshot.time or 0))}"]
-    return [*lines, f"{space}gone:", *lines_of(gone, column + 2)] if gone else lines
+    spec: dict[str, Value] = {"image": _text("image", snapshot.image), "tags": [typed(tag) for tag in tags]}
+    if snapshot.listed > len(tags):
+        spec["listed"] = snapshot.listed
+    spec["time"] = moment(snapshot.time or 0)
+    return spec | ({"gone": [typed(tag) for tag in gone]} if gone else {})
 
 
-def scalar(name: str, value: Any) -> str:
-    """Return the text of a value under its name; digests come as a list in one line."""
+def typed(entry: Data) -> Any:
+    """Return an entry as it is written: counts as numbers, an image without quotes, digests as a list in one line."""
+    if isinstance(entry, str):
+        return entry
+    return {name: int(value) if name in NUMBERS else _text(name, value) for name, value in entry.items()}
+
+
+def _text(name: str, value: Any) -> Value:
     if isinstance(value, list):
-        return f"[{', '.join('{' + ', '.join(f'{key}: {quoted(text)}' for key, text in one.items()) + '}' for one in value)}]"
-    return value if name in NUMBERS or (name == "image" and is_plain(value, in_flow=False)) else quoted(value)
-
-
-def lines_of(entries: Sequence[Data], indent: int) -> list[str]:
-    """Return the lines of a list."""
-    lines = []
-    for entry in entries:
-        members = (
-            [quoted(entry)]
-            if isinstance(entry, str)
-            else [f"{name}: {scalar(name, value)}" for name, value in entry.items()]
-        )
-        lines += [" " * indent + ("- " if index == 0 else "  ") + text for index, text in enumerate(members)]
-    return lines
+        items = ("{" + ", ".join(f"{key}: {quoted(text)}" for key, text in one.items()) + "}" for one in value)
+        return Plain(f"[{', '.join(items)}]")
+    return Plain(value) if name == "image" and is_plain(value, in_flow=False) else value

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import yaml
 
-from krmfn.yamledit.edits import flow, last_leaf, newline, set_value
+from krmfn.yamledit.editor import Editor, find_key
 from krmfn.yamledit.nodes import Edit, construct
-from krmfn.yamledit.scalars import is_string, quoted
+from krmfn.yamledit.scalars import Refusal
+from krmfn.yamledit.writing import Plain
 
 if TYPE_CHECKING:
     from krmfn.model import Diagnostic
@@ -20,14 +19,32 @@ if TYPE_CHECKING:
 Entry = Mapping[str, "str | int | Entry"]
 
 
-def insert(resource_list: ResourceList, results: Sequence[Diagnostic]) -> list[Edit]:
+def insert(resource_list: ResourceList, results: Sequence[Diagnostic]) -> tuple[Edit, ...]:
     """Make the edits that add results to a list; what it already has stays, as a list or as the older mapping."""
     if not results:
-        return []
-    root = resource_list.frame.root
-    if root.flow_style:
-        return _Flow(resource_list).into_mapping(root, "results", results)
-    return _Block(resource_list).into_mapping(root, "results", results)
+        return ()
+    frame, items = resource_list.frame, [entry(result) for result in results]
+    editor = Editor(resource_list.text, frame, frame.root)
+    edits = _inserted(editor, frame.root, "results", items)
+    if isinstance(edits, Refusal):
+        raise resource_list.text.error(f"results cannot be written here: {edits.why}")
+    return edits
+
+
+def _inserted(
+    editor: Editor, parent: yaml.MappingNode, name: str, items: Sequence[Entry]
+) -> tuple[Edit, ...] | Refusal:
+    pair = find_key(parent, name)
+    if isinstance(pair, Refusal):
+        return pair
+    if pair is None:
+        return editor.set_keys(parent, (), {name: items}, parent.value[-1][1] if name == "results" else None)
+    key, value = pair
+    if isinstance(value, yaml.MappingNode) and value.value and name == "results":
+        return _inserted(editor, value, "items", items)
+    if isinstance(value, yaml.SequenceNode) and value.value:
+        return editor.insert_items(value, items, value.value[-1])
+    return editor.fill_empty(parent, key, value, items)
 
 
 def unknown(resource_list: ResourceList, results: Sequence[Diagnostic]) -> Sequence[Diagnostic]:
@@ -64,7 +81,7 @@ def entry(diagnostic: Diagnostic) -> Entry:
     message = str(diagnostic) if diagnostic.is_about_text else diagnostic.message
     if diagnostic.help:
         message += f"; {diagnostic.help}"
-    fields: dict[str, str | int | Entry] = {"message": message, "severity": diagnostic.severity}
+    fields: dict[str, str | int | Entry] = {"message": message, "severity": Plain(diagnostic.severity)}
     if (ref := resource) is not None:
         names = {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
         fields["resourceRef"] = {key: text for key, text in names.items() if text}
@@ -76,129 +93,3 @@ def entry(diagnostic: Diagnostic) -> Entry:
     tags = {} if diagnostic.code == "changed" else {"code": diagnostic.code}
     fields["tags"] = ({"policy": str(diagnostic.policy)} if diagnostic.policy else {}) | tags
     return {key: value for key, value in fields.items() if value != {}}
-
-
-def lines(fields: Entry, indent: str) -> list[str]:
-    """Write an entry of a block list, line by line; the first begins with the dash. Runs as often as there are results."""
-    written = []
-    lead, inner = f"{indent}- ", f"{indent}    "
-    for key, value in fields.items():
-        if key == "severity":
-            written.append(f"{lead}{key}: {value}")
-        elif type(value) is dict:
-            written.append(f"{lead}{key}:")
-            written += [
-                f"{inner}{_key(name)}: {quoted(part) if type(part) is str else flow(part)}"
-                for name, part in value.items()
-            ]
-        else:
-            written.append(f"{lead}{key}: {flow(value)}")
-        lead = f"{indent}  "
-    return written
-
-
-@lru_cache(256)
-def _key(name: str) -> str:
-    return name if name.isascii() and name.isalpha() and is_string(name) else quoted(name)
-
-
-class _Flow:
-    """Insertion into flow collections, which is how JSON is written."""
-
-    def __init__(self, resource_list: ResourceList) -> None:
-        self.resource_list = resource_list
-
-    def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Diagnostic]) -> list[Edit]:
-        text = "[" + ", ".join(flow(entry(each)) for each in entries) + "]"
-        for key, value in node.value:
-            if key.value != name:
-                continue
-            if isinstance(value, yaml.MappingNode):
-                return self.into_mapping(value, "items", entries)
-            if isinstance(value, yaml.SequenceNode):
-                return [self.before_end(value, text[1:-1])]
-            return [_replaced(self.resource_list, value, text)]
-        return [self.before_end(node, f"{quoted(name)}: {text}")]
-
-    def before_end(self, node: yaml.CollectionNode, text: str) -> Edit:
-        """Add a last entry. It goes right behind the one before, as a comma or a comment may follow that one."""
-        if not node.value:
-            at = self.resource_list.frame.offset(node.end_mark.index) - 1
-            return Edit(at, at, text.encode())
-        last = node.value[-1]
-        at = self.resource_list.frame.offset((last[1] if isinstance(last, tuple) else last).end_mark.index)
-        return Edit(at, at, f", {text}".encode())
-
-
-class _Block:
-    """Insertion into block collections, in the file's own indentation and line ends."""
-
-    def __init__(self, resource_list: ResourceList) -> None:
-        self.resource_list = resource_list
-        self.newline = newline(resource_list.text.data, 0, len(resource_list.text.data))
-
-    def into_mapping(self, node: yaml.MappingNode, name: str, entries: Sequence[Diagnostic]) -> list[Edit]:
-        for key, value in node.value:
-            if key.value == name:
-                return self.into_value(value, entries)
-        indent = " " * node.start_mark.column
-        added = chain([f"{indent}{name}:"], self.listed(entries, indent))
-        return [self.at_end(node, added) if name == "results" else self.above(node, added)]
-
-    def into_value(self, value: yaml.Node, entries: Sequence[Diagnostic]) -> list[Edit]:
-        if not isinstance(value, yaml.CollectionNode) or not value.value:
-            return [_replaced(self.resource_list, value, "[" + ", ".join(flow(entry(each)) for each in entries) + "]")]
-        if isinstance(value, yaml.MappingNode):
-            return (_Flow(self.resource_list) if value.flow_style else self).into_mapping(value, "items", entries)
-        if value.flow_style:
-            return [_Flow(self.resource_list).before_end(value, ", ".join(flow(entry(each)) for each in entries))]
-        return [self.behind(value, self.listed(entries, " " * value.start_mark.column))]
-
-    def listed(self, entries: Sequence[Diagnostic], indent: str) -> Iterator[str]:
-        return (self.newline.join(lines(entry(each), indent)) for each in entries)
-
-    def whole(self, added: Iterable[str]) -> bytes:
-        """Join whole lines; piece by piece, as there may be megabytes of them."""
-        written, end = bytearray(), self.newline.encode()
-        for line in added:
-            written += line.encode()
-            written += end
-        return bytes(written)
-
-    def above(self, node: yaml.Node, added: Iterable[str]) -> Edit:
-        """Insert whole lines above the first line of a node that starts its line."""
-        at = self.resource_list.text.data.rfind(b"\n", 0, self.resource_list.frame.offset(node.start_mark.index)) + 1
-        return Edit(at, at, self.whole(added))
-
-    def at_end(self, root: yaml.MappingNode, added: Iterable[str]) -> Edit:
-        """Insert whole lines below everything; above the last key when the text ends in the middle of a line."""
-        at = self.resource_list.frame.offset(root.end_mark.index)
-        if not self.resource_list.text.data.endswith(b"\n", 0, at):
-            return self.above(_last_entry(root), added)
-        return Edit(at, at, self.whole(added))
-
-    def behind(self, node: yaml.CollectionNode, added: Iterable[str]) -> Edit:
-        """Insert whole lines below a block collection.
-
-        A block scalar that ends the text without a line break would grow by one; the lines go above its key then.
-        """
-        data, leaf = self.resource_list.text.data, last_leaf(node)
-        end = self.resource_list.frame.offset(leaf.end_mark.index)
-        if isinstance(leaf, yaml.ScalarNode) and leaf.style in ("|", ">"):
-            if not data.endswith(b"\n", 0, end):
-                return self.above(_last_entry(node), added)
-            return Edit(end, end, self.whole(added))
-        at = data.find(b"\n", end) + 1
-        if not at:
-            return Edit(len(data), len(data), "".join(self.newline + line for line in added).encode())
-        return Edit(at, at, self.whole(added))
-
-
-def _last_entry(node: yaml.CollectionNode) -> yaml.Node:
-    last: yaml.Node = node.value[-1][0] if isinstance(node, yaml.MappingNode) else node.value[-1]
-    return last
-
-
-def _replaced(resource_list: ResourceList, node: yaml.Node, text: str) -> Edit:
-    start, end = resource_list.frame.offset(node.start_mark.index), resource_list.frame.offset(node.end_mark.index)
-    return set_value(resource_list.text.data, start, end, text)

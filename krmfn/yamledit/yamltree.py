@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from sys import intern
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
@@ -16,7 +16,7 @@ from krmfn.yamledit.compose import Alias
 if TYPE_CHECKING:
     from typing import Any
 
-    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.nodes import Block, Text
 
 MAX_VALUES = 1_000_000
 """How many values `construct` makes of one node before it suspects an alias bomb."""
@@ -58,6 +58,29 @@ class Scalar:
 
 
 Step = str | int
+
+
+class Offsets(Protocol):
+    """Where the marks of a composed tree stand in its text."""
+
+    def offset(self, index: int) -> int:
+        """Return the byte offset in the text of a mark's index."""
+
+
+class Composed(Protocol):
+    """A composed tree with the text that it stands in: a block, or an editor."""
+
+    @property
+    def text(self) -> Text:
+        """The text."""
+
+    @property
+    def source(self) -> Offsets:
+        """Where its marks stand."""
+
+    @property
+    def root(self) -> yaml.Node | None:
+        """The tree."""
 
 
 def join_path(steps: Iterable[Step]) -> str:
@@ -151,7 +174,7 @@ def _path(walk: Walk | None) -> str:
     return join_path(reversed(steps))
 
 
-def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None = None) -> Scalar:
+def scalar_at(block: Composed, node: yaml.Node, path: str, parent: yaml.Node | None = None) -> Scalar:
     """Describe a scalar node that was found by other means. `parent` spares the search for its collection."""
     if not isinstance(node, yaml.ScalarNode):
         raise TypeError(f"{path or 'the root'} is not a scalar")
