@@ -84,7 +84,7 @@ def run(text: Text, open_source: OpenSource, finish: Finish = no_change) -> Outc
 
 def _idle(text: Text, rules: Config) -> Outcome:
     """Return the very bytes that came: without any policy nothing can be meant, and nothing is a mistake."""
-    marked = b"$imagepolicy" in text.data
+    marked = b"$imagepolicy" in text.data or b"$imagescan" in text.data
     said = ("the items hold markers, but no policy is configured: nothing was looked up",) if marked else ()
     return Outcome((text.data,), (), rules.asides + said)
 

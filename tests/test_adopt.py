@@ -46,17 +46,6 @@ spec:
       manifestTargets: {kustomize: {name: web}}
     - {alias: api, imageName: ghcr.io/acme/api}
 """
-FLEET = """\
-defaultNamespace: shop
-imageScans:
-- tagName: web-scan
-  gitrepoName: shop
-  image: ghcr.io/acme/web
-  interval: 5m
-  secretRef: {name: canary-token-5f3a}
-  policy: {semver: {range: "~1.2"}}
-- {tagName: api, image: ghcr.io/acme/api, suspend: true, policy: {alphabetical: {order: desc}}}
-"""
 WEB = ["1.0.0", "1.2.3", "1.9.9", "1.8.0-rc.1", "1.8.0", "2.0.0", "2.1.0-dev", "latest"]
 
 
@@ -111,7 +100,6 @@ CHOICES = {
     "keel minor": (keel("minor"), "1.9.9"),
     "keel patch": (keel("patch", "ghcr.io/acme/web:1.2.0"), "1.2.3"),
     "keel regexp": (keel("regexp:^(?P<compare>1\\.2.*)$"), "1.2.3"),
-    "fleet": ({"fleet.yaml": FLEET, "pod.yaml": pod("ghcr.io/acme/web:1.0.0")}, "1.2.3"),
     "keel never": (keel("never"), None),
     "renovate": (renovate("{}", "renovate.json"), "2.0.0"),
     "renovate no majors": (renovate(MAJORS_OFF), "1.9.9"),
@@ -185,7 +173,6 @@ CENSUS = {
     ".github/dependabot.yml": "version: 2\nregistries: {hub: {type: docker-registry, password: canary-token-5f3a}}\nupdates:\n"
     "- {package-ecosystem: docker, directory: /, cooldown: {default-days: 3}, future: [1]}\n"
     "- {package-ecosystem: npm, directory: /}\n",
-    "fleet.yaml": FLEET.removeprefix("defaultNamespace: shop\n"),
     "updater.yaml": UPDATER.replace("- {alias: api,", "- {future: 1, alias: api,"),
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from krmfn import terminal
-from krmfn.adopt import dependabot, fleet, image_updater, json5, keel, renovate
+from krmfn.adopt import dependabot, image_updater, json5, keel, renovate
 from krmfn.adopt.census import Document, Wanted, canonical, leaves
 from krmfn.commands import options
 from krmfn.config.loading import load
@@ -36,7 +36,8 @@ def command(paths: tuple[Path, ...], keys: bool) -> int:
 
     \b
     Read are Renovate (renovate.json, renovate.json5, .renovaterc and comments), Dependabot (.github/dependabot.yml),
-    Argo CD Image Updater (annotations, ImageUpdater), Keel (annotations, labels) and Rancher Fleet (imageScans).
+    Argo CD Image Updater (annotations, ImageUpdater) and Keel (annotations, labels). What Rancher Fleet says in
+    imageScans needs no adoption: every command reads it as it is.
 
     Nothing is written or removed, no registry is asked, and logins are never copied.
     """  # noqa: D301 - \b is click's mark
@@ -95,7 +96,7 @@ def _of_file(path: Path, name: str, images: Sequence[tuple[str, ImageRef]]) -> t
 
 
 def _of_manifest(text: Text, places: Sequence[Place]) -> Iterator[tuple[Document, list[Wanted]]]:
-    words = (image_updater.PREFIX.encode(), b"argocd-image-updater.argoproj.io", keel.PREFIX.encode(), b"imageScans")
+    words = (image_updater.PREFIX.encode(), b"argocd-image-updater.argoproj.io", keel.PREFIX.encode())
     if not any(word in text.data for word in words):
         return
     try:
@@ -107,8 +108,6 @@ def _of_manifest(text: Text, places: Sequence[Place]) -> Iterator[tuple[Document
         document = Document(text.name, leaves(block))
         if document.value("kind") == "ImageUpdater":
             yield document, list(image_updater.resource(document))
-        elif fleet.is_scanned(document):
-            yield document, list(fleet.read(document))
         elif image_updater.is_annotated(document):
             yield document, list(image_updater.annotated(document))
         elif keel.is_annotated(document):

@@ -27,7 +27,8 @@ from krmfn.yamledit.nodes import Block
 
 UNREADABLE = "not-read"
 """The code of what could not be read, although it holds configuration or markers."""
-_WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v", b"imagePolicies")
+_SCANS = (b"imageScans", b"ImageScan")
+_WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v", b"imagePolicies", *_SCANS)
 
 
 @frozen
@@ -87,6 +88,7 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     `finish` has the last word on the settings.
     """
     problems, notes, asides = Problems(), [], []  # type: Problems, list[Diagnostic], list[str]
+    items = tuple(items)
     objects = _gather(items, function_config, problems, notes)
     problems.locate(objects)
     broken: dict[PolicyKey, BrokenRepository] = {}
@@ -101,12 +103,13 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     for one in objects:
         if one.group == "kustomize.toolkit.fluxcd.io":
             policies += _inline(one, problems)
+    scanned, scan_names, suspended_scans = _scans(items, objects, problems, notes)
     parsed = OwnReader(problems, notes)
     own_policies = parsed.read_automations(objects)
     own_policies += parsed.read_config_map(objects, asides)
     _refuse_foreign(objects, problems)
-    by_key = _by_key([*policies, *own_policies], problems)
-    declared = frozenset(by_key) | _declared(objects)
+    by_key = _by_key([*policies, *scanned, *own_policies], problems)
+    declared = frozenset(by_key) | _declared(objects) | scan_names
     targets = _checked_targets(parsed.targets, by_key, declared, unresolved, problems)
     snapshots = _snapshots(objects, problems)
     lock = read_lock(objects, problems, by_key)
@@ -127,7 +130,7 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
         repositories,
         unresolved,
         declared,
-        _suspended(objects, repositories),
+        {**suspended_scans, **_suspended(objects, repositories)},
         targets,
         snapshots,
         snapshots,
@@ -154,6 +157,16 @@ def _inline(resource: Object, problems: Problems) -> list[ImagePolicy]:
     from krmfn.config.kustomization import read_kustomization  # few lists hold one
 
     return read_kustomization(resource, problems)
+
+
+def _scans(
+    items: tuple[Block, ...], objects: tuple[Object, ...], problems: Problems, notes: list[Diagnostic]
+) -> tuple[list[ImagePolicy], set[PolicyKey], dict[str, PolicyKey]]:
+    if not any(word in block.raw for block in items for word in _SCANS):
+        return [], set(), {}
+    from krmfn.config import fleet  # few trees hold one
+
+    return fleet.read_scans(objects, fleet.pinned(items), problems, notes)
 
 
 def _gather(

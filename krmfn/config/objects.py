@@ -86,10 +86,15 @@ class Problems:
     def locate(self, objects: Iterable[Object]) -> None:
         """Learn where resources stand, so that problems name file and line. What came on stdin has neither."""
         for one in objects:
-            source = one.block.text
-            if source.name and one.block.root is not None:
-                line, _ = source.locate(one.block.span(one.block.root)[0])
-                self._files.setdefault(one.id, File(source.name, one.block.index, line))
+            if one.block.text.name and one.block.root is not None:
+                self.stand(one.block, [(one.id, one.block.span(one.block.root)[0])])
+
+    def stand(self, block: Block, starts: Iterable[tuple[ResourceId, int]]) -> None:
+        """Learn at which bytes of a block resources start."""
+        if block.text.name:
+            for resource, offset in starts:
+                line, _ = block.text.locate(offset)
+                self._files.setdefault(resource, File(block.text.name, block.index, line))
 
     def add(self, where: ResourceId, path: str, message: str) -> None:
         """Note a problem once."""

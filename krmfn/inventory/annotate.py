@@ -168,7 +168,7 @@ def _mark(
 ) -> None:
     block, scalar = resource.block, slot.scalar
     there = taken.get(scalar.start)
-    text = f'{{"$imagepolicy": "{setters[0]}"}}'
+    text = markers.written(str(setters[0]))
     if len(setters) > 1:
         names = " and ".join(str(setter.policy) for setter in setters)
         found.left.append(_note(block, scalar.start, f"two policies for one image: {names}; name one of them"))

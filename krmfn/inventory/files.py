@@ -21,6 +21,7 @@ from krmfn.kubernetes.forms import may_hold_image
 from krmfn.kubernetes.overriding import Graph
 from krmfn.kubernetes.resource import is_definition
 from krmfn.model import Diagnostic, File, Location
+from krmfn.yamledit.markers import MARKS
 from krmfn.yamledit.nodes import Alias, Block, Text, documents, is_null
 
 _WORDS = (b"image", b"krmfn.dev", b"TagSnapshot", b"Secret", b"Namespace", b"source.toolkit.fluxcd.io")
@@ -28,8 +29,7 @@ _TARGETS = (b"krmfn.dev/v1alpha1", b"ImageAutomation", b"targets")
 """A text that holds all three may name fields of any file."""
 _KEPT = (b"kind: ImageLock", b"kind: TagSnapshot")
 """Nobody may go on without a lock that is there but cannot be read, such as one with conflict markers."""
-_MARK = b'"$imagepolicy"'
-_CONFIGURATION = (b"image.toolkit.fluxcd.io/", b"krmfn.dev/v")
+_CONFIGURATION = (b"image.toolkit.fluxcd.io/", b"krmfn.dev/v", b"imageScans:")
 MAX_TOTAL = 1 << 30
 """Bytes of all files of a run together."""
 _LINKED = 1 << 20
@@ -142,7 +142,8 @@ def _defines_alone(data: bytes) -> bool:
 
 def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
     """Compose a text; a file is taken whole or not at all."""
-    is_marked = _MARK in (text.data.replace(b"\0", b"") if text.data.startswith(_WIDE) else text.data)
+    plain = text.data.replace(b"\0", b"") if text.data.startswith(_WIDE) else text.data
+    is_marked = any(mark in plain for mark in MARKS)
     try:
         found = documents(text)
     except InputError as error:
@@ -222,13 +223,13 @@ class _Survey:
     def _leave_link(self, link: Path) -> None:
         """Note a link whose target is in none of the paths. Nothing outside of them is ever written."""
         try:
-            is_marked = _MARK in reading.read_file(link, _LINKED)
+            data = reading.read_file(link, _LINKED)
         except OSError:
             self._leave(link, "a symbolic link that leads to no file")
         except reading.NotReadError as error:
             self._leave(link, f"a symbolic link that is not followed: {error}")
         else:
-            self.skipped.append(Skipped(str(link), "a symbolic link that leads out of the given paths", is_marked))
+            self.skipped.append(Skipped(str(link), "a symbolic link that leads out of the given paths", any(mark in data for mark in MARKS)))
 
     def _walk(self, top: Path) -> Iterator[Path]:
         def refused(error: OSError) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from krmfn.config import fleet
 from krmfn.config.loading import Config
 from krmfn.inventory.files import Skipped
 from krmfn.kubernetes.resource import describe
@@ -45,6 +46,9 @@ def _starts(blocks: Sequence[Block]) -> dict[ResourceId, File]:
             place = resource.place(block.span(resource.root)[0])
             if place:
                 starts.setdefault(resource.id, place)
+        if b"imageScans" in block.raw:
+            for identity, offset in fleet.starts(block):
+                starts.setdefault(identity, File(block.text.name, block.index, *block.text.locate(offset)))
     return starts
 
 
@@ -62,7 +66,7 @@ def _ignored(blocks: Iterable[Block]) -> Iterator[Diagnostic]:
         if prefilter.may_hold_marker(block.raw) and block.root is not None:
             for one in markers.ignored(block):
                 yield _finding(block, one.start, "ignored-marker", f"marker {one.setter!r} is not read: {one.why}")
-        if b"policy" in block.raw.lower() and block.root is not None:
+        if markers.may_look_alike(block.raw) and block.root is not None:
             for one in markers.lookalikes(block):
                 yield _finding(block, one.start, "ignored-marker", f"{one.setter} is not read: {one.why}")
 

@@ -26,6 +26,8 @@ from krmfn.yamledit import markers
 from krmfn.yamledit.nodes import Block, Step, children, documents, is_null, join_path, scalar_at
 
 TWICE = "its key is given twice in one mapping, and readers differ on which one counts"
+_NOT_RUN = ("openAPIV3Schema", "imageScans")
+"""Keys below which images are described and none runs: a schema, and what Rancher Fleet looks for."""
 _IN_TEST = "it stands in a test of a chart, which says what is expected"
 _DEEPEST = 4
 """Text inside text inside text: how far it is followed."""
@@ -76,7 +78,7 @@ def _heeding(place: Place) -> Place:
 
 def _marked(block: Block) -> Iterator[Place]:
     """Yield the scalars that a marker calls an image and that have no form of their own."""
-    if b"imagepolicy" not in block.raw:
+    if not any(mark in block.raw for mark in markers.MARKS):
         return
     resource = describe(block)[0]
     for marker in markers.read(block):
@@ -144,7 +146,7 @@ class _Reader:
         entries = {str(key): value for key, value in children(at.node)}
         pointer = pairs.pointer(entries)
         for key, value in children(at.node):
-            if not isinstance(value, yaml.CollectionNode) or (is_root and key == "status") or key == "openAPIV3Schema":
+            if not isinstance(value, yaml.CollectionNode) or (is_root and key == "status") or key in _NOT_RUN:
                 continue
             if key == "metadata":
                 notes = next((each for name, each in children(value) if name == "annotations"), None)

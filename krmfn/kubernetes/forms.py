@@ -118,7 +118,7 @@ OTHERS = {
     "tag-alone": "image: {tag} without a repository, which the chart names",
     "key": "a key of a mapping: known-registry/image:tag",
     "line": "image: image:tag on a line of text that is no YAML, such as a template",
-    "marked": "any other scalar with an $imagepolicy marker",
+    "marked": "any other scalar with an $imagepolicy or $imagescan marker",
 }
 """Forms with rules of their own, in `charts` and `finder`."""
 
@@ -128,6 +128,7 @@ NOT_RUN = (
     (r"(?:kbld|imgpkg)\..*|argocd-image-updater\..*|imagepolicy\..*", ".*"),
     (r"policy\.sigstore\.dev|config\.openshift\.io|operator\.openshift\.io", ".*Policy|Image.*|.*MirrorSet"),
     (r"apiextensions\.k8s\.io", "CustomResourceDefinition"),
+    (r"fleet\.cattle\.io", "ImageScan"),
 )
 """API groups and kinds that speak of images and run none: configuration of updaters, policies, definitions."""
 
@@ -186,7 +187,7 @@ def may_hold_image(raw: bytes) -> bool:
 
 _COMPOUND = re.compile(
     rb"epository|[iI]mage[A-Za-z_-]|[a-z_-]Image|IMAGE|images:|image: *[{&*|>]|oci://|package:|dependsOn|chart:|: *[|>]"
-    rb"|[tT]ag: |DockerImage|repoURL|env:|args:|command:|path: |\\|imagepolicy|: *[\"']?[{\[]"
+    rb"|[tT]ag: |DockerImage|repoURL|env:|args:|command:|path: |\\|imagepolicy|imagescan|: *[\"']?[{\[]"
 )
 
 

@@ -131,7 +131,7 @@ def is_definition(block: Block) -> bool:
     Definitions make up most bytes of many trees.
     """
     raw = block.raw
-    if _DEFINITION not in raw or b"$imagepolicy" in raw or not block.is_separate:
+    if _DEFINITION not in raw or b"$imagepolicy" in raw or b"$imagescan" in raw or not block.is_separate:
         return False
     return compose.leading(block.source.data, "kind") == _DEFINITION.decode()
 

@@ -1,4 +1,4 @@
-"""Flux's setter markers: which comment names which setter for which scalar.
+"""Setter markers of Flux and of Rancher Fleet: which comment names which setter for which scalar.
 
 The text of a marker is decoded as kyaml's fieldmeta does it; which comment belongs to which scalar follows the comment
 rules of yaml.v3's scanner (scannerc.go, parserc.go), as Flux reads both.
@@ -21,9 +21,14 @@ if TYPE_CHECKING:
     from krmfn.yamledit.nodes import Block
 
 KEY = "$imagepolicy"
+SCAN = "$imagescan"
+SCANS = "imageScans"
+"""Stands for the namespace that a marker of Fleet does not name; no namespace can be called so."""
+MARKS = (b'"$imagepolicy"', b'"$imagescan"')
+"""What a text holds that has markers to heed."""
 _REF = "#/definitions/io.k8s.cli.setters."
-_LOOKALIKE = rb"""(?i)(?:\$|\{ ?['"]?)image[-_]?policy\b"""
-_NEEDLES = (b"$imagepolicy", b"\\u", b'"$ref"')
+_LOOKALIKE = rb"""(?i)(?:\$|\{ ?['"]?)image[-_]?(?:policy|scan)\b"""
+_NEEDLES = (b"$imagepolicy", b"$imagescan", b"\\u", b'"$ref"')
 
 _IGNORE = re.compile(rb"[^\r\n]*?[ \t]#[ \t]*krmfn:[ \t]*ignore(?![\w-])")
 
@@ -59,6 +64,8 @@ class Ignored(NamedTuple):
     why: str
 
 
+_FORMS = ('a marker is # {"$imagepolicy": "namespace:name"}', 'a marker is # {"$imagescan": "tagName"}')
+"""What to write, in Flux's form and in Fleet's."""
 _REASONS = {
     "key": "the comment belongs to a key; put it behind the value, on the value's line",
     "above": "a comment above a key is not read; put it behind the value, on the value's line",
@@ -79,6 +86,8 @@ def setter_of(comment: str) -> str | None:
 
     >>> setter_of('## {"$imagepolicy": "ns:web:tag"}'), setter_of('# x {"$imagepolicy": "ns:web"}')
     ('ns:web:tag', None)
+    >>> setter_of('# {"$imagescan": "web:tag"}'), setter_of('# {"$imagescan": "web:digest"}')
+    ('imageScans:web:tag', 'imageScans:web@digest')
     """
     import json
 
@@ -88,10 +97,29 @@ def setter_of(comment: str) -> str | None:
         return None
     if not isinstance(fields, dict):
         return None
-    name = fields.get(KEY)
-    if not name or any(not isinstance(value, str | None) for value in fields.values()):
+    name, scan = fields.get(KEY), fields.get(SCAN)
+    if not (name or scan) or any(not isinstance(value, str | None) for value in fields.values()):
         return _referred(fields)
-    return _pointer(name)
+    return _pointer(name) if name else _scanned(_pointer(scan or ""))
+
+
+def _scanned(setter: str | None) -> str | None:
+    """Return what a setter of Fleet is called here."""
+    if not setter:
+        return None
+    return f"{SCANS}:{setter.removesuffix(':digest')}{'@digest' if setter.endswith(':digest') else ''}"
+
+
+def written(setter: str) -> str:
+    """Return the JSON of the marker that names a setter, as Flux reads it or, for a scan, as Fleet does.
+
+    >>> written("imageScans:web@digest")
+    '{"$imagescan": "web:digest"}'
+    """
+    space, _, name = setter.partition(":")
+    if space != SCANS:
+        return f'{{"{KEY}": "{setter}"}}'
+    return f'{{"{SCAN}": "{name.replace("@digest", ":digest", 1)}"}}'
 
 
 def _refuse(constant: str) -> None:
@@ -127,6 +155,11 @@ def ignored(block: Block) -> Iterator[Ignored]:
     return (one for one in _Reader(block).judged() if isinstance(one, Ignored))
 
 
+def may_look_alike(raw: bytes) -> bool:
+    """True if a text may hold a comment that was meant as a marker."""
+    return re.search(_LOOKALIKE, raw) is not None
+
+
 def lookalikes(block: Block) -> Iterator[Ignored]:
     """Yield the comments behind a value that were meant as markers and name no setter: other quotes, letters, braces."""
     data, at = block.text.data, block.start
@@ -139,7 +172,7 @@ def lookalikes(block: Block) -> Iterator[Ignored]:
         start = _Reader(block).comment_on(leaf_before(block, at), line, at)
         comment = data[start:at] if start >= 0 and data[line:start].strip() else b""
         if re.search(_LOOKALIKE, comment) and not (setter_of(comment.decode()) or re.search(_JSON, comment)):
-            yield Ignored(start, comment.decode()[:100], "form", 'a marker is # {"$imagepolicy": "namespace:name"}')
+            yield Ignored(start, comment.decode()[:100], "form", _FORMS[b"scan" in comment.lower()])
 
 
 def _lines(data: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
@@ -235,7 +268,7 @@ def _takes_markers(place: Place) -> bool:
     return type(place.node) is yaml.ScalarNode and not place.is_key and not place.is_absent
 
 
-_JSON = rb'\{[^{}\n]{0,400}?"\$imagepolicy"\s*:\s*"([^"\n]{0,300})"'
+_JSON = rb'\{[^{}\n]{0,400}?"\$image(?:policy|scan)"\s*:\s*"([^"\n]{0,300})"'
 
 
 def _misread(comment: bytes) -> str:

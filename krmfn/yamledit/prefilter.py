@@ -77,7 +77,7 @@ def may_hold(raw: bytes, needles: tuple[bytes, ...]) -> bool:
 
 def may_hold_marker(raw: bytes) -> bool:
     """True if a comment of a block may be a marker, in any spelling."""
-    return b"imagepolicy" in raw or b'"$ref"' in raw or (b"#" in raw and b"\\u" in raw)
+    return b"imagepolicy" in raw or b"imagescan" in raw or b'"$ref"' in raw or (b"#" in raw and b"\\u" in raw)
 
 
 def _lines(raw: bytes, word: bytes) -> Iterator[bytes]:
@@ -91,7 +91,7 @@ def _lines(raw: bytes, word: bytes) -> Iterator[bytes]:
 
 
 def _markers_differ(raw: bytes, expected: Expected) -> bool:
-    if b'"$ref"' in raw or b"\\u" in raw:
+    if b'"$ref"' in raw or b"\\u" in raw or b"imagescan" in raw:
         return True
     for line in _lines(raw, b"imagepolicy"):
         marker = _MARKER.match(line)
@@ -159,8 +159,11 @@ def setters_in(raw: bytes) -> set[str]:
     """Collect every setter that a marker may name, decoded; a superset of those that are read."""
     from krmfn.yamledit.markers import setter_of
 
-    named = rb'"(?:\$imagepolicy|\$ref)"[ \t]*:[ \t]*"(?:#/definitions/io\.k8s\.cli\.setters\.)?([^"\\\r\n]*)"'
-    texts = {f'{{"$imagepolicy": "{hit[1].decode("utf-8", "replace")}"}}' for hit in re.finditer(named, raw)}
+    named = rb'"(\$imagepolicy|\$imagescan|\$ref)"[ \t]*:[ \t]*"(?:#/definitions/io\.k8s\.cli\.setters\.)?([^"\\\r\n]*)"'
+    keys = {b"$ref": "$imagepolicy"}
+    texts = {
+        f'{{"{keys.get(hit[1], hit[1].decode())}": "{hit[2].decode("utf-8", "replace")}"}}' for hit in re.finditer(named, raw)
+    }
     if b"\\" in raw:
         texts |= {hit[1].decode("utf-8", "replace") for hit in re.finditer(rb"#[ \t#]*(\{[^\r\n]*\\[^\r\n]*)", raw)}
     return {setter for text in texts if (setter := setter_of(text.rstrip())) is not None}
