@@ -52,7 +52,6 @@ _HOSTS = (
     r"|(?:[^/]+\.)?(?:registry|harbor|nexus|artifactory|cr|ecr|xpkg|oci|images?|containers?|repo)(?:-[^/.]+)?\.[^/]+|[^/]*registry[^/]*\.[^/]+"
     r"|[^/]+\.svc(?:\.[^/]+)?:[0-9]+|localhost:[0-9]+"
 )
-_known = re.compile(_HOSTS).fullmatch
 _NO_REGISTRY = frozenset({"github.com", "www.github.com", "gitlab.com", "bitbucket.org", "gitea.com", "raw.githubusercontent.com", "example.com"})  # fmt: skip
 _NAMESPACED = frozenset({"ghcr.io", "quay.io", "lscr.io"})
 """Registries without repositories at their top."""
@@ -84,10 +83,21 @@ _FILES = [
 is_placeholder = re.compile(r"[A-Z][A-Z_]{2,}").fullmatch
 """Tags that a script replaces, such as `IMAGE_TAG`."""
 _variables = re.compile(r"\$\{[^{}]*\}|\$\([A-Za-z0-9_.-]+\)|\$[A-Za-z_][A-Za-z0-9_]*")
-_WORD = re.compile(
-    rf"(?<![A-Za-z0-9_./:@$}}-])(?:[a-z-]+://)?(?:{_HOSTS.replace('[^/]', '[a-z0-9.-]')})(?:/[a-z0-9._-]+)+"
-    rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:@sha256:[0-9a-f]{{64}})?(?![A-Za-z0-9_/:@${{(-])"
-)
+
+
+@lru_cache(1)
+def _known() -> re.Pattern[str]:
+    """Match hosts that are known to be registries."""
+    return re.compile(_HOSTS)
+
+
+@lru_cache(1)
+def _word() -> re.Pattern[str]:
+    """Match references on such hosts inside text."""
+    return re.compile(
+        rf"(?<![A-Za-z0-9_./:@$}}-])(?:[a-z-]+://)?(?:{_HOSTS.replace('[^/]', '[a-z0-9.-]')})(?:/[a-z0-9._-]+)+"
+        rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:@sha256:[0-9a-f]{{64}})?(?![A-Za-z0-9_/:@${{(-])"
+    )
 
 
 @lru_cache(8192)
@@ -140,7 +150,7 @@ def weigh(ref: ImageRef) -> Evidence:
     if ref.digest is not None and "/" in ref.name:
         return Evidence.KNOWN
     is_hosted = ref.name.lower().startswith(f"{ref.registry}/") or ref.registry != HUB
-    if "/" in ref.name and is_hosted and _known(ref.registry):
+    if "/" in ref.name and is_hosted and _known().fullmatch(ref.registry):
         return Evidence.KNOWN
     is_port = ref.tag is not None and ref.tag.isdecimal() and len(ref.tag) > 3
     if "/" not in ref.name or is_port or (ref.registry == HUB and ref.path.count("/") > 1):
@@ -151,7 +161,7 @@ def weigh(ref: ImageRef) -> Evidence:
 def words(text: str) -> list[tuple[int, int]]:
     """Return the spans of the references with a version, on hosts that are known to be registries, inside prose or code."""
     found = []
-    for hit in _WORD.finditer(text):
+    for hit in _word().finditer(text):
         end = hit.start() + len(hit[0].rstrip(".-_"))
         seen = read(text[hit.start() : end])
         if seen is not None and seen.evidence is Evidence.KNOWN and not seen.variable:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.diagnostics import misconfigured
 from krmfn.sanitize import printable
@@ -24,8 +24,7 @@ Progress = Callable[[str, str, int], None]
 """Called from threads with repository, state (`listing`, `listed`, `waiting`, `failed`) and tags so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What a run allows itself at registries. Seconds are wall-clock; `env` stands for the environment.
 
     `mirrors` maps a prefix of canonical names to another place (`docker.io` to `mirror.example/hub`); the longest
@@ -50,8 +49,12 @@ class Settings:
     page_size: int = 1000
     verify_digest: bool = False
     progress: Progress | None = None
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    world: World | None = field(default=None, repr=False)
+    env: Mapping[str, str] = MappingProxyType({})
+    world: World | None = None
+
+    def __repr__(self) -> str:
+        """Return it without the environment, which holds secrets."""
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self._asdict().items() if name not in ('env', 'world'))})"
 
     @classmethod
     def of(cls, env: Mapping[str, str], **changes: object) -> Settings:
