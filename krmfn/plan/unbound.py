@@ -61,7 +61,7 @@ def _why(policy: ImagePolicy, blocks: Sequence[Block], *, is_kustomize: bool) ->
             "(krmfn annotate does that), or bind by image in an ImageAutomation"
         )
     setter = next(iter(entry.values()))
-    return f'{seen}: write the marker # {markers.written(setter)} behind it, or the annotation {annotation}'
+    return f"{seen}: write the marker # {markers.written(setter)} behind it, or the annotation {annotation}"
 
 
 def _ignored(key: PolicyKey, blocks: Sequence[Block]) -> str:
