@@ -12,6 +12,7 @@ from functools import cache
 
 from krmfn.errors import RuleError
 from krmfn.frozen import frozen
+from krmfn.sanitize import without_login
 
 HUB = "docker.io"
 _HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
@@ -71,7 +72,7 @@ class ImageRef:
         """
         rest, _, digest = text.partition("@")
         if _ and not is_digest(digest):
-            raise RuleError(f"{text!r} is not an image reference: a digest is sha256: and 64 lower-case hex digits")
+            raise RuleError(f"{without_login(text)!r} is not an image reference: a digest is sha256: and 64 lower-case hex digits")
         tag: str | None = None
         slash = rest.rfind("/")
         colon = rest.rfind(":")
@@ -132,7 +133,7 @@ def parse_repository(text: str) -> ImageRef:
     """
     if "://" in text:
         scheme = text.split("://", 1)[0]
-        raise RuleError(f"image '{text}' should not include URL scheme; remove '{scheme}://'")
+        raise RuleError(f"image '{without_login(text)}' should not include URL scheme; remove '{scheme}://'")
     ref = ImageRef.parse(text)
     if ref.tag is not None:
         raise RuleError(f"image '{text}' should not include a tag; remove ':{ref.tag}'")

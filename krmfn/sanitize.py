@@ -31,6 +31,18 @@ def printable_lines(text: str) -> str:
     return "".join(char if char.isprintable() or char in "\n\t" else escape(char) for char in text)
 
 
+def without_login(text: str) -> str:
+    """Return a URL, host or image without the login that somebody wrote into it; a digest behind `@` is none.
+
+    >>> without_login("https://me:pw@ghcr.io/acme"), without_login("acme/web:1@sha256:0a"), without_login("web@latest")
+    ('***@ghcr.io/acme', 'acme/web:1@sha256:0a', 'web@latest')
+    """
+    head, at, rest = text.rpartition("@")
+    if at and rest.startswith(("sha256:", "sha512:")):
+        return f"{without_login(head)}@{rest}"
+    return f"***@{rest}" if at and ("/" in rest or ":" in head) else text
+
+
 def inert(text: str) -> str:
     r"""Return output in which no line is a command to a CI system: GitHub's `::error::` and `##[error]`, Azure's `##vso[`.
 

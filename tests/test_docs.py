@@ -162,7 +162,7 @@ def test_the_security_page_tells_the_limits_of_the_code():
         "values in another JSON document": f"{strict_json.VALUES:,}",
         "manifest or image configuration": f"{manifest.LIMIT >> 20} MiB",
         "token server's answer": f"{auth.TOKEN_LIMIT >> 10} KiB",
-        "docker config file": f"{keychain._FILE_LIMIT >> 20} MiB",
+        "docker config file": f"{keychain.FILE_LIMIT >> 20} MiB",
         "credential helper's answer": f"{credential_helper._LIMIT >> 10} KiB",
         "redirects": f"{client._HOPS}",
         "whole run": f"{settings.run_seconds:g} s",

@@ -223,7 +223,7 @@ def test_a_configuration_that_is_a_folder_is_a_problem_not_a_crash(tmp_path):
     (tmp_path / "config.json").mkdir()
     found = Keychain({"DOCKER_CONFIG": str(tmp_path)}).find("r.example", "x")
     assert found.credential is None
-    assert "cannot be read (Is a directory)" in found.problems[0]
+    assert "cannot be read (expected a regular file, found a directory)" in found.problems[0]
 
 
 def test_a_configuration_that_is_not_utf8_is_a_problem(tmp_path):

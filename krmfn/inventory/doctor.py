@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from krmfn.sources.keychain import login_files
+from krmfn.disk.reading import NotReadError, read_file
+from krmfn.sanitize import without_login
+from krmfn.sources.keychain import login_files, named, read_configuration
+from krmfn.sources.registry.proxies import NAMES
 
 State = Literal["ok", "missing", "wrong", "info"]
 _SECONDS = 20
@@ -96,7 +98,8 @@ def _libraries() -> Iterator[Finding]:
 def _logins(environment: Mapping[str, str]) -> Iterator[Finding]:
     """Yield where credentials come from: names of registries and helpers, never a secret."""
     places = login_files(environment)
-    seen = [path for path in places if path.is_file()]
+    configurations = [(path, read_configuration(path)) for path in places]
+    seen = [(path, config) for path, config in configurations if config is not None]
     if environment.get("DOCKER_AUTH_CONFIG"):
         yield Finding("login", "ok", "DOCKER_AUTH_CONFIG is set")
     elif not seen:
@@ -104,23 +107,18 @@ def _logins(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             "login", "missing", f"none of {tried}", "only needed for private registries: docker login, or podman login"
         )
-    for path in seen:
-        yield from _login("login", path, environment)
+    for path, config in seen:
+        yield from _login(path, config, environment)
 
 
-def _login(name: str, path: Path, environment: Mapping[str, str]) -> Iterator[Finding]:
-    import json
-
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        auths, helpers = data.get("auths") or {}, dict(data.get("credHelpers") or {})
-        store = data.get("credsStore") or ""
-        hosts = sorted({str(host) for host in (*auths, *helpers)})
-    except (OSError, ValueError, AttributeError, TypeError):
-        yield Finding(name, "wrong", f"{path} cannot be read as JSON", "log in again: docker login REGISTRY")
+def _login(path: Path, config: Mapping[str, Any] | str, environment: Mapping[str, str]) -> Iterator[Finding]:
+    if isinstance(config, str):
+        yield Finding("login", "wrong", f"{path} {config}", "log in again: docker login REGISTRY")
         return
-    yield Finding(name, "ok", f"{path}: {', '.join(hosts) or 'no registry'}{f', store {store}' if store else ''}")
-    for helper in sorted({str(one) for one in (*helpers.values(), store) if one}):
+    hosts, helpers = named(config)
+    programs = f", helpers {', '.join(helpers)}" if helpers else ""
+    yield Finding("login", "ok", f"{path}: {', '.join(map(without_login, hosts)) or 'no registry'}{programs}")
+    for helper in helpers:
         program = f"docker-credential-{helper}"
         if not shutil.which(program, path=environment.get("PATH")):
             yield Finding(
@@ -135,11 +133,8 @@ def _network(environment: Mapping[str, str]) -> Iterator[Finding]:
         if environment.get(name):
             yield Finding(name, "info", "not read by krmfn: set SSL_CERT_FILE")
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
-        value = environment.get(name)
-        if value and not os.access(value, os.R_OK):
-            yield Finding(name, "wrong", f"{value} cannot be read", "name a file with certificates in PEM, or unset it")
-        elif value:
-            yield Finding(name, "ok", value)
+        if environment.get(name):
+            yield _certificates(name, Path(environment[name]))
     paths = ssl.get_default_verify_paths()
     bundle = next(
         (path for path in (paths.cafile, paths.openssl_cafile, paths.capath) if path and Path(path).exists()), None
@@ -149,9 +144,33 @@ def _network(environment: Mapping[str, str]) -> Iterator[Finding]:
         if bundle
         else Finding("CA bundle", "missing", "the system has none", "install ca-certificates")
     )
-    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
-        if environment.get(name):
-            yield Finding(name, "info", re.sub(r"//[^/@]*@", "//***@", environment[name]))
     for name in sorted(environment):
-        if name.startswith("KRMFN_"):
-            yield Finding(name, "info", environment[name])
+        if name.lower() in NAMES and environment[name]:
+            yield _proxy(name, environment[name])
+    for name in ("NO_PROXY", "no_proxy", *sorted(name for name in environment if name.startswith("KRMFN_"))):
+        if environment.get(name):
+            shown = ",".join(map(without_login, environment[name].split(",")))
+            yield Finding(name, "info", shown)
+
+
+def _certificates(name: str, path: Path) -> Finding:
+    """Look at a file of certificates without waiting for a FIFO or reading a device; a folder is taken as it is."""
+    from krmfn.sources.registry.connections import CA_LIMIT
+
+    if not path.is_dir():
+        try:
+            read_file(path, CA_LIMIT)
+        except (NotReadError, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            return Finding(name, "wrong", f"{path} cannot be read: {why}", "name a file with certificates in PEM, or unset it")
+    return Finding(name, "ok", str(path))
+
+
+def _proxy(name: str, value: str) -> Finding:
+    from krmfn.sources.registry.connections import SetUpError, proxy_address
+
+    try:
+        address = proxy_address(value)
+    except SetUpError as error:
+        return Finding(name, "wrong", str(error), "write it as http://host:port")
+    return Finding(name, "info", f"{address.scheme}://{'***@' if address.auth else ''}{address.netloc}")

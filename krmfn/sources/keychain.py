@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from krmfn.disk.reading import NotReadError, read_file
 from krmfn.image import HUB
 from krmfn.model import ITEM, MACHINE, Provenance
 from krmfn.sanitize import printable
@@ -27,7 +28,8 @@ from krmfn.sources.strict_json import VALUES
 
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _HUB_KEY = "https://index.docker.io/v1/"
-_FILE_LIMIT = 4 << 20
+FILE_LIMIT = 4 << 20
+"""Bytes of a file of logins."""
 
 
 class Found(NamedTuple):
@@ -40,7 +42,8 @@ class Found(NamedTuple):
 
 class _Place(NamedTuple):
     name: str
-    text: str
+    config: dict[str, Any] | str
+    """A configuration, or what is wrong with it."""
     provenance: Provenance = MACHINE
     """Helpers are run for configurations of this machine only, never for Secrets that came with the manifests."""
 
@@ -69,7 +72,7 @@ class Keychain:
         `secrets` are texts of Secrets, which are of `provenance`; what the machine has comes after them. Helpers get
         time `until` then.
         """
-        own = (_Place("the secret of the repository", text, provenance) for text in secrets)
+        own = (_Place("the secret of the repository", self._parse(text), provenance) for text in secrets)
         machine = self._machine.get(None, lambda: tuple(_machine(self._env)))
         searched: list[str] = []
         problems: list[str] = []
@@ -80,8 +83,11 @@ class Keychain:
                 return Found(credential, tuple(searched), tuple(problems))
         return Found(None, tuple(searched), tuple(problems))
 
+    def _parse(self, text: str) -> dict[str, Any] | str:
+        return self._parsed.get(text, lambda: _parse(text))
+
     def _in(self, place: _Place, registry: str, path: str, until: float, problems: list[str]) -> Credential | None:
-        config = self._parsed.get(place.text, lambda: _parse(place.text))
+        config = place.config
         if isinstance(config, str):
             problems.append(f"{place.name} {config}")
             return None
@@ -106,13 +112,13 @@ class Keychain:
 def _machine(env: Mapping[str, str]) -> Iterator[_Place]:
     """List the configurations of this machine; a file that is not there is left out."""
     if env.get("DOCKER_AUTH_CONFIG"):
-        yield _Place("DOCKER_AUTH_CONFIG", env["DOCKER_AUTH_CONFIG"])
+        yield _Place("DOCKER_AUTH_CONFIG", _parse(env["DOCKER_AUTH_CONFIG"]))
     home = Path(env.get("HOME") or ".")
     for file in _files(env, home if home.is_absolute() else None):
-        text = _read(file)
-        if text is not None:
+        config = read_configuration(file)
+        if config is not None:
             shown = f"~/{file.relative_to(home)}" if file.is_relative_to(home) else str(file)
-            yield _Place(printable(shown), text)
+            yield _Place(printable(shown), config)
 
 
 def login_files(env: Mapping[str, str]) -> tuple[Path, ...]:
@@ -139,21 +145,20 @@ def _files(env: Mapping[str, str], home: Path | None) -> Iterator[Path]:
         yield home / ".config" / "containers" / "auth.json"
 
 
-def _read(path: Path) -> str | None:
-    """Read a file; None when it is not there, a text that no parser accepts when it cannot be read."""
+def read_configuration(file: Path) -> dict[str, Any] | str | None:
+    """Read a file of logins; None when it is not there, a text that says why it cannot be used."""
     try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(_FILE_LIMIT)
+        return _parse(read_file(file, FILE_LIMIT).decode())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        return f"unreadable: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+    except NotReadError as error:
+        return f"cannot be read ({error})"
+    except UnicodeDecodeError:
+        return "cannot be read (it is not UTF-8)"
 
 
 def _parse(text: str) -> dict[str, Any] | str:
     """Parse a configuration; a text says what is wrong with it."""
-    if text.startswith("unreadable: "):
-        return f"cannot be read ({text[12:]})"
     if not text.strip():
         return {}
     if sum(map(text.count, ",[{")) > VALUES:
@@ -166,6 +171,13 @@ def _parse(text: str) -> dict[str, Any] | str:
     except RecursionError:
         return "is nested too deeply"
     return config if isinstance(config, dict) else "is not a JSON object"
+
+
+def named(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """List the keys of registries and the names of helpers in a configuration, sorted."""
+    helpers = _mapping(config, "credHelpers")
+    names = {name for name in (*helpers.values(), config.get("credsStore")) if isinstance(name, str) and name}
+    return sorted({*_mapping(config, "auths"), *helpers}), sorted(names)
 
 
 def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:

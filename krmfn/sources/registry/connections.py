@@ -25,6 +25,7 @@ from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameReso
 from urllib3.poolmanager import PoolManager, ProxyManager
 from urllib3.util import Url, parse_url
 
+from krmfn.disk.reading import NotReadError, read_file
 from krmfn.sources.registry.budget import Budget, Gatekeeper, NotAdmittedError, OutOfTimeError, current
 from krmfn.sources.registry.exchange import Identity
 from krmfn.sources.registry.heads import StrictResponse
@@ -32,6 +33,8 @@ from krmfn.sources.registry.origin import literal
 
 _Address = tuple[Any, ...]
 _Received = TypeVar("_Received")
+CA_LIMIT = 16 << 20
+"""Bytes of a file of CA certificates; the largest bundles have less than one MiB."""
 _SLICE = 0.25
 """Seconds after which a silent read looks whether the run is over."""
 
@@ -258,9 +261,12 @@ def tls_context(identity: Identity, env: Mapping[str, str]) -> ssl.SSLContext:
 
 def _trusting(file: str | None, folder: str | None) -> ssl.SSLContext:
     try:
+        if file:
+            read_file(file, CA_LIMIT)  # OpenSSL would wait for a FIFO, and read a device for ever
         context = ssl.create_default_context(cafile=file, capath=folder)
-    except OSError as error:
-        raise SetUpError(f"SSL_CERT_FILE {file} holds no CA certificates ({_short(error)})") from None
+    except (NotReadError, OSError) as error:
+        text = str(error) if isinstance(error, NotReadError) else _short(error)
+        raise SetUpError(f"SSL_CERT_FILE {file} holds no CA certificates ({text})") from None
     if not (file or folder or _system_has_certificates(context)):
         import certifi
 
@@ -269,8 +275,11 @@ def _trusting(file: str | None, folder: str | None) -> ssl.SSLContext:
 
 
 def _short(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
-    return str(reason).replace("_", " ").lower()
+    """Return OpenSSL's word or the system's for what is wrong; never the text of an exception, which may quote what it read."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "no PEM").replace("_", " ").lower()
+    number = getattr(error, "errno", None)
+    return os.strerror(number).lower() if number else "no PEM"
 
 
 def _system_has_certificates(context: ssl.SSLContext) -> bool:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.diagnostics import misconfigured
-from krmfn.sanitize import printable
+from krmfn.sanitize import printable, without_login
 
 if TYPE_CHECKING:
     from krmfn.model import Mirror
@@ -77,7 +77,7 @@ def _listed(env: Mapping[str, str], name: str, grammar: Callable[[str], object],
     wrong = [entry for entry in entries if not grammar(entry.lower())]
     if wrong:
         raise misconfigured(
-            *(f"{name}: {printable(entry)!r} can match nothing; expected {expected}" for entry in wrong)
+            *(f"{name}: {printable(without_login(entry))!r} can match nothing; expected {expected}" for entry in wrong)
         )
     return tuple(without_port(host.lower()) + slash + path for host, slash, path in (e.partition("/") for e in entries))
 

@@ -8,6 +8,9 @@ from urllib.parse import quote
 
 from krmfn.sources.registry.origin import Origin, is_loopback_name
 
+NAMES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+"""Variables that name a proxy, in lower or in upper case."""
+
 
 def proxy_for(origin: Origin, env: Mapping[str, str]) -> str:
     """Return the URL of the proxy for this origin, or an empty text. Loopback is never asked through a proxy.

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, unquote
 
 from krmfn.sanitize import printable
+from krmfn.sources.registry.proxies import NAMES
 
 _SHORTEST = 4
 """Characters; a shorter text would blank out ordinary words."""
@@ -31,8 +32,8 @@ class Secrets:
         with self._lock:
             self._learnt = self._learnt.union(secrets)
 
-    def learn_proxy(self, url: str) -> None:
-        """Remember the login in the URL of a proxy, as it is written and as it is sent."""
+    def learn_login(self, url: str) -> None:
+        """Remember the login in the URL of a proxy or a mirror, as it is written and as it is sent."""
         login = _login(url)
         if login:
             texts = {login[1], unquote(login[1])}
@@ -41,8 +42,8 @@ class Secrets:
     def learn_proxies(self, env: Mapping[str, str]) -> None:
         """Remember the logins of the proxies that the environment names."""
         for name in env:
-            if name.lower().endswith("_proxy"):
-                self.learn_proxy(env[name])
+            if name.lower() in NAMES:
+                self.learn_login(env[name])
 
     def scrub(self, text: str) -> str:
         """Replace every secret in `text`; do this before text is cut or escaped."""

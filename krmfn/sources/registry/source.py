@@ -44,6 +44,8 @@ class Source:
         self._world = settings.world or World()
         self._secrets = Secrets()
         self._secrets.learn_proxies(settings.env)
+        for mirror in settings.mirrors:
+            self._secrets.learn_login(mirror.place)
         self._until = self._world.clock() + settings.run_seconds
         self._transport = Transport(settings, self._world)
         gate = Gate(self._world, per_host=settings.per_host, total=settings.workers)
@@ -168,7 +170,7 @@ class Source:
     def _question(self, repository: Repository) -> Question:
         access = repository.access
         self._secrets.learn(filter(None, (access.proxy_password,)))
-        self._secrets.learn_proxy(access.proxy_address or "")
+        self._secrets.learn_login(access.proxy_address or "")
         target = locate(repository, self._settings.mirrors)
         allowed = self._settings.allowed_registries
         seconds = access.timeout_seconds or self._settings.repository_seconds
