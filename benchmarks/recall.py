@@ -42,6 +42,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,20 +120,23 @@ def read_sample(path: Path) -> Sample:
     return sample
 
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
+"""Runs krmfn in a folder."""
+
+
 def krmfn(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run this checkout's krmfn in a folder."""
     command = [sys.executable, "-m", "krmfn", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def check(folder: Path) -> dict:
+def check(folder: Path, run: Run = krmfn) -> dict:
     """Return what `krmfn check -o json` says of a folder, without asking a registry."""
-    every = ["--all"] if "--all" in krmfn(folder, "check", "--help").stdout else []
     with tempfile.TemporaryDirectory() as nothing:
-        run = krmfn(folder, "check", *every, "--source", f"layout:{nothing}", "-o", "json", ".")
-    if not run.stdout.startswith("{"):
-        sys.exit(f"krmfn check in {folder}: exit {run.returncode}, no JSON on stdout\n{run.stderr[-2000:]}")
-    return json.loads(run.stdout)
+        done = run(folder, "check", "--all", "--source", f"layout:{nothing}", "-o", "json", ".")
+    if not done.stdout.startswith("{"):
+        sys.exit(f"krmfn check in {folder}: exit {done.returncode}, no JSON on stdout\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout)
 
 
 def places(said: dict) -> list[Place]:

@@ -5,7 +5,8 @@
 For each checkout (benchmarks/recall.py says where they come from) its files are copied. A root is a folder with a
 kustomization that is no Component and that `kustomize build` can build without a network, helm or git.
 
-1. Every image that a build emits with a version is one that `check` calls current: at a place that is not overridden.
+1. Every image that a build emits with a version is one that `check` calls current: at a place that is not overridden, or,
+   in a folder that another kustomization takes in and changes, at one that is.
 2. `update` gets one policy for each repository that `check` names, and for each a made-up newer tag with a digest.
    Then every build emits the new tag, and a new digest where there was one, for each image at a place that is sure; what
    stands only at places that are not sure stays.
@@ -35,7 +36,8 @@ from typing import NamedTuple
 
 import yaml
 
-from benchmarks.recall import canonical, check, krmfn, places
+from benchmarks.edits import contents, unintended
+from benchmarks.recall import Run, canonical, check, krmfn, places
 
 NEW_TAG = "99999999999999.0.0"
 NEW_DIGEST = "sha256:" + "c0ffee00" * 8
@@ -88,6 +90,21 @@ def roots(folder: Path) -> list[Path]:
     return sorted(
         {path.parent for path in files if not component.search(path.read_text(encoding="utf-8", errors="replace"))}
     )
+
+
+def referred(folders: list[Path]) -> set[Path]:
+    """Return the folders that another kustomization takes in."""
+    taken = set()
+    for folder in folders:
+        path = next(folder / name for name in NAMES if (folder / name).is_file())
+        try:
+            data = yaml.load(path.read_bytes(), Loader=yaml.CBaseLoader)
+        except yaml.YAMLError:
+            continue
+        for key in ("resources", "bases", "components") if isinstance(data, dict) else ():
+            names = data.get(key) or ()
+            taken |= {(folder / name).resolve() for name in names if isinstance(name, str) and "://" not in name}
+    return taken
 
 
 def build(kustomize: Path, root: Path) -> list[Emitted] | None:
@@ -153,49 +170,12 @@ def is_new(before: Emitted, after: Emitted) -> bool:
     return after.repository == before.repository and after.version in wanted
 
 
-def scalars(text: str) -> list[yaml.ScalarNode]:
-    """Return the scalars of a text in order, aliased ones once; raise yaml.YAMLError when it is none."""
-    found: dict[int, yaml.ScalarNode] = {}
-    waiting = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node]
-    seen = set()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.ScalarNode):
-            found[node.start_mark.index] = node
-        elif isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)
-        else:
-            waiting.extend(inner for pair in node.value for inner in pair)
-    return [found[index] for index in sorted(found)]
-
-
-def compare(before: str, after: str) -> tuple[int, str]:
-    """Return how many scalars of a file changed, and what is wrong with that, if anything."""
-    try:
-        old, new = scalars(before), scalars(after)
-    except yaml.YAMLError as error:
-        return 0, f"PyYAML cannot read it: {' '.join(str(error).split())[:120]}"
-    if len(old) != len(new):
-        return 0, "other nodes than before"
-    changed = [(a, b) for a, b in zip(old, new, strict=True) if a.value != b.value]
-    restored = after
-    for a, b in reversed(changed):
-        pattern = re.escape(b.value).replace(re.escape(NEW_DIGEST), "sha256:[0-9a-f]{64}")
-        pattern = pattern.replace(":" + re.escape(NEW_TAG), r"(?::[\w][\w.-]*)?")
-        pattern = pattern.replace(re.escape(NEW_TAG), r"[\w][\w.-]*")
-        if not re.fullmatch(pattern, a.value):
-            return len(changed), f"line {b.start_mark.line + 1}: {a.value[:80]!r} became {b.value[:80]!r}"
-        source = before[a.start_mark.index : a.end_mark.index]
-        restored = restored[: b.start_mark.index] + source + restored[b.end_mark.index :]
-    return len(changed), "" if restored == before else "bytes outside the changed scalars differ"
-
-
-def contents(folder: Path) -> dict[Path, bytes]:
-    """Return the bytes of every file below a folder."""
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()}
+def is_intended(before: str, after: str) -> bool:
+    """True if a scalar differs from the old one in the new tag and the new digest alone."""
+    pattern = re.escape(after).replace(re.escape(NEW_DIGEST), "sha256:[0-9a-f]{64}")
+    pattern = pattern.replace(":" + re.escape(NEW_TAG), r"(?::[\w][\w.-]*)?")
+    pattern = pattern.replace(re.escape(NEW_TAG), r"[\w][\w.-]*")
+    return re.fullmatch(pattern, before) is not None
 
 
 def not_current(found: list[Emitted], counted: Counted) -> list[str]:
@@ -218,25 +198,25 @@ def not_moved(found: list[Emitted], moved: list[Emitted] | None, counted: Counte
     return sorted(set(wrong))
 
 
-def update(folder: Path) -> list[str]:
+def update(folder: Path, run: Run = krmfn) -> list[str]:
     """Run the update; files that it refuses are removed, and returned. Raise UpdateError when it names none."""
     command = ("update", "--source", "layout:/nowhere", "--on-error", "keep", ".")
     removed = []
-    while (run := krmfn(folder, *command)).returncode:
+    while (done := run(folder, *command)).returncode:
         refused = {
             path
-            for path in re.findall(r"^krmfn: error: ([^:\n]+):", run.stderr, re.MULTILINE)
+            for path in re.findall(r"^krmfn: error: ([^:\n]+):", done.stderr, re.MULTILINE)
             if Path(folder, path).is_file()
         }
         if not refused or POLICIES in refused:
-            raise UpdateError(f"update: exit {run.returncode}: {run.stderr.strip()[-300:]}")
+            raise UpdateError(f"update: exit {done.returncode}: {done.stderr.strip()[-300:]}")
         for path in sorted(refused):
             Path(folder, path).unlink()
         removed += sorted(refused)
     return removed
 
 
-def score(kustomize: Path, checkout: Path, limit: int | None) -> Score:
+def score(kustomize: Path, checkout: Path, limit: int | None = None, run: Run = krmfn) -> Score:
     """Return what held and what did not in one checkout; the checkout itself is left alone."""
     seen = Score(Counter(), [])
     with tempfile.TemporaryDirectory() as scratch:
@@ -247,31 +227,35 @@ def score(kustomize: Path, checkout: Path, limit: int | None) -> Score:
         with_images = sum(map(bool, emitted.values()))
         seen.counts.update({"folders": len(candidates), "roots": len(emitted), "with images": with_images})
         counted: Counted = defaultdict(set)
-        for place in places(check(folder)):
-            if place.state == "counts":
-                counted[Emitted(place.repository, place.version)].add(place.sure)
+        overridden: Counted = defaultdict(set)
+        for place in places(check(folder, run)):
+            if place.state in ("counts", "overridden"):
+                shown = counted if place.state == "counts" else overridden
+                shown[Emitted(place.repository, place.version)].add(place.sure)
+        inner = referred(candidates)
         for root, found in emitted.items():
-            seen.tell("current", root.relative_to(folder), not_current(found, counted), counts=bool(found))
+            wrong = not_current(found, counted | overridden if root in inner else counted)
+            seen.tell("current", root.relative_to(folder), wrong, counts=bool(found))
         Path(folder, POLICIES).write_text(policies(sorted({image.repository for image in counted})), encoding="utf-8")
         before = contents(folder)
         try:
-            seen.counts["set aside"] += len(update(folder))
+            seen.counts["set aside"] += len(update(folder, run))
         except UpdateError as error:
             seen.failures.append(str(error))
             return seen
-        sure = [place for place in places(check(folder)) if place.sure]
+        sure = [place for place in places(check(folder, run)) if place.sure]
         stays = [place for place in sure if NEW_TAG not in place.version and NEW_DIGEST not in place.version]
         seen.counts.update({"sure": len(sure), "written": len(sure) - len(stays)})
         seen.failures.extend(f"{place.path}:{place.line}: {place.repository} {place.version} stays" for place in stays)
         after = contents(folder)
         for path in [path for path in after if after[path] != before.get(path)]:
-            number, wrong_scalar = compare(before.get(path, b"").decode(), after[path].decode())
+            number, wrong_scalar = unintended(before.get(path, b"").decode(), after[path].decode(), is_intended)
             seen.counts.update({"files changed": 1, "scalars changed": number})
             seen.tell("files proven", path.relative_to(folder), [wrong_scalar] if wrong_scalar else [], counts=True)
         for root, found in emitted.items():
             wrong = not_moved(found, build(kustomize, root), counted)
             seen.tell("updated", root.relative_to(folder), wrong, counts=bool(found))
-        update(folder)
+        update(folder, run)
         wrong = [] if contents(folder) == after else ["a second update changes more"]
         seen.tell("second run empty", Path(), wrong, counts=True)
     return seen

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.recall import canonical
-from benchmarks.roots import NEW_DIGEST, NEW_TAG, compare
+from benchmarks.edits import unintended
+from benchmarks.recall import Place, canonical
+from benchmarks.roots import NEW_DIGEST, NEW_TAG, is_intended
+from benchmarks.writes import Offer, stays
 from tests import tools
 from tests.running import succeed
 
@@ -79,6 +81,56 @@ def test_a_root_that_is_built_updated_and_built_again(checkout: Path) -> None:
     assert (checkout / "pod.yaml").read_text() == POD
 
 
+def test_what_update_within_major_wrote(checkout: Path) -> None:
+    pin = f"ghcr.io/acme/pinned:v1.0.0@sha256:{'0' * 64}"
+    (checkout / "more.yaml").write_text(
+        POD.replace("ghcr.io/acme/web:1.2.0", "ghcr.io/acme/web:1.4.0").replace("ghcr.io/acme/proxy:1.0.0", pin)
+    )
+    printed = run("benchmarks.writes", checkout)
+    names, _, values = (line.strip("| ").split(" | ") for line in printed.splitlines())
+    assert ", ".join(f"{name} {value}" for name, value in zip(names[1:], values[1:], strict=True)) == (
+        "places 4, sure 4, moved 4, pins kept 1, files changed 2, files proven 2, scalars changed 4, second run empty 1, failures 0"
+    )
+    assert (checkout / "pod.yaml").read_text() == POD
+
+
+WEB = "ghcr.io/acme/web"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wrong"),
+    [
+        ("1.2.0", "2.4.0", ""),
+        ("1.2.0", "2.2.0", "a.yaml:1: ghcr.io/acme/web 1.2.0 became 2.2.0, not 2.4.0"),
+        ("1.2.0", "1.2.0", "a.yaml:1: ghcr.io/acme/web 1.2.0 became 1.2.0, not 2.4.0"),
+        ("1.2.0@sha256:0", "2.4.0", "became 2.4.0, not 2.4.0@sha256:"),
+        ("latest@sha256:0", "latest", "the pin is lost"),
+        ("latest", "latest", ""),
+    ],
+)
+def test_where_an_update_should_have_gone(before: str, after: str, wrong: str) -> None:
+    old, new = (Place("a.yaml", 1, WEB, version, sure=True, state="counts") for version in (before, after))
+    others = [Place("b.yaml", 1, WEB, "1.4.0", sure=True, state="counts")]
+    found = stays([old], [new], Offer([old, *others]))
+    assert bool(found) == bool(wrong)
+    assert wrong in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_intended"),
+    [
+        (f"{WEB}:1.2.0", f"{WEB}:2.2.0", True),
+        ("--image=" + f"{WEB}:1.2.0", f"--image={WEB}:2.2.0", True),
+        (f"{WEB}:1.2.0", "ghcr.io/acme/other:2.2.0", False),
+        (f"{WEB}:1.2.0", f"{WEB}:9.9.9", False),
+        (f"{WEB}:1.2.0", f"--image={WEB}:2.2.0", False),
+    ],
+)
+def test_what_an_update_may_write(before: str, after: str, is_intended: bool) -> None:
+    offer = Offer([Place("a.yaml", 1, WEB, "1.2.0", sure=True, state="counts")])
+    assert offer.is_intended(before, after) is is_intended
+
+
 @pytest.mark.parametrize(
     ("after", "wrong"),
     [
@@ -92,7 +144,7 @@ def test_a_root_that_is_built_updated_and_built_again(checkout: Path) -> None:
     ],
 )
 def test_what_an_edit_may_change(after: str, wrong: str) -> None:
-    found = compare(POD, after)[1]
+    found = unintended(POD, after, is_intended)[1]
     assert found.startswith(wrong)
     assert bool(found) == bool(wrong)
 
