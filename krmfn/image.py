@@ -140,3 +140,24 @@ def parse_repository(text: str) -> ImageRef:
     if ref.digest is not None:
         raise RuleError(f"image '{text}' should not include a digest; remove '@{ref.digest}'")
     return ref
+
+
+_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "armhf": "arm/v7", "armel": "arm/v6"}
+_VARIANTS = {"arm64/v8": "arm64", "arm64/8": "arm64", "arm": "arm/v7", "amd64/v1": "amd64"}
+
+
+def normal_platform(text: str) -> str | None:
+    """Write `os/architecture[/variant]` in one way, by the aliases of containerd (platforms/database.go); None if it is none.
+
+    >>> normal_platform("linux/arm64/v8"), normal_platform("Linux/x86_64"), normal_platform("linux/arm/7")
+    ('linux/arm64', 'linux/amd64', 'linux/arm/v7')
+    >>> normal_platform("linux"), normal_platform("linux/amd64/v2/x")
+    (None, None)
+    """
+    match = re.fullmatch(r"([a-z0-9_.-]+)/([a-z0-9_.-]+)(?:/([a-z0-9_.-]+))?", text.lower(), re.ASCII)
+    if match is None:
+        return None
+    system, architecture, variant = match.groups()
+    named = _ARCHITECTURES.get(architecture, architecture)
+    whole = named if variant is None else f"{named.partition('/')[0]}/{f'v{variant}' if variant.isdigit() else variant}"
+    return f"{system}/{_VARIANTS.get(whole, whole)}"

@@ -172,9 +172,11 @@ class PassedOver(NamedTuple):
 
     tag: str
     why: str
-    """For people: `too young, eligible 2026-11-24T10:00Z`, `held: tests failed`."""
-    rule: Literal["age", "hold"]
+    """For people: `too young, eligible 2026-11-24T10:00Z`, `held: tests failed`, `no linux/arm64`."""
+    rule: Literal["age", "hold", "platforms", "pullable"]
     eligible_at: float | None = None
+    state: str = ""
+    """The same in a few words, for tables: `waits until 2026-11-24T10:00Z`, `held until 2026-12-01T00:00Z`, `no linux/arm64`."""
 
     def __str__(self) -> str:
         """Return `1.4.3: too young, eligible 2026-11-24T10:00Z`."""

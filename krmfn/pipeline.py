@@ -9,7 +9,7 @@ from krmfn.config.loading import Config, Finish, no_change
 from krmfn.config.lock import Snapshot
 from krmfn.diagnostics import in_order, unreadable
 from krmfn.errors import ConfigError, InputError
-from krmfn.frozen import field, frozen, replace
+from krmfn.frozen import field, frozen
 from krmfn.kubernetes.overriding import NOTHING, Graph
 from krmfn.kubernetes.resource import is_definition
 from krmfn.model import Choice, Diagnostic, Outcome, PolicyKey, Repository
@@ -47,6 +47,8 @@ class Run:
     """The choices before anything was judged: the best of what was listed, whether it may run or not."""
     evidence: Mapping[str, Snapshot] = field(default_factory=dict)
     """What is known of first sightings, with those of this run where they are recorded."""
+    source: TagSource = field(default_factory=lambda: resolve.StaticTags({}))
+    """What was asked, and repeats what it was told."""
 
     @property
     def edits(self) -> tuple[tuple[Text, Edit], ...]:
@@ -98,7 +100,7 @@ def examine(
     kustomizations override.
     """
     wanted = [rules.policies[key] for key in sorted(rules.policies if every else needed.wanted(blocks, rules))]
-    source, lock, settings = open_source(rules), rules.lock, rules.settings
+    source, lock, settings = resolve.Remembered(open_source(rules)), rules.lock, rules.settings
     listings: records.Listings = {}
     dates: records.Dates = {}
     if settings.mode == "frozen":
@@ -120,7 +122,7 @@ def examine(
     if rules.recording:
         evidence, looked = _recorded_now(rules, offered, deployed, listings, dates, digests_of)
     if len(open_choices) < len(choices):
-        choices, passed = _judged(offered, deployed, blocks, replace(rules, evidence=evidence), dates)
+        choices, passed = _judged(offered, deployed, blocks, rules, evidence, dates, source)
     questions = digests.to_ask(choices, deployed, lock, settings, every=every)
     answers = {**looked, **digests_of(one for one in questions if one not in looked)}
     pins = digests.settle(choices, deployed, lock, answers, settings)
@@ -150,7 +152,7 @@ def examine(
     results = in_order(said)
     return Run(
         rules, choices, bound, rewritten.changes, results,
-        listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits, offered, evidence,
+        listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits, offered, evidence, source,
     )  # fmt: skip
 
 
@@ -169,12 +171,13 @@ def _recorded_now(
 
 
 def _judged(
-    choices: dict[PolicyKey, Choice], deployed: Deployed, blocks: Sequence[Block], rules: Config, dates: records.Dates
-) -> tuple[dict[PolicyKey, Choice], tuple[Diagnostic, ...]]:
+    choices: dict[PolicyKey, Choice], deployed: Deployed, blocks: Sequence[Block], rules: Config, evidence: Mapping[str, Snapshot],
+    dates: records.Dates, source: TagSource,
+) -> tuple[dict[PolicyKey, Choice], tuple[Diagnostic, ...]]:  # fmt: skip
     """Return the choices that may run now, and what is to be said of those that may not."""
-    from krmfn.plan import judge
+    from krmfn.plan import judge, refusals
 
-    facts = judge.Facts(rules.settings, rules.evidence, dates)
+    facts = refusals.Facts(rules.settings, evidence, source, dates)
     in_build = judge.is_build(blocks, rules.settings)
     made = judge.judge(choices, deployed, rules.lock, facts, in_build=in_build)
     return dict(made.choices), made.results

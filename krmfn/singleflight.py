@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import LockType, allocate_lock
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -20,13 +20,13 @@ class Once(Generic[Key, Value]):
 
     def __init__(self) -> None:
         self._values: dict[Key, Value] = {}
-        self._locks: dict[Key, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._locks: dict[Key, LockType] = {}
+        self._lock = allocate_lock()
 
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
         """Return the value of `key`; what `make` raises goes to its caller, and the next asker tries again."""
         with self._lock:
-            lock = self._locks.setdefault(key, threading.Lock())
+            lock = self._locks.setdefault(key, allocate_lock())
         with lock:
             if key not in self._values:
                 self._values[key] = make()

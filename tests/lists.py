@@ -13,7 +13,7 @@ from krmfn import pipeline
 from krmfn.config.settings import overridden
 from krmfn.errors import RegistryError
 from krmfn.model import Listing, Outcome, Repository
-from krmfn.plan.resolve import StaticTags
+from krmfn.plan.resolve import StaticTags, TagSource
 from krmfn.yamledit.nodes import Text
 
 IMAGE = "ghcr.io/acme/web"
@@ -90,7 +90,7 @@ def down(image: str = IMAGE) -> Tags:
     return Tags({}, {image: RegistryError("unavailable", image, "https://ghcr.io: the host name cannot be looked up")})
 
 
-def run(data: bytes, tags: StaticTags, **env: str) -> Outcome:
+def run(data: bytes, tags: TagSource, **env: str) -> Outcome:
     """Run krmfn on a ResourceList."""
     return pipeline.run(Text(data), lambda _: tags, lambda settings: overridden(settings, env))
 
@@ -123,7 +123,7 @@ def messages(outcome: Outcome, severity: str) -> list[str]:
     ]
 
 
-def relocked(*documents: str, tags: StaticTags, **env: str) -> str:
+def relocked(*documents: str, tags: TagSource, **env: str) -> str:
     """Run once and answer the lock that came out, as a document."""
     outcome = run(resource_list(*documents, lock()), tags, **env)
     assert not outcome.is_error, outcome.results

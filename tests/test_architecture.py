@@ -58,8 +58,8 @@ ROOMS = {
 OUTSIDE = {"gotemplate"}
 """Rooms that could leave the house: they import nothing of krmfn."""
 
-MEETING = {"current", "entries", "target", "records", "resolve"}
-"""The modules of `plan` that others of them may import: records, what is deployed, lines of YAML, and the protocol of a source."""
+MEETING = {"current", "entries", "refusals", "target", "records", "resolve"}
+"""The modules of `plan` that others of them may import: records, what is deployed, what a single tag has to meet, lines of YAML, and the protocol of a source."""
 
 EDGES = {
     "click": {"cli", "terminal", "commands"},

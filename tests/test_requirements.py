@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from krmfn.config.first_seen import Seen, merge
 from krmfn.config.require import seconds
-from tests.lists import IMAGE, Tags, images, lock, locked, messages, pod, policy, relocked, resource_list, run
+from tests.lists import IMAGE, Tags, digest, images, lock, locked, messages, pod, policy, relocked, resource_list, run
 
 DAY = 86400
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -42,7 +43,7 @@ def snapshot(days: dict[str, float], time: float | None = None) -> str:
     return f"apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {{name: web}}\nspec:\n  image: {IMAGE}\n{when}  tags:\n{tags}"
 
 
-def chosen(*documents: str, tags: list[str], now: float | None) -> tuple[str, list[str]]:
+def chosen(*documents: str, tags: list[str] | Mapping[str, str | None], now: float | None) -> tuple[str, list[str]]:
     env = {} if now is None else {"KRMFN_NOW": at(now)}
     outcome = run(resource_list(*documents), Tags({IMAGE: tags}), **env)
     assert not outcome.is_error, outcome.results
@@ -134,8 +135,16 @@ def test_a_tag_that_was_pushed_again_is_as_young_as_its_digest():
         f'    - name: "1.1.0"\n      firstSeen: "{at(0)}"\n      digests:\n'
         f'        - {{digest: "{old}", firstSeen: "{at(0)}"}}\n        - {{digest: "{new}", firstSeen: "{at(9)}"}}\n'
     )
-    assert chosen(POLICY, POD, require(), again, tags=["1.0.0", "1.1.0"], now=10)[0] == "1.0.0"
-    assert chosen(POLICY, POD, require(), again, tags=["1.0.0", "1.1.0"], now=12)[0] == "1.1.0"
+    offered = {"1.0.0": old, "1.1.0": new}
+    assert chosen(POLICY, POD, require(), again, tags=offered, now=10)[0] == "1.0.0"
+    assert chosen(POLICY, POD, require(), again, tags=offered, now=12)[0] == "1.1.0"
+
+
+def test_a_digest_that_nobody_saw_yet_is_young_however_old_its_tag_is():
+    record = snapshot({"1.0.0": 0}) + f'    - {{name: "1.1.0", digest: "{digest("old")}", firstSeen: "{at(0)}"}}\n'
+    found, said = chosen(POLICY, POD, require(), record, tags={"1.0.0": None, "1.1.0": digest("new")}, now=90)
+    assert found == "1.0.0"
+    assert any("1.1.0: too young: it was pushed again since it was seen" in one for one in said), said
 
 
 VERSION = policy("version: {within: minor}")

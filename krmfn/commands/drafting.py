@@ -12,11 +12,11 @@ from typing import TypeVar
 
 from krmfn import pipeline
 from krmfn.commands.workspace import Examined, rewritten
-from krmfn.errors import GitError, RegistryError
+from krmfn.errors import GitError
 from krmfn.git import changelog, message
 from krmfn.git.changelog import Row
 from krmfn.git.drafts import Draft
-from krmfn.model import Listing, NotChosen, PolicyKey, Repository
+from krmfn.model import NotChosen, PolicyKey, Repository
 from krmfn.yamledit.nodes import Edit, Text
 
 Answer = TypeVar("Answer")
@@ -73,7 +73,7 @@ def _apart(found: Examined, top: Path, template: str | None) -> Iterator[Part]:
     policies, graph = found.run.config.policies, found.tree.graph()
     for name, keys in short_names({key: policy.repository for key, policy in policies.items()}).items():
         narrowed = replace(found.run.config, policies={key: policies[key] for key in keys})
-        run = pipeline.examine(found.blocks, narrowed, lambda _config: Answered(found.run), graph=graph)
+        run = pipeline.examine(found.blocks, narrowed, lambda _config: found.run.source, graph=graph)
         failed = [choice for key in keys if isinstance(choice := found.run.choices.get(key), NotChosen)]
         rows = changelog.rows(run.changes)
         files = {} if run.is_error else _contents(found, run.edits, top)
@@ -84,35 +84,6 @@ def _apart(found: Examined, top: Path, template: str | None) -> Iterator[Part]:
             _lock(run),
             not (failed or run.is_error),
         )
-
-
-class Answered:
-    """A source of tags that repeats what a run was told. It serves runs that ask no more than that one."""
-
-    def __init__(self, run: pipeline.Run) -> None:
-        self.run = run
-
-    def tags(self, repository: Repository) -> Listing:
-        """See TagSource.tags."""
-        return _told(self.run.listings[repository])
-
-    def digest(self, repository: Repository, tag: str) -> str:
-        """See TagSource.digest."""
-        return _told(self.run.answers[repository, tag])
-
-    def created(self, repository: Repository, tag: str) -> str:
-        """See TagSource.created."""
-        return _told(self.run.dates[repository, tag])
-
-    def notes(self) -> tuple[str, ...]:
-        """See TagSource.notes."""
-        return ()
-
-
-def _told(answer: Answer | RegistryError) -> Answer:
-    if isinstance(answer, RegistryError):
-        raise answer
-    return answer
 
 
 def short_names(repositories: dict[PolicyKey, Repository]) -> dict[str, list[PolicyKey]]:

@@ -123,6 +123,10 @@ _AGE: Schema = {
             {
                 "default": _text(f"{_DURATION} For steps that are not named; default none."),
                 **{name: _text(_DURATION) for name in ("major", "minor", "patch")},
+                "digest": _text(f"{_DURATION} For a tag that stays, and whose digest moves."),
+                "evidence": _text(
+                    "`created`: where nobody saw the tag first, the time counts that its image tells.", enum=["created"]
+                ),
             },
         ),
     ]
@@ -182,6 +186,13 @@ SPECS: dict[str, Schema] = {
                         "images": _list("Globs of repositories; left out: all.", {"type": "string"}),
                         "policies": _list("Globs of `namespace:name`; left out: all.", {"type": "string"}),
                         "minimumReleaseAge": _AGE,
+                        "platforms": _list(
+                            "Platforms that the image has to be for: `linux/amd64`, `linux/arm/v7`.", {"type": "string"}
+                        ),
+                        "pullable": {
+                            "type": "boolean",
+                            "description": "Its manifests, configs and layers have to be there, of `platforms` or of all.",
+                        },
                     },
                 ),
             ),

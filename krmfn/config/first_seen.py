@@ -24,6 +24,10 @@ class Seen:
     is_bootstrap: bool = False
     """It was there when recording began: nobody knows since when, and that counts as old enough."""
 
+    def has(self, digest: str) -> bool:
+        """True if a digest was seen, or none was ever asked for."""
+        return not self.digests or digest in dict(self.digests)
+
     def since(self, digest: str | None) -> float | None:
         """Return since when the tag is what it is: from its first sighting, or from that of a later digest."""
         known = dict(self.digests)
@@ -68,6 +72,7 @@ def read_seen(
     if first is None and not digests and not entry.get("evidence"):
         return None
     ordered = tuple(sorted(digests.items(), key=lambda pair: (pair[1], pair[0])))
+    first = ordered[0][1] if first is None and ordered else first
     return Seen(first, ordered, entry.get("evidence") == "bootstrap")
 
 

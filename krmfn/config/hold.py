@@ -35,6 +35,13 @@ class Hold:
         return self.until is None or now is None or now < self.until
 
     @property
+    def state(self) -> str:
+        """`held until 2026-12-01T00:00Z`, or `held`."""
+        from krmfn.policies.number import moment
+
+        return "held" if self.until is None else f"held until {moment(self.until)}"
+
+    @property
     def described(self) -> str:
         """`held: tests failed (until 2026-12-01T00:00Z)`, as far as it was said."""
         from krmfn.policies.number import moment

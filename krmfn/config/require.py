@@ -11,10 +11,13 @@ from typing import Any
 
 from krmfn.config.objects import Problems, listing
 from krmfn.frozen import frozen
+from krmfn.image import normal_platform
 from krmfn.model import ImagePolicy, ResourceId
 from krmfn.policies.newer import Shape
 
 STEPS = ("major", "minor", "patch")
+DIGEST = "digest"
+"""The step of a tag that stays, and whose digest moves."""
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 _SHORT = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -25,6 +28,8 @@ class Age:
 
     default: int = 0
     steps: tuple[tuple[str, int], ...] = ()
+    by_created: bool = False
+    """Where nobody saw the tag for the first time, the `created` of its image counts, which whoever pushes it chooses."""
 
     def of(self, step: str) -> int:
         """Return the seconds for a step; for a step that is unknown (empty) the strictest of all."""
@@ -39,6 +44,8 @@ class Requirement:
     images: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     age: Age | None = None
+    platforms: tuple[str, ...] = ()
+    pullable: bool = False
 
     def is_about(self, policy: ImagePolicy) -> bool:
         """True if the globs of the entry match the policy and its image; globs that are left out match everything."""
@@ -90,26 +97,47 @@ def read_requirements(where: ResourceId, entries: Sequence[Any], problems: Probl
     found = []
     for index, entry in enumerate(entries):
         path = f"spec.require[{index}]"
-        given = entry.get("minimumReleaseAge")
-        if given is None:
-            problems.add(where, path, "nothing is required: write minimumReleaseAge: 3 days")
+        given, is_pullable = entry.get("minimumReleaseAge"), entry.get("pullable") == "true"
+        platforms = _platforms(where, f"{path}.platforms", listing(entry.get("platforms")), problems)
+        if given is None and not is_pullable and not entry.get("platforms"):
+            message = "nothing is required: write minimumReleaseAge: 3 days, platforms: [linux/amd64] or pullable: true"
+            problems.add(where, path, message)
             continue
-        age = _age(where, f"{path}.minimumReleaseAge", given, problems)
-        found.append(Requirement(tuple(listing(entry.get("images"))), tuple(listing(entry.get("policies"))), age))
+        age = None if given is None else _age(where, f"{path}.minimumReleaseAge", given, problems)
+        images, policies = tuple(listing(entry.get("images"))), tuple(listing(entry.get("policies")))
+        found.append(Requirement(images, policies, age, platforms, is_pullable))
     return tuple(found)
+
+
+def _platforms(where: ResourceId, path: str, given: Sequence[str], problems: Problems) -> tuple[str, ...]:
+    found = []
+    for index, text in enumerate(given):
+        platform = normal_platform(text)
+        if platform is None:
+            problems.add(where, f"{path}[{index}]", f"expected os/architecture such as linux/arm64 or linux/arm/v7, found {text!r}")
+        else:
+            found.append(platform)
+    return tuple(found)
+
+
+def needed_platforms(requirements: Iterable[Requirement]) -> tuple[str, ...]:
+    """Return every platform that any of them asks for, sorted."""
+    return tuple(sorted({platform for one in requirements for platform in one.platforms}))
 
 
 def _age(where: ResourceId, path: str, given: str | Mapping[str, str], problems: Problems) -> Age:
     members = {"default": given} if isinstance(given, str) else given
     read: dict[str, int] = {}
     for name, value in members.items():
+        if name == "evidence":
+            continue
         duration = seconds(value)
         if duration is None:
             at = path if isinstance(given, str) else f"{path}.{name}"
             problems.add(where, at, f"expected a duration such as 3 days, 36 hours or 2w, found {value!r}")
         else:
             read[name] = duration
-    return Age(read.pop("default", 0), tuple(sorted(read.items())))
+    return Age(read.pop("default", 0), tuple(sorted(read.items())), members.get("evidence") == "created")
 
 
 def rules_hash(requirements: Iterable[Requirement]) -> str:
@@ -120,5 +148,10 @@ def rules_hash(requirements: Iterable[Requirement]) -> str:
     import hashlib
     import json
 
-    data = sorted({(one.age.default, one.age.steps) for one in requirements if one.age})
+    every = tuple(requirements)
+    ages = sorted({(one.age.default, one.age.steps, one.age.by_created) for one in every if one.age})
+    data: list[object] = [[*age[:2], *(["created"] if age[2] else [])] for age in ages]
+    platforms = needed_platforms(every)
+    data += [["platforms", *platforms]] if platforms else []
+    data += ["pullable"] if any(one.pullable for one in every) else []
     return hashlib.sha256(json.dumps(data, separators=(",", ":")).encode()).hexdigest()[:16] if data else ""

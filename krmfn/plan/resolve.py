@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from krmfn.errors import RegistryError
 from krmfn.model import Listing, Repository
+from krmfn.singleflight import Once
 
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
+
+
+class Needs(NamedTuple):
+    """What an image has to be: for all these platforms (`normal_platform`), and whole, so that a cluster can pull it."""
+
+    platforms: tuple[str, ...] = ()
+    pullable: bool = False
+
+
+class Lack(NamedTuple):
+    """What an image lacks: a platform, or a part that its registry does not have (its digest). `image`: an empty index."""
+
+    kind: Literal["platform", "manifest", "config", "layer", "image"]
+    name: str
+
+    def __str__(self) -> str:
+        """Return `no linux/arm64`, `layer sha256:0123456789ab not there`."""
+        if self.kind == "image":
+            return "an index without any image"
+        return f"no {self.name}" if self.kind == "platform" else f"{self.kind} {self.name[:19]} not there"
+
+
+class Inspection(NamedTuple):
+    """What was found out about an image: the digest that was looked at, None if its tag is not there, and what it lacks."""
+
+    digest: str | None
+    lacks: tuple[Lack, ...] = ()
 
 
 class TagSource(Protocol):
@@ -25,6 +53,10 @@ class TagSource(Protocol):
 
     def created(self, repository: Repository, tag: str) -> str:
         """Return when the image was built, as RFC 3339 text in UTC."""
+        ...
+
+    def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
+        """Return what the image lacks of what it has to be."""
         ...
 
     def notes(self) -> tuple[str, ...]:
@@ -72,9 +104,52 @@ class StaticTags:
             raise RegistryError("not-found", repository.image.canonical, f"no creation time is known for tag {tag}")
         return time
 
+    def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
+        """See TagSource.inspect. Plain data says nothing of what images are made of."""
+        message = f"nothing is known of what tag {tag} holds ({', '.join(needs.platforms) or 'layers'})"
+        raise RegistryError("unavailable", repository.image.canonical, message)
+
     def notes(self) -> tuple[str, ...]:
         """See TagSource.notes."""
         return ()
+
+
+class Remembered:
+    """A source that asks another one each question once, failures too, and repeats what it was told."""
+
+    def __init__(self, source: TagSource) -> None:
+        self._source = source
+        self._told: Once[tuple[object, ...], object] = Once()
+
+    def _ask(self, question: Callable[..., Answer], *about: object) -> Answer:
+        key = (question.__name__, *about)
+        told = self._told.get(key, lambda: ask([about], lambda one: question(*one), 1)[about])
+        if isinstance(told, RegistryError):
+            raise told
+        return told  # type: ignore[return-value]
+
+    def tags(self, repository: Repository) -> Listing:
+        """See TagSource.tags."""
+        return self._ask(self._source.tags, repository)
+
+    def digest(self, repository: Repository, tag: str) -> str:
+        """See TagSource.digest."""
+        return self._ask(self._source.digest, repository, tag)
+
+    def created(self, repository: Repository, tag: str) -> str:
+        """See TagSource.created."""
+        return self._ask(self._source.created, repository, tag)
+
+    def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
+        """See TagSource.inspect. The digest that was looked at is not asked for again."""
+        found = self._ask(self._source.inspect, repository, tag, needs)
+        if found.digest is not None:
+            self._told.get(("digest", repository, tag), lambda: found.digest)
+        return found
+
+    def notes(self) -> tuple[str, ...]:
+        """See TagSource.notes."""
+        return self._source.notes()
 
 
 def ask(questions: Iterable[Key], question: Callable[[Key], Answer], workers: int) -> dict[Key, Answer | RegistryError]:

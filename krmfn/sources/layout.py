@@ -17,8 +17,10 @@ from krmfn.disk.reading import NotReadError, read_file
 from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.image import is_digest, is_tag
 from krmfn.model import Listing, Repository
+from krmfn.plan.resolve import Inspection, Lack, Needs
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
+from krmfn.sources.contents import TooManyError, lacking
 from krmfn.sources.manifest import LIMIT, Image, describe
 from krmfn.sources.strict_json import parse
 
@@ -37,6 +39,21 @@ class _Layout(NamedTuple):
     """Each tag's descriptor."""
     twice: frozenset[str]
     malformed: int
+
+
+class _Pieces:
+    """The parts of images in a layout, as `contents` wants them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def manifest(self, digest: str) -> bytes | None:
+        return _blob(self._folder, digest) if self.has(digest) else None
+
+    config = manifest
+
+    def has(self, digest: str) -> bool:
+        return _blob_path(self._folder, digest).is_file()
 
 
 class LayoutSource:
@@ -63,6 +80,19 @@ class LayoutSource:
     def created(self, repository: Repository, tag: str) -> str:
         """See TagSource.created; `YYYY-MM-DDTHH:MM:SSZ`."""
         return self._image(repository, tag).created_or_error()
+
+    def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
+        """See TagSource.inspect."""
+        layout, descriptor = self._of(repository), self._descriptor(repository, tag)
+        pieces, digest, declared = _Pieces(layout.folder), str(descriptor["digest"]), descriptor.get("mediaType")
+        try:
+            data = pieces.manifest(digest)
+            if data is None:
+                return Inspection(digest, (Lack("manifest", digest),))
+            return Inspection(digest, lacking(data, declared if isinstance(declared, str) else "", needs, pieces))
+        except ValueError as error:
+            failure: RegistryFailure = "limit" if isinstance(error, TooManyError) else "integrity"
+            raise _error(repository, failure, f"tag {tag} in {_shown(layout.folder)} {error}") from None
 
     def platforms(self, repository: Repository, tag: str) -> tuple[str, ...]:
         """List the platforms of the image, sorted."""
@@ -173,12 +203,16 @@ def _blob(folder: Path, digest: str) -> bytes:
     """Read a blob; raises ValueError when it is missing or its content has another digest."""
     algorithm, _, value = digest.partition(":")
     try:
-        data = _read(folder / "blobs" / algorithm / value, LIMIT)
+        data = _read(_blob_path(folder, digest), LIMIT)
     except OSError as error:
         raise ValueError(f"needs blob {digest}, which cannot be read ({error.strerror})") from None
     if hashlib.new(algorithm, data).hexdigest() != value:
         raise ValueError(f"needs blob {digest}, whose content has another digest")
     return data
+
+
+def _blob_path(folder: Path, digest: str) -> Path:
+    return folder.joinpath("blobs", *digest.split(":"))
 
 
 def _layout(folder: Path, data: bytes) -> _Layout:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from krmfn.errors import RegistryError
-from krmfn.image import is_digest
+from krmfn.image import is_digest, normal_platform
 from krmfn.sanitize import printable
 from krmfn.sources.strict_json import parse
 
@@ -91,7 +91,7 @@ def describe(name: str, data: bytes | bytearray, declared: str, read: Read) -> I
         if not entries:
             return Image(name, _utc(annotations.get(_CREATED, "")), platforms, annotations)
         chosen = next((entry for text, entry in entries if text == _PREFERRED), entries[0][1])
-        document = parse(read(_digest_of(chosen)))
+        document = parse(read(digest_of(chosen)))
         kind = media_type(document)
         annotations = {**_texts(document.get("annotations")), **annotations}
     raise ValueError(f"is an index nested more than {_DEPTH} deep")
@@ -115,10 +115,17 @@ def platform_text(platform: object) -> str:
     if not isinstance(platform, dict):
         return ""
     parts = (platform.get("os"), platform.get("architecture"), platform.get("variant"))
-    return "/".join(printable(part, 40) for part in parts if isinstance(part, str) and part)
+    texts = [part for part in parts if isinstance(part, str) and part]
+    return "" if any("/" in text for text in texts) else "/".join(printable(text, 40) for text in texts)
 
 
-def _digest_of(descriptor: object) -> str:
+def platform_of(platform: object) -> str:
+    """Return a platform in the form that compares equal for every spelling; empty where none is told."""
+    return normal_platform(platform_text(platform)) or ""
+
+
+def digest_of(descriptor: object) -> str:
+    """Return the digest of a descriptor; raises ValueError for one without a valid one."""
     digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
     if not isinstance(digest, str) or not is_digest(digest):
         raise ValueError("has a descriptor without a valid digest")
@@ -128,7 +135,7 @@ def _digest_of(descriptor: object) -> str:
 def _from_config(
     name: str, manifest: Mapping[str, Any], platforms: tuple[str, ...], annotations: Mapping[str, str], read: Read
 ) -> Image:
-    config = parse(read(_digest_of(manifest.get("config"))))
+    config = parse(read(digest_of(manifest.get("config"))))
     inner = config.get("config")
     labels = {**_texts(inner.get("Labels") if isinstance(inner, dict) else None), **annotations}
     created = _utc(config.get("created")) or _utc(annotations.get(_CREATED))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from krmfn.model import Listing, Repository
+from krmfn.plan.resolve import Inspection, Needs
 from krmfn.sources.registry.limits import Progress, Settings
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class RegistrySource:
     def created(self, repository: Repository, tag: str) -> str:
         """See TagSource.created; `YYYY-MM-DDTHH:MM:SSZ`, so that the texts sort by time."""
         return self._source().image(repository, tag).created_or_error()
+
+    def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
+        """See TagSource.inspect."""
+        return self._source().inspect(repository, tag, needs)
 
     def platforms(self, repository: Repository, tag: str) -> tuple[str, ...]:
         """List the platforms of the image, sorted: `linux/amd64`, `linux/arm/v7`."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 from krmfn.config.loading import Config
 from krmfn.config.lock import Snapshot
-from krmfn.errors import RegistryError
+from krmfn.errors import PASSING, RegistryError
 from krmfn.model import Listing, Repository
-from krmfn.plan.resolve import StaticTags, TagSource
+from krmfn.plan.resolve import Inspection, Needs, StaticTags, TagSource
 from krmfn.sources.registry.limits import Settings
 
 Progress = Callable[[str, str, int], None]
@@ -72,6 +72,16 @@ class Sources:
         if snapshot and tag in snapshot.created:
             return self._snapshots.created(repository, tag)
         return self._ask_behind(snapshot, "created", repository, tag)
+
+    def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
+        """See TagSource.inspect. No snapshot tells what images hold."""
+        try:
+            return self._behind.inspect(repository, tag, needs)
+        except RegistryError as error:
+            if self._snapshot(repository) is None or error.failure not in PASSING:
+                raise
+            message = f"{error.message}; no TagSnapshot holds that: krmfn fetch writes what it decided into the lock, for mode frozen"
+            raise RegistryError(error.failure, error.repository, message, status=error.status, code=error.code) from None
 
     def notes(self) -> tuple[str, ...]:
         """See TagSource.notes."""

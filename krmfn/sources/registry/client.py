@@ -105,6 +105,17 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         """Fetch a blob."""
         return self._ask(f"{self.prefix}://{self.container.get_blob_url(digest)}", "GET", {}, cap, by_digest=True)
 
+    def has_blob(self, digest: str) -> bool:
+        """True if the registry has a blob. Where it leads elsewhere for the content, it has it: nobody follows.
+
+        A URL that is signed for GET refuses HEAD.
+        """
+        url = f"{self.prefix}://{self.container.get_blob_url(digest)}"
+        reply = self._ask(url, "HEAD", {}, 0, by_digest=True, hops=0)
+        if reply.status == 404:
+            return False
+        return reply.status in _REDIRECTS or bool(self.good(reply))
+
     def do_request(
         self,
         url: str,
@@ -206,7 +217,9 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             raise question.error("integrity", f"{printable(url)} is no URL of a registry")
         return origin
 
-    def _ask(self, url: str, method: str, headers: Mapping[str, str], cap: int, *, by_digest: bool = False) -> Reply:
+    def _ask(
+        self, url: str, method: str, headers: Mapping[str, str], cap: int, *, by_digest: bool = False, hops: int = _HOPS
+    ) -> Reply:
         """Ask the registry, log in if it wants that, and follow redirects; raises RegistryError when nothing comes back."""
         question, auth = self.question, self._auth
         origin = self._origin(url, question)
@@ -217,20 +230,20 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             used[lane] = auth.header(question, origin, lane)
             return used[lane]
 
-        reply = self._follow(call, known)
+        reply = self._follow(call, known, hops)
         if reply.status == 401 and Origin.of(reply.url) == origin:
             header = auth.answer(question, origin, reply, used.get(reply.lane, ""))
             if header:
-                reply = self._follow(call, lambda lane: header if lane == reply.lane else "")
+                reply = self._follow(call, lambda lane: header if lane == reply.lane else "", hops)
         return reply
 
-    def _follow(self, call: Call, authorization: Callable[[Lane], str]) -> Reply:
+    def _follow(self, call: Call, authorization: Callable[[Lane], str], hops: int) -> Reply:
         """Send a call and follow where it leads. What `authorization` gives for a lane goes to the first origin only."""
         home, guarded = call.origin, False
-        for _ in range(_HOPS + 1):
+        for _ in range(hops + 1):
             reply = self._send(call, authorization if call.origin == home else None, guarded=guarded)
             location = reply.headers.get("Location", "")
-            if reply.status not in _REDIRECTS or not location:
+            if reply.status not in _REDIRECTS or not location or not hops:
                 return reply
             call = self._hop(call, location)
             guarded = call.origin != home and not reply.is_private

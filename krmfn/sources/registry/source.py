@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from krmfn.errors import RegistryError
+from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.image import is_digest
 from krmfn.model import Access, Listing, Repository
+from krmfn.plan.resolve import Inspection, Lack, Needs
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
+from krmfn.sources.contents import TooManyError, lacking
 from krmfn.sources.keychain import Keychain
 from krmfn.sources.manifest import LIMIT, MEDIA_TYPES, Image, describe, media_type, shown
 from krmfn.sources.registry.auth import Authorizer
@@ -33,6 +35,33 @@ from krmfn.sources.strict_json import parse
 
 _ACCEPT = ", ".join(MEDIA_TYPES)
 Answer = TypeVar("Answer")
+
+
+class _Pieces:
+    """The parts of images in a registry, as `contents` wants them."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def manifest(self, digest: str) -> bytes | bytearray | None:
+        reply = self._client.manifest(digest, "GET", _ACCEPT, LIMIT)
+        return None if reply.status == 404 else _verified(self._client, digest, reply)
+
+    def config(self, digest: str) -> bytes | bytearray | None:
+        reply = self._client.blob(digest, LIMIT)
+        return None if reply.status == 404 else _verified(self._client, digest, reply)
+
+    def has(self, digest: str) -> bool:
+        return self._client.has_blob(digest)
+
+
+def _verified(client: Client, digest: str, reply: Reply) -> bytes | bytearray:
+    """Return content that hashes to its name. Raises RegistryError."""
+    body = client.good(reply).body
+    algorithm, _, expected = digest.partition(":")
+    if hashlib.new(algorithm, body).hexdigest() != expected:
+        raise client.question.error("integrity", f"content of {digest} has another digest")
+    return body
 
 
 class Source:
@@ -117,6 +146,24 @@ class Source:
 
         return self._answer(repository, f"tag {tag}", ask)
 
+    def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
+        """See TagSource.inspect."""
+
+        def ask(client: Client) -> Inspection:
+            try:
+                digest, reply = self._fetch(client, tag)
+            except RegistryError as error:
+                if error.failure == "not-found":
+                    return Inspection(None, (Lack("manifest", tag),))
+                raise
+            try:
+                return Inspection(digest, lacking(reply.body, self._type(reply), needs, _Pieces(client)))
+            except ValueError as error:
+                failure: RegistryFailure = "limit" if isinstance(error, TooManyError) else "integrity"
+                raise client.question.error(failure, f"tag {tag} {error}") from None
+
+        return self._answer(repository, f"tag {tag}", ask)
+
     def _type(self, reply: Reply) -> str:
         return reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
@@ -146,11 +193,7 @@ class Source:
         """Read a document below a manifest: manifests of an index first, then blobs; its content must hash to its name."""
         is_index = b'"manifests"' in top.body and digest.encode() in top.body
         reply = client.manifest(digest, "GET", _ACCEPT, LIMIT) if is_index else client.blob(digest, LIMIT)
-        body = client.good(reply).body
-        algorithm, _, expected = digest.partition(":")
-        if hashlib.new(algorithm, body).hexdigest() != expected:
-            raise client.question.error("integrity", f"content of {digest} has another digest")
-        return body
+        return _verified(client, digest, reply)
 
     def _answer(self, repository: Repository, what: str, ask: Callable[[Client], Answer]) -> Answer:
         """Ask within the repository's time; every error leaves without a secret in it."""

@@ -1,0 +1,141 @@
+"""Why a tag may not run now: held, too young, not whole. What is known is judged first; the source is asked about one tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from krmfn.config.first_seen import latest
+from krmfn.config.lock import Snapshot
+from krmfn.config.require import needed_platforms, step
+from krmfn.config.settings import Settings
+from krmfn.errors import RegistryError
+from krmfn.frozen import field, frozen
+from krmfn.model import ImagePolicy, PassedOver
+from krmfn.plan.records import Dates
+from krmfn.plan.resolve import Lack, Needs, TagSource, ask
+from krmfn.policies.number import moment, read_time
+
+_FETCH = "run krmfn fetch on the package"
+_WAITS = "waits for krmfn fetch"
+_EPOCH = 1356998400.0
+"""The year 2013, before which there were no such images: an earlier `created` only says that the build is reproducible."""
+
+
+@frozen
+class Facts:
+    """What the judgement of a run rests on."""
+
+    settings: Settings
+    evidence: Mapping[str, Snapshot]
+    source: TagSource
+    dates: Dates = field(default_factory=dict)
+
+    def now(self, image: str | None = None) -> float | None:
+        """Return the time: what was set, else that of the repository's own snapshot, or of the newest one."""
+        if self.settings.now is not None:
+            return self.settings.now
+        if image is not None:
+            return self.evidence[image].time if image in self.evidence else None
+        return latest(one.time for one in self.evidence.values())
+
+
+class Unjudged(NamedTuple):
+    """A tag about which the source could not answer."""
+
+    tag: str
+    error: RegistryError
+
+
+class Refusals:
+    """Judges single tags of one policy."""
+
+    def __init__(self, policy: ImagePolicy, facts: Facts) -> None:
+        self.policy, self.facts = policy, facts
+        image = policy.repository.image.canonical
+        self.snapshot, self.now = facts.evidence.get(image), facts.now(image)
+        self.holds = [one for one in policy.holds if one.is_in_force(facts.now())]
+        self.skipped = {one.skip: one for one in self.holds if one.skip}
+        self.no_wait = {one.no_wait for one in self.holds if one.no_wait}
+        self.needs = Needs(needed_platforms(policy.requirements), any(one.pullable for one in policy.requirements))
+
+    def known(self, tag: str, deployed: Sequence[str]) -> PassedOver | None:
+        """Return why a tag may not run now, as far as that is known without asking anybody; None when nothing is known."""
+        young = self._too_young(tag, deployed)
+        hold = self.skipped.get(tag)
+        if hold is None:
+            return young
+        times = [time for time in (hold.until, young.eligible_at if young else None) if time is not None]
+        is_timed = hold.until is not None and (young is None or young.eligible_at is not None)
+        return PassedOver(tag, hold.described, "hold", max(times) if is_timed else None, hold.state)
+
+    def _ages(self, tag: str, deployed: Sequence[str]) -> list[tuple[int, bool]]:
+        """Return the seconds that a tag has to wait by every rule, and whether the rule takes `created` for evidence."""
+        ages = [] if tag in self.no_wait else [one.age for one in self.policy.requirements if one.age]
+        steps = {step(other, tag) for other in deployed if other != tag} or {""}
+        waits = [(max(age.of(name) for name in steps), age.by_created) for age in ages]
+        return [one for one in waits if one[0]]
+
+    def _too_young(self, tag: str, deployed: Sequence[str], digest: str | None = None) -> PassedOver | None:
+        """Return why a tag is too young by what is recorded of it; `digest` is what it is now, if that was asked."""
+        ages, seen = self._ages(tag, deployed), self.snapshot.seen.get(tag) if self.snapshot else None
+        if not ages:
+            return None
+        recorded = self.snapshot.tags.get(tag) if self.snapshot else None
+        if seen and digest and not seen.has(digest):
+            why = f"too young: it was pushed again since it was seen, as {digest[:19]}: {_FETCH}"
+            return PassedOver(tag, why, "age", None, _WAITS)
+        if seen and seen.is_old(digest or recorded):
+            return None
+        since = seen.since(digest or recorded) if seen else None
+        if since is not None:
+            return self._until(tag, since + max(wait for wait, _ in ages))
+        if all(by_created for _, by_created in ages):
+            return None  # `looked` asks for that
+        why = f"too young for all that is known: nothing tells since when it is there: {_FETCH}"
+        return PassedOver(tag, why, "age", None, _WAITS)
+
+    def _until(self, tag: str, eligible: float) -> PassedOver | None:
+        if self.now is not None and self.now >= eligible:
+            return None
+        time = moment(eligible)
+        return PassedOver(tag, f"too young, eligible {time}", "age", eligible, f"waits until {time}")
+
+    def looked(self, tag: str, deployed: Sequence[str]) -> PassedOver | Unjudged | None:
+        """Ask the source for what is not known yet, no more than is needed: whether it is whole, and still what was seen."""
+        question, digest = (self.policy.repository, tag), None
+        if self.needs != Needs():
+            found = ask([question], lambda one: self.facts.source.inspect(*one, self.needs), 1)[question]
+            if isinstance(found, RegistryError):
+                return Unjudged(tag, found)
+            if found.lacks:
+                return self._incomplete(tag, found.lacks)
+            digest = found.digest
+        ages, seen = self._ages(tag, deployed), self.snapshot.seen.get(tag) if self.snapshot else None
+        if not ages:
+            return None
+        if seen is None or seen.first is None:
+            return self._by_created(tag, max(wait for wait, _ in ages))
+        if seen.digests and digest is None:
+            answer = ask([question], lambda one: self.facts.source.digest(*one), 1)[question]
+            if isinstance(answer, RegistryError):
+                is_gone = answer.failure == "not-found"
+                return self._incomplete(tag, (Lack("manifest", tag),)) if is_gone else Unjudged(tag, answer)
+            digest = answer
+        return self._too_young(tag, deployed, digest) if seen.digests else None
+
+    def _by_created(self, tag: str, wait: int) -> PassedOver | Unjudged | None:
+        question = (self.policy.repository, tag)
+        answer = ask([question], lambda one: self.facts.source.created(*one), 1)[question]
+        if isinstance(answer, RegistryError) and answer.failure != "not-found":
+            return Unjudged(tag, answer)
+        created = None if isinstance(answer, RegistryError) else read_time(answer)
+        if created is None or created < _EPOCH:
+            told = "its image tells no time" if isinstance(answer, RegistryError) else f"its image tells {answer}, which is no time of a build"
+            return PassedOver(tag, f"too young for all that is known: {told}: {_FETCH}", "age", None, _WAITS)
+        return self._until(tag, created + wait)
+
+    def _incomplete(self, tag: str, lacks: Sequence[Lack]) -> PassedOver:
+        why = ", ".join(map(str, lacks))
+        is_platform = lacks[0].kind == "platform"
+        return PassedOver(tag, why, "platforms" if is_platform else "pullable", None, why if is_platform else "not pullable")

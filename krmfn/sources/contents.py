@@ -1,0 +1,192 @@
+"""Whether an image is whole: the platforms that it should have, and what a cluster would have to pull of it.
+
+Read down from the manifest of a tag, each document and each blob once. Attestations, `unknown/unknown`, and what an
+index holds besides images are no platforms. Layers that are kept elsewhere (`urls`, nondistributable) are not asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from krmfn.plan.resolve import Lack, Needs
+from krmfn.sources.manifest import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    digest_of,
+    media_type,
+    platform_of,
+    shown,
+)
+from krmfn.sources.strict_json import parse
+
+MANIFESTS = 100
+"""Documents below the manifest of a tag that are read."""
+BLOBS = 500
+"""Blobs of a tag that are asked for."""
+DEPTH = 3
+"""Indexes inside indexes."""
+_INDEXES = (OCI_INDEX, DOCKER_LIST)
+_CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
+_REFERENCE = "vnd.docker.reference.type"
+
+Document = Mapping[str, Any]
+
+
+class TooManyError(ValueError):
+    """An image has more parts than are looked at."""
+
+
+class Pieces(Protocol):
+    """Where the parts of an image are, by digest. What is read has that digest; None where nothing is there."""
+
+    def manifest(self, digest: str) -> bytes | bytearray | None:
+        """Return a manifest or an index."""
+        ...
+
+    def config(self, digest: str) -> bytes | bytearray | None:
+        """Return an image config."""
+        ...
+
+    def has(self, digest: str) -> bool:
+        """True if a blob is there."""
+        ...
+
+
+def lacking(data: bytes | bytearray, declared: str, needs: Needs, pieces: Pieces) -> tuple[Lack, ...]:
+    """Return the platforms that an image lacks, all of them, else the first part of it that is not there.
+
+    `data` is the manifest of the tag, `declared` its media type. Raises ValueError for what is malformed, TooManyError.
+    """
+    return _Walk(needs, pieces).lacking(parse(data), declared)
+
+
+class _Image(NamedTuple):
+    """One image of a tag. `platform` is empty where the index does not tell; `document` is there without an index."""
+
+    platform: str
+    digest: str = ""
+    document: Document | None = None
+
+
+class _GoneError(Exception):
+    def __init__(self, lack: Lack) -> None:
+        super().__init__(lack)
+        self.lack = lack
+
+
+class _Walk:
+    def __init__(self, needs: Needs, pieces: Pieces) -> None:
+        self.needs, self.pieces = needs, pieces
+        self.documents: dict[str, Document] = {}
+        self.there: set[str] = set()
+        """The blobs that are known to be there."""
+
+    def lacking(self, document: Document, declared: str) -> tuple[Lack, ...]:
+        try:
+            kind = media_type(document, declared)
+            images = list(self.entries(document, 1)) if kind in _INDEXES else [_Image("", document=document)]
+            chosen, missing = self.chosen(images)
+            if missing or not self.needs.pullable:
+                return missing
+            if not chosen:
+                return (Lack("image", ""),)
+            for image in chosen:
+                self.pull(image)
+        except _GoneError as gone:
+            return (gone.lack,)
+        return ()
+
+    def entries(self, index: Document, depth: int) -> Iterator[_Image]:
+        """Yield the images of an index, and of the indexes inside it."""
+        if depth > DEPTH:
+            raise ValueError(f"is an index nested more than {DEPTH} deep")
+        manifests = index.get("manifests")
+        for entry in manifests if isinstance(manifests, list) else ():
+            if not isinstance(entry, dict) or _is_no_image(entry):
+                continue
+            digest, platform = digest_of(entry), platform_of(entry.get("platform"))
+            if entry.get("mediaType") in _INDEXES:
+                yield from self.entries(self.manifest(digest, index=True), depth + 1)
+            elif platform != "unknown/unknown":
+                yield _Image(platform, digest)
+
+    def chosen(self, images: Sequence[_Image]) -> tuple[list[_Image], tuple[Lack, ...]]:
+        """Return the images of the platforms that are needed, or of all, and the platforms that none is for.
+
+        Configs are read only where a platform is still missing.
+        """
+        if not self.needs.platforms:
+            return list(images), ()
+        told = [image for image in images if image.platform]
+        missing = set(self.needs.platforms) - {image.platform for image in told}
+        for image in images:
+            if missing and not image.platform:
+                told.append(image._replace(platform=self.platform(image)))
+                missing -= {told[-1].platform}
+        lacks = tuple(Lack("platform", one) for one in self.needs.platforms if one in missing)
+        return [image for image in told if image.platform in self.needs.platforms], lacks
+
+    def platform(self, image: _Image) -> str:
+        """Return the platform that the config of an image tells; empty for what is no image."""
+        config = self.document(image).get("config")
+        kind = config.get("mediaType") if isinstance(config, dict) else None
+        if kind is not None and kind not in _CONFIGS:
+            return ""
+        digest = digest_of(config)
+        data = self.pieces.config(digest)
+        if data is None:
+            raise _GoneError(Lack("config", digest))
+        self.there.add(digest)
+        return platform_of(parse(data))
+
+    def document(self, image: _Image) -> Document:
+        return image.document if image.document is not None else self.manifest(image.digest, index=False)
+
+    def manifest(self, digest: str, *, index: bool) -> Document:
+        if digest not in self.documents:
+            if len(self.documents) >= MANIFESTS:
+                raise TooManyError(f"has more than {MANIFESTS} manifests to look at, which is the limit")
+            data = self.pieces.manifest(digest)
+            if data is None:
+                raise _GoneError(Lack("manifest", digest))
+            self.documents[digest] = parse(data)
+        document = self.documents[digest]
+        kind = media_type(document)
+        if (kind in _INDEXES) != index:
+            raise ValueError(f"holds {shown(digest)}, which is {kind} and was told to be something else")
+        return document
+
+    def pull(self, image: _Image) -> None:
+        """Ask for the config and every layer of an image that nobody asked for yet."""
+        document = self.document(image)
+        layers = document.get("layers")
+        if not isinstance(layers, list):
+            raise ValueError("has a manifest without a list of layers")  # noqa: TRY004 - the input is wrong
+        parts = [Lack("config", digest_of(document.get("config")))]
+        parts += [Lack("layer", digest_of(layer)) for layer in layers if not _is_elsewhere(layer)]
+        for part in parts:
+            if part.name in self.there:
+                continue
+            if len(self.there) >= BLOBS:
+                raise TooManyError(f"has more than {BLOBS} layers and configs, which is the limit")
+            if not self.pieces.has(part.name):
+                raise _GoneError(part)
+            self.there.add(part.name)
+
+
+def _is_no_image(entry: Document) -> bool:
+    """True for attestations and other artefacts inside an index."""
+    annotations, kind = entry.get("annotations"), entry.get("mediaType")
+    is_attached = isinstance(annotations, dict) and _REFERENCE in annotations
+    is_foreign = isinstance(kind, str) and kind not in (*_INDEXES, OCI_MANIFEST, DOCKER_MANIFEST)
+    return is_attached or is_foreign or bool(entry.get("artifactType"))
+
+
+def _is_elsewhere(layer: object) -> bool:
+    if not isinstance(layer, dict):
+        return False
+    kind = layer.get("mediaType")
+    return bool(layer.get("urls")) or (isinstance(kind, str) and ("nondistributable" in kind or "foreign" in kind))
