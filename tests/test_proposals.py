@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -454,21 +455,69 @@ def test_a_run_that_ends_between_commit_and_push_is_made_good(site: Site, sent: 
     assert subjects(site) == ["Update 3 images"]
 
 
+WAYS = {"on a branch of its own": IMAGES, "on the branch that is checked out": ("--commit", "--push")}
+
+
+def start(site: Site, way: str) -> subprocess.Popen[bytes]:
+    command = ["krmfn", "update", ".", "--source", LAYOUT, *WAYS[way]]
+    return subprocess.Popen(command, cwd=site.work, env=site.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def settle(site: Site) -> None:
+    """Wait for what a killed run leaves running: git ends what it has begun."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        folders = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                folders.append((process / "cwd").readlink())
+        if not any(folder.is_relative_to(site.home) for folder in folders):
+            return
+        time.sleep(0.01)
+    raise AssertionError("git does not end")
+
+
+def start_anew(site: Site, way: str, base: str) -> None:
+    if way == "on a branch of its own":
+        site.git("push", "--quiet", "origin", ":images")
+    else:
+        site.git("reset", "--quiet", "--hard", base)
+        site.git("push", "--quiet", "--force", "origin", "main")
+
+
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.soak)])
-def test_runs_that_are_killed_anywhere_leave_nothing(site: Site, sent: signal.Signals, kills: int):
-    moments = random.Random(7)
-    before = site.state()[0], site.state()[3]
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kills", [2, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
+def test_runs_that_are_killed_anywhere_leave_nothing(site: Site, sent: signal.Signals, way: str, kills: int):
+    """After every kill the next run ends as if there had been none: the same tree, pushed, and nothing left behind."""
+    branch = "images" if way == "on a branch of its own" else "main"
+    moments, base, began = random.Random(), site.git("rev-parse", "HEAD"), time.monotonic()
+    assert start(site, way).wait(60) == 0
+    whole, tree = time.monotonic() - began, site.git("rev-parse", f"{branch}^{{tree}}", cwd=site.remote)
+    start_anew(site, way, base)
+    ended = 0
     for _ in range(kills):
-        command = ["krmfn", "update", ".", "--source", LAYOUT, *IMAGES]
-        process = subprocess.Popen(command, cwd=site.work, env=site.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = start(site, way)
+        moment = moments.uniform(0.05, whole)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(moments.uniform(0.2, 2.0))
+            process.wait(moment)
         process.send_signal(sent)
-        assert process.wait(60) in (0, 130, -sent)
-    site.update(*IMAGES)
-    assert subjects(site) == ["Update 3 images"]
-    assert (site.state()[0], site.state()[3]) == before
+        code = process.wait(60)
+        assert code in (0, 130, -sent)
+        ended += code != 0
+        settle(site)
+        site.update(*WAYS[way])
+        assert site.git("rev-list", "--parents", "-1", branch, cwd=site.remote).split()[1:] == [base], moment
+        assert site.git("rev-parse", f"{branch}^{{tree}}", cwd=site.remote) == tree, moment
+        assert site.git("rev-parse", "HEAD") == (base if branch == "images" else remote(site, "main")), moment
+        assert site.git("status", "--porcelain") == "", moment
+        left = [*(site.home / "tmp").iterdir(), *site.work.rglob(".krmfn*"), *(site.work / ".git").rglob("*.lock"), *(site.work / ".git").glob("krmfn*")]
+        assert left == [], moment
+        assert site.git("for-each-ref", "refs/krmfn") == "", moment
+        assert site.git("worktree", "list", "--porcelain").count("worktree ") == 1, moment
+        start_anew(site, way, base)
+    site.git("fsck", "--no-dangling", "--no-progress")
+    print(f"{kills} runs, {ended} ended by {sent.name}")
 
 
 def test_a_git_that_is_too_old_is_told(site: Site):
