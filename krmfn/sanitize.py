@@ -7,6 +7,7 @@ import re
 SHOWN = 200
 """Characters of a foreign text that people get to see."""
 
+_odd = re.compile(r"\r(?!\n)|[^\t\r\n\x20-\x7e]").sub
 _command = re.compile(r"((?:\A|[\n\r])\s*)::|##(?=\[|vso\[)").sub
 
 
@@ -18,17 +19,19 @@ def printable(text: str, limit: int = SHOWN) -> str:
     """
     head = text[:limit]
     if not head.isprintable():
-        head = "".join(char if char.isprintable() else escape(char) for char in head)
+        head = "".join(char if char.isprintable() else escaped(char) for char in head)
     return head + "..." if len(text) > limit else head
 
 
 def printable_lines(text: str) -> str:
     r"""Return a text of several lines with all else escaped that a terminal or a log would act upon, tabs aside.
 
-    >>> printable_lines("a:\tb\n\x1b[31m")
-    'a:\tb\n\\x1b[31m'
+    The line breaks of Windows stay, as patches hold them.
+
+    >>> printable_lines("a:\tb\n\x1b[31m\r\n\rc")
+    'a:\tb\n\\x1b[31m\r\n\\x0dc'
     """
-    return "".join(char if char.isprintable() or char in "\n\t" else escape(char) for char in text)
+    return _odd(lambda found: found[0] if found[0].isprintable() else escaped(found[0]), text)
 
 
 def without_login(text: str) -> str:
@@ -43,18 +46,18 @@ def without_login(text: str) -> str:
     return f"***@{rest}" if at and ("/" in rest or ":" in head) else text
 
 
-def inert(text: str) -> str:
+def inert(text: str, escape: str = r"\x") -> str:
     r"""Return output in which no line is a command to a CI system: GitHub's `::error::` and `##[error]`, Azure's `##vso[`.
 
-    Runners trim a line before they look at its start, so blanks in front of it are no help.
+    Runners trim a line before they look at its start, so blanks in front of it are no help. `escape` goes before two hex digits.
 
     >>> inert("a::b\n  ::error::c ##[add-mask]d")
     'a::b\n  \\x3a:error::c #\\x23[add-mask]d'
     """
-    return _command(lambda found: r"#\x23" if found[1] is None else found[1] + r"\x3a:", text)
+    return _command(lambda found: f"#{escape}23" if found[1] is None else f"{found[1]}{escape}3a:", text)
 
 
-def escape(char: str) -> str:
+def escaped(char: str) -> str:
     r"""Return the escape of one character, as Python and many others write it: `\x1b`, `\u202e`."""
     code = ord(char)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

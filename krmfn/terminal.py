@@ -14,7 +14,7 @@ from typing import TextIO
 
 import click
 
-from krmfn.sanitize import inert, printable
+from krmfn.sanitize import inert, printable, printable_lines
 
 QUIET, VERBOSE, STRICT, FAILED = (f"krmfn.{name}" for name in ("quiet", "verbose", "strict", "failed"))
 """What the options of a verb note in click's `Context.meta`."""
@@ -35,8 +35,11 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True, color: bool | None = None) -> None:
-    """Print to stdout, or to stderr with `err`; nothing that is printed is a command to the CI system that reads it."""
-    click.echo(inert(text), err=err, nl=nl, color=color)
+    """Print to stdout, or to stderr with `err`. Nothing in it acts upon the terminal or the CI system that shows it.
+
+    With `color` the text holds escape sequences of our own, and all else in it was made safe before.
+    """
+    click.echo(inert(text if color else printable_lines(text)), err=err, nl=nl, color=color)
 
 
 def width() -> int | None:
@@ -148,7 +151,7 @@ def _coloured(text: str, row: Sequence[str]) -> str:
 
 
 def say(text: str, severity: str = "") -> None:
-    """Print a line to stderr; with a severity as `krmfn: SEVERITY: TEXT`. `-q` leaves out all but errors.
+    """Print one line to stderr; with a severity as `krmfn: SEVERITY: TEXT`. `-q` leaves out all but errors.
 
     Under `--strict` of a command that only looks, a warning is an error, and noted as one.
     """
@@ -158,7 +161,7 @@ def say(text: str, severity: str = "") -> None:
         severity = meta[FAILED] = "error"
     if severity == "error" or not meta.get(QUIET):
         head = f"krmfn: {severity}: " if severity else ""
-        echo(f"{head}{printable(text, 2000) if severity else text}", err=True)
+        echo(f"{head}{printable(text, 2000)}", err=True)
 
 
 def is_quiet() -> bool:

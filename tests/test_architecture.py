@@ -37,7 +37,7 @@ ROOMS = {
     "inventory": {"disk", "yamledit", "kubernetes", "policies", "config", "plan", "sources"},
     "adopt": {"yamledit", "policies"},  # the engine of patterns
     "gotemplate": set(),  # not even values, see OUTSIDE
-    "git": {"yamledit", "policies", "config", "plan", "gotemplate"},
+    "git": {"disk", "yamledit", "policies", "config", "plan", "gotemplate"},
     "commands": {
         "disk",
         "yamledit",
@@ -79,7 +79,7 @@ EDGES = {
         "__main__", "cli", "inventory.files", "function", "terminal", "commands", "git.program", "git.workspace", "git.drafts", "inventory.doctor",
         "sources", "disk",
     },
-    "tempfile": {"disk.writing", "git.program", "git.workspace", "sources.registry.connections"},
+    "tempfile": {"disk.writing", "git.program", "sources.registry.connections"},
     "pathspec": {"inventory.ignore"},
     "random": {"sources.registry"},
     "time": {"sources", "commands", "git", "terminal"},

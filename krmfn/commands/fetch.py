@@ -261,7 +261,7 @@ def _merge(package: Package, rules: Config, others: Sequence[Path], finish: Fini
     if not check:
         package.write(written)
     verb = "would write" if check else "wrote"
-    terminal.echo(f"{verb} {', '.join(written)}" if written else "everything is up to date", err=True)
+    terminal.say(f"{verb} {', '.join(written)}" if written else "everything is up to date")
     return options.exit_code(is_error=bool(problems), is_check=check, would_change=bool(written))
 
 

@@ -80,7 +80,7 @@ def write(tree: files.Tree, path: Path, rules: Config, spec: dict[str, str]) -> 
     package.append(home, hold_document({key: value for key, value in spec.items() if value}, name))
     written = package.written()
     package.write(written)
-    terminal.echo(f"wrote {', '.join(written)}", err=True)
+    terminal.say(f"wrote {', '.join(written)}")
 
 
 def _is_same(one: Hold, spec: dict[str, str]) -> bool:

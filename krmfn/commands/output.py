@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from krmfn import __version__, terminal
 from krmfn.model import Diagnostic, File
-from krmfn.sanitize import printable
+from krmfn.sanitize import inert, printable
 
 _HELP = "https://github.com/krmfn/krmfn/blob/main/docs/lint.md"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
@@ -62,7 +62,7 @@ def finding(one: Diagnostic) -> str:
 def to_json(data: Any) -> str:
     """Return JSON as every verb prints it: indented, keys in the order given."""
     text = json.dumps(data, indent=2, ensure_ascii=False)
-    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+    return inert("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text), r"\u00")
 
 
 def findings_json(findings: Iterable[Diagnostic]) -> str:
@@ -124,8 +124,8 @@ def github(one: Diagnostic) -> str:
     """Return a workflow command, `::error file=...,line=...::message`, in which nothing foreign can start another."""
     place = _place(one)
     properties = {"file": place.path, "line": place.line or "", "col": place.column or "", "title": f"krmfn {one.code}"}
-    shown = ",".join(f"{key}={_escaped(printable(str(value), 1000), ':,')}" for key, value in properties.items() if value)
-    return f"::{_COMMANDS[one.severity]} {shown}::{_escaped(printable(_message(one), 2000))}"
+    shown = ",".join(f"{key}={_escaped(inert(printable(str(value), 1000)), ':,')}" for key, value in properties.items() if value)
+    return f"::{_COMMANDS[one.severity]} {shown}::{_escaped(inert(printable(_message(one), 2000)))}"
 
 
 def _escaped(text: str, more: str = "") -> str:

@@ -53,5 +53,5 @@ def command(what: str, path: Path, age: bool, because: str) -> int:
         package.edit(block.text, [Edit(block.start, block.end, b"")])
     written = package.written()
     package.write(written)
-    terminal.echo(f"wrote {', '.join(written)}", err=True)
+    terminal.say(f"wrote {', '.join(written)}")
     return 0

@@ -197,7 +197,8 @@ def _print_text(found: Examined, written: Mapping[Text, bytes], *, is_plan: bool
     if rows and not (run.is_error or has_diff):
         terminal.table((), [changelog.cells(row) for row in rows])
     _say_all(one for one in run.results if one.severity != "info" or one.code != "changed")
-    terminal.say(summary(run, rows, len(written), len(found.tree.texts), is_plan=is_plan))
+    for line in summary(run, rows, len(written), len(found.tree.texts), is_plan=is_plan).split("\n"):
+        terminal.say(line)
 
 
 def _say_problems(results: Iterable[Diagnostic]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from krmfn.diagnostics import misconfigured
+from krmfn.disk.temporary import temporary_folder
 from krmfn.errors import GitError
 from krmfn.sanitize import printable
 
@@ -108,7 +109,8 @@ class Git:
 
     def _finish(self, arguments: Sequence[str], data: bytes, inherit: Sequence[int]) -> tuple[int, bytes, bytes]:
         """Run git to its end. Files instead of pipes: what a hook leaves running in the background is not waited for."""
-        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        place = temporary_folder()
+        with TemporaryFile(dir=place) as given, TemporaryFile(dir=place) as out, TemporaryFile(dir=place) as err:
             given.write(data)
             given.seek(0)
             try:

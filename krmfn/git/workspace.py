@@ -15,8 +15,8 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import gettempdir
 
+from krmfn.disk.temporary import temporary_folder
 from krmfn.errors import GitError
 from krmfn.git.program import Git
 from krmfn.sanitize import printable
@@ -65,7 +65,7 @@ def workspace(git: Git) -> Iterator[Workspace]:
         home.mkdir(exist_ok=True)
         _sweep(home)
         lock, descriptor = _locked(home)
-        folder = Path(gettempdir()).absolute() / f"krmfn-{lock.stem}"
+        folder = temporary_folder() / f"krmfn-{lock.stem}"
         lock.write_text(str(folder))
         folder.mkdir(mode=0o700)
     except OSError as error:

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from krmfn.diagnostics import misconfigured
+from krmfn.disk.reading import NotReadError, max_bytes, read_file
 from krmfn.errors import InputError
+from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 NAME = ".krmfnignore"
+_ENCODABLE = {0xDC00 + byte: 0xF700 + byte for byte in range(0x80, 0x100)}
+"""Bytes of names that are no UTF-8, as characters that RE2 takes; each stays one character and another one than all others."""
 
 
 class Ignored:
@@ -58,21 +62,25 @@ class Ignored:
         if folder not in self._files:
             name = folder / NAME
             try:
-                lines = name.read_text("utf-8").splitlines() if name.is_file() else ()
-            except (OSError, UnicodeDecodeError) as error:
-                raise InputError(f"cannot be read: {error}", name=str(name)) from None
+                lines = read_file(name, max_bytes()).decode().splitlines()
+            except OSError:
+                lines = []
+            except (NotReadError, UnicodeDecodeError) as error:
+                why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+                raise InputError(f"cannot be read: {why}", name=str(name)) from None
             self._files[folder] = _compiled(lines, str(name)) if lines else None
         return self._files[folder]
 
 
-def _compiled(lines: Sequence[str], where: str) -> GitIgnoreSpec:
+def _compiled(patterns: Sequence[str], where: str) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec
 
+    lines = [pattern.translate(_ENCODABLE) for pattern in patterns]
     for number, line in enumerate(lines, 1):
         try:
             GitIgnoreSpec.from_lines([line])
         except ValueError as error:
-            raise misconfigured(f"{where}: pattern {number} ({line}) is none of gitignore's: {error}") from None
+            raise misconfigured(f"{where}: pattern {number} ({printable(patterns[number - 1])}) is none of gitignore's: {error}") from None
     return GitIgnoreSpec.from_lines(lines)
 
 
@@ -80,4 +88,4 @@ def _says(spec: GitIgnoreSpec, path: Path, base: Path, *, is_folder: bool) -> bo
     """Return whether patterns leave a path out or take it in; None when none of them is about it."""
     if path == base or not path.is_relative_to(base):
         return None
-    return spec.check_file(path.relative_to(base).as_posix() + "/" * is_folder).include
+    return spec.check_file((path.relative_to(base).as_posix() + "/" * is_folder).translate(_ENCODABLE)).include

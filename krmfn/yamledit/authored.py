@@ -21,7 +21,7 @@ class Quoted(str):
 def document(data: Mapping[str, Any], *, dash: int = 0) -> str:
     """Write one document without the leading `---`. `dash` is how far the dash of a list is indented below its key.
 
-    Texts are quoted where any reader of YAML 1.1 or 1.2 could take them for something else.
+    Texts are quoted where any reader of YAML 1.1 or 1.2 could take them for something else, and what does not show is escaped.
 
     >>> print(document({"a": ["1.10", "yes", "x"], "b": {"c": True}}), end="")
     a:
@@ -38,7 +38,7 @@ def document(data: Mapping[str, Any], *, dash: int = 0) -> str:
     writer.indent(mapping=2, sequence=2 + dash, offset=dash)
     writer.representer.ignore_aliases = lambda _: True
     writer.dump(_styled(data), text)
-    return text.getvalue()
+    return "".join(char if char.isprintable() or char == "\n" else f"\\U{ord(char):08x}" for char in text.getvalue())
 
 
 def _styled(value: Any) -> Any:
@@ -53,4 +53,4 @@ def _styled(value: Any) -> Any:
         return value
     if "\n" in value and all(line == line.rstrip() and line.isprintable() for line in value.split("\n")):
         return LiteralScalarString(value)
-    return DoubleQuotedScalarString(value) if isinstance(value, Quoted) or not is_string(value) else str(value)
+    return DoubleQuotedScalarString(value) if isinstance(value, Quoted) or not (value.isprintable() and is_string(value)) else str(value)
