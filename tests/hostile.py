@@ -190,12 +190,12 @@ def call(arguments: Sequence[str], cwd: Path, stdin: bytes = b"", **more: str) -
     """Run the command line in this process with streams of bytes, as Python makes them."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     here = Path.cwd()
-    with tempfile.TemporaryFile() as given, mock.patch.dict(os.environ, environment(**more), clear=True):
-        given.write(stdin)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as given, mock.patch.dict(os.environ, environment(**more), clear=True):
+        given.buffer.write(stdin)
         given.seek(0)
         os.chdir(cwd)
         try:
-            with mock.patch.multiple(sys, stdin=io.TextIOWrapper(given, "utf-8"), stdout=out, stderr=err):
+            with mock.patch.multiple(sys, stdin=given, stdout=out, stderr=err):
                 code = cli.main(list(arguments))
         finally:
             os.chdir(here)
