@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,6 +102,10 @@ class LayoutSource:
         """Return the image's labels, and over them the annotations of its manifest and index."""
         return self._image(repository, tag).labels
 
+    def attachments(self, repository: Repository) -> LayoutAttachments:
+        """Return what reads the artefacts beside the images of a repository: signatures, provenance."""
+        return LayoutAttachments(repository, self._of(repository))
+
     def _image(self, repository: Repository, tag: str) -> Image:
         layout, descriptor = self._of(repository), self._descriptor(repository, tag)
         name = f"{repository.image.canonical}:{tag}"
@@ -173,6 +177,39 @@ class LayoutSource:
             repository.image.path, names, 1
         )
         return f"; did you mean {printable(close[0])}?" if close else ""
+
+
+class LayoutAttachments:
+    """The artefacts of one repository in a layout; what refers to a digest is found by the tag that the OCI specification falls back to."""
+
+    def __init__(self, repository: Repository, layout: _Layout) -> None:
+        self._repository, self._layout = repository, layout
+
+    def referrers(self, digest: str) -> Sequence[object]:
+        """Return the descriptors of what refers to a digest."""
+        index = self.manifest(digest.replace(":", "-"))
+        manifests = index.get("manifests") if index else None
+        return manifests if isinstance(manifests, list) else []
+
+    def manifest(self, reference: str) -> Mapping[str, Any] | None:
+        """Return a manifest or index by tag or digest; None when there is none."""
+        if ":" not in reference:
+            if reference not in self._layout.tags:
+                return None
+            reference = str(self._layout.tags[reference]["digest"])
+        try:
+            return parse(self.blob(reference, LIMIT))
+        except ValueError as error:
+            raise _error(self._repository, "integrity", f"{reference} in {_shown(self._layout.folder)} {error}") from None
+
+    def blob(self, digest: str, limit: int) -> bytes:
+        """Return content of at most `limit` bytes."""
+        del limit  # no blob that is read here is longer than a manifest may be
+        try:
+            return _blob(self._layout.folder, digest)
+        except ValueError as error:
+            is_there = (self._layout.folder / "blobs" / digest.replace(":", "/", 1)).exists()
+            raise _error(self._repository, "integrity" if is_there else "not-found", f"{_shown(self._layout.folder)} {error}") from None
 
 
 def _is_within(path: Path, folder: Path) -> bool:

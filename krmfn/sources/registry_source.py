@@ -11,6 +11,7 @@ from krmfn.plan.resolve import Inspection, Needs
 from krmfn.sources.registry.limits import Progress, Settings
 
 if TYPE_CHECKING:
+    from krmfn.sources.registry.attachments import Attachments
     from krmfn.sources.registry.source import Source
 
 __all__ = ["Progress", "RegistrySource", "Settings"]
@@ -55,6 +56,10 @@ class RegistrySource:
     def labels(self, repository: Repository, tag: str) -> Mapping[str, str]:
         """Return the image's labels, and over them the annotations of its manifest and index."""
         return self._source().image(repository, tag).labels
+
+    def attachments(self, repository: Repository) -> Attachments:
+        """Return what reads the artefacts beside the images of a repository: signatures, provenance."""
+        return self._source().attachments(repository)
 
     @property
     def requests(self) -> int:

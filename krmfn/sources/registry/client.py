@@ -16,7 +16,7 @@ from krmfn.errors import RegistryError
 from krmfn.image import is_digest
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
-from krmfn.sources.manifest import shown
+from krmfn.sources.manifest import OCI_INDEX, shown
 from krmfn.sources.registry import messages
 from krmfn.sources.registry.auth import Authorizer
 from krmfn.sources.registry.endpoints import Question
@@ -115,6 +115,11 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         if reply.status == 404:
             return False
         return reply.status in _REDIRECTS or bool(self.good(reply))
+
+    def referrers(self, digest: str, cap: int) -> Reply:
+        """Ask what refers to a digest (OCI distribution spec 1.1)."""
+        path = f"{self.question.target.server}/v2/{self.question.target.path}/referrers/{digest}"
+        return self._ask(f"{self.prefix}://{path}", "GET", {"Accept": OCI_INDEX}, cap)
 
     def do_request(
         self,

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from krmfn.errors import RegistryError, RegistryFailure
@@ -17,6 +18,7 @@ from krmfn.singleflight import Once
 from krmfn.sources.contents import TooManyError, lacking
 from krmfn.sources.keychain import Keychain
 from krmfn.sources.manifest import LIMIT, MEDIA_TYPES, Image, describe, media_type, shown
+from krmfn.sources.registry.attachments import Attachments
 from krmfn.sources.registry.auth import Authorizer
 from krmfn.sources.registry.client import Client
 from krmfn.sources.registry.clock import World
@@ -89,6 +91,7 @@ class Source:
         )
         self._client = Client(self._transport, attempts, self._auth, self._secrets, trust)
         self._images: Once[tuple[Repository, str], Image] = Once()
+        self._without_referrers: set[str] = set()
 
     @property
     def requests(self) -> int:
@@ -132,6 +135,10 @@ class Source:
     def image(self, repository: Repository, tag: str) -> Image:
         """Return what the image says about itself; read once per tag."""
         return self._images.get((repository, tag), lambda: self._image(repository, tag))
+
+    def attachments(self, repository: Repository) -> Attachments:
+        """Return what reads the artefacts beside the images of a repository."""
+        return Attachments(partial(self._answer, repository), self._without_referrers)
 
     def _image(self, repository: Repository, tag: str) -> Image:
         name = f"{repository.image.canonical}:{tag}"

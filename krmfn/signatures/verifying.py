@@ -1,0 +1,208 @@
+"""Judge one digest: whether a key that is trusted signed it, and whether it was built by whom and from what it must be.
+
+The artefacts are asked for one by one, in the order that takes the fewest requests, until one passes: sigstore bundles
+that refer to the digest (the referrers API, or its fallback tag), then the tags `sha256-<hex>.sig` and `.att`.
+What was signed by others, and what is of another kind, is passed over; it never fails anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+from krmfn.errors import RegistryError
+from krmfn.image import is_digest
+from krmfn.signatures.keys import PublicKey
+from krmfn.signatures.statements import (
+    SIGNATURE,
+    Provenance,
+    bundled,
+    check_payload,
+    decode,
+    provenance,
+    read_envelope,
+    read_statement,
+)
+from krmfn.sources.strict_json import parse
+
+BUNDLE = "application/vnd.dev.sigstore.bundle"
+_PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
+_ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+_ANNOTATION = "dev.cosignproject.cosign/signature"
+_CERTIFICATE = "dev.sigstore.cosign/certificate"
+MAX_REFERRERS, MAX_LAYERS, MAX_TRIES = 50, 100, 200
+PAYLOAD_LIMIT, ENVELOPE_LIMIT = 64 << 10, 4 << 20
+"""Bytes of a signature's payload, and of an envelope or bundle."""
+
+State = Literal["passed", "missing", "invalid", "unavailable"]
+
+
+class Store(Protocol):
+    """Where the artefacts of one repository are. Content comes verified against its digest; raises RegistryError."""
+
+    def referrers(self, digest: str) -> Sequence[object]:
+        """Return the descriptors of what refers to a digest, by the referrers API or its fallback tag."""
+        ...
+
+    def manifest(self, reference: str) -> Mapping[str, Any] | None:
+        """Return a manifest by tag or digest; None when there is none."""
+        ...
+
+    def blob(self, digest: str, limit: int) -> bytes | bytearray:
+        """Return content of at most `limit` bytes."""
+        ...
+
+
+class Wanted(NamedTuple):
+    """What is required of a digest. Globs are those of `require`; without `builder` and `source` a signature suffices."""
+
+    keys: tuple[PublicKey, ...]
+    builder: str = ""
+    source: str = ""
+
+    @property
+    def needs_provenance(self) -> bool:
+        """True if a signature is not enough."""
+        return bool(self.builder or self.source)
+
+
+class Verdict(NamedTuple):
+    """The judgement of a digest. `why` is empty when it passed; `key` is the one that signed."""
+
+    state: State
+    why: str = ""
+    key: PublicKey | None = None
+    provenance: Provenance | None = None
+
+
+class _Artefact(NamedTuple):
+    """One document: a payload with its signature as it stands in an annotation, or an envelope; or why it is none."""
+
+    place: str
+    data: bytes = b""
+    signature: object = None
+    kind: str = ""
+    problem: str = ""
+
+
+class _UnfitError(Exception):
+    """Why an artefact does not count. `is_foreign` when it says nothing about us."""
+
+    def __init__(self, why: str, *, is_foreign: bool = False) -> None:
+        self.why, self.is_foreign = why, is_foreign
+        super().__init__(why)
+
+
+Matches = Callable[[str, str], bool]
+"""True if a glob matches a whole text."""
+
+
+def verify(digest: str, store: Store, wanted: Wanted, matches: Matches) -> Verdict:
+    """Judge a digest. A store that cannot answer gives `unavailable`, whatever else is there."""
+    refusals: list[str] = []
+    try:
+        for tries, artefact in enumerate(_artefacts(digest, store, wanted)):
+            if tries >= MAX_TRIES:
+                return Verdict("invalid", f"more than {MAX_TRIES} artefacts, and none of the first passes")
+            try:
+                return _judge(artefact, digest, wanted, matches)
+            except _UnfitError as unfit:
+                if not unfit.is_foreign:
+                    refusals.append(f"{artefact.place} {unfit.why}")
+            except ValueError as error:
+                refusals.append(f"{artefact.place} {error}")
+    except _UnfitError as unfit:
+        return Verdict("invalid", unfit.why)
+    except RegistryError as error:
+        state: State = "invalid" if error.failure in ("integrity", "limit") else "unavailable"
+        return Verdict(state, error.message)
+    what = "provenance" if wanted.needs_provenance else "signature"
+    if refusals:
+        more = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""
+        return Verdict("invalid", f"no {what} that counts: {refusals[0]}{more}")
+    names = ", ".join(dict.fromkeys(key.name for key in wanted.keys))
+    return Verdict("missing", f"no {what} by {names}")
+
+
+def _judge(artefact: _Artefact, digest: str, wanted: Wanted, matches: Matches) -> Verdict:
+    if artefact.problem:
+        raise _UnfitError(artefact.problem)
+    if artefact.kind == _PAYLOAD:
+        key = _signer(wanted.keys, [decode(artefact.signature, "signature")], artefact.data)
+        check_payload(artefact.data, digest)
+        return Verdict("passed", "", key)
+    document = bundled(artefact.data) if artefact.kind == BUNDLE else parse(artefact.data)
+    if document is None:
+        raise _UnfitError("was signed without a key", is_foreign=True)
+    envelope = read_envelope(document)
+    statement = read_statement(envelope.payload, digest)
+    if not (statement.is_provenance if wanted.needs_provenance else statement.predicate_type == SIGNATURE):
+        raise _UnfitError("is of another type", is_foreign=True)
+    key = _signer(wanted.keys, envelope.signatures, envelope.signed)
+    built = provenance(statement) if wanted.needs_provenance else None
+    if built is not None:
+        _check_origin(built, wanted, matches)
+    return Verdict("passed", "", key, built)
+
+
+def _signer(keys: Iterable[PublicKey], signatures: Iterable[bytes], data: bytes) -> PublicKey:
+    for signature in signatures:
+        for key in keys:
+            if key.verifies(signature, data):
+                return key
+    raise _UnfitError("was not signed by a key that is named")
+
+
+def _check_origin(built: Provenance, wanted: Wanted, matches: Matches) -> None:
+    if wanted.builder and not matches(wanted.builder, built.builder):
+        raise _UnfitError(f"was built by {built.builder[:200]!r}, expected {wanted.builder}")
+    if wanted.source and not any(matches(wanted.source, source) for source in built.sources):
+        source = built.sources[0][:200] if built.sources else "no source that it names"
+        raise _UnfitError(f"was built from {source!r}, expected {wanted.source}")
+
+
+def _artefacts(digest: str, store: Store, wanted: Wanted) -> Iterator[_Artefact]:
+    """Yield what may be a signature, or provenance, of a digest; nothing is fetched before it is asked for."""
+    referrers = store.referrers(digest)
+    if len(referrers) > MAX_REFERRERS:
+        raise _UnfitError(f"more than {MAX_REFERRERS} artefacts refer to the digest")
+    for one in referrers:
+        name = one.get("digest") if isinstance(one, dict) and str(one.get("artifactType")).startswith(BUNDLE) else None
+        if isinstance(name, str) and is_digest(name):
+            manifest = store.manifest(name)
+            yield from _layers(manifest, f"bundle {name[:19]}", store, BUNDLE) if manifest else ()
+    tag = digest.replace(":", "-") + (".att" if wanted.needs_provenance else ".sig")
+    manifest = store.manifest(tag)
+    kind = _ENVELOPE if wanted.needs_provenance else _PAYLOAD
+    yield from _layers(manifest, tag[:19] + tag[-4:], store, kind) if manifest else ()
+
+
+def _layers(manifest: Mapping[str, Any], place: str, store: Store, kind: str) -> Iterator[_Artefact]:
+    """Yield the layers of one manifest that are of a kind."""
+    layers = manifest.get("layers")
+    if not isinstance(layers, list) or len(layers) > MAX_LAYERS:
+        yield _Artefact(place, problem=f"has not 1 to {MAX_LAYERS} layers")
+        return
+    limit = PAYLOAD_LIMIT if kind == _PAYLOAD else ENVELOPE_LIMIT
+    for number, layer in enumerate(layers, 1):
+        if not isinstance(layer, dict) or not str(layer.get("mediaType")).startswith(kind):
+            continue
+        annotations, size = layer.get("annotations"), layer.get("size")
+        annotations = annotations if isinstance(annotations, dict) else {}
+        if _CERTIFICATE in annotations:
+            continue  # keyless: the key is in a certificate, which counts for an identity alone
+        where, name = f"layer {number} of {place}", layer.get("digest")
+        if not isinstance(size, int) or not 0 < size <= limit:
+            yield _Artefact(where, problem=f"is not of 1 byte to {limit >> 10} KiB")
+            continue
+        if not isinstance(name, str) or not is_digest(name):
+            yield _Artefact(where, problem="has no digest")
+            continue
+        try:
+            data = bytes(store.blob(name, limit))
+        except RegistryError as error:
+            if error.failure != "not-found":
+                raise
+            yield _Artefact(where, problem="is not there")
+            continue
+        yield _Artefact(where, data, annotations.get(_ANNOTATION), kind)
