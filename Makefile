@@ -9,7 +9,7 @@ RUN    := $(VENV)/bin/python
 PIP    := $(RUN) -m pip --disable-pip-version-check --no-input -q install
 HASHED := --require-hashes --no-deps
 
-PARSERS := */registry/links.py,*/registry/challenge.py,*/registry/listing.py,*/sources/strict_json.py,*/sources/keychain.py,*/sources/credential*.py
+PARSERS := */registry/links.py,*/registry/challenge.py,*/registry/listing.py,*/krmfn/strict_json.py,*/sources/keychain.py,*/sources/credential*.py
 PARSER_TESTS := tests/test_registry_pages.py tests/test_registry_client.py tests/test_registry_auth.py tests/test_registry_limits.py \
 	tests/test_registry_bounds.py tests/test_registry_generated.py tests/test_keychain.py tests/test_manifest.py
 

@@ -21,7 +21,7 @@ FILES = {
     ".".join(("krmfn", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-VALUES = {"bug", "diagnostics", "errors", "sanitize", "frozen", "image", "model", "singleflight", "about", "terminal"}
+VALUES = {"bug", "diagnostics", "errors", "sanitize", "strict_json", "frozen", "image", "model", "singleflight", "about", "terminal"}
 """Modules at the top that every room may use; `terminal` belongs to the command line, see EDGES."""
 DOORS = {"__main__", "api", "cli", "function", "pipeline"}
 """Modules at the top that no room may use, but for the commands."""
@@ -33,6 +33,7 @@ ROOMS = {
     "policies": set(),
     "config": {"yamledit", "kubernetes", "policies"},
     "plan": {"yamledit", "kubernetes", "policies", "config"},
+    "signatures": set(),
     "sources": {"config", "plan", "disk"},  # the protocol TagSource, and what is configured
     "inventory": {"disk", "yamledit", "kubernetes", "policies", "config", "plan", "sources"},
     "adopt": {"yamledit", "policies"},  # the engine of patterns
@@ -45,6 +46,7 @@ ROOMS = {
         "policies",
         "config",
         "plan",
+        "signatures",
         "sources",
         "inventory",
         "adopt",
@@ -71,6 +73,7 @@ EDGES = {
     "socket": {"sources.registry"},
     "ssl": {"sources.registry", "inventory.doctor"},
     "subprocess": {"sources.credential_helper", "git.program", "inventory.doctor"},
+    "cryptography": {"signatures.keys"},
     "re2": {"policies.engine", "kubernetes.kustomize.expressions", "git.regexp_functions"},
     "semver": {"policies.version"},
     "jsonpath_ng": {"kubernetes.jsonpath"},

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from krmfn import strict_json
 from krmfn.config import schema
 from krmfn.config.image_automation import _FLAT_KEYS
 from krmfn.config.loading import load
@@ -22,7 +23,7 @@ from krmfn.policies import pattern
 from krmfn.policies.constraint import Constraint
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version
-from krmfn.sources import credential_helper, keychain, manifest, strict_json
+from krmfn.sources import credential_helper, keychain, manifest
 from krmfn.sources.registry import auth, client, listing
 from krmfn.sources.registry_source import Settings
 from krmfn.yamledit import compose, yamltree

@@ -20,7 +20,7 @@ from krmfn.sources.manifest import (
     media_type,
     platform_text,
 )
-from krmfn.sources.strict_json import parse
+from krmfn.strict_json import parse
 
 
 class Blobs(dict[str, bytes]):

@@ -25,7 +25,7 @@ from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.listing import next_page
 from krmfn.sources.registry.secrets import Secrets
 from krmfn.sources.registry_source import Settings
-from krmfn.sources.strict_json import parse as parse_json
+from krmfn.strict_json import parse as parse_json
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
 from tests.proxy_server import Proxy

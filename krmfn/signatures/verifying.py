@@ -23,7 +23,7 @@ from krmfn.signatures.statements import (
     read_envelope,
     read_statement,
 )
-from krmfn.sources.strict_json import parse
+from krmfn.strict_json import parse
 
 BUNDLE = "application/vnd.dev.sigstore.bundle"
 _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"

@@ -24,7 +24,7 @@ from krmfn.sanitize import printable
 from krmfn.singleflight import Once
 from krmfn.sources.credential import Credential
 from krmfn.sources.credential_stores import Helpers
-from krmfn.sources.strict_json import VALUES
+from krmfn.strict_json import VALUES
 
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _HUB_KEY = "https://index.docker.io/v1/"

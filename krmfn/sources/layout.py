@@ -22,7 +22,7 @@ from krmfn.sanitize import printable
 from krmfn.singleflight import Once
 from krmfn.sources.contents import TooManyError, lacking
 from krmfn.sources.manifest import LIMIT, Image, describe
-from krmfn.sources.strict_json import parse
+from krmfn.strict_json import parse
 
 INDEX_LIMIT = 64 << 20
 """Bytes of an `index.json`; some 250,000 tags."""

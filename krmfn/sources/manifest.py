@@ -14,7 +14,7 @@ from typing import Any
 from krmfn.errors import RegistryError
 from krmfn.image import is_digest, normal_platform
 from krmfn.sanitize import printable
-from krmfn.sources.strict_json import parse
+from krmfn.strict_json import parse
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

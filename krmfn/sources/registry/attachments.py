@@ -8,7 +8,7 @@ from typing import Any
 
 from krmfn.sources.manifest import LIMIT, OCI_INDEX, OCI_MANIFEST
 from krmfn.sources.registry.client import Client
-from krmfn.sources.strict_json import parse
+from krmfn.strict_json import parse
 
 _ACCEPT = f"{OCI_MANIFEST}, {OCI_INDEX}"
 

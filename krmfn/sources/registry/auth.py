@@ -24,7 +24,7 @@ from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
 from krmfn.sources.registry.origin import Origin
 from krmfn.sources.registry.secrets import Secrets
 from krmfn.sources.registry.travel import Trust
-from krmfn.sources.strict_json import parse as parse_json
+from krmfn.strict_json import parse as parse_json
 
 TOKEN_LIMIT = 64 << 10
 _SHORTEST_LIFE = 60.0

@@ -9,7 +9,7 @@ from krmfn.image import is_tag
 from krmfn.model import Listing
 from krmfn.sources.manifest import shown
 from krmfn.sources.registry.links import links
-from krmfn.sources.strict_json import parse
+from krmfn.strict_json import parse
 
 PAGE_LIMIT = 16 << 20
 """Bytes of one page; a registry that does not paginate sends 500,000 tags in it."""

@@ -33,7 +33,7 @@ from krmfn.sources.registry.retries import Attempts
 from krmfn.sources.registry.secrets import Secrets
 from krmfn.sources.registry.transport import Transport
 from krmfn.sources.registry.travel import Trust
-from krmfn.sources.strict_json import parse
+from krmfn.strict_json import parse
 
 _ACCEPT = ", ".join(MEDIA_TYPES)
 Answer = TypeVar("Answer")
