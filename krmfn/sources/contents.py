@@ -20,7 +20,7 @@ from krmfn.sources.manifest import (
     platform_of,
     shown,
 )
-from krmfn.sources.strict_json import parse
+from krmfn.strict_json import parse
 
 MANIFESTS = 100
 """Documents below the manifest of a tag that are read."""
