@@ -12,7 +12,7 @@ from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen
 from krmfn.kubernetes.overriding import NOTHING, Graph
 from krmfn.kubernetes.resource import is_definition
-from krmfn.model import Choice, Diagnostic, Outcome, PolicyKey, Repository
+from krmfn.model import Choice, Diagnostic, ImagePolicy, Outcome, PassedOver, PolicyKey, Repository
 from krmfn.plan import bind, decision, digests, guard, lock_update, needed, records, report, resolve, rewrite
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Guarded, Pins
@@ -121,11 +121,12 @@ def examine(
     evidence, looked = rules.evidence, {}  # type: Mapping[str, Snapshot], digests.Answers
     if rules.recording:
         evidence, looked = _recorded_now(rules, offered, deployed, listings, dates, digests_of)
+    refused: digests.Refused = digests.never
     if len(open_choices) < len(choices):
-        choices, passed = _judged(offered, deployed, blocks, rules, evidence, dates, source)
+        choices, passed, refused = _judged(offered, deployed, blocks, rules, evidence, dates, source)
     questions = digests.to_ask(choices, deployed, lock, settings, every=every)
     answers = {**looked, **digests_of(one for one in questions if one not in looked)}
-    pins = digests.settle(choices, deployed, lock, answers, settings)
+    pins = digests.settle(choices, deployed, lock, answers, settings, refused)
     guarded = guard.guard(choices, deployed, lock, settings)
     rewritten = rewrite.rewrite(deployed, choices, pins, guarded, settings)
     renewed = records.Renewal(())
@@ -173,14 +174,18 @@ def _recorded_now(
 def _judged(
     choices: dict[PolicyKey, Choice], deployed: Deployed, blocks: Sequence[Block], rules: Config, evidence: Mapping[str, Snapshot],
     dates: records.Dates, source: TagSource,
-) -> tuple[dict[PolicyKey, Choice], tuple[Diagnostic, ...]]:  # fmt: skip
-    """Return the choices that may run now, and what is to be said of those that may not."""
+) -> tuple[dict[PolicyKey, Choice], tuple[Diagnostic, ...], digests.Refused]:  # fmt: skip
+    """Return the choices that may run now, what is to be said of those that may not, and what judges new digests."""
     from krmfn.plan import judge, refusals
 
     facts = refusals.Facts(rules.settings, evidence, source, dates)
     in_build = judge.is_build(blocks, rules.settings)
     made = judge.judge(choices, deployed, rules.lock, facts, in_build=in_build)
-    return dict(made.choices), made.results
+
+    def refused(policy: ImagePolicy, tag: str, digest: str) -> PassedOver | None:
+        return refusals.Refusals(policy, facts).moved(tag, digest)
+
+    return dict(made.choices), made.results, refused
 
 
 def _recorded(changes: Sequence[records.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:

@@ -18,7 +18,9 @@ from krmfn.config.loading import load
 from krmfn.frozen import replace
 from krmfn.yamledit.nodes import Text, documents
 from tests import images
+from tests.asking import one_certificate
 from tests.lists import Tags, pod, policy
+from tests.registry_server import Registry
 
 WEB = "ghcr.io/acme/web"
 REQUIRE = (
@@ -195,6 +197,38 @@ def test_the_digests_of_five_tags_and_of_what_is_deployed_are_asked_for_and_no_m
     rules = load(blocks, None, lambda settings: replace(settings, now=0.0))
     pipeline.examine(blocks, replace(rules, recording="first-seen"), lambda _: tags, every=True)
     assert sorted(tags.asked) == sorted([WEB, *(f"{WEB}:1.{minor}.0" for minor in (3, 15, 16, 17, 18, 19))])
+
+
+def test_a_registry_is_asked_for_one_list_and_six_digests_whoever_wants_them(place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SSL_CERT_FILE", one_certificate())
+    with Registry() as registry:
+        registry.add("acme/web", [f"1.{minor}.0" for minor in range(20)])
+        web = f"{registry.address}/acme/web"
+        rules = [policy(reflection=reflection, name=name, image=web) for name, reflection in (("web", "Never"), ("api", "Always"))]
+        (place / "policies.yaml").write_text("---\n".join(rules).replace("interval: 5m}", "interval: 5m, insecure: true}"))
+        pods = [pod(f"{web}:1.3.0", name=name, setter=f"flux:{name}") for name in ("web", "api")]
+        (place / "pod.yaml").write_text("---\n".join(pods))
+        for day in (1, 2):
+            registry.seen.clear()
+            call("fetch", "shop", day=day)
+            asked = sorted((one.method, one.path.rpartition("/")[2]) for one in registry.seen if one.endpoint != "ping")
+            assert asked == [("GET", "list"), *(("HEAD", f"1.{minor}.0") for minor in (15, 16, 17, 18, 19, 3))]
+
+
+def test_a_digest_policy_waits_for_the_age_of_a_new_digest(place: Path):
+    (place / "policies.yaml").write_text(policy("digest: {}", "Always"))
+    (place / "require.yaml").write_text(REQUIRE.replace("3 days", "{default: 9 days, digest: 2 days}"))
+    fetch("--bootstrap", day=1)
+    call("update", "shop", day=1)
+    first = Path("shop/pod.yaml").read_text()
+    offer(place.parent, v1_0_0="02")
+    fetch(day=3)
+    assert [tag["name"] for tag in snapshot()["tags"]] == ["1.0.0"]
+    for day, is_old in ((4, True), (5, False)):
+        call("update", "shop", day=day)
+        assert (Path("shop/pod.yaml").read_text() == first) == is_old
+    assert snapshot()["tags"][0]["digest"] in Path("shop/pod.yaml").read_text()
+    assert first.partition("@")[2].split()[0] not in Path("shop/pod.yaml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from krmfn.config.first_seen import Seen, merge
 from krmfn.config.require import seconds
+from krmfn.model import Outcome, Repository
+from krmfn.plan.resolve import Inspection, Lack, Needs
 from tests.lists import IMAGE, Tags, digest, images, lock, locked, messages, pod, policy, relocked, resource_list, run
 
 DAY = 86400
@@ -147,6 +149,81 @@ def test_a_digest_that_nobody_saw_yet_is_young_however_old_its_tag_is():
     assert any("1.1.0: too young: it was pushed again since it was seen" in one for one in said), said
 
 
+OLD, NEW = digest("old"), digest("new")
+ALWAYS = policy(reflection="Always")
+PUSHED_AGAIN = (
+    snapshot({"0.9.0": 0})
+    + f'    - name: "1.0.0"\n      digests: [{{digest: "{OLD}", firstSeen: "{at(0)}"}}, {{digest: "{NEW}", firstSeen: "{at(9)}"}}]\n'
+)
+
+
+def pinned(documents: tuple[str, ...], now: float, **env: str) -> Outcome:
+    tags = Tags({IMAGE: {"0.9.0": None, "1.0.0": NEW}})
+    return run(resource_list(*documents), tags, KRMFN_NOW=at(now), **env)
+
+
+MOVES = [
+    ("its own age", "{default: 9 days, digest: 2 days}", (10.9, 11)),
+    ("the default where it has none", "3 days", (11.9, 12)),
+    ("none where none is named", "{major: 9 days}", (None, 9)),
+    ("an age of tags alone", "{minor: 3 days, digest: 0 days}", (None, 9)),
+]
+
+
+@pytest.mark.parametrize(("age", "moments"), [row[1:] for row in MOVES], ids=[row[0] for row in MOVES])
+@pytest.mark.parametrize("rule", [ALWAYS, policy("digest: {}", "Always")], ids=["semver", "digest"])
+def test_a_move_of_the_digest_alone_has_its_own_age(rule, age, moments):
+    field = pod(f"{IMAGE}:1.0.0@{OLD}")
+    for now, expected in zip(moments, (OLD, NEW), strict=True):
+        if now is not None:
+            outcome = pinned((rule, field, require(age), PUSHED_AGAIN, lock()), now)
+            assert images(outcome) == [f"{IMAGE}:1.0.0@{expected}"]
+            assert [entry["digest"] for entry in locked(outcome)] == [expected]
+            said = [one for one in messages(outcome, "info") if f"1.0.0@{NEW[:19]}: too young, eligible" in one]
+            assert bool(said) == (expected == OLD)
+
+
+def test_a_digest_that_waits_is_not_called_one_that_moves():
+    (said,) = messages(pinned((ALWAYS, pod(f"{IMAGE}:1.0.0@{OLD}"), require(), PUSHED_AGAIN), 10), "warning")
+    assert "pushed again" in said
+    assert "the digest that is pinned stays" in said
+
+
+def test_fields_that_pin_several_digests_stay_and_one_that_moves_takes_the_recorded_one():
+    third = digest("third")
+    fields = [pod(f"{IMAGE}:1.0.0@{one}", name=f"p{index}") for index, one in enumerate((OLD, third))]
+    documents = (ALWAYS, *fields, pod(f"{IMAGE}:0.9.0", name="behind"), require("{default: 1 day, digest: 9 days}"), PUSHED_AGAIN)
+    assert images(pinned(documents, 12)) == [f"{IMAGE}:1.0.0@{one}" for one in (OLD, third, NEW)]
+    record = lock(f'{{policy: "flux:web", image: {IMAGE}, tag: "1.0.0", digest: "{OLD}", policyHash: x}}')
+    assert images(pinned((*documents, record), 12)) == [f"{IMAGE}:1.0.0@{OLD}"] * 3
+
+
+def test_a_build_keeps_the_digest_of_its_lock_until_the_new_one_is_old_enough():
+    built = pod(f"{IMAGE}:1.0.0").replace("metadata: {name: web}", IN_BUILD)
+    record = lock(f'{{policy: "flux:web", image: {IMAGE}, tag: "1.0.0", digest: "{OLD}", policyHash: x}}')
+    for now, expected in ((11, OLD), (12, NEW)):
+        assert images(pinned((ALWAYS, built, require(), PUSHED_AGAIN, record), now)) == [f"{IMAGE}:1.0.0@{expected}"]
+
+
+def test_created_counts_where_it_is_named_and_nobody_saw_the_tag_first():
+    class Built(Tags):
+        def created(self, repository: Repository, tag: str) -> str:
+            self.asked.append(f"{tag} created")
+            return {"2.0.0": at(20), "1.1.0": "1970-01-01T00:00:00Z"}.get(tag, at(0))
+
+    def pick(age: str, now: float, *more: str) -> tuple[str, list[str]]:
+        tags = Built({IMAGE: ["1.0.0", "1.1.0", "2.0.0"]})
+        outcome = run(resource_list(POLICY, POD, require(age), *more), tags, KRMFN_NOW=at(now))
+        return images(outcome)[0].rpartition(":")[2], tags.asked
+
+    by_created = "{default: 3 days, evidence: created}"
+    assert pick(by_created, 23) == ("2.0.0", [IMAGE, "2.0.0 created"])
+    assert pick(by_created, 22.9) == ("1.0.0", [IMAGE, "2.0.0 created", "1.1.0 created"])  # 1970 is no time of a build
+    assert pick("3 days", 90) == ("1.0.0", [IMAGE])  # what nobody named is not asked for
+    assert pick(f"{by_created}\n    - minimumReleaseAge: 1 day", 90) == ("1.0.0", [IMAGE])  # one rule that wants more is enough
+    assert pick(by_created, 90, snapshot({"2.0.0": 89})) == ("1.0.0", [IMAGE, "1.1.0 created"])  # a first sighting goes before it
+
+
 VERSION = policy("version: {within: minor}")
 
 
@@ -229,19 +306,37 @@ VERSIONS = [f"1.{minor}.{patch}" for minor in range(3) for patch in range(3)]
 TIMES = st.dictionaries(st.sampled_from(VERSIONS), st.integers(0, 40).map(lambda hours: hours / 8), min_size=1)
 
 
-@settings(max_examples=40, deadline=None)
-@given(TIMES, st.sampled_from(VERSIONS), st.integers(1, 5))
-def test_eligible_at_is_the_first_moment_at_which_the_best_is_chosen(days, current, age):
-    tags = sorted({*days, current})
-    record = snapshot({tag: days.get(tag, 0) for tag in tags})
-    best = max(tags)
+HOURS = st.integers(0, 240).map(lambda hours: hours / 24)
+AGES = st.dictionaries(st.sampled_from(["default", "major", "minor", "patch"]), st.integers(0, 200), min_size=1)
 
-    def at_time(moment: float) -> str:
-        return chosen(POLICY, pod(f"{IMAGE}:{current}"), require(f"{age} days"), record, tags=tags, now=moment)[0]
 
-    if best != current:
-        assert at_time(days[best] + age) == best
-        assert at_time(days[best] + age - 1 / DAY) != best
+def again(tag: str, days: tuple[float, ...]) -> str:
+    """Write what is recorded of a tag that had a new digest on each of the days."""
+    ordered = sorted(set(days))
+    digests = ", ".join(f'{{digest: "{digest(f"{tag} {day}")}", firstSeen: "{at(day)}"}}' for day in ordered)
+    return f'    - name: "{tag}"\n      firstSeen: "{at(ordered[0])}"\n      digests: [{digests}]\n'
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from(VERSIONS), st.tuples(HOURS, HOURS)), st.sampled_from(VERSIONS), AGES, HOURS)
+def test_eligible_at_is_the_first_moment_at_which_the_best_is_chosen(days, current, ages, now):
+    days = {current: (0.0, 0.0)} | days
+    offered: dict[str, str | None] = {tag: digest(f"{tag} {max(days[tag])}") for tag in days}
+    record = snapshot({}) + "".join(again(tag, days[tag]) for tag in days)
+    age = "{" + ", ".join(f"{name}: {hours} hours" for name, hours in ages.items()) + "}"
+    best = max(days)
+
+    def at_time(moment: float) -> tuple[str, list[str]]:
+        return chosen(POLICY, pod(f"{IMAGE}:{current}"), require(age), record, tags=offered, now=moment)
+
+    tag, said = at_time(now)
+    told = [one.partition(f"{best}: too young, eligible ")[2].partition(";")[0] for one in said]
+    assert bool(any(told)) == (tag != best)
+    if tag != best:
+        eligible = (datetime.fromisoformat(told[0].strip()) - START).total_seconds() / DAY
+        assert eligible > now
+        assert at_time(eligible)[0] == best
+        assert at_time(eligible - 1 / DAY)[0] != best
 
 
 @settings(max_examples=40, deadline=None)
@@ -255,21 +350,39 @@ def test_raising_an_age_never_chooses_a_younger_tag(days, current, now, low, mor
     assert days[pick[1]] <= days[pick[0]] or pick[1] == current
 
 
-@settings(max_examples=40, deadline=None)
-@given(TIMES, st.lists(st.sampled_from(VERSIONS), min_size=1, max_size=3), st.sampled_from(VERSIONS), st.integers(0, 8))
-def test_a_rule_never_moves_what_would_not_have_moved_and_never_down(days, current, skipped, now):
+class Lacking(Tags):
+    """Tags of which some are for one platform alone."""
+
+    def __init__(self, tags: list[str], lacking: set[str]) -> None:
+        super().__init__({IMAGE: tags})
+        self.lacking = lacking
+
+    def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
+        lacks = tuple(Lack("platform", one) for one in needs.platforms) if tag in self.lacking else ()
+        return Inspection(self.digest(repository, tag), lacks)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    TIMES, st.lists(st.sampled_from(VERSIONS), min_size=1, max_size=3), st.sets(st.sampled_from(VERSIONS), max_size=4),
+    st.integers(0, 8), st.sampled_from([POLICY, VERSION]),
+)  # fmt: skip
+def test_a_rule_never_moves_what_would_not_have_moved_and_never_down(days, current, skipped, now, rule):
     days = {tag: min(day, now) for tag, day in days.items()} | dict.fromkeys(current, 0)
     pods = [pod(f"{IMAGE}:{tag}", name=f"p{index}") for index, tag in enumerate(current)]
 
     def after(*rules: str) -> list[str]:
-        outcome = run(resource_list(POLICY, *pods, *rules), Tags({IMAGE: list(days)}), KRMFN_NOW=at(now))
+        outcome = run(resource_list(rule, *pods, *rules), Lacking(list(days), skipped), KRMFN_NOW=at(now))
         assert not outcome.is_error, outcome.results
         return [one.rpartition(":")[2] for one in images(outcome)]
 
     free = after()
-    for rules in ((hold(f"not: {skipped}"),), (require("2 days"), snapshot(days)), (hold(f"not: {skipped}"), require(), snapshot(days))):
+    holds = [hold(f"not: {tag}", f"hold{index}") for index, tag in enumerate(sorted(skipped))]
+    platforms = require().replace("minimumReleaseAge: 3 days", "platforms: [linux/arm64]")
+    aged = require("2 days", "      platforms: [linux/arm64]\n")
+    for rules in (holds, [require("2 days"), snapshot(days)], [*holds, require(), snapshot(days)], [platforms], [*holds, aged, snapshot(days)]):
         for old, without, now_chosen in zip(current, free, after(*rules), strict=True):
-            assert now_chosen == old or (old != without and old < now_chosen <= without)
+            assert now_chosen == old or (old != without and old < now_chosen <= without and (rules != [platforms] or now_chosen not in skipped))
 
 
 DIGESTS = st.sampled_from([f"sha256:{char * 64}" for char in "abc"])

@@ -7,12 +7,25 @@ is pinned stays pinned: it gets the digest of its new tag under Never too, unles
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from krmfn.config.lock import Lock, recall
 from krmfn.config.settings import Settings
 from krmfn.errors import PASSING, RegistryError
-from krmfn.model import Choice, Chosen, Diagnostic, Field, Following, Location, PolicyKey, Repository, Severity
+from krmfn.model import (
+    Choice,
+    Chosen,
+    Diagnostic,
+    Field,
+    Following,
+    ImagePolicy,
+    Location,
+    PassedOver,
+    PolicyKey,
+    Repository,
+    Severity,
+)
 from krmfn.plan.current import Deployed, place
 from krmfn.plan.records import Pin, Pins, Place
 from krmfn.plan.target import Target
@@ -20,6 +33,11 @@ from krmfn.plan.target import Target
 Choices = Mapping[PolicyKey, Choice]
 Question = tuple[Repository, str]
 Answers = Mapping[Question, str | RegistryError]
+Refused = Callable[[ImagePolicy, str, str], PassedOver | None]
+
+
+def never(_policy: ImagePolicy, _tag: str, _digest: str) -> None:
+    """Refuse no digest."""
 
 
 def _wanted(choices: Choices, deployed: Deployed, settings: Settings) -> Iterable[tuple[Chosen, str | None]]:
@@ -83,8 +101,13 @@ def _locked(chosen: Chosen, tag: str, lock: Lock | None) -> str | None:
     return latest.digest if latest and latest.tag == tag else None
 
 
-def settle(choices: Choices, deployed: Deployed, lock: Lock | None, answers: Answers, settings: Settings) -> Pins:
-    """Decide the digest of every wanted tag from what is kept and what was answered."""
+def settle(
+    choices: Choices, deployed: Deployed, lock: Lock | None, answers: Answers, settings: Settings, refused: Refused = never
+) -> Pins:
+    """Decide the digest of every wanted tag from what is kept and what was answered.
+
+    `refused` says why a tag that stays may not take a digest yet; then the old one stays.
+    """
     digests: dict[Pin, str | RegistryError] = {}
     results: list[Diagnostic] = []
     held: set[Place] = set()
@@ -96,13 +119,39 @@ def settle(choices: Choices, deployed: Deployed, lock: Lock | None, answers: Ans
         if isinstance(known, RegistryError) and known.failure in PASSING and (noted := _locked(chosen, tag, lock)):
             results.append(_stood_in(chosen, tag, known))
             known = noted
+        waits = _waits(chosen, answer, deployed, lock, refused) if known == answer else None
+        if waits is not None:
+            known = waits.old or known
+            held |= set() if waits.old else {place(target) for target, old in deployed.pinned(chosen.policy, tag) if old != answer}
+            results.append(waits.said)
         if known is not None:
             digests[chosen.policy.key, tag] = known
         if not isinstance(known, str) and not chosen.policy.reflects:
             results += _hold(chosen, known, deployed.unsettled(chosen.policy, tag, from_tag), held, settings)
         if isinstance(answer, str):
-            results += _pushed_again(chosen, tag, answer, deployed, lock, settings)
+            results += _pushed_again(chosen, tag, answer, deployed, lock, settings, moves=waits is None)
     return Pins(digests, tuple(results), frozenset(held))
+
+
+class _Wait(NamedTuple):
+    """A tag stays on an old digest for now: that of the lock, or of all fields; None where fields pin several."""
+
+    old: str | None
+    said: Diagnostic
+
+
+def _waits(
+    chosen: Chosen, answer: str | RegistryError | None, deployed: Deployed, lock: Lock | None, refused: Refused
+) -> _Wait | None:
+    """Return what stays where a new digest of a tag that runs has to wait."""
+    policy, tag = chosen.policy, chosen.tag
+    olds = {_locked(chosen, tag, lock) or "", *(old for _, old in deployed.pinned(policy, tag))} - {"", answer}
+    if not isinstance(answer, str) or not olds or (passed := refused(policy, tag, answer)) is None:
+        return None
+    locked = _locked(chosen, tag, lock)
+    old = locked if locked in olds else olds.pop() if len(olds) == 1 else None
+    message = f"{policy.repository.image.name}: {passed.tag}@{answer[:19]}: {passed.why}; the old digest stays (policy {policy.key})"
+    return _Wait(old, Diagnostic("info", "passed-over", message, Location(policy.defined), policy=policy.key))
 
 
 def _hold(
@@ -140,14 +189,14 @@ def _stood_in(chosen: Chosen, tag: str, error: RegistryError) -> Diagnostic:
 
 
 def _pushed_again(
-    chosen: Chosen, tag: str, answer: str, deployed: Deployed, lock: Lock | None, settings: Settings
+    chosen: Chosen, tag: str, answer: str, deployed: Deployed, lock: Lock | None, settings: Settings, *, moves: bool
 ) -> list[Diagnostic]:
     """Return that a tag is not what it was. A digest policy follows such moves, that is its purpose."""
     policy = chosen.policy
     if policy.rules.pins_current:
         return []
     severity: Severity = "error" if settings.immutable_tags else "warning"
-    stays = policy.digest_reflection != "Always"
+    stays = policy.digest_reflection != "Always" or not moves
     end = "; the digest that is pinned stays" if stays else "; the pin moves with it"
     if settings.immutable_tags:
         end = "; immutableTags forbids that: find out who pushed it, or run once without immutableTags to accept it"

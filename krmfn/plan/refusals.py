@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from krmfn.config.first_seen import latest
 from krmfn.config.lock import Snapshot
-from krmfn.config.require import needed_platforms, step
+from krmfn.config.require import DIGEST, needed_platforms, step
 from krmfn.config.settings import Settings
 from krmfn.errors import RegistryError
 from krmfn.frozen import field, frozen
@@ -134,6 +134,20 @@ class Refusals:
             told = "its image tells no time" if isinstance(answer, RegistryError) else f"its image tells {answer}, which is no time of a build"
             return PassedOver(tag, f"too young for all that is known: {told}: {_FETCH}", "age", None, _WAITS)
         return self._until(tag, created + wait)
+
+    def moved(self, tag: str, digest: str) -> PassedOver | None:
+        """Return why a tag that stays may not take this digest yet; None when it may."""
+        ages = [] if tag in self.no_wait else [one.age for one in self.policy.requirements if one.age]
+        wait, seen = max((age.of(DIGEST) for age in ages), default=0), self.snapshot.seen.get(tag) if self.snapshot else None
+        if not wait or (seen and seen.digests and seen.is_old(digest)):
+            return None
+        since = dict(seen.digests).get(digest) if seen else None
+        if since is not None:
+            return self._until(tag, since + wait)
+        if not all(age.by_created for age in ages):
+            return PassedOver(tag, f"too young for all that is known: nobody saw its new digest yet: {_FETCH}", "age", None, _WAITS)
+        answer = self._by_created(tag, wait)
+        return PassedOver(tag, f"not judged: {answer.error}", "age", None, "not judged") if isinstance(answer, Unjudged) else answer
 
     def _incomplete(self, tag: str, lacks: Sequence[Lack]) -> PassedOver:
         why = ", ".join(map(str, lacks))

@@ -37,7 +37,9 @@ def to_look_at(
         if not is_recorded(policy, before, is_bootstrap=is_bootstrap):
             continue
         for one in settled(choice):
-            if isinstance(one, Chosen) and one.selection is not None:
+            if policy.rules.pins_current and isinstance(one, Chosen):
+                found.append((policy.repository, one.tag))
+            elif isinstance(one, Chosen) and one.selection is not None:
                 found += [(policy.repository, tag) for tag in (*_best(one, dates), *_listed(one, deployed.tags(policy)))]
     return list(dict.fromkeys(found))
 
@@ -73,12 +75,16 @@ def record(
     found = dict(before)
     for policy in policies:
         image, listing = policy.repository.image.canonical, listings.get(policy.repository)
-        if isinstance(listing, Listing) and is_recorded(policy, before, is_bootstrap=is_bootstrap):
+        if is_recorded(policy, before, is_bootstrap=is_bootstrap):
             mine = {
                 tag: answer
                 for (repository, tag), answer in looked.items()
                 if repository == policy.repository and isinstance(answer, str)
             }
+            if listing is None and policy.rules.pins_current:  # nobody lists for it, so nothing vanishes
+                listing = Listing(tuple(sorted({*mine, *(found[image].tags if image in found else ())})))
+            if not isinstance(listing, Listing):
+                continue
             found[image] = _seen_now(found.get(image), before.get(image), image, listing, mine, now, is_bootstrap=is_bootstrap)
     return found
 
