@@ -13,7 +13,8 @@ from typing import BinaryIO
 import yaml
 
 from krmfn import pipeline
-from krmfn.config.loading import Config, load
+from krmfn.config.floor import Floor
+from krmfn.config.loading import Config, Finish, load
 from krmfn.config.settings import dated, overridden
 from krmfn.disk.reading import NotReadError, max_bytes, read_file, read_stdin
 from krmfn.errors import ConfigError, InputError, KrmfnError
@@ -133,7 +134,22 @@ def _opener(environment: Mapping[str, str]) -> pipeline.OpenSource:
 
 
 def _list(data: bytes, environment: Mapping[str, str]) -> Outcome:
-    return pipeline.run(Text(data), _opener(environment), lambda configured: dated(overridden(configured, environment), environment))
+    return pipeline.run(Text(data), _opener(environment), _finish(environment), _floor(environment))
+
+
+def _finish(environment: Mapping[str, str]) -> Finish:
+    return lambda configured: dated(overridden(configured, environment), environment)
+
+
+def _floor(environment: Mapping[str, str]) -> Floor | None:
+    """Return the rules that the environment names; what travels among the items is the tree, and never the floor."""
+    if not environment.get("KRMFN_RULES"):
+        return None
+    from pathlib import Path
+
+    from krmfn.commands.outside import read
+
+    return read(environment["KRMFN_RULES"], Path())
 
 
 def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Outcome:
@@ -145,7 +161,7 @@ def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Ou
         raise InputError(f"cannot be read: {error}", name=config_file) from None
     blocks = documents(text)
     try:
-        rules = load(blocks, configs[0] if configs else None, lambda configured: dated(overridden(configured, environment), environment))
+        rules = load(blocks, configs[0] if configs else None, _finish(environment), _floor(environment))
         examined = pipeline.examine(blocks, rules, _opener(environment))
     except ConfigError as error:
         return Outcome((data,), error.problems)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from krmfn.config import loading
+from krmfn.config.floor import Floor
 from krmfn.config.loading import Config, Finish, no_change
 from krmfn.config.lock import Snapshot
 from krmfn.diagnostics import in_order, unreadable
@@ -63,14 +64,14 @@ class Run:
         return any(result.severity == "error" for result in self.results)
 
 
-def run(text: Text, open_source: OpenSource, finish: Finish = no_change) -> Outcome:
+def run(text: Text, open_source: OpenSource, finish: Finish = no_change, floor: Floor | None = None) -> Outcome:
     """Turn ResourceList text into ResourceList text. Only InputError, for text that is none, leaves as an exception.
 
-    `finish` has the last word on the settings: the environment, or a command line.
+    `finish` has the last word on the settings: the environment, or a command line. `floor` holds the rules from outside.
     """
     listed = resourcelist.read(text)
     try:
-        rules = loading.load(listed.items, listed.function_config, finish)
+        rules = loading.load(listed.items, listed.function_config, finish, floor)
     except ConfigError as error:
         return Outcome(resourcelist.splice(listed, (), error.problems), error.problems)
     if not rules.declared:
@@ -100,7 +101,7 @@ def examine(
     kustomizations override.
     """
     wanted = [rules.policies[key] for key in sorted(rules.policies if every else needed.wanted(blocks, rules))]
-    source, lock, settings = resolve.Remembered(open_source(rules)), rules.lock, rules.settings
+    source, lock, settings = resolve.Remembered(open_source(rules)), rules.record, rules.settings
     listings: records.Listings = {}
     dates: records.Dates = {}
     if settings.mode == "frozen":
@@ -118,9 +119,10 @@ def examine(
     def digests_of(wanted: Iterable[tuple[Repository, str]]) -> digests.Answers:
         return resolve.ask(wanted, lambda question: source.digest(*question), WORKERS)
 
-    evidence, looked = rules.evidence, {}  # type: Mapping[str, Snapshot], digests.Answers
+    evidence = recorded = rules.evidence
+    looked: digests.Answers = {}
     if rules.recording:
-        evidence, looked = _recorded_now(rules, offered, deployed, listings, dates, digests_of)
+        evidence, recorded, looked = _recorded_now(rules, offered, deployed, listings, dates, digests_of)
     refused: digests.Refused = digests.never
     if len(open_choices) < len(choices):
         choices, passed, refused = _judged(offered, deployed, blocks, rules, evidence, dates, source)
@@ -130,10 +132,10 @@ def examine(
     guarded = guard.guard(choices, deployed, lock, settings)
     rewritten = rewrite.rewrite(deployed, choices, pins, guarded, settings)
     renewed = records.Renewal(())
-    if lock or every:
+    if rules.lock or every:
         declared = () if rules.is_partial else rules.declared
         named = {key: choice for key, choice in choices.items() if key in rules.declared}
-        renewed = lock_update.renew(lock, named, pins, guarded.policies, declared)
+        renewed = lock_update.renew(rules.lock, named, pins, guarded.policies, declared)
     lock_edits, noted = _lock_edits(rules, renewed)
     record_edits, not_recorded = _recorded(rewritten.changes) if settings.annotate else ((), ())
     said = [
@@ -153,22 +155,25 @@ def examine(
     results = in_order(said)
     return Run(
         rules, choices, bound, rewritten.changes, results,
-        listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits, offered, evidence, source,
+        listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits, offered, recorded, source,
     )  # fmt: skip
 
 
 def _recorded_now(
     rules: Config, choices: Mapping[PolicyKey, Choice], deployed: Deployed, listings: records.Listings, dates: records.Dates,
     digests_of: Callable[[Iterable[tuple[Repository, str]]], digests.Answers],
-) -> tuple[Mapping[str, Snapshot], digests.Answers]:  # fmt: skip
-    """Return the first sightings with those of this run, and the digests that were asked for them."""
+) -> tuple[Mapping[str, Snapshot], Mapping[str, Snapshot], digests.Answers]:  # fmt: skip
+    """Return the first sightings that are believed and those that are written, and the digests that were asked for them."""
     from krmfn.plan import sightings
 
     is_bootstrap, before = rules.recording == "bootstrap", rules.evidence
     looked = digests_of(sightings.to_look_at(choices.values(), deployed, dates, before, is_bootstrap=is_bootstrap))
     policies = [choice.policy for choice in choices.values()]
     now = rules.settings.now or 0.0
-    return sightings.record(policies, listings, looked, before, now, is_bootstrap=is_bootstrap), looked
+    believed = sightings.record(policies, listings, looked, before, now, is_bootstrap=is_bootstrap)
+    if rules.rulebook.floor is None:
+        return believed, believed, looked
+    return believed, sightings.record(policies, listings, looked, rules.stored, now, is_bootstrap=is_bootstrap), looked
 
 
 def _judged(
@@ -180,7 +185,7 @@ def _judged(
 
     facts = refusals.Facts(rules.settings, evidence, source, dates)
     in_build = judge.is_build(blocks, rules.settings)
-    made = judge.judge(choices, deployed, rules.lock, facts, in_build=in_build)
+    made = judge.judge(choices, deployed, rules.record, facts, in_build=in_build)
 
     def refused(policy: ImagePolicy, tag: str, digest: str) -> PassedOver | None:
         return refusals.Refusals(policy, facts).moved(tag, digest)

@@ -17,6 +17,8 @@ import click
 from krmfn.sanitize import inert, printable, printable_lines
 
 QUIET, VERBOSE, STRICT, FAILED = (f"krmfn.{name}" for name in ("quiet", "verbose", "strict", "failed"))
+FIRST_PATH = "krmfn.first"
+"""The first path that a command was given, for what lies around it, such as its git repository."""
 """What the options of a verb note in click's `Context.meta`."""
 Progress = Callable[[str, str, int], None]
 _COLOURS = {

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import options, output
+from krmfn.commands import options, output, ruling
 from krmfn.commands.judging import Verdict, judge
-from krmfn.config.loading import Config, Finish, load, settings_among
+from krmfn.config.loading import Config, Finish, settings_among
 from krmfn.config.settings import Settings
 from krmfn.errors import PASSING, ConfigError, RegistryError
 from krmfn.frozen import replace
@@ -37,6 +37,7 @@ _QUIET_STATES = ("fixed",)
     )
 )
 @options.looking(options.LOOKED_AT)
+@ruling.RULES
 @click.option("--within", type=options.WITHIN, default="minor", show_default=True, help="The bound of update --within.")
 @click.option("--all", "every", is_flag=True, help="Show every image and every place, also those that stay.")
 @click.option("--wide", is_flag=True, help="Whole names, and lines as long as they get.")
@@ -77,7 +78,7 @@ def configuration(tree: files.Tree, finish: Finish) -> Config:
         return replace(finish(settings), mode="update", is_check=True)
 
     try:
-        return load(tree.blocks, None, asking)
+        return ruling.load(tree.blocks, asking)
     except ConfigError as error:
         _say(f"configuration was passed over: {error.problems[0]}")
         return Config(settings=settings_among(tree.blocks, asking))

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import completion, options
+from krmfn.commands import completion, options, ruling
 from krmfn.commands.output import to_json
-from krmfn.config.loading import Config, load
+from krmfn.config.loading import Config
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
 from krmfn.inventory import files
@@ -33,6 +33,7 @@ _VERDICTS = ("passed-over", "held", "no-time")
 )
 @click.argument("policy", shell_complete=completion.policies)
 @options.looking(options.LOOKED_AT)
+@ruling.RULES
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
 @click.option("--tags", "all_tags", is_flag=True, help="Give the reason of every tag.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the reason of this tag; may be repeated.")
@@ -47,7 +48,7 @@ def command(
     """
     tree = options.read(paths)
     options.tell_skipped(tree.skipped)
-    rules = load(tree.blocks, None, options.finishing(source, None, None, None))
+    rules = ruling.load(tree.blocks, options.finishing(source, None, None, None))
     found = _find(policy, rules.policies)
     if found.rules.follows_current:
         return _follow(found, rules, tree.blocks, (output, all_tags, tags))

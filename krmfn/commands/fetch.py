@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import builds, options, output
+from krmfn.commands import builds, options, output, ruling
 from krmfn.config.loading import Config, Finish, load
-from krmfn.config.lock import Snapshot
+from krmfn.config.lock import Snapshot, merged
 from krmfn.diagnostics import misconfigured
 from krmfn.disk.reading import NotReadError, max_bytes, read_file
 from krmfn.errors import InputError, RegistryError
@@ -98,6 +98,7 @@ class Package:
     )
 )
 @options.PATHS
+@ruling.RULES
 @click.option("--lock", "lock", is_flag=True, help="Write only the ImageLock.")
 @click.option("--snapshot", "snapshot", is_flag=True, help="Write only the TagSnapshots.")
 @click.option(
@@ -134,7 +135,7 @@ def command(
     tree = options.read(paths, *(path for name in (LOCK, TAGS) if (path := base / name).is_file()))
     finish = options.finishing(source, "update", on_error, on_downgrade, is_check=check, strict=strict)
     is_unread = options.tell_skipped(tree.skipped, "error" if check or strict else "warning")
-    rules = load(tree.blocks, None, finish)
+    rules = ruling.load(tree.blocks, finish)
     if others:
         return _merge(Package(tree, base), rules, others, finish, check=check)
     rules = replace(rules, recording="bootstrap" if bootstrap else "first-seen")
@@ -206,11 +207,11 @@ def _lock(package: Package, run: pipeline.Run) -> list[Diagnostic]:
 def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: bool) -> list[Diagnostic]:
     """Note how the snapshots change, and the new ones in their places."""
     learned = Learned(run.offered, run.answers, run.dates, run.guarded.policies)
-    found, problems = take(learned, rules.snapshots, all_tags=all_tags), []
+    found, problems = take(learned, rules.stored, all_tags=all_tags), []
     found = {image: _with_sightings(one, run, rules) for image, one in found.items()}
     problems += _edit_snapshots(package, found, rules)
     used = {policy.repository.image.canonical for policy in rules.policies.values()}
-    unused = [one for image, one in sorted(rules.snapshots.items()) if image not in used and one.object]
+    unused = [one for image, one in sorted(rules.stored.items()) if image not in used and one.object]
     return problems + [
         Diagnostic(
             "info",
@@ -225,7 +226,7 @@ def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: 
 def _refuse_the_past(rules: Config) -> None:
     """Refuse a now before what was written already: sightings would come out too old. Raises ConfigError."""
     now = rules.settings.now
-    for image, snapshot in rules.snapshots.items():
+    for image, snapshot in rules.stored.items():
         if now is not None and snapshot.time is not None and now < snapshot.time:
             raise misconfigured(
                 f"the TagSnapshot of {image} was written at {moment(snapshot.time)}, and now is {moment(now)}: "
@@ -235,10 +236,10 @@ def _refuse_the_past(rules: Config) -> None:
 
 def _with_sightings(fresh: Snapshot, run: pipeline.Run, rules: Config) -> Snapshot:
     """Add what is recorded of first sightings, where it is."""
-    recorded, old = run.evidence.get(fresh.image), rules.snapshots.get(fresh.image)
+    recorded, old = run.evidence.get(fresh.image), rules.stored.get(fresh.image)
     policies = [one for one in rules.policies.values() if one.repository.image.canonical == fresh.image]
     is_bootstrap = run.config.recording == "bootstrap"
-    is_wanted = any(sightings.is_recorded(one, rules.snapshots, is_bootstrap=is_bootstrap) for one in policies)
+    is_wanted = any(sightings.is_recorded(one, rules.stored, is_bootstrap=is_bootstrap) for one in policies)
     if recorded is None or not is_wanted:
         return fresh
     moved = {entry.policy for entry in (*run.renewal.added, *(new for _, new in run.renewal.changed))}
@@ -248,13 +249,13 @@ def _with_sightings(fresh: Snapshot, run: pipeline.Run, rules: Config) -> Snapsh
 
 def _merge(package: Package, rules: Config, others: Sequence[Path], finish: Finish, *, check: bool) -> int:
     """Merge the TagSnapshots of other places into those below PATHS; raises ConfigError, InputError."""
-    merged = dict(rules.snapshots)
+    together = dict(rules.stored)
     for place in others:
-        for image, other in load(files.read((place,)).blocks, None, finish).snapshots.items():
-            mine = merged.get(image)
-            found = sightings.merged(mine, other) if mine else other
-            merged[image] = replace(found, object=mine.object if mine else None)
-    problems = _edit_snapshots(package, merged, rules)
+        for image, other in load(files.read((place,)).blocks, None, finish).stored.items():
+            mine = together.get(image)
+            found = merged(mine, other) if mine else other
+            together[image] = replace(found, object=mine.object if mine else None)
+    problems = _edit_snapshots(package, together, rules)
     for one in problems:
         terminal.echo(f"krmfn: {output.line(one)}", err=True)
     written = {} if problems else package.written()
@@ -269,7 +270,7 @@ def _edit_snapshots(package: Package, found: Mapping[str, Snapshot], rules: Conf
     """Note the edits of the snapshots that are there, and the new ones; return what cannot be edited."""
     problems: list[Diagnostic] = []
     for image, snapshot in found.items():
-        there = rules.snapshots.get(image)
+        there = rules.stored.get(image)
         if there is None or there.object is None:
             continue
         edits = lockfile.edit_snapshot(there.object, snapshot)
@@ -278,7 +279,7 @@ def _edit_snapshots(package: Package, found: Mapping[str, Snapshot], rules: Conf
             problems.append(Diagnostic("error", "snapshot", message, Location(there.object.id)))
         else:
             package.edit(there.object.block.text, edits)
-    _insert(package, [one for image, one in found.items() if image not in rules.snapshots], rules.snapshots)
+    _insert(package, [one for image, one in found.items() if image not in rules.stored], rules.stored)
     return problems
 
 

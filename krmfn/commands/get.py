@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import options
+from krmfn.commands import options, ruling
 from krmfn.commands.output import to_json
 from krmfn.config.flux import key_of
-from krmfn.config.loading import Finish, load, settings_among
+from krmfn.config.loading import Finish, settings_among
 from krmfn.config.objects import Object, mapping, nearest, text
 from krmfn.config.settings import Settings, dated, overridden
 from krmfn.errors import InputError, KrmfnError
@@ -81,6 +81,7 @@ def command() -> None:
 @options.looking(
     click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATHS... [NAME]")
 )
+@ruling.RULES
 @click.option("--name", help="Only the object of this name; the same as a last argument that is no path.")
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
 @click.option("--namespace", "-n", help="Only objects of this namespace.")
@@ -172,7 +173,7 @@ def _waiting(
     tree: files.Tree, objects: flux_objects.Objects, thing: Object, finish: Finish, paths: Sequence[Path]
 ) -> int:
     made = Automation.read(thing, objects.all)
-    rules = made.narrow(load(tree.blocks, None, finish), objects.all)
+    rules = made.narrow(ruling.load(tree.blocks, finish), objects.all)
     top = next((one for path in paths for one in roots(path) if (one / made.path).exists()), paths[0])
     run = pipeline.examine(made.scope(tree.blocks, top), rules, options.open_source, graph=tree.graph())
     wrong = next((result.message for result in run.results if result.severity == "error"), None)

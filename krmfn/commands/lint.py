@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from krmfn import terminal
-from krmfn.commands import options, output
-from krmfn.config.loading import load
+from krmfn.commands import options, output, ruling
 from krmfn.diagnostics import LINT_CODES
 from krmfn.errors import ConfigError
 from krmfn.inventory.lint import lint, misconfigured
@@ -25,6 +24,7 @@ from krmfn.model import Diagnostic
     )
 )
 @options.looking(click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATHS..."))
+@ruling.RULES
 @click.option(
     "--output",
     "-o",
@@ -51,7 +51,7 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
         raise click.UsageError("missing argument PATHS: a file or a directory")
     tree = options.read(paths)
     try:
-        found = lint(tree.blocks, load(tree.blocks), tree.skipped)
+        found = lint(tree.blocks, ruling.load(tree.blocks), tree.skipped)
     except ConfigError as error:
         found = misconfigured(error.problems, tree.blocks)
     found = tuple(finding for finding in found if finding.code not in ignore)

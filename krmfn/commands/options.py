@@ -105,6 +105,8 @@ def read(paths: Iterable[Path], *more: Path) -> files.Tree:
     paths = tuple(paths)
     stdin = (Text(read_stdin(sys.stdin.buffer), "stdin"),) if STDIN in paths else ()
     context = click.get_current_context(silent=True)
+    if context:
+        context.meta.setdefault(terminal.FIRST_PATH, next((path.absolute() for path in paths if path != STDIN), None))
     exclude = context.meta.get(_EXCLUDE, ()) if context else ()
     tree = files.read((*(path for path in paths if path != STDIN), *more), exclude, stdin)
     terminal.detail(f"read {len(tree.every)} files below {', '.join(map(str, paths))}: {len(tree.texts)} can matter")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from krmfn import terminal
-from krmfn.commands import completion, options, output
+from krmfn.commands import completion, options, output, ruling
 from krmfn.commands.workspace import Examined, examine
 from krmfn.config.loading import Finish
 from krmfn.git import changelog
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 )
 @options.PATHS
 @options.choosing
+@ruling.RULES
 @click.option(
     "--within", type=options.WITHIN, help="Images that no policy names follow newer tags of their shape in this bound."
 )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from krmfn import diagnostics, pipeline, terminal
-from krmfn.commands import options
-from krmfn.config.loading import Finish, load
+from krmfn.commands import options, ruling
+from krmfn.config.loading import Finish
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import GitError, InputError
 from krmfn.frozen import replace
@@ -69,7 +69,7 @@ def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path |
     """
     paths = tuple(paths)
     tree = options.read(paths)
-    rules, blocks, made = load(tree.blocks, None, finish), tree.blocks, None
+    rules, blocks, made = ruling.load(tree.blocks, finish), tree.blocks, None
     root = top or root_of(paths[0])
     if name is not None:
         objects = flux_objects.gather(tree.blocks)

@@ -105,12 +105,15 @@ class OwnReader:
             for path, message in wrong:
                 self.problems.add(automation.id, path, message)
             policies += self._automation(automation, tuple(path for path, _ in wrong))
-        for thing in own:
-            self._require(thing)
         return policies
 
-    def _require(self, thing: Object) -> None:
+    def require(self, objects: tuple[Object, ...]) -> None:
         """Read what is required: of every ImageAutomation there is, as another one never takes a requirement away."""
+        for one in objects:
+            if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation":
+                self._require(one)
+
+    def _require(self, thing: Object) -> None:
         entries = listing(thing.spec.get("require"))
         wrong = [one for one in schema.problems("ImageAutomation", thing.data) if one[0].startswith("spec.require")]
         for path, message in wrong:

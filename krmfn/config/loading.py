@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from krmfn.config import flux, schema, secrets
+from krmfn.config.floor import Floor, Rulebook, believed, under_floor
 from krmfn.config.flux import BrokenRepository, UnresolvedPolicy
 from krmfn.config.hold import Hold, read_holds
 from krmfn.config.image_automation import OwnReader, TargetRule
 from krmfn.config.lock import Lock, Snapshot, read_lock, read_snapshot
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, read, text
-from krmfn.config.require import Requirement, rules_hash
 from krmfn.config.settings import Settings
 from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen, replace
@@ -45,10 +45,15 @@ class Config:
     snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
     evidence: Mapping[str, Snapshot] = field(default_factory=dict)
     """Where first sightings are looked up: the snapshots, also when a run asks registries in their place."""
+    stored: Mapping[str, Snapshot] = field(default_factory=dict)
+    """The TagSnapshots that stand here, which `krmfn fetch` renews."""
+    rulebook: Rulebook = Rulebook()
     holds: tuple[Hold, ...] = ()
+    """The holds that stand here, whether they count or not."""
     recording: Literal["first-seen", "bootstrap"] | None = None
     """Set by `krmfn fetch`, which writes down what it sees for the first time."""
     lock: Lock | None = None
+    """The lock that stands here, which a run renews."""
     automations: tuple[Object, ...] = ()
     settings: Settings = Settings()
     notes: tuple[Diagnostic, ...] = ()
@@ -56,6 +61,11 @@ class Config:
     """For stderr only: what was passed over as no configuration."""
     is_partial: bool = False
     """True when a functionConfig spoke: other calls on the same items may bring other policies."""
+
+    @property
+    def record(self) -> Lock | None:
+        """The lock whose decisions are believed: that of the floor, if there is one."""
+        return self.rulebook.floor.lock if self.rulebook.floor else self.lock
 
     def by_image(self) -> dict[str, list[ImagePolicy]]:
         """Return the policies that bind images, by canonical repository."""
@@ -82,10 +92,12 @@ def no_change(settings: Settings) -> Settings:
     return settings
 
 
-def load(items: Iterable[Block], function_config: Block | None = None, finish: Finish = no_change) -> Config:
+def load(
+    items: Iterable[Block], function_config: Block | None = None, finish: Finish = no_change, floor: Floor | None = None
+) -> Config:
     """Read all configuration there is; raises ConfigError with every problem found.
 
-    `finish` has the last word on the settings.
+    `finish` has the last word on the settings. `floor` holds the rules from outside.
     """
     problems, notes, asides = Problems(), [], []  # type: Problems, list[Diagnostic], list[str]
     items = tuple(items)
@@ -106,22 +118,28 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
     scanned, scan_names, suspended_scans = _scans(items, objects, problems, notes)
     parsed = OwnReader(problems, notes)
     own_policies = parsed.read_automations(objects)
+    parsed.require(objects)
     own_policies += parsed.read_config_map(objects, asides)
     _refuse_foreign(objects, problems)
     by_key = _by_key([*policies, *scanned, *own_policies], problems)
     declared = frozenset(by_key) | _declared(objects) | scan_names
     targets = _checked_targets(parsed.targets, by_key, declared, unresolved, problems)
-    snapshots = _snapshots(objects, problems)
+    snapshots = stored = _snapshots(objects, problems)
     lock = read_lock(objects, problems, by_key)
-    holds = read_holds(objects, problems)
-    if holds or parsed.requirements:
-        by_key = {key: _under_rules(policy, parsed.requirements, holds) for key, policy in by_key.items()}
+    holds = counted = read_holds(objects, problems)
+    if floor is not None:
+        snapshots, counted, left_out = believed(floor, stored, holds, problems)
+        notes += left_out
+    rulebook = Rulebook(parsed.requirements, counted, floor)
+    by_key = {key: rulebook.put(policy) for key, policy in by_key.items()}
     if problems.found:
         raise ConfigError(problems.found)
     own = next((one for one in objects if one.id.kind == "ImageAutomation"), None)
     if own is not None and not declared:
         asides.append(f"{own.id} has no policies, and there are none elsewhere: nothing is chosen")
     settings = finish(parsed.settings)
+    if floor is not None:
+        settings = under_floor(settings, floor, notes)
     automations = tuple(one for one in objects if one.id.kind == "ImageUpdateAutomation" and one.group == flux.GROUP)
     if settings.realm_hosts:
         by_key = {key: _trusting(policy, settings.realm_hosts) for key, policy in by_key.items()}
@@ -133,7 +151,9 @@ def load(items: Iterable[Block], function_config: Block | None = None, finish: F
         {**suspended_scans, **_suspended(objects, repositories)},
         targets,
         snapshots,
-        snapshots,
+        snapshots if floor is None else floor.snapshots,
+        stored,
+        rulebook,
         holds,
         None,
         lock,
@@ -262,12 +282,6 @@ def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, 
         elif other.latest is None and policy.latest is not None:
             by_key[policy.key] = replace(other, latest=policy.latest)
     return by_key
-
-
-def _under_rules(policy: ImagePolicy, every: tuple[Requirement, ...], holds: tuple[Hold, ...]) -> ImagePolicy:
-    required = tuple(one for one in every if one.is_about(policy))
-    held = tuple(one for one in holds if one.is_about(policy))
-    return replace(policy, requirements=required, rules_hash=rules_hash(required), holds=held)
 
 
 def _trusting(policy: ImagePolicy, hosts: tuple[str, ...]) -> ImagePolicy:

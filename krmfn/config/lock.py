@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 from krmfn.config import schema
-from krmfn.config.first_seen import Seen, read_seen
+from krmfn.config.first_seen import Seen, merge, read_seen
 from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.errors import RuleError
-from krmfn.frozen import field, frozen
+from krmfn.frozen import field, frozen, replace
 from krmfn.image import ImageRef, is_digest, is_tag, parse_repository
 from krmfn.kubernetes.resource import KUSTOMIZE_ID, describe, get
 from krmfn.model import ImagePolicy, LatestRef, PolicyKey, ResourceId
@@ -107,6 +107,13 @@ def _is_same(name: str, policy: ImagePolicy) -> bool:
         return ImageRef.parse(name).canonical == policy.repository.image.canonical
     except RuleError:
         return False
+
+
+def merged(one: Snapshot, other: Snapshot) -> Snapshot:
+    """Merge two snapshots of one repository: the tags of the newer, of every tag and digest the earliest sighting."""
+    newer = max(one, other, key=lambda snapshot: (snapshot.time or 0, sorted(snapshot.tags.items(), key=str), snapshot.listed))
+    seen = merge(one.seen, other.seen)
+    return replace(newer, seen=seen, gone=frozenset(seen) - frozenset(newer.tags))
 
 
 def read_snapshot(resource: Object, problems: Problems) -> Snapshot | None:

@@ -12,7 +12,7 @@ from typing import Any
 from krmfn.config.objects import Problems, listing
 from krmfn.frozen import frozen
 from krmfn.image import normal_platform
-from krmfn.model import ImagePolicy, ResourceId
+from krmfn.model import ImagePolicy, PolicyKey, ResourceId
 from krmfn.policies.newer import Shape
 
 STEPS = ("major", "minor", "patch")
@@ -50,9 +50,15 @@ class Requirement:
     def is_about(self, policy: ImagePolicy) -> bool:
         """True if the globs of the entry match the policy and its image; globs that are left out match everything."""
         image = policy.repository.image
-        names = (image.canonical, image.name)
-        is_image = not self.images or any(matches(glob, name) for glob in self.images for name in names)
-        return is_image and (not self.policies or any(matches(glob, str(policy.key)) for glob in self.policies))
+        return self.is_about_image(image.canonical, image.name) and self.is_about_key(policy.key)
+
+    def is_about_image(self, *names: str) -> bool:
+        """True if a glob of images matches one of the names of an image, or there is none."""
+        return not self.images or any(matches(glob, name) for glob in self.images for name in names)
+
+    def is_about_key(self, key: PolicyKey) -> bool:
+        """True if a glob of policies matches, or there is none."""
+        return not self.policies or any(matches(glob, str(key)) for glob in self.policies)
 
 
 def matches(glob: str, name: str) -> bool:

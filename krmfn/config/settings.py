@@ -65,6 +65,8 @@ class Settings:
     """The time, in seconds since 1970; None takes that of the TagSnapshots. Nothing else knows a clock."""
     is_build: bool = False
     """What is written goes nowhere that the next run could read: kustomize called."""
+    is_floored: bool = False
+    """Rules come from outside: what the tree pins or recorded is no evidence."""
     keep_pins: bool = True
     """A field that holds a digest goes on holding one, whatever `digestReflectionPolicy` says."""
     unnamed: Unnamed | None = None

@@ -74,13 +74,16 @@ def to_ask(
             continue
         if not (every or _is_needed(chosen, from_tag, deployed)):
             continue
-        if every or settings.immutable_tags or _kept(chosen, tag, deployed, lock) is None:
+        if every or settings.immutable_tags or _kept(chosen, tag, deployed, lock, settings) is None:
             asked.append((chosen.policy.repository, tag))
     return list(dict.fromkeys(asked))
 
 
-def _kept(chosen: Chosen, tag: str, deployed: Deployed, lock: Lock | None) -> str | None:
-    """Return the digest that stays without asking: a record's, or what is there already, unless the policy is Always."""
+def _kept(chosen: Chosen, tag: str, deployed: Deployed, lock: Lock | None, settings: Settings) -> str | None:
+    """Return the digest that stays without asking: a record's, or what is there already, unless the policy is Always.
+
+    Under rules from outside what is there already proves nothing.
+    """
     policy = chosen.policy
     if chosen.digest or chosen.record:
         return chosen.digest or _locked(chosen, tag, lock)
@@ -88,7 +91,7 @@ def _kept(chosen: Chosen, tag: str, deployed: Deployed, lock: Lock | None) -> st
         return None
     if not policy.reflects:
         return _locked(chosen, tag, lock)
-    manifests = {digest for _, digest in deployed.pinned(policy, tag)}
+    manifests = set() if settings.is_floored else {digest for _, digest in deployed.pinned(policy, tag)}
     return _locked(chosen, tag, lock) or (manifests.pop() if len(manifests) == 1 else None)
 
 
@@ -113,13 +116,13 @@ def settle(
     held: set[Place] = set()
     for chosen, from_tag in _wanted(choices, deployed, settings):
         tag = chosen.tag
-        kept = _kept(chosen, tag, deployed, lock)
+        kept = _kept(chosen, tag, deployed, lock, settings)
         answer = None if chosen.record else answers.get((chosen.policy.repository, tag))
         known = kept or answer
         if isinstance(known, RegistryError) and known.failure in PASSING and (noted := _locked(chosen, tag, lock)):
             results.append(_stood_in(chosen, tag, known))
             known = noted
-        waits = _waits(chosen, answer, deployed, lock, refused) if known == answer else None
+        waits = _waits(chosen, answer, deployed, lock, settings, refused) if known == answer else None
         if waits is not None:
             known = waits.old or known
             held |= set() if waits.old else {place(target) for target, old in deployed.pinned(chosen.policy, tag) if old != answer}
@@ -141,7 +144,7 @@ class _Wait(NamedTuple):
 
 
 def _waits(
-    chosen: Chosen, answer: str | RegistryError | None, deployed: Deployed, lock: Lock | None, refused: Refused
+    chosen: Chosen, answer: str | RegistryError | None, deployed: Deployed, lock: Lock | None, settings: Settings, refused: Refused
 ) -> _Wait | None:
     """Return what stays where a new digest of a tag that runs has to wait."""
     policy, tag = chosen.policy, chosen.tag
@@ -149,7 +152,7 @@ def _waits(
     if not isinstance(answer, str) or not olds or (passed := refused(policy, tag, answer)) is None:
         return None
     locked = _locked(chosen, tag, lock)
-    old = locked if locked in olds else olds.pop() if len(olds) == 1 else None
+    old = locked if locked in olds else olds.pop() if len(olds) == 1 and not settings.is_floored else None
     message = f"{policy.repository.image.name}: {passed.tag}@{answer[:19]}: {passed.why}; the old digest stays (policy {policy.key})"
     return _Wait(old, Diagnostic("info", "passed-over", message, Location(policy.defined), policy=policy.key))
 
@@ -196,7 +199,7 @@ def _pushed_again(
     if policy.rules.pins_current:
         return []
     severity: Severity = "error" if settings.immutable_tags else "warning"
-    stays = policy.digest_reflection != "Always" or not moves
+    stays = not moves or (policy.digest_reflection != "Always" and not (settings.is_floored and policy.reflects))
     end = "; the digest that is pinned stays" if stays else "; the pin moves with it"
     if settings.immutable_tags:
         end = "; immutableTags forbids that: find out who pushed it, or run once without immutableTags to accept it"

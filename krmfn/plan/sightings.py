@@ -120,10 +120,3 @@ def written(fresh: Snapshot, recorded: Snapshot, old: Snapshot | None, *, is_dec
         return made
     is_same = (old.tags, old.created, dict(old.seen), old.gone) == (made.tags, made.created, made.seen, made.gone)
     return replace(made, time=old.time, listed=old.listed) if is_same else made
-
-
-def merged(one: Snapshot, other: Snapshot) -> Snapshot:
-    """Merge two snapshots of one repository: the tags of the newer, of every tag and digest the earliest sighting."""
-    newer = max(one, other, key=lambda snapshot: (snapshot.time or 0, sorted(snapshot.tags.items(), key=str), snapshot.listed))
-    seen = merge(one.seen, other.seen)
-    return replace(newer, seen=seen, gone=frozenset(seen) - frozenset(newer.tags))

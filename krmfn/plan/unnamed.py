@@ -35,7 +35,7 @@ def with_unnamed(config: Config, places: Iterable[Place], unnamed: Unnamed) -> C
             frozenset({"images"}),
             on_error=unnamed.on_error,
         )
-        policies[policy.key] = policy
+        policies[policy.key] = config.rulebook.put(policy)
     return replace(config, policies={**config.policies, **policies})
 
 

@@ -1,0 +1,45 @@
+"""Reading the rules from outside the change under review: files, or a commit of git. The function does so, too."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from krmfn.config.floor import Floor, read_floor
+from krmfn.errors import InputError
+from krmfn.inventory import files
+from krmfn.yamledit.nodes import Block, documents
+
+VARIABLE, GIT = "KRMFN_RULES", "git:"
+_OWN, _FLUX = b"krmfn.dev/v", b"image.toolkit.fluxcd.io"
+
+
+def read(spec: str, near: Path) -> Floor:
+    """Read the rules in a file, in a folder, or in a commit of the repository around `near`.
+
+    Raises ConfigError for rules that are wrong, InputError and GitError for rules that cannot be read.
+    """
+    if spec.startswith(GIT):
+        return read_floor(_committed(spec.removeprefix(GIT), near))
+    tree = files.read((Path(spec),))
+    unread = next((one for one in tree.skipped if one.matters), None)
+    if unread is not None:
+        message = f"rules from outside have to be read whole: {unread.reason}"
+        raise InputError(message, name=unread.path, line=unread.line, column=unread.column)
+    return read_floor(tree.blocks)
+
+
+def _committed(revision: str, near: Path) -> list[Block]:
+    from krmfn.git.program import Allowance, Git, seconds_allowed
+    from krmfn.git.snapshot import manifests
+
+    folder = near if near.is_dir() else near.parent
+    git = Git(folder, Allowance(seconds_allowed(os.environ)))
+    found: list[Block] = []
+    for text in manifests(git, revision):
+        try:
+            found += documents(text) if any(word in text.data for word in (_OWN, _FLUX)) else ()
+        except InputError:
+            if _OWN in text.data:  # else it is a template of something, and only says less about policies
+                raise
+    return found

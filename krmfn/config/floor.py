@@ -1,0 +1,207 @@
+"""Whose rules count: those of the tree, and the floor, which comes from outside the change under review (`--rules`).
+
+The tree's rules are added to the floor and never replace it: requirements add up, holds of the tree may only skip a tag,
+and what was seen, recorded or pinned is believed of the floor alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from krmfn.config import flux, schema
+from krmfn.config.flux import BrokenRepository
+from krmfn.config.hold import Hold, read_holds
+from krmfn.config.image_automation import OwnReader
+from krmfn.config.lock import Lock, Snapshot, merged, read_lock, read_snapshot
+from krmfn.config.objects import Object, Problems, read
+from krmfn.config.require import Requirement, rules_hash
+from krmfn.config.settings import Settings
+from krmfn.diagnostics import misconfigured
+from krmfn.errors import ConfigError, InputError
+from krmfn.frozen import field, frozen, replace
+from krmfn.model import Diagnostic, ImagePolicy, Location, Mirror, PolicyKey
+from krmfn.policies.number import moment
+from krmfn.yamledit.nodes import Block
+
+_OWN = b"krmfn.dev/v"
+_FLUX = b"image.toolkit.fluxcd.io"
+
+
+@frozen
+class Floor:
+    """Rules, holds, snapshots and the lock from outside. `images` are the policies that it declares, with their image."""
+
+    requirements: tuple[Requirement, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    lock: Lock | None = None
+    images: Mapping[PolicyKey, frozenset[str]] = field(default_factory=dict)
+    mirrors: tuple[Mirror, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing is ruled or known here: most likely another place was meant."""
+        return not (self.requirements or self.holds or self.snapshots or self.lock)
+
+    def required_of(self, policy: ImagePolicy) -> tuple[Requirement, ...]:
+        """Return what is required of a policy, under whatever name and spelling the tree has it.
+
+        A policy that the floor does not declare cannot escape by its name; one that it declares, not by another image;
+        an image behind a mirror is the one that it mirrors.
+        """
+        image = policy.repository.image
+        names = {image.canonical, image.name, *self.images.get(policy.key, ())}
+        names |= {_before_mirror(name, one) for name in tuple(names) for one in self.mirrors}
+        is_known = policy.key in self.images
+        return tuple(
+            one
+            for one in self.requirements
+            if one.is_about_image(*names) and (not is_known or one.is_about_key(policy.key))
+        )
+
+
+@frozen
+class Rulebook:
+    """Everything that decides which tags may run, besides the policies: of the tree, and of the floor if there is one."""
+
+    requirements: tuple[Requirement, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    floor: Floor | None = None
+
+    def put(self, policy: ImagePolicy) -> ImagePolicy:
+        """Return the policy with what is required of its tags and the holds that concern it."""
+        required = tuple(one for one in self.requirements if one.is_about(policy))
+        if self.floor is not None:
+            required = (*self.floor.required_of(policy), *(one for one in required if one not in self.floor.requirements))
+            policy = replace(policy, latest=None)
+        if not (required or self.holds or policy.is_judged):
+            return policy
+        held = tuple(one for one in self.holds if one.is_about(policy))
+        return replace(policy, requirements=required, rules_hash=rules_hash(required), holds=held)
+
+
+def _before_mirror(name: str, mirror: Mirror) -> str:
+    """Return the image that a mirror's copy stands for; any other image as it is."""
+    place = mirror.place.rstrip("/") + "/"
+    return f"{mirror.prefix.rstrip('/')}/{name.removeprefix(place)}" if name.startswith(place) else name
+
+
+def read_floor(blocks: Iterable[Block]) -> Floor:
+    """Read the floor. Raises ConfigError with every problem of its rules, holds, locks and snapshots.
+
+    Its policies only serve to know them again; what is wrong with one of them is told where it is used.
+    """
+    problems = Problems()
+    objects = tuple(_objects(blocks, problems))
+    problems.locate(objects)
+    reader = OwnReader(problems, [])
+    _check(objects, problems)
+    reader.require(objects)
+    images: dict[PolicyKey, frozenset[str]] = {}
+    for policy in _policies(objects, Problems()):
+        images[policy.key] = images.get(policy.key, frozenset()) | {policy.repository.image.canonical}
+    lock = read_lock(objects, problems)
+    holds = read_holds(objects, problems)
+    snapshots: dict[str, Snapshot] = {}
+    for one in objects:
+        if one.id.kind == "TagSnapshot" and one.id.api_version == schema.API_VERSION:
+            snapshot = read_snapshot(one, problems)
+            if snapshot is not None:
+                there = snapshots.get(snapshot.image)
+                snapshots[snapshot.image] = merged(there, snapshot) if there else snapshot
+    if not images and any(one.policies for one in reader.requirements):
+        where = next(one.id for one in objects if one.spec.get("require"))
+        message = (
+            "an entry selects by policies, and none is declared beside it: a change could rename its policy out of it; "
+            "select by images, or name rules that hold the policies too, such as --rules git:origin/main"
+        )
+        problems.add(where, "spec.require", message)
+    if problems.found:
+        raise ConfigError(problems.found)
+    return Floor(reader.requirements, holds, snapshots, lock, images, _mirrors(objects))
+
+
+def _check(objects: Iterable[Object], problems: Problems) -> None:
+    """Note what an ImageAutomation of the floor says that is not understood: a misspelt rule is no rule."""
+    for one in objects:
+        if one.group == "krmfn.dev" and one.id.api_version != schema.API_VERSION and one.id.kind in schema.KINDS:
+            problems.add(one.id, "apiVersion", f"expected {schema.API_VERSION}, found {one.id.api_version}")
+        elif one.id.kind == "ImageAutomation" and one.group == "krmfn.dev":
+            for path, message in schema.problems("ImageAutomation", one.data):
+                problems.add(one.id, path, message)
+
+
+def _objects(blocks: Iterable[Block], problems: Problems) -> Iterable[Object]:
+    for block in blocks:
+        if _OWN in block.raw or _FLUX in block.raw:
+            try:
+                yield from read(block)
+            except InputError as error:
+                problems.note(error)
+
+
+def _policies(objects: tuple[Object, ...], scratch: Problems) -> list[ImagePolicy]:
+    broken: dict[PolicyKey, BrokenRepository] = {}
+    repositories = flux.read_repositories(objects, scratch, broken)
+    policies, _ = flux.read_policies(objects, {**broken, **repositories}, scratch, [])
+    return [*policies, *OwnReader(scratch, []).read_automations(objects)]
+
+
+def _mirrors(objects: tuple[Object, ...]) -> tuple[Mirror, ...]:
+    reader = OwnReader(Problems(), [])
+    reader.read_automations(objects)
+    return reader.settings.mirrors
+
+
+def believed(
+    floor: Floor, snapshots: Mapping[str, Snapshot], holds: Iterable[Hold], problems: Problems
+) -> tuple[dict[str, Snapshot], tuple[Hold, ...], list[Diagnostic]]:
+    """Return what of the tree's snapshots and holds counts beside the floor, with the floor's own, and what is left out.
+
+    Of a repository that the floor has no snapshot of, the tree's says which tags there are, and nothing else.
+    """
+    notes: list[Diagnostic] = []
+    lists = {image: replace(one, tags=dict.fromkeys(one.tags), created={}, seen={}) for image, one in snapshots.items()}
+    for image, one in snapshots.items():
+        _check_sightings(one, floor.snapshots.get(image), problems)
+    counted = list(floor.holds)
+    for hold in holds:
+        if hold.skip:
+            counted.append(hold)
+        elif hold not in floor.holds:
+            what = f"it stays on {hold.tag}" if hold.tag else f"it lets {hold.no_wait} through"
+            message = f"this hold does not count: {what}, and rules come from outside (--rules): there it has to stand; not: would count"
+            notes.append(Diagnostic("warning", "held", message, Location(hold.object.id if hold.object else None)))
+    return {**lists, **floor.snapshots}, tuple(dict.fromkeys(counted)), notes
+
+
+def _check_sightings(one: Snapshot, floor: Snapshot | None, problems: Problems) -> None:
+    """Note tags that claim to be older than a complete snapshot of the floor that lacked them."""
+    if floor is None or floor.time is None or floor.listed > len(floor.tags) or one.object is None:
+        return
+    for tag, seen in one.seen.items():
+        if tag not in floor.tags and tag not in floor.seen and seen.first is not None and seen.first < floor.time:
+            message = (
+                f"tag {tag} claims to have been seen at {moment(seen.first)}, and the snapshot of the rules from outside "
+                f"lacked it at {moment(floor.time)}: run krmfn fetch with the same --rules"
+            )
+            problems.add(one.object.id, "spec.tags", message)
+
+
+def under_floor(settings: Settings, floor: Floor, notes: list[Diagnostic]) -> Settings:
+    """Return the settings without what would let the tree itself say which tags and digests there are. Raises ConfigError."""
+    if settings.layout is not None and not settings.layout_provenance.is_machine:
+        raise misconfigured(
+            f"source.layout {settings.layout} stands among the resources, and rules come from outside (--rules): name the "
+            "layout with --source or KRMFN_LAYOUT, or leave it out"
+        )
+    known = {(one.prefix, one.place) for one in floor.mirrors}
+    for one in settings.mirrors:
+        if (one.prefix, one.place) not in known:
+            message = f"the mirror {one.place} of {one.prefix} is not asked: the rules from outside (--rules) do not name it"
+            notes.append(Diagnostic("warning", "note", message))
+    if floor.is_empty:
+        message = "the rules from outside (--rules) hold no requirement, hold, lock or snapshot: is it the right place?"
+        notes.append(Diagnostic("warning", "note", message))
+    mirrors = tuple(one for one in settings.mirrors if (one.prefix, one.place) in known)
+    return replace(settings, mirrors=mirrors, is_floored=True)
