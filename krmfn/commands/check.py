@@ -11,6 +11,7 @@ import click
 from krmfn import pipeline, terminal
 from krmfn.commands import options, output, ruling
 from krmfn.commands.judging import Verdict, judge
+from krmfn.config.floor import Rulebook
 from krmfn.config.loading import Config, Finish, settings_among
 from krmfn.config.settings import Settings
 from krmfn.errors import PASSING, ConfigError, RegistryError
@@ -77,11 +78,15 @@ def configuration(tree: files.Tree, finish: Finish) -> Config:
     def asking(settings: Settings) -> Settings:
         return replace(finish(settings), mode="update", is_check=True)
 
+    floor = ruling.given()
     try:
         return ruling.load(tree.blocks, asking)
     except ConfigError as error:
         _say(f"configuration was passed over: {error.problems[0]}")
-        return Config(settings=settings_among(tree.blocks, asking))
+        settings = settings_among(tree.blocks, asking)
+        if floor is None:
+            return Config(settings=settings)
+        return Config(settings=settings, evidence=floor.snapshots, snapshots=floor.snapshots, rulebook=Rulebook((), floor.holds, floor))
 
 
 def _current(ref: ImageRef, place: Place) -> str:

@@ -104,6 +104,7 @@ def image(
     if kind == "all" and name:
         raise click.UsageError("a NAME needs one KIND: repository, policy or update")
     tree = options.read(paths)
+    ruling.given()
     options.tell_skipped(tree.skipped)
     found = survey(tree, options.finishing(source, None, None, None), kind, paths)
     for problem in found.problems:

@@ -50,6 +50,7 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
     if not paths:
         raise click.UsageError("missing argument PATHS: a file or a directory")
     tree = options.read(paths)
+    ruling.given()
     try:
         found = lint(tree.blocks, ruling.load(tree.blocks), tree.skipped)
     except ConfigError as error:

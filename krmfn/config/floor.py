@@ -43,6 +43,11 @@ class Floor:
         """True if nothing is ruled or known here: most likely another place was meant."""
         return not (self.requirements or self.holds or self.snapshots or self.lock)
 
+    def is_held(self, hold: Hold, policy: ImagePolicy) -> bool:
+        """True if a hold concerns a policy, also one that the floor knows by another name; its age is not forgiven there."""
+        images = self.images.get(hold.policy, frozenset()) if hold.policy and not hold.no_wait else frozenset()
+        return hold.is_about(policy) or policy.repository.image.canonical in images
+
     def required_of(self, policy: ImagePolicy) -> tuple[Requirement, ...]:
         """Return what is required of a policy, under whatever name and spelling the tree has it.
 
@@ -76,7 +81,8 @@ class Rulebook:
             policy = replace(policy, latest=None)
         if not (required or self.holds or policy.is_judged):
             return policy
-        held = tuple(one for one in self.holds if one.is_about(policy))
+        floor = self.floor or Floor()
+        held = tuple(one for one in self.holds if floor.is_held(one, policy))
         return replace(policy, requirements=required, rules_hash=rules_hash(required), holds=held)
 
 
