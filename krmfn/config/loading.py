@@ -14,7 +14,7 @@ from krmfn.config.floor import Floor, Rulebook, believed, under_floor
 from krmfn.config.flux import BrokenRepository, UnresolvedPolicy
 from krmfn.config.hold import Hold, read_holds
 from krmfn.config.image_automation import OwnReader, TargetRule
-from krmfn.config.lock import Lock, Snapshot, read_lock, read_snapshot
+from krmfn.config.lock import Lock, Snapshot, read_lock, read_snapshots
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, read, text
 from krmfn.config.settings import Settings
 from krmfn.errors import ConfigError, InputError
@@ -124,7 +124,7 @@ def load(
     by_key = _by_key([*policies, *scanned, *own_policies], problems)
     declared = frozenset(by_key) | _declared(objects) | scan_names
     targets = _checked_targets(parsed.targets, by_key, declared, unresolved, problems)
-    snapshots = stored = _snapshots(objects, problems)
+    snapshots = stored = read_snapshots(objects, problems)
     lock = read_lock(objects, problems, by_key)
     holds = counted = read_holds(objects, problems)
     if floor is not None:
@@ -326,18 +326,6 @@ def _suspended(
                     key = PolicyKey(text(entry.get("namespace")) or namespace, text(entry.get("name")))
                     suspended[image.canonical] = key
     return suspended
-
-
-def _snapshots(objects: tuple[Object, ...], problems: Problems) -> dict[str, Snapshot]:
-    by_image: dict[str, Snapshot] = {}
-    for resource in objects:
-        if resource.id.kind == "TagSnapshot" and resource.id.api_version == schema.API_VERSION:
-            snapshot = read_snapshot(resource, problems)
-            if snapshot is not None and snapshot.image in by_image:
-                problems.add(resource.id, "spec.image", f"there is a second TagSnapshot of {snapshot.image}: keep one")
-            elif snapshot is not None:
-                by_image[snapshot.image] = snapshot
-    return by_image
 
 
 def _checked_targets(

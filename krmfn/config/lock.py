@@ -148,6 +148,19 @@ def read_snapshot(resource: Object, problems: Problems) -> Snapshot | None:
     return Snapshot(image, tags, created, count, resource, written, seen, gone)
 
 
+def read_snapshots(objects: Iterable[Object], problems: Problems) -> dict[str, Snapshot]:
+    """Read every TagSnapshot among the objects, by image; a second one of an image is a problem."""
+    by_image: dict[str, Snapshot] = {}
+    for resource in objects:
+        if resource.id.kind == "TagSnapshot" and resource.id.api_version == schema.API_VERSION:
+            snapshot = read_snapshot(resource, problems)
+            if snapshot is not None and snapshot.image in by_image:
+                problems.add(resource.id, "spec.image", f"there is a second TagSnapshot of {snapshot.image}: keep one")
+            elif snapshot is not None:
+                by_image[snapshot.image] = snapshot
+    return by_image
+
+
 def _written(thing: Object, problems: Problems) -> float | None:
     given = thing.spec.get("time")
     time = read_time(given) if given else None
