@@ -269,3 +269,26 @@ def test_an_image_of_one_kustomization_hides_no_other(place: Path):
         (place / "repo" / folder / name).write_text(text)
     found = json.loads(check(place, "-o", "json").stdout)["images"]
     assert [(one["tag"], one["newest"]) for one in found] == [("1.2.0", "2.0.0"), ("IMAGE_TAG", None)]
+
+
+def test_hidden_folders_and_texts_that_are_no_yaml_are_shown_and_never_written(place: Path):
+    repo = place / "repo"
+    workflow = "jobs: {test: {container: {image: 'ghcr.io/acme/web:1.2.0'}}}\n"
+    template = "{{- if .Values.x }}\n" + POD.format("ghcr.io/acme/web:1.2.0") + "{{- end }}\n"
+    (repo / ".github").mkdir()
+    (repo / ".git").mkdir()
+    (repo / "ok.yaml").write_text(POD.format("ghcr.io/acme/web:1.3.1"))
+    texts = {".github/test.yaml": workflow, ".git/test.yaml": workflow, "templates.yaml": template}
+    for name, text in texts.items():
+        (repo / name).write_text(text)
+    images_ = json.loads(check(place, "-o", "json").stdout)["images"]
+    shown = [(one["path"], one["line"], one["sure"], one["state"]) for image in images_ for one in image["places"]]
+    assert sorted(shown) == [
+        ("repo/.github/test.yaml", 1, False, "shown only"),
+        ("repo/ok.yaml", 7, True, "counts"),
+        ("repo/templates.yaml", 8, False, "shown only"),
+    ]
+    done = run(["krmfn", "update", "repo", "--within", "major", "--source", "layout:images"], cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert {name: (repo / name).read_text() for name in texts} == texts
+    assert "web:2.0.0" in (repo / "ok.yaml").read_text()

@@ -22,12 +22,16 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES: dict[str, dict[str, Any]] = {
     case["name"]: case for case in yaml.safe_load((ROOT / "fixtures/forms/forms.yaml").read_text())
 }
-LOOKS = [
-    *((row.code, row.looks) for row in forms.REFERENCES),
-    *((row.code, row.looks) for row in forms.PAIRS),
-    *((row.code, row.looks) for row in forms.CHARTS),
-    *forms.OTHERS.items(),
-]
+LOOKS = tuple(
+    dict.fromkeys(
+        (
+            *((row.code, row.looks) for row in forms.REFERENCES),
+            *((row.code, row.looks) for row in forms.PAIRS),
+            *((row.code, row.looks) for row in forms.CHARTS),
+            *forms.OTHERS.items(),
+        )
+    )
+)
 TIME = "2026-01-01T00:00:00Z"
 OFFERED = {
     "ghcr.io/acme/web": dict.fromkeys(("1.0.0", "1.1.0", "1.2.0", "1.3.0"), TIME),
@@ -158,7 +162,7 @@ def new(place: Place) -> str:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from([*CASES]), st.integers(1, 9), st.sampled_from(["|", "'", '"']), st.integers(1, 2))
+@given(st.sampled_from([name for name in CASES if "filled in" not in name]), st.integers(1, 9), st.sampled_from(["|", "'", '"']), st.integers(1, 2))
 def test_in_text_inside_text_the_same_places_are_found_and_written(name: str, indent: int, style: str, depth: int):
     """Charts apart, whose repositories are looked up among resources of their own."""
     inner = CASES[name]["text"]

@@ -19,7 +19,7 @@ from krmfn.frozen import replace
 from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.kubernetes import finder, forms
-from krmfn.kubernetes.places import COUNTS, RANGE, UNJUDGED, Place
+from krmfn.kubernetes.places import COUNTS, RANGE, UNJUDGED, VARIABLE, Place
 from krmfn.sanitize import printable
 from krmfn.sources.sources import Sources
 
@@ -54,8 +54,8 @@ def command(
     other images follow newer tags of their shape (-alpine, 1.2) inside the bound. BEYOND is the newest of all.
     A digest behind a tag is compared with what the registry says today.
     """
-    tree = options.read(paths)
-    found = finder.find(tree.blocks, tree.graph())
+    tree = options.read(paths, is_hidden_shown=True)
+    found = (*finder.find(tree.blocks, tree.graph()), *(place for text in tree.aside for place in finder.aside(text)))
     config = configuration(tree, options.finishing(source, None, None, None, unnamed=options.unnamed(within)))
     with terminal.watching() as progress:
         verdicts, run = judge(tree, found, config, Sources(config, os.environ, progress))
@@ -183,7 +183,7 @@ def _plain(verdict: Verdict) -> dict[str, object]:
     ref = verdict.ref
     made: dict[str, object] = {
         "image": ref.name,
-        "repository": ref.canonical,
+        "repository": ref.canonical if verdict.places[0].state != VARIABLE else ref.name,
         "tag": ref.tag,
         "digest": ref.digest,
         "states": list(verdict.states),

@@ -97,7 +97,7 @@ def looking(paths: Callable[[Any], Any]) -> Callable[[Verb], Verb]:
 LOOKED_AT = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATHS...")
 
 
-def read(paths: Iterable[Path], *more: Path) -> files.Tree:
+def read(paths: Iterable[Path], *more: Path, is_hidden_shown: bool = False) -> files.Tree:
     """Read the manifests below the paths and stdin for `-`, without what is excluded. Raises InputError, ConfigError.
 
     `more` are files that are read whatever is excluded.
@@ -108,7 +108,8 @@ def read(paths: Iterable[Path], *more: Path) -> files.Tree:
     if context:
         context.meta.setdefault(terminal.FIRST_PATH, next((path.absolute() for path in paths if path != STDIN), None))
     exclude = context.meta.get(_EXCLUDE, ()) if context else ()
-    tree = files.read((*(path for path in paths if path != STDIN), *more), exclude, stdin)
+    named = (*(path for path in paths if path != STDIN), *more)
+    tree = files.read(named, exclude, stdin, is_hidden_shown=is_hidden_shown)
     terminal.detail(f"read {len(tree.every)} files below {', '.join(map(str, paths))}: {len(tree.texts)} can matter")
     return tree
 

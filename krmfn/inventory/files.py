@@ -34,6 +34,8 @@ MAX_TOTAL = 1 << 30
 """Bytes of all files of a run together."""
 _LINKED = 1 << 20
 """Bytes of a file outside of the paths that are looked through for markers."""
+_TOOLS = frozenset({".git", ".hg", ".svn", ".venv", ".tox", ".nox", ".terraform", ".terragrunt-cache", ".cache"})
+"""Hidden folders that hold nothing of one's own."""
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 """How UTF-16 starts, in which no word shows; nobody downstream reads it."""
 
@@ -86,6 +88,8 @@ class Tree:
     skipped: tuple[Skipped, ...]
     every: tuple[Text, ...] = ()
     """All texts that a kustomization may refer to."""
+    aside: tuple[Text, ...] = ()
+    """Texts in which nothing is changed: what is no YAML and, where it was asked for, what stands in hidden folders."""
     leftovers: tuple[Path, ...] = ()
     """What killed runs left behind; the next one that writes removes it."""
 
@@ -100,18 +104,21 @@ class Tree:
         return graph.read(every, lambda text: blocks.get(text.name) or documents(text))
 
 
-def read(paths: Iterable[Path], exclude: Sequence[str] = (), given: Iterable[Text] = ()) -> Tree:
+def read(
+    paths: Iterable[Path], exclude: Sequence[str] = (), given: Iterable[Text] = (), *, is_hidden_shown: bool = False
+) -> Tree:
     """Read the manifests below the paths, in lexical order. Raise InputError for a path that is not there.
 
     Raise InputError, too, when they have more than MAX_TOTAL bytes together. A file that is too large by itself is skipped.
     What is given as a text, such as stdin, comes first. `exclude` are patterns of gitignore; see `ignore`.
     """
-    survey = _Survey(Ignored(exclude))
+    survey = _Survey(Ignored(exclude), is_hidden_shown=is_hidden_shown)
     found: list[Text] = [*given]
+    aside: list[Text] = []
     limit, total = reading.max_bytes(), 0
     for path in survey.files(paths):
         if (text := survey.text(path, limit)) is not None:
-            found.append(text)
+            (aside if path in survey.hidden else found).append(text)
             total += len(text.data)
             if total > MAX_TOTAL:
                 raise InputError(f"expected at most {MAX_TOTAL} bytes in all files, found more; name fewer paths", name=text.name)
@@ -126,8 +133,10 @@ def read(paths: Iterable[Path], exclude: Sequence[str] = (), given: Iterable[Tex
             if held is not None:
                 texts.append(text)
                 blocks += (block for block in held if not is_definition(block))
+            else:
+                aside.append(text)
     every = tuple(text for text in found if not _defines_alone(text.data))
-    return Tree(tuple(texts), tuple(blocks), tuple(skipped), every, tuple(survey.leftovers))
+    return Tree(tuple(texts), tuple(blocks), tuple(skipped), every, tuple(aside), tuple(survey.leftovers))
 
 
 def _defines_alone(data: bytes) -> bool:
@@ -189,8 +198,9 @@ def texts(paths: Iterable[Path], words: Iterable[bytes], exclude: Sequence[str] 
 class _Survey:
     """Looks for files. What cannot be read is skipped and said; nothing but regular files is opened."""
 
-    def __init__(self, ignored: Ignored) -> None:
-        self._ignored = ignored
+    def __init__(self, ignored: Ignored, *, is_hidden_shown: bool = False) -> None:
+        self._ignored, self._is_hidden_shown = ignored, is_hidden_shown
+        self.hidden: set[Path] = set()
         self.skipped: list[Skipped] = []
         self.leftovers: list[Path] = []
         self._links: list[Path] = []
@@ -239,7 +249,7 @@ class _Survey:
             names[:] = sorted(
                 name
                 for name in names
-                if not (name.startswith(".") or self._ignored.leaves_out(Path(folder, name), top, is_folder=True))
+                if not (self._leaves_hidden(name) or self._ignored.leaves_out(Path(folder, name), top, is_folder=True))
             )
             for name in sorted(files):
                 path = Path(folder, name)
@@ -248,11 +258,17 @@ class _Survey:
                 elif (name.endswith((".yaml", ".yml")) or name == "Kustomization") and not self._ignored.leaves_out(path, top):
                     mode = path.lstat().st_mode
                     if stat.S_ISREG(mode):
+                        if any(part.startswith(".") for part in path.relative_to(top).parts[:-1]):
+                            self.hidden.add(path)
                         yield path
                     elif stat.S_ISLNK(mode):
                         self._links.append(path)
                     else:
                         self._leave(path, f"expected a regular file, found {reading.kind(mode)}")
+
+
+    def _leaves_hidden(self, name: str) -> bool:
+        return name.startswith(".") and (not self._is_hidden_shown or name in _TOOLS)
 
 
 def _is_folder(path: Path) -> bool:

@@ -38,7 +38,8 @@ class Found(NamedTuple):
     state: str = COUNTS
     constraint: str = ""
     over: yaml.Node | None = None
-    nodes: tuple[yaml.Node, ...] = ()
+    keys: tuple[str, ...] = ()
+    """What of the mapping was read."""
 
 
 def repositories(blocks: Iterable[Block]) -> dict[Key, str]:
@@ -139,9 +140,8 @@ def of_mapping(scalars: Mapping[str, yaml.ScalarNode], within: str) -> Found | N
             place, is_registry = _OCI + place, True
         if not is_registry and (not row.name or not re.match(r"https?://", place) or place.endswith(".git")):
             continue
-        nodes = tuple(node for node in (url, version, name) if node is not None)
         found = _chart(row.code, (row.version,), name.value if name else "", place, version, version, place)
-        return found._replace(nodes=nodes)
+        return found._replace(keys=(row.url, row.version, row.name))
     return None
 
 

@@ -35,7 +35,8 @@ class Embedded:
 
     def moved(self, inner: Scalar, path: str) -> Scalar | None:
         """Return a scalar of the inner text as one of the outer text; None where it cannot be followed."""
-        if inner.style in ("|", ">") or inner.start >= inner.end or "\n" in inner.value:
+        is_block = inner.style in ("|", ">") and not inner.is_part
+        if is_block or inner.start >= inner.end or "\n" in inner.value:
             return None
         span = self.span(inner.start, inner.end)
         hosts = (*inner.hosts, self.scalar.style)

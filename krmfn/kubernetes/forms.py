@@ -18,14 +18,15 @@ NAME, LOCATED, VERSION, FULL, KNOWN, NEVER = Evidence
 _IMAGE = r"(?:.*[a-z0-9])?Image|image|images?|.*[_.-]image|.*IMAGE"
 _IMAGE_KEY = rf"(?:{_IMAGE})(?:[_.-]?(?:[nN]ame|NAME|[rR]ef|REF|[rR]eference|[uU]r[il]|UR[IL]))?"
 _LIST_KEY = r"images|.*[a-z0-9]Images|.*[_-]images|(?:.*_)?IMAGES"
-_CONTAINERS = "containers|initContainers|ephemeralContainers"
+_MAP_KEY = rf"{_LIST_KEY}|images(?:[A-Z_-].*)"
+CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 
 
 class Reference(NamedTuple):
     """A whole reference in one scalar: the value of `key` (a regular expression) in a mapping or list `within`.
 
     `is_item` wants an item of the list `within` instead, `grammar` names how the reference stands in the scalar:
-    `whole`, `flag` (`--flag=REF`), `argo` (`name=REF`), `words` (among other text).
+    `whole`, `flag` (`--flag=REF`, where `key` is the flag's name), `argo` (`name=REF`).
     """
 
     code: str
@@ -39,23 +40,37 @@ class Reference(NamedTuple):
     grammar: str = "whole"
     why: str = ""
 
+    def is_key(self, key: str) -> bool:
+        """True if the row is about this key."""
+        return _matches(self.key, key)
+
+
+@lru_cache(16384)
+def _matches(pattern: str, text: str) -> bool:
+    return re.fullmatch(pattern, text) is not None
+
 
 REFERENCES = (
-    Reference("container", "containers[].image", "image", _CONTAINERS, shown=NAME, sure=NAME),
+    Reference("container", "containers[].image", "image", "|".join(sorted(CONTAINERS)), shown=NAME, sure=NAME),
     Reference("image-volume", "volumes[].image.reference", "reference", "image", shown=NAME, sure=NAME),
     Reference("crossplane-package", "spec.package of pkg.crossplane.io", "package", "spec", r"pkg\.crossplane\.io", LOCATED, VERSION),
     Reference("docker-image", "from: {kind: DockerImage, name}", "DockerImage", shown=LOCATED, sure=VERSION),
+    Reference("image-stream", "{kind: ImageStreamTag, name: image:tag}", "ImageStream(?:Tag|Image)|ImageTag", shown=VERSION,
+              why="it is a tag of the cluster's own image stream"),
     Reference("argo-image", "kustomize.images: [name=image:tag]", within="images", shown=VERSION, sure=VERSION, is_item=True, grammar="argo"),
     Reference("list-item", "images: [image:tag]", within=_LIST_KEY, shown=VERSION, sure=VERSION, is_item=True),
+    Reference("cloud-build", "steps: [{name: known-registry/image:tag}]", "name", "steps", shown=KNOWN, sure=KNOWN),
+    Reference("flag", "--destination=image:tag", within="args|command|.*[aA]rgs", key="destination|dest|push|output|tag|t|cache-repo", shown=FULL,
+              is_item=True, grammar="flag", why="it is what is built, not what runs"),
     Reference("flag", "--any-image=image:tag", within="args|command|.*[aA]rgs", key=_IMAGE_KEY, shown=VERSION, sure=FULL, is_item=True, grammar="flag"),
     Reference("flag", "--flag=registry/image:tag", within="args|command|.*[aA]rgs", shown=KNOWN, sure=KNOWN, is_item=True, grammar="flag"),
     Reference("env", "env: [{name, value: known-registry/image:tag}]", within="env", shown=KNOWN, sure=KNOWN),
     Reference("image", "image: image:tag", "image", shown=LOCATED, sure=VERSION, why="it has neither tag nor digest"),
     Reference("any-image", "webImage, imageName, WEB_IMAGE: image:tag", _IMAGE_KEY, shown=VERSION, sure=FULL,
               why="its name has no namespace and no registry, or its tag may be a port"),
+    Reference("image-map", "images: {any: image:tag}", within=_MAP_KEY, shown=VERSION, sure=FULL, why="its name has no namespace and no registry"),
     Reference("value", "any scalar: known-registry/image:tag", shown=KNOWN, why="the key does not say that it is an image"),
     Reference("value", "any scalar: --flag=known-registry/image:tag", shown=KNOWN, grammar="flag", why="the key does not say that it is an image"),
-    Reference("text", "known-registry/image:tag inside text", shown=KNOWN, grammar="words", why="it stands inside text"),
 )  # fmt: skip
 """Whole references. The order decides; the last rows are what is left when no key tells."""
 
@@ -118,9 +133,29 @@ OTHERS = {
     "tag-alone": "image: {tag} without a repository, which the chart names",
     "key": "a key of a mapping: known-registry/image:tag",
     "line": "image: image:tag on a line of text that is no YAML, such as a template",
+    "text": "known-registry/image:tag, or docker run image:tag, inside text",
     "marked": "any other scalar with an $imagepolicy or $imagescan marker",
 }
 """Forms with rules of their own, in `charts` and `finder`."""
+
+
+class Doubt(NamedTuple):
+    """Nothing below a key (a regular expression) is sure, in resources of some API groups and kinds."""
+
+    key: str
+    why: str
+    groups: str = ".*"
+    kinds: str = ".*"
+
+
+DOUBTS = (
+    Doubt(r"x-examples?|examples?|.*\.(?:examples?|samples?|tmpl|tpl|template)", "it is an example or a template"),
+    Doubt("outputs?|destinations?|publish|pushTo", "it is what is built, not what runs"),
+    Doubt("params", "it is a parameter of one run", r"tekton\.dev", "PipelineRun|TaskRun"),
+)
+SPOILERS = dict.fromkeys(("imageChangeParams", "image.openshift.io/triggers"), "an image change trigger of OpenShift sets the images of this resource")
+"""Keys that make every place of their resource unsure."""
+_TEST_DATA = re.compile(r"(?:.*/)?(?:testdata|test-data|fixtures|__fixtures__|__snapshots?__|golden|[^/]*\.golden)/.*").fullmatch
 
 NOT_RUN = (
     (r"image\.toolkit\.fluxcd\.io|krmfn\.dev", ".*"),
@@ -146,6 +181,40 @@ def is_image_key(key: str) -> bool:
 
 
 @lru_cache(4096)
+def is_list_key(key: str) -> bool:
+    """True if what stands under a key are several images."""
+    return re.fullmatch(_MAP_KEY, key) is not None
+
+
+def is_image_kind(kind: str) -> bool:
+    """True if an object reference of this kind names an image."""
+    return kind == "DockerImage" or kind.startswith(("ImageStream", "ImageTag"))
+
+
+def is_pair(code: str) -> bool:
+    """True if a form spells an image in several scalars."""
+    return any(row.code == code for row in PAIRS)
+
+
+@lru_cache(8192)
+def doubt_of_key(key: str, group: str, kind: str) -> str:
+    """Return why nothing below a key is sure; empty when nothing speaks against it."""
+    return next(
+        (
+            row.why
+            for row in DOUBTS
+            if _matches(row.key, key) and re.fullmatch(row.groups, group) and re.fullmatch(row.kinds, kind)
+        ),
+        "",
+    )
+
+
+def doubt_of_file(path: str) -> str:
+    """Return why nothing in a file is sure: it is data of tests."""
+    return "it is test data" if _TEST_DATA(path) else ""
+
+
+@lru_cache(4096)
 def is_run(group: str, kind: str) -> bool:
     """True if the images that a resource of this API group and kind names may run."""
     return not any(re.fullmatch(groups, group) and re.fullmatch(kinds, kind) for groups, kinds in NOT_RUN)
@@ -158,7 +227,7 @@ def references(key: str, within: str, group: str, *, is_item: bool) -> tuple[Ref
         row
         for row in REFERENCES
         if (row.is_item == is_item or not row.is_item)
-        and (row.grammar == "flag" or re.fullmatch(row.key, key))
+        and (row.grammar == "flag" or row.is_key(key))
         and re.fullmatch(row.within, within)
         and re.fullmatch(row.groups, group)
     )
@@ -175,7 +244,7 @@ def pair(named: str, version: str, within: str) -> tuple[Pair, ...]:
 
 
 _WORDS = re.compile(
-    rb"[iI]mage|IMAGE|epository:|repoURL|oci://|docker://|package:|chart:|dependsOn|[tT]ag: |registry[.-]|harbor\.|\.svc:"
+    rb"[iI]mage|IMAGE|epository:|repoURL|oci://|docker://|package:|chart:|dependsOn|[tT]ag: |(?:docker|podman|nerdctl|crictl) |registry[.-]|harbor\.|\.svc:"
     rb"|(?:ghcr|quay|docker|gcr|lscr|azurecr|k8s|nvcr|icr|jfrog|upbound)\.io/[a-z0-9-]+/|(?:pkg|cgr)\.dev/|mcr\.|ecr\.|amazonaws|\\[xuU/\r\n]"
 )
 

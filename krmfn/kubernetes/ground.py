@@ -22,12 +22,13 @@ _IGNORE = re.compile(rb"[^\n]*#[ \t]*krmfn:[ \t]*ignore\b")
 class Ground(NamedTuple):
     """Nodes of a block, which stands inside the scalars of `hosts`, from the inside out; none for the resource's own.
 
-    `group` is the API group of what is read, `lead` the path of the innermost host, `doubt` why nothing here is sure.
+    `group` and `kind` are those of what is read, `lead` the path of the innermost host, `doubt` why nothing here is sure.
     """
 
     resource: Resource
     block: Block
     group: str
+    kind: str = ""
     lead: str = ""
     hosts: tuple[Embedded, ...] = ()
     doubt: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -12,32 +12,52 @@ import yaml
 from krmfn.kubernetes import forms, reference
 from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.model import Part
-from krmfn.yamledit.nodes import children
+from krmfn.yamledit.nodes import Step, children
 
 Scalars = Mapping[str, yaml.ScalarNode]
 
 
+class Spelled(NamedTuple):
+    """Scalars that belong together, by the last part of their names; the key that they stand in, and where each stands.
+
+    They are those of one mapping, of keys that are paths (`web.image.tag`), or of parameters in a list.
+    """
+
+    scalars: Scalars
+    within: str
+    steps: Mapping[str, tuple[Step, ...]] = {}
+
+    def place(self, key: str) -> tuple[Step, ...]:
+        """Return the steps from the collection to the scalar."""
+        return self.steps.get(key, (key,))
+
+
 class Found(NamedTuple):
-    """An image: the row's code, its text and reading, the scalars with their parts and keys, and what speaks against it."""
+    """An image: the row's code, its text and reading, its parts with their keys, and what speaks against it.
+
+    `at` is the key of the version.
+    """
 
     code: str
     text: str
     reading: Reading | None
-    parts: tuple[tuple[Part, yaml.ScalarNode], ...]
-    keys: Mapping[int, str]
-    at: yaml.ScalarNode
+    parts: tuple[tuple[Part, str], ...]
+    at: str
     why: str = ""
 
 
 _VERSION = re.compile(r"(.*?)[_.-]?(tag|Tag|TAG|digest|Digest|DIGEST|sha256|version|Version|VERSION)").fullmatch
 _NAMES = {"repository": ("repository", "repo"), "image": ("image", ""), "name": ("name",)}
+_REGISTRIES = ("registry", "imageRegistry", "hub")
+_NO_VERSION = frozenset({"true", "false", "yes", "no", "on", "off", "null", "~"})
+_ELSEWHERE = "the repository is named elsewhere, by the chart or another file"
 
 
 @lru_cache(2048)
 def _stem(key: str) -> tuple[str, str] | None:
     """Split a key such as `webImageTag` into `webImage` and `tag`; None for a key that holds no version."""
     found = _VERSION(key)
-    if found is None or found[1] in ("new", "app", "api", "chart", "target", "kubernetes", "min", "max"):
+    if found is None or found[1] in ("new", "app", "api", "chart", "target", "kubernetes", "min", "max", "use"):
         return None
     what = found[2].lower()
     return found[1], "digest" if what == "sha256" else what
@@ -68,16 +88,17 @@ def _spelled(head: str, word: str) -> Iterator[str]:
     yield from (head + compound, f"{head}_{word}", f"{head}-{word}", f"{head}_{word.upper()}")
 
 
-def of_paths(scalars: Scalars) -> Iterator[tuple[Scalars, str, str]]:
-    """Yield the mappings that keys with dots spell, such as `web.image.tag`: scalars, the key that each stands in, its path."""
-    heads: dict[str, dict[str, yaml.ScalarNode]] = {}
-    for key, node in scalars.items():
+def of_paths(scalars: Scalars) -> Iterator[Spelled]:
+    """Yield what keys with dots spell, such as `web.image.tag`."""
+    heads: dict[str, dict[str, str]] = {}
+    for key in scalars:
         head, dot, last = key.rpartition(".")
         if dot and last:
-            heads.setdefault(head, {})[last] = node
-    for head, entries in heads.items():
-        if any(_stem(key) for key in entries):
-            yield entries, head.rpartition(".")[2], head
+            heads.setdefault(head, {})[last] = key
+    for head, keys in heads.items():
+        if any(_stem(last) for last in keys):
+            steps: dict[str, tuple[Step, ...]] = {last: (key,) for last, key in keys.items()}
+            yield Spelled({last: scalars[key] for last, key in keys.items()}, head.rpartition(".")[2], steps)
 
 
 def of_mapping(scalars: Scalars, within: str) -> Iterator[Found]:
@@ -87,7 +108,7 @@ def of_mapping(scalars: Scalars, within: str) -> Iterator[Found]:
         return
     stems: dict[str, dict[str, str]] = {}
     for key, node in scalars.items():
-        if (split := _stem(key)) and node.value:
+        if (split := _stem(key)) and node.value and node.value.lower() not in _NO_VERSION:
             stems.setdefault(split[0], {}).setdefault(split[1], key)
     for stem, versions in stems.items():
         if found := _versioned(scalars, stem, versions, within):
@@ -100,13 +121,12 @@ def _kustomized(scalars: Scalars, within: str) -> Found | None:
     tag, digest, new = (_filled(scalars, key) for key in ("newTag", "digest", "newName"))
     if name is None or not name.value or not (tag or new or (digest and within == "images")):
         return None
-    spelled = new or name
-    parts = [(Part.NAME, new), (Part.TAG, tag), (Part.DIGEST, digest)]
-    keys = {id(node): key for key, node in scalars.items()}
-    text = spelled.value + (f":{tag.value}" if tag else "") + (f"@{digest.value}" if digest else "")
+    spelled = "newName" if new else "name"
+    parts = ((Part.NAME, "newName", new), (Part.TAG, "newTag", tag), (Part.DIGEST, "digest", digest))
+    text = _text(None, scalars[spelled], tag, digest)
     return Found(
-        "kustomize-images", text, reference.read(text), tuple((part, node) for part, node in parts if node), keys,
-        tag or digest or spelled, "" if tag or digest else "it changes the name alone",
+        "kustomize-images", text, reference.read(text), tuple((part, key) for part, key, node in parts if node),
+        "newTag" if tag else "digest" if digest else spelled, "" if tag or digest else "it changes the name alone",
     )  # fmt: skip
 
 
@@ -116,51 +136,38 @@ def _filled(scalars: Scalars, key: str) -> yaml.ScalarNode | None:
 
 
 def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within: str) -> Found | None:
-    tag, digest = scalars.get(versions.get("tag", "")), scalars.get(versions.get("digest", ""))
-    kind = "tag"
-    if tag is None and "version" in versions:
-        tag, kind = scalars[versions["version"]], "version"
-    at = tag or digest
-    if at is None:
-        return None
-    keys = {id(node): key for key, node in scalars.items()}
-    versioned = tuple((part, node) for part, node in ((Part.TAG, tag), (Part.DIGEST, digest)) if node)
-    if digest is None and not stem and "digest" in scalars:
-        versioned = (*versioned, (Part.DIGEST, scalars["digest"]))  # written empty, and there to be filled
+    kind = "tag" if "tag" in versions else "version" if "version" in versions else "digest"
+    at = versions[kind]
+    tag, digest = scalars[at] if kind != "digest" else None, scalars.get(versions.get("digest", ""))
+    versioned = () if kind == "digest" else ((Part.TAG, at),)
+    if digest is not None:
+        versioned = (*versioned, (Part.DIGEST, versions["digest"]))
+    elif not stem and "digest" in scalars:
+        versioned = (*versioned, (Part.DIGEST, "digest"))  # written empty, and there to be filled
+    hub = next((key for key in (*_REGISTRIES, *_spelled(stem, "registry")) if _filled(scalars, key)), None)
     for key, named in _candidates(stem):
         name = _filled(scalars, key)
-        if name is None or name is at:
+        if name is None or key == at:
             continue
-        registry = next(
-            (
-                node
-                for one in ("registry", "imageRegistry", *_spelled(stem, "registry"))
-                if (node := _filled(scalars, one))
-            ),
-            None,
-        )
-        short = _filled(scalars, "image") if registry is None and named == "repository" else None
+        registry = scalars[hub] if hub else None
+        short = _filled(scalars, "image") if hub is None and named == "repository" else None
         if short is not None and "/" not in short.value:
             registry, name = name, short
         text = _text(registry, name, tag, digest)
         reading = None if reference.read(name.value) is None else reference.read(text)
         if reading is None or _has_version(name.value):
             continue
-        for row in forms.pair(named, kind, within):
+        for row in forms.pair(named, "version" if kind == "version" else "tag", within):
             if reading.evidence >= row.shown:
-                parts = versioned if registry else ((Part.NAME, name), *versioned)
+                parts = versioned if registry else ((Part.NAME, key), *versioned)
                 why = "" if reading.evidence >= row.sure else row.why
-                return Found(row.code, text, reading, parts, keys, at, why)
+                if hub and key.lower().endswith("repo") and "/" not in name.value:
+                    why = why or "its repository may be a namespace, which the chart completes"
+                return Found(row.code, text, reading, parts, at, why)
     names = (_filled(scalars, key) for key, _ in _candidates(stem))
-    has_whole = any(name is not None and _has_version(name.value) for name in names)
-    if (
-        kind == "tag"
-        and not has_whole
-        and (forms.is_image_key(within) or forms.is_image_key(stem))
-        and "{{" not in at.value
-    ):
-        why = "the repository is named elsewhere, by the chart or another file"
-        return Found("tag-alone", at.value, None, versioned, keys, at, why)
+    is_alone = kind != "version" and not any(name is not None and _has_version(name.value) for name in names)
+    if is_alone and "{{" not in scalars[at].value and (hub or forms.is_image_key(within) or forms.is_image_key(stem)):
+        return Found("tag-alone", scalars[at].value, None, versioned, at, _ELSEWHERE)
     return None
 
 
@@ -190,27 +197,34 @@ def entry(scalars: Scalars) -> tuple[str, str, str] | None:
 
 
 def pointer(entries: Mapping[str, yaml.Node]) -> tuple[str, str] | None:
-    """Return the last two names of the path of a JSON 6902 operation; None for any other mapping."""
+    """Return the last two names of the path of a JSON 6902 operation or an assertion; None for any other mapping."""
     path = entries.get("path")
-    if "op" not in entries or not isinstance(path, yaml.ScalarNode) or not str(path.value).startswith("/"):
+    if not isinstance(path, yaml.ScalarNode) or not ("op" in entries or "." in path.value):
         return None
-    names = [name.replace("~1", "/").replace("~0", "~") for name in str(path.value).split("/") if not name.isdecimal()]
-    names = [name for name in names if name != "-"]
-    return names[-1], names[-2] if len(names) > 1 else ""
+    is_pointer = path.value.startswith("/")
+    if is_pointer != ("op" in entries):
+        return None
+    if is_pointer:
+        names = [name.replace("~1", "/").replace("~0", "~") for name in path.value.split("/")[1:]]
+    else:
+        names = re.sub(r"\[\d*\]", "", path.value).split(".")
+    names = [name for name in names if name and name != "-" and not name.isdecimal()]
+    return (names[-1], names[-2] if len(names) > 1 else "") if names else None
 
 
-def of_parameters(items: Iterable[yaml.Node]) -> Iterator[tuple[Scalars, str]]:
-    """Yield the items of a list of `{name, value}` that belong together, as a mapping, and the key it would stand in."""
-    groups: dict[str, dict[str, yaml.ScalarNode]] = {}
-    for item in items:
+def of_parameters(items: Sequence[yaml.Node]) -> Iterator[Spelled]:
+    """Yield the items of a list of `{name, value}` that belong together."""
+    groups: dict[str, dict[str, tuple[int, str, yaml.ScalarNode]]] = {}
+    for index, item in enumerate(items):
         entries = {str(key): value for key, value in children(item) if isinstance(value, yaml.ScalarNode)}
         named = entry(entries)
         path = _path(entries)
         if named and path:
-            groups.setdefault(".".join(path[:-1]), {})[path[-1]] = entries[named[2]]
-    for group, scalars in groups.items():
-        if any(_stem(key) for key in scalars):
-            yield scalars, group.rpartition(".")[2]
+            groups.setdefault(".".join(path[:-1]), {})[path[-1]] = index, named[2], entries[named[2]]
+    for head, group in groups.items():
+        if any(_stem(key) for key in group):
+            steps: dict[str, tuple[Step, ...]] = {key: (index, last) for key, (index, last, _) in group.items()}
+            yield Spelled({key: node for key, (_, _, node) in group.items()}, head.rpartition(".")[2], steps)
 
 
 def _path(entries: Scalars) -> Sequence[str]:

@@ -15,6 +15,8 @@ VARIABLE = "variable"
 OVERRIDDEN = "overridden"
 UNJUDGED = "not judged"
 IGNORED = "ignored"
+SHOWN = "shown only"
+"""In a hidden folder, or in a text that is no YAML: nobody asks about it, and nothing is written."""
 
 
 class Slot(NamedTuple):
@@ -57,3 +59,7 @@ class Place(NamedTuple):
     def is_written(self) -> bool:
         """True if an update by image name writes here."""
         return self.is_sure and self.state == COUNTS and bool(self.slots)
+
+    def doubted(self, why: str) -> Place:
+        """Return the place as one that is not sure."""
+        return self._replace(is_sure=False, why=self.why or why) if self.is_sure else self

@@ -115,6 +115,8 @@ def read(text: str) -> Reading | None:
     if ref.registry in _NO_REGISTRY or (ref.registry in _NAMESPACED and "/" not in ref.path):
         return None
     evidence = weigh(ref)
+    if start and "/" in ref.name and evidence >= Evidence.VERSION:
+        evidence = Evidence.KNOWN
     if held:
         return Reading(start, len(text), _restored(ref, body), min(evidence, Evidence.FULL), held[0])
     return Reading(start, len(text), ref, evidence)

@@ -16,7 +16,7 @@ from krmfn.config.image_automation import TargetRule
 from krmfn.config.loading import Config
 from krmfn.config.objects import nearest
 from krmfn.errors import InputError, RuleError
-from krmfn.kubernetes import charts, finder, forms
+from krmfn.kubernetes import charts, finder, forms, walk
 from krmfn.kubernetes.jsonpath import JSONPath
 from krmfn.kubernetes.loosedigest import LooseDigest, loose_digests
 from krmfn.kubernetes.overriding import NOTHING, Graph
@@ -305,7 +305,7 @@ class _Binder:
                 self.policies |= {policy.key for policy in candidates}
                 message = f"{place.text} is overridden by {place.by}: left as it is"
                 self._say("info", "overridden", message, resource, field)
-            elif place.why == finder.TWICE:
+            elif place.why == walk.TWICE:
                 message = "image is given twice in one mapping, and readers differ on which one counts: left as it is"
                 self._say("warning", "doubtful", message, resource, field)
             elif not place.is_sure:

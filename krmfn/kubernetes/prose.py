@@ -1,0 +1,53 @@
+"""References in text that is no YAML: templates, scripts, documentation. What stands there is shown and never sure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+from krmfn.kubernetes import reference
+from krmfn.kubernetes.reference import Evidence, Reading
+
+
+class Mention(NamedTuple):
+    """A reference: the code of its form, its span in characters, and what was read."""
+
+    code: str
+    start: int
+    end: int
+    reading: Reading
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return the code and the pattern of lines `image: REF` and of commands, whose first argument or any may be an image."""
+    run = r"\b(?:docker|podman|nerdctl|crictl)[ \t]+(?:image[ \t]+)?(?:run|pull|push|create)[ \t]"
+    ends = r"(?::[A-Za-z0-9_][\w.-]*)?(?:@sha256:[0-9a-f]{64})?(?![\w:/=@$])"
+    lines = (
+        ("line", r"""^[ \t]*(?:-[ ]+)?["']?[\w.-]*[iI]mage(?:[nN]ame|Ref)?["']?[ \t]*:[ \t]+["']?([^\s"'#,{}]+)(?!\S*[{}])"""),
+        ("text", rf"{run}[ \t]*(?:--?[a-z][\w-]*(?:=\S+)?[ \t]+)*((?=[\d._-]*[a-z])[a-z0-9][a-z0-9./_-]*{ends})"),
+        ("text", rf"{run}[^\n;|&]*?[ \t]([a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)+:[A-Za-z0-9_][\w.-]*{ends})"),
+    )
+    return tuple((code, re.compile(pattern, re.MULTILINE)) for code, pattern in lines)
+
+
+def mentions(text: str) -> Iterator[Mention]:
+    """Yield lines such as `image: REF`, images of `docker run`, and references on known registries among other words."""
+    if ":" not in text and "@" not in text:
+        return
+    spans = [(code, *hit.span(1)) for code, pattern in _patterns() for hit in pattern.finditer(text)]
+    spans += [("text", *span) for span in reference.words(text)]
+    done: set[int] = set()
+    for code, start, end in spans:
+        if start in done or _is_comment(text, start):
+            continue
+        reading = reference.read(text[start:end])
+        if reading is not None and reading.evidence >= Evidence.VERSION:
+            done.add(start)
+            yield Mention(code, start, end, reading)
+
+
+def _is_comment(text: str, at: int) -> bool:
+    return text[text.rfind("\n", 0, at) + 1 : at].lstrip().startswith(("#", "//"))

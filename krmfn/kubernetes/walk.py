@@ -1,0 +1,294 @@
+"""The walk of the finder through one resource, and through the text inside its text. Looks only; asks nobody.
+
+Every mapping, list and scalar is read once by the rows of `forms`; what a chart or a pair has taken is not read again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import yaml
+
+from krmfn.errors import InputError, RuleError
+from krmfn.image import ImageRef
+from krmfn.kubernetes import charts, forms, pairs, prose, reference
+from krmfn.kubernetes.embedded import Embedded
+from krmfn.kubernetes.ground import Ground
+from krmfn.kubernetes.places import COUNTS, Place
+from krmfn.kubernetes.reference import Evidence, Reading
+from krmfn.kubernetes.resource import Resource, Steps, anchored, describe
+from krmfn.yamledit.nodes import children, documents, is_null, join_path, scalar_at
+
+TWICE = "its key is given twice in one mapping, and readers differ on which one counts"
+_NOT_RUN = ("openAPIV3Schema", "imageScans")
+"""Keys below which images are described and none runs: a schema, and what Rancher Fleet looks for."""
+_IN_TEST = "it stands in a test of a chart, which says what is expected"
+_IN_TEMPLATE = "it stands in a template, which is filled in before it is used"
+_REGISTRY_ELSEWHERE = "a registry for all images is named elsewhere in the file"
+_DEEPEST = 4
+"""Text inside text inside text: how far it is followed."""
+_FLAG = re.compile(r"(--?[A-Za-z0-9][\w.-]*|[A-Za-z_][\w.-]*)=")
+_REGISTRY = re.compile(r"imageRegistry|image_registry|defaultImageRegistry|systemDefaultRegistry").fullmatch
+
+
+def read(resource: Resource, known: Mapping[charts.Key, str]) -> Iterator[Place]:
+    """Yield the places of one resource, in the order of the document."""
+    group, kind = resource.id.api_version.rpartition("/")[0], resource.id.kind
+    if not forms.is_run(group, kind):
+        return
+    root = resource.root
+    doubt = _IN_TEST if _is_test(root) else ""
+    doubt = "it stands in a Secret" if kind == "Secret" and not group else doubt
+    doubt = doubt or forms.doubt_of_file(resource.block.text.name)
+    yield from _Walk(Ground(resource, resource.block, group, kind, doubt=doubt), known).read(root, kind, resource.prefix)
+
+
+def _is_test(root: yaml.Node) -> bool:
+    """True for a suite of helm-unittest."""
+    keys = {key for key, _ in children(root)} if isinstance(root, yaml.MappingNode) else set()
+    return {"suite", "tests"} <= keys or {"suite", "templates"} <= keys
+
+
+class _At(NamedTuple):
+    """A node on the way: the key of what it stands in, and why nothing in it is sure."""
+
+    node: yaml.Node
+    steps: Steps
+    within: str = ""
+    doubt: str = ""
+
+
+class _Walk:
+    """Walks one tree of nodes."""
+
+    def __init__(self, ground: Ground, known: Mapping[charts.Key, str]) -> None:
+        self.ground, self.known = ground, known
+        self.taken: set[Steps] = set()
+        """What a chart or a pair has read: it stands for nothing else."""
+        self.doubt, self.has_registry = "", False
+
+    def read(self, root: yaml.Node, kind: str, prefix: Steps) -> list[Place]:
+        """Return the places of a tree; what was noticed on the way counts for all of them."""
+        found = [*self.walk(root, kind, prefix)]
+        if self.doubt:
+            found = [place.doubted(self.doubt) for place in found]
+        if self.has_registry:
+            found = [place.doubted(_REGISTRY_ELSEWHERE) if _lacks_registry(place) else place for place in found]
+        return found
+
+    def walk(self, root: yaml.Node, kind: str, prefix: Steps) -> Iterator[Place]:
+        """Walk a tree, in the order of the document."""
+        if found := charts.of_resource(root, kind, self.ground.group, self.known):
+            yield from self.charts(found, prefix)
+        if kind == "OCIRepository":
+            return
+        stack = [_At(root, prefix)]
+        while stack:
+            at = stack.pop()
+            if isinstance(at.node, yaml.MappingNode):
+                yield from self.mapping(at)
+                stack += reversed([*self.inside(at, is_root=at.node is root and bool(kind))])
+            elif isinstance(at.node, yaml.SequenceNode):
+                yield from self.sequence(at)
+                stack += reversed(
+                    [
+                        _At(child, (*at.steps, index), at.within, at.doubt)
+                        for index, child in enumerate(at.node.value)
+                        if isinstance(child, yaml.CollectionNode)
+                    ]
+                )
+            elif isinstance(at.node, yaml.ScalarNode) and at.node is root:
+                yield from self.lines(at.node, at.steps, at.doubt)
+
+    def inside(self, at: _At, *, is_root: bool) -> Iterator[_At]:
+        """Yield the collections of a mapping that are walked on: of metadata the annotations, of a root no status."""
+        pointer = None
+        for key, value in children(at.node):
+            if not isinstance(value, yaml.CollectionNode) or (is_root and key == "status") or key in _NOT_RUN:
+                continue
+            self.doubt = self.doubt or forms.SPOILERS.get(str(key), "")
+            if key == "metadata":
+                notes = next((each for name, each in children(value) if name == "annotations"), None)
+                if isinstance(notes, yaml.MappingNode):
+                    yield _At(notes, (*at.steps, key, "annotations"), "annotations", "it stands in an annotation")
+                continue
+            doubt = at.doubt or forms.doubt_of_key(str(key), self.ground.group, self.ground.kind)
+            if key == "value" and pointer is None:
+                pointer = pairs.pointer({str(name): node for name, node in children(at.node)}) or ("", "")
+            yield _At(value, (*at.steps, key), pointer[0] if key == "value" and pointer and pointer[0] else str(key), doubt)
+
+    def mapping(self, at: _At) -> Iterator[Place]:
+        """Read one mapping: what its keys spell together, then what each holds alone."""
+        yield from self.keys(at)
+        scalars: dict[str, yaml.ScalarNode] = {}
+        twice: set[str] = set()
+        for key, value in children(at.node):
+            scalar = anchored(value)
+            if scalar is not None and not is_null(scalar):
+                if key in scalars:
+                    twice.add(str(key))
+                scalars.setdefault(str(key), scalar)
+                self.doubt = self.doubt or forms.SPOILERS.get(str(key), "")
+                if scalar.value and (_REGISTRY(str(key)) or (at.within == "global" and key in ("hub", "registry"))):
+                    self.has_registry = True
+        if chart := charts.of_mapping(scalars, at.within):
+            yield from self.charts([chart], at.steps)
+        for spelled in (*pairs.of_paths(scalars), pairs.Spelled(scalars, at.within)):
+            yield from self.pairs(at, spelled)
+        named = pairs.entry(scalars)
+        for key, node in scalars.items():
+            doubt = TWICE if key in twice else at.doubt or forms.doubt_of_key(key, self.ground.group, self.ground.kind)
+            steps = (*at.steps, key)
+            if named and key == named[2]:
+                yield from self.scalar(node, steps, named[0], named[1] or at.within, doubt)
+            elif key == "name" and (kind := scalars.get("kind")) is not None and forms.is_image_kind(kind.value):
+                yield from self.scalar(node, steps, kind.value, at.within, doubt)
+            else:
+                last = key.rpartition("/")[2] if at.within == "annotations" else key
+                yield from self.scalar(node, steps, last, at.within, doubt)
+
+    def keys(self, at: _At) -> Iterator[Place]:
+        """Read the keys of a mapping that are references themselves."""
+        needed = Evidence.FULL if forms.is_list_key(at.within) else Evidence.KNOWN
+        for key, _ in at.node.value:
+            if type(key) is not yaml.ScalarNode:
+                self.doubt = self.doubt or (_IN_TEMPLATE if isinstance(key, yaml.MappingNode) else "")
+            elif ":" in key.value and (seen := reference.read(key.value)) and seen.evidence >= needed:
+                yield self.ground.place("key", (*at.steps, key.value), key, key.value, seen, (), "it is a key")
+
+    def pairs(self, at: _At, spelled: pairs.Spelled) -> Iterator[Place]:
+        """Read the images that several scalars spell."""
+        for found in pairs.of_mapping(spelled.scalars, spelled.within):
+            version = (*at.steps, *spelled.place(found.at))
+            if version in self.taken:
+                continue
+            slots = []
+            for part, key in found.parts:
+                steps = (*at.steps, *spelled.place(key))
+                self.taken.add(steps)
+                slots.append(self.ground.slot(part, spelled.scalars[key], steps))
+            written = tuple(slot for slot in slots if slot is not None)
+            doubt = at.doubt or found.why or ("the text around it cannot be followed" if len(written) < len(slots) else "")
+            node = spelled.scalars[found.at]
+            yield self.ground.place(found.code, at.steps, node, found.text, found.reading, written, doubt)
+
+    def sequence(self, at: _At) -> Iterator[Place]:
+        """Read one list: references as items, `--flag REF` in two items, parameters that belong together."""
+        before = ""
+        for spelled in pairs.of_parameters(at.node.value):
+            yield from self.pairs(at, spelled)
+        for index, child in enumerate(at.node.value):
+            node = anchored(child)
+            if node is not None:
+                key = before.lstrip("-") if before.startswith("-") and "=" not in before else ""
+                yield from self.scalar(node, (*at.steps, index), key, at.within, at.doubt, is_item=True)
+                before = node.value
+
+    def scalar(
+        self, node: yaml.ScalarNode, steps: Steps, key: str, within: str, doubt: str, *, is_item: bool = False
+    ) -> Iterator[Place]:
+        """Read one scalar by the first row of the table that takes it."""
+        if not node.value or steps in self.taken:
+            return
+        ground, text, bare = self.ground, node.value, node.value.strip()
+        is_lines = "\n" in bare or ((node.style in ("|", ">") or text[-1] == "\n") and ": " in bare)
+        if is_lines or (bare[:1] in ("{", "[") and bare[-1] in "}]" and not bare.startswith("{{")):
+            if forms.may_hold_image(text.encode("utf-8", "replace")) and len(ground.hosts) < _DEEPEST:
+                yield from self.text(node, steps, doubt)
+            return
+        is_versioned = ":" in text or "@" in text
+        for row in forms.references(key, within, ground.group, is_item=is_item):
+            seen = _seen(row, text) if is_versioned or row.shown < Evidence.VERSION else None
+            if seen is None:
+                continue
+            start, reading = seen
+            if reading.evidence < row.shown or (reading.evidence < Evidence.LOCATED and reading.variable):
+                continue
+            if within == "annotations" and row.code == "any-image" and reading.evidence is Evidence.KNOWN:
+                doubt = ""
+            why = doubt or (row.why if reading.evidence < row.sure else "")
+            whole = start == 0 and reading.start == 0 and reading.end == len(text)
+            slots = ground.slots(node, steps, None if whole else (start + reading.start, start + reading.end))
+            yield ground.place(row.code, steps, node, text, reading, slots, why, is_sure=reading.evidence >= row.sure)
+            return
+        if key == "image" and (within in forms.CONTAINERS or "{{" in text):
+            yield self.unread(node, steps)
+        elif is_versioned:
+            yield from self.lines(node, steps, doubt)
+
+    def unread(self, node: yaml.ScalarNode, steps: Steps) -> Place:
+        """Return the place of a value that should be an image and is none."""
+        why = ""
+        try:
+            ImageRef.parse(node.value)
+        except RuleError as error:
+            why = str(error)
+        return self.ground.place("image", steps, node, node.value, None, (), why)
+
+    def text(self, node: yaml.ScalarNode, steps: Steps, doubt: str) -> Iterator[Place]:
+        """Read text inside text: YAML and JSON by their nodes, anything else by its words."""
+        ground = self.ground
+        path = ground.lead + join_path(steps)
+        host = Embedded(ground.block, scalar_at(ground.block, node, path))
+        try:
+            inner = documents(host.text)
+            roots = [(block, one) for block in inner for one in describe(block)]
+        except (InputError, RecursionError, UnicodeError):
+            roots = []
+        if not any(isinstance(one.root, yaml.CollectionNode) for _, one in roots):
+            yield from self.lines(node, steps, doubt)
+            return
+        for block, one in roots:
+            group = one.id.api_version.rpartition("/")[0]
+            if not one.is_definition and forms.is_run(group, one.id.kind):
+                below = Ground(ground.resource, block, group, one.id.kind, f"{path} > ", (host, *ground.hosts), doubt or ground.doubt)
+                yield from _Walk(below, self.known).read(one.root, one.id.kind, one.prefix)
+
+    def lines(self, node: yaml.ScalarNode, steps: Steps, doubt: str) -> Iterator[Place]:
+        """Read text that is no YAML."""
+        for one in prose.mentions(node.value):
+            slots = self.ground.slots(node, steps, (one.start, one.end))
+            text = node.value[one.start : one.end]
+            yield self.ground.place(one.code, steps, node, text, one.reading, slots, doubt or "it stands inside text")
+
+    def charts(self, found: Iterable[charts.Found], steps: Steps) -> Iterator[Place]:
+        """Turn charts into places."""
+        for one in found:
+            self.taken |= {(*steps, *path) for _, _, path in one.parts} | {(*steps, key) for key in one.keys}
+            slots = tuple(
+                slot
+                for part, node, path in one.parts
+                if (slot := self.ground.slot(part, node, (*steps, *path))) is not None
+            )
+            place = self.ground.place(one.code, (*steps, *one.path), one.at, one.text, one.reading, slots, one.why)
+            by = ""
+            if one.over is not None:
+                text = self.ground.resource.block.text
+                line, _ = text.locate(self.ground.start(one.over))
+                by = f"{text.name or 'stdin'}:{line}"
+            state = one.state if one.state != COUNTS else place.state
+            yield place._replace(state=state, by=by, constraint=one.constraint or place.constraint)
+
+
+def _lacks_registry(place: Place) -> bool:
+    """True if a place spells a repository in a field of its own, without its registry."""
+    ref = place.ref
+    return ref is not None and forms.is_pair(place.form) and not ref.name.startswith(f"{ref.registry}/")
+
+
+def _seen(row: forms.Reference, text: str) -> tuple[int, Reading] | None:
+    """Read a scalar by the grammar of a row: where the reference starts, and what it says."""
+    if row.grammar == "whole":
+        seen = reference.read(text)
+        return (0, seen) if seen else None
+    if row.grammar == "flag":
+        head = _FLAG.match(text)
+        if head is None or not row.is_key(head[1].lstrip("-")):
+            return None
+        seen = reference.read(text[head.end() :])
+        return (head.end(), seen) if seen else None
+    name, equals, new = text.partition("=")
+    seen = reference.read(new) if equals and reference.read(name) else None
+    return (len(name) + 1, seen) if seen else None
