@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from krmfn.api import choose, run
     from krmfn.errors import ConfigError, InputError, KrmfnError, RegistryError, RuleError, RulesError
     from krmfn.image import ImageRef
-    from krmfn.model import Diagnostic, Listing, Outcome, Repository
+    from krmfn.model import Diagnostic, Listing, Repository
+    from krmfn.outcome import Outcome
     from krmfn.plan.resolve import StaticTags, TagSource
     from krmfn.policies.selection import Selection
     from krmfn.policies.version import Version
@@ -40,7 +41,8 @@ _HOMES = {
     "krmfn.api": ("choose", "run"),
     "krmfn.errors": ("ConfigError", "InputError", "KrmfnError", "RegistryError", "RuleError", "RulesError"),
     "krmfn.image": ("ImageRef",),
-    "krmfn.model": ("Diagnostic", "Listing", "Outcome", "Repository"),
+    "krmfn.model": ("Diagnostic", "Listing", "Repository"),
+    "krmfn.outcome": ("Outcome",),
     "krmfn.plan.resolve": ("StaticTags", "TagSource"),
     "krmfn.policies.selection": ("Selection",),
     "krmfn.policies.version": ("Version",),

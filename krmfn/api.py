@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from krmfn.model import Outcome
+from krmfn.outcome import Outcome
 from krmfn.plan.resolve import TagSource
 from krmfn.policies.selection import Selection, parse_rules, select
 

@@ -19,7 +19,8 @@ from krmfn.config.settings import dated, overridden
 from krmfn.disk.reading import NotReadError, max_bytes, read_file, read_stdin
 from krmfn.errors import ConfigError, InputError, KrmfnError
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
-from krmfn.model import Diagnostic, Location, Outcome
+from krmfn.model import Diagnostic, Location
+from krmfn.outcome import Outcome
 from krmfn.plan.resolve import TagSource
 from krmfn.sanitize import inert, printable
 from krmfn.yamledit import resourcelist

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from krmfn.frozen import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from krmfn.config.hold import Hold
     from krmfn.config.require import Requirement
@@ -149,9 +149,14 @@ class ImagePolicy:
         return bool(self.requirements or self.holds)
 
     @property
+    def is_verified(self) -> bool:
+        """True if a tag must be signed: then the digest that was verified is what is written."""
+        return any(one.verify for one in self.requirements)
+
+    @property
     def reflects(self) -> bool:
         """True if the policy itself asks for digests."""
-        return self.digest_reflection != "Never"
+        return self.digest_reflection != "Never" or self.is_verified
 
     @property
     def hash(self) -> str:
@@ -173,7 +178,7 @@ class PassedOver(NamedTuple):
     tag: str
     why: str
     """For people: `too young, eligible 2026-11-24T10:00Z`, `held: tests failed`, `no linux/arm64`."""
-    rule: Literal["age", "hold", "platforms", "pullable"]
+    rule: Literal["age", "hold", "platforms", "pullable", "verify"]
     eligible_at: float | None = None
     state: str = ""
     """The same in a few words, for tables: `waits until 2026-11-24T10:00Z`, `held until 2026-12-01T00:00Z`, `no linux/arm64`."""
@@ -324,23 +329,3 @@ class Diagnostic(NamedTuple):
     def described(self) -> str:
         """`Kind namespace/name: spec.field: message`, for those who are told the file in another way."""
         return ": ".join(part for part in (self.location.in_resource, self.message) if part)
-
-
-@frozen
-class Outcome:
-    """What a run answers: the text to print, in pieces, and everything there is to say about it."""
-
-    pieces: Sequence[bytes | memoryview]
-    results: tuple[Diagnostic, ...]
-    asides: tuple[str, ...] = ()
-    """For stderr only: what is worth a word and no result."""
-
-    @property
-    def text(self) -> bytes:
-        """The text as a whole."""
-        return b"".join(self.pieces)
-
-    @property
-    def is_error(self) -> bool:
-        """True when any result is an error; then the text holds the items as they came."""
-        return any(result.severity == "error" for result in self.results)

@@ -13,7 +13,8 @@ from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen
 from krmfn.kubernetes.overriding import NOTHING, Graph
 from krmfn.kubernetes.resource import is_definition
-from krmfn.model import Choice, Diagnostic, ImagePolicy, Outcome, PassedOver, PolicyKey, Repository
+from krmfn.model import Choice, Diagnostic, ImagePolicy, PassedOver, PolicyKey, Repository
+from krmfn.outcome import Outcome
 from krmfn.plan import bind, decision, digests, guard, lock_update, needed, records, report, resolve, rewrite
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Guarded, Pins

@@ -12,7 +12,8 @@ import yaml
 from krmfn import pipeline
 from krmfn.config.settings import overridden
 from krmfn.errors import RegistryError
-from krmfn.model import Listing, Outcome, Repository
+from krmfn.model import Listing, Repository
+from krmfn.outcome import Outcome
 from krmfn.plan.resolve import StaticTags, TagSource
 from krmfn.yamledit.nodes import Text
 

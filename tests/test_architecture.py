@@ -21,7 +21,7 @@ FILES = {
     ".".join(("krmfn", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-VALUES = {"bug", "diagnostics", "errors", "sanitize", "strict_json", "frozen", "image", "model", "singleflight", "about", "terminal"}
+VALUES = {"bug", "diagnostics", "errors", "sanitize", "strict_json", "globs", "outcome", "frozen", "image", "model", "singleflight", "about", "terminal"}
 """Modules at the top that every room may use; `terminal` belongs to the command line, see EDGES."""
 DOORS = {"__main__", "api", "cli", "function", "pipeline"}
 """Modules at the top that no room may use, but for the commands."""
@@ -31,10 +31,10 @@ ROOMS = {
     "kubernetes": {"yamledit"},
     "disk": set(),
     "policies": set(),
-    "config": {"yamledit", "kubernetes", "policies"},
-    "plan": {"yamledit", "kubernetes", "policies", "config"},
+    "config": {"yamledit", "kubernetes", "policies", "signatures"},
+    "plan": {"yamledit", "kubernetes", "policies", "config", "signatures"},
     "signatures": set(),
-    "sources": {"config", "plan", "disk"},  # the protocol TagSource, and what is configured
+    "sources": {"config", "plan", "disk", "signatures"},  # the protocol TagSource, and what is configured
     "inventory": {"disk", "yamledit", "kubernetes", "policies", "config", "plan", "sources"},
     "adopt": {"yamledit", "policies"},  # the engine of patterns
     "gotemplate": set(),  # not even values, see OUTSIDE

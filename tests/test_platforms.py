@@ -16,7 +16,7 @@ import pytest
 from krmfn import pipeline
 from krmfn.config.settings import overridden
 from krmfn.errors import RegistryError
-from krmfn.model import Outcome
+from krmfn.outcome import Outcome
 from krmfn.plan.resolve import Inspection, Needs
 from krmfn.sources.contents import lacking
 from krmfn.sources.layout import LayoutSource

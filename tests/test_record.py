@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from krmfn import pipeline
-from krmfn.model import Outcome
+from krmfn.outcome import Outcome
 from krmfn.plan.resolve import StaticTags
 from krmfn.yamledit.nodes import Text
 

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from krmfn.config.require import matches
 from krmfn.errors import RegistryError, RuleError
 from krmfn.signatures.keys import read_keys
-from krmfn.signatures.verifying import MAX_LAYERS, MAX_REFERRERS, Verdict, Wanted, verify
+from krmfn.signatures.verifying import MAX_LAYERS, MAX_REFERRERS, Verdict, verify
+from krmfn.signatures.wanted import Wanted
 from tests import signing
 from tests.signing import BUILDER, BUNDLE, SIGN, SLSA_02, SLSA_1, SOURCE, Artefacts, Signer
 
@@ -82,7 +82,7 @@ def without_gone(fields: dict[str, Any]) -> dict[str, Any]:
 
 def judged(form: str, fields: dict[str, Any], **wanted: Any) -> Verdict:
     origin = {"builder": BUILDER, "source": f"{SOURCE}*"} if form in ("att", "built") else {}
-    return verify(DIGEST, stored(form, fields), Wanted(**{"keys": KEYS, **origin, **wanted}), matches)
+    return verify(DIGEST, stored(form, fields), Wanted(**{"keys": KEYS, **origin, **wanted}))
 
 
 @pytest.mark.parametrize("kind", SIGNERS)
@@ -258,7 +258,7 @@ def test_what_does_not_count_never_hides_what_does(form: str, path: str, value: 
     stores = [stored(form, forged), stored(form, accepted(form))]
     store = merged(*(stores if is_first else reversed(stores)))
     origin = {"builder": BUILDER, "source": f"{SOURCE}*"} if form in ("att", "built") else {}
-    assert verify(DIGEST, store, Wanted(KEYS, **origin), matches).state == "passed"
+    assert verify(DIGEST, store, Wanted(KEYS, **origin)).state == "passed"
 
 
 class Away(Artefacts):
@@ -291,13 +291,13 @@ def test_a_registry_that_is_away_is_no_verdict(question: str, failure: str, stat
     store = Away(question, failure)
     whole = stored("sig", accepted("sig"))
     store.content, store.tags, store.refers = whole.content, whole.tags, whole.refers
-    assert verify(DIGEST, store, Wanted(KEYS), matches) == Verdict(state, "503 from r.example")
+    assert verify(DIGEST, store, Wanted(KEYS)) == Verdict(state, "503 from r.example")
 
 
 def test_more_referrers_than_anybody_makes_are_refused():
     store = stored("bundle", accepted("bundle"))
     store.refers[DIGEST] *= MAX_REFERRERS + 1
-    verdict = verify(DIGEST, store, Wanted(KEYS), matches)
+    verdict = verify(DIGEST, store, Wanted(KEYS))
     assert (verdict.state, verdict.why) == ("invalid", f"more than {MAX_REFERRERS} artefacts refer to the digest")
 
 
@@ -313,7 +313,7 @@ def test_more_referrers_than_anybody_makes_are_refused():
 def test_no_more_is_asked_than_the_form_takes(form: str, questions: list[str]):
     store = stored(form, accepted(form))
     origin = {"builder": BUILDER} if form in ("att", "built") else {}
-    assert verify(DIGEST, store, Wanted(KEYS, **origin), matches).state == "passed"
+    assert verify(DIGEST, store, Wanted(KEYS, **origin)).state == "passed"
     assert store.asked == questions
 
 
@@ -331,7 +331,7 @@ def test_any_bytes_that_are_changed_refuse(form: str, data: st.DataObject):
     content[at] ^= 1 << data.draw(st.integers(0, 7))
     store.content[name] = bytes(content)
     origin = {"builder": BUILDER} if form in ("att", "built") else {}
-    verdict = verify(DIGEST, store, Wanted(KEYS, **origin), matches)
+    verdict = verify(DIGEST, store, Wanted(KEYS, **origin))
     assert verdict.state != "passed" or _says_the_same(form, bytes(content))
 
 

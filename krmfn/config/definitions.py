@@ -193,6 +193,41 @@ SPECS: dict[str, Schema] = {
                             "type": "boolean",
                             "description": "Its manifests, configs and layers have to be there, of `platforms` or of all.",
                         },
+                        "verify": _list(
+                            "Whose signature its digest must have; any entry suffices.",
+                            _map(
+                                "One way to be signed.",
+                                {
+                                    "provider": _text("The tool that signs.", enum=["cosign"]),
+                                    "secretRef": _map(
+                                        "A Secret whose members ending in `.pub` are public keys, any of which suffices.",
+                                        {"name": _text("Its name, in the namespace of this object.")},
+                                        ("name",),
+                                    ),
+                                    "matchOIDCIdentity": _list(
+                                        "Identities of keyless signatures.",
+                                        _map(
+                                            "One identity.",
+                                            {"issuer": _text("A regular expression."), "subject": _text("A regular expression.")},
+                                        ),
+                                    ),
+                                },
+                            ),
+                        ),
+                        "provenance": _map(
+                            "What its SLSA provenance, signed as `verify` says, must tell. Globs.",
+                            {
+                                "builder": _text("The builder's id."),
+                                "source": _text("The repository that it was built from."),
+                            },
+                        ),
+                        "onUnverified": _text(
+                            "What follows when the best tag is not signed so: default next.", enum=["next", "keep", "fail"]
+                        ),
+                        "allowTagOnly": {
+                            "type": "boolean",
+                            "description": "Fields that cannot hold the digest that was verified take the tag alone.",
+                        },
                     },
                 ),
             ),

@@ -111,15 +111,15 @@ class OwnReader:
         """Read what is required: of every ImageAutomation there is, as another one never takes a requirement away."""
         for one in objects:
             if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation":
-                self._require(one)
+                self._require(one, objects)
 
-    def _require(self, thing: Object) -> None:
+    def _require(self, thing: Object, objects: tuple[Object, ...]) -> None:
         entries = listing(thing.spec.get("require"))
         wrong = [one for one in schema.problems("ImageAutomation", thing.data) if one[0].startswith("spec.require")]
         for path, message in wrong:
             self.problems.add(thing.id, path, message)
         if entries and not wrong:
-            self.requirements += read_requirements(thing.id, entries, self.problems)
+            self.requirements += read_requirements(thing.id, entries, self.problems, objects)
 
     def _automation(self, automation: Object, wrong: tuple[str, ...]) -> list[ImagePolicy]:
         """Read what the schema found right, so that the problems of the rest are told in the same run."""

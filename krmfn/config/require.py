@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from krmfn.config.objects import Problems, listing
+from krmfn.config.objects import Object, Problems, listing
 from krmfn.frozen import frozen
+from krmfn.globs import matches
 from krmfn.image import normal_platform
 from krmfn.model import ImagePolicy, PolicyKey, ResourceId
 from krmfn.policies.newer import Shape
 
+if TYPE_CHECKING:
+    from krmfn.signatures.wanted import Wanted
+
 STEPS = ("major", "minor", "patch")
 DIGEST = "digest"
 """The step of a tag that stays, and whose digest moves."""
+_CONDITIONS = ("minimumReleaseAge", "platforms", "pullable", "verify", "provenance")
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 _SHORT = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -46,6 +51,11 @@ class Requirement:
     age: Age | None = None
     platforms: tuple[str, ...] = ()
     pullable: bool = False
+    verify: Wanted | None = None
+    on_unverified: Literal["next", "keep", "fail"] = "next"
+    """What follows when the best tag is not signed as it must be: the next best, nothing at all, an error."""
+    allow_tag_only: bool = False
+    """Fields that cannot hold the digest that was verified take the tag alone."""
 
     def is_about(self, policy: ImagePolicy) -> bool:
         """True if the globs of the entry match the policy and its image; globs that are left out match everything."""
@@ -59,19 +69,6 @@ class Requirement:
     def is_about_key(self, key: PolicyKey) -> bool:
         """True if a glob of policies matches, or there is none."""
         return not self.policies or any(matches(glob, str(key)) for glob in self.policies)
-
-
-def matches(glob: str, name: str) -> bool:
-    """True if a glob matches the whole name: `*` stays inside a path part, `**` crosses.
-
-    >>> matches("ghcr.io/acme/*", "ghcr.io/acme/web"), matches("ghcr.io/acme/*", "ghcr.io/acme/team/web")
-    (True, False)
-    >>> matches("ghcr.io/**", "ghcr.io/acme/team/web"), matches("shop:*", "shop:web")
-    (True, True)
-    """
-    parts = re.split(r"(\*+)", glob)
-    pattern = "".join("[^/]*" if part == "*" else ".*" if part.startswith("**") else re.escape(part) for part in parts)
-    return re.fullmatch(pattern, name) is not None
 
 
 def seconds(text: str) -> int | None:
@@ -98,20 +95,35 @@ def step(current: str, candidate: str) -> str:
     return STEPS[min(min(len(before.numbers), len(after.numbers)) if place is None else place, 2)]
 
 
-def read_requirements(where: ResourceId, entries: Sequence[Any], problems: Problems) -> tuple[Requirement, ...]:
-    """Read `spec.require`, checked against its schema before; what is no duration or asks for nothing is a problem."""
+def read_requirements(
+    where: ResourceId, entries: Sequence[Any], problems: Problems, objects: Sequence[Object] = ()
+) -> tuple[Requirement, ...]:
+    """Read `spec.require`, checked against its schema before; what is no duration or asks for nothing is a problem.
+
+    The Secrets with keys are looked for among `objects`.
+    """
     found = []
     for index, entry in enumerate(entries):
         path = f"spec.require[{index}]"
         given, is_pullable = entry.get("minimumReleaseAge"), entry.get("pullable") == "true"
         platforms = _platforms(where, f"{path}.platforms", listing(entry.get("platforms")), problems)
-        if given is None and not is_pullable and not entry.get("platforms"):
-            message = "nothing is required: write minimumReleaseAge: 3 days, platforms: [linux/amd64] or pullable: true"
+        if not any(entry.get(name) not in (None, "false", []) for name in _CONDITIONS):
+            message = "nothing is required: write minimumReleaseAge: 3 days, platforms: [linux/amd64], pullable: true or verify"
             problems.add(where, path, message)
             continue
         age = None if given is None else _age(where, f"{path}.minimumReleaseAge", given, problems)
         images, policies = tuple(listing(entry.get("images"))), tuple(listing(entry.get("policies")))
-        found.append(Requirement(images, policies, age, platforms, is_pullable))
+        wanted = None
+        if entry.get("verify") or entry.get("provenance"):
+            from krmfn.config.trust import read_verify  # few lists hold one
+
+            wanted = read_verify(where, path, entry, objects, problems)
+        found.append(
+            Requirement(
+                images, policies, age, platforms, is_pullable, wanted,
+                entry.get("onUnverified") or "next", entry.get("allowTagOnly") == "true",
+            )
+        )  # fmt: skip
     return tuple(found)
 
 
@@ -160,4 +172,5 @@ def rules_hash(requirements: Iterable[Requirement]) -> str:
     platforms = needed_platforms(every)
     data += [["platforms", *platforms]] if platforms else []
     data += ["pullable"] if any(one.pullable for one in every) else []
+    data += sorted(["verify", *sorted(one.verify.fingerprints), one.verify.builder, one.verify.source] for one in every if one.verify)
     return hashlib.sha256(json.dumps(data, separators=(",", ":")).encode()).hexdigest()[:16] if data else ""

@@ -37,7 +37,9 @@ def access(spec: Mapping[str, Any], owner: ResourceId, objects: Iterable[Object]
 
 def names_secret(spec: Mapping[str, Any]) -> bool:
     """True if a spec refers to any Secret."""
-    return any(name in spec for name in FIELDS)
+    required = spec.get("require")
+    entries = required if isinstance(required, list) else ()
+    return any(name in spec for name in FIELDS) or any(isinstance(one, dict) and "verify" in one for one in entries)
 
 
 def _missing(spec: Mapping[str, Any], owner: ResourceId, objects: tuple[Object, ...]) -> tuple[str, ...]:
@@ -52,13 +54,20 @@ def _secret(
     spec: Mapping[str, Any], field: str, owner: ResourceId, objects: tuple[Object, ...], problems: Problems
 ) -> dict[str, str]:
     name = text(mapping(spec.get(field)).get("name"))
+    return secret_values(name, owner, f"spec.{field}", objects, problems) or {}
+
+
+def secret_values(
+    name: str, owner: ResourceId, path: str, objects: Iterable[Object], problems: Problems
+) -> dict[str, str] | None:
+    """Return what a Secret in the owner's namespace holds; None when it is not among the objects."""
     for secret in objects:
         if name and secret.id.kind == "Secret" and (secret.id.namespace, secret.id.name) == (owner.namespace, name):
-            return _values(secret, owner, field, problems)
-    return {}
+            return _values(secret, owner, path, problems)
+    return None
 
 
-def _values(secret: Object, owner: ResourceId, field: str, problems: Problems) -> dict[str, str]:
+def _values(secret: Object, owner: ResourceId, path: str, problems: Problems) -> dict[str, str]:
     import base64
     import binascii
 
@@ -67,5 +76,5 @@ def _values(secret: Object, owner: ResourceId, field: str, problems: Problems) -
         try:
             values.setdefault(key, base64.b64decode("".join(text(value).split()), validate=True).decode())
         except (binascii.Error, UnicodeDecodeError):
-            problems.add(owner, f"spec.{field}", f"{secret.id}: key {key} is not base64 of text")
+            problems.add(owner, path, f"{secret.id}: key {key} is not base64 of text")
     return values

@@ -70,7 +70,7 @@ def to_ask(
     asked: list[Question] = []
     for chosen, from_tag in _wanted(choices, deployed, settings):
         tag = chosen.tag
-        if chosen.record or not (every or deployed.has(chosen.policy.key)):
+        if chosen.record or chosen.policy.is_verified or not (every or deployed.has(chosen.policy.key)):
             continue
         if not (every or _is_needed(chosen, from_tag, deployed)):
             continue

@@ -127,7 +127,25 @@ class _Judge:
             return choice
         if self.hold is not None:
             return self._held(choice, deployed)
-        return choice if tuple(deployed) == (choice.tag,) else self._next_best(choice, deployed)
+        if tuple(deployed) == (choice.tag,):
+            return self._stays(choice, deployed)
+        return self._next_best(choice, deployed)
+
+    def _stays(self, choice: Chosen, deployed: Sequence[str]) -> Chosen | NotChosen | None:
+        """Keep the tag that is deployed. Only where its digest may move is the new one judged."""
+        if not (self.policy.is_verified and self.policy.digest_reflection == "Always"):
+            return choice
+        verdict = self.refusals.looked(choice.tag, deployed)
+        if isinstance(verdict, Unjudged):
+            return self._stop(verdict)
+        if verdict is not None:
+            self._say("warning", "passed-over", f"{verdict}; its digest stays")
+            return None
+        return self._verified(choice)
+
+    def _verified(self, choice: Chosen) -> Chosen:
+        """Return the choice with the digest that was verified, if one had to be."""
+        return replace(choice, digest=self.refusals.verified[choice.tag]) if choice.tag in self.refusals.verified else choice
 
     def _report(self, deployed: Sequence[str]) -> None:
         """Report what runs although a hold says that it should not: nobody rolls back but people."""
@@ -162,11 +180,11 @@ class _Judge:
             self._say("warning", "held", f"kept as it is: {hold.described}, on {hold.tag}, which cannot run: {why}")
             return None
         if choice.tag == hold.tag:
-            return choice
+            return self._verified(choice)
         why = f"{hold.described}, on {hold.tag}"
         passed = PassedOver(choice.tag, why, "hold", hold.until, hold.state)
         self._say("info", "passed-over", f"{passed}; {hold.tag} may run")
-        return replace(choice, tag=hold.tag, digest=None, stays="", passed_over=(passed,), is_held=True)
+        return self._verified(replace(choice, tag=hold.tag, digest=None, stays="", passed_over=(passed,), is_held=True))
 
     def _stop(self, one: Unjudged) -> NotChosen | None:
         """Keep everything, as nobody can say now whether a better tag may run. What does not pass by itself is an error."""
@@ -202,14 +220,14 @@ class _Judge:
                 self._say("warning", "not-judged", f"kept as it is: none of the best {LOOKS} tags may run; {best}: {verdict.why}")
                 return None
         if best == choice.tag:
-            return choice
+            return self._verified(choice)
         passed = self._passed(refused, best, current)
         self._say("info", "passed-over", f"{passed[0]}; {f'{best} may run' if best else 'no other may run'}")
         if best is None:
             return None
         held = dict.fromkeys((*deployed, *self.fields))
         above = frozenset(tag for tag in held if tag != best and self._best([tag, best], current) == tag)
-        return replace(choice, tag=best, digest=None, stays="", passed_over=passed, above=above)
+        return self._verified(replace(choice, tag=best, digest=None, stays="", passed_over=passed, above=above))
 
     def _floor(self, deployed: Sequence[str], candidates: Sequence[str]) -> str | None:
         """Return the lowest tag that is deployed; None when there is none, or one that the policy does not take."""

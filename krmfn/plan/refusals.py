@@ -9,7 +9,7 @@ from krmfn.config.first_seen import latest
 from krmfn.config.lock import Snapshot
 from krmfn.config.require import DIGEST, needed_platforms, step
 from krmfn.config.settings import Settings
-from krmfn.errors import RegistryError
+from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.frozen import field, frozen
 from krmfn.model import ImagePolicy, PassedOver
 from krmfn.plan.records import Dates
@@ -57,6 +57,9 @@ class Refusals:
         self.holds = [one for one in policy.holds if one.is_in_force(facts.now())]
         self.skipped = {one.skip: one for one in self.holds if one.skip}
         self.no_wait = {one.no_wait for one in self.holds if one.no_wait}
+        self.signed = tuple(one for one in policy.requirements if one.verify)
+        self.verified: dict[str, str] = {}
+        """The digests that were verified, by tag."""
         self.needs = Needs(needed_platforms(policy.requirements), any(one.pullable for one in policy.requirements))
 
     def known(self, tag: str, deployed: Sequence[str]) -> PassedOver | None:
@@ -102,7 +105,33 @@ class Refusals:
         return PassedOver(tag, f"too young, eligible {time}", "age", eligible, f"waits until {time}")
 
     def looked(self, tag: str, deployed: Sequence[str]) -> PassedOver | Unjudged | None:
-        """Ask the source for what is not known yet, no more than is needed: whether it is whole, and still what was seen."""
+        """Ask the source for what is not known yet, no more than is needed: age, parts, then who signed it."""
+        return self._seen(tag, deployed) or self._unsigned(tag)
+
+    def _unsigned(self, tag: str) -> PassedOver | Unjudged | None:
+        """Return what of its digest is not signed as it must be; None, and the digest in `verified`, when all is."""
+        if not self.signed:
+            return None
+        question = (self.policy.repository, tag)
+        digest = ask([question], lambda one: self.facts.source.digest(*one), 1)[question]
+        if isinstance(digest, RegistryError):
+            is_gone = digest.failure == "not-found"
+            return self._incomplete(tag, (Lack("manifest", tag),)) if is_gone else Unjudged(tag, digest)
+        for one in self.signed:
+            assert one.verify is not None  # noqa: S101 - `signed` holds no other
+            verdict = self.facts.source.verify(self.policy.repository, digest, one.verify)
+            if verdict.state == "unavailable":
+                return Unjudged(tag, RegistryError("unavailable", self.policy.repository.image.canonical, verdict.why))
+            if verdict.state != "passed" and one.on_unverified != "next":
+                failure: RegistryFailure = "integrity" if one.on_unverified == "fail" else "unavailable"
+                return Unjudged(tag, RegistryError(failure, self.policy.repository.image.canonical, verdict.why))
+            if verdict.state != "passed":
+                return PassedOver(tag, verdict.why, "verify", None, "not signed")
+        self.verified[tag] = digest
+        return None
+
+    def _seen(self, tag: str, deployed: Sequence[str]) -> PassedOver | Unjudged | None:
+        """Return why a tag may not run by what the source tells of it: its parts, and whether it is still what was seen."""
         question, digest = (self.policy.repository, tag), None
         if self.needs != Needs():
             found = ask([question], lambda one: self.facts.source.inspect(*one, self.needs), 1)[question]

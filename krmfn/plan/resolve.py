@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar
 
 from krmfn.errors import RegistryError
 from krmfn.model import Listing, Repository
 from krmfn.singleflight import Once
+
+if TYPE_CHECKING:
+    from krmfn.signatures.verifying import Verdict
+    from krmfn.signatures.wanted import Wanted
 
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
@@ -57,6 +61,10 @@ class TagSource(Protocol):
 
     def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
         """Return what the image lacks of what it has to be."""
+        ...
+
+    def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
+        """Return whether a digest is signed as it must be; a registry that cannot answer is a verdict, too."""
         ...
 
     def notes(self) -> tuple[str, ...]:
@@ -109,6 +117,13 @@ class StaticTags:
         message = f"nothing is known of what tag {tag} holds ({', '.join(needs.platforms) or 'layers'})"
         raise RegistryError("unavailable", repository.image.canonical, message)
 
+    def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
+        """See TagSource.verify. Plain data holds no signatures."""
+        from krmfn.signatures.verifying import Verdict
+
+        del wanted
+        return Verdict("unavailable", f"nothing is known of the signatures of {repository.image.name}@{digest[:19]}")
+
     def notes(self) -> tuple[str, ...]:
         """See TagSource.notes."""
         return ()
@@ -146,6 +161,10 @@ class Remembered:
         if found.digest is not None:
             self._told.get(("digest", repository, tag), lambda: found.digest)
         return found
+
+    def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
+        """See TagSource.verify."""
+        return self._ask(self._source.verify, repository, digest, wanted)
 
     def notes(self) -> tuple[str, ...]:
         """See TagSource.notes."""

@@ -56,6 +56,7 @@ class _Writer:
         self.deployed, self.choices, self.pins, self.settings = deployed, choices, pins, settings
         self.changes: list[Change] = []
         self.results: list[Diagnostic] = []
+        self.with_digest = {place(one) for one in deployed.targets if one.setter.part is Part.DIGEST}
         self.refused: set[Place] = set()
         """Places with a field that cannot be edited: what moves together stays together."""
 
@@ -109,6 +110,8 @@ class _Writer:
         is_pinned = self._is_pinned(target, policy)
         if part is Part.NAME:
             return chosen
+        if policy.is_verified:
+            return self._verified(target, chosen, is_pinned=is_pinned)
         if not (is_pinned or (policy.reflects and part is not Part.TAG)):
             return replace(chosen, digest=None)
         if not policy.reflects and self.deployed.is_pinned_to(target, policy, tag):
@@ -123,6 +126,26 @@ class _Writer:
             message = f"this field is pinned, and {chosen.record or 'the lock'} holds no digest of tag {tag}: {_FETCH}"
             return NotChosen(policy, "lock", message)
         return replace(chosen, digest=digest)
+
+    def _verified(self, target: Target, chosen: Chosen, *, is_pinned: bool) -> Chosen | NotChosen | None:
+        """Return a choice with the digest that was verified: that is what is written, whatever the tag says tomorrow."""
+        policy = chosen.policy
+        digest = chosen.digest or (self.pins.digests.get((policy.key, chosen.tag)) if chosen.record else None)
+        if not isinstance(digest, str):
+            if self.deployed.tag(target) == chosen.tag:
+                return None  # what is deployed stays as it is
+            message = f"{chosen.record or 'the choice'} holds no digest of tag {chosen.tag} that was verified: {_FETCH}"
+            return NotChosen(policy, "lock", message)
+        if is_pinned or target.setter.part is not Part.TAG or place(target) in self.with_digest:
+            return replace(chosen, digest=digest)
+        if target.form(policy) is None or target.scalar.value == chosen.tag:
+            return replace(chosen, digest=None)
+        message = f"this field takes a tag alone, so the digest that was verified ({digest[:19]}) would be lost"
+        if all(one.allow_tag_only for one in policy.requirements if one.verify):
+            self._say("warning", f"{message}; allowTagOnly permits that", target, policy)
+            return replace(chosen, digest=None)
+        advice = "bind the whole image, write the tag as TAG@DIGEST, add a digest field, or set allowTagOnly: true on the requirement"
+        return NotChosen(policy, "no-digest-field", f"{message}: {advice}")
 
     def _unlocked(self, target: Target, chosen: Chosen, tag: str) -> NotChosen | None:
         """Frozen, and the lock knows nothing of this tag: a field that is pinned already stays, any other is an error."""

@@ -5,7 +5,6 @@ ECDSA on P-256, P-384 and P-521, RSA (PKCS #1 v1.5) and Ed25519, as sigstore's s
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -91,6 +90,8 @@ def _usable(name: str, key: object) -> object:
 
 
 def _fingerprint(key: Any) -> str:
+    import hashlib
+
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()

@@ -7,10 +7,11 @@ What was signed by others, and what is of another kind, is passed over; it never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from krmfn.errors import RegistryError
+from krmfn.globs import matches
 from krmfn.image import is_digest
 from krmfn.signatures.keys import PublicKey
 from krmfn.signatures.statements import (
@@ -23,6 +24,7 @@ from krmfn.signatures.statements import (
     read_envelope,
     read_statement,
 )
+from krmfn.signatures.wanted import Wanted
 from krmfn.strict_json import parse
 
 BUNDLE = "application/vnd.dev.sigstore.bundle"
@@ -53,19 +55,6 @@ class Store(Protocol):
         ...
 
 
-class Wanted(NamedTuple):
-    """What is required of a digest. Globs are those of `require`; without `builder` and `source` a signature suffices."""
-
-    keys: tuple[PublicKey, ...]
-    builder: str = ""
-    source: str = ""
-
-    @property
-    def needs_provenance(self) -> bool:
-        """True if a signature is not enough."""
-        return bool(self.builder or self.source)
-
-
 class Verdict(NamedTuple):
     """The judgement of a digest. `why` is empty when it passed; `key` is the one that signed."""
 
@@ -93,11 +82,7 @@ class _UnfitError(Exception):
         super().__init__(why)
 
 
-Matches = Callable[[str, str], bool]
-"""True if a glob matches a whole text."""
-
-
-def verify(digest: str, store: Store, wanted: Wanted, matches: Matches) -> Verdict:
+def verify(digest: str, store: Store, wanted: Wanted) -> Verdict:
     """Judge a digest. A store that cannot answer gives `unavailable`, whatever else is there."""
     refusals: list[str] = []
     try:
@@ -105,7 +90,7 @@ def verify(digest: str, store: Store, wanted: Wanted, matches: Matches) -> Verdi
             if tries >= MAX_TRIES:
                 return Verdict("invalid", f"more than {MAX_TRIES} artefacts, and none of the first passes")
             try:
-                return _judge(artefact, digest, wanted, matches)
+                return _judge(artefact, digest, wanted)
             except _UnfitError as unfit:
                 if not unfit.is_foreign:
                     refusals.append(f"{artefact.place} {unfit.why}")
@@ -124,7 +109,7 @@ def verify(digest: str, store: Store, wanted: Wanted, matches: Matches) -> Verdi
     return Verdict("missing", f"no {what} by {names}")
 
 
-def _judge(artefact: _Artefact, digest: str, wanted: Wanted, matches: Matches) -> Verdict:
+def _judge(artefact: _Artefact, digest: str, wanted: Wanted) -> Verdict:
     if artefact.problem:
         raise _UnfitError(artefact.problem)
     if artefact.kind == _PAYLOAD:
@@ -141,7 +126,7 @@ def _judge(artefact: _Artefact, digest: str, wanted: Wanted, matches: Matches) -
     key = _signer(wanted.keys, envelope.signatures, envelope.signed)
     built = provenance(statement) if wanted.needs_provenance else None
     if built is not None:
-        _check_origin(built, wanted, matches)
+        _check_origin(built, wanted)
     return Verdict("passed", "", key, built)
 
 
@@ -153,7 +138,7 @@ def _signer(keys: Iterable[PublicKey], signatures: Iterable[bytes], data: bytes)
     raise _UnfitError("was not signed by a key that is named")
 
 
-def _check_origin(built: Provenance, wanted: Wanted, matches: Matches) -> None:
+def _check_origin(built: Provenance, wanted: Wanted) -> None:
     if wanted.builder and not matches(wanted.builder, built.builder):
         raise _UnfitError(f"was built by {built.builder[:200]!r}, expected {wanted.builder}")
     if wanted.source and not any(matches(wanted.source, source) for source in built.sources):

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.errors import RegistryError, RegistryFailure
@@ -23,6 +23,10 @@ from krmfn.singleflight import Once
 from krmfn.sources.contents import TooManyError, lacking
 from krmfn.sources.manifest import LIMIT, Image, describe
 from krmfn.strict_json import parse
+
+if TYPE_CHECKING:
+    from krmfn.signatures.verifying import Verdict
+    from krmfn.signatures.wanted import Wanted
 
 INDEX_LIMIT = 64 << 20
 """Bytes of an `index.json`; some 250,000 tags."""
@@ -102,9 +106,11 @@ class LayoutSource:
         """Return the image's labels, and over them the annotations of its manifest and index."""
         return self._image(repository, tag).labels
 
-    def attachments(self, repository: Repository) -> LayoutAttachments:
-        """Return what reads the artefacts beside the images of a repository: signatures, provenance."""
-        return LayoutAttachments(repository, self._of(repository))
+    def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
+        """See TagSource.verify."""
+        from krmfn.signatures.verifying import verify
+
+        return verify(digest, LayoutAttachments(repository, self._of(repository)), wanted)
 
     def _image(self, repository: Repository, tag: str) -> Image:
         layout, descriptor = self._of(repository), self._descriptor(repository, tag)

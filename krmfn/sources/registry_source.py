@@ -11,7 +11,8 @@ from krmfn.plan.resolve import Inspection, Needs
 from krmfn.sources.registry.limits import Progress, Settings
 
 if TYPE_CHECKING:
-    from krmfn.sources.registry.attachments import Attachments
+    from krmfn.signatures.verifying import Verdict
+    from krmfn.signatures.wanted import Wanted
     from krmfn.sources.registry.source import Source
 
 __all__ = ["Progress", "RegistrySource", "Settings"]
@@ -57,9 +58,11 @@ class RegistrySource:
         """Return the image's labels, and over them the annotations of its manifest and index."""
         return self._source().image(repository, tag).labels
 
-    def attachments(self, repository: Repository) -> Attachments:
-        """Return what reads the artefacts beside the images of a repository: signatures, provenance."""
-        return self._source().attachments(repository)
+    def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
+        """Return whether a digest is signed as it must be."""
+        from krmfn.signatures.verifying import verify
+
+        return verify(digest, self._source().attachments(repository), wanted)
 
     @property
     def requests(self) -> int:

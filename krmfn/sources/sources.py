@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from krmfn.config.loading import Config
 from krmfn.config.lock import Snapshot
@@ -11,6 +12,10 @@ from krmfn.errors import PASSING, RegistryError
 from krmfn.model import Listing, Repository
 from krmfn.plan.resolve import Inspection, Needs, StaticTags, TagSource
 from krmfn.sources.registry.limits import Settings
+
+if TYPE_CHECKING:
+    from krmfn.signatures.verifying import Verdict
+    from krmfn.signatures.wanted import Wanted
 
 Progress = Callable[[str, str, int], None]
 _LACKS = {"digest": "digest", "created": "creation time"}
@@ -82,6 +87,10 @@ class Sources:
                 raise
             message = f"{error.message}; no TagSnapshot holds that: krmfn fetch writes what it decided into the lock, for mode frozen"
             raise RegistryError(error.failure, error.repository, message, status=error.status, code=error.code) from None
+
+    def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
+        """See TagSource.verify. No snapshot holds signatures."""
+        return self._behind.verify(repository, digest, wanted)
 
     def notes(self) -> tuple[str, ...]:
         """See TagSource.notes."""

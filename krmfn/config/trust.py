@@ -1,0 +1,61 @@
+"""`verify` and `provenance` of a requirement: whose signatures count. Keys come from Secrets among the items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from krmfn.config.objects import Object, Problems, listing, mapping, text
+from krmfn.config.secrets import secret_values
+from krmfn.errors import RuleError
+from krmfn.model import ResourceId
+from krmfn.signatures.keys import PublicKey, read_keys
+from krmfn.signatures.wanted import Wanted
+
+_SUFFIX = ".pub"
+_KEYLESS = "keyless verification (matchOIDCIdentity) is not built yet: name keys by secretRef"
+
+
+def read_verify(
+    where: ResourceId, path: str, entry: Mapping[str, Any], objects: Sequence[Object], problems: Problems
+) -> Wanted | None:
+    """Read what one entry of `require` wants signed; None when a problem was noted. Any entry of `verify` suffices."""
+    keys: list[PublicKey] = []
+    wrong = len(problems.found)
+    for index, one in enumerate(listing(entry.get("verify"))):
+        keys += _keys(where, f"{path}.verify[{index}]", mapping(one), objects, problems)
+    origin = mapping(entry.get("provenance"))
+    builder, source = text(origin.get("builder")), text(origin.get("source"))
+    if not listing(entry.get("verify")):
+        problems.add(where, path, "provenance counts when it is signed: write verify too, with the keys that sign it")
+    if "provenance" in entry and not (builder or source):
+        problems.add(where, f"{path}.provenance", "nothing is required: write builder, source or both")
+    return None if len(problems.found) > wrong else Wanted(tuple(dict.fromkeys(keys)), builder, source)
+
+
+def _keys(
+    where: ResourceId, path: str, one: Mapping[str, Any], objects: Iterable[Object], problems: Problems
+) -> tuple[PublicKey, ...]:
+    """Read the keys of a Secret: every member that ends in `.pub`, as Flux does."""
+    if "matchOIDCIdentity" in one:
+        problems.add(where, f"{path}.matchOIDCIdentity", _KEYLESS)
+        return ()
+    name = text(mapping(one.get("secretRef")).get("name"))
+    if not name:
+        problems.add(where, path, "expected secretRef: {name: ...}, a Secret whose keys ending in .pub hold public keys")
+        return ()
+    values = secret_values(name, where, f"{path}.secretRef", objects, problems)
+    if values is None:
+        lead = f"{where.namespace}/" if where.namespace else ""
+        problems.add(where, f"{path}.secretRef", f"Secret {lead}{name} is not among the items: without its keys nothing is verified")
+        return ()
+    named = {member: value for member, value in values.items() if member.endswith(_SUFFIX)}
+    if not named:
+        problems.add(where, f"{path}.secretRef", f"Secret {name} has no member that ends in {_SUFFIX}")
+    keys: list[PublicKey] = []
+    for member, value in sorted(named.items()):
+        try:
+            keys += read_keys(f"{member} of Secret {name}", value.encode())
+        except RuleError as error:
+            problems.add(where, f"{path}.secretRef", f"{error}{f': {error.help}' if error.help else ''}")
+    return tuple(keys)
