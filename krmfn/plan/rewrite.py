@@ -136,9 +136,9 @@ class _Writer:
                 return None  # what is deployed stays as it is
             message = f"{chosen.record or 'the choice'} holds no digest of tag {chosen.tag} that was verified: {_FETCH}"
             return NotChosen(policy, "lock", message)
-        if is_pinned or target.setter.part is not Part.TAG or place(target) in self.with_digest:
+        if is_pinned or target.setter.part is not Part.TAG:
             return replace(chosen, digest=digest)
-        if target.form(policy) is None or target.scalar.value == chosen.tag:
+        if place(target) in self.with_digest or target.form(policy) is None or target.scalar.value == chosen.tag:
             return replace(chosen, digest=None)
         message = f"this field takes a tag alone, so the digest that was verified ({digest[:19]}) would be lost"
         if all(one.allow_tag_only for one in policy.requirements if one.verify):

@@ -6,6 +6,7 @@ ECDSA on P-256, P-384 and P-521, RSA (PKCS #1 v1.5) and Ed25519, as sigstore's s
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import RuleError
@@ -22,11 +23,17 @@ _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 
 
 class PublicKey(NamedTuple):
-    """One key. `name` says where it comes from, as `cosign.pub` of Secret `keys`; `fingerprint` is sha256 of its DER."""
+    """One key, as DER (SubjectPublicKeyInfo). `name` says where it comes from, as `cosign.pub of Secret keys`."""
 
     name: str
-    fingerprint: str
-    key: Any
+    der: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of its DER, in hex digits."""
+        import hashlib
+
+        return hashlib.sha256(self.der).hexdigest()
 
     def __repr__(self) -> str:
         """Return its name and fingerprint."""
@@ -38,7 +45,7 @@ class PublicKey(NamedTuple):
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
 
-        kind = self.key
+        kind = _loaded(self.der)
         own: dict[int, hashes.HashAlgorithm] = {384: hashes.SHA384(), 521: hashes.SHA512()}
         bits = getattr(kind, "key_size", 0)
         for digest in (hashes.SHA256(), *([own[bits]] if bits in own else [])):  # cosign took SHA-256 on every curve once
@@ -75,23 +82,24 @@ def read_keys(name: str, data: bytes) -> tuple[PublicKey, ...]:
             key = serialization.load_pem_public_key(block[0].encode())
         except (ValueError, UnsupportedAlgorithm):
             raise RuleError(f"{name} holds a public key that cannot be read") from None
-        keys.append(PublicKey(name, _fingerprint(key), _usable(name, key)))
-    return tuple({key.fingerprint: key for key in keys}.values())
+        _check(name, key)
+        der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        keys.append(PublicKey(name, der))
+    return tuple(dict.fromkeys(keys))
 
 
-def _usable(name: str, key: object) -> object:
+@lru_cache(MAX_KEYS)
+def _loaded(der: bytes) -> Any:
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    return load_der_public_key(der)
+
+
+def _check(name: str, key: object) -> None:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     is_curve = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
     is_rsa = isinstance(key, rsa.RSAPublicKey) and key.key_size >= _SMALLEST_RSA
-    if is_curve or is_rsa or isinstance(key, ed25519.Ed25519PublicKey):
-        return key
-    raise RuleError(f"{name} holds a key that cosign does not sign with", help="ECDSA P-256, P-384, P-521, RSA from 2048 bits, or Ed25519")
-
-
-def _fingerprint(key: Any) -> str:
-    import hashlib
-
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    if not (is_curve or is_rsa or isinstance(key, ed25519.Ed25519PublicKey)):
+        usable = "ECDSA P-256, P-384, P-521, RSA from 2048 bits, or Ed25519"
+        raise RuleError(f"{name} holds a key that cosign does not sign with", help=usable)

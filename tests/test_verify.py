@@ -1,0 +1,355 @@
+"""`verify` and `provenance` of `require`, against registries: what is signed is chosen, and its digest is what is written."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from krmfn.outcome import Outcome
+from tests import signing
+from tests.asking import asking
+from tests.image_store import Images
+from tests.lists import images, lock, locked, messages, pod, policy, relocked, resource_list, run
+from tests.registry_server import Registry, Request
+from tests.signing import BUNDLE, SIGN, SLSA_02, SLSA_1, Signer
+
+SIGNER, STRANGER = Signer(), Signer("ed25519")
+PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
+ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+FORMS = ("tag", "api", "fallback")
+"""A `.sig` or `.att` tag; a bundle by the referrers API; a bundle by the tag that stands in for the API."""
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    with Registry() as server:
+        server.add("acme/web", ["1.0.0", "1.1.0", "1.2.0"])
+        for number, tag in enumerate(["1.1.0", "1.2.0"]):
+            server.add("acme/web", [tag], created=f"2026-02-0{number + 1}T00:00:00Z")
+        yield server
+
+
+def manifest_of(store: Images, layers: list[dict[str, Any]]) -> str:
+    return str(store.put(signing.MANIFEST, signing.manifest(layers))["digest"])
+
+
+def attach(registry: Registry, tag: str, form: str, *, signer: Signer = SIGNER, kind: str = SIGN, of: str = "", **built: Any) -> None:
+    """Sign a tag's digest, or attest its provenance, and put that beside it."""
+    digest = of or registry.tags["acme/web"][tag]
+    predicate = signing.built(kind, **built) if kind != SIGN else {}
+    tags = registry.tags["acme/web"]
+    name = digest.replace(":", "-")
+    if form == "tag":
+        if kind == SIGN:
+            data = json.dumps(signing.simple(digest)).encode()
+            put = registry.put(PAYLOAD, data)
+            put["annotations"] = {"dev.cosignproject.cosign/signature": signing.text(signer.sign(data))}
+        else:
+            put = registry.put(ENVELOPE, signing.envelope(signer, signing.statement(digest, kind, predicate)))
+        tags[name + (".sig" if kind == SIGN else ".att")] = manifest_of(registry, [put])
+        return
+    put = registry.put(BUNDLE, signing.bundle(signing.envelope(signer, signing.statement(digest, kind, predicate))))
+    entry = {"mediaType": signing.MANIFEST, "digest": manifest_of(registry, [put]), "size": 1, "artifactType": BUNDLE}
+    if form == "fallback":
+        tags[name] = str(registry.put(signing.INDEX, {"schemaVersion": 2, "mediaType": signing.INDEX, "manifests": [entry]})["digest"])
+        return
+    there = referrers(registry)
+    there.setdefault(digest, []).append(entry)
+
+
+def referrers(registry: Registry) -> dict[str, list[Any]]:
+    """Give a registry the referrers API; return what it serves."""
+    served: dict[str, list[Any]] = registry.__dict__.setdefault("referring", {})
+    if not served:
+
+        def act(request: Request) -> None:
+            digest = request.path.rpartition("/")[2]
+            index = {"schemaVersion": 2, "mediaType": signing.INDEX, "manifests": served.get(digest, [])}
+            request.plain(200, json.dumps(index).encode(), {"Content-Type": signing.INDEX})
+
+        registry.misbehave("other", act)
+        served["sha256:none"] = []
+    return served
+
+
+def secret(*signers: Signer, name: str = "cosign-keys") -> str:
+    members = "".join(f"  k{number}.pub: {base64.b64encode(one.pem).decode()}\n" for number, one in enumerate(signers))
+    return f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\ndata:\n{members}"
+
+
+VERIFY = "verify: [{provider: cosign, secretRef: {name: cosign-keys}}]"
+
+
+def require(*lines: str) -> str:
+    body = "\n      ".join(lines)
+    return f"apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata: {{name: rules}}\nspec:\n  require:\n    - {body}\n"
+
+
+def web(registry: Registry) -> str:
+    return f"{registry.address}/acme/web"
+
+
+def package(registry: Registry, *more: str, rules: tuple[str, ...] = (VERIFY,), current: str = "1.0.0", reflection: str = "Never", keys: str = "") -> bytes:
+    rule = policy(image=web(registry), reflection=reflection).replace("interval: 5m}", "interval: 5m, insecure: true}")
+    return resource_list(rule, pod(f"{web(registry)}:{current}"), require(*rules), keys or secret(SIGNER), *more)
+
+
+def update(registry: Registry, *more: str, **given: Any) -> Outcome:
+    with asking() as source:
+        return run(package(registry, *more, **given), source)
+
+
+def pinned(registry: Registry, tag: str) -> str:
+    return f"{web(registry)}:{tag}@{registry.tags['acme/web'][tag]}"
+
+
+def asked(registry: Registry) -> list[str]:
+    """Return the requests besides those for tags, in short."""
+    shown = []
+    for one in registry.seen:
+        name = one.path.rpartition("/")[2]
+        kind = registry.blobs.get(name, ("", b""))[0].rpartition(".")[2]
+        if one.endpoint == "other":
+            shown.append("referrers")
+        elif one.endpoint not in ("ping", "tags"):
+            tail = name[-4:] if name.endswith((".sig", ".att")) else "sha256-" if name.startswith("sha256-") else ""
+            shown.append(f"{one.method} {tail or kind or name}")
+    return shown
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("reflection", ["Never", "IfNotPresent", "Always"])
+def test_the_best_that_is_signed_is_chosen_and_its_digest_written(registry: Registry, form: str, reflection: str):
+    attach(registry, "1.1.0", form)
+    attach(registry, "1.2.0", form, signer=STRANGER)
+    outcome = update(registry, lock(), reflection=reflection)
+    assert images(outcome) == [pinned(registry, "1.1.0")]
+    (said,) = (one for one in messages(outcome, "info") if "may run" in one)
+    assert "1.2.0: no signature that counts" in said
+    assert "was not signed by a key that is named" in said
+    assert "1.1.0 may run" in said
+    (entry,) = locked(outcome)
+    assert (entry["tag"], entry["digest"]) == ("1.1.0", registry.tags["acme/web"]["1.1.0"])
+
+
+@pytest.mark.parametrize(
+    ("form", "requests"),
+    [
+        ("tag", ["HEAD 1.2.0", "referrers", "GET sha256-", "GET .sig", "GET v1+json"]),
+        ("api", ["HEAD 1.2.0", "referrers", "GET v1+json", "GET 3+json"]),
+        ("fallback", ["HEAD 1.2.0", "referrers", "GET sha256-", "GET v1+json", "GET 3+json"]),
+    ],
+)
+def test_no_more_is_asked_than_the_form_takes(registry: Registry, form: str, requests: list[str]):
+    attach(registry, "1.2.0", form)
+    assert images(update(registry)) == [pinned(registry, "1.2.0")]
+    assert asked(registry) == requests
+
+
+def test_a_registry_is_asked_once_whether_it_has_referrers(registry: Registry):
+    attach(registry, "1.0.0", "tag")
+    assert images(update(registry, current="0.9.0")) == [pinned(registry, "1.0.0")]
+    assert asked(registry).count("referrers") == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", [SLSA_02, SLSA_1])
+def test_provenance_is_required(registry: Registry, form: str, kind: str):
+    attach(registry, "1.2.0", form, kind=kind, source="https://github.com/evil/web")
+    attach(registry, "1.1.0", form, kind=kind)
+    rules = (VERIFY, 'provenance: {builder: "https://github.com/slsa-framework/**", source: "https://github.com/acme/*"}')
+    outcome = update(registry, rules=rules)
+    assert images(outcome) == [pinned(registry, "1.1.0")]
+    assert any("was built from 'https://github.com/evil/web" in one or "was built from 'git+https://github.com/evil/web" in one for one in messages(outcome, "info"))
+
+
+def test_any_key_of_any_entry_suffices_and_all_requirements_must_be_met(registry: Registry):
+    attach(registry, "1.2.0", "tag", signer=STRANGER)
+    either = "verify: [{secretRef: {name: cosign-keys}}, {secretRef: {name: other}}]"
+    assert images(update(registry, secret(STRANGER, name="other"), rules=(either,))) == [pinned(registry, "1.2.0")]
+    both = (VERIFY + "\n    - verify: [{secretRef: {name: other}}]",)
+    assert images(update(registry, secret(STRANGER, name="other"), rules=both)) == [f"{web(registry)}:1.0.0"]
+
+
+@pytest.mark.parametrize(("current", "kept"), [("1.0.0", "1.0.0"), ("1.0.0@{}", "1.0.0@{}")])
+def test_what_runs_is_never_rolled_back(registry: Registry, current: str, kept: str):
+    old = registry.tags["acme/web"]["1.0.0"]
+    outcome = update(registry, current=current.format(old))
+    assert images(outcome) == [f"{web(registry)}:{kept.format(old)}"]
+    assert any("no signature by k0.pub of Secret cosign-keys; 1.0.0 may run" in one for one in messages(outcome, "info"))
+
+
+def test_a_tag_that_was_pushed_again_is_verified_anew(registry: Registry):
+    attach(registry, "1.2.0", "tag")
+    old = registry.tags["acme/web"]["1.2.0"]
+    registry.add("acme/web", ["1.2.0"], created="2026-06-01T00:00:00Z")
+    outcome = update(registry, current=f"1.2.0@{old}", reflection="Always")
+    assert images(outcome) == [f"{web(registry)}:1.2.0@{old}"]
+    assert any("its digest stays" in one for one in messages(outcome, "warning"))
+    attach(registry, "1.2.0", "tag")
+    assert images(update(registry, current=f"1.2.0@{old}", reflection="Always")) == [pinned(registry, "1.2.0")]
+
+
+ON_UNVERIFIED = {"next": "1.1.0", "keep": "1.0.0", "fail": ""}
+
+
+@pytest.mark.parametrize("choice", ON_UNVERIFIED)
+def test_what_follows_when_the_best_is_not_signed(registry: Registry, choice: str):
+    attach(registry, "1.1.0", "tag")
+    outcome = update(registry, rules=(VERIFY, f"onUnverified: {choice}"))
+    if choice == "fail":
+        assert outcome.is_error
+        assert any("no signature by k0.pub of Secret cosign-keys" in one for one in messages(outcome, "error"))
+    else:
+        assert not outcome.is_error
+        assert images(outcome)[0].startswith(f"{web(registry)}:{ON_UNVERIFIED[choice]}")
+
+
+@pytest.mark.parametrize("choice", ["next", "keep"])
+def test_a_registry_that_is_away_is_never_passed_over(registry: Registry, choice: str):
+    attach(registry, "1.1.0", "tag")
+    attach(registry, "1.2.0", "tag")
+    registry.misbehave("other", lambda request: request.error(503, "UNAVAILABLE", "come back later"))
+    outcome = update(registry, rules=(VERIFY, f"onUnverified: {choice}"))
+    assert images(outcome) == [f"{web(registry)}:1.0.0"]
+    assert not outcome.is_error
+    (said,) = (one for one in messages(outcome, "warning") if "cannot be judged" in one)
+    assert "1.2.0" in said
+
+
+def test_content_that_is_not_what_its_digest_says_never_counts(registry: Registry):
+    attach(registry, "1.2.0", "tag")
+    name = next(digest for digest, (kind, _) in registry.blobs.items() if kind == PAYLOAD)
+    registry.blobs[name] = (PAYLOAD, registry.blobs[name][1] + b" ")
+    outcome = update(registry)
+    assert images(outcome) == [f"{web(registry)}:1.0.0"]
+    assert any("has another digest" in one for one in messages(outcome, "info"))
+
+
+def test_the_digest_of_another_image_cannot_be_lent_a_signature(registry: Registry):
+    """The signature of 1.1.0 beside the digest of 1.2.0: right for its own digest alone."""
+    attach(registry, "1.1.0", "tag")
+    tags = registry.tags["acme/web"]
+    tags[tags["1.2.0"].replace(":", "-") + ".sig"] = tags[tags["1.1.0"].replace(":", "-") + ".sig"]
+    outcome = update(registry)
+    assert images(outcome) == [pinned(registry, "1.1.0")]
+    assert any("was made for another digest" in one for one in messages(outcome, "info"))
+
+
+def values(tag_field: str, more: str = "") -> str:
+    return (
+        "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: web}\nspec:\n  values:\n    image:\n"
+        f'      repository: REPOSITORY\n      tag: {tag_field} # {{"$imagepolicy": "flux:web:tag"}}\n{more}'
+    )
+
+
+def released(outcome: Outcome) -> Mapping[str, str]:
+    import yaml
+
+    every = yaml.load(outcome.text, yaml.BaseLoader)["items"]
+    image: Mapping[str, str] = next(one for one in every if one["kind"] == "HelmRelease")["spec"]["values"]["image"]
+    return image
+
+
+def test_a_field_that_takes_a_tag_alone_is_an_error_that_says_what_to_do(registry: Registry):
+    attach(registry, "1.2.0", "tag")
+    outcome = update(registry, values("1.0.0"))
+    assert outcome.is_error
+    (said,) = messages(outcome, "error")
+    assert "the digest that was verified" in said
+    assert "TAG@DIGEST" in said
+    assert "allowTagOnly" in said
+    permitted = update(registry, values("1.0.0"), rules=(VERIFY, "allowTagOnly: true"))
+    assert released(permitted)["tag"] == "1.2.0"
+    assert any("allowTagOnly permits that" in one for one in messages(permitted, "warning"))
+
+
+def test_a_tag_with_its_digest_in_one_field_or_two_takes_what_was_verified(registry: Registry):
+    attach(registry, "1.2.0", "tag")
+    digest = registry.tags["acme/web"]["1.2.0"]
+    old = registry.tags["acme/web"]["1.0.0"]
+    assert released(update(registry, values(f"1.0.0@{old}")))["tag"] == f"1.2.0@{digest}"
+    beside = f'      digest: {old} # {{"$imagepolicy": "flux:web:digest"}}\n'
+    image = released(update(registry, values("1.0.0", beside)))
+    assert (image["tag"], image["digest"]) == ("1.2.0", digest)
+
+
+def test_keep_pins_false_does_not_lose_what_was_verified(registry: Registry):
+    attach(registry, "1.2.0", "tag")
+    old = registry.tags["acme/web"]["1.0.0"]
+    rules = require(VERIFY).replace("spec:\n", "spec:\n  keepPins: false\n", 1)
+    rule = policy(image=web(registry)).replace("interval: 5m}", "interval: 5m, insecure: true}")
+    with asking() as source:
+        outcome = run(resource_list(rule, pod(f"{web(registry)}:1.0.0@{old}"), rules, secret(SIGNER)), source)
+    assert images(outcome) == [pinned(registry, "1.2.0")]
+
+
+def test_frozen_takes_the_digest_that_was_verified_and_asks_nobody(registry: Registry):
+    attach(registry, "1.2.0", "tag")
+    parts = package(registry).partition(b"items:\n")
+    with asking() as source:
+        rule = policy(image=web(registry)).replace("interval: 5m}", "interval: 5m, insecure: true}")
+        documents = (rule, pod(f"{web(registry)}:1.0.0"), require(VERIFY), secret(SIGNER))
+        record = relocked(*documents, tags=source)
+    registry.seen.clear()
+    with asking() as source:
+        outcome = run(resource_list(*documents, record), source, KRMFN_MODE="frozen")
+    assert images(outcome) == [pinned(registry, "1.2.0")]
+    assert registry.seen == []
+    other = resource_list(rule, pod(f"{web(registry)}:1.0.0"), require(VERIFY), secret(STRANGER), record)
+    with asking() as source:
+        refused = run(other, source, KRMFN_MODE="frozen")
+    assert refused.is_error  # other keys, other rules
+    assert parts
+
+
+MISTAKES = {
+    "verify: []": "nothing is required",
+    "verify: [{provider: notation}]": "cosign",
+    "verify: [{provider: cosign}]": "expected secretRef",
+    "verify: [{secretRef: {name: lost}}]": "Secret lost is not among the items",
+    "verify: [{matchOIDCIdentity: [{issuer: a, subject: b}]}]": "keyless",
+    'provenance: {builder: "x"}': "write verify too",
+    f"{VERIFY}\n      provenance: {{}}": "write builder, source or both",
+    f"{VERIFY}\n      onUnverified: skip": "next",
+    "verfy: []": "did you mean verify?",
+}
+
+
+@pytest.mark.parametrize("rule", MISTAKES)
+def test_mistakes_are_told_with_what_to_write(registry: Registry, rule: str):
+    outcome = update(registry, rules=(rule,))
+    assert outcome.is_error
+    assert any(MISTAKES[rule] in one for one in messages(outcome, "error")), messages(outcome, "error")
+    assert registry.seen == []
+
+
+@pytest.mark.parametrize(("data", "why"), [("k.pub: aGVsbG8=", "no PEM text"), ("k.txt: aGVsbG8=", "ends in .pub"), ("k.pub: '%'", "not base64")])
+def test_secrets_without_keys_are_refused(registry: Registry, data: str, why: str):
+    keys = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: cosign-keys}}\ndata:\n  {data}\n"
+    outcome = update(registry, keys=keys)
+    assert outcome.is_error
+    assert any(why in one for one in messages(outcome, "error")), messages(outcome, "error")
+
+
+def test_a_layout_holds_signatures_too(tmp_path: Path, registry: Registry):
+    attach(registry, "1.2.0", "fallback")
+    attach(registry, "1.1.0", "tag")
+    folder = tmp_path / registry.address / "acme" / "web"
+    (folder / "blobs" / "sha256").mkdir(parents=True)
+    for name, (_, data) in registry.blobs.items():
+        (folder / "blobs" / name.replace(":", "/")).write_bytes(data)
+    entries = [
+        {"mediaType": registry.blobs[name][0], "digest": name, "size": len(registry.blobs[name][1]), "annotations": {"org.opencontainers.image.ref.name": tag}}
+        for tag, name in registry.tags["acme/web"].items()
+    ]
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
+    from krmfn.sources.layout import LayoutSource
+
+    assert images(run(package(registry), LayoutSource(tmp_path))) == [pinned(registry, "1.2.0")]
+    assert registry.seen == []
