@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from krmfn.config.first_seen import Seen, merge
 from krmfn.config.require import seconds
-from krmfn.model import Outcome, Repository
+from krmfn.model import Repository
+from krmfn.outcome import Outcome
 from krmfn.plan.resolve import Inspection, Lack, Needs
 from tests.lists import IMAGE, Tags, digest, images, lock, locked, messages, pod, policy, relocked, resource_list, run
 
