@@ -48,6 +48,31 @@ def test_a_version_moves_inside_its_bound(case: str) -> None:
     assert select(within(bound), tags.split(), current=current).tag == chosen
 
 
+RANGES = {
+    "a variant is no prerelease": ("<17", "16.3-alpine", "16.4-alpine 17.0-alpine", "16.4-alpine", "17.0-alpine"),
+    "two numbers": ("<16.4", "16.3", "16.3 16.4 17.0", "16.3", "16.4"),
+    "one number": ("<=16", "15", "16 17", "16", "17"),
+    "four numbers": ("~4.0", "4.0.19.3001", "4.0.20.1 4.1.0.0", "4.0.20.1", "4.1.0.0"),
+    "a hole": ("!=2.x", "1.0.0", "1.9.0 2.1.0 3.0.0", "3.0.0", "2.1.0"),
+}
+
+
+@pytest.mark.parametrize("case", RANGES)
+def test_a_range_bounds_the_numbers_besides(case: str) -> None:
+    span, current, tags, chosen, left = RANGES[case]
+    rules = parse_rules({"version": {"within": "major", "range": span}})
+    selection = select(rules, tags.split(), current=current)
+    assert selection.tag == chosen
+    assert selection.reason(left) is Reason.OUT_OF_RANGE
+    assert rules.canonical()["policy"] == {"version": {"within": "major", "range": span}}
+
+
+def test_a_wrong_range_is_told_with_its_field() -> None:
+    with pytest.raises(RulesError, match="improper constraint") as raised:
+        parse_rules({"version": {"range": ">>1"}})
+    assert [one.field for one in raised.value.problems] == ["policy.version.range"]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_check_and_the_policy_agree_on_the_cases_of_check(case: str) -> None:
     current, tags, same_major, newest = CASES[case]

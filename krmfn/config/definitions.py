@@ -42,7 +42,10 @@ _POLICY = _map(
         "numerical": _ORDER,
         "version": _map(
             "The highest tag of the same shape as the one that is deployed.",
-            {"within": _text("`patch` keeps two numbers, `minor` (default) one, `major` none.", enum=list(KEPT))},
+            {
+                "within": _text("`patch` keeps two numbers, `minor` (default) one, `major` none.", enum=list(KEPT)),
+                "range": _text("A constraint that the numbers meet too, such as `<17`; a variant is no prerelease for it."),
+            },
         ),
         "newest": _map(
             "The most recently built image, by its `created`.",

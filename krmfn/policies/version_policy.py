@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from krmfn.errors import RuleError
+from krmfn.policies.constraint import Constraint
 from krmfn.policies.newer import KEPT, Shape, Within, successor
 from krmfn.policies.protocol import Context, Decision
 from krmfn.policies.reason import Reason
+from krmfn.policies.version import Version
 
 DEFAULT: Within = "minor"
 
@@ -17,26 +19,31 @@ class VersionPolicy(NamedTuple):
     """The highest tag that has the shape of the deployed one and keeps its leading numbers.
 
     `patch` keeps the first two numbers, `minor` the first, `major` none. The deployed tag is the lower end: nothing
-    below it is ever chosen, and a tag that holds no version stays.
+    below it is ever chosen, and a tag that holds no version stays. A range bounds the numbers: for it a variant is no
+    prerelease, and what is left out is zero.
     """
 
     within: Within = DEFAULT
+    range: Constraint | None = None
     kind: str = "version"
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> VersionPolicy:
-        """Read `{within: patch|minor|major}`; left out it is minor. Raises RuleError."""
-        value = options.get("within")
-        if value is None:
-            return cls()
+        """Read `{within: patch|minor|major, range: ...}`; left out the bound is minor. Raises RuleError."""
+        value, text = options.get("within", DEFAULT), options.get("range")
         if not isinstance(value, str) or value not in KEPT:
             raise RuleError(f"expected one of {', '.join(KEPT)}, found {value!r}", field="within")
-        return cls(value)
+        if text is None:
+            return cls(value)
+        try:
+            return cls(value, Constraint.parse(str(text)))
+        except RuleError as error:
+            raise RuleError(error.message, field="range", help=error.help) from None
 
     @property
     def described(self) -> str:
         """See Policy.described."""
-        return f"version within {self.within}"
+        return f"version within {self.within}" + (f", {self.range}" if self.range else "")
 
     def evaluate(self, texts: Sequence[str], tags: Sequence[str], context: Context) -> Decision:
         """See Policy.evaluate. `tags` decide between texts of one version."""
@@ -50,7 +57,12 @@ class VersionPolicy(NamedTuple):
             what = "is not matched by filterTags" if context.current_text is None else "holds no version"
             reasons = bytearray([Reason.OTHER_SHAPE]) * len(texts)
             return Decision(reasons, _place(current, tags), stays=f"{current} {what}")
-        reasons, place = successor(deployed, [Shape.parse(text) for text in texts], tags, self.within)
+        shapes = [Shape.parse(text) for text in texts]
+        inside = [shape if shape is not None and self._holds(shape) else None for shape in shapes]
+        reasons, place = successor(deployed, inside, tags, self.within)
+        for index, shape in enumerate(shapes):
+            if shape is not None and inside[index] is None:
+                reasons[index] = Reason.OUT_OF_RANGE
         if place is None:
             place = _place(current, tags)
         if place is not None:
@@ -60,7 +72,13 @@ class VersionPolicy(NamedTuple):
 
     def accepts(self, text: str) -> bool:
         """See Policy.accepts."""
-        return Shape.parse(text) is not None
+        shape = Shape.parse(text)
+        return shape is not None and self._holds(shape)
+
+    def _holds(self, shape: Shape) -> bool:
+        """True if the first three numbers are inside the range."""
+        major, minor, patch = (*shape.numbers, 0, 0)[:3]
+        return self.range is None or self.range.check(Version(major, minor, patch))
 
     def outranks(self, text: str, other: str) -> bool:
         """See Policy.outranks."""
@@ -73,7 +91,7 @@ class VersionPolicy(NamedTuple):
 
     def canonical(self) -> dict[str, Any]:
         """See Policy.canonical."""
-        return {"version": {"within": self.within}}
+        return {"version": {"within": self.within} | ({"range": str(self.range)} if self.range else {})}
 
 
 def _place(current: str, tags: Sequence[str]) -> int | None:
