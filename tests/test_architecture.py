@@ -36,7 +36,7 @@ ROOMS = {
     "signatures": set(),
     "sources": {"config", "plan", "disk", "signatures"},  # the protocol TagSource, and what is configured
     "inventory": {"disk", "yamledit", "kubernetes", "policies", "config", "plan", "sources"},
-    "adopt": {"yamledit", "policies"},  # the engine of patterns
+    "adopt": {"yamledit", "policies", "config"},  # patterns, ranges and durations
     "gotemplate": set(),  # not even values, see OUTSIDE
     "git": {"disk", "yamledit", "policies", "config", "plan", "gotemplate"},
     "commands": {

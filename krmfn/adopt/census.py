@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import yaml
@@ -100,6 +101,8 @@ class Wanted:
     spec: dict[str, Any]
     path: str
     line: int
+    ages: dict[str, str] = field(default_factory=dict)
+    """minimumReleaseAge, by step and `default`."""
 
 
 def canonical(image: str) -> str:
@@ -110,11 +113,45 @@ def canonical(image: str) -> str:
         return ""
 
 
-def glob(pattern: str) -> str:
-    r"""Return a pattern of RE2 for a glob of whole tags.
+KINDS = ("major", "minor", "patch")
 
-    >>> glob("v1.*-dev")
-    '^v1\\..*\\-dev$'
+
+def within(kinds: Container[str]) -> str:
+    """Return the bound of policy version that takes only steps that are allowed; empty when that is none.
+
+    >>> within({"major", "minor", "patch"}), within({"patch", "major"}), within({"major"})
+    ('major', 'patch', '')
     """
-    parts = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
-    return f"^{''.join(parts)}$"
+    bound = ""
+    for kind in reversed(KINDS):
+        if kind not in kinds:
+            break
+        bound = kind
+    return bound
+
+
+def is_bound(refused: Collection[str]) -> bool:
+    """True if a bound of policy version says the same: with a step, all that are larger are refused."""
+    return set(refused) == set(KINDS[: len(set(refused))])
+
+
+def is_like(name: str, patterns: Iterable[str]) -> bool:
+    """True if a name is like one of the globs, in any case; a star also stands for a slash."""
+    return any(fnmatchcase(name.lower(), one.lower()) for one in patterns)
+
+
+def glob(pattern: str, *, only_stars: bool = False) -> str:
+    r"""Return a pattern of RE2 for a glob of whole tags, of Go's filepath.Match, or of stars and nothing else.
+
+    >>> glob("v1.*-dev"), glob("1.[0-9].?"), glob("a?", only_stars=True)
+    ('^v1\\..*\\-dev$', '^1\\.[0-9]\\..$', '^a\\?$')
+    """
+    token = r"(?P<star>\*)" if only_stars else r"(?P<star>\*)|(?P<one>\?)|(?P<class>\[\^?[^\]]+\])|\\(?P<quoted>.)"
+    parts, at = [], 0
+    for found in re.finditer(token, pattern):
+        parts.append(re.escape(pattern[at : found.start()]))
+        named = found.groupdict()
+        escaped = re.escape(named.get("quoted") or "")
+        parts.append(".*" if named["star"] else "." if named.get("one") else named.get("class") or escaped)
+        at = found.end()
+    return f"^{''.join(parts)}{re.escape(pattern[at:])}$"

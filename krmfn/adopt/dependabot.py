@@ -1,17 +1,21 @@
-"""Dependabot: the `docker`, `docker-compose` and `helm` updates of `.github/dependabot.yml`."""
+"""Dependabot: the `docker` and `helm` updates of `.github/dependabot.yml`.
+
+Meaning: https://docs.github.com/en/code-security/dependabot/working-with-dependabot/dependabot-options-reference
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
-from krmfn.adopt.census import NO_EQUAL, Document, Steps, Wanted
+from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Steps, Wanted, is_bound, is_like, within
 from krmfn.image import ImageRef
 
 NAMES = (".github/dependabot.yml", ".github/dependabot.yaml")
-_ECOSYSTEMS = ("docker", "helm")
-_BOUNDS = {"version-update:semver-major": "minor", "version-update:semver-minor": "patch"}
+_ECOSYSTEMS = ("docker", "docker-compose", "helm")
+_AGES = {"default-days": "default", **{f"semver-{kind}-days": kind for kind in KINDS}}
 _LEFT = {
     "schedule": "the schedule of CI: examples/ci",
     "registries": "logins are never copied: docs/authentication.md",
@@ -21,6 +25,7 @@ _LEFT = {
     "commit-message": "krmfn update --message TEMPLATE",
     "version": "describes the file itself",
 }
+_OPPOSITE = {">=": "<", ">": "<=", "<": ">=", "<=": ">"}
 
 
 def read(document: Document, images: Sequence[tuple[str, ImageRef]]) -> Iterator[Wanted]:
@@ -31,42 +36,92 @@ def read(document: Document, images: Sequence[tuple[str, ImageRef]]) -> Iterator
             document.leave("krmfn is about images in manifests", *update)
             continue
         folders = document.items(*update, "directory") + document.items(*update, "directories")
-        document.map("each image below it gets a policy", *update, "package-ecosystem")
-        document.map("each image below it gets a policy", *update, "directory")
-        document.map("each image below it gets a policy", *update, "directories")
+        excluded = document.items(*update, "exclude-paths")
+        for word in ("package-ecosystem", "directory", "directories"):
+            document.map("each image below it gets a policy", *update, word)
+        document.map("images that stand only there get no policy", *update, "exclude-paths")
+        _note(document, update)
         line = document.leaves[(*update, "package-ecosystem")].line
-        for image in dict.fromkeys(ref for path, ref in images if any(_is_below(path, folder) for folder in folders)):
-            within = _within(document, update, image)
-            if within:
-                yield Wanted(image.name, {"policy": {"version": {"within": within}}}, document.path, line)
+        there = (ref for path, ref in images if _is_below(path, folders) and not is_like(path, excluded))
+        for image in dict.fromkeys(there):
+            policy = _policy(document, update, image)
+            if policy:
+                yield Wanted(image.name, {"policy": policy}, document.path, line, _ages(document, update, image))
     for key in document.leaves:
         why = next((why for word, why in _LEFT.items() if word in key), None)
         if why:
             document.leave(why, *key)
 
 
-def _is_below(path: str, folder: str) -> bool:
-    pattern = folder.strip("/")
+def _is_below(path: str, folders: Iterable[str]) -> bool:
     parents = [str(parent) for parent in PurePosixPath(path).parents]
-    return not pattern or pattern == "." or any(fnmatchcase(parent, pattern) for parent in parents)
+    patterns = [folder.strip("/") for folder in folders]
+    return any(not one or one == "." or any(is_like(parent, [one]) for parent in parents) for one in patterns)
 
 
-def _within(document: Document, update: Steps, image: ImageRef) -> str:
-    """Return how far an image may go; empty for one that is ignored whole."""
-    bound = "major"
+def _is_named(image: ImageRef, names: Iterable[str]) -> bool:
+    """True if a name, in which a star stands for anything, is the image's, with or without what stands before it."""
+    return any(is_like(name, names) for name in (image.name, image.path, image.name.rpartition("/")[2]))
+
+
+def _policy(document: Document, update: Steps, image: ImageRef) -> dict[str, Any] | None:
+    """Return the policy of an image; None for one that is ignored, or not allowed."""
+    allowed = [document.value(*rule, "dependency-name") for rule in document.count(*update, "allow")]
+    if any(allowed) and not _is_named(image, allowed):
+        return None
+    kinds, spans = set(KINDS), []
     for rule in document.count(*update, "ignore"):
-        name = document.value(*rule, "dependency-name")
-        kinds = document.items(*rule, "update-types")
-        is_mapped = bool(kinds) and all(kind in _BOUNDS for kind in kinds)
-        if document.below(*rule, "versions"):
-            document.leave(f"{NO_EQUAL}: write semver or ignoreTags", *rule, "versions")
-        elif not kinds or is_mapped:
-            document.map("policies[].policy.version.within" if kinds else "no policy for this image", *rule)
-        if not name or not (fnmatchcase(image.name, name) or fnmatchcase(image.name.rpartition("/")[2], name)):
+        if not _is_named(image, [document.value(*rule, "dependency-name")]):
             continue
-        if not kinds and not document.below(*rule, "versions"):
-            return ""
-        bound = min(
-            (bound, *(_BOUNDS[kind] for kind in kinds if kind in _BOUNDS)), key=("patch", "minor", "major").index
-        )
-    return bound
+        ignored = [kind.removeprefix("version-update:semver-") for kind in document.items(*rule, "update-types")]
+        versions = document.items(*rule, "versions")
+        if not ignored and not versions:
+            return None
+        kinds -= set(ignored)
+        spans += [span for text in versions if (span := _opposite(text))]
+    bound = within(kinds)
+    if not bound:
+        return None
+    return {"version": {"within": bound} | ({"range": ", ".join(dict.fromkeys(spans))} if spans else {})}
+
+
+def _opposite(text: str) -> str:
+    """Return the range of all versions that an ignored one leaves; empty when none says that.
+
+    >>> _opposite(">= 2.0"), _opposite("4.x"), _opposite("1.2.3"), _opposite(">= 1, < 2")
+    ('<2.0', '!=4.x', '!=1.2.3', '')
+    """
+    found = re.fullmatch(r"\s*(>=|<=|<|>|=)?\s*v?([0-9]+(?:\.[0-9]+)*(?:\.[x*])?)\s*", text)
+    if not found:
+        return ""
+    return f"{_OPPOSITE.get(found[1] or '', '!=')}{found[2].replace('*', 'x')}"
+
+
+def _ages(document: Document, update: Steps, image: ImageRef) -> dict[str, str]:
+    at = (*update, "cooldown")
+    included, excluded = document.items(*at, "include"), document.items(*at, "exclude")
+    if (included and not _is_named(image, included)) or _is_named(image, excluded):
+        return {}
+    days = {step: document.value(*at, key) for key, step in _AGES.items()}
+    return {step: f"{value} days" for step, value in days.items() if value.isdigit()}
+
+
+def _note(document: Document, update: Steps) -> None:
+    """Note what became of the rules, whatever images there are."""
+    for key in _AGES:
+        if document.value(*update, "cooldown", key).isdigit():
+            document.map("spec.require[].minimumReleaseAge", *update, "cooldown", key)
+    for key in ("include", "exclude"):
+        document.map("the images that wait", *update, "cooldown", key)
+    for rule in document.count(*update, "allow"):
+        document.map("images of other names get no policy", *rule, "dependency-name")
+    for rule in document.count(*update, "ignore"):
+        document.map("the images that the rule is about", *rule, "dependency-name")
+        refused = [kind.removeprefix("version-update:semver-") for kind in document.items(*rule, "update-types")]
+        if is_bound(refused):
+            document.map("policies[].policy.version.within", *rule, "update-types")
+        document.leave(f"{NO_EQUAL}: larger steps than a refused one are not taken either", *rule, "update-types")
+        for steps, text in document.below(*rule, "versions").items():
+            if _opposite(text):
+                document.map("policies[].policy.version.range", *rule, "versions", *steps)
+        document.leave(f"{NO_EQUAL}: write policy.version.range", *rule, "versions")

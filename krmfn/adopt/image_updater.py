@@ -26,6 +26,9 @@ _LEFT = {
     "git": "krmfn update --branch NAME --base REF",
     "pull-secret": _LOGIN,
     "pullSecret": _LOGIN,
+    "useAnnotations": "annotations count wherever they stand",
+    "imagesVerification": f"{NO_EQUAL}: nothing is verified",
+    "repository": "krmfn update writes to files and commits: docs/commands.md",
     "platforms": "tags are chosen by name, whatever their platforms",
     "force-update": "every image that is named is followed",
     "forceUpdate": "every image that is named is followed",
@@ -51,7 +54,7 @@ def annotated(document: Document) -> Iterator[Wanted]:
             return own if alias and own in document.leaves else (*at, PREFIX + name)
 
         strategy, allow, ignore = option("update-strategy"), option("allow-tags"), option("ignore-tags")
-        ignored = [part for part in document.value(*ignore).replace(" ", "").split(",") if part]
+        ignored = document.value(*ignore).split(",")
         spec = _spec(document, _constraint(image), strategy, (allow, document.value(*allow)), (ignore, ignored))
         if spec is not None and entries:
             yield Wanted(_repository(image), spec, document.path, entries.line)
@@ -99,19 +102,21 @@ def resource(document: Document) -> Iterator[Wanted]:
 def _spec(
     document: Document, constraint: str, strategy: Steps, allow: tuple[Steps, str], ignore: tuple[Steps, list[str]]
 ) -> dict[str, Any] | None:
-    name = document.value(*strategy) or "semver"
-    if name not in _STRATEGIES:
-        document.leave(f"{NO_EQUAL}: no such strategy", *strategy)
-        return None
-    spec: dict[str, Any] = {"policy": _STRATEGIES[name](constraint)}
+    name = document.value(*strategy).strip().lower() or "semver"
+    if name not in _STRATEGIES:  # options.go of Image Updater: a warning, and semver
+        document.leave(f"{NO_EQUAL}: there is no such strategy, and Image Updater takes semver then", *strategy)
+    spec: dict[str, Any] = {"policy": _STRATEGIES.get(name, _STRATEGIES["semver"])(constraint)}
     document.map(f"policies[].policy.{next(iter(spec['policy']))}", *strategy)
-    if allow[1].startswith("regexp:"):
-        spec["allowTags"] = [allow[1].removeprefix("regexp:")]
+    kind, colon, pattern = allow[1].strip().partition(":")
+    if colon and kind.lower() == "regexp":
+        spec["allowTags"] = [pattern]
         document.map("policies[].allowTags", *allow[0])
-    elif allow[1]:
-        document.leave("any tag is allowed without allowTags" if allow[1] == "any" else NO_EQUAL, *allow[0])
-    if ignore[1]:
-        spec["ignoreTags"] = [glob(one) for one in ignore[1]]
+    elif allow[1].strip().lower() not in ("", "any"):
+        document.leave(f"{NO_EQUAL}: it allows no tag, so there is no policy for this image", *allow[0])
+        return None
+    document.map("any tag is allowed without allowTags", *allow[0])
+    if ignored := [one.strip() for one in ignore[1] if one.strip()]:
+        spec["ignoreTags"] = [glob(one) for one in ignored]
         document.map("policies[].ignoreTags", *ignore[0])
     return spec
 

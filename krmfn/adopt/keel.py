@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from krmfn.adopt.census import NO_EQUAL, Document, Wanted, glob
+from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Steps, Wanted, glob
+from krmfn.errors import RuleError
 from krmfn.image import ImageRef
+from krmfn.policies.version import Version
 
 PREFIX = "keel.sh/"
-_WITHIN = {"major": "major", "all": "major", "minor": "minor", "patch": "patch"}
+_OLD = "keel.observer/"
+_EVERY: dict[str, Any] = {"semver": {"range": ">=0.0.0-0"}}
+"""The highest version, prereleases included."""
 _LEFT = {
     "trigger": "krmfn runs when it is called",
     "pollSchedule": "the schedule of CI: examples/ci",
     "approvals": "a proposal is a merge request, and its rules hold: docs/commands.md#proposals",
     "approvalDeadline": "a proposal is a merge request, and its rules hold: docs/commands.md#proposals",
-    "matchTag": "policy digest follows the tag that is deployed",
-    "match-tag": "policy digest follows the tag that is deployed",
+    "imageVolumes": "volumes of images are always followed",
+    "update-time": "written by Keel",
+    "digest": "written by Keel",
     "imagePullSecret": "logins are never copied: docs/authentication.md",
     "initContainers": "initContainers are always followed",
     "releaseNotes": "links come from the labels of the image",
@@ -26,37 +31,58 @@ _LEFT = {
 
 def is_annotated(document: Document) -> bool:
     """True if a resource holds labels or annotations of Keel."""
-    return any(key[:1] == ("metadata",) and key[-1].startswith(PREFIX) for key in document.leaves)
+    return any(key[:1] == ("metadata",) and key[-1].startswith((PREFIX, _OLD)) for key in document.leaves)
 
 
 def annotated(document: Document, images: Iterable[ImageRef]) -> Iterator[Wanted]:
-    """Yield a policy for each image of an annotated workload."""
-    document.leaves = {key: leaf for key, leaf in document.leaves.items() if key[-1].startswith(PREFIX)}
-    for key, leaf in document.leaves.items():
-        name = key[-1].removeprefix(PREFIX)
-        if name != "policy":
-            document.leave(_LEFT.get(name, NO_EQUAL), *key)
-            continue
-        spec = _spec(leaf.value)
-        if spec is None:
-            document.leave("no policy: the image stays" if leaf.value in ("never", "none") else NO_EQUAL, *key)
-            continue
-        document.map(f"policies[].policy.{next(iter(spec['policy']))}", *key)
-        for image in images:
-            yield Wanted(image.name, spec, document.path, leaf.line)
+    """Yield a policy for each image of an annotated workload. An annotation counts before a label of the same name."""
+    document.leaves = {key: leaf for key, leaf in document.leaves.items() if key[-1].startswith((PREFIX, _OLD))}
+    named = {key[-1].rpartition("/")[2]: key for key in sorted(document.leaves, key=_is_annotation)}
+    policy, match = named.get("policy"), named.get("matchTag") or named.get("match-tag")
+    is_tied = bool(match) and document.value(*match or ()) == "true"
+    images = list(images)
+    if policy:
+        leaf = document.leaves[policy]
+        specs = {image: _spec(leaf.value, image, is_tied=is_tied) for image in images}
+        found = next((spec for spec in specs.values() if spec), None)
+        if found:
+            document.map(f"policies[].policy.{next(iter(found['policy']))}", *policy)
+        document.leave("no policy: the image stays" if leaf.value in ("never", "none", "") else NO_EQUAL, *policy)
+        yield from (Wanted(image.name, spec, document.path, leaf.line) for image, spec in specs.items() if spec)
+    if match:
+        is_force = bool(policy) and document.value(*policy or ()) == "force"
+        (document.map if is_force else document.leave)("policy digest keeps the tag" if is_force else "only for force", *match)
+    if "matchPreRelease" in named:
+        is_default = document.value(*named["matchPreRelease"]) == "true"
+        said = "policy version keeps what stands behind the numbers"
+        (document.map if is_default else document.leave)(said, *named["matchPreRelease"])
+    for key in document.leaves:
+        document.leave(_LEFT.get(key[-1].rpartition("/")[2], NO_EQUAL), *key)
 
 
-def _spec(policy: str) -> dict[str, Any] | None:
+def _spec(policy: str, image: ImageRef, *, is_tied: bool) -> dict[str, Any] | None:
+    """Return what a policy means (keel internal/policy); of globs and patterns Keel takes the last in the alphabet."""
     kind, _, pattern = policy.partition(":")
-    if policy in _WITHIN:  # not a range: Keel compares numbers, and ^0.0.8 would never move
-        return {"policy": {"version": {"within": _WITHIN[policy]}}}
+    if policy in KINDS:  # not a range: Keel compares numbers, and ^0.0.8 would never move
+        return {"policy": {"version": {"within": policy}} if _is_version(image.tag) else _EVERY}
+    if policy == "all":
+        return {"policy": _EVERY}
     if policy == "force":
-        return {"policy": {"digest": {}}}
-    if kind == "glob":
-        return {"policy": {"newest": {}}, "filterTags": {"pattern": glob(pattern)}}
-    if kind == "regexp":
-        has_group = "?P<compare>" in pattern
-        extract = {"extract": "$compare"} if has_group else {}
-        order: dict[str, Any] = {"alphabetical": {"order": "asc"}} if has_group else {"newest": {}}
-        return {"policy": order, "filterTags": {"pattern": pattern, **extract}}
+        return {"policy": {"digest": {}} if is_tied or not _is_version(image.tag) else _EVERY}
+    if kind in ("glob", "regexp") and pattern:
+        taken = glob(pattern, only_stars=True) if kind == "glob" else pattern
+        extract = {"extract": "$compare"} if kind == "regexp" and "?P<compare>" in pattern else {}
+        return {"policy": {"alphabetical": {"order": "asc"}}, "filterTags": {"pattern": taken, **extract}}
     return None
+
+
+def _is_annotation(steps: Steps) -> bool:
+    return "annotations" in steps
+
+
+def _is_version(tag: str | None) -> bool:
+    """True if Keel can order a tag; it replaces `latest` by the highest version."""
+    try:
+        return bool(Version.parse(tag or ""))
+    except RuleError:
+        return False

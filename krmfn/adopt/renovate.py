@@ -1,143 +1,216 @@
-"""Renovate: what its configuration says about images, and the comments `# renovate: datasource=docker depName=...`."""
+"""Renovate: its configuration in JSON5, and `# renovate:` comments beside a value.
+
+Meaning: https://docs.renovatebot.com/configuration-options/ and lib/util/package-rules of its source. Rules apply in
+order, and of each setting the last one counts. Renovate orders tags of images by shape, as policy version does.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from krmfn.adopt.census import NO_EQUAL, Document, Leaf, Steps, Wanted
-from krmfn.image import ImageRef
+from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Leaf, Steps, Wanted, is_bound, within
+from krmfn.adopt.renovate_rules import MANAGERS, Places, conditions, is_about, is_glob_of, is_named, pattern_of, unknown
+from krmfn.config.require import seconds
+from krmfn.errors import RuleError
+from krmfn.policies.constraint import Constraint
 
 NAMES = (
-    *(f"{folder}renovate.{kind}" for folder in ("", ".github/", ".gitlab/") for kind in ("json", "json5")),
-    *(f".renovaterc{kind}" for kind in ("", ".json", ".json5")),
+    *(f"{folder}renovate.{kind}" for folder in ("", ".github/", ".gitlab/") for kind in ("json", "json5", "jsonc")),
+    *(f".renovaterc{kind}" for kind in ("", ".json", ".json5", ".jsonc")),
 )
 """Where Renovate looks, from the top of the repository."""
 _COMMENT = re.compile(r"#\s*renovate:\s*(?P<pairs>.*\S)")
-_MATCHES = ("matchPackageNames", "matchDepNames", "matchPackagePatterns", "matchPackagePrefixes", "matchDatasources",
-            "matchManagers", "matchUpdateTypes")  # fmt: skip
+_AS_DOCKER = ("docker", "semver", "semver-coerced", "semver-partial", "loose", "pep440")
+"""Ways to read a version under which the shape of the deployed tag decides just as well."""
+_PRESETS = {
+    "docker:disableMajor": ("major", False),
+    ":disableMajorUpdates": ("major", False),
+    "docker:enableMajor": ("major", True),
+    "docker:pinDigests": ("pins", True),
+    "config:best-practices": ("pins", True),
+    "default:pinDigestsDisabled": ("pins", False),
+    ":pinDigestsDisabled": ("pins", False),
+}
+"""What presets that Renovate brings along say of images; it is documented, and does not change."""
 _LEFT = {
     "extends": "presets are not read, as they are elsewhere: write down what they say",
     "hostRules": "logins are never copied: docs/authentication.md",
     "encrypted": "logins are never copied: docs/authentication.md",
     "schedule": "the schedule of CI: examples/ci",
+    "timezone": "the schedule of CI: examples/ci",
     "automerge": "the rules of the merge request: docs/commands.md#proposals",
     "registryAliases": "spec.mirrors of an ImageAutomation",
     "customManagers": "a marker, whatever the field: docs/bindings.md",
     "regexManagers": "a marker, whatever the field: docs/bindings.md",
     "groupName": "krmfn update --commit makes one proposal of all, --split one an image",
-    "kubernetes": "krmfn finds images by what they are, not by file name",
-    "flux": "krmfn finds images by what they are, not by file name",
+    **dict.fromkeys(MANAGERS, "krmfn finds images by what they are, not by file name"),
     "$schema": "describes the file itself",
     "description": "describes the file itself",
-}
+    **dict.fromkeys(
+        ("labels", "addLabels", "assignees", "reviewers", "commitMessagePrefix", "commitMessageAction", "commitMessageTopic",
+         "commitMessageExtra", "semanticCommits", "semanticCommitType", "semanticCommitScope", "prHourlyLimit",
+         "prConcurrentLimit", "branchConcurrentLimit", "dependencyDashboard", "platformAutomerge", "prCreation", "rebaseWhen"),
+        "the merge request is made by CI: docs/commands.md#proposals",
+    ),
+}  # fmt: skip
 
 
-def read(document: Document, images: Sequence[tuple[str, ImageRef]]) -> Iterator[Wanted]:
+@dataclass
+class _Settings:
+    """What the configuration says of one image, so far."""
+
+    line: int
+    refused: set[str] = field(default_factory=set)
+    allowed: str = ""
+    pins: bool = False
+    versioning: str = "docker"
+    ages: dict[str, str] = field(default_factory=dict)
+
+    def spec(self) -> dict[str, Any] | None:
+        """Return the policy; None for an image that stays."""
+        bound = within({*KINDS} - self.refused)
+        policy: dict[str, Any] = {"version": {"within": bound}}
+        spec: dict[str, Any] = {"policy": policy}
+        pattern, is_right, is_refusal = pattern_of(self.allowed)
+        if is_right:
+            spec["ignoreTags" if is_refusal else "allowTags"] = [pattern]
+        elif self.allowed and _is_range(self.allowed):
+            policy["version"]["range"] = self.allowed
+        if self.pins:
+            spec["digestReflectionPolicy"] = "IfNotPresent" if "digest" in self.refused else "Always"
+        if self.versioning not in _AS_DOCKER:
+            filtered = _filter(self.versioning)
+            if not filtered:
+                return None
+            spec["filterTags"] = filtered
+        return spec if bound else None
+
+
+def read(document: Document, images: Places) -> Iterator[Wanted]:
     """Yield a policy for each image of the repository, as the rules that match it say, the last one last."""
     rules = document.count("packageRules")
-    for image in dict.fromkeys(ref for _, ref in images):
-        spec: dict[str, Any] | None = {"policy": {"version": {"within": "major"}}}
-        line = next(iter(document.leaves.values())).line if document.leaves else 1
-        if document.value("pinDigests") == "true":
-            spec = {"policy": {"version": {"within": "major"}}, "digestReflectionPolicy": "IfNotPresent"}
+    first = next(iter(document.leaves.values())).line if document.leaves else 1
+    _note_all(document, rules)
+    for image in dict.fromkeys(ref for path, ref in images if not _is_ignored(document, path)):
+        places = [(path, ref) for path, ref in images if ref.name == image.name]
+        settings = _Settings(first)
+        _extend(document, settings)
+        for steps in ((), ("docker",)):
+            _apply(document, steps, settings)
+        if is_named(document.items("ignoreDeps"), image.name):
+            settings.refused.update(KINDS)
         for rule in rules:
-            if spec is not None and _is_about(document, rule, image):
-                spec, line = _ruled(document, rule, spec), next(iter(_lines(document, rule)))
+            if is_about(document, rule, places):
+                _apply(document, rule, settings, document.items(*rule, "matchUpdateTypes"))
+                settings.line = min(leaf.line for key, leaf in document.leaves.items() if key[: len(rule)] == rule)
+        spec = settings.spec()
         if spec is not None:
-            yield Wanted(image.name, spec, document.path, line)
-    document.map("policies[].digestReflectionPolicy", "pinDigests")
-    for rule in rules:
-        _note(document, rule)
+            yield Wanted(image.name, spec, document.path, settings.line, settings.ages)
     for key in document.leaves:
         why = next((why for word, why in _LEFT.items() if word in key), None)
         if why:
             document.leave(why, *key)
 
 
-def _lines(document: Document, rule: Steps) -> list[int]:
-    return [leaf.line for key, leaf in document.leaves.items() if key[: len(rule)] == rule]
+def _is_ignored(document: Document, path: str) -> bool:
+    """True for a file that Renovate does not look into: a part of its path, or a glob."""
+    included, ignored = document.items("includePaths"), document.items("ignorePaths")
+    is_left_out = any(one in path or is_glob_of(one, path) for one in ignored)
+    return is_left_out or bool(included and not any(is_glob_of(one, path) for one in included))
 
 
-def _is_about(document: Document, rule: Steps, image: ImageRef) -> bool:
-    """True if a rule speaks of an image; each kind of condition must hold by one of its texts."""
-    names = (image.name, image.canonical)
-    for key in {step[0] for step in document.below(*rule)}:
-        texts = document.items(*rule, key)
-        if key in ("matchPackageNames", "matchDepNames"):
-            holds = _is_named(texts, names)
-        elif key == "matchPackagePatterns":
-            holds = _is_named([f"/{one}/" for one in texts], names)
-        elif key == "matchPackagePrefixes":
-            holds = any(name.startswith(one) for one in texts for name in names)
-        elif key == "matchDatasources":
-            holds = "docker" in texts
-        elif key == "matchManagers":
-            holds = bool({"kubernetes", "kustomize", "flux", "helm-values", "argocd"} & set(texts))
-        else:
-            holds = not key.startswith(("match", "exclude")) or key == "matchUpdateTypes"
-        if not holds:
-            return False
+def _extend(document: Document, settings: _Settings) -> None:
+    for preset in document.items("extends"):
+        what, value = _PRESETS.get(preset, ("", False))
+        if what == "pins" and preset not in document.items("ignorePresets") and not (
+            preset == "config:best-practices" and "docker:pinDigests" in document.items("ignorePresets")
+        ):
+            settings.pins = value
+        elif what == "major":
+            (settings.refused.discard if value else settings.refused.add)("major")
+
+
+def _apply(document: Document, at: Steps, settings: _Settings, kinds: Sequence[str] = ()) -> None:
+    """Take over the settings at one place: for all steps, or for some kinds of them."""
+    enabled, age = document.value(*at, "enabled"), document.leaves.get((*at, "minimumReleaseAge"))
+    if enabled == "false":
+        settings.refused.update(kinds or (*KINDS, "digest"))
+    elif enabled == "true":
+        settings.refused.difference_update(kinds or (*KINDS, "digest"))
+    if age is not None:
+        waits = {} if age.value in ("null", "") else {kind: age.value for kind in (kinds or ("default",)) if seconds(age.value)}
+        settings.ages = {**(settings.ages if kinds else {}), **{key: age for key, age in waits.items() if key in (*KINDS, "default")}}
+    if not kinds:
+        settings.allowed = document.value(*at, "allowedVersions") or settings.allowed
+        settings.versioning = document.value(*at, "versioning") or settings.versioning
+        if pins := document.value(*at, "pinDigests"):
+            settings.pins = pins == "true"
+        for kind in (*KINDS, "digest"):
+            _apply(document, (*at, kind), settings, (kind,)) if document.below(*at, kind) else None
+
+
+def _is_range(text: str) -> bool:
+    try:
+        Constraint.parse(text)
+    except RuleError:
+        return False
     return True
 
 
-def _is_named(texts: Sequence[str], names: Sequence[str]) -> bool:
-    wanted = [one for one in texts if not one.startswith("!")]
-    refused = [one[1:] for one in texts if one.startswith("!")]
-    return (not wanted or _any_matches(wanted, names)) and not _any_matches(refused, names)
+def _filter(versioning: str) -> Mapping[str, str] | None:
+    """Return the filter that reads versions as `regex:...` says; None for another versioning, or one with a prerelease."""
+    pattern = versioning.removeprefix("regex:")
+    groups = re.findall(r"\(\?P?<(\w+)>", pattern)
+    if pattern == versioning or "major" not in groups or "prerelease" in groups or not pattern_of(f"/{pattern}/")[1]:
+        return None
+    numbers = [name for name in (*KINDS, "build", "revision") if name in groups]
+    extract = ".".join(f"${{{name}}}" for name in numbers) + ("-${compatibility}" if "compatibility" in groups else "")
+    return {"pattern": re.sub(r"\(\?<(\w+)>", r"(?P<\1>", pattern), "extract": extract}
 
 
-def _any_matches(texts: Sequence[str], names: Sequence[str]) -> bool:
-    from krmfn.policies.pattern import Pattern
-
-    for text in texts:
-        if len(text) > 1 and text.startswith("/") and text.endswith("/"):
-            if any(Pattern.parse(text[1:-1]).matches(names)):
-                return True
-        elif any(fnmatchcase(name, text.replace("**", "*")) for name in names):
-            return True
-    return False
-
-
-def _ruled(document: Document, rule: Steps, spec: dict[str, Any]) -> dict[str, Any] | None:
-    spec = dict(spec)
-    kinds = document.items(*rule, "matchUpdateTypes")
-    if document.value(*rule, "enabled") == "false":
-        if not kinds:
-            return None
-        within = "patch" if "minor" in kinds else "minor" if "major" in kinds else ""
-        if within and "version" in spec["policy"]:
-            spec["policy"] = {"version": {"within": within}}
-    versions = document.value(*rule, "allowedVersions")
-    if versions and not kinds and versions.startswith("/") and versions.endswith("/"):
-        spec["allowTags"] = [versions[1:-1]]
-    elif versions and not kinds and not versions.startswith("!"):
-        spec["policy"] = {"semver": {"range": versions}}
-    if document.value(*rule, "pinDigests") == "true":
-        spec["digestReflectionPolicy"] = "IfNotPresent"
-    return spec
+def _note_all(document: Document, rules: Sequence[Steps]) -> None:
+    """Note what became of every key, whatever images there are."""
+    for preset_steps, preset in document.below("extends").items():
+        if preset in _PRESETS:
+            document.map("what it says of images", "extends", *preset_steps)
+    for key in ("ignorePaths", "includePaths", "ignoreDeps"):
+        document.map("images that get no policy", key)
+    for at in ((), ("docker",), *rules):
+        if at and (condition := unknown(document, at)):
+            document.leave(f"{NO_EQUAL}: the condition {condition}, so the rule does not count", *at)
+            continue
+        kinds = document.items(*at, "matchUpdateTypes") if at else []
+        _note(document, at, kinds)
+        for kind in (*KINDS, "digest"):
+            _note(document, (*at, kind), [kind])
+        for condition in conditions(document, at) if at else ():
+            document.map("the images that get this policy", *at, condition)
 
 
-def _note(document: Document, rule: Steps) -> None:
-    kinds = document.items(*rule, "matchUpdateTypes")
-    conditions = {step[0] for step in document.below(*rule) if step[0].startswith(("match", "exclude"))}
-    unknown = sorted(conditions - set(_MATCHES))
-    if unknown:
-        document.leave(f"{NO_EQUAL}: the condition {unknown[0]}", *rule)
-        return
-    if document.value(*rule, "enabled"):
-        is_bound = not kinds or {"major", "minor"} & set(kinds)
-        known = "policies[].policy.version.within" if kinds else "no policy for these images"
-        (document.map if is_bound else document.leave)(known if is_bound else NO_EQUAL, *rule, "enabled")
-    versions = document.value(*rule, "allowedVersions")
-    if versions and (kinds or versions.startswith("!")):
-        document.leave(NO_EQUAL, *rule, "allowedVersions")
-    document.map("policies[].policy.semver or allowTags", *rule, "allowedVersions")
-    document.map("policies[].digestReflectionPolicy", *rule, "pinDigests")
-    for condition in conditions:
-        document.map("the images that get this policy", *rule, condition)
+def _note(document: Document, at: Steps, kinds: Sequence[str]) -> None:
+    if enabled := document.value(*at, "enabled"):
+        steps = [kind for kind in kinds if kind in KINDS]
+        is_known = not kinds or ((steps or "digest" in kinds) and (enabled == "true" or is_bound(steps)))
+        said = "policies[].policy.version.within" if kinds else "whether these images get a policy"
+        (document.map if is_known else document.leave)(
+            said if is_known else f"{NO_EQUAL}: larger steps than a refused one are not taken either", *at, "enabled"
+        )
+    age = document.value(*at, "minimumReleaseAge")
+    if age in ("null", "") or (seconds(age) is not None and (not kinds or set(kinds) & set(KINDS))):
+        document.map("spec.require[].minimumReleaseAge", *at, "minimumReleaseAge")
+    versions, versioning = document.value(*at, "allowedVersions"), document.value(*at, "versioning")
+    if not kinds and (pattern_of(versions)[1] or (versions and _is_range(versions))):
+        is_pattern = pattern_of(versions)[1]
+        document.map("policies[].allowTags" if is_pattern else "policies[].policy.version.range", *at, "allowedVersions")
+    if not kinds and (versioning in _AS_DOCKER or _filter(versioning)):
+        document.map("policies[].filterTags" if versioning.startswith("regex:") else "the shape of the deployed tag", *at, "versioning")
+    elif versioning:
+        document.leave(f"{NO_EQUAL}, so these images get no policy: write filterTags", *at, "versioning")
+    if not kinds:
+        document.map("policies[].digestReflectionPolicy", *at, "pinDigests")
 
 
 def comments(path: str, text: str) -> Iterator[Document]:
@@ -149,15 +222,25 @@ def comments(path: str, text: str) -> Iterator[Document]:
             yield Document(path, {(name,): Leaf(value, number) for name, _, value in pairs})
 
 
+def named_by(document: Document) -> str:
+    """Return the image that a comment names; empty for what is none."""
+    name = document.value("packageName") or document.value("lookupName") or document.value("depName")
+    registry = document.value("registryUrl").removeprefix("https://").strip("/")
+    is_image = document.value("datasource") == "docker" and name
+    return (f"{registry}/{name}" if registry else name) if is_image else ""
+
+
 def commented(document: Document) -> Iterator[Wanted]:
     """Yield the policy of a comment: of images alone, by the name that it gives."""
-    name = document.value("packageName") or document.value("depName")
-    if document.value("datasource") != "docker" or not name:
+    name = named_by(document)
+    if not name:
         document.leave("krmfn is about images")
         return
-    document.map("policies[].image", "datasource")
-    document.map("policies[].image", "depName")
-    document.map("policies[].image", "packageName")
-    yield Wanted(
-        name, {"policy": {"version": {"within": "major"}}}, document.path, next(iter(document.leaves.values())).line
-    )
+    for key in ("datasource", "depName", "packageName", "lookupName", "registryUrl"):
+        document.map("policies[].image", key)
+    settings = _Settings(next(iter(document.leaves.values())).line)
+    _apply(document, (), settings)
+    _note(document, (), ())
+    spec = settings.spec()
+    if spec:
+        yield Wanted(name, spec, document.path, settings.line)

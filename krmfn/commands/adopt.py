@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -16,6 +16,7 @@ from krmfn.config.schema import API_VERSION
 from krmfn.errors import InputError
 from krmfn.image import ImageRef
 from krmfn.kubernetes import finder
+from krmfn.kubernetes.form import parsed
 from krmfn.kubernetes.places import Place
 from krmfn.sanitize import printable
 from krmfn.yamledit.authored import document as written
@@ -43,7 +44,7 @@ def command(paths: tuple[Path, ...], keys: bool) -> int:
     """  # noqa: D301 - \b is click's mark
     found = list(_found(paths))
     sources = [document for document, _ in found]
-    policies = _policies(wanted for _, each in found for wanted in each)
+    chosen = _chosen(wanted for _, each in found for wanted in each)
     rows = [(one.path, *told) for one in sources for told in one.told()]
     for path, line, key, fate in rows:
         text = f"{path}:{line}: {key}: {fate.what}"
@@ -52,11 +53,11 @@ def command(paths: tuple[Path, ...], keys: bool) -> int:
         elif not fate.is_mapped:
             terminal.say(text, "warning")
     left = sum(not fate.is_mapped for *_, fate in rows)
-    terminal.say(f"{len(policies)} policies from {len(rows)} keys, {left} of them without an equal")
-    if not policies:
+    terminal.say(f"{len(chosen)} policies from {len(rows)} keys, {left} of them without an equal")
+    if not chosen:
         return 1
     if not keys:
-        terminal.echo(_automation(policies), nl=False)
+        terminal.echo(_automation(chosen), nl=False)
     return 0
 
 
@@ -66,14 +67,19 @@ def _found(paths: Iterable[Path]) -> Iterator[tuple[Document, list[Wanted]]]:
     places = [place for place in finder.find(tree.blocks, tree.graph()) if place.ref is not None]
     tops = [path for path in paths if path.is_dir()]
     images = [(_from_top(place.file.path, tops), place.ref) for place in places if place.ref]
-    for top in tops:
-        for name in (*renovate.NAMES, *dependabot.NAMES):
-            if (path := top / name).is_file():
-                yield _of_file(path, name, images)
+    comments = [
+        one for text in tree.every for one in renovate.comments(text.name, text.data.decode("utf-8", "replace"))
+    ]
+    files = [(top / name, name) for top in tops for name in (*renovate.NAMES, *dependabot.NAMES) if (top / name).is_file()]
+    for path, name in files:
+        named = [(_from_top(one.path, tops), parsed(renovate.named_by(one))) for one in comments]
+        yield _of_file(path, name, [*images, *((place, ref) for place, ref in named if ref and name in renovate.NAMES)])
     for text in tree.every:
         yield from _of_manifest(text, _by_file(places, text))
-        for document in renovate.comments(text.name, text.data.decode("utf-8", "replace")):
-            yield document, list(renovate.commented(document))
+    is_ruled = any(name in renovate.NAMES for _, name in files)  # then its rules speak of what comments name, too
+    for document in comments:
+        wanted = list(renovate.commented(document))
+        yield document, [] if is_ruled else wanted
 
 
 def _by_file(places: Sequence[Place], text: Text) -> list[Place]:
@@ -96,7 +102,7 @@ def _of_file(path: Path, name: str, images: Sequence[tuple[str, ImageRef]]) -> t
 
 
 def _of_manifest(text: Text, places: Sequence[Place]) -> Iterator[tuple[Document, list[Wanted]]]:
-    words = (image_updater.PREFIX.encode(), b"argocd-image-updater.argoproj.io", keel.PREFIX.encode())
+    words = (image_updater.PREFIX.encode(), b"argocd-image-updater.argoproj.io", b"keel.")
     if not any(word in text.data for word in words):
         return
     try:
@@ -117,8 +123,8 @@ def _of_manifest(text: Text, places: Sequence[Place]) -> Iterator[tuple[Document
             yield document, list(keel.annotated(document, own))
 
 
-def _policies(every: Iterable[Wanted]) -> list[dict[str, object]]:
-    """Return one policy an image: the first that wants it, as two for one image are an error."""
+def _chosen(every: Iterable[Wanted]) -> dict[str, Wanted]:
+    """Return by image the first that wants it, as two policies for one image are an error; the others are told."""
     chosen: dict[str, Wanted] = {}
     for wanted in every:
         image = canonical(wanted.image)
@@ -126,14 +132,18 @@ def _policies(every: Iterable[Wanted]) -> list[dict[str, object]]:
             terminal.say(f"{wanted.path}:{wanted.line}: {wanted.image!r} is no image: no policy for it", "warning")
             continue
         first = chosen.setdefault(image, wanted)
-        if first.spec != wanted.spec:
+        if (first.spec, first.ages) != (wanted.spec, wanted.ages):
             place = f"{first.path}:{first.line}"
             terminal.say(
                 f"{wanted.path}:{wanted.line}: {wanted.image} has another policy from {place}: left", "warning"
             )
+    return dict(sorted(chosen.items()))
+
+
+def _policies(chosen: Mapping[str, Wanted]) -> list[dict[str, object]]:
     names: set[str] = set()
     policies: list[dict[str, object]] = []
-    for image, wanted in sorted(chosen.items()):
+    for image, wanted in chosen.items():
         name = image.rpartition("/")[2].replace("_", "-").replace(".", "-")
         if name in names:
             name = "-".join(image.replace("_", "-").replace(".", "-").split("/")[-2:])
@@ -142,14 +152,21 @@ def _policies(every: Iterable[Wanted]) -> list[dict[str, object]]:
     return policies
 
 
-def _automation(policies: Sequence[dict[str, object]]) -> str:
+def _require(chosen: Mapping[str, Wanted]) -> list[dict[str, object]]:
+    """Return the ages that images must have, one entry for each age."""
+    entries: list[dict[str, object]] = []
+    for ages in [dict(one) for one in dict.fromkeys(tuple(sorted(wanted.ages.items())) for wanted in chosen.values()) if one]:
+        images = [image for image, wanted in chosen.items() if wanted.ages == ages]
+        age = ages["default"] if [*ages] == ["default"] else ages
+        entries.append({"minimumReleaseAge": age} if len(images) == len(chosen) else {"images": images, "minimumReleaseAge": age})
+    return entries
+
+
+def _automation(chosen: Mapping[str, Wanted]) -> str:
     """Return the ImageAutomation. Raises ConfigError if krmfn itself would refuse it."""
     metadata = {"name": "images", "annotations": {"config.kubernetes.io/local-config": "true"}}
-    text = written(
-        {
-            "apiVersion": API_VERSION, "kind": "ImageAutomation", "metadata": metadata,
-            "spec": {"onError": "keep", "policies": list(policies)},
-        }
-    )  # fmt: skip
+    require = _require(chosen)
+    spec = {"onError": "keep", **({"require": require} if require else {}), "policies": _policies(chosen)}
+    text = written({"apiVersion": API_VERSION, "kind": "ImageAutomation", "metadata": metadata, "spec": spec})
     load(documents(Text(text.encode(), "the adopted policies")))
     return text
