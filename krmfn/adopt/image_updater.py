@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -46,7 +47,8 @@ def annotated(document: Document) -> Iterator[Wanted]:
     document.leaves = {key: leaf for key, leaf in document.leaves.items() if key[-1].startswith(PREFIX)}
     entries = document.leaves.get((*at, f"{PREFIX}image-list"))
     for entry in (part.strip() for part in entries.value.split(",")) if entries else ():
-        alias, _, image = entry.rpartition("=")
+        named = re.fullmatch(r"(?:([\w.-]+)=)?(.+)", entry)  # a constraint may hold another `=`
+        alias, image = (named[1] or "", named[2]) if named else ("", entry)
         document.map("policies[].image", *at, f"{PREFIX}image-list")
 
         def option(name: str, alias: str = alias) -> Steps:

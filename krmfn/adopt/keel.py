@@ -68,7 +68,7 @@ def _spec(policy: str, image: ImageRef, *, is_tied: bool) -> dict[str, Any] | No
     if policy == "all":
         return {"policy": _EVERY}
     if policy == "force":
-        return {"policy": {"digest": {}} if is_tied or not _is_version(image.tag) else _EVERY}
+        return {"policy": {"digest": {}} if is_tied else _EVERY}
     if kind in ("glob", "regexp") and pattern:
         taken = glob(pattern, only_stars=True) if kind == "glob" else pattern
         extract = {"extract": "$compare"} if kind == "regexp" and "?P<compare>" in pattern else {}

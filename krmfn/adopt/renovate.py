@@ -25,16 +25,11 @@ NAMES = (
 _COMMENT = re.compile(r"#\s*renovate:\s*(?P<pairs>.*\S)")
 _AS_DOCKER = ("docker", "semver", "semver-coerced", "semver-partial", "loose", "pep440")
 """Ways to read a version under which the shape of the deployed tag decides just as well."""
-_PRESETS = {
-    "docker:disableMajor": ("major", False),
-    ":disableMajorUpdates": ("major", False),
-    "docker:enableMajor": ("major", True),
-    "docker:pinDigests": ("pins", True),
-    "config:best-practices": ("pins", True),
-    "default:pinDigestsDisabled": ("pins", False),
-    ":pinDigestsDisabled": ("pins", False),
-}
-"""What presets that Renovate brings along say of images; it is documented, and does not change."""
+_PRESETS = (
+    "docker:disableMajor", "docker:enableMajor", ":disableMajorUpdates", "docker:pinDigests", "config:best-practices",
+    "default:pinDigestsDisabled", ":pinDigestsDisabled",
+)  # fmt: skip
+"""Presets that Renovate brings along, of which is known what they say of images."""
 _LEFT = {
     "extends": "presets are not read, as they are elsewhere: write down what they say",
     "hostRules": "logins are never copied: docs/authentication.md",
@@ -63,7 +58,10 @@ class _Settings:
     """What the configuration says of one image, so far."""
 
     line: int
-    refused: set[str] = field(default_factory=set)
+    is_enabled: bool = True
+    ruled: dict[str, bool] = field(default_factory=dict)
+    """What rules say of a kind of step; it counts before `nested`, what stands below `major: {...}`."""
+    nested: dict[str, bool] = field(default_factory=dict)
     allowed: str = ""
     pins: bool = False
     versioning: str = "docker"
@@ -71,7 +69,8 @@ class _Settings:
 
     def spec(self) -> dict[str, Any] | None:
         """Return the policy; None for an image that stays."""
-        bound = within({*KINDS} - self.refused)
+        takes = {kind: self.ruled.get(kind, self.nested.get(kind, True)) for kind in (*KINDS, "digest")}
+        bound = within([kind for kind in KINDS if takes[kind]])
         policy: dict[str, Any] = {"version": {"within": bound}}
         spec: dict[str, Any] = {"policy": policy}
         pattern, is_right, is_refusal = pattern_of(self.allowed)
@@ -80,13 +79,13 @@ class _Settings:
         elif self.allowed and _is_range(self.allowed):
             policy["version"]["range"] = self.allowed
         if self.pins:
-            spec["digestReflectionPolicy"] = "IfNotPresent" if "digest" in self.refused else "Always"
+            spec["digestReflectionPolicy"] = "Always" if takes["digest"] else "IfNotPresent"
         if self.versioning not in _AS_DOCKER:
             filtered = _filter(self.versioning)
             if not filtered:
                 return None
             spec["filterTags"] = filtered
-        return spec if bound else None
+        return spec if bound and self.is_enabled else None
 
 
 def read(document: Document, images: Places) -> Iterator[Wanted]:
@@ -97,17 +96,17 @@ def read(document: Document, images: Places) -> Iterator[Wanted]:
     for image in dict.fromkeys(ref for path, ref in images if not _is_ignored(document, path)):
         places = [(path, ref) for path, ref in images if ref.name == image.name]
         settings = _Settings(first)
-        _extend(document, settings)
+        if ":disableMajorUpdates" in document.items("extends"):
+            settings.nested["major"] = False
         for steps in ((), ("docker",)):
             _apply(document, steps, settings)
-        if is_named(document.items("ignoreDeps"), image.name):
-            settings.refused.update(KINDS)
+        _extend(document, settings)
         for rule in rules:
             if is_about(document, rule, places):
                 _apply(document, rule, settings, document.items(*rule, "matchUpdateTypes"))
                 settings.line = min(leaf.line for key, leaf in document.leaves.items() if key[: len(rule)] == rule)
         spec = settings.spec()
-        if spec is not None:
+        if spec is not None and not is_named(document.items("ignoreDeps"), image.name):
             yield Wanted(image.name, spec, document.path, settings.line, settings.ages)
     for key in document.leaves:
         why = next((why for word, why in _LEFT.items() if word in key), None)
@@ -123,23 +122,24 @@ def _is_ignored(document: Document, path: str) -> bool:
 
 
 def _extend(document: Document, settings: _Settings) -> None:
+    """Apply the rules of presets, which stand before those of the file."""
+    ignored = document.items("ignorePresets")
     for preset in document.items("extends"):
-        what, value = _PRESETS.get(preset, ("", False))
-        if what == "pins" and preset not in document.items("ignorePresets") and not (
-            preset == "config:best-practices" and "docker:pinDigests" in document.items("ignorePresets")
-        ):
-            settings.pins = value
-        elif what == "major":
-            (settings.refused.discard if value else settings.refused.add)("major")
+        if preset in ("docker:disableMajor", "docker:enableMajor"):
+            settings.ruled["major"] = preset == "docker:enableMajor"
+        elif preset in ("docker:pinDigests", "config:best-practices") and not {preset, "docker:pinDigests"} & {*ignored}:
+            settings.pins = True
 
 
 def _apply(document: Document, at: Steps, settings: _Settings, kinds: Sequence[str] = ()) -> None:
     """Take over the settings at one place: for all steps, or for some kinds of them."""
     enabled, age = document.value(*at, "enabled"), document.leaves.get((*at, "minimumReleaseAge"))
-    if enabled == "false":
-        settings.refused.update(kinds or (*KINDS, "digest"))
-    elif enabled == "true":
-        settings.refused.difference_update(kinds or (*KINDS, "digest"))
+    if enabled and not kinds:
+        settings.is_enabled = enabled == "true"
+    if enabled and at and at[-1] in (*KINDS, "digest"):
+        settings.nested[at[-1]] = enabled == "true"
+    elif enabled and at[:1] == ("packageRules",):
+        settings.ruled.update(dict.fromkeys(kinds or (*KINDS, "digest"), enabled == "true"))
     if age is not None:
         waits = {} if age.value in ("null", "") else {kind: age.value for kind in (kinds or ("default",)) if seconds(age.value)}
         settings.ages = {**(settings.ages if kinds else {}), **{key: age for key, age in waits.items() if key in (*KINDS, "default")}}
