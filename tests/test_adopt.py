@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.running import Done, call
 
@@ -112,6 +114,113 @@ CHOICES = {
     "dependabot no majors": (dependabot(NO_MAJORS), "1.9.9"),
     "dependabot ignored": (dependabot('  ignore:\n  - {dependency-name: "ghcr.io/acme/*"}\n'), None),
 }  # fmt: skip
+RENOVATE = "https://docs.renovatebot.com/"
+UPDATER_DOCS = "https://argocd-image-updater.readthedocs.io/en/stable/"
+KEEL = "https://keel.sh/docs/"
+DEPENDABOT = "https://docs.github.com/en/code-security/dependabot/working-with-dependabot/dependabot-options-reference"
+DEPENDABOT_IGNORE = "  ignore:\n  - {dependency-name: '*/web', versions: ['>= 3', '2.1.x']}\n"
+# what a page of the tool's documentation says: the page, what is configured, what is deployed, what is listed, what it takes
+DOCUMENTED = {
+    "renovate keeps the precision": (f"{RENOVATE}docker/#preservation-of-version-precision", renovate("{}"), "1.1", "1.1 1.2 1.3 1.2.0 1.3.0", "1.3"),
+    "renovate keeps the suffix": (
+        f"{RENOVATE}docker/#version-compatibility", renovate("{}"), "1.2.0-alpine", "1.2.0-alpine 1.2.1 1.2.1-alpine 1.2.1-stretch", "1.2.1-alpine",
+    ),
+    "renovate without majors": (
+        f"{RENOVATE}docker/#disable-docker-major-updates", renovate("{extends: ['docker:disableMajor']}"), "1.0.0", "1.0.0 1.9.0 2.0.0", "1.9.0",
+    ),
+    "renovate, a range": (
+        f"{RENOVATE}configuration-options/#allowedversions", renovate("{packageRules: [{allowedVersions: '<=16'}]}"), "15.1.0", "15.1.0 15.9.0 17.0.0", "15.9.0",
+    ),
+    "renovate, not a pattern": (
+        f"{RENOVATE}configuration-options/#allowedversions", renovate("{allowedVersions: '!/^2/'}"), "1.0.0", "1.0.0 1.9.0 2.0.0", "1.9.0",
+    ),
+    "renovate, ignored": (f"{RENOVATE}configuration-options/#ignoredeps", renovate("{ignoreDeps: ['ghcr.io/acme/web']}"), "1.0.0", "1.0.0 2.0.0", None),
+    "renovate, an ignored path": (f"{RENOVATE}configuration-options/#ignorepaths", renovate("{ignorePaths: ['pod.yaml']}"), "1.0.0", "1.0.0 2.0.0", None),
+    "renovate, the last rule": (
+        f"{RENOVATE}configuration-options/#packagerules",
+        renovate("{packageRules: [{enabled: false}, {matchPackageNames: ['ghcr.io/**'], enabled: true}]}"), "1.0.0", "1.0.0 2.0.0", "2.0.0",
+    ),
+    "renovate, a regular versioning": (
+        f"{RENOVATE}modules/versioning/regex/",
+        renovate("{versioning: 'regex:^(?<major>\\\\d+)\\\\.(?<minor>\\\\d+)\\\\.(?<patch>\\\\d+)-b(?<build>\\\\d+)$'}"), "1.0.0-b9", "1.0.0-b9 1.0.0-b10 2.0.0", "1.0.0-b10",
+    ),
+    "image updater, a patch range": (f"{UPDATER_DOCS}basics/update-strategies/#strategy-semver", argo(image_list="ghcr.io/acme/web:1.2.x"), "1.2.0", "1.2.0 1.2.9 1.3.0", "1.2.9"),
+    "image updater, prereleases": (
+        f"{UPDATER_DOCS}basics/update-strategies/#strategy-semver", argo(image_list="web=ghcr.io/acme/web:>=1.0.0-0"), "1.0.0", "1.0.0 1.1.0-rc.1", "1.1.0-rc.1",
+    ),
+    "image updater, calver": (
+        f"{UPDATER_DOCS}basics/update-strategies/#strategy-alphabetical", argo(image_list="web=ghcr.io/acme/web", web__update_strategy="alphabetical"),
+        "2026-01-01", "2026-01-01 2026-02-01", "2026-02-01",
+    ),
+    "image updater, ignored": (
+        f"{UPDATER_DOCS}configuration/images/#filtering-tags", argo(image_list="web=ghcr.io/acme/web", web__ignore_tags="latest, 1.[89].?"), "1.0.0", "1.0.0 1.7.0 1.8.1 1.9.2", "1.7.0",
+    ),
+    "image updater, nothing allowed": (
+        f"{UPDATER_DOCS}configuration/images/#filtering-tags", argo(image_list="web=ghcr.io/acme/web", web__allow_tags="^1"), "1.0.0", "1.0.0 1.7.0", None,
+    ),
+    "keel, a minor is no caret": (f"{KEEL}#policies", keel("minor", "ghcr.io/acme/web:0.0.8"), "0.0.8", "0.0.8 0.0.9 0.4.0 1.0.0", "0.4.0"),
+    "keel, all": (f"{KEEL}#policies", keel("all"), "1.0.0", "1.0.0 2.0.0-rc.1", "2.0.0-rc.1"),
+    "keel, a glob": (f"{KEEL}#policies", keel("glob:build-*"), "build-1", "build-1 build-2 zebra", "build-2"),
+    "keel, a pattern": (f"{KEEL}#policies", keel("regexp:^([a-z]+)$"), "alpha", "alpha beta build-2", "beta"),
+    "keel, force": (f"{KEEL}#policies", keel("force"), "1.0.0", "1.0.0 1.4.0", "1.4.0"),
+    "dependabot, ignored versions": (f"{DEPENDABOT}#versions-ignore", dependabot(DEPENDABOT_IGNORE), "1.0.0", "1.0.0 2.0.4 2.1.7 3.0.0", "2.0.4"),
+    "dependabot, not allowed": (f"{DEPENDABOT}#allow--", dependabot("  allow: [{dependency-name: redis}]\n"), "1.0.0", "1.0.0 2.0.0", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DOCUMENTED)
+def test_explain_chooses_what_the_documentation_of_the_tool_says(case: str, tmp_path: Path):
+    _, files, deployed, listed, tag = DOCUMENTED[case]
+    files = {**files, "pod.yaml": files["pod.yaml"].replace(":1.0.0", f":{deployed}")}
+    done = adopt(tmp_path, files)
+    assert (done.returncode == 1) == (tag is None), done.stdout + done.stderr
+    if tag is not None:
+        tags = json.dumps({"image": "ghcr.io/acme/web", "tags": listed.split()})
+        snapshot = f"---\napiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {{name: web}}\nspec: {tags}\n"
+        (tmp_path / "krmfn.yaml").write_text(done.stdout + snapshot)
+        told = call("explain", "web", ".", cwd=tmp_path)
+        assert re.search(rf"(?m)(?: chooses |-> ){re.escape(tag)}(?:\s|$)", told.stdout), told.stdout + told.stderr
+
+
+REQUIRED = {
+    "renovate": (renovate("{minimumReleaseAge: '3 days', packageRules: [{matchUpdateTypes: ['major'], minimumReleaseAge: '14 days'}]}"),
+                 {"minimumReleaseAge": {"default": "3 days", "major": "14 days"}}),
+    "renovate takes it back": (renovate("{minimumReleaseAge: '3 days', packageRules: [{matchPackageNames: ['ghcr.io/**'], minimumReleaseAge: null}]}"), None),
+    "dependabot": (dependabot("  cooldown: {default-days: 5, semver-major-days: 30, exclude: [redis]}\n"),
+                   {"minimumReleaseAge": {"default": "5 days", "major": "30 days"}}),
+    "dependabot leaves it out": (dependabot("  cooldown: {default-days: 5, exclude: ['*web']}\n"), None),
+    "image updater": (argo(image_list="web=ghcr.io/acme/web", web__platforms="linux/arm64,linux/amd64"), {"platforms": ["linux/arm64", "linux/amd64"]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REQUIRED)
+def test_ages_and_platforms_become_requirements(case: str, tmp_path: Path):
+    files, required = REQUIRED[case]
+    done = adopt(tmp_path, files)
+    assert yaml.safe_load(done.stdout)["spec"].get("require") == ([required] if required else None), done.stderr
+
+
+def test_only_the_images_that_wait_are_named(tmp_path: Path):
+    rule = "{packageRules: [{matchPackageNames: ['redis'], minimumReleaseAge: '2 weeks'}]}"
+    done = adopt(tmp_path, {**renovate(rule), "cache.yaml": pod("redis:7.2.4")})
+    wanted = [{"images": ["docker.io/library/redis"], "minimumReleaseAge": "2 weeks"}]
+    assert yaml.safe_load(done.stdout)["spec"]["require"] == wanted
+
+
+def test_pinned_digests_follow_as_in_renovate(tmp_path: Path):
+    texts = ("{pinDigests: true}", "{extends: ['config:best-practices'], digest: {enabled: false}}", "{extends: ['config:recommended']}")
+    values = []
+    for text in texts:
+        policies = yaml.safe_load(adopt(tmp_path, renovate(text)).stdout)["spec"]["policies"]
+        values.append(policies[0].get("digestReflectionPolicy"))
+    assert values == ["Always", "IfNotPresent", None]
+
+
+def test_rules_of_renovate_count_for_what_a_comment_names(tmp_path: Path):
+    values = "# renovate: datasource=docker depName=redis\ntag: 7.2.4\n"
+    files = {**renovate("{packageRules: [{matchDepNames: ['redis'], enabled: false}]}"), "values.yaml": values}
+    policies = yaml.safe_load(adopt(tmp_path, files).stdout)["spec"]["policies"]
+    assert [one["image"] for one in policies] == ["ghcr.io/acme/web"]
 
 
 def adopt(folder: Path, files: dict[str, str], *options: str) -> Done:
@@ -189,6 +298,36 @@ def test_every_key_is_mapped_or_listed_with_its_line(name: str, tmp_path: Path):
         assert found[2].rpartition(".")[2].partition("[")[0] in lines[int(found[1]) - 1], row
     assert "canary" not in done.stdout + done.stderr
     assert "canary" not in adopt(tmp_path, {}).stdout
+
+
+WORDS = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, max_size=9)
+EXTRA = st.recursive(WORDS | st.booleans() | st.integers(0, 99), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(sorted(CENSUS)), extra=st.dictionaries(WORDS.map("zz{}".format), EXTRA, min_size=1, max_size=4), data=st.data()
+)
+def test_no_key_is_dropped_whatever_stands_beside(name: str, extra: dict[str, object], data: st.DataObject, tmp_path: Path):
+    tree = yaml.safe_load(CENSUS[name])
+    places = [tree]
+    for one in places:
+        places += [inner for inner in (one.values() if isinstance(one, dict) else one) if isinstance(inner, dict | list) and inner]
+    where = data.draw(st.sampled_from([one for one in places if isinstance(one, dict)]))
+    where.update(extra)
+    text = json.dumps(tree, indent=1)
+    done = adopt(tmp_path, {name: text, "pod.yaml": pod("ghcr.io/acme/web:1.0.0")}, "--keys")
+    rows = [line for line in done.stdout.splitlines() if line.startswith(f"{name}:")]
+    assert len(rows) == len(leaves(tree)), done.stdout
+    assert all(re.fullmatch(r".*?:\d+: \S+: .+ \((mapped|left)\)", row) for row in rows)
+    for key in extra:
+        assert any(key in row for row in rows)
+
+
+def leaves(tree: object) -> list[object]:
+    """Return every scalar of a tree, and every list and mapping that is empty."""
+    inner = list(tree.values()) if isinstance(tree, dict) else tree if isinstance(tree, list) else []
+    return [leaf for one in inner for leaf in leaves(one)] if inner else [tree]
 
 
 def test_what_has_no_equal_is_told_with_file_and_line(tmp_path: Path):

@@ -101,8 +101,15 @@ class Wanted:
     spec: dict[str, Any]
     path: str
     line: int
-    ages: dict[str, str] = field(default_factory=dict)
-    """minimumReleaseAge, by step and `default`."""
+    require: dict[str, Any] = field(default_factory=dict)
+    """What is required of its tags, as an entry of `spec.require`."""
+
+
+def aged(ages: Mapping[str, str]) -> dict[str, Any]:
+    """Return the requirement of a minimumReleaseAge, by step and `default`; nothing for none."""
+    if not ages:
+        return {}
+    return {"minimumReleaseAge": ages["default"] if [*ages] == ["default"] else dict(ages)}
 
 
 def canonical(image: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Steps, Wanted, is_bound, is_like, within
+from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Steps, Wanted, aged, is_bound, is_like, within
 from krmfn.image import ImageRef
 
 NAMES = (".github/dependabot.yml", ".github/dependabot.yaml")
@@ -46,7 +46,7 @@ def read(document: Document, images: Sequence[tuple[str, ImageRef]]) -> Iterator
         for image in dict.fromkeys(there):
             policy = _policy(document, update, image)
             if policy:
-                yield Wanted(image.name, {"policy": policy}, document.path, line, _ages(document, update, image))
+                yield Wanted(image.name, {"policy": policy}, document.path, line, aged(_ages(document, update, image)))
     for key in document.leaves:
         why = next((why for word, why in _LEFT.items() if word in key), None)
         if why:

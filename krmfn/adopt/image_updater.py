@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from krmfn.adopt.census import NO_EQUAL, Document, Steps, Wanted, glob
@@ -30,7 +30,6 @@ _LEFT = {
     "useAnnotations": "annotations count wherever they stand",
     "imagesVerification": f"{NO_EQUAL}: nothing is verified",
     "repository": "krmfn update writes to files and commits: docs/commands.md",
-    "platforms": "tags are chosen by name, whatever their platforms",
     "force-update": "every image that is named is followed",
     "forceUpdate": "every image that is named is followed",
 }
@@ -59,7 +58,9 @@ def annotated(document: Document) -> Iterator[Wanted]:
         ignored = document.value(*ignore).split(",")
         spec = _spec(document, _constraint(image), strategy, (allow, document.value(*allow)), (ignore, ignored))
         if spec is not None and entries:
-            yield Wanted(_repository(image), spec, document.path, entries.line)
+            platforms = document.value(*option("platforms")).split(",")
+            require = _platforms(document, option("platforms"), platforms)
+            yield Wanted(_repository(image), spec, document.path, entries.line, require)
     for key in document.leaves:
         name = key[-1].removeprefix(PREFIX)
         for part in (name, name.partition(".")[2]):
@@ -91,7 +92,9 @@ def resource(document: Document) -> Iterator[Wanted]:
                 (allow, document.value(*allow)), (ignore, document.items(*ignore)),
             )  # fmt: skip
             if name and spec is not None:
-                yield Wanted(_repository(name.value), spec, document.path, name.line)
+                platforms = option("platforms")
+                require = _platforms(document, platforms, document.items(*platforms))
+                yield Wanted(_repository(name.value), spec, document.path, name.line, require)
     document.leave("krmfn reads files, not Applications of a cluster", "spec", "namespace")
     for key in document.leaves:
         why = next((why for word, why in _LEFT.items() if word in key), None)
@@ -121,6 +124,14 @@ def _spec(
         spec["ignoreTags"] = [glob(one) for one in ignored]
         document.map("policies[].ignoreTags", *ignore[0])
     return spec
+
+
+def _platforms(document: Document, at: Steps, texts: Iterable[str]) -> dict[str, Any]:
+    """Return the requirement of platforms; of several Image Updater asks for any and krmfn for all."""
+    platforms = [one.strip() for one in texts if re.fullmatch(r"[a-z0-9]+/[a-z0-9]+(/[a-z0-9.]+)?", one.strip())]
+    if platforms:
+        document.map("spec.require[].platforms, all of them", *at)
+    return {"platforms": platforms} if platforms else {}
 
 
 def _constraint(image: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Leaf, Steps, Wanted, is_bound, within
+from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Leaf, Steps, Wanted, aged, is_bound, within
 from krmfn.adopt.renovate_rules import MANAGERS, Places, conditions, is_about, is_glob_of, is_named, pattern_of, unknown
 from krmfn.config.require import seconds
 from krmfn.errors import RuleError
@@ -107,7 +107,7 @@ def read(document: Document, images: Places) -> Iterator[Wanted]:
                 settings.line = min(leaf.line for key, leaf in document.leaves.items() if key[: len(rule)] == rule)
         spec = settings.spec()
         if spec is not None and not is_named(document.items("ignoreDeps"), image.name):
-            yield Wanted(image.name, spec, document.path, settings.line, settings.ages)
+            yield Wanted(image.name, spec, document.path, settings.line, aged(settings.ages))
     for key in document.leaves:
         why = next((why for word, why in _LEFT.items() if word in key), None)
         if why:

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from krmfn.adopt.census import Document, Steps
-from krmfn.config.require import matches
 from krmfn.errors import RuleError
+from krmfn.globs import matches
 from krmfn.image import ImageRef
 from krmfn.policies.pattern import Pattern
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -132,7 +133,7 @@ def _chosen(every: Iterable[Wanted]) -> dict[str, Wanted]:
             terminal.say(f"{wanted.path}:{wanted.line}: {wanted.image!r} is no image: no policy for it", "warning")
             continue
         first = chosen.setdefault(image, wanted)
-        if (first.spec, first.ages) != (wanted.spec, wanted.ages):
+        if (first.spec, first.require) != (wanted.spec, wanted.require):
             place = f"{first.path}:{first.line}"
             terminal.say(
                 f"{wanted.path}:{wanted.line}: {wanted.image} has another policy from {place}: left", "warning"
@@ -153,13 +154,13 @@ def _policies(chosen: Mapping[str, Wanted]) -> list[dict[str, object]]:
 
 
 def _require(chosen: Mapping[str, Wanted]) -> list[dict[str, object]]:
-    """Return the ages that images must have, one entry for each age."""
-    entries: list[dict[str, object]] = []
-    for ages in [dict(one) for one in dict.fromkeys(tuple(sorted(wanted.ages.items())) for wanted in chosen.values()) if one]:
-        images = [image for image, wanted in chosen.items() if wanted.ages == ages]
-        age = ages["default"] if [*ages] == ["default"] else ages
-        entries.append({"minimumReleaseAge": age} if len(images) == len(chosen) else {"images": images, "minimumReleaseAge": age})
-    return entries
+    """Return what is required of tags, one entry for all images of which the same is."""
+    entries: list[tuple[dict[str, Any], list[str]]] = []
+    for image, wanted in chosen.items():
+        if wanted.require:
+            same = next((images for require, images in entries if require == wanted.require), None)
+            entries.append((wanted.require, [image])) if same is None else same.append(image)
+    return [require if len(images) == len(chosen) else {"images": images, **require} for require, images in entries]
 
 
 def _automation(chosen: Mapping[str, Wanted]) -> str:
