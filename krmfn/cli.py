@@ -133,7 +133,7 @@ def main(arguments: list[str]) -> int:
     except click.ClickException as error:
         told = StringIO()
         error.show(told)
-        terminal.echo(printable_lines(told.getvalue()), err=True, nl=False)
+        terminal.tell(printable_lines(told.getvalue()).removesuffix("\n"), err=True)
         return error.exit_code
     except click.Abort:
         return 130
@@ -160,6 +160,6 @@ def main(arguments: list[str]) -> int:
 
 
 def _say(message: str, advice: str = "") -> None:
-    terminal.echo(f"krmfn: error: {printable(message, 2000)}", err=True)
+    terminal.tell(f"krmfn: error: {printable(message, 2000)}", err=True)
     if advice:
-        terminal.echo(f"help: {printable(advice, 1000)}", err=True)
+        terminal.tell(f"help: {printable(advice, 1000)}", err=True)

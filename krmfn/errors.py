@@ -72,6 +72,11 @@ class RegistryError(KrmfnError):
         self.failure, self.repository, self.message, self.status, self.code = failure, repository, message, status, code
         super().__init__(f"{repository}: {message}")
 
+    @property
+    def host(self) -> str:
+        """The registry that the repository belongs to."""
+        return self.repository.partition("/")[0]
+
 
 class GitError(KrmfnError):
     """git refused, or krmfn refused to let git do something. `help` says what to do next."""

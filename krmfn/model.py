@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from krmfn.config.hold import Hold
     from krmfn.config.require import Requirement
+    from krmfn.errors import RegistryError
     from krmfn.image import ImageRef
     from krmfn.policies.rules import Rules
     from krmfn.policies.selection import Selection
@@ -201,6 +202,8 @@ class Chosen:
     """What people should know about how it was decided, such as that the lock stood in for a registry."""
     record: str = ""
     """Who decided when it was no list: `the lock`, `status.latestRef`."""
+    cause: RegistryError | None = field(default=None, repr=False, compare=False)
+    """Why a record had to decide: what the source of tags could not answer."""
     stays: str = ""
     """Why the deployed tag is kept by a policy that moves on from it: it holds no version, or is not listed."""
     selection: Selection | None = field(default=None, repr=False, compare=False)
@@ -220,12 +223,13 @@ class Chosen:
 
 @frozen
 class NotChosen:
-    """A policy has no tag, and why. `failure` is a RegistryFailure, or `no-match`."""
+    """A policy has no tag, and why. `failure` is a RegistryFailure, or `no-match`; `cause` what a registry failed with."""
 
     policy: ImagePolicy
     failure: str
     message: str
     selection: Selection | None = field(default=None, repr=False, compare=False)
+    cause: RegistryError | None = field(default=None, repr=False, compare=False)
 
 
 @frozen
@@ -292,6 +296,7 @@ class Diagnostic(NamedTuple):
     """Something to tell people: a change, a problem, a remark. Made where it is noticed, printed at the doors alone.
 
     `code` is a key of `diagnostics.CODES`; `message` stands for itself, without the location; `help` says what to do.
+    `cause` is the failure of a registry that it comes from.
     """
 
     severity: Severity
@@ -300,6 +305,7 @@ class Diagnostic(NamedTuple):
     location: Location = Location()
     help: str = ""
     policy: PolicyKey | None = None
+    cause: RegistryError | None = None
 
     @property
     def is_about_text(self) -> bool:

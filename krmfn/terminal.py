@@ -6,25 +6,37 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import TextIO
+from threading import Lock, Timer
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from krmfn.sanitize import inert, printable, printable_lines
 
+if TYPE_CHECKING:
+    from rich.status import Status
+
 QUIET, VERBOSE, STRICT, FAILED = (f"krmfn.{name}" for name in ("quiet", "verbose", "strict", "failed"))
+"""What the options of a verb note in click's `Context.meta`."""
 FIRST_PATH = "krmfn.first"
 """The first path that a command was given, for what lies around it, such as its git repository."""
-"""What the options of a verb note in click's `Context.meta`."""
 Progress = Callable[[str, str, int], None]
+_JUDGED = ("STATE", "READY", "RESULT")
+"""Columns whose words have a colour."""
 _COLOURS = {
-    "mutable": "yellow", "drifted": "yellow", "unknown": "red", "pinned": "green", "True": "green", "False": "red",
-    "suspended": "yellow", "not listed": "red", "digest gone": "red", "kept": "yellow", "not bound": "yellow",
+    "unknown": "red", "False": "red", "not listed": "red", "digest gone": "red", "wrong": "red", "Fail": "red",
+    "mutable": "yellow", "drifted": "yellow", "suspended": "yellow", "kept": "yellow", "not bound": "yellow", "held": "yellow",
+    "pinned": "green", "True": "green", "ok": "green", "Pass": "green",
 }  # fmt: skip
+_words = re.compile(r"(?:\{[^{}]*\}|`[^`]*`|\S)+").finditer
+_SEVERITIES = {"error": "red", "warning": "yellow"}
+_severity = re.compile(r"(?<=\Akrmfn: )(?:error|warning)(?=:)").sub
+_PATIENCE_SECONDS = 1.0
 _GAP = "  "
 _INDENT = "    "
 _NARROW = 16
@@ -44,12 +56,28 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True, color: bool | No
     click.echo(inert(text if color else printable_lines(text)), err=err, nl=nl, color=color)
 
 
-def width() -> int | None:
-    """Return how many columns stdout has: what `COLUMNS` says, else the terminal; None for a pipe, which has any number."""
+def tell(text: str, *, err: bool = False) -> None:
+    """Print lines for people: at a terminal, or for `COLUMNS`, cut at blanks and indented below; in a pipe as they are."""
+    stream = sys.stderr if err else sys.stdout
+    is_coloured = err and has_colour(stream)
+    for line in printable_lines(text).split("\n"):
+        folded = "\n".join(fold(line, width(stream)))
+        if is_coloured:
+            folded = _severity(lambda word: click.style(word[0], fg=_SEVERITIES[word[0]]), folded)
+        echo(folded, err=err, color=is_coloured)
+
+
+def has_colour(stream: TextIO) -> bool:
+    """True if people look at the stream with a terminal and want colours."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def width(stream: TextIO) -> int | None:
+    """Return how many columns a stream has: what `COLUMNS` says, else the terminal; None for a pipe, which has any number."""
     said = os.environ.get("COLUMNS", "")
     if said.isdecimal() and int(said) > 0:
         return int(said)
-    return os.get_terminal_size(sys.stdout.fileno()).columns if is_terminal(sys.stdout) else None
+    return os.get_terminal_size(stream.fileno()).columns or None if is_terminal(stream) else None
 
 
 def padded(header: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None = None) -> str:
@@ -62,12 +90,15 @@ def padded(header: Sequence[str], rows: Sequence[Sequence[str]], columns: int | 
     >>> padded((), [("web", "1.0", "apps/web.yaml:7")], 20)
     'web  1.0\n    apps/web.yaml:7\n'
     """
-    return "".join(f"{line}\n" for row in _laid_out(header, rows, columns) for line in row)
+    laid_out = _laid_out(header, rows, columns)
+    return "".join(f"{''.join(text for _, text in line)}\n" for lines in laid_out for line in lines)
 
 
-def _laid_out(
-    header: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None
-) -> Iterator[list[str]]:
+Line = list[tuple[int, str]]
+"""Pieces of a line, each with the number of its column; -1 for blanks."""
+
+
+def _laid_out(header: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None) -> Iterator[list[Line]]:
     """Yield the lines of every row, the header's first."""
     every = [header, *rows] if header else list(rows)
     if not every:
@@ -92,64 +123,66 @@ def _narrowed(rows: Sequence[Sequence[str]], widths: list[int], columns: int) ->
     return widths
 
 
-def _lines(row: Sequence[str], widths: Sequence[int], columns: int | None) -> list[str]:
+def _lines(row: Sequence[str], widths: Sequence[int], columns: int | None) -> list[Line]:
     starts = accumulate((size + len(_GAP) for size in widths), initial=0)
-    lines: list[str] = []
-    line = ""
-    for cell, start in zip(row, starts, strict=False):
+    lines: list[Line] = [[]]
+    length = 0
+    for index, (cell, start) in enumerate(zip(row, starts, strict=False)):
         if not cell:
             continue
-        after = len(line) + len(_GAP) if line else 0
-        head = line.ljust(after if lines else max(start, after))
-        if line and columns is not None and len(head) + len(cell) > columns:
-            if after + len(cell) <= columns:
-                head = line + _GAP
-            else:
-                lines.append(line)
-                head = _INDENT
-        elif not line and columns is not None and start + len(cell) > columns:
-            head = _INDENT
-        line = head + cell
-    lines.append(line)
-    if columns is None:
-        return lines
-    return [part for one in lines for part in _at_blanks(one, columns)]
+        after = length + len(_GAP) if length else 0
+        at = after if len(lines) > 1 else max(start, after)
+        if columns is not None and at + len(cell) > columns:
+            at = after
+            if length and after + len(cell) > columns:
+                lines.append([])
+                length, at = 0, len(_INDENT)
+        pieces = fold(" " * at + cell, columns) if columns is not None and not length else [" " * at + cell]
+        first, *others = pieces
+        lines[-1] += [(-1, " " * (at - length)), (index, first[at:] if not length else cell)]
+        lines += [[(-1, _INDENT), (index, piece[len(_INDENT) :])] for piece in others]
+        length = at + len(cell) if not others else len(others[-1])
+    return lines
 
 
-def _at_blanks(line: str, columns: int) -> list[str]:
-    """Cut a line that is too wide at blanks."""
-    parts = []
-    while len(line) > columns:
-        at = line.rfind(" ", len(_INDENT) + 1, columns + 1)
-        if at < 0 or not line[:at].strip():
-            break
-        parts.append(line[:at].rstrip())
-        line = _INDENT + line[at:].lstrip()
-    return [*parts, line]
+def fold(line: str, columns: int | None) -> list[str]:
+    """Cut a line that is too wide at blanks; what follows is indented. A word that is wider than the line stands alone.
+
+    Blanks in braces and backquotes are none: markers and commands stay whole.
+
+    >>> fold("see apps/web.yaml for more", 12)
+    ['see', '    apps/web.yaml', '    for more']
+    """
+    if columns is None or len(line) <= columns:
+        return [line]
+    parts: list[str] = []
+    start = end = 0
+    indent = ""
+    for word in _words(line):
+        if end > start and len(indent) + word.end() - start > columns:
+            parts.append(indent + line[start:end])
+            start, indent = word.start(), _INDENT
+        end = word.end()
+    return [*parts, indent + line[start:end]]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, is_wide: bool = False) -> None:
     """Print a table to stdout, in colour and fitted at a terminal, unless it is to be wide. Cells are made safe to show."""
     safe = [tuple(printable(cell, 1000) for cell in row) for row in rows]
-    is_coloured = is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
-    for number, lines in enumerate(_laid_out(header, safe, None if is_wide else width())):
-        text = "\n".join(lines)
-        if is_coloured and header and not number:
-            text = click.style(text, bold=True)
-        elif is_coloured:
-            row = safe[number - bool(header)]
-            text = _coloured(text, row)
-        echo(text, color=is_coloured)
+    is_coloured = has_colour(sys.stdout)
+    judged = {index for index, name in enumerate(header) if name in _JUDGED}
+    for number, lines in enumerate(_laid_out(header, safe, None if is_wide else width(sys.stdout))):
+        is_header = bool(header) and not number
+        for line in lines:
+            pieces = (_coloured(text) if index in judged and is_coloured and not is_header else text for index, text in line)
+            text = "".join(pieces)
+            echo(click.style(text, bold=True) if is_coloured and is_header else text, color=is_coloured)
 
 
-def _coloured(text: str, row: Sequence[str]) -> str:
-    """Colour the cells of a row that are words of a state."""
-    for cell in row:
-        colour = next((_COLOURS[word] for word in cell.split(", ") if word in _COLOURS), None)
-        if colour:
-            head, found, tail = text.rpartition(cell)
-            text = head + click.style(found, fg=colour) + tail if found else text
-    return text
+def _coloured(cell: str) -> str:
+    """Colour a cell that holds words of a state."""
+    colour = next((_COLOURS[word] for word in cell.split(", ") if word in _COLOURS), None)
+    return click.style(cell, fg=colour) if colour else cell
 
 
 def say(text: str, severity: str = "") -> None:
@@ -163,7 +196,7 @@ def say(text: str, severity: str = "") -> None:
         severity = meta[FAILED] = "error"
     if severity == "error" or not meta.get(QUIET):
         head = f"krmfn: {severity}: " if severity else ""
-        echo(f"{head}{printable(text, 2000)}", err=True)
+        tell(f"{head}{printable(text, 2000)}", err=True)
 
 
 def is_quiet() -> bool:
@@ -176,12 +209,15 @@ def detail(text: str) -> None:
     """Print, under `-v`, what is done."""
     context = click.get_current_context(silent=True)
     if context and context.meta.get(VERBOSE):
-        echo(f"krmfn: debug: {printable(text, 2000)}", err=True)
+        tell(f"krmfn: debug: {printable(text, 2000)}", err=True)
 
 
 @contextmanager
 def watching(what: str = "asking registries") -> Iterator[Progress | None]:
-    """Show, at a terminal or under `-v`, which repositories are being asked; yield what to tell, None when nobody looks."""
+    """Show, at a terminal or under `-v`, which repositories are being asked; yield what to tell, None when nobody looks.
+
+    What takes less than a second shows nothing.
+    """
     context = click.get_current_context(silent=True)
     if context and context.meta.get(VERBOSE):
         yield _logged
@@ -189,21 +225,54 @@ def watching(what: str = "asking registries") -> Iterator[Progress | None]:
     if is_quiet() or not is_terminal(sys.stderr):
         yield None
         return
-    from rich.console import Console
+    spinner = _Spinner(what)
+    try:
+        yield spinner.tell
+    finally:
+        spinner.stop()
 
-    done: set[str] = set()
-    with Console(stderr=True).status(f"{what} ...", spinner="line") as status:
 
-        def tell(repository: str, state: str, tags: int) -> None:
+class _Spinner:
+    """A line on stderr that moves and goes away; it comes when a run has taken a second."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._done, self._lock = what, set[str](), Lock()
+        self._status: Status | None = None
+        self._is_over = False
+        self._timer = Timer(_PATIENCE_SECONDS, self._start)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _start(self) -> None:
+        from rich.console import Console
+
+        with self._lock:
+            if not self._is_over:
+                self._status = Console(stderr=True).status(f"{self._what} ...", spinner="line")
+                self._status.start()
+
+    def stop(self) -> None:
+        """Leave nothing of the line."""
+        with self._lock:
+            self._timer.cancel()
+            self._is_over = True
+            if self._status:
+                self._status.stop()
+
+    def tell(self, repository: str, state: str, tags: int) -> None:
+        """Show what is asked; threads of the registry's client call it."""
+        with self._lock:
             if state in ("listed", "failed"):
-                done.add(repository)
-            count = f", {tags} tags" if tags else ""
-            status.update(f"{what}: {len(done)} done, {printable(repository)}: {state}{count}")
+                self._done.add(repository)
+            if self._status:
+                from rich.text import Text
 
-        yield tell
+                count = f", {tags} tags" if tags else ""
+                shown = f"{self._what}: {len(self._done)} done, {printable(repository)}: {state}{count}"
+                self._status.update(Text(shown, no_wrap=True, overflow="ellipsis"))
 
 
 def _logged(repository: str, state: str, tags: int) -> None:
     """Print what is asked, line by line; threads of the registry's client call it."""
     count = f", {tags} tags" if tags else ""
-    echo(f"krmfn: debug: {printable(repository)}: {state}{count}", err=True)
+    tell(f"krmfn: debug: {printable(repository)}: {state}{count}", err=True)

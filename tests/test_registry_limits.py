@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -93,16 +94,57 @@ def test_what_is_tried_again_and_when(answers, calls, slept):
     assert hands.slept == pytest.approx(slept)
 
 
+SILENT = NoReply("unavailable", "silence", "mute", retry=True)
+
+
 @pytest.mark.parametrize(
-    ("answer", "calls"), [(GONE, 3), (NoReply("unavailable", "silence", "mute", retry=True), 6), (reply(500), 6)]
+    ("before", "answer", "calls"),
+    [
+        (None, GONE, 3),
+        (None, SILENT, 3),
+        (None, reply(500), 3),
+        (None, reply(429), 3),
+        (None, reply(429, Retry_After="3600"), 1),
+        (None, NoReply("unavailable", "name", "unknown"), 1),
+        (reply(401), SILENT, 3),
+        (reply(200), GONE, 3),
+        (reply(404), SILENT, 6),
+        (reply(200), reply(500), 6),
+        (reply(200), reply(429), 6),
+        (None, reply(401), 2),
+        (None, reply(404), 2),
+    ],
 )
-def test_a_host_that_cannot_be_reached_is_given_up_for_the_run(answer, calls):
+def test_a_host_that_is_lost_is_given_up_for_the_run(before, answer, calls):
     hands = Hands()
-    transport = Script(answer)
+    transport = Script(*filter(None, (before,)), answer)
     attempts = Attempts(Settings(), hands.world(), transport, Gate(hands.world(), per_host=4, total=8))
     call = Call("GET", HOST, "https://r.example/", {}, 100, hands.time + 60)
+    if before:
+        attempts.send(call)
+        calls += 1
     assert [attempts.send(call), attempts.send(call)] == [answer, answer]
     assert transport.calls == calls
+
+
+def test_who_waits_for_a_lost_host_does_not_try_it():
+    """Thirty repositories of a silent host take the time of one."""
+    calls = []
+
+    class Silent(Transport):
+        def __init__(self) -> None:
+            pass
+
+        def send(self, call):
+            calls.append(call)
+            time.sleep(0.01)
+            return SILENT
+
+    attempts = Attempts(Settings(), World(chance=lambda: 0.0), Silent(), Gate(World(), per_host=4, total=8))
+    call = Call("GET", HOST, "https://r.example/", {}, 100, time.monotonic() + 60)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: attempts.send(call), range(30))) == {SILENT}
+    assert len(calls) <= 3 * 4
 
 
 def test_pauses_are_jittered_and_bounded():
@@ -196,9 +238,10 @@ def test_the_timeout_of_a_repository_is_its_own(registry):
 
 
 def test_the_run_has_a_deadline_for_all_repositories_together(registry):
-    registry.misbehave("tags", Request.hang)
     repositories = [repository(f"{registry.address}/acme/app{number}") for number in range(6)]
     with asking(run_seconds=1, repository_seconds=0.8, idle_seconds=0.7) as source:
+        source.tags(repository(f"{registry.address}/acme/web"))  # a host that never answered would be given up before
+        registry.misbehave("tags", Request.hang)
         before = time.monotonic()
         answers = ask(repositories, source.tags, 2)
         assert time.monotonic() - before < 2

@@ -36,13 +36,12 @@ from krmfn.yamledit.nodes import Block, Text, documents
 def command(paths: tuple[Path, ...], keys: bool) -> int:
     """Print the policies that other tools' configuration below PATHS means, as one ImageAutomation.
 
-    \b
     Read are Renovate (renovate.json, renovate.json5, .renovaterc and comments), Dependabot (.github/dependabot.yml),
     Argo CD Image Updater (annotations, ImageUpdater) and Keel (annotations, labels). What Rancher Fleet says in
     imageScans needs no adoption: every command reads it as it is.
 
     Nothing is written or removed, no registry is asked, and logins are never copied.
-    """  # noqa: D301 - \b is click's mark
+    """
     found = list(_found(paths))
     sources = [document for document, _ in found]
     chosen = _chosen(wanted for _, each in found for wanted in each)
@@ -50,7 +49,7 @@ def command(paths: tuple[Path, ...], keys: bool) -> int:
     for path, line, key, fate in rows:
         text = f"{path}:{line}: {key}: {fate.what}"
         if keys:
-            terminal.echo(printable(f"{text} ({'mapped' if fate.is_mapped else 'left'})", 2000))
+            terminal.tell(printable(f"{text} ({'mapped' if fate.is_mapped else 'left'})", 2000))
         elif not fate.is_mapped:
             terminal.say(text, "warning")
     left = sum(not fate.is_mapped for *_, fate in rows)

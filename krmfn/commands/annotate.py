@@ -91,7 +91,7 @@ def _rewritten(texts: Sequence[Text], found: Annotations) -> dict[Text, bytes]:
 
 def _print(notes: Sequence[Note]) -> None:
     for path, line, column, message in notes:
-        terminal.echo(f"{printable(path, 1000)}:{line}:{column} {printable(message, 2000)}")
+        terminal.tell(f"{printable(path, 1000)}:{line}:{column} {printable(message, 2000)}")
 
 
 def _warn(notes: Sequence[Note], severity: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,18 +15,22 @@ from krmfn.commands.judging import Verdict, judge
 from krmfn.config.floor import Rulebook
 from krmfn.config.loading import Config, Finish, settings_among
 from krmfn.config.settings import Settings
-from krmfn.errors import PASSING, ConfigError, RegistryError
+from krmfn.errors import ConfigError
 from krmfn.frozen import replace
 from krmfn.image import ImageRef
 from krmfn.inventory import files
+from krmfn.inventory.files import Skipped
 from krmfn.kubernetes import finder, forms
 from krmfn.kubernetes.places import COUNTS, RANGE, UNJUDGED, VARIABLE, Place
 from krmfn.sanitize import printable
 from krmfn.sources.sources import Sources
 
 _HEADER = ("IMAGE", "CURRENT", "UPDATE", "BEYOND", "STATE", "WHERE")
-_QUIET_STATES = ("fixed",)
+_STATE = _HEADER.index("STATE")
+_QUIET_STATES = ("fixed", "pinned")
 """Words that the table leaves out, as nothing follows from them."""
+_ALLOWED_SKIPPED = 3
+"""How many files that are no YAML get a line each."""
 
 
 @click.command(
@@ -106,10 +111,10 @@ def _line(place: Place) -> str:
     return f"{place.file.path}:{place.file.line}"
 
 
-def _row(verdict: Verdict, name: str, quiet: Sequence[str] = ()) -> tuple[str, ...]:
+def _row(verdict: Verdict, name: str, *, is_brief: bool = False) -> tuple[str, ...]:
     fate = verdict.fate
-    words = [word for word in verdict.states if word not in quiet]
-    if fate.policy:
+    words = [word for word in verdict.states if not (is_brief and word in _QUIET_STATES)]
+    if fate.policy and (fate.kept or not is_brief):
         words.append(str(fate.policy))
     return (
         name, _current(verdict.ref, verdict.places[0]), ("pin" if fate.pins else fate.tag) or "-", verdict.beyond or "-",
@@ -124,19 +129,28 @@ def _is_told(verdict: Verdict) -> bool:
 
 
 def _print_text(verdicts: Sequence[Verdict], *, every: bool, wide: bool) -> None:
-    ordered = sorted(verdicts, key=lambda one: (not one.has_update, not _is_told(one)))
-    told = [one for one in ordered if every or _is_told(one)]
-    names = _short_names([one.ref for one in told])
+    silent = {hosts for hosts, failed in _failing(verdicts).items() if len(_repositories(failed)) > 1}
+    names = _short_names([one.ref for one in verdicts])
+    told = [
+        one
+        for one in sorted(verdicts, key=lambda one: (not one.has_update, not _is_told(one), names[one.ref.name]))
+        if every or (_is_told(one) and (one.error is None or output.shared_by(one.error) not in silent))
+    ]
     rows = []
     for one in told:
-        row = _row(one, one.ref.name if wide else names[one.ref.name], () if wide else _QUIET_STATES)
+        row = _row(one, one.ref.name if wide else names[one.ref.name], is_brief=not (wide or every))
         first, *others = dict.fromkeys(map(_line, one.places)) if every else [row[-1]]
-        rows += [(*row[:-1], first), *(("", "", "", "", "", other) for other in others)]
+        rows += [(*row[:-1], first), *(("",) * len(row[:-1]) + (other,) for other in others)]
+    header: tuple[str, ...] = _HEADER
+    if terminal.width(sys.stdout) and not any(row[_STATE] for row in rows):
+        header, rows = _HEADER[:_STATE] + _HEADER[_STATE + 1 :], [row[:_STATE] + row[_STATE + 1 :] for row in rows]
     if rows:
-        terminal.table(_HEADER, rows, is_wide=wide)
+        terminal.table(header, rows, is_wide=wide)
     if len(told) < len(verdicts):
         rest = len(verdicts) - len(told)
-        terminal.say(f"{rest} image{'s' * (rest != 1)} more, with nothing to do (--all shows them)")
+        unknown = sum(one.error is not None for one in verdicts) - sum(one.error is not None for one in told)
+        what = f"{unknown} of them unknown" if unknown else "with nothing to do"
+        terminal.say(f"{rest} image{'s' * (rest != 1)} more, {what} (--all shows them)")
 
 
 def _short_names(refs: Sequence[ImageRef]) -> dict[str, str]:
@@ -209,10 +223,8 @@ def _remark(tree: files.Tree, left: Sequence[Place], verdicts: Sequence[Verdict]
     for one in left:
         if one.form not in _QUIET:
             _say(f"{one.file.path}:{one.file.line}: {one.why}: passed over")
-    for skipped in tree.skipped:
-        if skipped.is_no_yaml or skipped.matters:
-            _say(skipped.message)
-    for message in _failures([verdict.error for verdict in verdicts if verdict.error]):
+    _tell_skipped([one for one in tree.skipped if one.is_no_yaml or one.matters])
+    for message in _failures(verdicts):
         _say(message)
     asked = {verdict.fate.policy for verdict in verdicts if verdict.error}
     for problem in run.results:
@@ -228,19 +240,39 @@ def _remark(tree: files.Tree, left: Sequence[Place], verdicts: Sequence[Verdict]
             terminal.say(f"left alone: {count} x {what} (-o json lists them)")
 
 
-def _failures(errors: Iterable[RegistryError]) -> list[str]:
+def _tell_skipped(skipped: Sequence[Skipped]) -> None:
+    """Report the files that hold something or were to be YAML: as a rule a chart's templates, which come by the dozen."""
+    others = [one for one in skipped if one.is_no_yaml]
+    is_many = len(others) > _ALLOWED_SKIPPED
+    for one in skipped:
+        if not (is_many and one.is_no_yaml):
+            _say(one.message)
+    if is_many:
+        named = ", ".join(one.place for one in others[:_ALLOWED_SKIPPED])
+        _say(f"not valid YAML, so not read: {named} and {len(others) - _ALLOWED_SKIPPED} more files (krmfn check FILE tells why)")
+
+
+def _failures(verdicts: Iterable[Verdict]) -> list[str]:
     """Return every failure once; repositories of one host that cannot be asked become one line."""
-    alike: dict[tuple[str, str], list[RegistryError]] = {}
-    for error in errors:
-        host = error.repository.partition("/")[0]
-        key = (host, error.failure) if error.failure in PASSING else (error.repository, str(error))
-        alike.setdefault(key, []).append(error)
     lines = []
-    for (host, _), (first, *others) in alike.items():
-        count = len({other.repository for other in others} - {first.repository})
-        more = f" (and {count} more repositor{'ies' if count > 1 else 'y'} of {host})" if count else ""
-        lines.append(f"{first}{more}")
+    for failed in _failing(verdicts).values():
+        first, places, repositories = failed[0].error, sum(len(one.places) for one in failed), _repositories(failed)
+        if first is not None:
+            lines.append(f"{output.shared(first, repositories)}; nothing is known about {places} fields" if len(repositories) > 1 else str(first))
     return lines
+
+
+def _failing(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], list[Verdict]]:
+    """Return what could not be asked about, by what it has in common."""
+    alike: dict[tuple[str, str], list[Verdict]] = {}
+    for one in verdicts:
+        if one.error is not None:
+            alike.setdefault(output.shared_by(one.error), []).append(one)
+    return alike
+
+
+def _repositories(failed: Iterable[Verdict]) -> list[str]:
+    return list(dict.fromkeys(one.error.repository for one in failed if one.error))
 
 
 def _say(message: str) -> None:

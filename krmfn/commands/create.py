@@ -93,8 +93,8 @@ def repository(
     "policy",
     epilog=options.examples(
         "krmfn create image policy web --image-ref web --select-semver '>=1.2.0 <2.0.0'",
-        "krmfn create image policy web --image-ref web --select-numeric asc \\",
-        "    --filter-regex '^main-[0-9a-f]+-(?P<time>[0-9]+)$' --filter-extract '$time'",
+        "krmfn create image policy web --image-ref web --select-numeric asc "
+        "--filter-regex '^main-[0-9a-f]+-(?P<time>[0-9]+)$' --filter-extract '$time'",
         "krmfn create image policy web --image-ref web --select-semver 1.x --reflect-digest Always --interval 10m",
         exits="0 printed, 1 a flag is wrong, 2 usage",
     ),
@@ -137,7 +137,7 @@ def policy(
         return
     _print("ImagePolicy", name, namespace, labels, spec, {"config.kubernetes.io/local-config": "true"})
     note = "krmfn: note: Flux's controllers know no policy version: the object is marked local-config, which kustomize leaves out"
-    terminal.echo(note, err=True)
+    terminal.tell(note, err=True)
 
 
 def _policy(semver: str | None, alpha: str | None, numeric: str | None, version: str | None) -> dict[str, Any]:
@@ -223,9 +223,9 @@ def _check(spec: dict[str, Any]) -> None:
 @image.command(
     "update",
     epilog=options.examples(
-        "krmfn create image update apps --git-repo-ref flux-system --git-repo-path ./apps --checkout-branch main \\",
-        "    --push-branch images --author-name flux --author-email flux@example.com \\",
-        "    --commit-template '{{ range .Changed.Changes }}{{ .OldValue }} -> {{ println .NewValue }}{{ end }}'",
+        "krmfn create image update apps --git-repo-ref flux-system --git-repo-path ./apps --checkout-branch main "
+        "--push-branch images --author-name flux --author-email flux@example.com "
+        "--commit-template 'Update {{ len .Changed.Changes }} images'",
         exits="0 printed, 1 a flag is wrong, 2 usage",
     ),
 )

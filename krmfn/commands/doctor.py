@@ -29,5 +29,5 @@ def command(output: str) -> int:
         terminal.table(("WHAT", "STATE", "FOUND"), [(one.name, one.state, one.found) for one in findings])
         for one in findings:
             if one.advice:
-                terminal.echo(f"help: {printable(one.name)}: {printable(one.advice, 500)}", err=True)
+                terminal.tell(f"help: {printable(one.name)}: {printable(one.advice, 500)}", err=True)
     return int(any(one.state == "wrong" for one in findings))

@@ -28,8 +28,12 @@ _VERDICTS = ("passed-over", "held", "no-time")
 
 
 @click.command(
-    epilog="Exit: 0 the policy chose a tag, 1 it did not (or is bound to no field), 2 usage. Examples: krmfn explain web . | "
-    "krmfn explain flux-system:web clusters/ --tag 1.9.5-rc.1 | krmfn explain web . --tags -o json"
+    epilog=options.examples(
+        "krmfn explain web .",
+        "krmfn explain flux-system:web clusters/ --tag 1.9.5-rc.1",
+        "krmfn explain web . --tags -o json",
+        exits="0 the policy chose a tag, 1 it did not (or is bound to no field), 2 usage",
+    )
 )
 @click.argument("policy", shell_complete=completion.policies)
 @options.looking(options.LOOKED_AT)
@@ -127,7 +131,7 @@ def _date(dates: Mapping[records.Moment, str | RegistryError], repository: Repos
 
 
 def _print_text(given: Explanation, tags: tuple[str, ...]) -> None:
-    terminal.echo(explain.as_text(given), nl=False)
+    terminal.tell(explain.as_text(given).removesuffix("\n"))
     if tags:
         terminal.echo()
         terminal.table(("TAG", "REASON", "WHY"), explain.tag_rows(given, tags))

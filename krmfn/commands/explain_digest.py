@@ -59,16 +59,16 @@ def print_text(following: Following, tags: Sequence[str]) -> None:
     """Print the fields, what was decided for each deployed tag, and the reasons of the tags that are asked about."""
     policy, image = following.policy, following.policy.repository.image.name
     aim = "tags stay, only digests move" if policy.rules.pins_current else policy.described
-    terminal.echo(printable(f"{policy.key} follows what is deployed of {image}: {aim}", 2000))
+    terminal.tell(printable(f"{policy.key} follows what is deployed of {image}: {aim}", 2000))
     terminal.echo()
     if following.fields:
         terminal.table(
             ("TAG", "VALUE", "WHERE"), [(held.tag or "-", held.value, held.place) for held in following.fields]
         )
     else:
-        terminal.echo("  no field is bound to it: krmfn update says why, and what to write")
+        terminal.tell("  no field is bound to it: krmfn update says why, and what to write")
     for explanation in following.explanations:
-        terminal.echo("\n" + explain.as_text(explanation), nl=False)
+        terminal.tell("\n" + explain.as_text(explanation).removesuffix("\n"))
         if tags:
             terminal.echo()
             terminal.table(("TAG", "REASON", "WHY"), explain.tag_rows(explanation, tags))

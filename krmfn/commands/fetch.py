@@ -127,8 +127,8 @@ def command(
     """Write what the policies below PATHS need from registries as items, so that later runs need no network.
 
     \b
-    krmfn-tags.yaml: a TagSnapshot per repository; krmfn update, kpt and kustomize choose from it
-    krmfn-lock.yaml: the ImageLock, one entry per policy; mode frozen takes every choice from it
+    krmfn-tags.yaml: a TagSnapshot per repository, from which krmfn chooses
+    krmfn-lock.yaml: the ImageLock, one entry per policy, for mode frozen
     Where such items stand already, they are updated in place.
     """  # noqa: D301 - \b is click's mark
     base = to or (paths[0] if paths[0].is_dir() else paths[0].parent)
@@ -169,7 +169,7 @@ def _concerns(run: pipeline.Run) -> Iterator[Diagnostic]:
             failure, message = (
                 (choice.failure, choice.message) if isinstance(choice, NotChosen) else ("unavailable", choice.note)
             )
-            yield _failed(f"policy {policy.key}: {message}", failure, policy.defined, keep=keep)
+            yield _failed(f"policy {policy.key}: {message}", failure, policy.defined, keep=keep)._replace(cause=choice.cause)
     for key, unresolved in run.config.unresolved.items():
         yield _failed(f"policy {key}: {unresolved.why}", "not-found", unresolved.defined, keep=keep)
     if not run.choices:
@@ -178,7 +178,7 @@ def _concerns(run: pipeline.Run) -> Iterator[Diagnostic]:
         if isinstance(digest, RegistryError):
             policy = run.choices[key].policy
             message = f"policy {key}: failed fetching digest of {policy.repository.image.name}:{tag}: {digest}"
-            yield _failed(message, digest.failure, policy.defined, keep=keep)
+            yield _failed(message, digest.failure, policy.defined, keep=keep)._replace(cause=digest)
     yield from (*run.pins.results, *run.guarded.results, *run.config.notes)
 
 
@@ -257,7 +257,7 @@ def _merge(package: Package, rules: Config, others: Sequence[Path], finish: Fini
             together[image] = replace(found, object=mine.object if mine else None)
     problems = _edit_snapshots(package, together, rules)
     for one in problems:
-        terminal.echo(f"krmfn: {output.line(one)}", err=True)
+        terminal.tell(f"krmfn: {output.line(one)}", err=True)
     written = {} if problems else package.written()
     if not check:
         package.write(written)
@@ -307,11 +307,10 @@ def _say(run: pipeline.Run, results: Sequence[Diagnostic], written: Mapping[str,
     rows = [_row(run, choice) for choice in run.choices.values() if _is_fresh(choice)]
     if rows and not is_error:
         terminal.table((), rows)
-    for one in results:
-        output.tell(one)
+    output.tell_all(results)
     errors = sum(result.severity == "error" for result in results)
     if errors:
-        terminal.echo(f"{errors} error{'s' * (errors != 1)}, nothing written", err=True)
+        terminal.tell(f"{errors} error{'s' * (errors != 1)}, nothing written", err=True)
         return
     verb = "would write" if check else "wrote"
     terminal.say(f"{verb} {', '.join(written)}" if written else "everything is up to date")

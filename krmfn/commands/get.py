@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,12 @@ import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import options, ruling
-from krmfn.commands.output import to_json
+from krmfn.commands.output import shared, shared_by, to_json
 from krmfn.config.flux import key_of
 from krmfn.config.loading import Finish, settings_among
 from krmfn.config.objects import Object, mapping, nearest, text
 from krmfn.config.settings import Settings, dated, overridden
-from krmfn.errors import InputError, KrmfnError
+from krmfn.errors import InputError, KrmfnError, RegistryError
 from krmfn.git.automation import Automation
 from krmfn.inventory import files, flux_objects, flux_status
 from krmfn.inventory.flux_status import Standing
@@ -114,11 +115,21 @@ def image(
     if not chosen:
         _say(_nothing(kind, name, namespace))
         return 1 if name else 0
+    alike: dict[tuple[str, str], list[RegistryError]] = {}
+    for one in chosen:
+        if one.cause:
+            alike.setdefault(shared_by(one.cause), []).append(one.cause)
+    silent = [failed for failed in alike.values() if len(_repositories(failed)) > 1]
+    told = {id(error) for failed in silent for error in failed}
     if output == "text":
+        if terminal.width(sys.stdout):
+            chosen = [_in_brief(one) if id(one.cause) in told else one for one in chosen]
         for header, rows in tables(chosen, wide=wide, is_all=kind == "all"):
             _print_table(() if no_header else header, rows, is_all=kind == "all")
     else:
         _print_objects(chosen, output)
+    for failed in silent:
+        _say(shared(failed[0], _repositories(failed)))
     return int(any(one.is_unknown for one in chosen))
 
 
@@ -132,6 +143,16 @@ def _with_name(paths: tuple[Path, ...], name: str | None) -> tuple[tuple[Path, .
     if name is not None or len(paths) == 1 or last == options.STDIN or last.exists() or len(last.parts) != 1:
         return paths, name
     return paths[:-1], str(last)
+
+
+def _repositories(failed: Iterable[RegistryError]) -> list[str]:
+    return list(dict.fromkeys(one.repository for one in failed))
+
+
+def _in_brief(one: Standing) -> Standing:
+    """Return it with a message that fits a line: why a host does not answer is told once, below the tables."""
+    host = one.cause.host if one.cause else ""
+    return replace(one, ready=one.ready._replace(message=f"{host} could not be asked: see the warning"))
 
 
 def survey(tree: files.Tree, finish: Finish, kind: str, paths: Sequence[Path]) -> flux_objects.Fleet:
@@ -239,7 +260,7 @@ def tables(standings: Sequence[Standing], *, wide: bool, is_all: bool) -> Iterab
 
 def _print_table(header: tuple[str, ...], rows: Rows, *, is_all: bool) -> None:
     """Print a table with flux's bytes; at a terminal one that fits. With `all` a blank line follows."""
-    if terminal.is_terminal(sys.stdout):
+    if terminal.width(sys.stdout):
         terminal.table(header, rows)
     else:
         terminal.echo(flux_status.table(header, rows), nl=False)

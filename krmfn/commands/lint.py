@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -13,6 +13,8 @@ from krmfn.diagnostics import LINT_CODES
 from krmfn.errors import ConfigError
 from krmfn.inventory.lint import lint, misconfigured
 from krmfn.model import Diagnostic
+
+_PRINTERS: dict[str, Callable[[str], None]] = {"github": click.echo, "text": terminal.tell}
 
 
 @click.command(
@@ -45,7 +47,7 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
     """Find markers, annotations and policies below PATHS that do nothing, or not what they seem to, and say why."""
     if codes:
         for code, meaning in LINT_CODES.items():
-            terminal.echo(f"{code:16} {meaning}")
+            terminal.tell(f"{code:16} {meaning}")
         return 0
     if not paths:
         raise click.UsageError("missing argument PATHS: a file or a directory")
@@ -58,7 +60,7 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
     found = tuple(finding for finding in found if finding.code not in ignore)
     names = [text.name for text in tree.texts]
     if printed := _printed(found, names, form):
-        (click.echo if form == "github" else terminal.echo)(printed)
+        _PRINTERS.get(form, terminal.echo)(printed)
     if form in ("text", "github"):
         many = f"{len(found)} finding{'s' * (len(found) != 1)}" if found else "nothing found"
         terminal.say(f"{many} in {len(names)} file{'s' * (len(names) != 1)}")

@@ -28,13 +28,27 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 WOULD_CHANGE = 10
 """The exit code of a check that found something to change."""
 STDIN = Path("-")
+_HELP_COLUMNS = 74
+"""How wide an example may be: help pages have 80 columns, and two in front."""
 _EXCLUDE = "krmfn.exclude"
 
 
 def examples(*lines: str, exits: str) -> str:
-    """Write the end of a help page: examples as they are typed, and the exit codes."""
-    shown = "".join(f"  {line}\n" for line in lines)
-    return f"\b\nExamples:\n{shown}\nExit: {exits}."
+    """Write the end of a help page: examples as they are typed, and the exit codes. Long remarks stand above their command."""
+    shown = []
+    for line in lines:
+        command, _, remark = line.partition(" # ")
+        is_long = remark and len(line) > _HELP_COLUMNS
+        shown += [f"# {remark}", *_typed(command.rstrip())] if is_long else _typed(line)
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in shown), "", f"Exit: {exits}."])
+
+
+def _typed(command: str) -> list[str]:
+    """Cut a long command before an option, as a shell goes on."""
+    at = command.rfind(" --", len("    --"), _HELP_COLUMNS - 2)
+    if len(command) <= _HELP_COLUMNS or at < 0:
+        return [command]
+    return [f"{command[:at]} \\", *_typed(f"    {command[at + 1 :]}")]
 
 
 def _noted(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
@@ -109,7 +123,8 @@ def read(paths: Iterable[Path], *more: Path, is_hidden_shown: bool = False) -> f
         context.meta.setdefault(terminal.FIRST_PATH, next((path.absolute() for path in paths if path != STDIN), None))
     exclude = context.meta.get(_EXCLUDE, ()) if context else ()
     named = (*(path for path in paths if path != STDIN), *more)
-    tree = files.read(named, exclude, stdin, is_hidden_shown=is_hidden_shown)
+    with terminal.watching("reading files"):
+        tree = files.read(named, exclude, stdin, is_hidden_shown=is_hidden_shown)
     terminal.detail(f"read {len(tree.every)} files below {', '.join(map(str, paths))}: {len(tree.texts)} can matter")
     return tree
 

@@ -9,9 +9,21 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from krmfn import __version__, terminal
+from krmfn.errors import PASSING, RegistryError, RegistryFailure
 from krmfn.model import Diagnostic, File
 from krmfn.sanitize import inert, printable
 
+HOST_WIDE: tuple[RegistryFailure, ...] = (*PASSING, "denied")
+"""Failures that repositories of one host share as a rule."""
+_NAMED = 3
+_STAYS = {
+    "not-written": "; {} fields stay as they are",
+    "pin-kept": "; {} pinned fields stay as they are",
+    "choice": "; what was recorded decided {} times",
+    "recorded-digest": "; {} recorded digests stay",
+    "not-chosen": "; {} entries stay",
+}
+"""What follows for how many, by code of a warning."""
 _HELP = "https://github.com/krmfn/krmfn/blob/main/docs/lint.md"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 """SARIF's word for a severity."""
@@ -34,7 +46,38 @@ def line(one: Diagnostic) -> str:
 def tell(one: Diagnostic, more: str = "") -> None:
     """Print a diagnostic to stderr, and more behind it; `-q` leaves out all but errors."""
     if one.severity == "error" or not terminal.is_quiet():
-        terminal.echo(f"krmfn: {line(one)}{more}", err=True)
+        terminal.tell(f"krmfn: {line(one)}{more}", err=True)
+
+
+def tell_all(diagnostics: Iterable[Diagnostic]) -> None:
+    """Print every problem once: what repositories of one host have in common as one line, else the first of its places."""
+    alike: dict[tuple[object, ...], list[Diagnostic]] = {}
+    for one in diagnostics:
+        own = str(one.location) if one.is_about_text else str(one.policy)
+        key: tuple[object, ...] = (one.severity, one.code, one.message, own)
+        if one.cause is not None and one.cause.failure in HOST_WIDE:
+            key = (one.severity, one.cause.host, one.cause.failure, _STAYS.get(one.code))
+        alike.setdefault(key, []).append(one)
+    for first, *others in alike.values():
+        repositories = list(dict.fromkeys(one.cause.repository for one in (first, *others) if one.cause))
+        if first.cause and len(repositories) > 1:
+            stays = _STAYS.get(first.code, "") if first.severity == "warning" else ""
+            terminal.say(f"{shared(first.cause, repositories)}{stays.format(len(others) + 1)}", first.severity)
+            continue
+        more = f" (and in {len(others)} more place{'s' * (len(others) != 1)})" if others else ""
+        tell(first, more)
+
+
+def shared_by(error: RegistryError) -> tuple[str, str]:
+    """Return what failures have in common that are told once: the host, where its repositories share the failure."""
+    return (error.host, error.failure) if error.failure in HOST_WIDE else (error.repository, str(error))
+
+
+def shared(cause: RegistryError, repositories: Sequence[str]) -> str:
+    """Return in one line why a host did not answer, for how many repositories, and the first of them."""
+    names = [name.removeprefix(f"{cause.host}/") for name in repositories[:_NAMED]]
+    more = ", ..." if len(repositories) > _NAMED else ""
+    return f"{cause.message} ({len(repositories)} repositories of {cause.host}: {', '.join(names)}{more})"
 
 
 def plain(one: Diagnostic) -> dict[str, Any]:

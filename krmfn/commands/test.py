@@ -20,8 +20,11 @@ _HEADER = ("ID", "TEST", "CASE", "RESULT", "REASON")
 
 
 @click.command(
-    epilog="Exit: 0 every case passed, 1 a case failed or there was none, 2 usage. "
-    "Examples: krmfn test policies/ | krmfn test . -o junit > report.xml"
+    epilog=options.examples(
+        "krmfn test policies/",
+        "krmfn test . -o junit > report.xml",
+        exits="0 every case passed, 1 a case failed or there was none, 2 usage",
+    )
 )
 @options.PATHS
 @click.option("--fail-only", is_flag=True, help="Show the cases that failed alone.")
@@ -37,7 +40,7 @@ def command(paths: tuple[Path, ...], fail_only: bool, output: str) -> int:
     _PRINTERS[output](shown)
     failed = sum(not verdict.passed for verdict in verdicts)
     if output == "text":
-        terminal.echo(f"\nTest Summary: {len(verdicts) - failed} tests passed and {failed} tests failed")
+        terminal.tell(f"\nTest Summary: {len(verdicts) - failed} tests passed and {failed} tests failed")
     return int(failed > 0)
 
 

@@ -71,12 +71,13 @@ def command(
 
     Commits are made by git, with its hooks and signing, from what is committed; changes that are not stay untouched.
     """
+    is_commit = _is_commit(git, check=check)
     finish = options.finishing(
-        _anchored(source), mode, on_error, on_downgrade, is_check=check, strict=strict, keep_pins=keep_pins,
+        _anchored(source) if is_commit else source, mode, on_error, on_downgrade, is_check=check, strict=strict, keep_pins=keep_pins,
         unnamed=options.unnamed(within, on_error, pin=pin),
     )  # fmt: skip
     show = _Show(form, diff=diff)
-    if _is_commit(git, check=check):
+    if is_commit:
         return _commit(paths, finish, git, show)
     found = examine(paths, options.on_files(finish), git["automation"])
     if found.automation and found.automation.is_suspended:
@@ -197,25 +198,14 @@ def _print_text(found: Examined, written: Mapping[Text, bytes], *, is_plan: bool
     rows = changelog.rows(run.changes) if written or run.is_error else ()
     if rows and not (run.is_error or has_diff):
         terminal.table((), [changelog.cells(row) for row in rows])
-    _say_all(one for one in run.results if one.severity != "info" or one.code != "changed")
+    output.tell_all(one for one in run.results if one.severity != "info" or one.code != "changed")
     for line in summary(run, rows, len(written), len(found.tree.texts), is_plan=is_plan).split("\n"):
         terminal.say(line)
 
 
 def _say_problems(results: Iterable[Diagnostic]) -> None:
     """Report on stderr what went wrong; stdout is for a program or a file, which nobody may look at."""
-    _say_all(result for result in results if result.severity != "info")
-
-
-def _say_all(diagnostics: Iterable[Diagnostic]) -> None:
-    """Print every problem once, with the first of its places and the number of the others."""
-    alike: dict[tuple[str, ...], list[Diagnostic]] = {}
-    for one in diagnostics:
-        own = str(one.location) if one.is_about_text else str(one.policy)
-        alike.setdefault((one.severity, one.code, one.message, own), []).append(one)
-    for first, *others in alike.values():
-        more = f" (and in {len(others)} more place{'s' * (len(others) != 1)})" if others else ""
-        output.tell(first, more)
+    output.tell_all(result for result in results if result.severity != "info")
 
 
 def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *, is_plan: bool = False) -> str:

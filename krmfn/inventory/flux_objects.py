@@ -195,7 +195,7 @@ def _with_digest(
     found = _recorded(choice) or digests[choice.policy.repository, choice.tag]
     if isinstance(found, RegistryError):
         name = f"{choice.policy.repository.image.name}:{choice.tag}"
-        return NotChosen(choice.policy, found.failure, f"failed fetching digest of {name}: {found}")
+        return NotChosen(choice.policy, found.failure, f"failed fetching digest of {name}: {found}", cause=found)
     return replace(choice, digest=found)
 
 

@@ -37,6 +37,8 @@ class Standing:
     more: Mapping[str, Any] = field(default_factory=dict)
     is_unknown: bool = False
     """True when a registry could not be asked, so that nobody knows how the object stands."""
+    cause: RegistryError | None = None
+    """What the registry failed with."""
 
     @property
     def namespace(self) -> str:
@@ -94,7 +96,7 @@ def repository(
     if isinstance(listing, RegistryError):
         reason = "AuthenticationFailed" if listing.failure == "denied" else "ReadOperationFailed"
         ready = Ready("False", reason, f"scan failed: {listing}")
-        return Standing(thing, ready, {"canonicalImageName": canonical}, is_unknown=True)
+        return Standing(thing, ready, {"canonicalImageName": canonical}, is_unknown=True, cause=listing)
     tags = scanned(listing.tags, exclusion_list)
     checksum = revision(tags)
     result = {"latestTags": latest_tags(tags), "revision": checksum, "scanTime": now, "tagCount": len(tags)}
@@ -113,7 +115,7 @@ def policy(thing: Object, choice: Chosen | NotChosen) -> Standing:
         reason = "InvalidPolicy" if choice.failure in ("no-match", "policy") else "Failure"
         reason = "DependencyNotReady" if choice.failure == "dependency" else reason
         is_unknown = reason == "Failure"
-        return Standing(thing, Ready("False", reason, choice.message), _kept(before), is_unknown=is_unknown)
+        return Standing(thing, Ready("False", reason, choice.message), _kept(before), is_unknown=is_unknown, cause=choice.cause)
     latest = LatestRef(choice.policy.repository.image.name, choice.tag, choice.digest)
     known, previous = _ref(before.get("latestRef")), _ref(before.get("observedPreviousRef"))
     if known is not None and known != latest:

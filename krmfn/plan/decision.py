@@ -81,11 +81,11 @@ def _after(policy: ImagePolicy, tag: str, listing: Listing | RegistryError, lock
     """Choose what may follow a deployed tag; an unreachable registry gives way to a matching lock entry."""
     if isinstance(listing, RegistryError):
         if listing.failure not in PASSING or lock is None or lock.following(policy.key, tag) is None:
-            return NotChosen(policy, listing.failure, str(listing))
+            return NotChosen(policy, listing.failure, str(listing), cause=listing)
         entry = _locked(policy, tag, lock)
         if isinstance(entry, Chosen):
-            return replace(entry, note=f"{listing}; the lock decided instead: {entry.tag}")
-        return NotChosen(policy, listing.failure, f"{listing}; no record stands in: {entry.message}")
+            return replace(entry, note=f"{listing}; the lock decided instead: {entry.tag}", cause=listing)
+        return NotChosen(policy, listing.failure, f"{listing}; no record stands in: {entry.message}", cause=listing)
     selection_of = selection.select(policy.rules, listing.tags, current=tag)
     if selection_of.tag is None:
         return NotChosen(policy, "no-match", selection_of.message, selection_of)
@@ -134,14 +134,13 @@ def _from(policy: ImagePolicy, listing: Listing, dates: Dates, lock: Lock | None
 
 def _without_registry(policy: ImagePolicy, error: RegistryError, lock: Lock | None) -> Choice:
     if error.failure not in PASSING:
-        return NotChosen(policy, error.failure, str(error))
+        return NotChosen(policy, error.failure, str(error), cause=error)
     record = recorded(policy, lock)
     if isinstance(record, Chosen):
-        return replace(record, note=f"{error}; {record.record} decided instead: {record.tag}")
+        return replace(record, note=f"{error}; {record.record} decided instead: {record.tag}", cause=error)
     has_record = recall(policy, lock) is not None
-    return NotChosen(
-        policy, error.failure, f"{error}; no record stands in: {record.message}" if has_record else str(error)
-    )
+    message = f"{error}; no record stands in: {record.message}" if has_record else str(error)
+    return NotChosen(policy, error.failure, message, cause=error)
 
 
 def frozen(policies: Iterable[ImagePolicy], lock: Lock | None) -> dict[PolicyKey, Choice]:

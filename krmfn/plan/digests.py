@@ -177,7 +177,7 @@ def _hold(
             )
             where = Field(target.scalar.path, target.scalar.value)
             location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
-            said.append(Diagnostic("warning", "pin-kept", message, location, policy=chosen.policy.key))
+            said.append(Diagnostic("warning", "pin-kept", message, location, policy=chosen.policy.key, cause=error))
     return said
 
 
@@ -188,6 +188,7 @@ def _stood_in(chosen: Chosen, tag: str, error: RegistryError) -> Diagnostic:
         "recorded-digest",
         f"{error}; the recorded digest of {image}:{tag} stays",
         Location(chosen.policy.defined),
+        cause=error,
     )
 
 

@@ -98,7 +98,7 @@ def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) 
     for chosen in (one for choice in choices for one in settled(choice) if isinstance(one, Chosen)):
         place, key = Location(chosen.policy.defined), chosen.policy.key
         if chosen.note:
-            remarks.append(Diagnostic("warning", "choice", chosen.note, place, policy=key))
+            remarks.append(Diagnostic("warning", "choice", chosen.note, place, policy=key, cause=chosen.cause))
         if chosen.stays:
             message = f"{chosen.policy.repository.image.name}: kept by policy {key}: {chosen.stays}"
             remarks.append(Diagnostic("info", "choice", message, place, policy=key))

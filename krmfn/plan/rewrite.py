@@ -83,8 +83,9 @@ class _Writer:
         by = f"policy {choice.policy.key}: " if choice.policy.defined.kind else ""
         message = f"{by}{choice.message}"
         self._say(
-            "warning" if is_kept else "error", message + ("; kept as it is" if is_kept else ""), target, choice.policy
-        )
+            "warning" if is_kept else "error", message + ("; kept as it is" if is_kept else ""), target, choice.policy,
+            choice.cause,
+        )  # fmt: skip
 
     def _following(self, target: Target, following: Following) -> Chosen | NotChosen | None:
         """Return the choice for the tag that a field holds; None when the field is right as it is."""
@@ -121,7 +122,7 @@ class _Writer:
             return self._unlocked(target, chosen, tag)
         if isinstance(digest, RegistryError):
             message = f"failed fetching digest of {policy.repository.image.name}:{tag}: {digest}"
-            return NotChosen(policy, digest.failure, message)
+            return NotChosen(policy, digest.failure, message, cause=digest)
         if digest is None and not policy.reflects:
             message = f"this field is pinned, and {chosen.record or 'the lock'} holds no digest of tag {tag}: {_FETCH}"
             return NotChosen(policy, "lock", message)
@@ -194,10 +195,12 @@ class _Writer:
         else:
             self._say("error", message, target, policy)
 
-    def _say(self, severity: Severity, message: str, target: Target, policy: ImagePolicy) -> None:
+    def _say(
+        self, severity: Severity, message: str, target: Target, policy: ImagePolicy, cause: RegistryError | None = None
+    ) -> None:
         where = Field(target.scalar.path, target.scalar.value)
         location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
-        self.results.append(Diagnostic(severity, "not-written", message, location, policy=policy.key))
+        self.results.append(Diagnostic(severity, "not-written", message, location, policy=policy.key, cause=cause))
 
 
 def _name(target: Target, form: Form, policy: ImagePolicy) -> str:

@@ -14,6 +14,7 @@ from krmfn.sources.registry.transport import Transport
 
 _AGAIN = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
 """Statuses that pass by themselves: those of go-containerregistry, which Flux uses."""
+_NO_ANSWERS = _AGAIN | {401}
 _KEPT_OUT = {
     "full": NoReply("unavailable", "time", "was not asked: no place became free in the time allowed"),
     "paused": NoReply("rate-limited", "paused", "was not asked: it wants no requests for longer than the time allowed"),
@@ -27,31 +28,40 @@ class Attempts:
 
     def __init__(self, settings: Settings, world: World, transport: Transport, gate: Gate) -> None:
         self._settings, self._world, self._transport, self._gate = settings, world, transport, gate
-        self._lost: dict[tuple[Origin, str], NoReply] = {}
+        self._lost: dict[tuple[Origin, str], Reply | NoReply] = {}
+        self._answered: set[tuple[Origin, str]] = set()
 
     def send(self, call: Call, waiting: Callable[[], None] = lambda: None) -> Reply | NoReply:
         """Return the first reply that is final, or the last there was.
 
-        A host that could not be reached in all its tries is not tried again in this run: without a network a hundred
-        repositories would otherwise wait one after the other.
+        A host that is lost is not asked again in this run: a hundred repositories would otherwise wait one after the other.
         """
         way = (call.origin, call.lane.proxy)
-        last: Reply | NoReply | None = self._lost.get(way)
-        if last:
-            return last
+        last: Reply | NoReply | None = None
         for number in range(self._settings.tries):
             entered = self._gate.enter(call.origin, call.until)
             if entered != "in":
                 return last or _KEPT_OUT[entered]
-            try:
+            try:  # the pause too: who waits for the place would find out the same
+                if way in self._lost:
+                    return self._lost[way]
                 last = self._transport.send(call)
+                if isinstance(last, Reply) and last.status not in _NO_ANSWERS:
+                    self._answered.add(way)
+                is_over = number + 1 == self._settings.tries or not self._pause(last, number, call, waiting)
             finally:
                 self._gate.leave(call.origin)
-            if number + 1 == self._settings.tries and isinstance(last, NoReply) and last.kind in _UNREACHED:
-                self._lost[way] = last
-            if number + 1 == self._settings.tries or not self._pause(last, number, call, waiting):
+            if is_over:
+                if self._is_lost(way, last):
+                    self._lost[way] = last
                 break
         return last or _KEPT_OUT["full"]
+
+    def _is_lost(self, way: tuple[Origin, str], last: Reply | NoReply) -> bool:
+        """True for a host that could not be reached in all tries of a call, or that failed them and never answered any."""
+        if isinstance(last, NoReply):
+            return last.kind in _UNREACHED or (last.retry and way not in self._answered)
+        return last.status in _AGAIN and way not in self._answered
 
     def _pause(self, last: Reply | NoReply, number: int, call: Call, waiting: Callable[[], None]) -> bool:
         """Wait before the next try; False when there is to be none."""
