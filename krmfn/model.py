@@ -202,8 +202,7 @@ class Chosen:
     """What people should know about how it was decided, such as that the lock stood in for a registry."""
     record: str = ""
     """Who decided when it was no list: `the lock`, `status.latestRef`."""
-    cause: RegistryError | None = field(default=None, repr=False, compare=False)
-    """Why a record had to decide: what the source of tags could not answer."""
+    cause: RegistryError | None = field(default=None, repr=False, compare=False)  # why a record had to decide
     stays: str = ""
     """Why the deployed tag is kept by a policy that moves on from it: it holds no version, or is not listed."""
     selection: Selection | None = field(default=None, repr=False, compare=False)
@@ -296,7 +295,6 @@ class Diagnostic(NamedTuple):
     """Something to tell people: a change, a problem, a remark. Made where it is noticed, printed at the doors alone.
 
     `code` is a key of `diagnostics.CODES`; `message` stands for itself, without the location; `help` says what to do.
-    `cause` is the failure of a registry that it comes from.
     """
 
     severity: Severity
@@ -305,7 +303,7 @@ class Diagnostic(NamedTuple):
     location: Location = Location()
     help: str = ""
     policy: PolicyKey | None = None
-    cause: RegistryError | None = None
+    cause: RegistryError | None = None  # the failure of a registry that it comes from
 
     @property
     def is_about_text(self) -> bool:
