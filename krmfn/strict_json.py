@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-VALUES = 100_000
+VALUES = 20_000
 """Values of a document, unless its reader says otherwise; each takes a hundred bytes of memory and more."""
 _TEXT = 1 << 20
 """Bytes without a quotation mark; an escape at the end of a long text would make every character of it four bytes."""

@@ -159,6 +159,8 @@ def test_the_security_page_tells_the_limits_of_the_code():
         "tags of one repository": f"{listing.TAGS_LIMIT:,}",
         "one page": f"{listing.PAGE_LIMIT >> 20} MiB",
         "bytes of one repository's list": f"{listing.BYTES_LIMIT >> 20} MiB",
+        "bytes of all lists of a run": f"{listing.RUN_BYTES_LIMIT >> 20} MiB",
+        "tags of all lists of a run": f"{listing.RUN_TAGS_LIMIT:,}",
         "values in one page": f"{listing.VALUES_LIMIT:,}",
         "values in another JSON document": f"{strict_json.VALUES:,}",
         "manifest or image configuration": f"{manifest.LIMIT >> 20} MiB",

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 from krmfn.errors import ConfigError
 from krmfn.plan.resolve import ask
+from krmfn.sources.keychain import Keychain
+from krmfn.sources.registry import client
 from krmfn.sources.registry.challenge import parse
 from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.listing import next_page
@@ -83,6 +85,40 @@ def test_the_timeout_of_a_repository_holds_for_its_helper_and_spoils_no_other(tm
         assert "the credentials from docker-credential-fake were not sent" in error.message
 
 
+LOGIN = """printf '{"Username": "me", "Secret": "pw"}'"""
+LINGERING = {
+    "a child keeps stdout": (f"read server; sleep 30 & {LOGIN}", True),
+    "a child keeps stderr": (f"read server; sleep 30 >/dev/null & {LOGIN}", True),
+    "a daemon keeps stdout": (f"read server; (setsid sleep 30 &); {LOGIN}", True),
+    "a child answers": (f"(sleep 0.3; {LOGIN}) & exit 0", True),
+    "stdin is closed": (f"exec 0<&-; {LOGIN}", True),
+    "a child prints for ever": ("read server; yes & exit 0", False),
+    "it prints for ever": ("yes", False),
+    "it complains for ever": ("yes >&2", False),
+    "it drips": ("while :; do printf x; sleep 0.05; done", False),
+    "it closes its outputs": ("exec >&- 2>&-; sleep 30", False),
+    "it ignores signals": ("trap '' TERM HUP INT; sleep 30", False),
+    "it stops": ("kill -STOP $$", False),
+    "it asks the terminal": (f"read x </dev/tty; {LOGIN}; exit 1", False),
+}
+
+
+@pytest.mark.parametrize("name", LINGERING)
+def test_a_helper_is_over_when_its_process_is_and_within_its_time(name, tmp_path):
+    script, has_login = LINGERING[name]
+    env = docker(helper(tmp_path / "bin", "fake", script), tmp_path, {"credsStore": "fake"})
+    before = time.monotonic()
+    credential, _, problems = Keychain(env, helper_seconds=4 if has_login else 1.5).find("r.example", "acme/web")
+    assert time.monotonic() - before < 3
+    assert (bool(credential), bool(problems)) == (has_login, not has_login)
+
+
+def test_a_helper_is_not_asked_for_a_name_that_fills_a_pipe(tmp_path):
+    env = docker(helper(tmp_path / "bin", "fake", "sleep 30"), tmp_path, {"credsStore": "fake"})
+    _, _, problems = Keychain(env).find("r" * 200_000 + ".example", "acme/web")
+    assert "is not asked for a name of 200008 characters" in problems[0]
+
+
 @pytest.mark.parametrize("act", ["drip", "flood", "hang"])
 def test_tls_inside_the_tls_of_a_proxy_keeps_its_deadline_and_its_cap(act, authority, tmp_path):
     def misbehave(request: Request) -> None:
@@ -125,37 +161,79 @@ def test_a_ca_with_comments_in_any_script_is_read(authority, tmp_path):
 
 
 HOSTILE = {
-    "objects": b'{"name": "acme/web", "tags": [' + b"{}," * (5 << 20) + b"{}]}",
-    "lists": b'{"name": "acme/web", "tags": [' + b"[]," * (5 << 20) + b"[]]}",
-    "just within": b'{"name": "acme/web", "tags": [' + b'{"a":0},' * 95_000 + b"[]," * 190_000 + (b'"' + b"x" * 1_000_000 + b'",') * 13 + b"0]}",
-    "a long text": b'{"name": "web", "tags": ["' + b"x" * (15 << 20) + b'\\ud83d\\ude00"]}',
-    "not UTF-8": b'{"name": "acme/web", "tags": ["' + "é".encode() * (7 << 20) + b'\xff"]}',
+    "objects": b'{"name": "acme/web", "tags": [' + b"{}," * (3 << 20) + b"{}]}",
+    "lists": b'{"name": "acme/web", "tags": [' + b"[]," * (3 << 20) + b"[]]}",
+    "just within": b'{"name": "acme/web", "tags": [' + b'{"a":0},' * 95_000 + b"[]," * 190_000 + (b'"' + b"x" * 1_000_000 + b'",') * 8 + b"0]}",
+    "a long text": b'{"name": "web", "tags": ["' + b"x" * (9 << 20) + b'\\ud83d\\ude00"]}',
+    "not UTF-8": b'{"name": "acme/web", "tags": ["' + "é".encode() * (4 << 20) + b'\xff"]}',
+}  # fmt: skip
+KEPT = b'{"name": "NAME", "tags": [' + b",".join(b'"%s%06d"' % (b"t" * 120, number) for number in range(78_000)) + b"]}"
+DOCUMENTS = {
+    "objects": b'{"layers": [' + b'{"a":{}},' * 49_000 + b"0]}",
+    "annotations": b'{"annotations": {' + b",".join(b'"%d":"%s"' % (number, b"x" * 24) for number in range(97_000)) + b'}, "config": {}}',
+    "platforms": b'{"manifests": [' + b",".join(b'{"platform":{"os":"%d"}}' % number for number in range(33_000)) + b"]}",
 }  # fmt: skip
 CLIENT = """
 import re, sys; from pathlib import Path
 from krmfn.plan.resolve import ask
+from krmfn.sources.registry import client
 from tests.asking import asking, repository
 with asking() as source:
     asked = [repository(f"{sys.argv[1]}/app{number}/web") for number in range(8)]
-    answers = ask(asked, source.tags, 8)
+    answers = ask(asked, source.tags if sys.argv[2] == "tags" else lambda one: source.labels(one, "1.0.0"), 8)
     print(int(re.search(r"VmHWM:[^0-9]+([0-9]+)", Path("/proc/self/status").read_text())[1]) >> 10, {getattr(a, "failure", "ok") for a in answers.values()})
 """
+
+
+def peak(registry: Registry, what: str) -> tuple[int, str]:
+    """Ask for eight repositories at once; return the largest memory of that process in MiB, and how they ended."""
+    done = run([sys.executable, "-c", CLIENT, registry.address, what], cwd=Path(__file__).parent.parent)
+    mebibytes, ends = done.stdout.split(" ", 1)
+    return int(mebibytes), ends.strip()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_eight_hostile_pages_at_once_stay_small_in_memory(name):
     with serving() as registry:
         registry.misbehave("tags", lambda request: request.plain(200, HOSTILE[name]))
-        done = run([sys.executable, "-c", CLIENT, registry.address], cwd=Path(__file__).parent.parent)
-    peak, ends = done.stdout.split(" ", 1)
-    assert int(peak) < 300, f"{peak} MiB: {done.stderr}"
-    assert ends.strip() == "{'integrity'}"
+        mebibytes, ends = peak(registry, "tags")
+    assert mebibytes < 300
+    assert ends == "{'integrity'}"
+
+
+def test_eight_pages_as_large_as_they_may_be_stay_small_in_memory():
+    with serving() as registry:
+        registry.misbehave("tags", lambda r: r.plain(200, KEPT.replace(b"NAME", r.repository.encode())))
+        mebibytes, ends = peak(registry, "tags")
+    assert mebibytes < 300
+    assert ends == "{'ok'}"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_eight_hostile_manifests_at_once_stay_small_in_memory(name):
+    with serving() as registry:
+        registry.misbehave("manifest", lambda request: request.plain(200, DOCUMENTS[name]))
+        mebibytes, ends = peak(registry, "labels")
+    assert mebibytes < 120
+    assert ends == "{'integrity'}"
+
+
+def test_the_lists_of_a_run_have_a_limit_together(monkeypatch):
+    monkeypatch.setattr(client, "RUN_TAGS_LIMIT", 5)
+    with Registry() as registry, asking() as source:
+        for name in ("a", "b", "c"):
+            registry.add(f"acme/{name}", ["1.0.0", "1.1.0"])
+        asked = [repository(f"{registry.address}/acme/{name}") for name in ("a", "b", "c")]
+        assert [source.tags(one).tags for one in asked[:2]] == [("1.0.0", "1.1.0")] * 2
+        error = error_of(lambda: source.tags(asked[2]))
+    assert error.failure == "limit"
+    assert "the lists of all repositories have more than 256 MiB or 5 tags" in error.message
 
 
 @pytest.mark.parametrize(
     ("body", "word"),
     [
-        (b'{"a": [' + b"0," * 100_000 + b"0]}", "more than 100000 values"),
+        (b'{"a": [' + b"0," * 20_000 + b"0]}", "more than 20000 values"),
         (b'{"a": "' + b"x" * (3 << 20) + b'"}', "a text of more than 1024 KiB"),
         (b'{"a": ' + b"9" * 5000 + b"}", "a number that is too long"),
     ],

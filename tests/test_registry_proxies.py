@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from krmfn.sources.registry.origin import Origin
 from krmfn.sources.registry.proxies import proxy_for
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
-from tests.proxy_server import Proxy
+from tests.proxy_server import Proxy, copy
 from tests.registry_server import Registry, serving
 
 
@@ -99,3 +101,46 @@ def test_proxies_are_chosen_as_go_does(url, env, expected):
     origin = Origin.of(url)
     assert origin is not None
     assert proxy_for(origin, env) == expected
+
+
+def answer(connection: socket.socket, place: str, head: bytes) -> None:
+    """Answer CONNECT with this head and lead on."""
+    connection.recv(65536)
+    connection.sendall(head)
+    with socket.create_connection(place.split(":")) as there:  # type: ignore[arg-type]
+        back = threading.Thread(target=copy, args=(there, connection))
+        back.start()
+        copy(connection, there)
+        back.join()
+
+
+OPEN = b"HTTP/1.1 200 OK\r\n\r\n"
+HEADS = {
+    "one interim answer": (b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + OPEN, ""),
+    "two interim answers": (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" + OPEN, ""),
+    "line feeds alone": (b"HTTP/1.1 200 OK\nX: y\n\n", ""),
+    "no end of interim answers": (b"HTTP/1.1 100 Continue\r\n\r\n" * 5000, "more than 1000 lines"),
+    "no end of headers": (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000, "more than 1000 lines"),
+    "no header": (b"HTTP/1.1 200 OK\r\nwhat\r\n\r\n", "header line 1 that cannot be read"),
+    "a bare CR": (b"HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n", "header line 1 that cannot be read"),
+    "another protocol": (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "answered 101 for CONNECT"),
+    "garbage": (b"\x00\xff" * 40, "the answer is not HTTP"),
+    "the end": (b"", "closed the connection"),
+}
+
+
+@pytest.mark.parametrize("is_https", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("name", HEADS)
+def test_what_a_proxy_answers_to_connect_is_read_strictly(name, is_https, authority, tmp_path):
+    head, word = HEADS[name]
+    tls = server_context(authority.issue("registry.example", "127.0.0.1"), tmp_path)
+    with serving(tls) as registry:
+        acting = Proxy(registry.address, act=lambda c: answer(c, registry.address, head), tls=tls if is_https else None)
+        with acting as proxy, asking(tries=1, repository_seconds=8) as source:
+            asked = repository("registry.example/acme/web", insecure=False, ca_pem=authority.pem, proxy_address=proxy.url)
+            if word:
+                error = error_of(lambda: source.tags(asked))
+                assert "the proxy for https://registry.example" in error.message
+                assert word in error.message
+            else:
+                assert source.tags(asked).tags == ("1.0.0",)

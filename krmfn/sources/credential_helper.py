@@ -20,6 +20,10 @@ from krmfn.sources.credential import Credential
 SECONDS = 30.0
 """How long a helper may take; cloud log-ins start whole SDKs."""
 _LIMIT = 64 << 10
+_LONGEST_NAME = 4096
+"""Characters of a server's name, which fit into a pipe that nobody reads."""
+_GRACE, _SLICE = 1.0, 0.1
+"""Seconds that outputs may stay open behind a helper that ended: what it started in the background may hold them for ever."""
 _name = re.compile(r"[a-z0-9._-]+", re.ASCII).fullmatch
 
 
@@ -33,6 +37,8 @@ def run(name: str, server: str, env: Mapping[str, str], seconds: float = SECONDS
         return (
             f"credential helper {printable(name, 60)!r} is not run: helper names are made of a-z, 0-9, '.', '_' and '-'"
         )
+    if len(server) > _LONGEST_NAME:
+        return f"credential helper {program} is not asked for a name of {len(server)} characters"
     path = _which(program, env)
     if path is None:
         return f"credential helper {program} is not installed (not found on PATH)"
@@ -79,7 +85,7 @@ def _call(path: str, server: str, env: Mapping[str, str], seconds: float) -> tup
 
 
 def _talk(process: subprocess.Popen[bytes], server: str, end: float) -> tuple[bytes, bytes]:
-    """Write the server's name and read both outputs to their ends, never more than the limit."""
+    """Write the server's name and read both outputs to their ends or to the helper's, never more than the limit."""
     if process.stdin is None or process.stdout is None or process.stderr is None:
         raise TimeoutError
     with suppress(BrokenPipeError):
@@ -89,12 +95,16 @@ def _talk(process: subprocess.Popen[bytes], server: str, end: float) -> tuple[by
     with selectors.DefaultSelector() as waiting:
         for stream in outputs:
             waiting.register(stream, selectors.EVENT_READ)
+        has_ended = False
         while waiting.get_map():
             left = end - time.monotonic()
-            ready = waiting.select(left) if left > 0 else []
-            if not ready:
+            if left <= 0:
+                if has_ended:
+                    break
                 raise TimeoutError
-            for key, _ in ready:
+            if not has_ended and process.poll() is not None:
+                has_ended, end = True, min(end, time.monotonic() + _GRACE)
+            for key, _ in waiting.select(min(left, _SLICE)):
                 chunk = os.read(key.fd, _LIMIT)
                 outputs[key.fileobj] += chunk  # type: ignore[index]
                 if not chunk:

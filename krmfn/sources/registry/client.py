@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin
 
 from krmfn.errors import RegistryError
 from krmfn.image import is_digest
+from krmfn.model import Listing
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
 from krmfn.sources.manifest import OCI_INDEX, shown
@@ -21,7 +23,17 @@ from krmfn.sources.registry import messages
 from krmfn.sources.registry.auth import Authorizer
 from krmfn.sources.registry.endpoints import Question
 from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
-from krmfn.sources.registry.listing import BYTES_LIMIT, PAGE_LIMIT, PAGES_LIMIT, TAGS_LIMIT, Page, next_page
+from krmfn.sources.registry.listing import (
+    BYTES_LIMIT,
+    PAGE_LIMIT,
+    PAGES_LIMIT,
+    RUN_BYTES_LIMIT,
+    RUN_TAGS_LIMIT,
+    TAGS_LIMIT,
+    Page,
+    listing,
+    next_page,
+)
 from krmfn.sources.registry.oras_import import oras
 from krmfn.sources.registry.origin import Origin
 from krmfn.sources.registry.retries import Attempts
@@ -52,6 +64,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         self._page_size = 1000
         self._reading = threading.Lock()
         """Pages are read one after the other, as each may take a hundred bytes of memory for one of its own."""
+        self._run = Counter[str]()
 
     def about(
         self, question: Question, what: str, progress: Callable[[str, int], None] | None = None, page_size: int = 1000
@@ -92,9 +105,11 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             raise TypeError("a container is needed, not a text")
         return name
 
-    def tags(self) -> list[object]:
-        """List the tags as they came."""
-        return list(self.get_tags(self.container))
+    def tags(self) -> Listing:
+        """List the tags."""
+        tags = self.get_tags(self.container)
+        with self._reading:
+            return listing(tags)
 
     def manifest(self, reference: str, method: str, accept: str, cap: int) -> Reply:
         """Ask for a manifest by tag or digest."""
@@ -148,8 +163,9 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
                 page_url = plain
                 continue
             page = self._page(reply)
-            callable(page)
             size, count = size + len(reply.body), count + len(page.tags)
+            reply = reply._replace(body=b"")  # a page is large, and other threads wait with theirs
+            callable(page)
             self._progress("listing", count)
             following = self._next(reply, page_url)
             self._check_limits(len(seen) + (following is not None), size, count)
@@ -169,14 +185,20 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
                     f"{self.question.target.registry} lists more than {text} for one repository, which is the limit"
                 )
                 raise self.question.error("limit", message)
+        if self._run["bytes"] > RUN_BYTES_LIMIT or self._run["tags"] > RUN_TAGS_LIMIT:
+            text = f"{RUN_BYTES_LIMIT >> 20} MiB or {RUN_TAGS_LIMIT} tags"
+            raise self.question.error("limit", f"the lists of all repositories have more than {text}, which is the limit")
 
     def _page(self, reply: Reply) -> Page:
         self.good(reply)
         with self._reading:
             try:
-                return Page(reply.body, self.question.target.path)
+                page = Page(reply.body, self.question.target.path)
             except ValueError as error:  # it holds the page as long as it lives
                 fault = str(error)
+            else:
+                self._run.update({"bytes": len(reply.body), "tags": len(page.tags)})
+                return page
         kind = shown(self._secrets.scrub(reply.headers.get("Content-Type", "no content type")), 60)
         hint = "; is a proxy or a log-in page in between?" if "html" in kind.lower() else ""
         message = f"{self.question.target.registry} answered {kind} for tags, which {fault}{hint}"

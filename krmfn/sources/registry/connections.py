@@ -1,13 +1,9 @@
-"""Sockets that hold their budget, and the connections of urllib3 that use them.
-
-A timeout of urllib3 bounds one read, never an answer: a peer that drips a byte now and then keeps a client
-for ever. Here the socket itself looks at the clock before each read, under TLS too.
-"""
+"""The connections of urllib3 over sockets that hold their budget, and what TLS trusts."""
 
 from __future__ import annotations
 
 import base64
-import errno
+import http.client
 import os
 import socket
 import ssl
@@ -16,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -26,111 +22,19 @@ from urllib3.poolmanager import PoolManager, ProxyManager
 from urllib3.util import Url, parse_url
 
 from krmfn.disk.reading import NotReadError, read_file
-from krmfn.sources.registry.budget import Budget, Gatekeeper, NotAdmittedError, OutOfTimeError, current
+from krmfn.sources.registry.budget import NotAdmittedError, OutOfTimeError, current
 from krmfn.sources.registry.exchange import Identity
-from krmfn.sources.registry.heads import StrictResponse
-from krmfn.sources.registry.origin import literal
+from krmfn.sources.registry.heads import StrictResponse, TunnelResponse
+from krmfn.sources.registry.sockets import Secure, connect
 
-_Address = tuple[Any, ...]
-_Received = TypeVar("_Received")
 CA_LIMIT = 16 << 20
 """Bytes of a file of CA certificates; the largest bundles have less than one MiB."""
-_SLICE = 0.25
-"""Seconds after which a silent read looks whether the run is over."""
-
-
-class _Reads:
-    """Gives a socket class reads that look at the budget of the exchange under way."""
-
-    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        read = super().recv_into  # type: ignore[misc]
-        return self._within(lambda: int(read(buffer, nbytes, flags)), lambda received: received)
-
-    def recv(self, size: int = 1024, flags: int = 0) -> bytes:
-        """Read as urllib3 does where TLS runs inside the TLS of a proxy."""
-        read = super().recv  # type: ignore[misc]
-        return self._within(lambda: bytes(read(size, flags)), len)
-
-    def _within(self: Any, read: Callable[[], _Received], size: Callable[[_Received], int]) -> _Received:
-        budget = current()
-        if budget is None:
-            return read()
-        silent_until = budget.clock() + budget.idle
-        while True:
-            self.settimeout(budget.seconds(min(_SLICE, budget.idle)))
-            try:
-                received = read()
-            except TimeoutError:
-                if budget.clock() >= silent_until:
-                    raise
-            else:
-                budget.count(size(received))
-                return received
-
-
-class _Plain(_Reads, socket.socket):
-    pass
-
-
-class _Secure(_Reads, ssl.SSLSocket):  # type: ignore[misc]
-    pass
-
-
-def resolve(host: str, port: int, seconds: float) -> list[_Address]:
-    """Look a name up, for at most `seconds`: getaddrinfo itself knows no end."""
-    if literal(host):
-        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    answers: list[list[_Address] | OSError] = []
-
-    def look() -> None:
-        try:
-            answers.append(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-        except (OSError, UnicodeError) as error:
-            answers.append(error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, "no host name"))
-
-    thread = threading.Thread(target=look, daemon=True, name="krmfn-resolve")
-    thread.start()
-    thread.join(seconds)
-    if not answers:
-        raise TimeoutError(errno.ETIMEDOUT, f"looking up {host} took more than {seconds:.0f} s")
-    if isinstance(answers[0], OSError):
-        raise answers[0]
-    return answers[0]
-
-
-def connect(host: str, port: int, budget: Budget, gatekeeper: Gatekeeper | None) -> socket.socket:
-    """Open a socket within the budget; each address of a name gets its share of the time, so one dead one cannot eat all."""
-    end = budget.clock() + budget.seconds(budget.connect)
-    addresses = resolve(host, port, budget.seconds(budget.connect))
-    error: OSError = OSError(f"{host} has no address")
-    for position, address in enumerate(addresses):
-        share = max(0.05, (end - budget.clock()) / (len(addresses) - position))
-        try:
-            return _open(address, share, gatekeeper)
-        except NotAdmittedError:
-            raise
-        except OSError as failed:
-            error = failed
-    raise error
-
-
-def _open(address: _Address, seconds: float, gatekeeper: Gatekeeper | None) -> socket.socket:
-    family, kind, proto, _, where = address
-    if gatekeeper:
-        gatekeeper.admit(str(where[0]))
-    sock = _Plain(family, kind, proto)
-    try:
-        sock.settimeout(seconds)
-        sock.connect(where)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 class _Connects:
-    """Gives a urllib3 connection our sockets."""
+    """Gives a urllib3 connection our sockets, and heads that are read strictly."""
+
+    response_class: type[http.client.HTTPResponse] = StrictResponse
 
     def _new_conn(self: Any) -> socket.socket:
         budget = current()
@@ -152,12 +56,20 @@ class _Connects:
         return sock
 
 
+    def _tunnel(self: Any) -> None:
+        self.response_class = TunnelResponse
+        try:
+            super()._tunnel()  # type: ignore[misc]
+        finally:
+            self.response_class = StrictResponse
+
+
 class _PlainConnection(_Connects, HTTPConnection):
-    response_class = StrictResponse
+    pass
 
 
 class _SecureConnection(_Connects, HTTPSConnection):
-    response_class = StrictResponse
+    pass
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -240,7 +152,7 @@ def tls_context(identity: Identity, env: Mapping[str, str]) -> ssl.SSLContext:
     """
     ca, certificate, key = identity
     context = _trusting(env.get("SSL_CERT_FILE") or None, env.get("SSL_CERT_DIR") or None)
-    context.sslsocket_class = _Secure
+    context.sslsocket_class = Secure
     try:
         if ca:
             context.load_verify_locations(

@@ -20,6 +20,7 @@ from krmfn.sources.registry.connections import SetUpError
 from krmfn.sources.registry.exchange import Call, NoReply
 from krmfn.sources.registry.heads import BadHeaderError, EndlessHeadError
 from krmfn.sources.registry.origin import Origin
+from krmfn.sources.registry.sockets import SlowLookupError
 
 _tunnel = re.compile(r"Tunnel connection failed: ([0-9]{3})\b").match
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
@@ -74,6 +75,9 @@ def explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> NoR
     if isinstance(lookup, socket.gaierror):
         again = lookup.errno == socket.EAI_AGAIN
         return NoReply("unavailable", "name", f"{where}: the host name cannot be looked up", retry=again)
+    if among(SlowLookupError):
+        text = f"{where}: no name server told its address within {budget.connect:g} s"
+        return NoReply("unavailable", "name", text, retry=True)
     tunnel = next(filter(None, (_tunnel(str(cause)) for cause in chain)), None)
     if tunnel:
         return NoReply("unavailable", "proxy", f"{where} answered {tunnel[1]} for CONNECT")

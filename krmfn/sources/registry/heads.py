@@ -6,6 +6,8 @@ import http.client
 import re
 from typing import Any
 
+LINE = 65536
+"""Bytes of a line; http.client refuses longer ones."""
 LINES = 1000
 """Lines of a head and of all interim answers before it."""
 _TEXT = rb"[^\r\n\0]*\r?\n"
@@ -50,13 +52,25 @@ class StrictResponse(http.client.HTTPResponse):
 
     def begin(self) -> None:
         """Read the head; raises BadHeaderError."""
-        stream, is_interim = self.fp, True
-        lines = _Lines(stream)
-        while is_interim:
-            self.headers = None  # type: ignore[assignment]
-            self.fp = lines  # type: ignore[assignment]
-            try:
-                super().begin()
-            finally:
-                self.fp = stream
-            is_interim = 100 <= self.status < 200 and self.status != http.client.SWITCHING_PROTOCOLS
+        stream = self.fp
+        self.fp = _Lines(stream)  # type: ignore[assignment]
+        try:
+            super().begin()
+        finally:
+            self.fp = stream
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200 or status == http.client.SWITCHING_PROTOCOLS:
+                return version, status, reason
+            while self.fp.readline(LINE + 1).strip():
+                pass
+
+
+class TunnelResponse(StrictResponse):
+    """What a proxy answers to CONNECT: http.client reads the status, and then the lines of the head by itself."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.fp = _Lines(self.fp)  # type: ignore[assignment]

@@ -11,11 +11,14 @@ from krmfn.sources.manifest import shown
 from krmfn.sources.registry.links import links
 from krmfn.strict_json import parse
 
-PAGE_LIMIT = 16 << 20
-"""Bytes of one page; a registry that does not paginate sends 500,000 tags in it."""
+PAGE_LIMIT = 10 << 20
+"""Bytes of one page; a registry that does not paginate sends 300,000 tags in it."""
 BYTES_LIMIT = 64 << 20
 PAGES_LIMIT = 1000
 TAGS_LIMIT = 500_000
+RUN_BYTES_LIMIT = 256 << 20
+RUN_TAGS_LIMIT = 4_000_000
+"""What the lists of all repositories may have together: all of them are kept until the end of a run."""
 _LONGEST = 128
 """Characters of a tag (OCI distribution spec)."""
 VALUES_LIMIT = 600_000

@@ -27,7 +27,6 @@ from krmfn.sources.registry.endpoints import Question, is_allowed, locate
 from krmfn.sources.registry.exchange import Identity, Lane, Reply
 from krmfn.sources.registry.host_limiter import Gate
 from krmfn.sources.registry.limits import Settings
-from krmfn.sources.registry.listing import listing
 from krmfn.sources.registry.proxies import proxy_url
 from krmfn.sources.registry.retries import Attempts
 from krmfn.sources.registry.secrets import Secrets
@@ -111,7 +110,7 @@ class Source:
 
         def ask(client: Client) -> Listing:
             self._report(repository, "listing", 0)
-            listed = listing(client.tags())
+            listed = client.tags()
             self._report(repository, "listed", len(listed.tags))
             return listed
 

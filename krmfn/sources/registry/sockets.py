@@ -1,0 +1,116 @@
+"""Sockets that hold their budget, whoever uses them, and names that are looked up within it.
+
+A timeout of urllib3 bounds one read, never an answer: a peer that drips a byte now and then keeps a client
+for ever. Here the socket itself looks at the clock before each read, under TLS too.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from krmfn.sources.registry.budget import Budget, Gatekeeper, NotAdmittedError, current
+from krmfn.sources.registry.origin import literal
+
+_Address = tuple[Any, ...]
+_Received = TypeVar("_Received")
+_SLICE = 0.25
+"""Seconds after which a silent read looks whether the run is over."""
+
+
+class _Reads:
+    """Gives a socket class reads that look at the budget of the exchange under way."""
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        read = super().recv_into  # type: ignore[misc]
+        return self._within(lambda: int(read(buffer, nbytes, flags)), lambda received: received)
+
+    def recv(self, size: int = 1024, flags: int = 0) -> bytes:
+        """Read as urllib3 does where TLS runs inside the TLS of a proxy."""
+        read = super().recv  # type: ignore[misc]
+        return self._within(lambda: bytes(read(size, flags)), len)
+
+    def _within(self: Any, read: Callable[[], _Received], size: Callable[[_Received], int]) -> _Received:
+        budget = current()
+        if budget is None:
+            return read()
+        silent_until = budget.clock() + budget.idle
+        while True:
+            self.settimeout(budget.seconds(min(_SLICE, budget.idle)))
+            try:
+                received = read()
+            except TimeoutError:
+                if budget.clock() >= silent_until:
+                    raise
+            else:
+                budget.count(size(received))
+                return received
+
+
+class SlowLookupError(TimeoutError):
+    """The name of a host was not looked up in the time to connect."""
+
+
+class Plain(_Reads, socket.socket):
+    """A socket without TLS."""
+
+
+class Secure(_Reads, ssl.SSLSocket):  # type: ignore[misc]
+    """A socket under TLS."""
+
+
+def resolve(host: str, port: int, seconds: float) -> list[_Address]:
+    """Look a name up, for at most `seconds`; raises SlowLookupError. getaddrinfo itself knows no end."""
+    if literal(host):
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    answers: list[list[_Address] | OSError] = []
+
+    def look() -> None:
+        try:
+            answers.append(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        except (OSError, UnicodeError) as error:
+            answers.append(error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, "no host name"))
+
+    thread = threading.Thread(target=look, daemon=True, name="krmfn-resolve")
+    thread.start()
+    thread.join(seconds)
+    if not answers:
+        raise SlowLookupError(errno.ETIMEDOUT, "no name server answered")
+    if isinstance(answers[0], OSError):
+        raise answers[0]
+    return answers[0]
+
+
+def connect(host: str, port: int, budget: Budget, gatekeeper: Gatekeeper | None) -> socket.socket:
+    """Open a socket within the budget; each address of a name gets its share of the time, so one dead one cannot eat all."""
+    end = budget.clock() + budget.seconds(budget.connect)
+    addresses = resolve(host, port, budget.seconds(budget.connect))
+    error: OSError = OSError(f"{host} has no address")
+    for position, address in enumerate(addresses):
+        share = max(0.05, (end - budget.clock()) / (len(addresses) - position))
+        try:
+            return _open(address, share, gatekeeper)
+        except NotAdmittedError:
+            raise
+        except OSError as failed:
+            error = failed
+    raise error
+
+
+def _open(address: _Address, seconds: float, gatekeeper: Gatekeeper | None) -> socket.socket:
+    family, kind, proto, _, where = address
+    if gatekeeper:
+        gatekeeper.admit(str(where[0]))
+    sock = Plain(family, kind, proto)
+    try:
+        sock.settimeout(seconds)
+        sock.connect(where)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        sock.close()
+        raise
+    return sock
