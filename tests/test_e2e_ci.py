@@ -71,29 +71,52 @@ def assert_proposed(checkout: Checkout) -> None:
     assert '+          image: ghcr.io/acme/web:1.3.1 # {"$imagepolicy": "shop:web"}' in shown
 
 
-def action(checkout: Checkout, tmp_path: Path, state: str = "", options: str = "") -> list[str]:
-    """Run the step of the action. `gh` is GitHub's own service behind a program: a recorder stands in for it alone."""
-    gh = tmp_path / "bin" / "gh"
-    gh.parent.mkdir(exist_ok=True)
-    gh.write_text(
-        f'#!/bin/sh\nprintf "%s\\n" "$1 $2" >> {tmp_path}/calls\ntest "$2" != list || echo "{state}"\nprintf "%s\\n" "$@" >> {tmp_path}/arguments\n'
+CANARY = "canary-token-5f3a"
+EXPRESSION = re.compile(r"\$\{\{\s*([\w.]+)\s*\}\}")
+
+
+def recorder(tmp_path: Path, name: str, found: str) -> str:
+    """Put a program on PATH in place of the one that talks to the forge's service; it records how it is called."""
+    program = tmp_path / "bin" / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$1 $2" >> {tmp_path}/calls\ntest "$2" != list || printf "%s\\n" \'{found}\'\n'
+        f'printf "%s\\n" "$@" >> {tmp_path}/arguments\n'
     )
-    gh.chmod(0o755)
-    for name in ("calls", "arguments"):
-        (tmp_path / name).write_text("")
-    step = yaml.safe_load((CI / "github" / "action.yml").read_text())["runs"]["steps"][-1]
-    path = f"{gh.parent}{os.pathsep}{checkout.env['PATH']}"
-    inputs = {
-        "BRANCH": "krmfn/images",
-        "PATHS": ".",
-        "OPTIONS": options,
-        "BASE": "main",
-        "PROPOSALS": str(tmp_path / "proposals.json"),
-        "PATH": path,
-        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
-    }
-    done = checkout.script(step["run"], **inputs)
-    assert done.returncode == 0, done.stderr
+    program.chmod(0o755)
+    for log in ("calls", "arguments"):
+        (tmp_path / log).write_text("")
+    return f"{program.parent}{os.pathsep}"
+
+
+def steps(tmp_path: Path, given: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield script and environment of the action's steps that run, as GitHub resolves them; krmfn is installed already."""
+    declared = yaml.safe_load((CI / "github" / "action.yml").read_text())
+    inputs = {name: str(one["default"]) for name, one in declared["inputs"].items()} | given
+    known = {f"inputs.{name}": value for name, value in inputs.items()}
+    known |= {"github.token": CANARY, "github.ref_name": "main", "github.ref": "refs/heads/main", "github.sha": "0" * 40, "runner.temp": str(tmp_path)}
+
+    def resolved(text: str) -> str:
+        while EXPRESSION.search(text):
+            text = EXPRESSION.sub(lambda found: known[found[1]], text)
+        return text
+
+    for step in declared["runs"]["steps"]:
+        name, _, value = step.get("if", "").partition(" == ")
+        if "run" in step and "pip install" not in step["run"] and (not name or known[name] == value.strip("'")):
+            yield step["run"], {key: resolved(value) for key, value in step.get("env", {}).items()}
+
+
+def action(checkout: Checkout, tmp_path: Path, state: str = "", **inputs: str) -> list[str]:
+    """Run the action. `gh` is GitHub's own service behind a program: a recorder stands in for it alone."""
+    path = recorder(tmp_path, "gh", state) + checkout.env["PATH"]
+    runner = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "GITHUB_REPOSITORY": "acme/shop"}
+    for script, env in steps(tmp_path, inputs):
+        done = checkout.script(script, **env, **runner, PATH=path)
+        assert done.returncode == 0, done.stderr
+        assert CANARY not in done.stdout + done.stderr
+    logs = [tmp_path / name for name in ("calls", "arguments", "summary.md", "proposals.json")]
+    assert not any(CANARY in log.read_text() for log in logs if log.exists())
     return (tmp_path / "calls").read_text().splitlines()
 
 
@@ -113,6 +136,24 @@ def test_the_github_action_opens_one_pull_request(state: str, calls: list[str], 
 def test_the_github_action_opens_a_pull_request_for_each_image(checkout: Checkout, tmp_path: Path):
     assert action(checkout, tmp_path, options="--split --prune").count("pr create") == len(branches(checkout)) - 1 > 1
     assert "Update ghcr.io/acme/web to 1.3.1\n" in (tmp_path / "arguments").read_text()
+
+
+def test_the_action_uploads_findings_when_asked(checkout: Checkout, tmp_path: Path):
+    (checkout.folder / "stray.yaml").write_text('image: web:1.0.0 # {"$imagepolicy": "shop:nobody"}\n')
+    assert action(checkout, tmp_path, sarif="true")[-1] == "api repos/acme/shop/code-scanning/sarifs"
+    sarif = json.loads(gzip.decompress(base64.b64decode((tmp_path / "krmfn.sarif.b64").read_text())))
+    assert "unknown-policy" in {one["ruleId"] for one in sarif["runs"][0]["results"]}
+
+
+def test_one_copied_file_makes_the_proposal(checkout: Checkout, tmp_path: Path):
+    """The workflow to copy: a checkout, a login, and the action, with inputs that the action has and no more rights than it needs."""
+    for name in ("workflow.yml", "dockerhub.yml", "ecr.yml"):
+        workflow = yaml.safe_load((CI / "github" / name).read_text())
+        assert set(workflow["permissions"]) <= {"contents", "pull-requests", "id-token"}
+        used = [step for step in workflow["jobs"]["update"]["steps"] if "uses" in step]
+        assert [step["uses"].partition("@")[0] for step in used] == ["actions/checkout", "krmfn/krmfn/examples/ci/github"]
+        assert set(used[1]["with"]) <= set(yaml.safe_load((CI / "github" / "action.yml").read_text())["inputs"])
+    assert action(checkout, tmp_path, **{**used[1]["with"], "paths": "."}) == ["pr list", "pr create"]
 
 
 def test_the_lint_job_uploads_sarif_and_says_what_it_found(checkout: Checkout, tmp_path: Path):
@@ -149,8 +190,39 @@ def test_the_github_action_fails_when_a_policy_fails(checkout: Checkout, tmp_pat
     assert branches(checkout) == ["main"]
 
 
-def test_the_gitlab_job_pushes_with_merge_request_options(checkout: Checkout):
+def gitlab(checkout: Checkout, tmp_path: Path, found: str = "[]", **variables: str) -> list[str]:
+    """Run the job of GitLab on its detached checkout. `glab` is GitLab's service behind a program: a recorder stands in."""
     job = yaml.safe_load((CI / "gitlab-ci.yml").read_text())["update-images"]
+    before = [line for line in job["before_script"] if line.startswith("git config")]
+    checkout.git("checkout", "-q", "--detach")
+    known = {"CI_DEFAULT_BRANCH": "main", "CI_SERVER_HOST": "git.example", "CI_SERVER_URL": "https://git.example", "IMAGES_PUSH_TOKEN": CANARY}
+    path = recorder(tmp_path, "glab", found) + checkout.env["PATH"]
+    done = checkout.script("\n".join([*before, *job["script"]]), **known, **job["variables"] | variables, PATH=path)
+    assert done.returncode == 0, done.stderr
+    kept = [checkout.folder / name for name in job["artifacts"]["paths"]] + [tmp_path / "arguments"]
+    assert CANARY not in done.stdout + done.stderr + "".join(one.read_text() for one in kept)
+    return (tmp_path / "calls").read_text().splitlines()
+
+
+def test_the_gitlab_job_opens_one_merge_request(checkout: Checkout, tmp_path: Path):
+    assert gitlab(checkout, tmp_path) == ["mr list", "mr create"]
+    assert_proposed(checkout)
+    arguments = (tmp_path / "arguments").read_text()
+    assert "| ghcr.io/acme/web | 1.2.0 | 1.3.1 |" in arguments
+    assert json.loads((checkout.folder / "krmfn.sarif").read_text())["version"] == "2.1.0"
+    commit = succeed(["git", "rev-parse", "krmfn/images"], cwd=checkout.origin, env=checkout.env).strip()
+    opened, closed = json.dumps([{"state": "opened", "sha": "0"}]), json.dumps([{"state": "closed", "sha": commit}])
+    assert gitlab(checkout, tmp_path, opened) == ["mr list", "mr update"]
+    assert gitlab(checkout, tmp_path, closed) == ["mr list"]
+    assert gitlab(checkout, tmp_path, json.dumps([{"state": "closed", "sha": "0"}])) == ["mr list", "mr create"]
+
+
+def test_the_gitlab_job_opens_a_merge_request_for_each_image(checkout: Checkout, tmp_path: Path):
+    assert gitlab(checkout, tmp_path, OPTIONS="--split --prune").count("mr create") == len(branches(checkout)) - 1 > 1
+
+
+def test_the_gitlab_job_pushes_with_merge_request_options(checkout: Checkout):
+    job = yaml.safe_load((CI / "gitlab-push-options.yml").read_text())["update-images"]
     hook = checkout.origin / "hooks" / "post-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nenv | grep ^GIT_PUSH_OPTION_ | sort > options\n")
