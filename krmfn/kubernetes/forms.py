@@ -19,6 +19,7 @@ _IMAGE = r"(?:.*[a-z0-9])?Image|image|images?|.*[_.-]image|.*IMAGE"
 _IMAGE_KEY = rf"(?:{_IMAGE})(?:[_.-]?(?:[nN]ame|NAME|[rR]ef|REF|[rR]eference|[uU]r[il]|UR[IL]))?"
 _LIST_KEY = r"images|.*[a-z0-9]Images|.*[_-]images|(?:.*_)?IMAGES"
 _MAP_KEY = rf"{_LIST_KEY}|images(?:[A-Z_-].*)"
+_UNVERSIONED = "it has neither tag nor digest"
 CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 
 
@@ -53,8 +54,8 @@ def _matches(pattern: str, text: str) -> bool:
 REFERENCES = (
     Reference("container", "containers[].image", "image", "|".join(sorted(CONTAINERS)), shown=NAME, sure=NAME),
     Reference("image-volume", "volumes[].image.reference", "reference", "image", shown=NAME, sure=NAME),
-    Reference("crossplane-package", "spec.package of pkg.crossplane.io", "package", "spec", r"pkg\.crossplane\.io", LOCATED, VERSION),
-    Reference("docker-image", "from: {kind: DockerImage, name}", "DockerImage", shown=LOCATED, sure=VERSION),
+    Reference("crossplane-package", "spec.package of pkg.crossplane.io", "package", "spec", r"pkg\.crossplane\.io", LOCATED, VERSION, why=_UNVERSIONED),
+    Reference("docker-image", "from: {kind: DockerImage, name}", "DockerImage", shown=LOCATED, sure=VERSION, why=_UNVERSIONED),
     Reference("image-stream", "{kind: ImageStreamTag, name: image:tag}", "ImageStream(?:Tag|Image)|ImageTag", shown=VERSION,
               why="it is a tag of the cluster's own image stream"),
     Reference("argo-image", "kustomize.images: [name=image:tag]", within="images", shown=VERSION, sure=VERSION, is_item=True, grammar="argo"),
@@ -65,7 +66,7 @@ REFERENCES = (
     Reference("flag", "--any-image=image:tag", within="args|command|.*[aA]rgs", key=_IMAGE_KEY, shown=VERSION, sure=FULL, is_item=True, grammar="flag"),
     Reference("flag", "--flag=registry/image:tag", within="args|command|.*[aA]rgs", shown=KNOWN, sure=KNOWN, is_item=True, grammar="flag"),
     Reference("env", "env: [{name, value: known-registry/image:tag}]", within="env", shown=KNOWN, sure=KNOWN),
-    Reference("image", "image: image:tag", "image", shown=LOCATED, sure=VERSION, why="it has neither tag nor digest"),
+    Reference("image", "image: image:tag", "image", shown=LOCATED, sure=VERSION, why=_UNVERSIONED),
     Reference("any-image", "webImage, imageName, WEB_IMAGE: image:tag", _IMAGE_KEY, shown=VERSION, sure=FULL,
               why="its name has no namespace and no registry, or its tag may be a port"),
     Reference("image-map", "images: {any: image:tag}", within=_MAP_KEY, shown=VERSION, sure=FULL, why="its name has no namespace and no registry"),

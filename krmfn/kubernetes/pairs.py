@@ -166,7 +166,7 @@ def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within:
                 return Found(row.code, text, reading, parts, at, why)
     names = (_filled(scalars, key) for key, _ in _candidates(stem))
     is_alone = kind != "version" and not any(name is not None and _has_version(name.value) for name in names)
-    if is_alone and "{{" not in scalars[at].value and (hub or forms.is_image_key(within) or forms.is_image_key(stem)):
+    if is_alone and not any(sign in scalars[at].value for sign in ("{{", "$")) and (hub or forms.is_image_key(within) or forms.is_image_key(stem)):
         return Found("tag-alone", scalars[at].value, None, versioned, at, _ELSEWHERE)
     return None
 

@@ -26,6 +26,7 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     run = r"\b(?:docker|podman|nerdctl|crictl)[ \t]+(?:image[ \t]+)?(?:run|pull|push|create)[ \t]"
     ends = r"(?::[A-Za-z0-9_][\w.-]*)?(?:@sha256:[0-9a-f]{64})?(?![\w:/=@$])"
     lines = (
+        ("text", r"(?<![\w./:@$}-])([a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9._-]+)+(?::[A-Za-z0-9_][\w.-]*)?@sha256:[0-9a-f]{64})(?!\w)"),
         ("line", r"""^[ \t]*(?:-[ ]+)?["']?[\w.-]*[iI]mage(?:[nN]ame|Ref)?["']?[ \t]*:[ \t]+["']?([^\s"'#,{}]+)(?!\S*[{}])"""),
         ("text", rf"{run}[ \t]*(?:--?[a-z][\w-]*(?:=\S+)?[ \t]+)*((?=[\d._-]*[a-z])[a-z0-9][a-z0-9./_-]*{ends})"),
         ("text", rf"{run}[^\n;|&]*?[ \t]([a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)+:[A-Za-z0-9_][\w.-]*{ends})"),

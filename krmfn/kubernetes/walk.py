@@ -213,7 +213,7 @@ class _Walk:
             slots = ground.slots(node, steps, None if whole else (start + reading.start, start + reading.end))
             yield ground.place(row.code, steps, node, text, reading, slots, why, is_sure=reading.evidence >= row.sure)
             return
-        if key == "image" and (within in forms.CONTAINERS or "{{" in text):
+        if key == "image" and not (doubt or ground.doubt) and (within in forms.CONTAINERS or "{{" in text):
             yield self.unread(node, steps)
         elif is_versioned:
             yield from self.lines(node, steps, doubt)
