@@ -35,6 +35,7 @@ COMMANDS = {
     "release": "Drop holds, or let a tag through before it is old enough.",
     "schema": "Print the JSON Schema of krmfn's own kinds.",
     "test": "Run policy unit tests.",
+    "verify": "Report by whom images are signed, and what they were built from.",
     "update": "Write newer images into manifests, one value at a time.",
 }
 """Every verb and what it does; `krmfn.commands.<verb>` holds its `command`."""

@@ -57,7 +57,11 @@ RUN_CODES = {
     "unproven": "an edit would change more than the bound values; nothing was written",
     "would-change": "under mode: check a field would change",
 }
-CODES = dict(sorted({**LINT_CODES, **RUN_CODES}.items()))
+VERIFY_CODES = {
+    "not-verified": "whether an image is signed could not be found out",
+    "unsigned": "an image is not signed as it must be, or was not built by whom and from what it must be",
+}
+CODES = dict(sorted({**LINT_CODES, **RUN_CODES, **VERIFY_CODES}.items()))
 """Every code and what it means."""
 
 _RANK = {"error": 0, "warning": 1, "info": 2}

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from krmfn.cli import main
 from krmfn.outcome import Outcome
+from krmfn.sources.layout import LayoutSource
 from tests import signing
 from tests.asking import asking
 from tests.image_store import Images
@@ -337,19 +339,90 @@ def test_secrets_without_keys_are_refused(registry: Registry, data: str, why: st
     assert any(why in one for one in messages(outcome, "error")), messages(outcome, "error")
 
 
-def test_a_layout_holds_signatures_too(tmp_path: Path, registry: Registry):
-    attach(registry, "1.2.0", "fallback")
-    attach(registry, "1.1.0", "tag")
-    folder = tmp_path / registry.address / "acme" / "web"
-    (folder / "blobs" / "sha256").mkdir(parents=True)
+def layout(folder: Path, registry: Registry) -> Path:
+    """Copy a registry into a layout."""
+    place = folder / registry.address / "acme" / "web"
+    (place / "blobs" / "sha256").mkdir(parents=True)
     for name, (_, data) in registry.blobs.items():
-        (folder / "blobs" / name.replace(":", "/")).write_bytes(data)
+        (place / "blobs" / name.replace(":", "/")).write_bytes(data)
     entries = [
         {"mediaType": registry.blobs[name][0], "digest": name, "size": len(registry.blobs[name][1]), "annotations": {"org.opencontainers.image.ref.name": tag}}
         for tag, name in registry.tags["acme/web"].items()
     ]
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
-    from krmfn.sources.layout import LayoutSource
+    (place / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
+    return folder
 
-    assert images(run(package(registry), LayoutSource(tmp_path))) == [pinned(registry, "1.2.0")]
+
+def test_a_layout_holds_signatures_too(tmp_path: Path, registry: Registry):
+    attach(registry, "1.2.0", "fallback")
+    attach(registry, "1.1.0", "tag")
+    assert images(run(package(registry), LayoutSource(layout(tmp_path, registry)))) == [pinned(registry, "1.2.0")]
     assert registry.seen == []
+
+
+@pytest.fixture
+def signed(tmp_path: Path, registry: Registry) -> Path:
+    """A folder with images, keys, and manifests that run a signed image, one that is not, and one of somebody else."""
+    attach(registry, "1.1.0", "tag")
+    attach(registry, "1.1.0", "tag", kind=SLSA_02)
+    layout(tmp_path / "images", registry)
+    (tmp_path / "cosign.pub").write_bytes(SIGNER.pem)
+    (tmp_path / "other.pub").write_bytes(STRANGER.pem)
+    rules = require(f'images: ["{registry.address}/acme/*"]', VERIFY)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "rules.yaml").write_text(f"{rules}---\n{secret(SIGNER)}")
+    for name, image in (("good", f"{web(registry)}:1.1.0"), ("bad", f"{web(registry)}:1.2.0"), ("free", "ghcr.io/other/api:1.0.0")):
+        (tmp_path / "tree" / f"{name}.yaml").write_text(pod(image, name=name).partition(" # ")[0] + "\n")
+    return tmp_path
+
+
+def verified(signed: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(["verify", *arguments, "--source", f"layout:{signed / 'images'}"])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_one_image_is_verified_by_a_key(signed: Path, registry: Registry, capsys: pytest.CaptureFixture[str]):
+    image = f"{web(registry)}:1.1.0"
+    code, out, _ = verified(signed, capsys, image, "--key", str(signed / "cosign.pub"))
+    assert (code, image in out, "passed" in out, "cosign.pub" in out) == (0, True, True, True)
+    by_digest = f"{web(registry)}@{registry.tags['acme/web']['1.1.0']}"
+    assert verified(signed, capsys, by_digest, "--key", str(signed / "cosign.pub"))[0] == 0
+    code, _, err = verified(signed, capsys, image, "--key", str(signed / "other.pub"))
+    assert (code, "was not signed by a key that is named" in err) == (1, True)
+    code, out, _ = verified(signed, capsys, image, "--key", str(signed / "cosign.pub"), "--source-uri", "https://github.com/acme/*", "-o", "json")
+    (one,) = json.loads(out)
+    assert (code, one["outcome"], one["provenance"]["builder"]) == (0, "passed", signing.BUILDER)
+    code, _, err = verified(signed, capsys, image, "--key", str(signed / "cosign.pub"), "--builder-id", "https://github.com/evil/**")
+    assert (code, "was built by" in err) == (1, True)
+
+
+def test_a_tree_is_verified_by_what_it_requires(signed: Path, registry: Registry, capsys: pytest.CaptureFixture[str]):
+    code, out, err = verified(signed, capsys, str(signed / "tree"))
+    assert code == 1
+    assert "bad.yaml:" in out
+    assert f"error: {web(registry)}:1.2.0: no signature by k0.pub of Secret cosign-keys" in err
+    assert "1 findings, 2 images judged, 1 of which nothing is required" in err
+    code, out, _ = verified(signed, capsys, str(signed / "tree"), "-o", "sarif")
+    (result,) = json.loads(out)["runs"][0]["results"]
+    assert (result["ruleId"], result["level"]) == ("unsigned", "error")
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("bad.yaml")
+    (signed / "tree" / "bad.yaml").unlink()
+    assert verified(signed, capsys, str(signed / "tree"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "why"),
+    [
+        (["nginx:1"], 2, "nothing is required"),
+        (["nginx:1", "--source-uri", "x"], 2, "need --key"),
+        (["not an image"], 2, "neither a file nor an image"),
+        (["nginx:1", "--key", "lost.pub"], 1, "lost.pub: the key is not there"),
+        (["nginx:1", "--key", "tree/rules.yaml"], 1, "no PEM text"),
+        (["nginx:1", "--key", "."], 1, "a directory"),
+    ],
+)
+def test_wrong_use_is_told(signed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, why: str):
+    monkeypatch.chdir(signed)
+    said = verified(signed, capsys, *arguments)
+    assert (said[0], why in said[2]) == (code, True), said

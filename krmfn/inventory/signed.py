@@ -1,0 +1,87 @@
+"""What images meet of what is required of their digests: who signed them, and what they were built from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from krmfn.config.loading import Config
+from krmfn.config.settings import Unnamed
+from krmfn.errors import RegistryError
+from krmfn.image import ImageRef
+from krmfn.kubernetes.places import COUNTS, Place
+from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey
+from krmfn.plan.resolve import TagSource, ask
+from krmfn.policies.rules import parse_rules
+
+if TYPE_CHECKING:
+    from krmfn.signatures.verifying import Verdict
+    from krmfn.signatures.wanted import Wanted
+
+WORKERS = 8
+
+
+class Subject(NamedTuple):
+    """An image that was judged: where it stands, what was required, and the verdict on each; or why there is no digest."""
+
+    ref: ImageRef
+    places: tuple[Place, ...]
+    digest: str = ""
+    verdicts: tuple[Verdict, ...] = ()
+    error: RegistryError | None = None
+
+    @property
+    def state(self) -> str:
+        """`passed`, the first state that is another, or `not required`."""
+        if self.error is not None:
+            return "unavailable"
+        return next((one.state for one in self.verdicts if one.state != "passed"), "passed") if self.verdicts else "not required"
+
+    @property
+    def why(self) -> str:
+        """Why it did not pass; empty when it did."""
+        return str(self.error) if self.error else next((one.why for one in self.verdicts if one.why), "")
+
+    def findings(self) -> list[Diagnostic]:
+        """Return a finding for every place of an image that did not pass."""
+        if self.state in ("passed", "not required"):
+            return []
+        code = "not-verified" if self.state == "unavailable" else "unsigned"
+        files: list[File | None] = [File(one.file.path, None, one.file.line, one.file.column) for one in self.places]
+        return [Diagnostic("error", code, f"{self.ref}: {self.why}", Location(file=file)) for file in files or [None]]
+
+
+def subjects(places: Iterable[Place], images: Iterable[ImageRef]) -> list[Subject]:
+    """Return every distinct image, those of places that count with where they stand. What is only shown is not judged."""
+    stand: dict[ImageRef, list[Place]] = {image: [] for image in images}
+    for place in places:
+        if place.ref is not None and place.state == COUNTS and place.is_sure:
+            stand.setdefault(place.ref, []).append(place)
+    return [Subject(ref, tuple(where)) for ref, where in sorted(stand.items(), key=lambda item: str(item[0]))]
+
+
+def judged(every: Sequence[Subject], config: Config, wanted: Wanted | None, source: TagSource) -> list[Subject]:
+    """Judge images by what the configuration requires of them, and by what is wanted of all. No image is asked about twice."""
+    required = {one.ref: _required(one.ref, config, wanted) for one in every}
+
+    def judge(one: Subject) -> Subject:
+        repository = config.repository(one.ref)
+        digest = one.ref.digest or source.digest(repository, one.ref.tag or "latest")
+        return one._replace(digest=digest, verdicts=tuple(source.verify(repository, digest, each) for each in required[one.ref]))
+
+    answers = ask([one for one in every if required[one.ref]], judge, WORKERS)
+    results = [answers.get(one, one) for one in every]
+    return [
+        one._replace(error=answer) if isinstance(answer, RegistryError) else answer
+        for one, answer in zip(every, results, strict=True)
+    ]
+
+
+def _required(ref: ImageRef, config: Config, wanted: Wanted | None) -> tuple[Wanted, ...]:
+    """Return what is required of an image: as the policies of its repository have it, or any policy of no name."""
+    rules = parse_rules(Unnamed("minor", pin=False, on_error="keep").policy)
+    nobody = ImagePolicy(PolicyKey("", ""), config.repository(ref), rules, "")
+    policies = [one for one in config.policies.values() if one.repository.image.canonical == ref.canonical]
+    entries = (entry for policy in policies or [config.rulebook.put(nobody)] for entry in policy.requirements)
+    every = [*([wanted] if wanted else []), *(entry.verify for entry in entries if entry.verify)]
+    return tuple(dict.fromkeys(every))
