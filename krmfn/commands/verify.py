@@ -39,7 +39,7 @@ from krmfn.sources.sources import Sources
 @click.option("--builder-id", metavar="GLOB", default="", help="Who must have built it, as its provenance says.")
 @click.option("--source-uri", metavar="GLOB", default="", help="From what it must have been built.")
 @click.option("--source", metavar="registry|layout:DIR", help="Where images are.")
-@click.option("--output", "-o", "form", type=click.Choice(["text", "json", "sarif", "github"]), default="text", show_default=True)
+@click.option("--output", "-o", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
 def command(
     targets: tuple[str, ...], keys: tuple[Path, ...], builder_id: str, source_uri: str, source: str | None, form: str
 ) -> int:
@@ -98,9 +98,6 @@ def _print(found: Sequence[Subject], form: str) -> None:
         terminal.echo(output.to_json([_plain(one) for one in found]))
     elif form == "sarif":
         terminal.echo(output.sarif(findings, VERIFY_CODES))
-    elif form == "github":
-        for finding in findings:
-            click.echo(output.github(finding))
     else:
         rows = [_row(one) for one in found if one.state != "not required"]
         if rows:
