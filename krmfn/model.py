@@ -30,10 +30,16 @@ class Part(enum.Enum):
 
 
 class PolicyKey(NamedTuple):
-    """Names a policy. Prints as markers write it, `namespace:name`."""
+    """Names a policy. Prints as markers write it, `namespace:name`. `lock` tells apart what several locks decide in a run."""
 
     namespace: str
     name: str
+    lock: str = ""
+
+    @property
+    def plain(self) -> PolicyKey:
+        """The policy as it is configured, whatever lock decides."""
+        return self._replace(lock="") if self.lock else self
 
     def __str__(self) -> str:
         """Return `namespace:name`."""
@@ -233,10 +239,7 @@ class NotChosen:
 
 @frozen
 class Following:
-    """A policy that follows what is deployed (`digest`, `version`): a choice for each tag that a field of it holds.
-
-    Before fields are bound there is none yet.
-    """
+    """A policy that follows what is deployed: a choice for each tag that a field of it holds, none before fields are bound."""
 
     policy: ImagePolicy
     choices: Mapping[str, Chosen | NotChosen] = field(default_factory=dict)

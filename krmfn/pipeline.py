@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from krmfn.config import loading
 from krmfn.config.floor import Floor
 from krmfn.config.loading import Config, Finish, no_change
-from krmfn.config.lock import Snapshot
+from krmfn.config.lock import Lock, Snapshot, is_read_only
 from krmfn.diagnostics import in_order, unreadable
 from krmfn.errors import ConfigError, InputError
-from krmfn.frozen import field, frozen
+from krmfn.frozen import field, frozen, replace
 from krmfn.kubernetes.overriding import NOTHING, Graph
 from krmfn.kubernetes.resource import is_definition
 from krmfn.model import Choice, Diagnostic, ImagePolicy, PassedOver, PolicyKey, Repository
 from krmfn.outcome import Outcome
-from krmfn.plan import bind, decision, digests, guard, lock_update, needed, records, report, resolve, rewrite
+from krmfn.plan import bind, decision, digests, guard, lock_update, needed, records, report, resolve, rewrite, scopes
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Guarded, Pins
 from krmfn.plan.resolve import TagSource
@@ -43,7 +43,7 @@ class Run:
     pins: Pins = field(default_factory=lambda: Pins({}))
     guarded: Guarded = field(default_factory=Guarded)
     renewal: records.Renewal = field(default_factory=lambda: records.Renewal(()))
-    lock_edits: tuple[Edit, ...] = ()
+    lock_edits: tuple[tuple[Text, Edit], ...] = ()
     record_edits: tuple[tuple[Text, Edit], ...] = ()
     offered: dict[PolicyKey, Choice] = field(default_factory=dict)
     """The choices before anything was judged: the best of what was listed, whether it may run or not."""
@@ -55,9 +55,8 @@ class Run:
     @property
     def edits(self) -> tuple[tuple[Text, Edit], ...]:
         """Everything there is to write, with the text that it belongs to: changed fields, records of them, and the lock."""
-        lock = self.config.lock
         of_fields = tuple((change.target.resource.block.text, change.edit) for change in self.changes)
-        return of_fields + self.record_edits + tuple((lock.object.block.text, edit) for edit in self.lock_edits if lock)
+        return of_fields + self.record_edits + self.lock_edits
 
     @property
     def is_error(self) -> bool:
@@ -103,6 +102,12 @@ def examine(
     """
     wanted = [rules.policies[key] for key in sorted(rules.policies if every else needed.wanted(blocks, rules))]
     source, lock, settings = resolve.Remembered(open_source(rules)), rules.record, rules.settings
+    policies, scoped = rules.policies, None
+    if rules.is_by_folder:
+        bound = bind.bind(blocks, rules, needed.expected(rules, {}), graph)
+        scoped = scopes.scope(rules, bound, every=every)
+        bound, policies, lock = replace(bound, targets=scoped.targets), scoped.policies, scoped.record
+        wanted, rules = list(policies.values()), replace(rules, lock=scoped.lock)
     listings: records.Listings = {}
     dates: records.Dates = {}
     if settings.mode == "frozen":
@@ -112,8 +117,9 @@ def examine(
         dates = resolve.ask(decision.to_date(wanted, listings), lambda moment: source.created(*moment), WORKERS)
         choices = decision.decide(wanted, listings, dates, lock)
     open_choices = {key: choice for key, choice in choices.items() if not choice.policy.is_judged}
-    bound = bind.bind(blocks, rules, needed.expected(rules, open_choices), graph)
-    deployed = Deployed(bound.targets, rules.policies)
+    if scoped is None:
+        bound = bind.bind(blocks, rules, needed.expected(rules, open_choices), graph)
+    deployed = Deployed(bound.targets, policies)
     choices = decision.follow(choices, deployed, listings, lock, is_frozen=settings.mode == "frozen")
     offered, passed = choices, ()  # type: dict[PolicyKey, Choice], tuple[Diagnostic, ...]
 
@@ -126,7 +132,7 @@ def examine(
         evidence, recorded, looked = _recorded_now(rules, offered, deployed, listings, dates, digests_of)
     refused: digests.Refused = digests.never
     if len(open_choices) < len(choices):
-        choices, passed, refused = _judged(offered, deployed, blocks, rules, evidence, dates, source)
+        choices, passed, refused = _judged(offered, deployed, blocks, rules, lock, evidence, dates, source)
     questions = digests.to_ask(choices, deployed, lock, settings, every=every)
     answers = {**looked, **digests_of(one for one in questions if one not in looked)}
     pins = digests.settle(choices, deployed, lock, answers, settings, refused)
@@ -135,8 +141,8 @@ def examine(
     renewed = records.Renewal(())
     if rules.lock or every:
         declared = () if rules.is_partial else rules.declared
-        named = {key: choice for key, choice in choices.items() if key in rules.declared}
-        renewed = lock_update.renew(rules.lock, named, pins, guarded.policies, declared)
+        named = {key: choice for key, choice in choices.items() if key.plain in rules.declared}
+        renewed = lock_update.renew(rules.lock, named, pins, guarded.policies, declared, settings.now)
     lock_edits, noted = _lock_edits(rules, renewed)
     record_edits, not_recorded = _recorded(rewritten.changes) if settings.annotate else ((), ())
     said = [
@@ -178,15 +184,15 @@ def _recorded_now(
 
 
 def _judged(
-    choices: dict[PolicyKey, Choice], deployed: Deployed, blocks: Sequence[Block], rules: Config, evidence: Mapping[str, Snapshot],
-    dates: records.Dates, source: TagSource,
+    choices: dict[PolicyKey, Choice], deployed: Deployed, blocks: Sequence[Block], rules: Config, lock: Lock | None,
+    evidence: Mapping[str, Snapshot], dates: records.Dates, source: TagSource,
 ) -> tuple[dict[PolicyKey, Choice], tuple[Diagnostic, ...], digests.Refused]:  # fmt: skip
     """Return the choices that may run now, what is to be said of those that may not, and what judges new digests."""
     from krmfn.plan import judge, refusals
 
     facts = refusals.Facts(rules.settings, evidence, source, dates)
     in_build = judge.is_build(blocks, rules.settings)
-    made = judge.judge(choices, deployed, rules.record, facts, in_build=in_build)
+    made = judge.judge(choices, deployed, lock, facts, in_build=in_build)
 
     def refused(policy: ImagePolicy, tag: str, digest: str) -> PassedOver | None:
         return refusals.Refusals(policy, facts).moved(tag, digest)
@@ -211,12 +217,18 @@ def _unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagn
     return unbound(rules, bound, blocks)
 
 
-def _lock_edits(rules: Config, renewed: records.Renewal) -> tuple[tuple[Edit, ...], tuple[Diagnostic, ...]]:
-    """Return how the lock among the items changes, and what to say of it. What kustomize sent goes nowhere."""
-    lock = rules.lock
-    if not lock or not renewed or rules.settings.mode == "frozen" or lock.is_read_only:
+def _lock_edits(rules: Config, renewed: records.Renewal) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:
+    """Return how the locks change, and what to say of it. What kustomize sent goes nowhere."""
+    if not rules.lock or not renewed or rules.settings.mode == "frozen":
         return (), ()
     from krmfn.plan.lockfile import edit_lock
 
-    edits = edit_lock(lock.object, renewed.entries)
-    return report.lock(lock.object, renewed, edits, is_check=rules.settings.mode == "check")
+    edits: list[tuple[Text, Edit]] = []
+    noted: list[Diagnostic] = []
+    for one in rules.lock.objects:
+        mine = renewed.at(one, rules.lock.home)
+        if mine and not is_read_only(one):
+            made, said = report.lock(one, mine, edit_lock(one, mine.entries), is_check=rules.settings.mode == "check")
+            edits += ((one.block.text, edit) for edit in made)
+            noted += said
+    return tuple(edits), (*noted, *report.homeless(renewed, rules.lock))

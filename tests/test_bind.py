@@ -11,7 +11,7 @@ from krmfn import pipeline
 from krmfn.config import loading
 from krmfn.errors import InputError
 from krmfn.kubernetes.overriding import NOTHING
-from krmfn.model import Listing
+from krmfn.model import Listing, PolicyKey
 from krmfn.plan import bind, decision, needed, rewrite
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Guarded, Pins
@@ -496,7 +496,7 @@ def test_only_policies_that_fields_need_are_asked():
         )
     )
     rules = loading.load(documents(Text(textwrap.dedent(POLICIES.replace("- api", "  api")).encode())))
-    assert needed.wanted(blocks, rules) == {("apps", "web")}
+    assert needed.wanted(blocks, rules) == {PolicyKey("apps", "web")}
 
 
 UGLY_IMAGES = [

@@ -69,7 +69,8 @@ def test_both_files_are_written_with_what_the_policies_can_use(place: Path):
     assert tags["spec"] == {"image": WEB, "tags": ["1.2.0", "1.3.1", "1.10.0"], "listed": 7}
     (entry,) = locked["spec"]["images"]
     assert {**entry, "policyHash": ""} == {
-        "policy": "flux:web", "image": WEB, "policyHash": "", "tag": "1.10.0", "listed": 7, "eligible": 3
+        "policy": "flux:web", "image": WEB, "policyHash": "", "tag": "1.10.0", "listed": 7, "eligible": 3,
+        "since": entry["since"],
     }  # fmt: skip
     for one in (locked, tags):
         assert one["metadata"]["annotations"] == {"config.kubernetes.io/local-config": "true"}

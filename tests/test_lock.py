@@ -12,14 +12,28 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from krmfn.config.lock import LockEntry, Snapshot, read_lock, read_snapshot
+from krmfn.config.lock import LockEntry, Snapshot, read_locks, read_snapshot
 from krmfn.config.objects import Object, Problems, read
 from krmfn.model import PolicyKey
 from krmfn.plan.lockfile import edit_lock, edit_snapshot, lock_document, snapshot_document
 from krmfn.plan.snapshot import name_of
 from krmfn.yamledit.nodes import Text, apply, documents
 from krmfn.yamledit.scalars import Refusal
-from tests.lists import IMAGE, Tags, digest, items, lock, locked, messages, pod, policy, resource_list, run
+from tests.lists import (
+    IMAGE,
+    Tags,
+    digest,
+    images,
+    items,
+    lock,
+    locked,
+    messages,
+    pod,
+    policy,
+    relocked,
+    resource_list,
+    run,
+)
 
 ENTRY = '{{policy: "flux:{0}", image: ghcr.io/acme/{0}, policyHash: "00ff", tag: "{1}"}}'
 
@@ -37,7 +51,7 @@ def entry(name: str, tag: str = "1.0.0", pinned: str | None = None, listed: int 
 def problems_of(text: str) -> list[str]:
     problems = Problems()
     one = thing(text)
-    (read_snapshot if one.id.kind == "TagSnapshot" else lambda it, notes: read_lock([it], notes))(one, problems)
+    (read_snapshot if one.id.kind == "TagSnapshot" else lambda it, notes: read_locks([it], notes))(one, problems)
     return [one.described for one in problems.found]
 
 
@@ -49,9 +63,8 @@ def edited(text: str, entries: list[LockEntry]) -> str:
 
 def entries_of(text: str) -> tuple[LockEntry, ...]:
     problems = Problems()
-    found = read_lock([thing(text)], problems)
+    (found,) = read_locks([thing(text)], problems)
     assert not problems.found
-    assert found
     return found.all
 
 
@@ -79,9 +92,65 @@ def test_what_is_not_as_written_down_is_refused(kind, spec, message):
     assert [one[: len(message)] for one in problems_of(HEAD.format(kind) + spec)] == [message]
 
 
-def test_a_second_lock_and_a_second_entry_are_refused():
-    two = run(resource_list(policy(), lock(), lock().replace("images\n", "more\n", 1)), Tags({}))
-    assert messages(two, "error") == ["ImageLock more: there is a second ImageLock besides ImageLock images: keep one"]
+def lock_named(name: str, *entries: str) -> str:
+    return lock(*entries).replace("name: images\n", f"name: {name}\n", 1)
+
+
+def automation(name: str) -> str:
+    return f"apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata: {{name: a}}\nspec: {{lock: {name}}}\n"
+
+
+HELD_WEB, HELD_API = (f'{{policy: "flux:{name}", image: {IMAGE}, policyHash: "{policy_hash}", tag: "1.0.0"}}'
+              for name, policy_hash in (("web", "00ff"), ("api", "00ff")))  # fmt: skip
+
+
+def test_of_several_locks_the_one_that_holds_the_policy_counts():
+    outcome = run(resource_list(policy(), pod(f"{IMAGE}:1.0.0"), lock_named("staging", HELD_API), lock_named("prod", HELD_WEB)), Tags({IMAGE: ["1.1.0"]}))
+    held = {one["metadata"]["name"]: one["spec"]["images"] for one in items(outcome) if one["kind"] == "ImageLock"}
+    assert [one["tag"] for one in held["prod"]] == ["1.1.0"]
+    assert held["staging"] == []  # no policy flux:api exists any more
+
+
+def test_two_locks_that_hold_a_policy_are_an_error_unless_one_is_named():
+    documents = policy(), pod(f"{IMAGE}:1.0.0"), lock_named("staging", HELD_WEB), lock_named("prod", HELD_WEB)
+    (message,) = messages(run(resource_list(*documents), Tags({IMAGE: ["1.1.0"]})), "error")
+    assert "ImageLock staging and ImageLock prod hold policy flux:web: name one with spec.lock" in message
+    outcome = run(resource_list(*documents, automation("prod")), Tags({IMAGE: ["1.1.0"]}))
+    held = {one["metadata"]["name"]: one["spec"]["images"][0]["tag"] for one in items(outcome) if one["kind"] == "ImageLock"}
+    assert held == {"staging": "1.0.0", "prod": "1.1.0"}
+    (message,) = messages(run(resource_list(*documents, automation("test")), Tags({IMAGE: ["1.1.0"]})), "error")
+    assert "spec.lock names test, and there is none: found staging, prod" in message
+
+
+def test_a_policy_that_none_of_several_locks_holds_is_recorded_in_none_and_told():
+    outcome = run(resource_list(policy(), pod(f"{IMAGE}:1.0.0"), lock_named("a"), lock_named("b")), Tags({IMAGE: ["1.1.0"]}))
+    assert images(outcome) == [f"{IMAGE}:1.1.0"]
+    assert ["flux:web: recorded in no lock" in one for one in messages(outcome, "warning")] == [True]
+
+
+def test_an_entry_says_since_when_it_holds_its_tag():
+    first = relocked(policy(), pod(f"{IMAGE}:1.0.0"), tags=Tags({IMAGE: ["1.0.0"]}), KRMFN_NOW="2026-11-01T00:00:00Z")
+    more = policy(), pod(f"{IMAGE}:1.0.0"), first
+
+    def since(day: int, *tags: str, rule: str = "") -> str:
+        documents = (policy(rule), *more[1:]) if rule else more
+        outcome = run(resource_list(*documents), Tags({IMAGE: list(tags)}), KRMFN_NOW=f"2026-11-{day:02}T00:00:00Z")
+        return locked(outcome)[0]["since"]
+
+    assert since(2, "1.0.0", "0.1.0") == "2026-11-01T00:00Z"
+    assert since(3, "1.0.0", rule='semver: {range: "1.x"}') == "2026-11-01T00:00Z"
+    assert since(4, "1.1.0") == "2026-11-04T00:00Z"
+
+
+@pytest.mark.parametrize("more", ["", "---\na: b\n"])
+def test_a_lock_that_loses_its_last_entry_holds_an_empty_list():
+    whole = lock_document(ENTRIES)
+    changed = edited(whole, [])
+    assert changed.endswith("spec:\n  images: []\n")
+    assert edited(changed, ENTRIES) == whole
+
+
+def test_a_second_entry_is_refused():
     twice = run(resource_list(policy(), lock(ENTRY.format("web", "1"), ENTRY.format("web", "2"))), Tags({}))
     assert messages(twice, "error") == [
         "ImageLock images: spec.images[1].policy: a second entry for flux:web: keep one"

@@ -34,6 +34,13 @@ def unseen(written: Iterable[str]) -> Iterator[str]:
             yield f"add {entry} to the resources of {loader}, so that kustomize build sees it"
 
 
+def reader(name: str) -> str:
+    """Return which build reads a file beside its kustomization, as the rest of a sentence; empty for none."""
+    beside = _kustomization(Path(name).parent)
+    is_read = beside is not None and Path(name).name in _entries(_data(beside), "resources")
+    return f", and kustomize build {beside.parent} reads it" if beside and is_read else ""
+
+
 def _kustomization(folder: Path) -> Path | None:
     return next((path for name in _NAMES if (path := folder / name).is_file()), None)
 

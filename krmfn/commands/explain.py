@@ -114,7 +114,7 @@ def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:
 def _judged(given: Explanation, policy: ImagePolicy, rules: Config, tree: files.Tree, source: TagSource) -> Explanation:
     """Add what may run now to what the policy chooses: that depends on what the fields hold."""
     run = pipeline.examine(tree.blocks, rules, lambda _: source, every=True, graph=tree.graph())
-    choice = run.choices.get(policy.key)
+    choice = next((one for key, one in run.choices.items() if key.plain == policy.key), None)
     chosen = choice if isinstance(choice, Chosen) else None
     said = tuple(one.message for one in run.results if one.policy == policy.key and one.code in _VERDICTS)
     if isinstance(choice, NotChosen):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,80 +12,22 @@ import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import builds, options, output, ruling
+from krmfn.commands.package import LOCK, TAGS, Package
 from krmfn.config.loading import Config, Finish, load
 from krmfn.config.lock import Snapshot, merged
+from krmfn.config.objects import Object
 from krmfn.diagnostics import misconfigured
-from krmfn.disk.reading import NotReadError, max_bytes, read_file
-from krmfn.errors import InputError, RegistryError
+from krmfn.errors import RegistryError
 from krmfn.inventory import files
-from krmfn.model import Choice, Chosen, Diagnostic, Location, NotChosen, settled
+from krmfn.model import Choice, Chosen, Diagnostic, Location, NotChosen, PolicyKey, settled
 from krmfn.plan import lockfile, report, sightings
 from krmfn.plan.snapshot import Learned, name_of, take
 from krmfn.policies.number import moment
 from krmfn.sources.sources import Sources
-from krmfn.yamledit.nodes import Edit, Text
+from krmfn.yamledit.nodes import Edit
 from krmfn.yamledit.scalars import Refusal
-from krmfn.yamledit.verification import rewrite
 
-LOCK, TAGS = "krmfn-lock.yaml", "krmfn-tags.yaml"
-_HEADS = {
-    LOCK: "# What the policies chose, written by krmfn fetch and krmfn update. Mode frozen takes every choice from here.\n",
-    TAGS: "# What the registries offered, written by krmfn fetch. krmfn reads this instead of asking them.\n",
-}
 _TRANSIENT = ("not-found", "denied", "rate-limited", "unavailable", "no-match")
-
-
-@dataclass
-class Package:
-    """The files of a package and what is to become of them."""
-
-    tree: files.Tree
-    base: Path
-    edits: dict[str, list[Edit]] = field(default_factory=dict)
-    documents: dict[str, list[str]] = field(default_factory=dict)
-    """New documents by the path of a file that is not there yet, or that gets them at its end."""
-
-    def edit(self, text: Text, edits: Sequence[Edit]) -> None:
-        """Note edits of a file."""
-        self.edits.setdefault(text.name, []).extend(edits)
-
-    def append(self, path: str, document: str) -> None:
-        """Note a document for the end of a file."""
-        self.documents.setdefault(path, []).append(document)
-
-    def written(self) -> dict[str, bytes]:
-        """Return the new content of every file that changes, by path. Raises InputError."""
-        there = self._texts()
-        edits = {name: list(made) for name, made in self.edits.items() if made}
-        for name, documents in self.documents.items():
-            before = there[name].data if name in there else b""
-            head = "" if before else _HEADS.get(Path(name).name, "")
-            end = "" if not before or before.endswith(b"\n") else "\n"
-            start = "---\n" if before.strip() else ""
-            added = (head + end + start + "---\n".join(documents)).encode()
-            there.setdefault(name, Text(before, name))
-            edits.setdefault(name, []).append(Edit(len(before), len(before), added))
-        found = {name: rewrite(there[name], made) for name, made in sorted(edits.items())}
-        return {name: data for name, data in found.items() if data != there[name].data}
-
-    def write(self, written: Mapping[str, bytes]) -> None:
-        """Write what was answered; a file that somebody else changed meanwhile stops it. Raises InputError."""
-        there = self._texts()
-        changed = {there[name]: data for name, data in written.items() if name in there}
-        added = {name: data for name, data in written.items() if name not in there}
-        files.write_all(changed, self.tree.leftovers, new=added)
-
-    def _texts(self) -> dict[str, Text]:
-        """Return every file that is there by its path, also one that had nothing to do with krmfn so far."""
-        found = {text.name: text for text in self.tree.texts}
-        for name in self.documents.keys() - found.keys():
-            try:
-                found[name] = Text(read_file(name, max_bytes()), name)
-            except FileNotFoundError:
-                continue
-            except (OSError, NotReadError) as error:
-                raise InputError(f"cannot be read: {error}", name=name) from None
-        return found
 
 
 @click.command(
@@ -151,7 +93,7 @@ def command(
         results += _lock(package, run)
     if snapshot or not lock:
         results += _snapshots(package, run, rules, all_tags=all_tags)
-    results = list(report.judged(results, run.config.settings))
+    results = list(dict.fromkeys(report.judged(results, run.config.settings)))
     is_error = is_unread or any(result.severity == "error" for result in results)
     written = {} if is_error else package.written()
     if not check:
@@ -189,19 +131,27 @@ def _failed(message: str, failure: str, where: Any, *, keep: bool) -> Diagnostic
 
 
 def _lock(package: Package, run: pipeline.Run) -> list[Diagnostic]:
-    """Note how the lock changes, or the new one."""
-    if run.config.lock is None:
-        if run.renewal.entries:
-            package.append(str(package.base / LOCK), lockfile.lock_document(run.renewal.entries))
-        return []
-    thing = run.config.lock.object
-    edits = lockfile.edit_lock(thing, run.renewal.entries)
-    if isinstance(edits, Refusal):
-        is_old = f"is out of date ({run.renewal.described}) and cannot be edited"
-        message = f"the lock {is_old}: {edits.why}; delete it, and krmfn fetch writes it anew"
-        return [Diagnostic("error", "lock", message, Location(thing.id))] if run.renewal else []
-    package.edit(thing.block.text, edits)
-    return []
+    """Note how the locks change, and the new one for policies that none of them is for."""
+    lock, home, problems = run.config.lock, str(package.base / LOCK), []
+    things = lock.objects if lock else ()
+    at_home = next((one for one in things if one.block.text.name == home), None)
+
+    def place(key: PolicyKey) -> Object | None:
+        return (lock.home(key) if lock else None) or at_home
+
+    for thing in things:
+        mine = run.renewal.at(thing, place)
+        edits = lockfile.edit_lock(thing, mine.entries)
+        if not isinstance(edits, Refusal):
+            package.edit(thing.block.text, edits)
+        elif mine:
+            is_old = f"is out of date ({mine.described}) and cannot be edited"
+            message = f"the lock {is_old}: {edits.why}; delete it, and krmfn fetch writes it anew"
+            problems.append(Diagnostic("error", "lock", message, Location(thing.id)))
+    entries = [entry for entry in run.renewal.entries if place(entry.policy) is None]
+    if entries:
+        package.append(home, lockfile.lock_document(entries))
+    return problems
 
 
 def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: bool) -> list[Diagnostic]:
@@ -242,7 +192,7 @@ def _with_sightings(fresh: Snapshot, run: pipeline.Run, rules: Config) -> Snapsh
     is_wanted = any(sightings.is_recorded(one, rules.stored, is_bootstrap=is_bootstrap) for one in policies)
     if recorded is None or not is_wanted:
         return fresh
-    moved = {entry.policy for entry in (*run.renewal.added, *(new for _, new in run.renewal.changed))}
+    moved = {entry.policy.plain for entry in (*run.renewal.added, *(new for _, new in run.renewal.changed))}
     is_decided_anew = rules.lock is None or any(one.key in moved for one in policies)
     return sightings.written(fresh, recorded, old, is_decided_anew=is_decided_anew)
 
@@ -271,14 +221,15 @@ def _edit_snapshots(package: Package, found: Mapping[str, Snapshot], rules: Conf
     problems: list[Diagnostic] = []
     for image, snapshot in found.items():
         there = rules.stored.get(image)
-        if there is None or there.object is None:
-            continue
-        edits = lockfile.edit_snapshot(there.object, snapshot)
-        if isinstance(edits, Refusal):
-            message = f"the snapshot cannot be edited: {edits.why}; delete it, and krmfn fetch writes it anew"
-            problems.append(Diagnostic("error", "snapshot", message, Location(there.object.id)))
-        else:
-            package.edit(there.object.block.text, edits)
+        for thing in (there.object, *there.twins) if there else ():
+            if thing is None:
+                continue
+            edits = lockfile.edit_snapshot(thing, snapshot)
+            if isinstance(edits, Refusal):
+                message = f"the snapshot cannot be edited: {edits.why}; delete it, and krmfn fetch writes it anew"
+                problems.append(Diagnostic("error", "snapshot", message, Location(thing.id)))
+            else:
+                package.edit(thing.block.text, edits)
     _insert(package, [one for image, one in found.items() if image not in rules.stored], rules.stored)
     return problems
 
@@ -306,7 +257,7 @@ def _say(run: pipeline.Run, results: Sequence[Diagnostic], written: Mapping[str,
     is_error = any(result.severity == "error" for result in results)
     rows = [_row(run, choice) for choice in run.choices.values() if _is_fresh(choice)]
     if rows and not is_error:
-        terminal.table((), rows)
+        terminal.table((), list(dict.fromkeys(rows)))
     output.tell_all(results)
     errors = sum(result.severity == "error" for result in results)
     if errors:
@@ -314,6 +265,12 @@ def _say(run: pipeline.Run, results: Sequence[Diagnostic], written: Mapping[str,
         return
     verb = "would write" if check else "wrote"
     terminal.say(f"{verb} {', '.join(written)}" if written else "everything is up to date")
+    locks = {one.block.text.name for one in (run.config.lock.objects if run.config.lock else ())}
+    news = {name for name in written if Path(name).name == LOCK}
+    for name in sorted(news | (locks & written.keys())):
+        read_by = builds.reader(name)
+        if read_by or len(locks | news) > 1:
+            terminal.say(f"{name} decides for the manifests below {Path(name).parent}{read_by}", "note")
     for hint in builds.unseen(written):
         terminal.say(hint, "note")
 

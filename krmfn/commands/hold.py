@@ -8,7 +8,7 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import options
-from krmfn.commands.fetch import Package
+from krmfn.commands.package import HOLDS, Package
 from krmfn.config.hold import Hold
 from krmfn.config.loading import Config, load
 from krmfn.config.objects import nearest
@@ -20,7 +20,6 @@ from krmfn.plan.holdfile import hold_document
 from krmfn.plan.snapshot import name_of
 from krmfn.policies.number import read_time
 
-HOLDS = "krmfn-holds.yaml"
 PATH = click.argument("path", default=".", type=click.Path(path_type=Path, exists=True))
 
 

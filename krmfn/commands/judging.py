@@ -173,7 +173,7 @@ class _Fates:
         keys = [(id(text), start) for start in (place.start, *(slot.scalar.start for slot in place.slots))]
         change = next((self.changes[key] for key in keys if key in self.changes), None)
         target = next((self.targets[key] for key in keys if key in self.targets), None)
-        policy = self._policy(place, target.setter.policy if target else None)
+        policy = self._policy(place, target.setter.policy.plain if target else None)
         if change is not None:
             current = place.ref.tag if place.ref else None
             tag = change.chosen.tag if change.chosen else current or "latest"

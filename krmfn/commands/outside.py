@@ -20,16 +20,17 @@ def read(spec: str, near: Path) -> Floor:
     Raises ConfigError for rules that are wrong, InputError and GitError for rules that cannot be read.
     """
     if spec.startswith(GIT):
-        return read_floor(_committed(spec.removeprefix(GIT), near))
+        return _committed(spec.removeprefix(GIT), near)
     tree = files.read((Path(spec),))
     unread = next((one for one in tree.skipped if one.matters), None)
     if unread is not None:
         message = f"rules from outside have to be read whole: {unread.reason}"
         raise InputError(message, name=unread.path, line=unread.line, column=unread.column)
-    return read_floor(tree.blocks)
+    top = Path(spec) if Path(spec).is_dir() else Path(spec).parent
+    return read_floor(tree.blocks, lambda name: os.path.relpath(name, top))
 
 
-def _committed(revision: str, near: Path) -> list[Block]:
+def _committed(revision: str, near: Path) -> Floor:
     from krmfn.git.program import Allowance, Git, seconds_allowed
     from krmfn.git.snapshot import manifests
 
@@ -42,4 +43,7 @@ def _committed(revision: str, near: Path) -> list[Block]:
         except InputError:
             if _OWN in text.data:  # else it is a template of something, and only says less about policies
                 raise
-    return found
+    top, prefix = (git.read("rev-parse", f"--show-{what}") for what in ("toplevel", "prefix"))
+    here = os.path.relpath(Path.cwd().resolve(), Path(top).resolve())
+    start = prefix if here.startswith("..") else here  # a commit is computed in a worktree elsewhere
+    return read_floor(found, lambda name: os.path.relpath(name.partition(":")[2], start or "."))

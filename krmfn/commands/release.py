@@ -8,7 +8,7 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import hold, options
-from krmfn.commands.fetch import Package
+from krmfn.commands.package import Package
 from krmfn.config.loading import load
 from krmfn.diagnostics import misconfigured
 from krmfn.inventory import files

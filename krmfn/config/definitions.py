@@ -234,6 +234,7 @@ SPECS: dict[str, Schema] = {
                     },
                 ),
             ),
+            "lock": _text("The name of the ImageLock that counts, where several travel as items; in files the nearest one does."),
             "mode": _text("What the run does.", enum=["update", "check", "frozen"]),
             "onError": _text("`keep` leaves a field whose policy failed as it is.", enum=["fail", "keep"]),
             "onDowngrade": _text(
@@ -286,6 +287,7 @@ SPECS: dict[str, Schema] = {
                         "digest": _text("Its digest, when the policy reflects digests."),
                         "policyHash": _text("Fingerprint of the rules that chose it."),
                         "rulesHash": _text("Fingerprint of what `require` asked of it."),
+                        "since": _text("Since when this tag with this digest is recorded, RFC 3339."),
                         "passedOver": _text("The best tag that was passed over, and why."),
                         "listed": {
                             "type": "integer",

@@ -6,13 +6,15 @@ and what was seen, recorded or pinned is believed of the floor alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
 
 from krmfn.config import flux, schema
 from krmfn.config.flux import BrokenRepository
 from krmfn.config.hold import Hold, read_holds
 from krmfn.config.image_automation import OwnReader
-from krmfn.config.lock import Lock, Snapshot, merged, read_lock, read_snapshot
+from krmfn.config.lock import Lock, Snapshot, merged, read_locks, read_snapshot
+from krmfn.config.locks import Locks
 from krmfn.config.objects import Object, Problems, read
 from krmfn.config.require import Requirement, rules_hash
 from krmfn.config.settings import Settings
@@ -34,14 +36,14 @@ class Floor:
     requirements: tuple[Requirement, ...] = ()
     holds: tuple[Hold, ...] = ()
     snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
-    lock: Lock | None = None
+    locks: Locks = Locks()
     images: Mapping[PolicyKey, frozenset[str]] = field(default_factory=dict)
     mirrors: tuple[Mirror, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """True if nothing is ruled or known here: most likely another place was meant."""
-        return not (self.requirements or self.holds or self.snapshots or self.lock)
+        return not (self.requirements or self.holds or self.snapshots or self.locks.every)
 
     def is_held(self, hold: Hold, policy: ImagePolicy) -> bool:
         """True if a hold concerns a policy, also one that the floor knows by another name; its age is not forgiven there."""
@@ -92,8 +94,10 @@ def _before_mirror(name: str, mirror: Mirror) -> str:
     return f"{mirror.prefix.rstrip('/')}/{name.removeprefix(place)}" if name.startswith(place) else name
 
 
-def read_floor(blocks: Iterable[Block]) -> Floor:
+def read_floor(blocks: Iterable[Block], place: Callable[[str], str] = str) -> Floor:
     """Read the floor. Raises ConfigError with every problem of its rules, holds, locks and snapshots.
+
+    `place` tells which file of the tree the name of a text stands for.
 
     Its policies only serve to know them again; what is wrong with one of them is told where it is used.
     """
@@ -106,7 +110,7 @@ def read_floor(blocks: Iterable[Block]) -> Floor:
     images: dict[PolicyKey, frozenset[str]] = {}
     for policy in _policies(objects, Problems()):
         images[policy.key] = images.get(policy.key, frozenset()) | {policy.repository.image.canonical}
-    lock = read_lock(objects, problems)
+    locks = tuple(replace(one, folder=_folder(one, place)) for one in read_locks(objects, problems))
     holds = read_holds(objects, problems)
     snapshots: dict[str, Snapshot] = {}
     for one in objects:
@@ -124,7 +128,12 @@ def read_floor(blocks: Iterable[Block]) -> Floor:
         problems.add(where, "spec.require", message)
     if problems.found:
         raise ConfigError(problems.found)
-    return Floor(reader.requirements, holds, snapshots, lock, images, _mirrors(objects))
+    return Floor(reader.requirements, holds, snapshots, Locks(locks), images, _mirrors(objects))
+
+
+def _folder(lock: Lock, place: Callable[[str], str]) -> str:
+    path = place(lock.object.block.text.name) if lock.object else ""
+    return posixpath.normpath(posixpath.dirname(path) or ".")
 
 
 def _check(objects: Iterable[Object], problems: Problems) -> None:

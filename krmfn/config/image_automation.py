@@ -88,6 +88,8 @@ class OwnReader:
     def __init__(self, problems: Problems, notes: list[Diagnostic]) -> None:
         self.problems, self.notes, self.settings = problems, notes, Settings()
         self.targets: list[TargetRule] = []
+        self.lock = ""
+        """`spec.lock`: the name of the ImageLock that counts."""
         self.requirements: tuple[Requirement, ...] = ()
 
     def read_automations(self, objects: tuple[Object, ...]) -> list[ImagePolicy]:
@@ -126,6 +128,7 @@ class OwnReader:
         spec = automation.spec
         if not wrong:
             self.settings = set_up(self.settings, spec, automation.id.namespace)
+            self.lock = text(spec.get("lock")) or self.lock
         namespace = automation.id.namespace or "default"
         bind = _bindings(spec, flux.ALL_BINDINGS) if "spec.bind" not in wrong else flux.ALL_BINDINGS
         policies = []

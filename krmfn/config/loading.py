@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from krmfn.config import flux, schema, secrets
+from krmfn.config.declared import declared_in, suspended_images
 from krmfn.config.floor import Floor, Rulebook, believed, under_floor
 from krmfn.config.flux import BrokenRepository, UnresolvedPolicy
 from krmfn.config.hold import Hold, read_holds
 from krmfn.config.image_automation import OwnReader, TargetRule
-from krmfn.config.lock import Lock, Snapshot, read_lock, read_snapshots
-from krmfn.config.objects import Object, Problems, listing, mapping, nearest, read, text
+from krmfn.config.lock import Lock, Snapshot, read_locks, read_snapshots
+from krmfn.config.locks import Locks
+from krmfn.config.objects import Object, Problems, nearest, read
 from krmfn.config.settings import Settings
 from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen, replace
 from krmfn.image import ImageRef
-from krmfn.kubernetes.form import parsed
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Access, Diagnostic, File, ImagePolicy, Location, PolicyKey, Repository
 from krmfn.yamledit.nodes import Block
@@ -53,7 +54,10 @@ class Config:
     recording: Literal["first-seen", "bootstrap"] | None = None
     """Set by `krmfn fetch`, which writes down what it sees for the first time."""
     lock: Lock | None = None
-    """The lock that stands here, which a run renews."""
+    """The lock that stands here, which a run renews; of several what they hold together."""
+    locks: Locks = Locks()
+    defined_in: Mapping[PolicyKey, str] = field(default_factory=dict)
+    """The file of every policy, where several locks make a difference."""
     automations: tuple[Object, ...] = ()
     settings: Settings = Settings()
     notes: tuple[Diagnostic, ...] = ()
@@ -65,7 +69,13 @@ class Config:
     @property
     def record(self) -> Lock | None:
         """The lock whose decisions are believed: that of the floor, if there is one."""
-        return self.rulebook.floor.lock if self.rulebook.floor else self.lock
+        return self.rulebook.floor.locks.here() if self.rulebook.floor else self.lock
+
+    @property
+    def is_by_folder(self) -> bool:
+        """True if several locks decide, each for the files below it."""
+        floor = self.rulebook.floor
+        return bool(self.defined_in) and (self.locks.is_by_folder or (floor is not None and floor.locks.is_by_folder))
 
     def by_image(self) -> dict[str, list[ImagePolicy]]:
         """Return the policies that bind images, by canonical repository."""
@@ -122,10 +132,11 @@ def load(
     own_policies += parsed.read_config_map(objects, asides)
     _refuse_foreign(objects, problems)
     by_key = _by_key([*policies, *scanned, *own_policies], problems)
-    declared = frozenset(by_key) | _declared(objects) | scan_names
+    declared = frozenset(by_key) | declared_in(objects) | scan_names
     targets = _checked_targets(parsed.targets, by_key, declared, unresolved, problems)
     snapshots = stored = read_snapshots(objects, problems)
-    lock = read_lock(objects, problems, by_key)
+    locks = Locks(read_locks(objects, problems, by_key))
+    lock = locks.as_one(parsed.lock, problems)
     holds = counted = read_holds(objects, problems)
     if floor is not None:
         snapshots, counted, left_out = believed(floor, stored, holds, problems)
@@ -148,7 +159,7 @@ def load(
         repositories,
         unresolved,
         declared,
-        {**suspended_scans, **_suspended(objects, repositories)},
+        {**suspended_scans, **suspended_images(objects, repositories)},
         targets,
         snapshots,
         snapshots if floor is None else floor.snapshots,
@@ -157,12 +168,20 @@ def load(
         holds,
         None,
         lock,
+        locks,
+        _files(objects, by_key),
         automations,
         settings,
         tuple(notes),
         tuple(asides),
         any(one.is_function_config and (one.spec or one.data.get("data")) for one in objects),
     )
+
+
+def _files(objects: tuple[Object, ...], policies: Mapping[PolicyKey, ImagePolicy]) -> dict[PolicyKey, str]:
+    """Return the file in which every policy is defined; none where they came on stdin."""
+    files = {one.id: one.block.text.name for one in objects}
+    return {key: file for key, policy in policies.items() if (file := files.get(policy.defined, ""))}
 
 
 def settings_among(items: Iterable[Block], finish: Finish = no_change) -> Settings:
@@ -287,45 +306,6 @@ def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, 
 def _trusting(policy: ImagePolicy, hosts: tuple[str, ...]) -> ImagePolicy:
     access = replace(policy.repository.access, realm_hosts=hosts)
     return replace(policy, repository=replace(policy.repository, access=access))
-
-
-def _declared(objects: tuple[Object, ...]) -> frozenset[PolicyKey]:
-    """Name every policy that stands somewhere, used here or not: a marker for it is no mistake."""
-    keys = {
-        flux.key_of(resource.id)
-        for resource in objects
-        if resource.id.kind == "ImagePolicy" and resource.group == flux.GROUP
-    }
-    for resource in objects:
-        if resource.id.kind == "ImageAutomation":
-            for entry in listing(resource.spec.get("policies")):
-                one = mapping(entry)
-                keys.add(
-                    PolicyKey(text(one.get("namespace")) or resource.id.namespace or "default", text(one.get("name")))
-                )
-    return frozenset(keys)
-
-
-def _suspended(
-    objects: tuple[Object, ...], repositories: Mapping[PolicyKey, flux.ImageRepository]
-) -> dict[str, PolicyKey]:
-    """Return the images of suspended policies: they are named, and so nobody else's."""
-    suspended: dict[str, PolicyKey] = {}
-    for resource in objects:
-        namespace = resource.id.namespace or "default"
-        if resource.id.kind == "ImagePolicy" and resource.group == flux.GROUP:
-            reference = mapping(resource.spec.get("imageRepositoryRef"))
-            source = PolicyKey(text(reference.get("namespace")) or namespace, text(reference.get("name")))
-            known = repositories.get(source)
-            if known and (text(resource.spec.get("suspend")) == "true" or known.is_suspended):
-                suspended[known.repository.image.canonical] = flux.key_of(resource.id)
-        elif resource.id.kind == "ImageAutomation":
-            for entry in map(mapping, listing(resource.spec.get("policies"))):
-                image = parsed(text(entry.get("image")))
-                if image and text(entry.get("suspend")) == "true":
-                    key = PolicyKey(text(entry.get("namespace")) or namespace, text(entry.get("name")))
-                    suspended[image.canonical] = key
-    return suspended
 
 
 def _checked_targets(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -37,6 +38,8 @@ class Snapshot:
     seen: Mapping[str, Seen] = field(default_factory=dict)
     """When the tags that are listed, and those that are gone, were seen for the first time."""
     gone: frozenset[str] = frozenset()
+    twins: tuple[Object, ...] = field(default=(), compare=False, repr=False)
+    """Snapshots of the same repository in other folders, which are renewed with it."""
 
 
 @frozen
@@ -55,6 +58,8 @@ class LockEntry:
     rules_hash: str = ""
     passed_over: str = ""
     """The best tag that was passed over, and why."""
+    since: str = ""
+    """Since when this tag with this digest is recorded, where that is known."""
 
     @property
     def place(self) -> tuple[PolicyKey, str, str]:
@@ -68,15 +73,27 @@ class LockEntry:
 
 @frozen
 class Lock:
-    """The ImageLock among the items, sorted. Policies that follow what is deployed have one entry per deployed tag."""
+    """What an ImageLock holds, sorted. Policies that follow what is deployed have one entry per deployed tag.
+
+    Several locks are one in a run: `homes` are then the objects in which the entries of policies stand.
+    """
 
     all: tuple[LockEntry, ...]
-    object: Object = field(compare=False)
+    object: Object | None = field(compare=False)
+    """Where policies are written that have no home; None where nothing tells it."""
+    homes: Mapping[PolicyKey, Object] = field(default_factory=dict, compare=False)
+    folder: str = field(default="", compare=False)
+    """The folder of its file; empty without one."""
 
     @property
-    def is_read_only(self) -> bool:
-        """True when what is written to it reaches no file: kustomize sent it, or it is the functionConfig."""
-        return self.object.is_function_config or _is_from_kustomize(self.object)
+    def objects(self) -> tuple[Object, ...]:
+        """Every ImageLock, in order."""
+        found = [*([self.object] if self.object else []), *self.homes.values()]
+        return tuple({id(one): one for one in found}.values())
+
+    def home(self, key: PolicyKey) -> Object | None:
+        """Return the ImageLock in which a policy is recorded; None where nothing tells it."""
+        return self.homes.get(key, self.object)
 
     def entry(self, key: PolicyKey) -> LockEntry | None:
         """Return the entry of a policy; of a digest policy the first."""
@@ -110,9 +127,16 @@ def _is_same(name: str, policy: ImagePolicy) -> bool:
 
 
 def merged(one: Snapshot, other: Snapshot) -> Snapshot:
-    """Merge two snapshots of one repository: the tags of the newer, of every tag and digest the earliest sighting."""
+    """Merge two snapshots of one repository: the tags of the newer, of every tag and digest the earliest sighting.
+
+    Where neither says when it was written, the tags of both.
+    """
     newer = max(one, other, key=lambda snapshot: (snapshot.time or 0, sorted(snapshot.tags.items(), key=str), snapshot.listed))
     seen = merge(one.seen, other.seen)
+    if one.time is None and other.time is None:
+        older = other if newer is one else one
+        tags = {tag: newer.tags.get(tag) or older.tags.get(tag) for tag in (*newer.tags, *older.tags)}
+        newer = replace(newer, tags=tags, created={**older.created, **newer.created}, listed=max(one.listed, other.listed, len(tags)))
     return replace(newer, seen=seen, gone=frozenset(seen) - frozenset(newer.tags))
 
 
@@ -148,14 +172,27 @@ def read_snapshot(resource: Object, problems: Problems) -> Snapshot | None:
     return Snapshot(image, tags, created, count, resource, written, seen, gone)
 
 
+def folder_of(one: Object) -> str:
+    """Return the folder of the file in which an object stands; empty for stdin."""
+    return posixpath.normpath(posixpath.dirname(one.block.text.name) or ".") if one.block.text.name else ""
+
+
+def are_apart(one: Object, other: Object) -> bool:
+    """True if two objects stand in files of different folders: each is for what lies below."""
+    return bool(folder_of(one) and folder_of(other)) and folder_of(one) != folder_of(other)
+
+
 def read_snapshots(objects: Iterable[Object], problems: Problems) -> dict[str, Snapshot]:
     """Read every TagSnapshot among the objects, by image; a second one of an image is a problem."""
     by_image: dict[str, Snapshot] = {}
     for resource in objects:
         if resource.id.kind == "TagSnapshot" and resource.id.api_version == schema.API_VERSION:
             snapshot = read_snapshot(resource, problems)
-            if snapshot is not None and snapshot.image in by_image:
-                problems.add(resource.id, "spec.image", f"there is a second TagSnapshot of {snapshot.image}: keep one")
+            there = by_image.get(snapshot.image) if snapshot is not None else None
+            if snapshot is not None and there is not None:
+                if there.object is None or not are_apart(there.object, resource):
+                    problems.add(resource.id, "spec.image", f"there is a second TagSnapshot of {snapshot.image}: keep one")
+                by_image[snapshot.image] = replace(merged(there, snapshot), object=there.object, twins=(*there.twins, resource))
             elif snapshot is not None:
                 by_image[snapshot.image] = snapshot
     return by_image
@@ -183,31 +220,31 @@ def _sightings(thing: Object, problems: Problems) -> dict[str, Seen]:
     return found
 
 
-def read_lock(
+def read_locks(
     objects: Iterable[Object], problems: Problems, policies: Mapping[PolicyKey, ImagePolicy] | None = None
-) -> Lock | None:
-    """Read the ImageLock among the objects; a second one is a problem, and so is a second entry for a policy.
+) -> tuple[Lock, ...]:
+    """Read every ImageLock among the objects; a second entry for a policy in one of them is a problem.
 
     Of `policies` those that only follow digests may have several entries, one per tag.
     """
     locks = [one for one in objects if one.id.kind == "ImageLock" and one.id.api_version == schema.API_VERSION]
-    for more in locks[1:]:
-        problems.add(more.id, "", f"there is a second ImageLock besides {locks[0].id}: keep one")
-    if not locks or _is_wrong("ImageLock", locks[0], problems):
-        return None
+    return tuple(_lock(one, problems, policies) for one in locks if not _is_wrong("ImageLock", one, problems))
+
+
+def _lock(thing: Object, problems: Problems, policies: Mapping[PolicyKey, ImagePolicy] | None) -> Lock:
     entries: dict[tuple[PolicyKey, str], LockEntry] = {}
-    for index, data in enumerate(listing(locks[0].spec.get("images"))):
+    for index, data in enumerate(listing(thing.spec.get("images"))):
         path = f"spec.images[{index}]"
-        entry = _entry(locks[0].id, path, data, problems)
+        entry = _entry(thing.id, path, data, problems)
         if entry is None:
             continue
         policy = (policies or {}).get(entry.policy)
         follows = policy is None or policy.rules.follows_current
         key = (entry.policy, (entry.from_tag or entry.tag) if follows else "")
         if key in entries:
-            problems.add(locks[0].id, f"{path}.policy", f"a second entry for {entry.policy}: keep one")
+            problems.add(thing.id, f"{path}.policy", f"a second entry for {entry.policy}: keep one")
         entries[key] = entry
-    return Lock(tuple(sorted(entries.values(), key=lambda entry: entry.place)), locks[0])
+    return Lock(tuple(sorted(entries.values(), key=lambda entry: entry.place)), thing, folder=folder_of(thing))
 
 
 def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Problems) -> LockEntry | None:
@@ -226,7 +263,7 @@ def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Pro
         key = PolicyKey(namespace, name)
         return LockEntry(
             key, entry["image"], entry["tag"], entry["policyHash"], digest, listed, eligible, entry.get("from") or "",
-            entry.get("rulesHash") or "", entry.get("passedOver") or "",
+            entry.get("rulesHash") or "", entry.get("passedOver") or "", entry.get("since") or "",
         )  # fmt: skip
     return None
 
@@ -236,6 +273,11 @@ def _is_wrong(kind: str, resource: Object, problems: Problems) -> bool:
     for path, message in wrong:
         problems.add(resource.id, path, message)
     return bool(wrong)
+
+
+def is_read_only(lock: Object) -> bool:
+    """True when what is written to a lock reaches no file: kustomize sent it, or it is the functionConfig."""
+    return lock.is_function_config or _is_from_kustomize(lock)
 
 
 def _is_from_kustomize(resource: Object) -> bool:

@@ -116,7 +116,7 @@ def gather(edits: Iterable[Edit]) -> Update:
 
 def write(template: str, automation: PolicyKey, edits: Iterable[Edit], values: Mapping[str, str]) -> str:
     """Return the message that a template makes. Raise ConfigError with Flux's words and the place in the template."""
-    data = Data(NamespacedName(*automation), gather(edits), Strings(values))
+    data = Data(NamespacedName(automation.namespace, automation.name), gather(edits), Strings(values))
     text = _run(_parse(template), data)
     if problem := text_problem(text, lines=True):
         raise misconfigured(f"failed to run template from spec: the message {problem}")

@@ -8,6 +8,7 @@ from krmfn.config.lock import Lock, LockEntry
 from krmfn.frozen import replace
 from krmfn.model import Choice, Chosen, Following, PolicyKey, settled
 from krmfn.plan.records import Pins, Renewal
+from krmfn.policies.number import moment
 
 
 def renew(
@@ -16,10 +17,12 @@ def renew(
     pins: Pins,
     held: Collection[PolicyKey],
     declared: Collection[PolicyKey],
+    now: float | None = None,
 ) -> Renewal:
     """Compute the new lock. What was not decided anew keeps its entries, policies that exist no more lose theirs.
 
-    Nobody knows which policies exist when `declared` is empty; then none loses anything.
+    Nobody knows which policies exist when `declared` is empty; then none loses anything. `now` is since when a new tag or
+    digest is recorded.
     """
     old = lock.all if lock else ()
     fresh: dict[PolicyKey, tuple[LockEntry, ...]] = {}
@@ -33,8 +36,8 @@ def renew(
     entries: list[LockEntry] = []
     for key in sorted({entry.policy for entry in old} | set(fresh)):
         if key in fresh:
-            entries += (_unless_same(before.get(entry.place), entry) for entry in fresh[key])
-        elif key in declared or not declared:
+            entries += (_dated(_unless_same(before.get(entry.place), entry), lock, now) for entry in fresh[key])
+        elif key.plain in declared or not declared:
             entries += (entry for entry in old if entry.policy == key)
     return _compared(old, tuple(sorted(entries, key=lambda entry: entry.place)))
 
@@ -68,6 +71,15 @@ def _unless_same(old: LockEntry | None, new: LockEntry) -> LockEntry:
     if old is None:
         return new
     return old if _decided(old) == _decided(new) else new
+
+
+def _dated(entry: LockEntry, lock: Lock | None, now: float | None) -> LockEntry:
+    """Keep the time of an entry as long as its tag and digest stay; else it is recorded now."""
+    same = (one for one in lock.of(entry.policy)) if lock else ()
+    old = next((one for one in same if (one.from_tag, one.tag, one.digest) == (entry.from_tag, entry.tag, entry.digest)), None)
+    if old is not None:
+        return replace(entry, since=old.since)
+    return replace(entry, since=moment(now) if now is not None else "")
 
 
 def _decided(entry: LockEntry) -> tuple[str | None, ...]:

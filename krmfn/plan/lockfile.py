@@ -30,6 +30,7 @@ def lock_data(entry: LockEntry) -> dict[str, str]:
         "from": entry.from_tag,
         "tag": entry.tag,
         "digest": entry.digest,
+        "since": entry.since,
         "rulesHash": entry.rules_hash,
         "passedOver": entry.passed_over,
         "listed": str(entry.listed or ""),
@@ -122,7 +123,7 @@ class _Spec:
         if spec.flow_style:
             return self.flow(spec, name, wanted, counts or {})
         if isinstance(pair[1], yaml.SequenceNode) and not pair[1].flow_style and pair[1].value:
-            edits = self.entries(pair[1], wanted, key)
+            edits = self.entries(pair[1], wanted, key) if wanted else self.editor.empty(*pair)
         elif self.is_same(pair[1], wanted):
             return ()
         else:

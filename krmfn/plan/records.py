@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from krmfn.config.lock import LockEntry
+from krmfn.config.objects import Object
 from krmfn.errors import RegistryError
 from krmfn.frozen import frozen
 from krmfn.kubernetes.resource import Steps
@@ -63,6 +64,19 @@ class Renewal:
     """Old and new."""
     added: tuple[LockEntry, ...] = ()
     removed: tuple[LockEntry, ...] = ()
+
+    def at(self, lock: Object, home: Callable[[PolicyKey], Object | None]) -> Renewal:
+        """Return what of it concerns the policies whose home is one lock."""
+
+        def is_there(key: PolicyKey) -> bool:
+            return home(key) is lock
+
+        return Renewal(
+            tuple(one for one in self.entries if is_there(one.policy)),
+            tuple(pair for pair in self.changed if is_there(pair[1].policy)),
+            tuple(one for one in self.added if is_there(one.policy)),
+            tuple(one for one in self.removed if is_there(one.policy)),
+        )
 
     def __bool__(self) -> bool:
         """True if anything is different."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from krmfn.config.lock import Lock
 from krmfn.config.objects import Object
 from krmfn.config.settings import Settings
 from krmfn.errors import RuleError
@@ -90,6 +91,16 @@ def lock(
     if is_check:
         return edits, (Diagnostic("error", "lock", f"would change the lock: {renewed.described}", place),)
     return edits, (Diagnostic("info", "lock", f"lock: {renewed.described}", place),)
+
+
+def homeless(renewed: Renewal, lock: Lock) -> tuple[Diagnostic, ...]:
+    """Return which policies are recorded nowhere, as several locks are here and nothing tells the one of the policy."""
+    names = ", ".join(str(one.policy) for one in renewed.added if lock.home(one.policy) is None)
+    if not names:
+        return ()
+    locks = " and ".join(str(one.id) for one in lock.objects)
+    message = f"{names}: recorded in no lock: there are {locks}; krmfn fetch writes a lock for the files above them, spec.lock names one of several items"
+    return (Diagnostic("warning", "lock", message),)
 
 
 def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) -> list[Diagnostic]:

@@ -96,6 +96,11 @@ class Editor:
         """Remove an item of a block list, its lines and the comments inside it."""
         return (Edit(self.line(self._dash(node)), self.after(node), b""),)
 
+    def empty(self, key: yaml.Node, value: yaml.Node) -> tuple[Edit, ...]:
+        """Leave an empty list where a block list stands."""
+        start = self.data.index(b":", self.source.offset(key.end_mark.index)) + 1
+        return (Edit(start, self.after(value), f" []{self.newline}".encode()),)
+
     def replace_keys(self, node: yaml.MappingNode, values: Mapping[str, Value]) -> tuple[Edit, ...]:
         """Write all keys of a block mapping anew, lists indented by two; no edit when they stand there already."""
         text = self._joined(block_lines(values, node.start_mark.column, dash=2))

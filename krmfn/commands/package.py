@@ -1,0 +1,72 @@
+"""A package of files and what a command adds to it: edits of what stands there, and documents in files of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from krmfn.disk.reading import NotReadError, max_bytes, read_file
+from krmfn.errors import InputError
+from krmfn.inventory import files
+from krmfn.yamledit.nodes import Edit, Text
+from krmfn.yamledit.verification import rewrite
+
+LOCK, TAGS, HOLDS = "krmfn-lock.yaml", "krmfn-tags.yaml", "krmfn-holds.yaml"
+_HEADS = {
+    LOCK: "# What the policies chose, written by krmfn fetch and krmfn update. Mode frozen takes every choice from here.\n",
+    TAGS: "# What the registries offered, written by krmfn fetch. krmfn reads this instead of asking them.\n",
+}
+
+
+@dataclass
+class Package:
+    """The files of a package and what is to become of them."""
+
+    tree: files.Tree
+    base: Path
+    edits: dict[str, list[Edit]] = field(default_factory=dict)
+    documents: dict[str, list[str]] = field(default_factory=dict)
+    """New documents by the path of a file that is not there yet, or that gets them at its end."""
+
+    def edit(self, text: Text, edits: Sequence[Edit]) -> None:
+        """Note edits of a file."""
+        self.edits.setdefault(text.name, []).extend(edits)
+
+    def append(self, path: str, document: str) -> None:
+        """Note a document for the end of a file."""
+        self.documents.setdefault(path, []).append(document)
+
+    def written(self) -> dict[str, bytes]:
+        """Return the new content of every file that changes, by path. Raises InputError."""
+        there = self._texts()
+        edits = {name: list(made) for name, made in self.edits.items() if made}
+        for name, documents in self.documents.items():
+            before = there[name].data if name in there else b""
+            head = "" if before else _HEADS.get(Path(name).name, "")
+            end = "" if not before or before.endswith(b"\n") else "\n"
+            start = "---\n" if before.strip() else ""
+            added = (head + end + start + "---\n".join(documents)).encode()
+            there.setdefault(name, Text(before, name))
+            edits.setdefault(name, []).append(Edit(len(before), len(before), added))
+        found = {name: rewrite(there[name], made) for name, made in sorted(edits.items())}
+        return {name: data for name, data in found.items() if data != there[name].data}
+
+    def write(self, written: Mapping[str, bytes]) -> None:
+        """Write what was answered; a file that somebody else changed meanwhile stops it. Raises InputError."""
+        there = self._texts()
+        changed = {there[name]: data for name, data in written.items() if name in there}
+        added = {name: data for name, data in written.items() if name not in there}
+        files.write_all(changed, self.tree.leftovers, new=added)
+
+    def _texts(self) -> dict[str, Text]:
+        """Return every file that is there by its path, also one that had nothing to do with krmfn so far."""
+        found = {text.name: text for text in self.tree.texts}
+        for name in self.documents.keys() - found.keys():
+            try:
+                found[name] = Text(read_file(name, max_bytes()), name)
+            except FileNotFoundError:
+                continue
+            except (OSError, NotReadError) as error:
+                raise InputError(f"cannot be read: {error}", name=name) from None
+        return found

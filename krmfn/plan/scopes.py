@@ -1,0 +1,51 @@
+"""*scope*: where several locks decide, each for the files below it, one policy is several in a run: one for each lock. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from krmfn.config.loading import Config
+from krmfn.config.lock import Lock
+from krmfn.config.locks import HERE, by_scope, scope_of
+from krmfn.frozen import frozen, replace
+from krmfn.model import ImagePolicy, PolicyKey
+from krmfn.plan.target import Bound, Target
+
+
+@frozen
+class Scoped:
+    """What a run goes on with: policies and fields named by their scope, the locks that are renewed, and what is believed."""
+
+    policies: Mapping[PolicyKey, ImagePolicy]
+    targets: tuple[Target, ...]
+    lock: Lock | None
+    record: Lock | None
+
+
+def scope(rules: Config, bound: Bound, *, every: bool) -> Scoped:
+    """Give every field the policy of its scope. With `every` also locks are renewed whose policies no field takes."""
+    floor = rules.rulebook.floor
+    homes: dict[PolicyKey, tuple[Lock | None, Lock | None]] = {}
+
+    def scoped(key: PolicyKey, path: str) -> PolicyKey:
+        home = rules.locks.deciding(path, key)
+        record = floor.locks.deciding(path, key) if floor else home
+        name = key._replace(lock=scope_of(home, record))
+        homes.setdefault(name, (home, record))
+        return name
+
+    targets = tuple(
+        target._replace(setter=target.setter._replace(policy=scoped(target.setter.policy, target.resource.block.text.name)))
+        for target in bound.targets
+    )
+    if every:
+        used = {key.plain for key in homes}
+        for key in sorted(rules.policies):
+            for lock in rules.locks.holding(key):
+                scoped(key, f"{lock.folder}/{HERE}")
+            if key not in used and not rules.locks.holding(key):
+                scoped(key, rules.defined_in.get(key, ""))
+    policies = {key: replace(rules.policies[key.plain], key=key) for key in sorted(homes)}
+    lock = by_scope(((key, home) for key, (home, _) in homes.items()), rules.locks.every)
+    record = by_scope(((key, one) for key, (_, one) in homes.items()), ()) if floor else lock
+    return Scoped(policies, targets, lock if rules.locks.every else None, record)
