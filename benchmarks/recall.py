@@ -72,6 +72,8 @@ class Place(NamedTuple):
     sure: bool
     state: str
     """`counts`, `overridden`, `range`, `variable`, or `left alone`."""
+    why: str = ""
+    """Why it is not sure."""
 
 
 class Match(NamedTuple):
@@ -153,7 +155,8 @@ def places(said: dict) -> list[Place]:
             state = place.get("state", "counts")
             if version or state in ("range", "variable"):
                 sure = place.get("sure", True) and state == "counts"
-                found.append(Place(located(place), place["line"], repository, version, sure, state))
+                why = place.get("why", "")
+                found.append(Place(located(place), place["line"], repository, version, sure, state, why))
     return found + [
         Place(located(place), place["line"], "", place["text"], sure=False, state="left alone")
         for place in said.get("leftAlone", ())

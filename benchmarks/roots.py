@@ -6,7 +6,7 @@ For each checkout (benchmarks/recall.py says where they come from) its files are
 kustomization that is no Component and that `kustomize build` can build without a network, helm or git.
 
 1. Every image that a build emits with a version is one that `check` calls current: at a place that is not overridden, or,
-   in a folder that another kustomization takes in and changes, at one that is.
+   in a folder that another kustomization takes in and changes, at one that is, or under the name that it has there.
 2. `update` gets one policy for each repository that `check` names, and for each a made-up newer tag with a digest.
    Then every build emits the new tag, and a new digest where there was one, for each image at a place that is sure; what
    stands only at places that are not sure stays.
@@ -227,14 +227,18 @@ def score(kustomize: Path, checkout: Path, limit: int | None = None, run: Run = 
         with_images = sum(map(bool, emitted.values()))
         seen.counts.update({"folders": len(candidates), "roots": len(emitted), "with images": with_images})
         counted: Counted = defaultdict(set)
-        overridden: Counted = defaultdict(set)
+        shown = set()
         for place in places(check(folder, run)):
             if place.state in ("counts", "overridden"):
-                shown = counted if place.state == "counts" else overridden
-                shown[Emitted(place.repository, place.version)].add(place.sure)
+                shown.add(place.version)
+            for repository in (
+                {place.repository, *re.findall(r"(?<=as )\S+", place.why)} if place.state == "counts" else ()
+            ):
+                counted[Emitted(repository, place.version)].add(place.sure)
         inner = referred(candidates)
         for root, found in emitted.items():
-            wrong = not_current(found, counted | overridden if root in inner else counted)
+            hidden = shown if root in inner else set()
+            wrong = not_current([image for image in found if image.version not in hidden], counted)
             seen.tell("current", root.relative_to(folder), wrong, counts=bool(found))
         Path(folder, POLICIES).write_text(policies(sorted({image.repository for image in counted})), encoding="utf-8")
         before = contents(folder)

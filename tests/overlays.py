@@ -1,4 +1,7 @@
-"""Random trees of bases, components and overlays, as files that kustomize builds; hypothesis draws what is in them."""
+"""Random trees of bases, components and overlays, as files that kustomize builds; hypothesis draws what is in them.
+
+Every version in a tree is another one, so that what a build emits says which field it came from.
+"""
 
 from __future__ import annotations
 
@@ -9,108 +12,139 @@ import yaml
 from hypothesis import strategies as st
 
 IMAGES = ("nginx", "ghcr.io/acme/web", "ghcr.io/acme/api", "quay.io/acme/job")
-OLD = ("1.0.0", "1.1.0", "1.2.0")
-NEW = "2.0.0"
 Draw = Callable[[st.SearchStrategy[Any]], Any]
+Data = dict[str, Any]
 
 
 @st.composite
-def trees(draw: Draw) -> dict[str, str]:
-    """Return files by path: `base0..`, `component0..`, `overlay0..`; overlays may stand on overlays."""
-    files: dict[str, str] = {}
-    bases = [f"base{at}" for at in range(draw(st.integers(1, 2)))]
-    names: dict[str, list[str]] = {}
-    for at, folder in enumerate(bases):
-        names[folder] = [_base(draw, files, folder, f"w{at}{index}") for index in range(draw(st.integers(1, 2)))]
-        own = {"resources": [f"{name}.yaml" for name in names[folder]]}
-        _dump(files, folder, own | _changes(draw, files, folder, names[folder]))
-    components = [f"component{at}" for at in range(draw(st.integers(0, 2)))]
-    for folder in components:
-        changes = _changes(draw, files, folder, names[bases[0]], is_component=True) or {"images": [_entry(draw)]}
-        head = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
-        _dump(files, folder, head | changes)
-    for at in range(draw(st.integers(1, 3))):
-        folder = f"overlay{at}"
-        below = draw(st.sampled_from([base for base in names if not base.startswith("component")]))
-        own = {"resources": [f"../{below}"]}
-        if components and names[bases[0]] == names[below] and draw(st.booleans()):
-            own["components"] = [f"../{one}" for one in draw(st.lists(st.sampled_from(components), unique=True))]
-        names[folder] = names[below]
-        _dump(files, folder, own | _changes(draw, files, folder, names[below]))
-    return files
+def trees(draw: Draw, *, pins: bool = False) -> dict[str, str]:
+    """Return files by path: `base0..`, `component0..`, `overlay0..`; overlays may stand on overlays.
+
+    With `pins` some images hold digests, and names get prefixes.
+    """
+    return _Tree(draw, pins=pins).files
 
 
-def _base(draw: Draw, files: dict[str, str], folder: str, name: str) -> str:
-    """Write a workload of a built-in kind, or of one whose lists kustomize replaces."""
-    containers = [{"name": f"c{at}", "image": _image(draw)} for at in range(draw(st.integers(1, 3)))]
-    pod: dict[str, Any] = {"containers": containers}
-    if draw(st.booleans()):
-        pod["initContainers"] = [{"name": "init", "image": _image(draw)}]
-    is_built_in = draw(st.booleans())
-    head = (
-        {"apiVersion": "apps/v1", "kind": "Deployment"} if is_built_in else {"apiVersion": "acme.io/v1", "kind": "App"}
-    )
-    spec = {"template": {"spec": pod}}
-    files[f"{folder}/{name}.yaml"] = yaml.safe_dump(head | {"metadata": {"name": name}, "spec": spec}, sort_keys=False)
-    return name
+class _Tree:
+    """What is drawn so far."""
 
+    def __init__(self, draw: Draw, *, pins: bool) -> None:
+        self.draw, self.pins, self.versions = draw, pins, 0
+        self.files: dict[str, str] = {}
+        self.names: dict[str, list[str]] = {}
+        for at in range(draw(st.integers(1, 2))):
+            self.base(f"base{at}", [f"w{at}{index}" for index in range(draw(st.integers(1, 2)))])
+        components = [f"component{at}" for at in range(draw(st.integers(0, 2)))]
+        for folder in components:
+            self.component(folder)
+        for at in range(draw(st.integers(1, 3))):
+            self.overlay(f"overlay{at}", components)
 
-def _image(draw: Draw) -> str:
-    name, tag = draw(st.sampled_from(IMAGES)), draw(st.sampled_from(OLD))
-    return f"{name}:{tag}"
+    def maybe(self, one_in: int) -> bool:
+        """Return true now and then."""
+        return bool(self.draw(st.integers(1, one_in)) == one_in)
 
+    def one(self, *values: Any) -> Any:
+        return self.draw(st.sampled_from(values))
 
-def _changes(
-    draw: Draw, files: dict[str, str], folder: str, names: list[str], *, is_component: bool = False
-) -> dict[str, Any]:
-    """Draw what a kustomization does to workloads of these names."""
-    made: dict[str, Any] = {}
-    if draw(st.booleans()):
-        made["images"] = [_entry(draw) for _ in range(draw(st.integers(1, 2)))]
-    if draw(st.integers(0, 2)) == 0:
-        made["patches"] = [
-            _patch(draw, files, folder, draw(st.sampled_from(names)), at) for at in range(draw(st.integers(1, 2)))
-        ]
-    if draw(st.integers(0, 3)) == 0 and not is_component:
-        made["configMapGenerator"] = [{"name": f"versions-{folder}", "literals": [f"TAG={draw(st.sampled_from(OLD))}"]}]
-        made["replacements"] = [
-            {
-                "source": {"kind": "ConfigMap", "name": f"versions-{folder}", "fieldPath": "data.TAG"},
-                "targets": [
-                    {
-                        "select": {"name": names[0]},
-                        "fieldPaths": ["spec.template.spec.containers.0.image"],
-                        "options": {"delimiter": ":", "index": 1},
-                    }
-                ],
-            }
-        ]
-    return made
+    def version(self) -> str:
+        """Return a version that stands nowhere else in the tree."""
+        self.versions += 1
+        return f"1.{self.versions}.0"
 
+    def digest(self) -> str:
+        self.versions += 1
+        return f"sha256:{self.versions:064x}"
 
-def _entry(draw: Draw) -> dict[str, str]:
-    entry = {"name": draw(st.sampled_from(IMAGES))}
-    kind = draw(st.sampled_from(["tag", "name", "both"]))
-    if kind != "name":
-        entry["newTag"] = draw(st.sampled_from(OLD))
-    if kind != "tag":
-        entry["newName"] = draw(st.sampled_from(IMAGES))
-    return entry
+    def image(self) -> str:
+        name: str = self.one(*IMAGES)
+        form = self.one("tag", "tag", "pin", "digest") if self.pins else "tag"
+        tag = "" if form == "digest" else f":{self.version()}"
+        return name + tag + ("" if form == "tag" else f"@{self.digest()}")
 
+    def base(self, folder: str, names: list[str]) -> None:
+        self.names[folder] = names
+        for name in names:
+            self.workload(folder, name)
+        self.dump(folder, {"resources": [f"{name}.yaml" for name in names]} | self.changes(folder, names))
 
-def _patch(draw: Draw, files: dict[str, str], folder: str, name: str, at: int) -> dict[str, Any]:
-    """Draw a patch: operations, or a merge by container name, in a file or inline."""
-    select = {"name": name}
-    if draw(st.booleans()):
-        text = f"- op: replace\n  path: /spec/template/spec/containers/0/image\n  value: {_image(draw)}\n"
-    else:
-        containers = [{"name": draw(st.sampled_from(["c0", "c1", "extra"])), "image": _image(draw)}]
-        patch = {"apiVersion": "any/v1", "kind": "Any", "metadata": {"name": "any"}}
-        text = yaml.safe_dump(patch | {"spec": {"template": {"spec": {"containers": containers}}}}, sort_keys=False)
-    if draw(st.booleans()):
-        files[f"{folder}/patch{at}.yaml"] = text
-        return {"path": f"patch{at}.yaml", "target": select}
-    return {"patch": text, "target": select}
+    def workload(self, folder: str, name: str) -> None:
+        """Write a workload of a built-in kind, or of one whose lists kustomize replaces."""
+        pod: Data = {
+            "containers": [{"name": f"c{at}", "image": self.image()} for at in range(self.draw(st.integers(1, 3)))]
+        }
+        if self.maybe(2):
+            pod["initContainers"] = [{"name": "init", "image": self.image()}]
+        head = self.one({"apiVersion": "apps/v1", "kind": "Deployment"}, {"apiVersion": "acme.io/v1", "kind": "App"})
+        data = head | {"metadata": {"name": name}, "spec": {"template": {"spec": pod}}}
+        self.files[f"{folder}/{name}.yaml"] = yaml.safe_dump(data, sort_keys=False)
+
+    def component(self, folder: str) -> None:
+        changes = self.changes(folder, self.names["base0"], is_component=True) or {"images": [self.entry()]}
+        self.dump(folder, {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"} | changes)
+
+    def overlay(self, folder: str, components: list[str]) -> None:
+        below = self.one(*self.names)
+        own: Data = {"resources": [f"../{below}"]}
+        if components and self.names["base0"] == self.names[below] and self.maybe(2):
+            chosen = self.draw(st.lists(st.sampled_from(components), unique=True))
+            own["components"] = [f"../{one}" for one in chosen]
+        if self.pins and self.maybe(4):
+            own["namePrefix"] = f"p{folder[-1]}-"
+        self.names[folder] = self.names[below]
+        self.dump(folder, own | self.changes(folder, self.names[below]))
+
+    def changes(self, folder: str, names: list[str], *, is_component: bool = False) -> Data:
+        """Draw what a kustomization does to workloads of these names."""
+        made: Data = {}
+        if self.maybe(2):
+            made["images"] = [self.entry() for _ in range(self.draw(st.integers(1, 2)))]
+        if self.maybe(3):
+            made["patches"] = [self.patch(folder, self.one(*names), at) for at in range(self.draw(st.integers(1, 2)))]
+        if not is_component and self.maybe(4):
+            made |= self.replacement(folder, names[0], is_whole=self.pins)
+        return made
+
+    def replacement(self, folder: str, name: str, *, is_whole: bool) -> Data:
+        """Draw a replacement of a whole image, or of its tag; a tag would make nonsense of a digest."""
+        literal = f"IMAGE={self.image()}" if is_whole else f"TAG={self.version()}"
+        target: Data = {"select": {"name": name}, "fieldPaths": ["spec.template.spec.containers.0.image"]}
+        if not is_whole:
+            target["options"] = {"delimiter": ":", "index": 1}
+        source = {"kind": "ConfigMap", "name": f"versions-{folder}", "fieldPath": f"data.{literal.partition('=')[0]}"}
+        return {
+            "configMapGenerator": [{"name": f"versions-{folder}", "literals": [literal]}],
+            "replacements": [{"source": source, "targets": [target]}],
+        }
+
+    def entry(self) -> dict[str, str]:
+        """Draw an entry of `images`."""
+        made = {"name": self.one(*IMAGES)}
+        kind = self.one("tag", "name", "both", *(("digest", "pin") if self.pins else ()))
+        if kind in ("name", "both"):
+            made["newName"] = self.one(*IMAGES)
+        if kind in ("tag", "both", "pin"):
+            made["newTag"] = self.version()
+        if kind in ("digest", "pin"):
+            made["digest"] = self.digest()
+        return made
+
+    def patch(self, folder: str, name: str, at: int) -> Data:
+        """Draw a patch: operations, or a merge by container name, in a file or inline."""
+        select = {"name": name}
+        if self.maybe(2):
+            text = f"- op: replace\n  path: /spec/template/spec/containers/0/image\n  value: {self.image()}\n"
+        else:
+            containers = [{"name": self.one("c0", "c1", "extra"), "image": self.image()}]
+            patch = {"apiVersion": "any/v1", "kind": "Any", "metadata": {"name": "any"}}
+            text = yaml.safe_dump(patch | {"spec": {"template": {"spec": {"containers": containers}}}}, sort_keys=False)
+        if self.maybe(2):
+            self.files[f"{folder}/patch{at}.yaml"] = text
+            return {"path": f"patch{at}.yaml", "target": select}
+        return {"patch": text, "target": select}
+
+    def dump(self, folder: str, data: Data) -> None:
+        self.files[f"{folder}/kustomization.yaml"] = yaml.dump(data, Dumper=_Dumper, sort_keys=False)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -122,7 +156,3 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 _Dumper.add_representer(str, _text)
-
-
-def _dump(files: dict[str, str], folder: str, data: dict[str, Any]) -> None:
-    files[f"{folder}/kustomization.yaml"] = yaml.dump(data, Dumper=_Dumper, sort_keys=False)

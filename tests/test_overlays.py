@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -284,3 +285,51 @@ def test_an_update_by_name_edits_what_one_root_still_takes(tmp_path: Path):
     done = run(["krmfn", "update", "."], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "base/web.yaml").read_text() == WEB.replace("1.0.0", "2.0.0")
+
+
+def test_what_a_kustomization_gives_another_name_is_shown_under_it_and_left(tmp_path: Path):
+    tag = WEB.replace("ghcr.io/acme/web:1.0.0", "web:1.0.0")
+    renaming = "resources: [../base]\nimages: [{name: web, newName: ghcr.io/acme/web}]\n"
+    files = BASE | {"base/web.yaml": tag, "prod/kustomization.yaml": renaming, "policy.yaml": POLICY}
+    written(files, tmp_path)
+    checked = run(["krmfn", "check", ".", "--all", "-o", "json"], cwd=tmp_path)
+    image = next(one for one in json.loads(checked.stdout)["images"] if one["tag"] == "1.0.0")
+    assert (image["repository"], image["places"][0]["sure"], image["places"][0]["why"]) == (
+        "ghcr.io/acme/web", False, "kustomizations deploy it as ghcr.io/acme/web"
+    )  # fmt: skip
+    assert run(["krmfn", "update", ".", "--within", "major"], cwd=tmp_path).returncode == 0
+    assert (tmp_path / "base/web.yaml").read_text() == tag
+
+
+def test_an_image_of_an_inline_patch_is_shown_under_the_name_that_it_gets(tmp_path: Path):
+    renaming = "images: [{name: ghcr.io/acme/web, newName: mirror.example/web}]\n"
+    written(over(MERGE + renaming, policy=POLICY), tmp_path)
+    checked = json.loads(run(["krmfn", "check", ".", "--all", "-o", "json"], cwd=tmp_path).stdout)
+    found = {image["repository"]: image["places"][0]["state"] for image in checked["images"] if image["tag"] == "1.1.0"}
+    assert found == {"mirror.example/web": "counts"}
+
+
+@pytest.mark.parametrize("more", [{}, {"dev/kustomization.yaml": "resources: [../base]\n"}], ids=["one", "two"])
+def test_every_name_under_which_an_image_is_deployed_is_told(tmp_path: Path, more: dict[str, str]):
+    renaming = "resources: [../base]\nimages: [{name: ghcr.io/acme/web, newName: mirror.example/web}]\n"
+    written(BASE | {"prod/kustomization.yaml": renaming, "policy.yaml": POLICY} | more, tmp_path)
+    checked = run(["krmfn", "check", ".", "--all", "-o", "json"], cwd=tmp_path)
+    names = "ghcr.io/acme/web and as mirror.example/web" if more else "mirror.example/web"
+    whys = [place.get("why") for image in json.loads(checked.stdout)["images"] for place in image["places"]]
+    assert f"kustomizations deploy it as {names}" in whys
+
+
+def test_a_word_of_a_scalar_is_overridden_with_the_scalar(tmp_path: Path):
+    flag = "        args: [--agent-image=ghcr.io/acme/agent:VERSION]\n"
+    patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers:\n      - name: web\n"
+    files = BASE | {
+        "base/web.yaml": WEB + flag.replace("VERSION", "1.0.0"),
+        "prod/args.yaml": patch + flag.replace("VERSION", "1.1.0"),
+        "prod/kustomization.yaml": "resources: [../base]\npatches: [{path: args.yaml}]\n",
+    }
+    written(files, tmp_path)
+    checked = json.loads(run(["krmfn", "check", ".", "--all", "-o", "json"], cwd=tmp_path).stdout)
+    states = {
+        image["tag"]: image["places"][0]["state"] for image in checked["images"] if "agent" in image["repository"]
+    }
+    assert states == {"1.0.0": "overridden", "1.1.0": "counts"}

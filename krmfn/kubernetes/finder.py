@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from krmfn.errors import InputError
 from krmfn.kubernetes import charts, forms, prose, reference, walk
-from krmfn.kubernetes.overriding import NOTHING, Graph
-from krmfn.kubernetes.places import COUNTS, IGNORED, OVERRIDDEN, SHOWN, Place, Slot
+from krmfn.kubernetes.overriding import NOTHING, Graph, deployed
+from krmfn.kubernetes.places import COUNTS, IGNORED, SHOWN, Place, Slot
 from krmfn.kubernetes.reference import Evidence
 from krmfn.kubernetes.resource import Resource, describe, is_definition
 from krmfn.model import File, Part, ResourceId
@@ -26,13 +26,7 @@ def find(blocks: Iterable[Block], graph: Graph = NOTHING) -> tuple[Place, ...]:
     """
     blocks = tuple(blocks)
     known = charts.repositories(blocks)
-    return tuple(judged(place, graph) for block in blocks for place in places(block, known))
-
-
-def judged(place: Place, graph: Graph) -> Place:
-    """Return a place that counts as overridden when every kustomization that reaches it overrides it."""
-    over = graph.overridden(place.resource.block.text.name, place.start) if place.state == COUNTS else None
-    return place if over is None else place._replace(state=OVERRIDDEN, by=f"{over.path}:{over.line}")
+    return tuple(deployed(place, graph) for block in blocks for place in places(block, known))
 
 
 def places(block: Block, known: Mapping[charts.Key, str] | None = None) -> Iterator[Place]:

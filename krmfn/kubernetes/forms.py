@@ -63,7 +63,7 @@ REFERENCES = (
     Reference("cloud-build", "steps: [{name: known-registry/image:tag}]", "name", "steps", shown=KNOWN, sure=KNOWN),
     Reference("flag", "--destination=image:tag", within="args|command|.*[aA]rgs", key="destination|dest|push|output|tag|t|cache-repo", shown=FULL,
               is_item=True, grammar="flag", why="it is what is built, not what runs"),
-    Reference("flag", "--any-image=image:tag", within="args|command|.*[aA]rgs", key=_IMAGE_KEY, shown=VERSION, sure=FULL, is_item=True, grammar="flag"),
+    Reference("flag", "--any-image=image:tag", within="args|command|literals|.*[aA]rgs", key=_IMAGE_KEY, shown=VERSION, sure=FULL, is_item=True, grammar="flag"),
     Reference("flag", "--flag=registry/image:tag", within="args|command|.*[aA]rgs", shown=KNOWN, sure=KNOWN, is_item=True, grammar="flag"),
     Reference("env", "env: [{name, value: known-registry/image:tag}]", within="env", shown=KNOWN, sure=KNOWN),
     Reference("image", "image: image:tag", "image", shown=LOCATED, sure=VERSION, why=_UNVERSIONED),

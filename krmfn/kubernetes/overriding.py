@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from krmfn.kubernetes.form import parsed
+from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, Place
 from krmfn.model import File
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ class Graph:
     ) -> None:
         self.texts, self.by, self.emitted = texts, by, emitted
 
+    def knows(self, path: str, offset: int) -> bool:
+        """True if kustomizations pass the scalar on, or something overrides it."""
+        return Spot(path, offset) in self.emitted or Spot(path, offset) in self.by
+
     def overridden(self, path: str, offset: int) -> File | None:
         """Return where the scalar stands that overrides the one at a byte offset of a file; None when that counts."""
         spot, seen = Spot(path, offset), {Spot(path, offset)}
@@ -43,3 +49,31 @@ class Graph:
 
 NOTHING = Graph({}, {}, {})
 """For texts that are no files below a folder: nothing is overridden."""
+
+
+def deployed(place: Place, graph: Graph) -> Place:
+    """Return a place with what the kustomizations that reach it say.
+
+    It is overridden when each of them overrides it. It is not sure when they give its image another name: whose tags are
+    right cannot be told.
+    """
+    path, scalar = place.resource.block.text.name, place.slots[0].scalar if place.slots else None
+    offset = place.start
+    if scalar and scalar.host and not graph.knows(path, offset):
+        offset = scalar.host[0]
+    over = graph.overridden(path, offset) if place.state == COUNTS else None
+    if over is not None:
+        return place._replace(state=OVERRIDDEN, by=f"{over.path}:{over.line}")
+    if place.ref is None or not (place.ref.tag or place.ref.digest):
+        return place
+    version = (place.ref.tag, place.ref.digest)
+    refs = {
+        ref.canonical: ref
+        for ref in map(parsed, graph.texts_of(path, offset))
+        if ref and (ref.tag, ref.digest) == version
+    }
+    if not refs or [*refs] == [place.ref.canonical]:
+        return place
+    ref = place.ref if place.ref.canonical in refs else min(refs.values(), key=str)
+    why = place.why or f"kustomizations deploy it as {' and as '.join(sorted(refs))}"
+    return place._replace(ref=ref, slots=(), is_sure=False, why=why)

@@ -19,7 +19,7 @@ from krmfn.errors import InputError, RuleError
 from krmfn.kubernetes import charts, finder, forms, walk
 from krmfn.kubernetes.jsonpath import JSONPath
 from krmfn.kubernetes.loosedigest import LooseDigest, loose_digests
-from krmfn.kubernetes.overriding import NOTHING, Graph
+from krmfn.kubernetes.overriding import NOTHING, Graph, deployed
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, Slot
 from krmfn.kubernetes.resource import (
     Resource,
@@ -295,7 +295,7 @@ class _Binder:
     def _images(self, block: Block, reserved: set[int]) -> Iterator[Target]:
         """Find the places that are sure to hold the image of a policy."""
         for raw_place in finder.places(block, self.charts):
-            place = finder.judged(raw_place, self.graph)
+            place = deployed(raw_place, self.graph)
             candidates = self.by_image.get(place.ref.canonical, ()) if place.ref and raw_place.state == COUNTS else ()
             slots = [slot for slot in place.slots if slot.part is not Part.NAME and slot.scalar.value]
             if not candidates or not slots or any(slot.scalar.start in reserved for slot in slots):
