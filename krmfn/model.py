@@ -185,7 +185,7 @@ class PassedOver(NamedTuple):
     tag: str
     why: str
     """For people: `too young, eligible 2026-11-24T10:00Z`, `held: tests failed`, `no linux/arm64`."""
-    rule: Literal["age", "hold", "platforms", "pullable", "verify"]
+    rule: Literal["age", "hold", "platforms", "pullable", "verify", "unjudged"]
     eligible_at: float | None = None
     state: str = ""
     """The same in a few words, for tables: `waits until 2026-11-24T10:00Z`, `held until 2026-12-01T00:00Z`, `no linux/arm64`."""
@@ -307,6 +307,8 @@ class Diagnostic(NamedTuple):
     help: str = ""
     policy: PolicyKey | None = None
     cause: RegistryError | None = None  # the failure of a registry that it comes from
+    eligible_at: str = ""
+    """When the tag that has to wait may run, RFC 3339; empty when nobody knows."""
 
     @property
     def is_about_text(self) -> bool:

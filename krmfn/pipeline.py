@@ -49,6 +49,7 @@ class Run:
     """The choices before anything was judged: the best of what was listed, whether it may run or not."""
     evidence: Mapping[str, Snapshot] = field(default_factory=dict)
     """What is known of first sightings, with those of this run where they are recorded."""
+    judgements: records.Judgements = field(default_factory=dict)
     source: TagSource = field(default_factory=lambda: resolve.StaticTags({}))
     """What was asked, and repeats what it was told."""
 
@@ -57,6 +58,11 @@ class Run:
         """Everything there is to write, with the text that it belongs to: changed fields, records of them, and the lock."""
         of_fields = tuple((change.target.resource.block.text, change.edit) for change in self.changes)
         return of_fields + self.record_edits + self.lock_edits
+
+    def judgement(self, policy: PolicyKey, tag: str) -> records.Judgement | None:
+        """Return what was judged of a policy, of a deployed tag if it follows those; of several locks the first."""
+        one = self.judgements.get((policy, tag)) or self.judgements.get((policy, ""))
+        return one or next((one for (key, of), one in self.judgements.items() if key.plain == policy.plain and of in (tag, "")), None)
 
     @property
     def is_error(self) -> bool:
@@ -121,7 +127,7 @@ def examine(
         bound = bind.bind(blocks, rules, needed.expected(rules, open_choices), graph)
     deployed = Deployed(bound.targets, policies)
     choices = decision.follow(choices, deployed, listings, lock, is_frozen=settings.mode == "frozen")
-    offered, passed = choices, ()  # type: dict[PolicyKey, Choice], tuple[Diagnostic, ...]
+    offered = choices
 
     def digests_of(wanted: Iterable[tuple[Repository, str]]) -> digests.Answers:
         return resolve.ask(wanted, lambda question: source.digest(*question), WORKERS)
@@ -130,9 +136,10 @@ def examine(
     looked: digests.Answers = {}
     if rules.recording:
         evidence, recorded, looked = _recorded_now(rules, offered, deployed, listings, dates, digests_of)
-    refused: digests.Refused = digests.never
+    judged, refused = records.Judged(offered), digests.never  # type: records.Judged, digests.Refused
     if len(open_choices) < len(choices):
-        choices, passed, refused = _judged(offered, deployed, blocks, rules, lock, evidence, dates, source)
+        judged, refused = _judged(offered, deployed, blocks, rules, lock, evidence, dates, source)
+    choices = dict(judged.choices)
     questions = digests.to_ask(choices, deployed, lock, settings, every=every)
     answers = {**looked, **digests_of(one for one in questions if one not in looked)}
     pins = digests.settle(choices, deployed, lock, answers, settings, refused)
@@ -149,7 +156,7 @@ def examine(
         *rules.notes,
         *bound.results,
         *rewritten.results,
-        *passed,
+        *judged.results,
         *not_recorded,
         *noted,
         *report.notes(choices.values(), listings, source.notes()),
@@ -162,7 +169,7 @@ def examine(
     results = in_order(said)
     return Run(
         rules, choices, bound, rewritten.changes, results,
-        listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits, offered, recorded, source,
+        listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits, offered, recorded, judged.judgements, source,
     )  # fmt: skip
 
 
@@ -186,18 +193,18 @@ def _recorded_now(
 def _judged(
     choices: dict[PolicyKey, Choice], deployed: Deployed, blocks: Sequence[Block], rules: Config, lock: Lock | None,
     evidence: Mapping[str, Snapshot], dates: records.Dates, source: TagSource,
-) -> tuple[dict[PolicyKey, Choice], tuple[Diagnostic, ...], digests.Refused]:  # fmt: skip
+) -> tuple[records.Judged, digests.Refused]:  # fmt: skip
     """Return the choices that may run now, what is to be said of those that may not, and what judges new digests."""
     from krmfn.plan import judge, refusals
 
     facts = refusals.Facts(rules.settings, evidence, source, dates)
     in_build = judge.is_build(blocks, rules.settings)
-    made = judge.judge(choices, deployed, lock, facts, in_build=in_build)
+    judged = judge.judge(choices, deployed, lock, facts, in_build=in_build)
 
     def refused(policy: ImagePolicy, tag: str, digest: str) -> PassedOver | None:
         return refusals.Refusals(policy, facts).moved(tag, digest)
 
-    return dict(made.choices), made.results, refused
+    return judged, refused
 
 
 def _recorded(changes: Sequence[records.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:

@@ -54,6 +54,13 @@ def call(*arguments: str, day: int = 1, code: int = 0) -> str:
     return done.output
 
 
+def data(*arguments: str, day: int) -> Any:
+    """Return what a verb prints as JSON."""
+    done = CliRunner(env={"KRMFN_NOW": f"2026-11-{day:02}T00:00:00Z"}).invoke(krmfn, arguments, standalone_mode=False)
+    assert not done.exception, done.exception
+    return json.loads(done.stdout)
+
+
 def fetch(*more: str, day: int, code: int = 0) -> str:
     return call("fetch", "shop", "--source", "layout:registry", *more, day=day, code=code)
 
@@ -253,3 +260,57 @@ def test_a_second_hold_on_another_tag_is_refused(place: Path):
     call("hold", "web@1.0.0", "shop")
     done = CliRunner().invoke(krmfn, ["hold", "web@1.1.0", "shop"], standalone_mode=False)
     assert "is held on 1.0.0 already" in str(done.exception)
+
+
+@pytest.fixture
+def waiting(place: Path) -> Path:
+    """Let 1.2.0 wait until the 5th and hold 1.1.0 until the 9th."""
+    offer(place.parent, v1_0_0="01", v1_0_5="01", v1_1_0="01")
+    fetch("--bootstrap", day=1)
+    offer(place.parent, v1_0_0="01", v1_0_5="01", v1_1_0="01", v1_2_0="02")
+    fetch(day=2)
+    call("hold", "web@1.1.0", "shop", "--not", "--until", "2026-11-09", "--because", "checkout fails")
+    return place
+
+
+WAITS = "too young, eligible 2026-11-05T00:00Z"
+HELD = "held: checkout fails (until 2026-11-09T00:00Z)"
+
+
+def test_every_verb_says_what_waits_until_when(waiting: Path):
+    shown = call("explain", "web", "shop", day=3)
+    assert f"may run now: 1.0.5\n    1.2.0: {WAITS}\n    1.1.0: {HELD}\n" in shown
+    assert "4 accepted by the policy\n  3 not held\n  2 old enough, as far as is recorded\n  1 chosen" in shown
+    (row,) = data("check", "shop", "-o", "json", day=3)["images"]
+    passed = [
+        {"tag": "1.2.0", "rule": "age", "why": WAITS, "eligibleAt": "2026-11-05T00:00Z"},
+        {"tag": "1.1.0", "rule": "hold", "why": HELD, "eligibleAt": "2026-11-09T00:00Z"},
+    ]
+    assert (row["inside"], row["passedOver"], row["states"][-1]) == ("1.0.5", passed, "waits until 2026-11-05T00:00Z")
+    assert "waits until" in call("check", "shop", "--wide", day=3)
+    got = call("get", "image", "policy", "shop", "--source", "layout:registry", day=3)
+    assert f"resolved to 1.2.0; krmfn: 1.2.0: {WAITS}; 1.0.5 may run" in got
+    body = call("update", "shop", "-o", "markdown", "--diff", day=3)
+    assert f"**not yet**: {WEB}: 1.2.0: {WAITS}; 1.0.5 may run" in body
+    (told,) = (one for one in data("update", "shop", "-o", "json", "--diff", day=3)["results"] if one["code"] == "passed-over")
+    assert told["tags"] == {"policy": "flux:web", "eligibleAt": "2026-11-05T00:00Z"}
+
+
+def test_the_table_says_held_while_the_best_is_held(waiting: Path):
+    call("hold", "web@1.2.0", "shop", "--not", "--until", "2026-12-01")
+    assert "held until 2026-12-01T00:00Z" in data("check", "shop", "-o", "json", day=9)["images"][0]["states"]
+
+
+def test_explain_tells_why_each_tag_may_not_run_for_every_deployed_one(waiting: Path):
+    (waiting / "policies.yaml").write_text(policy("version: {within: minor}"))
+    (waiting / "other.yaml").write_text(pod(f"{WEB}:1.0.5", name="other"))
+    told = data("explain", "web", "shop", "--tags", "-o", "json", day=3)
+    assert [(one["from"], one["runs"]) for one in told["decisions"]] == [("1.0.0", "1.0.5"), ("1.0.5", None)]
+    assert [(one["tag"], one["why"]) for one in told["decisions"][0]["tags"]][2:] == [("1.1.0", HELD), ("1.2.0", WAITS)]
+
+
+def test_the_table_says_which_platform_is_missing(waiting: Path):
+    (waiting / "require.yaml").write_text(REQUIRE.replace("minimumReleaseAge: 3 days", "platforms: [linux/amd64, linux/arm64]"))
+    (waiting / "krmfn-holds.yaml").unlink()
+    (row,) = data("check", "shop", "--source", "layout:registry", "-o", "json", day=9)["images"]
+    assert (row["inside"], row["states"][-1]) == (None, "no linux/arm64")

@@ -22,6 +22,7 @@ from krmfn.inventory import files
 from krmfn.inventory.files import Skipped
 from krmfn.kubernetes import finder, forms
 from krmfn.kubernetes.places import COUNTS, RANGE, UNJUDGED, VARIABLE, Place
+from krmfn.policies.explain import passed_over
 from krmfn.sanitize import printable
 from krmfn.sources.sources import Sources
 
@@ -210,7 +211,7 @@ def _plain(verdict: Verdict) -> dict[str, object]:
     policy, error = verdict.fate.policy, verdict.error
     more = {
         "digestNow": verdict.now, "policy": policy and str(policy), "error": error and str(error),
-        "constraint": verdict.places[0].constraint,
+        "constraint": verdict.places[0].constraint, "passedOver": passed_over(verdict.fate.passed_over),
     }  # fmt: skip
     return made | {name: value for name, value in more.items() if value}
 

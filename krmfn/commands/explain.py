@@ -15,16 +15,14 @@ from krmfn.config.loading import Config
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
 from krmfn.inventory import files
-from krmfn.model import Chosen, ImagePolicy, NotChosen, PolicyKey, Repository
+from krmfn.model import Following, ImagePolicy, NotChosen, PolicyKey, Repository
 from krmfn.plan import decision, records
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.policies import explain
 from krmfn.policies.explain import Explanation
 from krmfn.policies.selection import select
-from krmfn.yamledit.nodes import Block
 
 WORKERS = 8
-_VERDICTS = ("passed-over", "held", "no-time")
 
 
 @click.command(
@@ -55,11 +53,11 @@ def command(
     rules = ruling.load(tree.blocks, options.finishing(source, None, None, None))
     found = _find(policy, rules.policies)
     if found.rules.follows_current:
-        return _follow(found, rules, tree.blocks, (output, all_tags, tags))
+        return _follow(found, rules, tree, (output, all_tags, tags))
     opened = options.open_source(rules)
     given = _explain(found, opened)
     if found.is_judged:
-        given = _judged(given, found, rules, tree, opened)
+        given = _with_verdicts(given, found, _examined(rules, tree, opened))
     asked = tuple(dict.fromkeys((*tags, *(given.selection.tags if all_tags else ()))))
     _PRINTERS[output](given, asked)
     return int(given.runs is None if found.is_judged else given.selection.tag is None)
@@ -78,18 +76,27 @@ def _find(name: str, policies: Mapping[PolicyKey, ImagePolicy]) -> ImagePolicy:
 
 
 def _follow(
-    policy: ImagePolicy, rules: Config, blocks: Sequence[Block], asked: tuple[str, bool, tuple[str, ...]]
+    policy: ImagePolicy, rules: Config, tree: files.Tree, asked: tuple[str, bool, tuple[str, ...]]
 ) -> int:
     from krmfn.commands import explain_digest
 
     output, all_tags, tags = asked
-    held = explain_digest.follow(policy, rules, blocks)
+    held = explain_digest.follow(policy, rules, tree.blocks)
     if not policy.rules.pins_current and held.tags:
-        held = held._replace(explanations=_of_each(policy, held.tags, options.open_source(rules)))
+        opened = options.open_source(rules)
+        each = _of_each(policy, held.tags, opened)
+        if policy.is_judged:
+            run = _examined(rules, tree, opened)
+            each = tuple(_with_verdicts(one, policy, run) for one in each)
+        held = held._replace(explanations=each)
     known = tuple(tag for one in held.explanations[:1] for tag in one.selection.tags) or held.tags
     show = explain_digest.print_json if output == "json" else explain_digest.print_text
     show(held, tuple(dict.fromkeys((*tags, *(known if all_tags else ())))))
     return int(not held.fields or any(one.selection.tag is None for one in held.explanations))
+
+
+def _examined(rules: Config, tree: files.Tree, source: TagSource) -> pipeline.Run:
+    return pipeline.examine(tree.blocks, rules, lambda _: source, every=True, graph=tree.graph())
 
 
 def _of_each(policy: ImagePolicy, deployed: Sequence[str], source: TagSource) -> tuple[Explanation, ...]:
@@ -111,16 +118,18 @@ def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:
     return Explanation(str(policy.key), policy.repository.image.name, policy.rules, made, listing.malformed)
 
 
-def _judged(given: Explanation, policy: ImagePolicy, rules: Config, tree: files.Tree, source: TagSource) -> Explanation:
+def _with_verdicts(given: Explanation, policy: ImagePolicy, run: pipeline.Run) -> Explanation:
     """Add what may run now to what the policy chooses: that depends on what the fields hold."""
-    run = pipeline.examine(tree.blocks, rules, lambda _: source, every=True, graph=tree.graph())
+    judged = run.judgement(policy.key, given.current)
     choice = next((one for key, one in run.choices.items() if key.plain == policy.key), None)
-    chosen = choice if isinstance(choice, Chosen) else None
-    said = tuple(one.message for one in run.results if one.policy == policy.key and one.code in _VERDICTS)
-    if isinstance(choice, NotChosen):
-        said += (choice.message,)
-    passed = chosen.passed_over if chosen else ()
-    return given._replace(runs=chosen.tag if chosen else None, verdicts=said, passed_over=passed, is_judged=True)
+    one = choice.choices.get(given.current) if isinstance(choice, Following) else choice
+    said = tuple(one.message for one in judged.said) if judged else ()
+    said += (one.message,) if isinstance(one, NotChosen) else ()
+    if judged is None:
+        return given._replace(verdicts=said, is_judged=True)
+    return given._replace(
+        runs=judged.runs, verdicts=said, passed_over=judged.passed_over, is_judged=True, refused=judged.refused, steps=judged.steps
+    )
 
 
 def _date(dates: Mapping[records.Moment, str | RegistryError], repository: Repository, tag: str) -> str:

@@ -121,7 +121,8 @@ def _concerns(run: pipeline.Run) -> Iterator[Diagnostic]:
             policy = run.choices[key].policy
             message = f"policy {key}: failed fetching digest of {policy.repository.image.name}:{tag}: {digest}"
             yield _failed(message, digest.failure, policy.defined, keep=keep)._replace(cause=digest)
-    yield from (*run.pins.results, *run.guarded.results, *run.config.notes)
+    judged = dict.fromkeys(said for one in run.judgements.values() for said in one.said)
+    yield from (*judged, *run.pins.results, *run.guarded.results, *run.config.notes)
 
 
 def _failed(message: str, failure: str, where: Any, *, keep: bool) -> Diagnostic:

@@ -164,9 +164,23 @@ def survey(tree: files.Tree, finish: Finish, kind: str, paths: Sequence[Path]) -
     pending = waiting(tree, objects, finish, paths) if kind in ("all", "update") else {}
     with terminal.watching() as progress:
         made = flux_objects.judge(objects, Sources(rules, os.environ, progress), now(), pending, rules.settings.realm_hosts)
-    if kind == "all":
-        return made
-    return flux_objects.Fleet(tuple(one for one in made.standings if one.object.id.kind == _NAMES[kind]), made.problems)
+    shown = tuple(one for one in made.standings if kind == "all" or one.object.id.kind == _NAMES[kind])
+    is_told = any(one.object.id.kind == "ImagePolicy" and one.ready.status == "True" for one in shown)
+    return flux_objects.Fleet(tuple(_judged(shown, tree, finish)) if is_told else shown, made.problems)
+
+
+def _judged(standings: Iterable[Standing], tree: files.Tree, finish: Finish) -> Iterable[Standing]:
+    """Add to the policies with requirements or holds, which Flux does not know, what may not run yet."""
+    run: pipeline.Run | None = None
+    try:
+        rules = ruling.load(tree.blocks, finish)
+        if any(policy.is_judged for policy in rules.policies.values()):
+            run = pipeline.examine(tree.blocks, rules, options.open_source, every=True, graph=tree.graph())
+    except KrmfnError:  # Flux judges object by object, and wrong ones are told already
+        run = None
+    for one in standings:
+        judged = run.judgement(key_of(one.object.id), "") if run and one.object.id.kind == "ImagePolicy" else None
+        yield flux_status.passed(one, judged) if judged and judged.passed_over else one
 
 
 def now() -> str:

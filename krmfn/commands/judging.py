@@ -12,7 +12,7 @@ from krmfn.frozen import replace
 from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, UNJUDGED, Place, Slot
-from krmfn.model import Chosen, Listing, PolicyKey, settled
+from krmfn.model import Chosen, Listing, PassedOver, PolicyKey, settled
 from krmfn.plan.current import current_tag
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.plan.unnamed import named_images, with_unnamed
@@ -22,12 +22,16 @@ WORKERS = 8
 
 
 class Fate(NamedTuple):
-    """What an update does with a place: the tag that it writes, and whether it only pins; whose policy it is, and what keeps it."""
+    """What an update does with a place: the tag that it writes, and whether it only pins; whose policy it is, what keeps it.
+
+    `passed_over` are better tags that may not run now, best first.
+    """
 
     tag: str | None = None
     pins: bool = False
     policy: PolicyKey | None = None
     kept: str = ""
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 class Verdict(NamedTuple):
@@ -67,7 +71,8 @@ class Verdict(NamedTuple):
         """The words of the STATE column."""
         if not self.is_asked:
             return (shown(self.places[0]),)
-        kept = (self.fate.kept,) if self.fate.kept else ()
+        waits = (self.fate.passed_over[0].state,) if self.fate.passed_over else ()
+        kept = (*((self.fate.kept,) if self.fate.kept else ()), *waits)
         if self.error:
             return (state(self.ref), "unknown", *kept)
         more = (("drifted", self.has_drifted), ("not listed", self.is_gone))
@@ -169,6 +174,13 @@ class _Fates:
 
     def of(self, place: Place) -> Fate:
         """Return what becomes of a place."""
+        fate = self._fate(place)
+        tag = place.ref.tag if place.ref else None
+        judged = self.run.judgement(fate.policy, tag or "") if fate.policy else None
+        passed = judged.passed_over if judged and tag not in judged.refused else ()
+        return fate._replace(passed_over=passed) if passed else fate
+
+    def _fate(self, place: Place) -> Fate:
         text = place.resource.block.text
         keys = [(id(text), start) for start in (place.start, *(slot.scalar.start for slot in place.slots))]
         change = next((self.changes[key] for key in keys if key in self.changes), None)

@@ -92,7 +92,8 @@ def plain(one: Diagnostic) -> dict[str, Any]:
         data["file"] = {"path": file.path, "line": file.line, "column": file.column}
     if field:
         data["field"] = {"path": field.path, "currentValue": field.current, "proposedValue": field.proposed}
-    return data | ({"tags": {"policy": str(one.policy)}} if one.policy else {})
+    tags = ({"policy": str(one.policy)} if one.policy else {}) | ({"eligibleAt": one.eligible_at} if one.eligible_at else {})
+    return data | ({"tags": tags} if tags else {})
 
 
 def finding(one: Diagnostic) -> str:

@@ -123,10 +123,11 @@ def markdown(moved: Sequence[Row], links: Mapping[Row, Link], results: Iterable[
     else:
         lines.append(f"The image lock: {safe(lock)}." if lock else "No image changed.")
     for one in results:
-        if one.severity != "info":
+        if one.severity != "info" or one.code == "passed-over":
             file = one.location.file
             where = f"{file.path}:{file.line}: " if file and file.line else ""
-            lines += ["", f"**{one.severity}**: {safe(where + one.message)}"]
+            head = "not yet" if one.code == "passed-over" else one.severity
+            lines += ["", f"**{head}**: {safe(where + one.message)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -7,12 +7,13 @@ Words and tables are those of image-reflector-controller, image-automation-contr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from krmfn.config.objects import Object, mapping, text
 from krmfn.errors import RegistryError
 from krmfn.model import Chosen, LatestRef, Listing, NotChosen
+from krmfn.plan.records import Judgement
 from krmfn.policies.pattern import Pattern
 from krmfn.policies.rules import DEFAULT_EXCLUSIONS
 
@@ -122,6 +123,13 @@ def policy(thing: Object, choice: Chosen | NotChosen) -> Standing:
         previous = known
     more = {"latestRef": _data(latest)} | ({"observedPreviousRef": _data(previous)} if previous else {})
     return Standing(thing, Ready("True", "Succeeded", ready_message(latest, previous)), more)
+
+
+def passed(standing: Standing, judged: Judgement) -> Standing:
+    """Add to a policy what may not run yet, and what may."""
+    may = f"{judged.runs} may run" if judged.runs else "nothing moves"
+    message = f"{standing.ready.message}; krmfn: {judged.passed_over[0]}; {may}"
+    return replace(standing, ready=standing.ready._replace(message=message))
 
 
 def _kept(before: Mapping[str, Any]) -> dict[str, Any]:

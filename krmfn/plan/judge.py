@@ -8,17 +8,31 @@ about few tags; a tag about which it cannot answer ends the search, and everythi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from krmfn.config.lock import Lock, recall
 from krmfn.config.settings import Settings
-from krmfn.errors import PASSING, RegistryError
-from krmfn.frozen import frozen, replace
+from krmfn.errors import PASSING
+from krmfn.frozen import replace
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
-from krmfn.model import Choice, Chosen, Diagnostic, Following, ImagePolicy, Location, NotChosen, PassedOver, PolicyKey
+from krmfn.model import (
+    Choice,
+    Chosen,
+    Diagnostic,
+    Following,
+    ImagePolicy,
+    Location,
+    NotChosen,
+    PassedOver,
+    PolicyKey,
+    Severity,
+)
 from krmfn.plan.current import Deployed
+from krmfn.plan.records import Judged, Judgement
 from krmfn.plan.refusals import Facts, Refusals, Unjudged
 from krmfn.plan.resolve import ask
 from krmfn.policies import selection
+from krmfn.policies.number import moment
 from krmfn.policies.reason import Reason
 from krmfn.yamledit.nodes import Block
 
@@ -31,14 +45,6 @@ _CANDIDATES = frozenset({Reason.LOWER, Reason.SHADOWED, Reason.CHOSEN})
 _FETCH = "run krmfn fetch on the package"
 
 
-@frozen
-class Judged:
-    """The choices that may run, and what there is to say. A policy that nothing may move has no choice."""
-
-    choices: Mapping[PolicyKey, Choice]
-    results: tuple[Diagnostic, ...] = ()
-
-
 def is_build(blocks: Iterable[Block], settings: Settings) -> bool:
     """True if results reach no file, so that what runs is known from the lock alone: kustomize called."""
     return settings.is_build or any(KUSTOMIZE_ID.encode() in block.raw for block in blocks)
@@ -48,29 +54,43 @@ def judge(
     choices: Mapping[PolicyKey, Choice], deployed: Deployed, lock: Lock | None, facts: Facts, *, in_build: bool
 ) -> Judged:
     """Judge every choice of a policy that has requirements or holds; all others stay as they are."""
-
-    def one(key: PolicyKey) -> tuple[Choice | None, list[Diagnostic]]:
-        choice = choices[key]
-        return _judged(choice, deployed, lock, facts, in_build=in_build) if choice.policy.is_judged else (choice, [])
-
     asking = [key for key, choice in choices.items() if choice.policy.requirements]
+
+    def one(key: PolicyKey) -> _Verdict:
+        choice = choices[key]
+        return _judged(choice, deployed, lock, facts, in_build=in_build) if choice.policy.is_judged else _Verdict(choice)
+
     made = {key: one(key) for key in choices if key not in asking} | ask(asking, one, WORKERS)
-    verdicts = {key: verdict for key in choices if not isinstance(verdict := made[key], RegistryError)}
-    found = {key: choice for key, (choice, _) in verdicts.items() if choice is not None}
-    return Judged(found, tuple(result for _, results in verdicts.values() for result in results))
+    verdicts = {key: verdict for key in choices if isinstance(verdict := made[key], _Verdict)}
+    found = {key: one.choice for key, one in verdicts.items() if one.choice is not None}
+    judgements = {(key, tag): one for key, verdict in verdicts.items() for tag, one in verdict.judgements.items()}
+    said = dict.fromkeys(said for one in judgements.values() for said in one.said)
+    return Judged(found, tuple(said), judgements)
 
 
-def _judged(
-    choice: Choice, deployed: Deployed, lock: Lock | None, facts: Facts, *, in_build: bool
-) -> tuple[Choice | None, list[Diagnostic]]:
-    policy = choice.policy
-    judge_of = _Judge(policy, facts, deployed.tags(policy))
-    problem = judge_of.problem(lock, in_build=in_build)
+class _Verdict(NamedTuple):
+    """What comes of one choice: None when everything stays as it is."""
+
+    choice: Choice | None
+    judgements: Mapping[str, Judgement] = {}
+
+
+def _judged(choice: Choice, deployed: Deployed, lock: Lock | None, facts: Facts, *, in_build: bool) -> _Verdict:
+    judges: dict[str, _Judge] = {}
+
+    def one(offered: Chosen | NotChosen, tag: str, current: Sequence[str]) -> Chosen | NotChosen | None:
+        judges[tag] = _Judge(choice.policy, facts, deployed.tags(choice.policy))
+        return judges[tag].one(judges[tag].problem(lock, in_build=in_build) or offered, current)
+
+    made: Choice | None
     if isinstance(choice, Following):
-        made = {tag: judge_of.one(problem or one, (tag,)) for tag, one in choice.choices.items()}
-        settled = {tag: one for tag, one in made.items() if one is not None}
-        return replace(choice, choices=settled), judge_of.results
-    return judge_of.one(problem or choice, _current(policy, deployed, lock, in_build=in_build)), judge_of.results
+        several = {tag: one(offered, tag, (tag,)) for tag, offered in choice.choices.items()}
+        made = replace(choice, choices={tag: one for tag, one in several.items() if one is not None})
+        chosen = several
+    else:
+        made = one(choice, "", _current(choice.policy, deployed, lock, in_build=in_build))
+        chosen = {"": made}
+    return _Verdict(made, {tag: judge_of.judgement(chosen[tag]) for tag, judge_of in judges.items()})
 
 
 def _current(policy: ImagePolicy, deployed: Deployed, lock: Lock | None, *, in_build: bool) -> tuple[str, ...]:
@@ -89,13 +109,22 @@ class _Judge:
         by_policy = sorted((one for one in self.refusals.holds if one.tag), key=lambda one: one.policy is None)
         self.hold = next(iter(by_policy), None)
         self.results: list[Diagnostic] = []
+        self.passed: tuple[PassedOver, ...] = ()
+        self.refused: dict[str, PassedOver] = {}
+        self.steps: tuple[tuple[str, int], ...] = ()
         if facts.now() is None and any(one.until is not None for one in policy.holds):
             self._say("info", "no-time", "no time is known, so every hold is in force: set KRMFN_NOW")
 
-    def _say(self, severity: str, code: str, message: str) -> None:
+    def _say(self, severity: Severity, code: str, message: str, passed: PassedOver | None = None) -> None:
         location = Location(self.policy.defined)
         text = f"{self.image.name}: {message} (policy {self.policy.key})"
-        self.results.append(Diagnostic(severity, code, text, location, policy=self.policy.key))  # type: ignore[arg-type]
+        eligible = moment(passed.eligible_at) if passed and passed.eligible_at is not None else ""
+        self.results.append(Diagnostic(severity, code, text, location, policy=self.policy.key, eligible_at=eligible))
+
+    def judgement(self, made: Chosen | NotChosen | None) -> Judgement:
+        """Return what was judged, with the choice that came of it."""
+        runs = made.tag if isinstance(made, Chosen) else None
+        return Judgement(runs, self.passed, self.refused, self.steps, tuple(self.results))
 
     def problem(self, lock: Lock | None, *, in_build: bool) -> NotChosen | None:
         """Return why nothing can be judged: no lock where one is needed, no time where age counts."""
@@ -183,7 +212,8 @@ class _Judge:
             return self._verified(choice)
         why = f"{hold.described}, on {hold.tag}"
         passed = PassedOver(choice.tag, why, "hold", hold.until, hold.state)
-        self._say("info", "passed-over", f"{passed}; {hold.tag} may run")
+        self.passed, self.refused = (passed,), {passed.tag: passed}
+        self._say("info", "passed-over", f"{passed}; {hold.tag} may run", passed)
         return self._verified(replace(choice, tag=hold.tag, digest=None, stays="", passed_over=(passed,), is_held=True))
 
     def _stop(self, one: Unjudged) -> NotChosen | None:
@@ -201,6 +231,8 @@ class _Judge:
         refused = {
             tag: why for tag in candidates if tag != floor and (why := self.refusals.known(tag, deployed)) is not None
         }
+        self.refused = refused
+        self.steps = self._steps(candidates)
         current = deployed[0] if self.policy.rules.follows_current else None
         left, looks = [tag for tag in candidates if tag not in refused], 0
         while True:
@@ -211,23 +243,33 @@ class _Judge:
                 break
             verdict = None if best == floor else self.refusals.looked(best, deployed)
             if isinstance(verdict, Unjudged):
+                self.passed = (PassedOver(best, f"not judged: {verdict.error}", "unjudged", None, "not judged"),)
                 return self._stop(verdict)
             if verdict is None:
                 break
             refused[best], looks = verdict, looks + 1
             left.remove(best)
             if looks == LOOKS:
+                self.passed = self._passed(refused, None, current)
                 self._say("warning", "not-judged", f"kept as it is: none of the best {LOOKS} tags may run; {best}: {verdict.why}")
                 return None
         if best == choice.tag:
             return self._verified(choice)
-        passed = self._passed(refused, best, current)
-        self._say("info", "passed-over", f"{passed[0]}; {f'{best} may run' if best else 'no other may run'}")
+        passed = self.passed = self._passed(refused, best, current)
+        self._say("info", "passed-over", f"{passed[0]}; {f'{best} may run' if best else 'no other may run'}", passed[0])
         if best is None:
             return None
         held = dict.fromkeys((*deployed, *self.fields))
         above = frozenset(tag for tag in held if tag != best and self._best([tag, best], current) == tag)
         return self._verified(replace(choice, tag=best, digest=None, stays="", passed_over=passed, above=above))
+
+    def _steps(self, candidates: Sequence[str]) -> tuple[tuple[str, int], ...]:
+        """Return how many of the tags that the policy takes are not held, and how many of those are old enough."""
+        rules = [one.rule for one in self.refused.values()]
+        unheld = len(candidates) - rules.count("hold")
+        held = (("not held", unheld),) if self.refusals.skipped else ()
+        is_aged = any(one.age for one in self.policy.requirements)
+        return (*held, ("old enough, as far as is recorded", unheld - rules.count("age"))) if is_aged else held
 
     def _floor(self, deployed: Sequence[str], candidates: Sequence[str]) -> str | None:
         """Return the lowest tag that is deployed; None when there is none, or one that the policy does not take."""

@@ -8,14 +8,16 @@ from typing import NamedTuple
 from krmfn.config.lock import LockEntry
 from krmfn.config.objects import Object
 from krmfn.errors import RegistryError
-from krmfn.frozen import frozen
+from krmfn.frozen import field, frozen
 from krmfn.kubernetes.resource import Steps
-from krmfn.model import Chosen, Diagnostic, ImagePolicy, Listing, PolicyKey, Repository
+from krmfn.model import Choice, Chosen, Diagnostic, ImagePolicy, Listing, PassedOver, PolicyKey, Repository
 from krmfn.plan.target import Target
 from krmfn.yamledit.nodes import Block, Edit
 
 Pin = tuple[PolicyKey, str]
 """A policy and one of its tags."""
+Judgements = Mapping[tuple[PolicyKey, str], "Judgement"]
+"""By policy and, where it follows what is deployed, the deployed tag; else an empty one."""
 Place = tuple[Block, Steps, PolicyKey]
 """What fields that must move together have in common: a block, where in it their resource stands, and a policy."""
 
@@ -43,6 +45,30 @@ class Guarded:
     policies: frozenset[PolicyKey] = frozenset()
     places: frozenset[Place] = frozenset()
     results: tuple[Diagnostic, ...] = ()
+
+
+@frozen
+class Judgement:
+    """What was judged of the tags of a policy, or of one deployed tag of a policy that follows those. Everybody tells this."""
+
+    runs: str | None = None
+    """The tag that may run; None when everything stays as it is."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """The best of what may not run, best first."""
+    refused: Mapping[str, PassedOver] = field(default_factory=dict)
+    """All that may not run, as far as anybody looked."""
+    steps: tuple[tuple[str, int], ...] = ()
+    """How many of the tags that the policy takes each requirement left."""
+    said: tuple[Diagnostic, ...] = ()
+
+
+@frozen
+class Judged:
+    """The choices that may run, and what there is to say. A policy that nothing may move has no choice."""
+
+    choices: Mapping[PolicyKey, Choice]
+    results: tuple[Diagnostic, ...] = ()
+    judgements: Judgements = field(default_factory=dict)
 
 
 class Change(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from krmfn.model import PassedOver
@@ -34,12 +34,15 @@ class Explanation(NamedTuple):
     passed_over: tuple[PassedOver, ...] = ()
     verdicts: tuple[str, ...] = ()
     """What the judgement says, for people."""
+    refused: Mapping[str, PassedOver] = {}
+    steps: tuple[tuple[str, int], ...] = ()
+    """How many tags each requirement left."""
 
 
 def funnel(explanation: Explanation) -> list[tuple[str, int]]:
     """Return how many tags were left behind each step: listed, valid, not excluded, filtered, accepted, chosen."""
-    (_, listed), *steps = explanation.selection.funnel()
-    return [("listed", listed + explanation.malformed), *((step.name, step.left) for step in steps)]
+    (_, listed), *steps, chosen = explanation.selection.funnel()
+    return [("listed", listed + explanation.malformed), *((step.name, step.left) for step in steps), *explanation.steps, (chosen.name, chosen.left)]
 
 
 def dropped(selection: Selection) -> list[tuple[Reason, int, tuple[str, ...]]]:
@@ -146,7 +149,7 @@ def as_text(explanation: Explanation) -> str:
 
 def tag_rows(explanation: Explanation, tags: Iterable[str]) -> list[tuple[str, str, str]]:
     """Return rows of tag, word and sentence for the tags that are asked about."""
-    passed = {one.tag: one for one in explanation.passed_over}
+    passed = explanation.refused
     return [
         (tag, passed[tag].rule, passed[tag].why)
         if tag in passed
@@ -158,6 +161,15 @@ def tag_rows(explanation: Explanation, tags: Iterable[str]) -> list[tuple[str, s
 def _word(selection: Selection, tag: str) -> str:
     reason = selection.reason(tag)
     return "not-listed" if reason is None else reason.word
+
+
+def passed_over(tags: Iterable[PassedOver]) -> list[dict[str, str]]:
+    """Return tags that may not run now as plain data."""
+    return [
+        {"tag": one.tag, "rule": one.rule, "why": one.why}
+        | ({} if one.eligible_at is None else {"eligibleAt": moment(one.eligible_at)})
+        for one in tags
+    ]
 
 
 def as_data(explanation: Explanation, tags: Iterable[str] = ()) -> dict[str, Any]:
@@ -179,10 +191,6 @@ def as_data(explanation: Explanation, tags: Iterable[str] = ()) -> dict[str, Any
     }
     if explanation.is_judged:
         data["runs"] = explanation.runs
-        data["passedOver"] = [
-            {"tag": one.tag, "rule": one.rule, "why": one.why}
-            | ({} if one.eligible_at is None else {"eligibleAt": moment(one.eligible_at)})
-            for one in explanation.passed_over
-        ]
+        data["passedOver"] = passed_over(explanation.passed_over)
     rows = tag_rows(explanation, tags)
     return data | ({"tags": [dict(zip(("tag", "reason", "why"), row, strict=True)) for row in rows]} if rows else {})

@@ -91,5 +91,6 @@ def entry(diagnostic: Diagnostic) -> Entry:
     if file is not None and file.path:
         fields["file"] = {"path": file.path} if file.index is None else {"path": file.path, "index": file.index}
     tags = {} if diagnostic.code == "changed" else {"code": diagnostic.code}
+    tags |= {"eligibleAt": diagnostic.eligible_at} if diagnostic.eligible_at else {}
     fields["tags"] = ({"policy": str(diagnostic.policy)} if diagnostic.policy else {}) | tags
     return {key: value for key, value in fields.items() if value != {}}
