@@ -55,6 +55,7 @@ RUN_CODES = {
     "snapshot": "a TagSnapshot cannot be edited, or no policy uses it",
     "source": "a remark of the source of tags",
     "unproven": "an edit would change more than the bound values; nothing was written",
+    "taken-back": "a tag that an update wrote was taken back by hand, and an ImageHold keeps the policy away from it",
     "would-change": "under mode: check a field would change",
 }
 VERIFY_CODES = {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from krmfn.config import loading
 from krmfn.config.floor import Floor
+from krmfn.config.hold import Hold
 from krmfn.config.loading import Config, Finish, no_change
 from krmfn.config.lock import Lock, Snapshot, is_read_only
 from krmfn.diagnostics import in_order, unreadable
@@ -15,7 +16,20 @@ from krmfn.kubernetes.overriding import NOTHING, Graph
 from krmfn.kubernetes.resource import is_definition
 from krmfn.model import Choice, Diagnostic, ImagePolicy, PassedOver, PolicyKey, Repository
 from krmfn.outcome import Outcome
-from krmfn.plan import bind, decision, digests, guard, lock_update, needed, records, report, resolve, rewrite, scopes
+from krmfn.plan import (
+    bind,
+    decision,
+    digests,
+    guard,
+    lock_update,
+    needed,
+    records,
+    report,
+    resolve,
+    rewrite,
+    scopes,
+    taken_back,
+)
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Guarded, Pins
 from krmfn.plan.resolve import TagSource
@@ -52,12 +66,19 @@ class Run:
     judgements: records.Judgements = field(default_factory=dict)
     source: TagSource = field(default_factory=lambda: resolve.StaticTags({}))
     """What was asked, and repeats what it was told."""
+    taken: tuple[taken_back.TakenBack, ...] = ()
+    """What people took back since it was written."""
+    ended: tuple[Hold, ...] = ()
+    """Holds until a newer tag, where there is one now."""
+    hold_edits: tuple[tuple[Text, Edit], ...] = ()
+    """How holds change that follow from `taken` and `ended`; `added` are the files that they start."""
+    added: tuple[Text, ...] = ()
 
     @property
     def edits(self) -> tuple[tuple[Text, Edit], ...]:
         """Everything there is to write, with the text that it belongs to: changed fields, records of them, and the lock."""
         of_fields = tuple((change.target.resource.block.text, change.edit) for change in self.changes)
-        return of_fields + self.record_edits + self.lock_edits
+        return of_fields + self.record_edits + self.lock_edits + self.hold_edits
 
     def judgement(self, policy: PolicyKey, tag: str) -> records.Judgement | None:
         """Return what was judged of a policy, of a deployed tag if it follows those; of several locks the first."""
@@ -127,6 +148,8 @@ def examine(
         bound = bind.bind(blocks, rules, needed.expected(rules, open_choices), graph)
     deployed = Deployed(bound.targets, policies)
     choices = decision.follow(choices, deployed, listings, lock, is_frozen=settings.mode == "frozen")
+    taken = taken_back.find(deployed, policies, rules.lock) if rules.remembers else ()
+    choices = taken_back.held(choices, taken) if taken else choices
     offered = choices
 
     def digests_of(wanted: Iterable[tuple[Repository, str]]) -> digests.Answers:
@@ -137,7 +160,7 @@ def examine(
     if rules.recording:
         evidence, recorded, looked = _recorded_now(rules, offered, deployed, listings, dates, digests_of)
     judged, refused = records.Judged(offered), digests.never  # type: records.Judged, digests.Refused
-    if len(open_choices) < len(choices):
+    if any(choice.policy.is_judged for choice in choices.values()):
         judged, refused = _judged(offered, deployed, blocks, rules, lock, evidence, dates, source)
     choices = dict(judged.choices)
     questions = digests.to_ask(choices, deployed, lock, settings, every=every)
@@ -149,7 +172,8 @@ def examine(
     if rules.lock or every:
         declared = () if rules.is_partial else rules.declared
         named = {key: choice for key, choice in choices.items() if key.plain in rules.declared}
-        renewed = lock_update.renew(rules.lock, named, pins, guarded.policies, declared, settings.now)
+        written = taken_back.written(rewritten.changes, rules.lock) if rules.remembers else {}
+        renewed = lock_update.renew(rules.lock, named, pins, guarded.policies, declared, settings.now, written)
     lock_edits, noted = _lock_edits(rules, renewed)
     record_edits, not_recorded = _recorded(rewritten.changes) if settings.annotate else ((), ())
     said = [
@@ -157,6 +181,7 @@ def examine(
         *bound.results,
         *rewritten.results,
         *judged.results,
+        *(one.said for one in taken),
         *not_recorded,
         *noted,
         *report.notes(choices.values(), listings, source.notes()),
@@ -170,6 +195,7 @@ def examine(
     return Run(
         rules, choices, bound, rewritten.changes, results,
         listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits, offered, recorded, judged.judgements, source,
+        taken, tuple(taken_back.ended(rules.holds, choices)) if rules.remembers else (),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from krmfn import pipeline
+from krmfn.commands.remembering import with_holds
 from krmfn.commands.workspace import Examined, rewritten
 from krmfn.errors import GitError
 from krmfn.git import changelog, message
@@ -62,7 +63,7 @@ def _in_turn(found: Examined, top: Path, template: str | None, *, split: bool) -
     for index, group in enumerate(groups):
         edits += [(change.target.resource.block.text, change.edit) for row in group for change in row.changes]
         edits += rest if index == len(groups) - 1 else []
-        content = _contents(found, edits, top)
+        content = _contents(found, edits, top, found.run.added)
         changed = {path: data for path, data in content.items() if before.get(path) != data}
         before = content
         yield Part("", Draft(_message(found, group, template), changed), tuple(group), _lock(found.run))
@@ -74,9 +75,10 @@ def _apart(found: Examined, top: Path, template: str | None) -> Iterator[Part]:
     for name, keys in short_names({key: policy.repository for key, policy in policies.items()}).items():
         narrowed = replace(found.run.config, policies={key: policies[key] for key in keys})
         run = pipeline.examine(found.blocks, narrowed, lambda _config: found.run.source, graph=graph)
+        run = with_holds(run, found.tree.texts)
         failed = [choice for key in keys if isinstance(choice := found.run.choices.get(key), NotChosen)]
         rows = changelog.rows(run.changes)
-        files = {} if run.is_error else _contents(found, run.edits, top)
+        files = {} if run.is_error else _contents(found, run.edits, top, run.added)
         yield Part(
             name,
             Draft(_message(found, rows, template) if files else "", files),
@@ -121,8 +123,10 @@ def _by_image(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
     return [tuple(row for row in rows if row.image == name) for name in names]
 
 
-def _contents(found: Examined, edits: Sequence[tuple[Text, Edit]], top: Path) -> dict[str, bytes]:
-    return {_path(text, top): data for text, data in rewritten(found.tree.texts, edits).items()}
+def _contents(
+    found: Examined, edits: Sequence[tuple[Text, Edit]], top: Path, added: Sequence[Text] = ()
+) -> dict[str, bytes]:
+    return {_path(text, top): data for text, data in rewritten((*found.tree.texts, *added), edits).items()}
 
 
 def _path(text: Text, top: Path) -> str:
@@ -136,7 +140,7 @@ def _message(found: Examined, rows: Sequence[Row], wanted: str | None) -> str:
     automation = found.automation
     template = wanted if wanted is not None else automation.message_template if automation else None
     if template is None:
-        return changelog.message(rows, lambda place: _from_top(place, found.top)) if rows else "Update the image lock\n"
+        return changelog.message(rows, lambda place: _from_top(place, found.top)) if rows else _without_rows(found)
     folder = automation.folder(found.top) if automation else found.top
     edits = [
         message.Edit(
@@ -147,6 +151,12 @@ def _message(found: Examined, rows: Sequence[Row], wanted: str | None) -> str:
     ]  # fmt: skip
     key = automation.key if automation else PolicyKey("default", "krmfn")
     return message.write(template, key, edits, dict(automation.values) if automation else {})
+
+
+def _without_rows(found: Examined) -> str:
+    """Return the message of a commit that moves no image."""
+    taken = found.run.taken
+    return f"Skip {', '.join(f'{one.policy} {one.tag}' for one in taken)}, taken back by hand\n" if taken else "Update the image lock\n"
 
 
 def _from_top(place: str, top: Path) -> str:

@@ -9,7 +9,7 @@ import click
 from krmfn import terminal
 from krmfn.commands import options
 from krmfn.commands.package import HOLDS, Package
-from krmfn.config.hold import Hold
+from krmfn.config.hold import NEWER, Hold
 from krmfn.config.loading import Config, load
 from krmfn.config.objects import nearest
 from krmfn.diagnostics import misconfigured
@@ -34,12 +34,13 @@ PATH = click.argument("path", default=".", type=click.Path(path_type=Path, exist
 @click.argument("what", metavar="POLICY@TAG")
 @PATH
 @click.option("--not", "is_not", is_flag=True, help="Skip this tag; without it the policy stays on this tag.")
-@click.option("--until", metavar="TIME", default="", help="When it ends, exclusive: a date (00:00 UTC) or an RFC 3339 time.")
+@click.option("--until", metavar="TIME", default="", help="When it ends, exclusive: a date (00:00 UTC), an RFC 3339 time, or `newer`: with the first newer tag.")
 @click.option("--because", metavar="TEXT", default="", help="Why, for those who meet it.")
 def command(what: str, path: Path, is_not: bool, until: str, because: str) -> int:
     """Write an ImageHold for POLICY (`name` or `namespace:name`) into krmfn-holds.yaml below PATH, or where holds stand."""
-    if until and read_time(until) is None:
-        raise click.BadParameter(f"expected a date or an RFC 3339 time, found {until!r}", param_hint="--until")
+    if until and read_time(until) is None and not (until == NEWER and is_not):
+        expected = f"a date, an RFC 3339 time, or {NEWER} with --not"
+        raise click.BadParameter(f"expected {expected}, found {until!r}", param_hint="--until")
     tree = files.read((path,))
     rules = load(tree.blocks, None, options.finishing(None, None, None, None))
     policy, tag = parse(what, rules)

@@ -19,6 +19,15 @@ _HEADS = {
 }
 
 
+def behind(text: Text, documents: Sequence[str]) -> Edit:
+    """Return the edit that puts documents at the end of a file; a new one starts with what it is for."""
+    head = "" if text.data else _HEADS.get(Path(text.name).name, "")
+    end = "" if not text.data or text.data.endswith(b"\n") else "\n"
+    start = "---\n" if text.data.strip() else ""
+    at = len(text.data)
+    return Edit(at, at, (head + end + start + "---\n".join(documents)).encode())
+
+
 @dataclass
 class Package:
     """The files of a package and what is to become of them."""
@@ -42,13 +51,8 @@ class Package:
         there = self._texts()
         edits = {name: list(made) for name, made in self.edits.items() if made}
         for name, documents in self.documents.items():
-            before = there[name].data if name in there else b""
-            head = "" if before else _HEADS.get(Path(name).name, "")
-            end = "" if not before or before.endswith(b"\n") else "\n"
-            start = "---\n" if before.strip() else ""
-            added = (head + end + start + "---\n".join(documents)).encode()
-            there.setdefault(name, Text(before, name))
-            edits.setdefault(name, []).append(Edit(len(before), len(before), added))
+            text = there.setdefault(name, Text(b"", name))
+            edits.setdefault(name, []).append(behind(text, documents))
         found = {name: rewrite(there[name], made) for name, made in sorted(edits.items())}
         return {name: data for name, data in found.items() if data != there[name].data}
 

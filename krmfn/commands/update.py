@@ -14,7 +14,6 @@ from krmfn.commands import completion, options, output, ruling
 from krmfn.commands.workspace import Examined, examine
 from krmfn.config.loading import Finish
 from krmfn.git import changelog
-from krmfn.inventory import files
 from krmfn.model import Diagnostic
 from krmfn.pipeline import Run
 from krmfn.sanitize import printable
@@ -84,7 +83,7 @@ def command(
         return _suspended(found.automation.key)
     written, is_check = found.written(), found.run.config.settings.is_check
     if not is_check:
-        files.write_all(written, found.tree.leftovers)
+        found.write(written)
     show(found, written)
     return options.exit_code(is_error=found.run.is_error, is_check=is_check, would_change=bool(written))
 

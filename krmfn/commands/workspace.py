@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from krmfn import diagnostics, pipeline, terminal
 from krmfn.commands import options, ruling
+from krmfn.commands.remembering import with_holds
 from krmfn.config.loading import Finish
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import GitError, InputError
@@ -40,7 +41,17 @@ class Examined:
 
     def written(self) -> dict[Text, bytes]:
         """Return the new content of every file that changes; none when there is an error."""
-        return {} if self.run.is_error else rewritten(self.tree.texts, self.run.edits)
+        return {} if self.run.is_error else rewritten(self.texts, self.run.edits)
+
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """Every text that a run may change, new ones included."""
+        return (*self.tree.texts, *self.run.added)
+
+    def write(self, written: Mapping[Text, bytes]) -> None:
+        """Write new content of files. Raises InputError."""
+        new = {text.name: data for text, data in written.items() if text in self.run.added and not Path(text.name).exists()}
+        files.write_all({text: data for text, data in written.items() if text.name not in new}, self.tree.leftovers, new=new)
 
     def labels(self, questions: Iterable[tuple[Repository, str]]) -> dict[tuple[Repository, str], dict[str, str]]:
         """Return the labels of images; an image that cannot be asked has none."""
@@ -70,7 +81,7 @@ def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path |
     paths = tuple(paths)
     tree = options.read(paths)
     rules, blocks, made = ruling.load(tree.blocks, finish), tree.blocks, None
-    root = top or root_of(paths[0])
+    rules, root = replace(rules, remembers=rules.settings.mode != "frozen"), top or root_of(paths[0])
     if name is not None:
         objects = flux_objects.gather(tree.blocks)
         made = Automation.read(find(objects.all, name), objects.all)
@@ -83,6 +94,7 @@ def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path |
     with terminal.watching() as progress:
         source = Sources(rules, os.environ, progress)
         run = pipeline.examine(blocks, rules, lambda _rules: source, graph=tree.graph())
+    run = with_holds(run, tree.texts)
     unread = report.judged((one.diagnostic for one in tree.skipped if one.matters), rules.settings)
     run = replace(run, results=diagnostics.in_order([*run.results, *unread]))
     return Examined(tree, blocks, run, source, made, root)

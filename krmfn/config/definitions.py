@@ -287,6 +287,7 @@ SPECS: dict[str, Schema] = {
                         "digest": _text("Its digest, when the policy reflects digests."),
                         "policyHash": _text("Fingerprint of the rules that chose it."),
                         "rulesHash": _text("Fingerprint of what `require` asked of it."),
+                        "written": _list("Fields into which krmfn update wrote this tag.", {"type": "string"}),
                         "since": _text("Since when this tag with this digest is recorded, RFC 3339."),
                         "passedOver": _text("The best tag that was passed over, and why."),
                         "listed": {
@@ -309,7 +310,7 @@ SPECS: dict[str, Schema] = {
             "tag": _text("Stay on this tag."),
             "not": _text("Skip this tag."),
             "releaseAge": _text("This tag need not wait for its age."),
-            "until": _text("When the hold ends, exclusive: a date (00:00 UTC) or an RFC 3339 time."),
+            "until": _text("When the hold ends, exclusive: a date (00:00 UTC) or an RFC 3339 time; with `not` also `newer`: at the first eligible tag that is newer."),
             "because": _text("Why, for people."),
         },
     ),

@@ -12,6 +12,8 @@ from krmfn.image import is_tag, parse_repository
 from krmfn.model import ImagePolicy, PolicyKey
 from krmfn.policies.number import read_time
 
+NEWER = "newer"
+
 
 @frozen
 class Hold:
@@ -25,10 +27,12 @@ class Hold:
     until: float | None = None
     because: str = ""
     object: Object | None = field(default=None, compare=False, repr=False)
+    ends_with_newer: bool = False
+    """`until: newer`: it ends at the first eligible tag that is newer than the one to skip."""
 
     def is_about(self, policy: ImagePolicy) -> bool:
         """True if the hold names the policy, or the policy's image."""
-        return self.policy == policy.key or self.image == policy.repository.image.canonical
+        return self.policy == policy.key.plain or self.image == policy.repository.image.canonical
 
     def is_in_force(self, now: float | None) -> bool:
         """True before `until`, which is exclusive; without any `now` a hold is in force."""
@@ -39,14 +43,16 @@ class Hold:
         """`held until 2026-12-01T00:00Z`, or `held`."""
         from krmfn.policies.number import moment
 
-        return "held" if self.until is None else f"held until {moment(self.until)}"
+        newer = " until a newer tag" if self.ends_with_newer else ""
+        return f"held{newer}" if self.until is None else f"held until {moment(self.until)}"
 
     @property
     def described(self) -> str:
         """`held: tests failed (until 2026-12-01T00:00Z)`, as far as it was said."""
         from krmfn.policies.number import moment
 
-        until = "" if self.until is None else f" (until {moment(self.until)})"
+        newer = " (until a newer tag)" if self.ends_with_newer else ""
+        until = newer if self.until is None else f" (until {moment(self.until)})"
         return f"held{': ' if self.because else ''}{self.because}{until}"
 
 
@@ -93,8 +99,11 @@ def _hold(thing: Object, problems: Problems) -> Hold | None:
             image = parse_repository(spec["image"]).canonical
         except RuleError as error:
             problems.add(thing.id, "spec.image", str(error))
-    until = read_time(spec["until"]) if spec.get("until") else None
-    if spec.get("until") and until is None:
-        problems.add(thing.id, "spec.until", f"expected a date or an RFC 3339 time, found {spec['until']!r}")
+    ends_with_newer = spec.get("until") == NEWER
+    until = read_time(spec["until"]) if spec.get("until") and not ends_with_newer else None
+    if spec.get("until") and until is None and not ends_with_newer:
+        problems.add(thing.id, "spec.until", f"expected a date, an RFC 3339 time or {NEWER}, found {spec['until']!r}")
+    if ends_with_newer and not spec.get("not"):
+        problems.add(thing.id, "spec.until", f"{NEWER} goes with not: nothing is newer than to stay, or not to wait")
     tag, skip, no_wait = (spec.get(name) or "" for name in ("tag", "not", "releaseAge"))
-    return Hold(key, image, tag, skip, no_wait, until, spec.get("because") or "", thing)
+    return Hold(key, image, tag, skip, no_wait, until, spec.get("because") or "", thing, ends_with_newer)

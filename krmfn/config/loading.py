@@ -65,6 +65,8 @@ class Config:
     """For stderr only: what was passed over as no configuration."""
     is_partial: bool = False
     """True when a functionConfig spoke: other calls on the same items may bring other policies."""
+    remembers: bool = False
+    """Set by `krmfn update`: locks hold what it writes where, and what people took back since is held."""
 
     @property
     def record(self) -> Lock | None:

@@ -60,6 +60,8 @@ class LockEntry:
     """The best tag that was passed over, and why."""
     since: str = ""
     """Since when this tag with this digest is recorded, where that is known."""
+    written: tuple[str, ...] = ()
+    """The fields into which `krmfn update` wrote the tag, each by file, resource and path."""
 
     @property
     def place(self) -> tuple[PolicyKey, str, str]:
@@ -264,6 +266,7 @@ def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Pro
         return LockEntry(
             key, entry["image"], entry["tag"], entry["policyHash"], digest, listed, eligible, entry.get("from") or "",
             entry.get("rulesHash") or "", entry.get("passedOver") or "", entry.get("since") or "",
+            tuple(listing(entry.get("written"))),
         )  # fmt: skip
     return None
 

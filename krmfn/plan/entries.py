@@ -54,6 +54,8 @@ def typed(entry: Data) -> Any:
 
 
 def _text(name: str, value: Any) -> Value:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return value
     if isinstance(value, list):
         items = ("{" + ", ".join(f"{key}: {quoted(text)}" for key, text in one.items()) + "}" for one in value)
         return Plain(f"[{', '.join(items)}]")

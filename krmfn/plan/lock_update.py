@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from krmfn.config.lock import Lock, LockEntry
 from krmfn.frozen import replace
 from krmfn.model import Choice, Chosen, Following, PolicyKey, settled
-from krmfn.plan.records import Pins, Renewal
+from krmfn.plan.records import Pins, Renewal, Written
 from krmfn.policies.number import moment
 
 
@@ -18,11 +18,12 @@ def renew(
     held: Collection[PolicyKey],
     declared: Collection[PolicyKey],
     now: float | None = None,
+    written: Written | None = None,
 ) -> Renewal:
     """Compute the new lock. What was not decided anew keeps its entries, policies that exist no more lose theirs.
 
     Nobody knows which policies exist when `declared` is empty; then none loses anything. `now` is since when a new tag or
-    digest is recorded.
+    digest is recorded, `written` the fields that get their tags in this run.
     """
     old = lock.all if lock else ()
     fresh: dict[PolicyKey, tuple[LockEntry, ...]] = {}
@@ -36,7 +37,7 @@ def renew(
     entries: list[LockEntry] = []
     for key in sorted({entry.policy for entry in old} | set(fresh)):
         if key in fresh:
-            entries += (_dated(_unless_same(before.get(entry.place), entry), lock, now) for entry in fresh[key])
+            entries += (_dated(_unless_same(before.get(entry.place), entry), lock, now, written or {}) for entry in fresh[key])
         elif key.plain in declared or not declared:
             entries += (entry for entry in old if entry.policy == key)
     return _compared(old, tuple(sorted(entries, key=lambda entry: entry.place)))
@@ -73,13 +74,13 @@ def _unless_same(old: LockEntry | None, new: LockEntry) -> LockEntry:
     return old if _decided(old) == _decided(new) else new
 
 
-def _dated(entry: LockEntry, lock: Lock | None, now: float | None) -> LockEntry:
-    """Keep the time of an entry as long as its tag and digest stay; else it is recorded now."""
-    same = (one for one in lock.of(entry.policy)) if lock else ()
-    old = next((one for one in same if (one.from_tag, one.tag, one.digest) == (entry.from_tag, entry.tag, entry.digest)), None)
-    if old is not None:
-        return replace(entry, since=old.since)
-    return replace(entry, since=moment(now) if now is not None else "")
+def _dated(entry: LockEntry, lock: Lock | None, now: float | None, written: Written) -> LockEntry:
+    """Keep the time of an entry as long as its tag and digest stay, and the fields that it was written into."""
+    before = [one for one in lock.of(entry.policy) if (one.from_tag, one.tag) == (entry.from_tag, entry.tag)] if lock else []
+    places = {*written.get((entry.policy, entry.tag), ()), *(place for one in before for place in one.written)}
+    is_same = bool(before) and before[0].digest == entry.digest
+    since = before[0].since if is_same else moment(now) if now is not None else ""
+    return replace(entry, since=since, written=tuple(sorted(places)))
 
 
 def _decided(entry: LockEntry) -> tuple[str | None, ...]:

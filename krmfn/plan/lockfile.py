@@ -23,14 +23,15 @@ from krmfn.yamledit.writing import Value, block_lines
 Key = Callable[[Any], Any]
 
 
-def lock_data(entry: LockEntry) -> dict[str, str]:
+def lock_data(entry: LockEntry) -> dict[str, Any]:
     """Return an entry as the mapping that stands in an ImageLock."""
-    data = {"policy": str(entry.policy), "image": entry.image, "policyHash": entry.policy_hash}
+    data: dict[str, Any] = {"policy": str(entry.policy), "image": entry.image, "policyHash": entry.policy_hash}
     more = {
         "from": entry.from_tag,
         "tag": entry.tag,
         "digest": entry.digest,
         "since": entry.since,
+        "written": list(entry.written),
         "rulesHash": entry.rules_hash,
         "passedOver": entry.passed_over,
         "listed": str(entry.listed or ""),
@@ -64,14 +65,18 @@ def _document(kind: str, name: str, spec: dict[str, Any]) -> str:
 
 def _authored(entry: Data) -> object:
     """Return an entry with every text in quotes but the image, and its counts as numbers."""
-    from krmfn.yamledit.authored import Quoted
-
     if isinstance(entry, str):
-        return Quoted(entry)
+        return _quoted(entry)
     return {
-        name: int(text) if name in NUMBERS else text if name == "image" else Quoted(text)
+        name: int(text) if name in NUMBERS else text if name == "image" else _quoted(text)
         for name, text in entry.items()
     }
+
+
+def _quoted(value: str | list[str]) -> object:
+    from krmfn.yamledit.authored import Quoted
+
+    return Quoted(value) if isinstance(value, str) else [Quoted(one) for one in value]
 
 
 def edit_lock(lock: Object, entries: Sequence[LockEntry]) -> tuple[Edit, ...] | Refusal:
@@ -202,6 +207,8 @@ class _Spec:
                 missing[name] = value
                 continue
             steps = [self.editor.set_keys(node, (), missing, before)] if missing else []
+            if name and isinstance(value, list) and construct(there[name][1]) != value:
+                return Refusal("a list in it changes")
             if name and construct(there[name][1]) != entry[name]:
                 steps.append(self.editor.set_scalar(there[name][1], node, value))
             for step in steps:

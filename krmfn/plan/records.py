@@ -8,7 +8,7 @@ from typing import NamedTuple
 from krmfn.config.lock import LockEntry
 from krmfn.config.objects import Object
 from krmfn.errors import RegistryError
-from krmfn.frozen import field, frozen
+from krmfn.frozen import field, frozen, replace
 from krmfn.kubernetes.resource import Steps
 from krmfn.model import Choice, Chosen, Diagnostic, ImagePolicy, Listing, PassedOver, PolicyKey, Repository
 from krmfn.plan.target import Target
@@ -20,6 +20,9 @@ Judgements = Mapping[tuple[PolicyKey, str], "Judgement"]
 """By policy and, where it follows what is deployed, the deployed tag; else an empty one."""
 Place = tuple[Block, Steps, PolicyKey]
 """What fields that must move together have in common: a block, where in it their resource stands, and a policy."""
+
+Written = Mapping[Pin, frozenset[str]]
+"""The fields into which a run writes a tag of a policy, as the lock names them."""
 
 Listings = Mapping[Repository, Listing | RegistryError]
 Moment = tuple[Repository, str]
@@ -122,6 +125,8 @@ def _moved(old: LockEntry, new: LockEntry) -> str:
         return f"{old.image}:{_version(old)} -> {new.image}:{_version(new)}"
     if (old.tag, old.digest) != (new.tag, new.digest):
         return f"{_version(old)} -> {_version(new)}"
+    if replace(old, written=new.written) == new:
+        return f"{_version(new)} was written into {len(new.written)} field{'s' * (len(new.written) != 1)}"
     return f"stays at {_version(new)} by other rules"
 
 

@@ -1,0 +1,62 @@
+"""The holds that `krmfn update` writes for what people took back, and drops when there is a newer tag."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+
+from krmfn.commands.package import HOLDS, behind
+from krmfn.config.hold import NEWER
+from krmfn.diagnostics import in_order
+from krmfn.disk.reading import NotReadError, max_bytes, read_file
+from krmfn.errors import InputError
+from krmfn.frozen import replace
+from krmfn.kubernetes.resource import describe
+from krmfn.model import Diagnostic, Location
+from krmfn.pipeline import Run
+from krmfn.plan.holdfile import hold_document
+from krmfn.plan.snapshot import name_of
+from krmfn.plan.taken_back import BECAUSE
+from krmfn.yamledit.nodes import Edit, Text
+
+
+def with_holds(run: Run, texts: Iterable[Text]) -> Run:
+    """Return the run with the edits of holds: those of what was taken back stand where holds stand, else beside the lock.
+
+    Raises InputError for a file that is in the way.
+    """
+    if not (run.taken or run.ended):
+        return run
+    known = {text.name: text for text in texts}
+    there = [one.object for one in run.config.holds if one.object and one.object.block.text.name]
+    names, documents = {one.id.name for one in there}, {}  # type: set[str], dict[str, list[str]]
+    for one in run.taken:
+        name = name_of(f"{one.policy}-not-{one.tag}", names)
+        names.add(name)
+        home = there[0].block.text.name if there else posixpath.normpath(posixpath.join(one.folder, HOLDS))
+        spec = {"policy": str(one.policy), "not": one.tag, "until": NEWER, "because": BECAUSE}
+        documents.setdefault(home, []).append(hold_document(spec, name))
+    edits: list[tuple[Text, Edit]] = []
+    added: list[Text] = []
+    for home, new in documents.items():
+        text = known.get(home) or _text(home)
+        added += [text] if home not in known else []
+        edits.append((text, behind(text, new)))
+    said: list[Diagnostic] = []
+    for hold in run.ended:
+        block = hold.object.block if hold.object else None
+        if hold.object and block and block.text.name in known and len(list(describe(block))) == 1:
+            edits.append((block.text, Edit(block.start, block.end, b"")))
+            message = f"the hold ends: policy {hold.policy} takes a newer tag than {hold.skip}"
+            said.append(Diagnostic("info", "held", message, Location(hold.object.id), policy=hold.policy))
+    return replace(run, hold_edits=tuple(edits), added=tuple(added), results=in_order([*run.results, *said]))
+
+
+def _text(name: str) -> Text:
+    """Return what stands in a file that the run did not read, such as one without any hold; empty when it is not there."""
+    try:
+        return Text(read_file(name, max_bytes()), name)
+    except FileNotFoundError:
+        return Text(b"", name)
+    except (OSError, NotReadError) as error:
+        raise InputError(f"cannot be read: {error}", name=name) from None

@@ -1,0 +1,107 @@
+"""*taken back*: fields that an update moved up and that people moved down again, by what the lock says was written. Pure.
+
+Nothing is guessed: a field without a record was never taken back, and neither was one whose policy has changed since.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+
+from krmfn.config.hold import Hold
+from krmfn.config.lock import Lock, folder_of
+from krmfn.frozen import frozen, replace
+from krmfn.model import Choice, Chosen, Diagnostic, Field, ImagePolicy, Location, Part, PolicyKey, settled
+from krmfn.plan.current import Deployed, is_of
+from krmfn.plan.records import Change, Written
+from krmfn.plan.target import Target
+from krmfn.policies import selection
+from krmfn.policies.newer import compare
+
+BECAUSE = "taken back by hand"
+
+
+@frozen
+class TakenBack:
+    """A tag that was written into a field that now holds an older one. `folder` is that of the lock that says so."""
+
+    policy: PolicyKey
+    tag: str
+    folder: str
+    said: Diagnostic
+
+    @property
+    def hold(self) -> Hold:
+        """The hold that keeps the policy away from the tag until there is a newer one."""
+        return Hold(self.policy.plain, "", skip=self.tag, because=BECAUSE, ends_with_newer=True)
+
+
+def find(deployed: Deployed, policies: Mapping[PolicyKey, ImagePolicy], lock: Lock | None) -> tuple[TakenBack, ...]:
+    """Return what people took back since it was written, and what no hold keeps away yet; each tag of a policy once."""
+    recorded = {entry.policy for entry in lock.all if entry.written} if lock else set()
+    found: dict[tuple[PolicyKey, str], TakenBack] = {}
+    for target in deployed.targets if recorded else ():
+        key = target.setter.policy
+        home = lock.home(key) if lock else None
+        tag = deployed.tag(target)
+        if lock is None or home is None or tag is None or key not in recorded or not is_of(target, policies[key]):
+            continue
+        policy, place = policies[key], _place(target, folder_of(home))
+        for entry in lock.of(key):
+            is_same = entry.policy_hash == policy.hash and place in entry.written
+            if is_same and _is_lower(policy, tag, entry.tag) and not any(one.skip == entry.tag for one in policy.holds):
+                where = Field(target.scalar.path, target.scalar.value)
+                location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
+                message = (
+                    f"{policy.repository.image.name}: {entry.tag} was taken back to {tag} by hand: an ImageHold keeps policy "
+                    f"{key} away from it until there is a newer tag"
+                )
+                said = Diagnostic("warning", "taken-back", message, location, policy=key)
+                found.setdefault((key.plain, entry.tag), TakenBack(key, entry.tag, folder_of(home), said))
+    return tuple(found.values())
+
+
+def _is_lower(policy: ImagePolicy, tag: str, recorded: str) -> bool:
+    if tag == recorded:
+        return False
+    if selection.goes_back(policy.rules, recorded, tag):
+        return True
+    return not selection.accepts(policy.rules, tag) and (compare(recorded, tag) or 0) > 0
+
+
+def held(choices: Mapping[PolicyKey, Choice], taken: Iterable[TakenBack]) -> dict[PolicyKey, Choice]:
+    """Return the choices with the holds that follow from what was taken back."""
+    holds: dict[PolicyKey, tuple[Hold, ...]] = {}
+    for one in taken:
+        holds[one.policy.plain] = (*holds.get(one.policy.plain, ()), one.hold)
+    return {
+        key: replace(choice, policy=replace(choice.policy, holds=(*choice.policy.holds, *holds[key.plain])))
+        if key.plain in holds
+        else choice
+        for key, choice in choices.items()
+    }
+
+
+def written(changes: Iterable[Change], lock: Lock | None) -> Written:
+    """Return the fields that get a tag in this run, by policy and tag, as their lock names them."""
+    found: dict[tuple[PolicyKey, str], set[str]] = {}
+    for change in changes:
+        key, home = change.target.setter.policy, lock.home(change.target.setter.policy) if lock else None
+        if change.chosen and home is not None and change.target.setter.part in (Part.IMAGE, Part.TAG):
+            found.setdefault((key, change.chosen.tag), set()).add(_place(change.target, folder_of(home)))
+    return {pin: frozenset(places) for pin, places in found.items()}
+
+
+def _place(target: Target, folder: str) -> str:
+    """Name a field for a lock: its file from there, its resource, its path."""
+    return f"{posixpath.relpath(target.resource.block.text.name, folder)}: {target.resource.id}: {target.scalar.path}"
+
+
+def ended(holds: Iterable[Hold], choices: Mapping[PolicyKey, Choice]) -> Iterator[Hold]:
+    """Yield the holds that end with a newer tag, and whose policy takes one now wherever it decides."""
+    for hold in holds:
+        if not (hold.ends_with_newer and hold.skip):
+            continue
+        mine = [one for key, choice in choices.items() if key.plain == hold.policy for one in settled(choice)]
+        if mine and all(isinstance(one, Chosen) and not one.record and _is_lower(one.policy, hold.skip, one.tag) for one in mine):
+            yield hold
