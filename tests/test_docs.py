@@ -28,7 +28,7 @@ from krmfn.sources.registry import auth, client, listing
 from krmfn.sources.registry_source import Settings
 from krmfn.yamledit import compose, yamltree
 from krmfn.yamledit.nodes import Block, Text, documents
-from tests import reference
+from tests import picture, reference
 from tests.running import succeed
 from tests.tools import ROOT
 
@@ -248,3 +248,8 @@ def test_ranges_mean_what_the_policies_page_says():
         assert not constraint.check(Version.parse(above)), text
         major, minor, _ = map(int, above.split("."))
         assert constraint.check(Version.parse(f"{major}.{minor - 1}.999" if minor else f"{major - 1}.999.0")), text
+
+
+def test_the_picture_of_the_terminal_is_current():
+    """`python -m tests.picture` writes it anew."""
+    assert picture.PICTURE.read_text() == picture.render()

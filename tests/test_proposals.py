@@ -97,7 +97,7 @@ def test_a_proposal_is_one_commit_on_the_base_with_its_trailers(site: Site):
         ["git", "patch-id", "--verbatim"], input=patch + "\n", text=True, capture_output=True, check=True, env=site.env
     )
     assert trailers["Krmfn-Tree"] == site.git("rev-parse", "origin/images^{tree}")
-    assert len(trailers["Krmfn-Patch"]) == len(made.stdout.split()[0])
+    assert trailers["Krmfn-Patch"] == made.stdout.split()[0]
     assert site.changed("origin/images") == FILES
 
 
@@ -230,6 +230,33 @@ def test_a_commit_that_arrives_during_the_push_is_left_alone(site: Site):
     assert done.returncode == 0, done.stderr
     assert "(late) is not krmfn's" in done.stderr
     assert subjects(site)[0] == "late"
+
+
+@pytest.mark.parametrize("hook", ["pre-receive", "update"])
+def test_a_push_that_the_forge_refuses_is_told_and_made_good(hook: str, site: Site):
+    refusal = site.remote / "hooks" / hook
+    refusal.parent.mkdir(exist_ok=True)
+    refusal.write_text("#!/bin/sh\necho 'this branch is protected' >&2\nexit 1\n")
+    refusal.chmod(0o755)
+    done = site.krmfn(*IMAGES, "--split")
+    assert done.returncode == 1
+    assert "this branch is protected" in done.stderr
+    assert branches(site) == ["main"]
+    refusal.unlink()
+    site.update(*IMAGES, "--split")
+    assert branches(site) == ["images-api", "images-redis", "images-web", "main"]
+
+
+def test_a_branch_of_a_reverted_merge_is_proposed_again(site: Site):
+    site.update(*IMAGES)
+    elsewhere(site, ("merge", "--quiet", "--no-edit", "origin/images"), ("push", "--quiet", "origin", "main"))
+    pull(site)
+    assert site.krmfn(*IMAGES).returncode == 0
+    site.git(*B, "revert", "--no-edit", "HEAD")
+    site.git("push", "--quiet", "origin", "main")
+    assert [one["state"] for one in proposals(site)] == ["pushed"]
+    assert site.git("rev-parse", "images^", cwd=site.remote) == site.git("rev-parse", "main")
+    assert site.changed("origin/images") == FILES
 
 
 def test_two_runs_at_once_make_one_proposal(site: Site):
