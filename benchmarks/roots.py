@@ -257,8 +257,9 @@ def score(kustomize: Path, checkout: Path, limit: int | None = None, run: Run = 
             seen.counts.update({"files changed": 1, "scalars changed": number})
             seen.tell("files proven", path.relative_to(folder), [wrong_scalar] if wrong_scalar else [], counts=True)
         for root, found in emitted.items():
-            wrong = not_moved(found, build(kustomize, root), counted)
-            seen.tell("updated", root.relative_to(folder), wrong, counts=bool(found))
+            if found:
+                wrong = not_moved(found, build(kustomize, root), counted)
+                seen.tell("updated", root.relative_to(folder), wrong, counts=True)
         update(folder, run)
         wrong = [] if contents(folder) == after else ["a second update changes more"]
         seen.tell("second run empty", Path(), wrong, counts=True)
@@ -275,12 +276,11 @@ def main() -> None:
     options = arguments.parse_args()
     print("| checkout |", " | ".join(COLUMNS), "|")
     print("|---|" + "--:|" * len(COLUMNS))
-    failures = []
     for checkout in options.checkouts:
         seen = score(options.kustomize.resolve(), checkout, options.limit)
         print(f"| {checkout.name} |", " | ".join(str(seen.counts[column]) for column in COLUMNS), "|", flush=True)
-        failures += [f"{checkout.name}/{failure}" for failure in seen.failures]
-    print(*failures if options.failures else (), sep="\n", file=sys.stderr)
+        for failure in seen.failures if options.failures else ():
+            print(f"{checkout.name}/{failure}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

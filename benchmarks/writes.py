@@ -168,13 +168,14 @@ def main() -> int:
     options = arguments.parse_args()
     print("| checkout |", " | ".join(COLUMNS), "| failures |")
     print("|---|" + "--:|" * (len(COLUMNS) + 1))
-    failures = []
+    holds = True
     for checkout in options.checkouts:
         counts, wrong = score(checkout)
         print(f"| {checkout.name} |", *(f"{counts[column]} |" for column in COLUMNS), f"{len(wrong)} |", flush=True)
-        failures += [f"{checkout.name}/{failure}" for failure in wrong]
-    print(*failures if options.failures else (), sep="\n", file=sys.stderr)
-    return int(bool(failures))
+        holds = holds and not wrong
+        for failure in wrong if options.failures else ():
+            print(f"{checkout.name}/{failure}", file=sys.stderr, flush=True)
+    return 0 if holds else 1
 
 
 if __name__ == "__main__":

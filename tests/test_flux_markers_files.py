@@ -194,6 +194,10 @@ OTHERWISE = {
     "what libyaml refuses in flow": (f"b: {{b:, image: x}}\nimage: foo:v1 {MARK}\n", None),
     "a tag that libyaml refuses": (f"b: !a,b x\nimage: foo:v1 {MARK}\n", None),
     "a head comment before a value of other letters, which is no image": (f"a:\n  {MARK}\n  größe:1\n", None),
+    "documents behind the first, with carriage returns alone": (
+        f"image: foo:v1 {MARK}\r---\rkind: Y\rimage: foo:v1 {MARK}\r",
+        f"image: ghcr.io/o/app:v1.0.1 {MARK}\r---\rkind: Y\rimage: ghcr.io/o/app:v1.0.1 {MARK}\r",
+    ),
     "two comments for an item": (f"a:\n{MARK}\n-\n  {MARK}\n  foo:v1\n", None),
 }
 WEB = {"name": "web", "namespace": "flux", "latestRef": {"name": "ghcr.io/o/app", "tag": "v1.0.1"}}
@@ -214,6 +218,13 @@ LIKE_FLUX = {
     ),
     "carriage returns alone": (
         f"a: b\rimage: foo:v1 {MARK}\rb: c\r", f"a: b\rimage: ghcr.io/o/app:v1.0.1 {MARK}\rb: c\r",
+    ),
+    "carriage returns alone, a comment above a value": (
+        f"a:\r  {MARK}\r  foo:v1\rb: c\r", f"a:\r  {MARK}\r  ghcr.io/o/app:v1.0.1\rb: c\r",
+    ),
+    "carriage returns alone, a comment above an item and behind a dash": (
+        f"a:\r{MARK}\r- foo:v1\rb:\r- {MARK}\r  foo:v1\r",
+        f"a:\r{MARK}\r- ghcr.io/o/app:v1.0.1\rb:\r- {MARK}\r  ghcr.io/o/app:v1.0.1\r",
     ),
     "a tab before a comment": (f"b:\t# c\n  x: 1\nimage: foo:v1 {MARK}\n", f"b:\t# c\n  x: 1\nimage: ghcr.io/o/app:v1.0.1 {MARK}\n"),
 }  # fmt: skip

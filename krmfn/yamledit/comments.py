@@ -190,7 +190,8 @@ def _is_opened(node: yaml.Node) -> bool:
 
 def column_of(data: bytes, at: int) -> int:
     """Return how many bytes stand before an offset on its line."""
-    return at - data.rfind(b"\n", 0, at) - 1
+    line = data.rfind(b"\n", 0, at) + 1
+    return at - max(data.rfind(b"\r", line, at) + 1, line)
 
 
 class _Gap:
@@ -226,7 +227,7 @@ class _Gap:
             if char == b"#":
                 at = self._commented(at)
                 continue
-            if char == b"\n":
+            if char == b"\n" or (char == b"\r" and self.data[at + 1 : at + 2] != b"\n"):
                 self.newlines += 1
             elif char not in b" \t\r":
                 self._token(char, at)

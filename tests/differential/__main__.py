@@ -34,6 +34,8 @@ def build(sources: Path, name: str) -> Path:
     inside.mkdir(exist_ok=True)
     shutil.copy(HERE / name / "main.go", inside)
     subprocess.run(["go", "build", "-o", f"../{name}", "./internal/differential"], cwd=module, check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=module, capture_output=True, text=True, check=True).stdout
+    print(f"{MODULES[name]} {commit.strip()}", flush=True)
     return sources / name
 
 

@@ -27,6 +27,26 @@ PATTERNS = (
     {"pattern": "-alpine$"},
     {"pattern": "(unclosed", "extract": "$1"},
     {"pattern": "", "extract": "same"},
+    *(
+        {"pattern": text}
+        for text in (
+            r"^\p{lu}",
+            r"\p{greek}|1",
+            r"\p{L_u}",
+            r"\p{Cn}",
+            r"\p{Assigned}",
+            r"^[\p{ll}\p{Nd}.]+$",
+            r"\p{Old_Italic}|2",
+            r"\p{olditalic}",
+            r"1{99999999999}",
+            r"1{1001}",
+            r"\B1",
+            r"\Q1.\E",
+            r"(?P<a>1)(?P<a>2)",
+            r"[[:^alpha:]]$",
+            r"\pN\pL",
+        )
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import random
@@ -29,6 +30,8 @@ PLAIN = {
     ":name": ("ghcr.io/acme/web", "nginx", "oci.example.com/a/b"),
     ":digest": ("sha256:" + "0" * 64,),
 }
+OTHERS = ("é:1", "ü", "größe", "x", '"é"', "nginx")
+ODD_TAGS = ("!!int ", "!!float ", "!!null ", "!!binary ", "!custom ")
 COMMENTS = (
     "# a word",
     "# größer",
@@ -95,7 +98,7 @@ class _Pen:
         if kind < 0.45:
             self.lines.append(f"{lead} {value}{blank}{marker}")
         elif kind < 0.55:
-            other = self.rng.choice(("é:1", "ü", "größe", "x", '"é"', "nginx"))
+            other = self.rng.choice(OTHERS)
             self.lines.append(f"{lead} {other}")
         elif kind < 0.65:
             style = self.rng.choice(("|", ">", "|-", ">-", ">+"))
@@ -106,13 +109,17 @@ class _Pen:
             self.lines += [f"{lead} {marker}", inner + value]
         elif kind < 0.8:
             inner = " " * (column + self.step)
-            self.lines += [lead, f"{inner}{marker}", inner + value]
+            self.lines += [lead, f"{inner}{marker}", inner + self.rng.choice((value, value, *OTHERS))]
         elif kind < 0.86:
-            anchor = self.rng.choice((f"&a{len(self.lines)} ", "!!str ", f"!!str &b{len(self.lines)} "))
+            at = len(self.lines)
+            plain_tags = (f"&a{at} ", "!!str ", f"!!str &b{at} ", "!<tag:yaml.org,2002:str> ")
+            anchor = self.rng.choice((*plain_tags, *plain_tags, *plain_tags, *ODD_TAGS, "*nowhere "))
+            value = "" if anchor.startswith("*") else value
             self.lines.append(f"{lead} {anchor}{value} {marker}")
         elif kind < 0.92:
             key = self.rng.choice(("a", "image", "tag"))
-            self.lines.append(f"{lead} {{{key}: {self.quoted('x')}, b: {value}}} {marker}")
+            first = self.rng.choice((f"{key}: {self.quoted('x')}",) * 9 + (f"{key}:",))
+            self.lines.append(f"{lead} {{{first}, b: {value}}} {marker}")
         elif kind < 0.96:
             inner = " " * (column + self.step)
             self.lines += [
@@ -127,6 +134,7 @@ class _Pen:
     def mapping(self, column: int, depth: int, *, lead: str = "") -> None:
         """Write a mapping; `lead` is what stands before its first key."""
         names = self.rng.sample(("image", "tag", "name", "a", "b", "spec", "größe", "x-y"), self.rng.choice((1, 2, 3)))
+        names += names[: self.rng.random() < 0.02]
         for index, name in enumerate(names):
             before = lead if index == 0 and lead else " " * column
             if not (index == 0 and lead):
@@ -150,7 +158,10 @@ class _Pen:
         for _ in range(self.rng.choice((1, 2, 2, 3))):
             self.noise(column)
             lead = " " * column + "-"
-            if depth > 0 and self.rng.random() < 0.5:
+            kind = self.rng.random()
+            if kind < 0.08:
+                self.scalar(lead + " -", column + 2)
+            elif depth > 0 and kind < 0.5:
                 gap = self.rng.choice((" ", " ", "   "))
                 self.mapping(column + 1 + len(gap), depth - 1, lead=lead + gap)
             else:
@@ -163,8 +174,9 @@ class _Pen:
                 self.lines.append("---")
             self.lines += ["apiVersion: v1", "kind: X", f"metadata: {{name: x{number}}}"]
             self.mapping(0, 3)
-        ends = self.rng.choice(("\n",) * 12 + ("\r\n",))
-        return ends.join(self.lines) + self.rng.choice((ends, ends, ends, ""))
+        ends = self.rng.choice(("\n",) * 20 + ("\r\n", "\r"))
+        marks = self.rng.choice(("",) * 40 + ("\ufeff", "\ufeff\ufeff"))
+        return marks + ends.join(self.lines) + self.rng.choice((ends, ends, ends, ""))
 
 
 def plain(node: yaml.Node | None) -> Any:
@@ -244,6 +256,21 @@ def _update(folder: Path, policies: Path) -> set[str]:
     return {Path(one["file"]["path"]).name for one in results if one["code"] == "not-written"}
 
 
+def _gives_a_key_twice(text: bytes) -> bool:
+    """True if a mapping of the file has one key twice."""
+    waiting = [*yaml.compose_all(text, yaml.CBaseLoader)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if len(keys) != len(set(keys)):
+                return True
+            waiting += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+    return False
+
+
 def _documented(text: bytes, flux: bytes, *, is_refused: bool) -> str:
     """Return the class of docs/compatibility.md that a difference belongs to; nothing without one."""
     if documents(text) is None:
@@ -254,6 +281,14 @@ def _documented(text: bytes, flux: bytes, *, is_refused: bool) -> str:
         return "a value in no known form is left"
     if b"$imagepolicy" not in text:
         return "Flux passes over files without the word $imagepolicy"
+    if text.startswith(codecs.BOM_UTF8 * 2):
+        return "two byte order marks"
+    if b"\r---" in text and b"\n" not in text:
+        return "Flux drops the documents behind the first where lines end in CR alone"
+    if any(tag.encode() in text for tag in ODD_TAGS):
+        return "a value with a tag such as !!int stays"
+    if _gives_a_key_twice(text):
+        return "a key given twice in one mapping"
     if _TWO_COMMENTS.search(text):
         return "comments above an item and behind its dash"
     return ""
