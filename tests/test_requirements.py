@@ -282,6 +282,17 @@ def test_a_build_goes_on_from_the_lock_and_asks_for_one():
     assert chosen(POLICY, built, hold("not: 2.0.0"), tags=list(SEEN), now=6)[0] == "1.2.0"
 
 
+def test_times_that_kustomize_sent_without_quotes_are_no_numbers():
+    built = POD.replace("metadata: {name: web}", IN_BUILD)
+    record = relocked(POLICY, POD, require(), snapshot(SEEN, 8), tags=Tags({IMAGE: list(SEEN)}), KRMFN_NOW=at(4))
+    mark = "{name: web, annotations: {kustomize.config.k8s.io/id: '1'}}"
+    plain = snapshot(SEEN, 8).replace('Z"', "Z").replace('"2026', "2026").replace("{name: web}", mark, 1)
+    assert f"firstSeen: {at(0)}" in plain
+    assert chosen(POLICY, built, require(), plain, record, tags=list(SEEN), now=8)[0] == "1.2.0"
+    rounded = plain.replace('name: "1.1.0"', "name: 1.1")
+    assert any("came as a number" in one for one in messages(run(resource_list(POLICY, built, rounded), Tags({IMAGE: list(SEEN)})), "error"))
+
+
 MISTAKES = [
     (require("soon"), "spec.require[0].minimumReleaseAge: expected a duration such as 3 days"),
     (require("{majr: 3 days}"), "did you mean major?"),

@@ -287,6 +287,11 @@ def _is_from_kustomize(resource: Object) -> bool:
     return KUSTOMIZE_ID in mapping(mapping(resource.data.get("metadata")).get("annotations"))
 
 
+def _is_text(value: str) -> bool:
+    """True for what readers take for text, and for times, which JSON leaves as they are."""
+    return is_string(value) or (value[4:5] == "-" and read_time(value) is not None)
+
+
 def _rounded(item: Object) -> Iterator[tuple[str, str]]:
     """Find numbers where texts are wanted in what kustomize sent: it has sent them through JSON, where 1.10 is 1.1."""
     if not _is_from_kustomize(item):
@@ -295,6 +300,6 @@ def _rounded(item: Object) -> Iterator[tuple[str, str]]:
         todo = [("spec", get(resource.root, "spec"))] if resource.id == item.id else []
         while todo:
             path, node = todo.pop()
-            if isinstance(node, yaml.ScalarNode) and not node.style and node.value and not is_string(node.value):
+            if isinstance(node, yaml.ScalarNode) and not node.style and node.value and not _is_text(node.value):
                 yield path, f"{node.value} came as a number, which kustomize rounds: quote it in the file"
             todo += [(join(path, step), child) for step, child in children(node) if step not in ("listed", "eligible")]
