@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.asking import asking
 from tests.image_store import Images
 from tests.lists import images, lock, locked, messages, pod, policy, relocked, resource_list, run
 from tests.registry_server import Registry, Request
+from tests.running import call, environment
 from tests.signing import BUNDLE, SIGN, SLSA_02, SLSA_1, Signer
 
 SIGNER, STRANGER = Signer(), Signer("ed25519")
@@ -426,3 +429,53 @@ def test_wrong_use_is_told(signed: Path, monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.chdir(signed)
     said = verified(signed, capsys, *arguments)
     assert (said[0], why in said[2]) == (code, True), said
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, env=environment())
+
+
+@pytest.fixture
+def reviewed(tmp_path: Path, registry: Registry) -> Path:
+    """A repository whose main branch requires a signature, with images of which the best is signed by a stranger."""
+    attach(registry, "1.1.0", "tag")
+    attach(registry, "1.2.0", "tag", signer=STRANGER)
+    layout(tmp_path / "images", registry)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    rule = policy(image=web(registry))
+    (folder / "policy.yaml").write_text(rule)
+    (folder / "web.yaml").write_text(pod(f"{web(registry)}:1.0.0"))
+    (folder / "rules.yaml").write_text(require(f'images: ["{registry.address}/acme/*"]', VERIFY))
+    (folder / "keys.yaml").write_text(secret(SIGNER))
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "add", ".")
+    git(folder, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "rules")
+    return folder
+
+
+ATTACKS: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda _folder: None,
+    "require is deleted": lambda folder: (folder / "rules.yaml").unlink(),
+    "the key is another": lambda folder: (folder / "keys.yaml").write_text(secret(STRANGER)),
+    "the key is deleted": lambda folder: [path.unlink() for path in (folder / "keys.yaml", folder / "rules.yaml")],  # type: ignore[func-returns-value]
+    "another entry suffices": lambda folder: (folder / "more.yaml").write_text(
+        require("verify: [{secretRef: {name: more}}]") + "---\n" + secret(STRANGER, name="more")
+    ),
+    "what is not signed is kept or passed": lambda folder: (folder / "rules.yaml").write_text(
+        (folder / "rules.yaml").read_text() + "      onUnverified: next\n      allowTagOnly: true\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("rules", ["git:main", "folder"])
+def test_with_rules_from_outside_no_change_lets_another_signer_in(reviewed: Path, registry: Registry, attack: str, rules: str):
+    if rules == "folder":
+        rules = str(shutil.copytree(reviewed, reviewed.parent / "floor", ignore=shutil.ignore_patterns(".git", "web.yaml")))
+    ATTACKS[attack](reviewed)
+    done = call("update", ".", "--rules", rules, "--source", f"layout:{reviewed.parent / 'images'}", cwd=reviewed)
+    written = (reviewed / "web.yaml").read_text()
+    assert "1.2.0" not in written
+    kept = f"{web(registry)}:1.0.0 #" in written
+    assert kept if attack in ("another entry suffices", "the key is another") else pinned(registry, "1.1.0") in written, done.stdout + done.stderr

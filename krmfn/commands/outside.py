@@ -11,7 +11,7 @@ from krmfn.inventory import files
 from krmfn.yamledit.nodes import Block, documents
 
 VARIABLE, GIT = "KRMFN_RULES", "git:"
-_OWN, _FLUX = b"krmfn.dev/v", b"image.toolkit.fluxcd.io"
+_OWN, _WORDS = b"krmfn.dev/v", (b"krmfn.dev/v", b"image.toolkit.fluxcd.io", b"kind: Secret")
 
 
 def read(spec: str, near: Path) -> Floor:
@@ -39,7 +39,7 @@ def _committed(revision: str, near: Path) -> Floor:
     found: list[Block] = []
     for text in manifests(git, revision):
         try:
-            found += documents(text) if any(word in text.data for word in (_OWN, _FLUX)) else ()
+            found += documents(text) if any(word in text.data for word in _WORDS) else ()
         except InputError:
             if _OWN in text.data:  # else it is a template of something, and only says less about policies
                 raise

@@ -27,6 +27,7 @@ from krmfn.yamledit.nodes import Block
 
 _OWN = b"krmfn.dev/v"
 _FLUX = b"image.toolkit.fluxcd.io"
+_SECRET = b"Secret"
 
 
 @frozen
@@ -148,11 +149,13 @@ def _check(objects: Iterable[Object], problems: Problems) -> None:
 
 def _objects(blocks: Iterable[Block], problems: Problems) -> Iterable[Object]:
     for block in blocks:
-        if _OWN in block.raw or _FLUX in block.raw:
+        is_ruling = _OWN in block.raw or _FLUX in block.raw
+        if is_ruling or _SECRET in block.raw:  # the keys that `verify` names
             try:
                 yield from read(block)
             except InputError as error:
-                problems.note(error)
+                if is_ruling:
+                    problems.note(error)
 
 
 def _policies(objects: tuple[Object, ...], scratch: Problems) -> list[ImagePolicy]:
