@@ -51,8 +51,8 @@ class Answering(BaseHTTPRequestHandler):
         while not self.stopping.is_set():
             self.raw(data)
 
-    def hang(self) -> None:
-        """Send nothing, until the client's time or the registry's is over."""
+    def hang(self, seconds: float = 20) -> None:
+        """Send nothing, until that time or the registry's is over."""
         self.close_connection = True
         self.wfile.flush()
-        self.stopping.wait(20)
+        self.stopping.wait(seconds)

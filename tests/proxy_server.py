@@ -14,6 +14,7 @@ from typing import Self
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Stay silent: clients that break off are what the tests are about."""

@@ -30,7 +30,7 @@ PAGES: dict[str, bytes] = {
     "half": b'{"name": "acme/web", "tags": ["9.9.9"',
     "not UTF-8": b'{"name": "acme/web", "tags": ["\xff"]}',
     "deep": b'{"name": "acme/web", "tags": ' + b"[" * 50_000,
-    "many values": b'{"name": "acme/web", "tags": [' + b"{}," * 1_100_000 + b"{}]}",
+    "many values": b'{"name": "acme/web", "tags": [' + b"{}," * 610_000 + b"{}]}",
     "a long number": b'{"name": "acme/web", "tags": [' + b"9" * 5000 + b"]}",
     "NaN": b'{"name": "acme/web", "tags": [NaN]}',
     "a list": b'["1.0.0"]',
@@ -86,6 +86,18 @@ def raw(request: Request, head: str, body: bytes, headers: dict[str, str]) -> No
     request.raw(f"HTTP/1.1 200 OK\r\n{lines}{head}\r\n".encode() + body)
 
 
+def sent(request: Request) -> str:
+    """Return what a request carried, as it came and in plain words."""
+    header = request.headers.get("Authorization", "")
+    return f"you sent {header} {SECRET if header else ''}"
+
+
+def dripping(request: Request, body: bytes, headers: dict[str, str]) -> None:
+    """Answer, and never come to an end."""
+    raw(request, f"Content-Length: {len(body) + 9999}\r\n", body, headers)
+    request.drip(b" ", 0.1)
+
+
 BODIES = {
     "length": with_length,
     "chunks": chunked,
@@ -102,16 +114,21 @@ BODIES = {
     "many headers": lambda r, b, h: raw(r, "X: y\r\n" * 200 + f"Content-Length: {len(b)}\r\n", b, h),
     "status": lambda r, _b, _h: r.raw(f"HTTP/1.1 {SECRET}\r\n\r\n".encode()),
     "reset": lambda r, _b, _h: r.raw(b""),
-    "refused": lambda r, _b, _h: r.error(403, SECRET, f"{SECRET} {r.headers.get('Authorization')}"),
-    "broken": lambda r, _b, _h: r.error(500, "UNKNOWN", f"{r.headers.get('Authorization')}", {"Retry-After": SECRET}),
+    "refused": lambda r, _b, _h: r.error(403, SECRET, sent(r)),
+    "drips": dripping,
+    "silent": lambda r, _b, _h: r.hang(3),
+    "broken": lambda r, _b, _h: r.error(500, "UNKNOWN", sent(r), {"Retry-After": SECRET}),
 }  # fmt: skip
+SLOW_BODIES = {"drips", "silent"}
 GOOD_BODIES = {"length", "chunks", "to the end", "interim first"}
 
 ORIGINS = {
     "here": "",
     "here, by redirect": "{own}{path}&again=1",
     "another": "{other}{path}",
-    "private": "http://10.255.255.1:1{path}",
+    "another, twice": "{other}{path}&twice",
+    "private": "{private}{path}",
+    "private, by name": "{private_name}{path}",
     "metadata": "http://169.254.169.254/latest",
     "a file": "file:///etc/passwd",
     "the secret": "http://me:{secret}@127.0.0.2/x",
@@ -122,6 +139,36 @@ TLS = ("plain", "trusted", "unknown CA")
 PROXIES = ("none", "http", "https", "breaks off", "refuses")
 GOOD_PROXIES = {"none", "http", "https"}
 LOGINS = ("none", "basic", "bearer")
+OWNERS = ("item", "machine")
+TOKENS: dict[str, tuple[str, bool]] = {
+    "token": ('{"token": "%s"}', True),
+    "access_token": ('{"access_token": "%s", "expires_in": 300}', True),
+    "both": ('{"token": "%s", "access_token": "canary-other", "issued_at": "x"}', True),
+    "a long life": ('{"token": "%s", "expires_in": 1e999}', True),
+    "null": ('{"token": null}', False),
+    "a number": ('{"token": 7}', False),
+    "a line end": ('{"token": "%s\\r\\nX: y"}', False),
+    "half": ('{"token": "%s"', False),
+    "twice": ('{"token": "%s", "token": "%s"}', False),
+    "HTML": ("<html>%s", False),
+    "large": ('{"token": "%s", "x": "' + "y" * 70_000 + '"}', False),
+}
+"""What a token server answers, `%s` for a token that is good, and whether that is one."""
+CHALLENGES: dict[str, tuple[str, bool]] = {
+    "plain": ('Bearer realm="{realm}",service="r",scope="x"', True),
+    "several": ('Negotiate, Bearer realm="{realm}" , service = r, Basic realm="x, y"', True),
+    "escaped": ('bearer  realm="{escaped}"', True),
+    "another host": ('Bearer realm="{other}/token"', False),
+    "private": ('Bearer realm="{private}/token"', False),
+    "metadata": ('Bearer realm="http://169.254.169.254/token"', False),
+    "a user": ('Bearer realm="http://me:{secret}@{address}/token"', False),
+    "no URL": ('Bearer realm="{secret}"', False),
+    "no realm": ('Bearer service="{secret}"', False),
+    "unknown": ("Negotiate {secret}", False),
+    "cut off": ('Bearer realm="{realm}', False),
+    "garbage": ('"""=, ,=,,, Bearer Bearer realm=, ="{secret}', False),
+}
+"""What a registry asks for, and whether it can be answered with a login."""
 WAYS = tuple(
     (tls, proxy)
     for tls in TLS
@@ -140,12 +187,25 @@ class Case(NamedTuple):
     proxy: str
     origin: str
     login: str
+    challenge: str
+    token: str
+    owner: str
+
+    @property
+    def is_login_sent(self) -> bool:
+        """True if the login may travel: one of this machine goes over nothing that items have a say in."""
+        return self.owner == "item" or (self.tls == "trusted" and self.proxy == "none")
 
     @property
     def is_harmless(self) -> bool:
         """True if the whole list must come back."""
+        is_let_in = self.login == "none" or (
+            self.is_login_sent
+            and (self.login == "basic" or (CHALLENGES[self.challenge][1] and TOKENS[self.token][1]))
+        )
         return (
-            self.page in GOOD_PAGES
+            is_let_in
+            and self.page in GOOD_PAGES
             and self.body in GOOD_BODIES
             and self.link in GOOD_LINKS
             and self.tls != "unknown CA"
@@ -155,11 +215,11 @@ class Case(NamedTuple):
 
 
 def cases(seed: int, count: int) -> Iterator[Case]:
-    """Yield so many cases: half of the dimensions harmless, so that the harmful ones are reached."""
+    """Yield so many cases: three quarters of each dimension harmless, so that the harmful ones are reached."""
     chance = random.Random(seed)
 
-    def pick(every: Iterable[str], good: set[str]) -> str:
-        return chance.choice(sorted(good if chance.random() < 0.75 else every))
+    def pick(every: Iterable[str], good: Iterable[str]) -> str:
+        return chance.choice(sorted(good if chance.random() < 0.85 else every))
 
     for _ in range(count):
         tls, proxy = chance.choice(
@@ -175,6 +235,9 @@ def cases(seed: int, count: int) -> Iterator[Case]:
             proxy,
             pick(ORIGINS, GOOD_ORIGINS),
             chance.choice(LOGINS),
+            pick(CHALLENGES, [name for name, (_, good) in CHALLENGES.items() if good]),
+            pick(TOKENS, [name for name, (_, good) in TOKENS.items() if good]),
+            chance.choice(OWNERS) if chance.random() < 0.3 else "item",
         )
 
 

@@ -130,6 +130,11 @@ class Registry(Images):
         with self.lock:
             self.login, self.seen, self._faults = login, [], []
 
+    def login_of(self, host: str) -> Login | None:
+        """Return how a host wants to be logged in to: all alike, but for who says otherwise."""
+        del host
+        return self.login
+
     def fault(self, endpoint: str) -> Fault | None:
         """Return what to do instead at this endpoint, if anything."""
         with self.lock:
@@ -172,6 +177,9 @@ class _Server(ThreadingHTTPServer):
             if self.registry.tls:
                 request.settimeout(5)
                 request = self.registry.tls.wrap_socket(request, server_side=True)
+            elif request.recv(1, socket.MSG_PEEK) == b"\x16":  # TLS: said at once, as Go's net/http does
+                request.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent TLS to an HTTP server.\n")
+                return
             super().finish_request(request, client_address)
         except OSError:
             pass
@@ -195,6 +203,16 @@ class Request(Answering):
     def registry(self) -> Registry:
         """The registry this request came to."""
         return self.server.registry
+
+    @property
+    def login(self) -> Login | None:
+        """How this registry wants to be logged in to."""
+        return self.registry.login_of(self.host)
+
+    @property
+    def host(self) -> str:
+        """The host that was asked, without its port."""
+        return str(self.headers.get("Host", "")).rpartition(":")[0] or str(self.headers.get("Host", ""))
 
     @property
     def stopping(self) -> threading.Event:
@@ -271,7 +289,7 @@ class Request(Answering):
 
     def is_let_in(self) -> bool:
         """True if this request carries what the registry wants."""
-        login, given = self.registry.login, self.headers.get("Authorization", "")
+        login, given = self.login, self.headers.get("Authorization", "")
         if login is None:
             return True
         if login.scheme == "basic":
@@ -279,7 +297,7 @@ class Request(Answering):
         return login.issued.get(given.removeprefix("Bearer ")) == f"repository:{self.repository}:pull"
 
     def _let_in(self) -> bool:
-        login = self.registry.login
+        login = self.login
         if login is None or self.is_let_in():
             return True
         realm = login.realm or f"{self.registry.url}/token"
@@ -295,7 +313,7 @@ class Request(Answering):
         self.error(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": value})
 
     def _token(self) -> None:
-        login = self.registry.login
+        login = self.login
         assert login is not None
         form = {key: values[-1] for key, values in parse_qs(self.body).items()}
         asked = form if self.command == "POST" else self.query
@@ -310,7 +328,7 @@ class Request(Answering):
 
     def issue(self, scope: str, key: str = "token") -> None:
         """Hand out a new token for a scope."""
-        login = self.registry.login
+        login = self.login
         assert login is not None
         with self.registry.lock:
             self.registry.tokens += 1

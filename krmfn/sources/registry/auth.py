@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from krmfn.errors import RegistryError
-from krmfn.sanitize import printable
+from krmfn.sanitize import printable, without_login
 from krmfn.sources.credential import Credential, is_token
 from krmfn.sources.keychain import Found, Keychain
 from krmfn.sources.registry import messages
@@ -184,7 +184,7 @@ class Authorizer:
 
     def _realm(self, question: Question, key: _Key) -> Origin:
         """Check the token server's address before anything goes there."""
-        shown = printable(self._secrets.scrub(key.way.realm))
+        shown = printable(without_login(self._secrets.scrub(key.way.realm)))
         realm = Origin.of(key.way.realm)
         if realm is None:
             raise question.error(

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 from krmfn.errors import RegistryError
 from krmfn.image import is_digest
 from krmfn.model import Listing
-from krmfn.sanitize import printable
+from krmfn.sanitize import printable, without_login
 from krmfn.singleflight import Once
 from krmfn.sources.manifest import OCI_INDEX, shown
 from krmfn.sources.registry import messages
@@ -208,7 +208,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         try:
             return next_page(reply.headers.get("Link", ""), url)
         except ValueError as error:
-            link = printable(self._secrets.scrub(reply.headers.get("Link", "")))
+            link = printable(without_login(self._secrets.scrub(reply.headers.get("Link", ""))))
             message = f"{self.question.target.registry} names as next page of tags {link}, which {error}"
             raise self.question.error("integrity", message) from None
 
@@ -296,7 +296,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         except ValueError:
             url = ""
         origin = Origin.of(url)
-        shown = printable(self._secrets.scrub(location))
+        shown = printable(without_login(self._secrets.scrub(location)))
         if origin is None:
             raise self.question.error(
                 "integrity", f"{self.question.target.registry} redirects to {shown!r}, which is no http(s) URL"
