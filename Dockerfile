@@ -1,6 +1,6 @@
 # The function as a container. BASE_IMAGE: any Python 3.11 or newer with venv, CA certificates and a user `nobody`.
 # Behind a private package index: --secret id=pip.conf,src=/etc/pip.conf
-ARG BASE_IMAGE=python:3.13-slim
+ARG BASE_IMAGE=docker.io/library/python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1

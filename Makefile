@@ -74,6 +74,7 @@ lock:
 	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes pyproject.toml -o requirements.txt
 	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes --group pyproject.toml:build -o requirements-build.txt
 	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes --group pyproject.toml:release -o requirements-release.txt
 
 clean:
 	rm -rf $(VENV) .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
