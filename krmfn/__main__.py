@@ -37,13 +37,11 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - the last handler: nobody is to see a traceback
         from krmfn import bug
 
-        with suppress(OSError, ValueError, AttributeError):
+        with suppress(OSError, ValueError):
             print(f"krmfn: error: {bug.message(error)}", file=sys.stderr)  # noqa: T201 - this is where people are addressed
         code = 1
+    _end_output()
     if code == _INTERRUPTED:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, AttributeError):
-                stream.flush()
         for signal_number in received:
             signal.signal(signal_number, signal.SIG_DFL)
             os.kill(os.getpid(), signal_number)
@@ -52,20 +50,34 @@ def main() -> int:
 
 
 def _set_up() -> None:
-    """Take care that no file gets the number of a closed stream, and that TMPDIR means one folder wherever krmfn works."""
-    for number in range(3):
+    """Take care that no file gets the number of a closed stream, and that TMPDIR means one folder wherever krmfn works.
+
+    A closed stdin is an empty one, what goes to a closed stdout is an error, and what goes to a closed stderr is lost.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115 - a descriptor
     if folder := os.environ.get("TMPDIR"):
         os.environ["TMPDIR"] = os.path.abspath(folder)  # noqa: PTH100 - pathlib takes a tenth of a short run
+
+
+def _end_output() -> None:
+    """Flush what was printed. What cannot be is dropped: Python would try once more, and end with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(arguments: list[str]) -> int:
     libyaml.load()
     is_shell = "_KRMFN_COMPLETE" in os.environ
-    if not arguments and not is_shell and not (sys.stdin is not None and sys.stdin.isatty()):
+    if not arguments and not is_shell and not sys.stdin.isatty():
         gc.disable()  # before the imports: one short run never has much to collect
         from krmfn import function
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from importlib import import_module
 from io import StringIO, TextIOWrapper
 from typing import TYPE_CHECKING
@@ -123,14 +122,13 @@ def main(arguments: list[str]) -> int:
     """Run the command line; return the exit code (0 done, 1 error, 2 usage, 130 interrupt)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     if not arguments and "_KRMFN_COMPLETE" not in os.environ:
         terminal.echo(krmfn.get_help(click.Context(krmfn, info_name="krmfn")), err=True)
         return 2
     try:
         code = krmfn.main(arguments, prog_name="krmfn", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except click.ClickException as error:
         told = StringIO()
         error.show(told)
@@ -147,10 +145,7 @@ def main(arguments: list[str]) -> int:
         return 1
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
-            _say(f"{error.filename or 'stdout'}: {error.strerror or 'an error of the system'}")
-        if error.filename is None and sys.stdout is not None:
-            with suppress(OSError, ValueError):  # Python flushes it once more before it ends
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _say(f"{error.filename or 'the system'}: {error.strerror or type(error).__name__}")
         return 1
     except Exception as error:  # noqa: BLE001 - nobody is to see a traceback
         from krmfn import bug

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import BinaryIO
 
 import yaml
@@ -16,7 +17,7 @@ from krmfn import pipeline
 from krmfn.config.floor import Floor
 from krmfn.config.loading import Config, Finish, load
 from krmfn.config.settings import dated, overridden
-from krmfn.disk.reading import NotReadError, max_bytes, read_file, read_stdin
+from krmfn.disk.reading import MAX_MIB, NotReadError, max_bytes, read_file, read_stdin
 from krmfn.errors import ConfigError, InputError, KrmfnError
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
 from krmfn.model import Diagnostic, Location
@@ -43,7 +44,8 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
     legacy = is_legacy(arguments, environment)
     data = b""
     try:
-        data = read_stdin(sys.stdin.buffer) if sys.stdin is not None else b""
+        data = _stdin()
+        max_bytes()
         outcome = _legacy(data, arguments[0], environment) if legacy else _list(data, environment)
     except KrmfnError as error:
         outcome = Outcome((data,), _problems(error)) if legacy else refused(data, error)
@@ -51,12 +53,20 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
         from krmfn import bug
 
         outcome = _given_back(data, bug.diagnostic(error), is_legacy=legacy)
-    _speak(outcome, is_kustomize=KUSTOMIZE_ID.encode() in data)
-    if sys.stdout is None:  # it was closed by whoever started us
-        return 1
+    with suppress(OSError):  # the list must go back although nobody hears of it
+        _speak(outcome, is_kustomize=KUSTOMIZE_ID.encode() in data)
     code = max(_write(sys.stdout.buffer, outcome.pieces), int(outcome.is_error))
     gc.freeze()  # else Python looks for cycles in everything once more before it ends
     return code
+
+
+def _stdin() -> bytes:
+    """Return stdin. A wrong limit is told later: what cannot be read cannot be given back."""
+    try:
+        limit = max_bytes()
+    except InputError:
+        limit = MAX_MIB << 20
+    return read_stdin(sys.stdin.buffer, limit)
 
 
 def refused(data: bytes, error: KrmfnError) -> Outcome:
@@ -204,7 +214,7 @@ def _write(stdout: BinaryIO, pieces: Iterable[bytes | memoryview]) -> int:
         stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
-            print(f"krmfn: error: stdout cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            with suppress(OSError):
+                print(f"krmfn: error: stdout cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

@@ -51,9 +51,15 @@ def is_terminal(stream: TextIO) -> bool:
 def echo(text: str = "", *, err: bool = False, nl: bool = True, color: bool | None = None) -> None:
     """Print to stdout, or to stderr with `err`. Nothing in it acts upon the terminal or the CI system that shows it.
 
-    With `color` the text holds escape sequences of our own, and all else in it was made safe before.
+    With `color` the text holds escape sequences of our own, and all else in it was made safe before. What stderr does not
+    take is lost; raise OSError for stdout.
     """
-    click.echo(inert(text if color else printable_lines(text)), err=err, nl=nl, color=color)
+    try:
+        click.echo(inert(text if color else printable_lines(text)), err=err, nl=nl, color=color)
+    except OSError as error:
+        if not err:
+            error.filename = "stdout"
+            raise
 
 
 def tell(text: str, *, err: bool = False) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ import click
 import yaml
 
 from krmfn import cli
+from krmfn import function as krm_function
 from tests.running import environment
 
 PARTS = (
@@ -186,8 +188,21 @@ class Said(NamedTuple):
     err: bytes
 
 
-def call(arguments: Sequence[str], cwd: Path, stdin: bytes = b"", **more: str) -> Said:
+def call(arguments: Sequence[str], cwd: Path, **more: str) -> Said:
     """Run the command line in this process with streams of bytes, as Python makes them."""
+    return _run(lambda: cli.main(list(arguments)), cwd, b"", more)
+
+
+def function(stdin: bytes, cwd: Path, **more: str) -> Said:
+    """Run the function in this process."""
+    try:
+        return _run(lambda: krm_function.main([]), cwd, stdin, more)
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+def _run(main: Callable[[], int], cwd: Path, stdin: bytes, more: Mapping[str, str]) -> Said:
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     here = Path.cwd()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as given, mock.patch.dict(os.environ, environment(**more), clear=True):
@@ -196,7 +211,7 @@ def call(arguments: Sequence[str], cwd: Path, stdin: bytes = b"", **more: str) -
         os.chdir(cwd)
         try:
             with mock.patch.multiple(sys, stdin=given, stdout=out, stderr=err):
-                code = cli.main(list(arguments))
+                code = main()
         finally:
             os.chdir(here)
     return Said(code, _bytes(out), _bytes(err))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from krmfn.config.objects import listing, read, text
+from krmfn.disk.reading import NotReadError, max_bytes, read_file
 from krmfn.errors import InputError
 from krmfn.yamledit.nodes import Text, documents
 
@@ -24,7 +25,7 @@ def unseen(written: Iterable[str]) -> Iterator[str]:
     """
     for name in written:
         beside = _kustomization(Path(name).parent)
-        if beside is None or Path(name).name.encode() in beside.read_bytes():
+        if beside is None or os.fsencode(Path(name).name) in _content(beside):
             continue
         loader = _user(beside.parent) if _lists_functions(beside) else beside
         if loader is None:
@@ -51,7 +52,7 @@ def _user(folder: Path) -> Path | None:
     for depth, above in enumerate(here.parents, 1):
         found = _kustomization(folder / Path(*[".."] * depth))
         entries = _entries(_data(found), *_PLUGINS) if found else ()
-        if found and any((above / entry).resolve() == here for entry in entries):
+        if found and any(os.path.realpath(above / entry) == str(here) for entry in entries):
             return Path(os.path.relpath(found))
         if (above / ".git").exists():
             break
@@ -60,19 +61,27 @@ def _user(folder: Path) -> Path | None:
 
 def _lists_functions(kustomization: Path) -> bool:
     files = (kustomization.parent / entry for entry in _entries(_data(kustomization), "resources"))
-    return any(path.is_file() and _FUNCTION in path.read_bytes() for path in files)
+    return any(_FUNCTION in _content(path) for path in files)
 
 
 def _entries(data: Mapping[str, Any], *fields: str) -> list[str]:
     """Return the paths that fields of a kustomization name; inline documents and addresses are none."""
     found = (text(entry) for field in fields for entry in listing(data.get(field)))
-    return [os.path.normpath(entry) for entry in found if entry and "\n" not in entry and "://" not in entry]
+    return [os.path.normpath(entry) for entry in found if entry and not {"\n", "\0"} & {*entry} and "://" not in entry]
 
 
 def _data(path: Path) -> Mapping[str, Any]:
     """Read a kustomization; one that is no YAML names nothing."""
     try:
-        things = [thing for block in documents(Text(path.read_bytes(), str(path))) for thing in read(block)]
-    except (InputError, OSError):
+        things = [thing for block in documents(Text(_content(path), str(path))) for thing in read(block)]
+    except InputError:
         return {}
     return things[0].data if things else {}
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file holds; one that cannot be read holds nothing."""
+    try:
+        return read_file(path, max_bytes())
+    except (NotReadError, OSError):
+        return b""

@@ -48,8 +48,8 @@ def command(paths: tuple[Path, ...], within: Within, flux: bool, namespace: str,
     home = path / FILE if path.is_dir() else path.parent / FILE
     begun = start(config, finder.find(tree.blocks, tree.graph()), within, namespace if flux else "")
     there = next((text for text in tree.texts if Path(text.name) == home), None)
-    if there is None and home.exists():
-        there = Text(home.read_bytes(), str(home))
+    if there is None:
+        there = files.read_text(home)
     new = _home(begun, there)
     edits = _bindings(tree, begun) if flux else {}
     changed = {text: rewrite(text, made) for text, made in edits.items() if text is not there}

@@ -16,7 +16,7 @@ import click
 from krmfn import terminal
 from krmfn.config.loading import Config, Finish
 from krmfn.config.settings import Settings, Unnamed, overridden
-from krmfn.disk.reading import read_stdin
+from krmfn.disk.reading import max_bytes, read_stdin
 from krmfn.inventory import files
 from krmfn.inventory.files import Skipped
 from krmfn.model import MACHINE
@@ -117,7 +117,7 @@ def read(paths: Iterable[Path], *more: Path, is_hidden_shown: bool = False) -> f
     `more` are files that are read whatever is excluded.
     """
     paths = tuple(paths)
-    stdin = (Text(read_stdin(sys.stdin.buffer), "stdin"),) if STDIN in paths else ()
+    stdin = (Text(read_stdin(sys.stdin.buffer, max_bytes()), "stdin"),) if STDIN in paths else ()
     context = click.get_current_context(silent=True)
     if context:
         context.meta.setdefault(terminal.FIRST_PATH, next((path.absolute() for path in paths if path != STDIN), None))

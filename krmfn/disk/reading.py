@@ -58,9 +58,8 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
         raise NotReadError(str(error)) from None
 
 
-def read_stdin(stream: BinaryIO) -> bytes:
-    """Return all of stdin; raise InputError when it is longer than the limit, before more of it is read."""
-    limit = max_bytes()
+def read_stdin(stream: BinaryIO, limit: int) -> bytes:
+    """Return all of stdin; raise InputError when it has more bytes than the limit, before more of it is read."""
     try:
         with contextlib.suppress(io.UnsupportedOperation):  # a stream in memory
             if stat.S_ISREG((found := os.fstat(stream.fileno())).st_mode):

@@ -85,7 +85,7 @@ class Automation:
         """Return the file or folder that `update.path` names; `..` never leads out of the root. Raise InputError."""
         inside = posixpath.normpath("/" + self.path).lstrip("/")
         place = root / inside
-        if not place.exists():
+        if not posixpath.exists(place):
             raise InputError(f"update.path {self.path}: there is no {inside} below it", name=str(root))
         return place
 

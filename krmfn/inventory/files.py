@@ -186,6 +186,16 @@ def _has_metadata(block: Block) -> bool:
     )
 
 
+def read_text(path: Path) -> Text | None:
+    """Return a file by its name alone, None when nothing is there. Raise InputError for what cannot be read."""
+    try:
+        return Text(reading.read_file(path, reading.max_bytes()), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except reading.NotReadError as error:
+        raise InputError(f"cannot be read: {error}", name=str(path)) from None
+
+
 def texts(paths: Iterable[Path], words: Iterable[bytes], exclude: Sequence[str] = ()) -> Iterator[Text]:
     """Yield the texts below the paths that hold one of the words. Raise InputError for a path that is not there."""
     survey = _Survey(Ignored(exclude))
