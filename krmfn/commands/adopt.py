@@ -16,6 +16,7 @@ from krmfn.config.loading import load
 from krmfn.config.schema import API_VERSION
 from krmfn.errors import InputError
 from krmfn.image import ImageRef
+from krmfn.inventory import files
 from krmfn.kubernetes import finder
 from krmfn.kubernetes.form import parsed
 from krmfn.kubernetes.places import Place
@@ -70,13 +71,14 @@ def _found(paths: Iterable[Path]) -> Iterator[tuple[Document, list[Wanted]]]:
     comments = [
         one for text in tree.every for one in renovate.comments(text.name, text.data.decode("utf-8", "replace"))
     ]
-    files = [(top / name, name) for top in tops for name in (*renovate.NAMES, *dependabot.NAMES) if (top / name).is_file()]
-    for path, name in files:
+    names = [(top / name, name) for top in tops for name in (*renovate.NAMES, *dependabot.NAMES)]
+    named_files = [(text, name) for path, name in names if path.is_file() and (text := files.read_text(path))]
+    for text, name in named_files:
         named = [(_from_top(one.path, tops), parsed(renovate.named_by(one))) for one in comments]
-        yield _of_file(path, name, [*images, *((place, ref) for place, ref in named if ref and name in renovate.NAMES)])
+        yield _of_file(text, name, [*images, *((place, ref) for place, ref in named if ref and name in renovate.NAMES)])
     for text in tree.every:
         yield from _of_manifest(text, _by_file(places, text))
-    is_ruled = any(name in renovate.NAMES for _, name in files)  # then its rules speak of what comments name, too
+    is_ruled = any(name in renovate.NAMES for _, name in named_files)  # then its rules speak of what comments name, too
     for document in comments:
         wanted = list(renovate.commented(document))
         yield document, [] if is_ruled else wanted
@@ -90,14 +92,10 @@ def _from_top(path: str, tops: Sequence[Path]) -> str:
     return next((Path(path).relative_to(top).as_posix() for top in tops if Path(path).is_relative_to(top)), path)
 
 
-def _of_file(path: Path, name: str, images: Sequence[tuple[str, ImageRef]]) -> tuple[Document, list[Wanted]]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", name=str(path)) from None
+def _of_file(text: Text, name: str, images: Sequence[tuple[str, ImageRef]]) -> tuple[Document, list[Wanted]]:
     is_renovate = name in renovate.NAMES
-    blocks = documents(Text(json5.as_yaml(data) if is_renovate else data, str(path)))
-    document = Document(str(path), leaves(blocks[0]) if blocks else {})
+    blocks = documents(Text(json5.as_yaml(text.data), text.name) if is_renovate else text)
+    document = Document(text.name, leaves(blocks[0]) if blocks else {})
     return document, list((renovate if is_renovate else dependabot).read(document, images))
 
 

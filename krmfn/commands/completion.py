@@ -85,5 +85,5 @@ def _objects(ctx: click.Context) -> Iterator[Object]:
                 yield from (thing for block in documents(text) for thing in read(block))
             except KrmfnError:
                 continue
-    except KrmfnError:
+    except (KrmfnError, OSError):
         return

@@ -146,12 +146,13 @@ class LayoutSource:
             return error
 
     def _open(self, repository: Repository) -> _Layout:
-        if self._within and not _is_within(self._root, self._within):
-            message = (
-                f"source.layout.path {_shown(self._root)} leads out of {_shown(self._within)}, where krmfn runs: "
-                "a resource may name folders below that one; --source layout:DIR and KRMFN_LAYOUT may name any"
-            )
-            raise _error(repository, "limit", message)
+        for folder in (self._root, *self._places(repository)):
+            if self._within and not _is_within(folder / "index.json", self._within):
+                message = (
+                    f"source.layout.path {_shown(folder)} leads out of {_shown(self._within)}, where krmfn runs: "
+                    "a resource may name folders below that one; --source layout:DIR and KRMFN_LAYOUT may name any"
+                )
+                raise _error(repository, "limit", message)
         for folder in self._places(repository):
             try:
                 data = _read(folder / "index.json", INDEX_LIMIT)
