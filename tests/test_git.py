@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from krmfn.errors import GitError
+from krmfn.git.program import Allowance, Git
 from tests import images
 from tests.running import EXAMPLES, environment, run, succeed
 
@@ -841,3 +843,35 @@ def test_an_automation_leaves_the_lock_of_other_policies_alone(site: Site):
     assert site.changed() == [WEB, "lock.yaml"]
     lock = site.text("lock.yaml")
     assert [word in lock for word in ('tag: "2.0.0"', 'tag: "7.2.5"', "main-12e4567-1772323200")] == [True, True, True]
+
+
+def test_a_git_is_ended_when_the_signal_comes_while_it_starts(site: Site, monkeypatch: pytest.MonkeyPatch):
+    """Between the start of git and the wait for it: what it would still do is done by nobody."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Popen(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)  # type: ignore[call-overload]
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    with pytest.raises(KeyboardInterrupt):
+        Git(site.work, Allowance(60)).run("-c", "alias.stay=!sleep 60", "stay")
+    assert started[0].returncode == -signal.SIGTERM
+
+
+def test_what_a_git_made_that_outlived_its_run_is_forgotten(site: Site):
+    """A worktree whose folder is gone and whose run has no lock any more; one of a person stays."""
+    left, own = site.home / "tmp/krmfn-0123456789ab/work", site.home / "mine/work2"
+    for folder in (left, own):
+        site.git("worktree", "add", "--quiet", "--detach", str(folder))
+        shutil.rmtree(folder.parent)
+    site.update("--commit")
+    assert [path.name for path in (site.work / ".git/worktrees").iterdir()] == ["work2"]
+    site.git("worktree", "prune")
+
+
+def test_git_that_prints_without_end_is_an_error(site: Site):
+    with pytest.raises(GitError, match="git noise printed more than 268435456 bytes"):
+        Git(site.work, Allowance(60)).run("-c", "alias.noise=!head -c 300000000 /dev/zero", "noise")

@@ -42,6 +42,7 @@ def command(what: str, path: Path, is_not: bool, until: str, because: str) -> in
         expected = f"a date, an RFC 3339 time, or {NEWER} with --not"
         raise click.BadParameter(f"expected {expected}, found {until!r}", param_hint="--until")
     tree = files.read((path,))
+    options.tell_skipped(one for one in tree.skipped if one.matters)
     rules = load(tree.blocks, None, options.finishing(None, None, None, None))
     policy, tag = parse(what, rules)
     if not tag:

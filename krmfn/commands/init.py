@@ -44,6 +44,7 @@ def command(paths: tuple[Path, ...], within: Within, flux: bool, namespace: str,
     keeps its fields (onError: keep).
     """
     tree, path = options.read(paths), paths[0]
+    options.tell_skipped(one for one in tree.skipped if one.matters)
     config = load(tree.blocks)
     home = path / FILE if path.is_dir() else path.parent / FILE
     begun = start(config, finder.find(tree.blocks, tree.graph()), within, namespace if flux else "")

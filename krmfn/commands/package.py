@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from krmfn.disk.reading import NotReadError, max_bytes, read_file
-from krmfn.errors import InputError
 from krmfn.inventory import files
 from krmfn.yamledit.nodes import Edit, Text
 from krmfn.yamledit.verification import rewrite
@@ -37,6 +35,8 @@ class Package:
     edits: dict[str, list[Edit]] = field(default_factory=dict)
     documents: dict[str, list[str]] = field(default_factory=dict)
     """New documents by the path of a file that is not there yet, or that gets them at its end."""
+    _read: dict[str, Text | None] = field(default_factory=dict)
+    """What stands in files that `tree` lacks, read once: what is written is held against what was read."""
 
     def edit(self, text: Text, edits: Sequence[Edit]) -> None:
         """Note edits of a file."""
@@ -67,10 +67,8 @@ class Package:
         """Return every file that is there by its path, also one that had nothing to do with krmfn so far."""
         found = {text.name: text for text in self.tree.texts}
         for name in self.documents.keys() - found.keys():
-            try:
-                found[name] = Text(read_file(name, max_bytes()), name)
-            except FileNotFoundError:
-                continue
-            except (OSError, NotReadError) as error:
-                raise InputError(f"cannot be read: {error}", name=name) from None
+            if name not in self._read:
+                self._read[name] = files.read_text(Path(name))
+            if (text := self._read[name]) is not None:
+                found[name] = text
         return found

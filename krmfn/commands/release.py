@@ -31,6 +31,7 @@ from krmfn.yamledit.nodes import Edit
 def command(what: str, path: Path, age: bool, because: str) -> int:
     """Drop the ImageHolds of POLICY below PATH, all of them or those of one tag; with --age write one that ends a wait."""
     tree = files.read((path,))
+    options.tell_skipped(one for one in tree.skipped if one.matters)
     rules = load(tree.blocks, None, options.finishing(None, None, None, None))
     policy, tag = hold.parse(what, rules)
     if age and not tag:

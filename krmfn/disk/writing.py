@@ -10,22 +10,19 @@ import contextlib
 import errno
 import fcntl
 import os
-import signal
 import stat
 import tempfile
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO, NamedTuple
 
 from krmfn.disk.reading import NotReadError, max_bytes, read_file
+from krmfn.disk.signals import signals_held
 from krmfn.errors import InputError
 
 _PREFIX, _SUFFIX = ".krmfn.", ".tmp"
 _LOCKS = 256
 """Locks held at once; beyond them a new file has none, and only a run at the same time could mistake it."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Replacement(NamedTuple):
@@ -60,7 +57,7 @@ def replace_all(replacements: Iterable[Replacement], leftovers: Iterable[Path] =
         _check_unchanged(one)
     staged: list[_Staged] = []
     path = Path()
-    with _signals_held() as came:
+    with signals_held() as came:
         try:
             for path, data, before in todo:
                 staged.append(_stage(path, data, is_new=before is None, is_locked=len(staged) < _LOCKS))
@@ -137,8 +134,9 @@ def _stage(path: Path, data: bytes, *, is_new: bool, is_locked: bool) -> _Staged
         else:
             _take_over(path, new)
     except BaseException:
-        file.close()
         new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it writes what is left
+            file.close()
         raise
     if is_locked:
         return _Staged(new, path, file)
@@ -171,27 +169,3 @@ def _attributes(path: Path) -> dict[str, bytes]:
         if error.errno in (errno.ENOTSUP, errno.ENOSYS):
             return {}
         raise
-
-
-@contextlib.contextmanager
-def _signals_held() -> Iterator[Sequence[int]]:
-    """Hold back the signals that end the program until the block is done; yields those that came."""
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield came
-        return
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    held = [number for number in _SIGNALS if handlers[number] not in (signal.SIG_IGN, None)]
-    for number in held:
-        signal.signal(number, note)
-    try:
-        yield came
-    finally:
-        for number in held:
-            signal.signal(number, handlers[number])
-        for one in came:
-            signal.raise_signal(one)

@@ -15,8 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO
 
 from krmfn.diagnostics import misconfigured
+from krmfn.disk.signals import signals_held
 from krmfn.disk.temporary import temporary_folder
 from krmfn.errors import GitError
 from krmfn.sanitize import printable
@@ -25,6 +27,8 @@ SECONDS = 600.0
 """What all git commands of a run may take together, hooks and network included; `KRMFN_GIT_TIMEOUT` changes it."""
 VARIABLE = "KRMFN_GIT_TIMEOUT"
 _LINES = 20
+_MOST = 256 << 20
+"""Bytes that one git command may print."""
 _GRACE = 2.0
 """Seconds that git gets to remove its lock files before it is killed."""
 
@@ -113,31 +117,39 @@ class Git:
         with TemporaryFile(dir=place) as given, TemporaryFile(dir=place) as out, TemporaryFile(dir=place) as err:
             given.write(data)
             given.seek(0)
+            process = None
             try:
-                process = subprocess.Popen(
-                    ["git", *_ALWAYS, *arguments], cwd=self.folder, env=_environment(self.environment), pass_fds=inherit,
-                    stdin=given, stdout=out, stderr=err, start_new_session=True,
-                )  # fmt: skip
+                with signals_held():  # a git that is started is one that is ended, whatever comes
+                    process = subprocess.Popen(
+                        ["git", *_ALWAYS, *arguments], cwd=self.folder, env=_environment(self.environment), pass_fds=inherit,
+                        stdin=given, stdout=out, stderr=err, start_new_session=True,
+                    )  # fmt: skip
+                self._wait(process, arguments)
             except FileNotFoundError:
                 raise GitError("git is not on PATH", help="install git, or leave out --commit and --push") from None
-            self._wait(process, arguments)
-            out.seek(0)
-            err.seek(0)
-            return process.returncode, out.read(), err.read()
+            except BaseException:
+                if process is not None:
+                    _end(process)
+                raise
+            return process.returncode, _printed(out, arguments), _printed(err, arguments)
 
     def _wait(self, process: subprocess.Popen[bytes], arguments: Sequence[str]) -> None:
         try:
             with self.allowance.spend():
                 process.wait(max(self.allowance.left, 0.01))
         except subprocess.TimeoutExpired:
-            _end(process)
             raise GitError(
                 f"git {name_of(arguments)} was ended: git commands of a run may take {self.allowance.total:g} seconds in all",
                 help=f"a remote, a hook or a signing program does not answer; {VARIABLE}=SECONDS allows more",
             ) from None
-        except BaseException:
-            _end(process)
-            raise
+
+
+def _printed(file: IO[bytes], arguments: Sequence[str]) -> bytes:
+    """Return what git printed. Raise GitError when it is more than anything that git is asked for can be."""
+    if file.seek(0, os.SEEK_END) > _MOST:
+        raise GitError(f"git {name_of(arguments)} printed more than {_MOST} bytes", help="what it prints is not read any further")
+    file.seek(0)
+    return file.read()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,9 @@ from krmfn.disk.temporary import temporary_folder
 from krmfn.errors import GitError
 from krmfn.git.program import Git
 from krmfn.sanitize import printable
+
+_TRIES = 5
+_FOLDER = re.compile(r"krmfn-([0-9a-f]{12})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ def workspace(git: Git) -> Iterator[Workspace]:
     try:
         home.mkdir(exist_ok=True)
         _sweep(home)
+        _forget(home)
         lock, descriptor = _locked(home)
         folder = temporary_folder() / f"krmfn-{lock.stem}"
         lock.write_text(str(folder))
@@ -129,13 +134,31 @@ def _remove(lock: Path) -> None:
     lock.unlink(missing_ok=True)
 
 
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder although files in it come and go: a git that is ended removes its lock files."""
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+
+
+def _forget(home: Path) -> None:
+    """Remove git's records of worktrees of runs that are over, lock and folder included: a git that outlived its run made them."""
+    for record in (home.parent / "worktrees").glob("*/gitdir"):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            folder = Path(record.read_text().rstrip("\n")).parent.parent
+            name = _FOLDER.fullmatch(folder.name)
+            if name and not (home / f"{name[1]}.lock").exists() and not folder.exists():
+                _remove_tree(record.parent)
+
+
 def _remove_folder(folder: Path, common: Path) -> None:
     """Remove the folder of a run with git's record of the worktree in it (gitrepository-layout: worktrees/NAME/gitdir)."""
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove_tree(folder)
     records = common / "worktrees"
     for record in records.glob("*/gitdir"):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             if Path(record.read_text().rstrip("\n")).is_relative_to(folder):
-                shutil.rmtree(record.parent)
+                _remove_tree(record.parent)
     with contextlib.suppress(OSError):
         records.rmdir()
