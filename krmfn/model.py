@@ -21,12 +21,14 @@ Severity = Literal["error", "warning", "info"]
 
 
 class Part(enum.Enum):
-    """What of a choice a field takes. The value is the suffix of Flux's setter marker (`ns:name:tag`)."""
+    """What of a choice a field takes. The value is the suffix of Flux's setter marker (`ns:name:tag`); `version` is our own."""
 
     IMAGE = ""
     TAG = "tag"
     NAME = "name"
     DIGEST = "digest"
+    VERSION = "version"
+    """The tag without its prefix, or with the prefix that the field has; `+` for the `_` of tags, as in a chart's version."""
 
 
 class PolicyKey(NamedTuple):

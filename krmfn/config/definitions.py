@@ -167,7 +167,7 @@ SPECS: dict[str, Schema] = {
                         "path": _text("A JSONPath to the scalar: `$.spec.values.image.tag`."),
                         "containers": _list("Names of containers whose image it is.", {"type": "string"}),
                         "policy": _text("`name` or `namespace:name`."),
-                        "part": _text("What of the choice the field takes.", enum=["image", "tag", "name", "digest"]),
+                        "part": _text("What of the choice the field takes.", enum=["image", "tag", "name", "digest", "version"]),
                     },
                     ("policy",),
                 ),

@@ -49,10 +49,10 @@ class Link(NamedTuple):
 
 def _old_tag(change: Change) -> str:
     value, part = change.target.scalar.value.strip(), change.target.setter.part
-    if part not in (Part.IMAGE, Part.TAG):
+    if part not in (Part.IMAGE, Part.TAG, Part.VERSION):
         return ""
     try:
-        return ImageRef.parse(value if part is Part.IMAGE else f"x:{value}").tag or ""
+        return ImageRef.parse(value if part is Part.IMAGE else f"x:{value.replace('+', '_')}").tag or ""
     except RuleError:
         return ""
 

@@ -156,7 +156,7 @@ def _mark_place(found: Annotations, place: Place, mine: Sequence[ImagePolicy], t
             message = "a comment in text is no marker; bind it by image name or a target"
             found.left.append(_note(block, slot.scalar.start, message))
         elif slot.part is not Part.DIGEST or mine[0].digest_reflection != "Never":
-            _mark(found, place.resource, slot, [Setter(policy.key, slot.part) for policy in mine], taken)
+            _mark(found, place.resource, slot, [Setter(policy.key, slot.marked) for policy in mine], taken)
 
 
 def _mark(

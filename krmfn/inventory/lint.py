@@ -107,10 +107,12 @@ def _why_foreign(target: Target, policy: ImagePolicy) -> str:
     if target.how == "stray":
         return "it pins the tag beside it in no form that is known, so neither can move"
     if form is None:
-        known = {Part.TAG: "tag", Part.NAME: "repository", Part.DIGEST: "digest", Part.IMAGE: "image reference"}
+        known = {Part.TAG: "tag", Part.NAME: "repository", Part.DIGEST: "digest", Part.IMAGE: "image reference", Part.VERSION: "version"}
         return f"it is no {known[part]}"
     if part is Part.DIGEST:
         return "" if form.digest else "it is no digest"
+    if part is Part.VERSION:
+        return ""
     if form.canonical != policy.repository.image.canonical and part is not Part.TAG:
         return f"the policy is about {policy.repository.image.name}"
     if part is Part.NAME:

@@ -166,7 +166,7 @@ def _chart(
         and not re.search(r"(?:^|\.)[xX*](?:\.|$)", tag)
     ):
         text = f"{name}:{tag}"
-        return Found(code, path, at, text, reference.read(text), ((Part.TAG, version, path),))
+        return Found(code, path, at, text, reference.read(text), ((Part.VERSION, version, path),))
     if "$" in wanted:
         text = f"{name}:{wanted}"
         return Found(code, path, at, text, reference.read(text), ())

@@ -55,6 +55,8 @@ class Form(NamedTuple):
             lone = digest or ""
             head = f"{self.name}@" if self.name else ""
             return f"{self.before}{head}{lone.partition(':')[2] if self.is_hex else lone}{self.after}"
+        if part is Part.VERSION:
+            return f"{self.before}{_as_version(tag, self.tag)}{self.after}"
         spelled = name if part is Part.IMAGE else self.name
         return f"{self.before}{spelled}{':' if spelled else ''}{tag}{f'@{digest}' if digest else ''}{self.after}"
 
@@ -138,7 +140,34 @@ def _read_digest(text: str, canonical: str) -> Form | None:
     return image if image and image.digest and not image.tag else None
 
 
-_READERS = {Part.IMAGE: _read_image, Part.TAG: _read_tag, Part.NAME: _read_name, Part.DIGEST: _read_digest}
+_VERSION = re.compile(r"([A-Za-z][A-Za-z._-]*)?([0-9][A-Za-z0-9._+-]*)").fullmatch
+_RANGE = re.compile(r"(?:^|\.)[xX](?:\.|$)").search
+_BUILD = re.compile(r"(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)_([0-9A-Za-z.-]+)").fullmatch
+
+
+def holds_version(tag: str) -> bool:
+    """True if a tag is a version, behind a prefix or not: `1.2.0`, `v1.2.0`, `release-7`."""
+    return _VERSION(tag) is not None
+
+
+def _as_version(tag: str, held: str) -> str:
+    """Return the version of a tag with the prefix of the version that is held."""
+    new, old = _VERSION(tag), _VERSION(held)
+    number = new[2] if new else tag
+    build = _BUILD(number)
+    return (old[1] or "" if old else "") + (f"{build[1]}+{build[2]}" if build else number)
+
+
+def _read_version(text: str, _canonical: str) -> Form | None:
+    before, value, after = _framed(text, is_url=False)
+    if holds_version(value) and not _RANGE(value) and is_tag(tag := value.replace("+", "_", 1)):
+        return Form(before, "", tag, "", after)
+    return Form(before, after=after) if before.endswith("=") and not value else None
+
+
+_READERS = {
+    Part.IMAGE: _read_image, Part.TAG: _read_tag, Part.NAME: _read_name, Part.DIGEST: _read_digest, Part.VERSION: _read_version,
+}  # fmt: skip
 
 
 def _is_digest(text: str) -> bool:

@@ -26,6 +26,11 @@ class Slot(NamedTuple):
     scalar: Scalar
     steps: Steps = ()
 
+    @property
+    def marked(self) -> Part:
+        """The part that a marker is to name: of a version without build metadata the tag, which Flux knows too."""
+        return Part.TAG if self.part is Part.VERSION and "+" not in self.scalar.value else self.part
+
 
 class Place(NamedTuple):
     """One place that names an image.

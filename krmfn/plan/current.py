@@ -40,7 +40,7 @@ class Deployed:
         for target in self.targets:
             self._of.setdefault(target.setter.policy, []).append(target)
             tag = current_tag(target, policies[target.setter.policy])
-            if tag:
+            if tag and target.setter.part is not Part.VERSION:
                 self._tags.setdefault(place(target), tag)
 
     def has(self, key: PolicyKey) -> bool:
@@ -57,6 +57,8 @@ class Deployed:
             return (form.tag or (None if form.digest else "latest")) if form and form.name else None
         if target.how == "alone":
             return None
+        if target.setter.part is Part.VERSION:
+            return self._tags.get(place(target)) or current_tag(target, self._policies[target.setter.policy])
         if target.setter.part is Part.TAG and (form := self._form(target)) and form.tag:
             return form.tag
         return target.tag or self._tags.get(place(target))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from krmfn.config.lock import Lock, recall
 from krmfn.config.settings import Settings
-from krmfn.model import Choice, Chosen, Diagnostic, Field, Following, Location, PolicyKey, Severity
+from krmfn.model import Choice, Chosen, Diagnostic, Field, Following, Location, Part, PolicyKey, Severity
 from krmfn.plan.current import Deployed, current_tag, is_of, place
 from krmfn.plan.records import Guarded, Place
 from krmfn.plan.target import Target
@@ -76,7 +76,7 @@ class _Watch:
             chosen = self.chosen.get(target.setter.policy)
             if chosen is None or chosen.policy.key in held or not is_of(target, chosen.policy):
                 continue
-            tag = current_tag(target, chosen.policy)
+            tag = deployed.tag(target) if target.setter.part is Part.VERSION else current_tag(target, chosen.policy)
             if chosen.is_held or tag in chosen.above:
                 continue
             if tag is None:

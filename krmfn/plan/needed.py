@@ -70,5 +70,6 @@ def _values(chosen: Chosen) -> dict[Part, str | None] | None:
     if policy.reflects and not chosen.digest:
         return None
     return {
-        Part.IMAGE: chosen.ref, Part.TAG: chosen.tag, Part.NAME: policy.repository.image.name, Part.DIGEST: chosen.digest
+        Part.IMAGE: chosen.ref, Part.TAG: chosen.tag, Part.NAME: policy.repository.image.name, Part.DIGEST: chosen.digest,
+        Part.VERSION: None,
     }  # fmt: skip

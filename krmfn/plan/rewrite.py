@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from krmfn.config.settings import Settings
 from krmfn.errors import RegistryError
 from krmfn.frozen import frozen, replace
-from krmfn.kubernetes.form import Form
+from krmfn.kubernetes.form import Form, holds_version
 from krmfn.model import (
     Choice,
     Chosen,
@@ -90,7 +90,7 @@ class _Writer:
     def _following(self, target: Target, following: Following) -> Chosen | NotChosen | None:
         """Return the choice for the tag that a field holds; None when the field is right as it is."""
         policy, part = following.policy, target.setter.part
-        is_lone_tag = part is Part.TAG and not self._is_pinned(target, policy)
+        is_lone_tag = part in (Part.TAG, Part.VERSION) and not self._is_pinned(target, policy)
         if self.deployed.is_pinned_alone(target) or (policy.rules.pins_current and is_lone_tag):
             return None
         tag = self.deployed.tag(target)
@@ -113,7 +113,7 @@ class _Writer:
             return chosen
         if policy.is_verified:
             return self._verified(target, chosen, is_pinned=is_pinned)
-        if not (is_pinned or (policy.reflects and part is not Part.TAG)):
+        if not (is_pinned or (policy.reflects and part not in (Part.TAG, Part.VERSION))):
             return replace(chosen, digest=None)
         if not policy.reflects and self.deployed.is_pinned_to(target, policy, tag):
             return None
@@ -159,6 +159,8 @@ class _Writer:
         form = target.form(chosen.policy)
         if form is None:
             self._refuse(f"cannot write {chosen.tag}: {_unknown(target)}", target, chosen.policy)
+        elif target.setter.part is Part.VERSION and not holds_version(chosen.tag):
+            self._refuse(f"cannot write {chosen.tag}: it holds no version such as 1.2.0", target, chosen.policy)
         elif target.setter.part is Part.DIGEST and chosen.digest is None:
             message = f"policy {chosen.policy.key} has no digest for a :digest field: set digestReflectionPolicy to Always or IfNotPresent"
             self._say("error", message, target, chosen.policy)
@@ -222,6 +224,7 @@ def _unknown(target: Target) -> str:
         Part.TAG: "a tag such as 1.2.0, 1.2.0@sha256:... or --flag=1.2.0",
         Part.NAME: "a repository such as ghcr.io/acme/web or oci://ghcr.io/acme/web",
         Part.DIGEST: "a digest such as sha256:...",
+        Part.VERSION: "a version such as 1.2.0 or v1.2.0+1",
     }[part]
     return (
         f"the field holds {target.scalar.value[:120]!r}, which would be lost; expected {known}; write it so (or leave it empty), "

@@ -16,7 +16,7 @@ from krmfn.yamledit.nodes import Scalar
 ANNOTATION = "krmfn.dev/images"
 """Binds fields of the resource it stands on, and survives `kustomize build`: container name or JSONPath -> setter."""
 
-FORMS = "namespace:name, namespace:name:tag, namespace:name:name or namespace:name:digest"
+FORMS = "namespace:name, namespace:name:tag, namespace:name:name, namespace:name:digest or namespace:name:version"
 _PARTS = {part.value: part for part in Part if part is not Part.IMAGE}
 
 
@@ -98,7 +98,7 @@ def meant(text: str, declared: Iterable[PolicyKey]) -> str:
 
         near = get_close_matches(policy + suffix, bare, 1)
         return f"; did you mean {bare[near[0]]}?" if near else ""
-    return nearest(text, (f"{key}{end}" for key in keys for end in ("", ":tag", ":name", ":digest")))
+    return nearest(text, (f"{key}{end}" for key in keys for end in ("", *(f":{part}" for part in _PARTS))))
 
 
 def annotated(resource: Resource) -> Iterator[tuple[str, str, Setter | None]]:

@@ -101,7 +101,7 @@ def _held(policy: ImagePolicy, resource: Resource) -> Iterator[tuple[Resource, s
         if slots[0].part is Part.IMAGE:
             keys.append(names.get(slots[0].steps) or written(slots[0].steps))
         else:
-            pairs.append({written(slot.steps): str(Setter(policy.key, slot.part)) for slot in reversed(slots)})
+            pairs.append({written(slot.steps): str(Setter(policy.key, slot.marked)) for slot in reversed(slots)})
     if keys:
         named = [key for key in keys if not key.startswith("$")]
         what = f"container{'s' * (len(named) > 1)} {', '.join(dict.fromkeys(named))}" if named else keys[0]

@@ -75,7 +75,7 @@ _REASONS = {
     "alias": "the value is an alias; put the comment behind the anchored scalar",
     "text": "there is text around the JSON; the comment must be the JSON alone",
     "values": "a value of the JSON is not a string",
-    "name": "it can name no policy; expected namespace:name, and nothing, :tag, :name or :digest behind it",
+    "name": "it can name no policy; expected namespace:name, and nothing, :tag, :name, :digest or :version behind it",
     "place": "no scalar on this line is followed by this comment",
 }  # fmt: skip
 
