@@ -26,6 +26,7 @@ LINT_CODES = {
     "no-digest": "a :digest marker names a policy that does not reflect digests",
     "no-scalar": "a binding leads to a mapping or a list",
     "not-read": "a file with markers is not read, by krmfn or by Flux",
+    "overruled": "an ImageUpdateAutomation updates an image in the cluster, where require and holds do not count",
     "two-policies": "two bindings want different values for one field",
     "unbound-policy": "no field is bound to a policy",
     "unknown-policy": "a marker or annotation names a policy that is not configured",

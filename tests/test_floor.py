@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from krmfn import pipeline
+from krmfn.config.floor import Floor, read_floor
+from krmfn.config.settings import overridden
+from krmfn.plan.resolve import StaticTags
+from krmfn.yamledit.nodes import Text, documents
 from tests import images
 from tests.lists import pod, policy, resource_list
 from tests.running import call, environment, run, succeed
@@ -317,3 +325,56 @@ def test_a_link_a_submodule_and_the_checkouts_settings_play_no_part(checkout: Pa
 def test_the_time_of_a_build_is_that_of_the_floor(checkout: Path):
     edit("krmfn-tags", ('time: "2026-11-20T00:00Z"', 'time: "2027-11-20T00:00Z"'))
     assert by_function("git:main", 0, KRMFN_NOW="").partition("@")[0] == "1.1.0"
+
+
+VERSIONS = [f"1.{minor}.{patch}" for minor in range(3) for patch in range(2)] + ["2.0.0"]
+GLOBS = st.sampled_from(["", "images: ['ghcr.io/acme/*']", "images: ['**']", "images: ['docker.io/**']", "policies: ['flux:*']", "policies: ['other:*']"])
+AGES = st.sampled_from(["0 days", "1 day", "9 days", "{default: 1 day, major: 30 days}", "{minor: 9 days, patch: 0 days}"])
+REQUIRED = st.lists(st.tuples(AGES, GLOBS), max_size=3)
+HELD = st.lists(st.tuples(st.sampled_from(["tag", "not", "releaseAge"]), st.sampled_from(VERSIONS)), max_size=2, unique_by=lambda one: one[0])
+SEEN = st.dictionaries(st.sampled_from(VERSIONS), st.tuples(st.integers(-30, 0), st.booleans()))
+
+
+def rules_of(required: list[tuple[str, str]], held: list[tuple[str, str]], seen: dict[str, tuple[int, bool]], name: str) -> list[str]:
+    """Write requirements, holds and a snapshot; days are counted back from now, bootstrap evidence is true."""
+    entries = "".join(f"  - minimumReleaseAge: {age}\n" + (f"    {globs}\n" if globs else "") for age, globs in required)
+    documents = [f"{SETTINGS.replace('more', name)}require:\n{entries}"] if entries else []
+    documents += [hold(f'{what}: "{tag}"', f"{name}-{index}") for index, (what, tag) in enumerate(held)]
+    if seen:
+        tags = "".join(
+            f'  - {{name: "{tag}", firstSeen: "{day_before(days)}"{", evidence: bootstrap" if old else ""}}}\n'
+            for tag, (days, old) in seen.items()
+        )
+        documents.append(
+            f'apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {{name: {name}}}\nspec:\n  image: {WEB}\n'
+            f'  listed: 99\n  time: "{NOW}"\n  tags:\n{tags}'
+        )
+    return documents
+
+
+def day_before(days: int) -> str:
+    return (datetime(2026, 11, 21, tzinfo=UTC) + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def judged(tree: list[str], floor: Floor | None, tags: list[str], current: str) -> str:
+    data = resource_list(policy('semver: {range: ">=1.0.0"}'), pod(f"{WEB}:{current}"), *tree)
+    source = StaticTags({WEB: dict.fromkeys(tags)})
+    outcome = pipeline.run(Text(data), lambda _: source, lambda made: overridden(made, {"KRMFN_NOW": NOW}), floor)
+    assert not outcome.is_error, outcome.results
+    image: str = next(one for one in yaml.load(outcome.text, yaml.BaseLoader)["items"] if one["kind"] == "Pod")["spec"]["containers"][0]["image"]
+    return image.rpartition(":")[2]
+
+
+@settings(max_examples=40, deadline=None)
+@given(REQUIRED, HELD, SEEN, REQUIRED, HELD, SEEN, st.sampled_from(VERSIONS), st.sets(st.sampled_from(VERSIONS)))
+def test_what_a_tree_adds_never_lets_a_tag_through_that_the_floor_stops(
+    required: list[tuple[str, str]], held: list[tuple[str, str]], seen: dict[str, tuple[int, bool]],
+    more: list[tuple[str, str]], holds: list[tuple[str, str]], forged: dict[str, tuple[int, bool]], current: str, listed: set[str],
+) -> None:  # fmt: skip
+    outside = [policy(), *rules_of(required, held, seen, "floor")]
+    floor = read_floor(documents(Text("---\n".join(outside).encode())))
+    tags = sorted({*listed, current})
+    without, found = (judged(tree, floor, tags, current) for tree in ([], rules_of(more, holds, forged, "tree")))
+    assert found == current or judged([], floor, sorted({current, found}), current) == found  # the floor lets it through
+    kept = [tag for what, tag in held if what == "tag"]
+    assert kept or VERSIONS.index(found) <= max(VERSIONS.index(without), VERSIONS.index(current))  # and nothing goes further

@@ -186,6 +186,50 @@ def test_junit_has_a_case_for_every_file(tmp_path, capsys):
     assert "1:4 unknown-policy" in cases["a.yaml"]
 
 
+AUTOMATION = """\
+---
+apiVersion: image.toolkit.fluxcd.io/v1
+kind: ImageUpdateAutomation
+metadata: {name: apps, namespace: %s}
+spec:
+  suspend: %s
+  interval: 1h
+  policySelector: {matchLabels: {team: %s}}
+  sourceRef: {kind: GitRepository, name: apps}
+  git: {checkout: {ref: {branch: main}}, commit: {author: {email: a@example.com}}}
+"""
+FLUX = """\
+apiVersion: image.toolkit.fluxcd.io/v1
+kind: ImageRepository
+metadata: {name: web, namespace: apps}
+spec: {image: ghcr.io/acme/web}
+---
+apiVersion: image.toolkit.fluxcd.io/v1
+kind: ImagePolicy
+metadata: {name: web, namespace: apps, labels: {team: shop}}
+spec: {imageRepositoryRef: {name: web}, policy: {semver: {range: 1.x}}}
+"""
+REQUIRE = "---\napiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata: {name: r}\nspec: {require: [{minimumReleaseAge: 1 day}]}\n"
+HOLD = "---\napiVersion: krmfn.dev/v1alpha1\nkind: ImageHold\nmetadata: {name: h}\nspec: {policy: 'apps:web', not: 1.2.0}\n"
+
+
+@pytest.mark.parametrize(
+    ("rules", "automation", "expected"),
+    [
+        (REQUIRE, ("apps", "false", "shop"), True), (HOLD, ("apps", "false", "shop"), True), ("", ("apps", "false", "shop"), False),
+        (REQUIRE, ("apps", "true", "shop"), False), (REQUIRE, ("other", "false", "shop"), False), (HOLD, ("apps", "false", "blog"), False),
+    ],
+)  # fmt: skip
+def test_lint_finds_automations_that_ignore_what_is_required(rules, automation, expected, tmp_path, capsys):
+    (tmp_path / "flux.yaml").write_text(FLUX + rules + AUTOMATION % automation)
+    (tmp_path / "pod.yaml").write_text(marked("ghcr.io/acme/web:1.0.0"))
+    assert main(["lint", str(tmp_path)]) == int(expected)
+    found = capsys.readouterr().out
+    line = (FLUX + rules).count("\n") + 2
+    code, message = "overruled", "the controller in the cluster updates apps:web without regard to require and holds"
+    assert (f"flux.yaml:{line}:1 {code} {message}" in found.replace(f"{tmp_path}/", "")) == expected, found
+
+
 def test_every_code_is_documented_and_tested(capsys):
     page = (Path(__file__).parent.parent / "docs" / "lint.md").read_text()
     assert re.findall(r'<a id="([a-z-]+)"></a>`\1`', page) == sorted(LINT_CODES)

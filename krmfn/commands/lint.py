@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from krmfn import terminal
 from krmfn.commands import options, output, ruling
+from krmfn.config.loading import Config
 from krmfn.diagnostics import LINT_CODES
 from krmfn.errors import ConfigError
-from krmfn.inventory.lint import lint, misconfigured
-from krmfn.model import Diagnostic
+from krmfn.git.automation import Automation
+from krmfn.inventory import files, flux_objects
+from krmfn.inventory.lint import in_files, lint, misconfigured
+from krmfn.model import Diagnostic, File, Location
 
 _PRINTERS: dict[str, Callable[[str], None]] = {"github": click.echo, "text": terminal.tell}
 
@@ -54,7 +57,8 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
     tree = options.read(paths)
     ruling.given()
     try:
-        found = lint(tree.blocks, ruling.load(tree.blocks), tree.skipped)
+        config = ruling.load(tree.blocks)
+        found = tuple(sorted((*lint(tree.blocks, config, tree.skipped), *_overruled(config, tree)), key=in_files))
     except ConfigError as error:
         found = misconfigured(error.problems, tree.blocks)
     found = tuple(finding for finding in found if finding.code not in ignore)
@@ -65,6 +69,25 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
         many = f"{len(found)} finding{'s' * (len(found) != 1)}" if found else "nothing found"
         terminal.say(f"{many} in {len(names)} file{'s' * (len(names) != 1)}")
     return int(bool(found))
+
+
+def _overruled(config: Config, tree: files.Tree) -> Iterator[Diagnostic]:
+    """Yield the automations whose policies have requirements or holds: the controller in the cluster knows neither."""
+    if not any(policy.is_judged for policy in config.policies.values()):
+        return
+    objects = flux_objects.gather(tree.blocks).all
+    for one in config.automations:
+        try:
+            made = Automation.read(one, objects)
+        except ConfigError:
+            continue  # it updates nothing
+        mine = made.narrow(config, objects).policies.values()
+        judged = ", ".join(str(policy.key) for policy in mine if policy.is_judged and policy.defined.kind == "ImagePolicy")
+        if judged and not made.is_suspended:
+            block = one.block
+            line, column = block.text.locate(block.span(block.root)[0]) if block.root is not None else (0, 0)
+            message = f"the controller in the cluster updates {judged} without regard to require and holds: suspend it, or select others"
+            yield Diagnostic("warning", "overruled", message, Location(one.id, file=File(block.text.name, block.index, line, column)))
 
 
 def _printed(findings: Sequence[Diagnostic], files: Sequence[str], form: str) -> str:

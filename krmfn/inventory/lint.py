@@ -25,7 +25,7 @@ def lint(blocks: Sequence[Block], config: Config, skipped: Iterable[Skipped] = (
         policy = config.policies[target.setter.policy]
         if problem := _digest(target, policy) or _value(target, policy):
             found.append(_at(target, *problem))
-    return tuple(sorted(dict.fromkeys(found), key=_in_files))
+    return tuple(sorted(dict.fromkeys(found), key=in_files))
 
 
 def misconfigured(problems: Iterable[Diagnostic], blocks: Sequence[Block]) -> tuple[Diagnostic, ...]:
@@ -33,7 +33,8 @@ def misconfigured(problems: Iterable[Diagnostic], blocks: Sequence[Block]) -> tu
     return (*(problem._replace(severity="warning") for problem in problems), *_ignored(blocks))
 
 
-def _in_files(one: Diagnostic) -> tuple[str, int, int, str, str]:
+def in_files(one: Diagnostic) -> tuple[str, int, int, str, str]:
+    """Return what findings are sorted by: file, line, column, code."""
     file = one.location.file or File("")
     return file.path, file.line, file.column, one.code, one.message
 
