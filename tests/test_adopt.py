@@ -336,6 +336,14 @@ def test_what_has_no_equal_is_told_with_file_and_line(tmp_path: Path):
     assert "renovate.json:9: packageRules[1].allowedVersions: has no equal in krmfn: the condition" in done.stderr
 
 
+def test_a_rule_about_something_else_is_listed_and_does_not_count(tmp_path: Path):
+    rule = "{packageRules: [{matchManagers: ['github-actions'], minimumReleaseAge: '3 days'}, {matchDatasources: ['npm'], enabled: false}]}"
+    done = adopt(tmp_path, renovate(rule))
+    assert "require" not in yaml.safe_load(done.stdout)["spec"]
+    assert "packageRules[0].minimumReleaseAge: krmfn is about images" in done.stderr
+    assert "packageRules[1].enabled: krmfn is about images" in done.stderr
+
+
 def test_two_tools_that_want_different_things_are_told(tmp_path: Path):
     done = adopt(tmp_path, {**argo(image_list="ghcr.io/acme/web:1.x"), **keel("patch")})
     assert len(yaml.safe_load(done.stdout)["spec"]["policies"]) == 1

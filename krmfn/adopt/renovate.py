@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Leaf, Steps, Wanted, aged, is_bound, within
-from krmfn.adopt.renovate_rules import MANAGERS, Places, conditions, is_about, is_glob_of, is_named, pattern_of, unknown
+from krmfn.adopt.renovate_rules import (
+    MANAGERS,
+    Places,
+    conditions,
+    is_about,
+    is_glob_of,
+    is_named,
+    may_be_about_images,
+    pattern_of,
+    unknown,
+)
 from krmfn.config.require import seconds
 from krmfn.errors import RuleError
 from krmfn.policies.constraint import Constraint
@@ -181,6 +191,9 @@ def _note_all(document: Document, rules: Sequence[Steps]) -> None:
     for at in ((), ("docker",), *rules):
         if at and (condition := unknown(document, at)):
             document.leave(f"{NO_EQUAL}: the condition {condition}, so the rule does not count", *at)
+            continue
+        if at and not may_be_about_images(document, at):
+            document.leave("krmfn is about images", *at)
             continue
         kinds = document.items(*at, "matchUpdateTypes") if at else []
         _note(document, at, kinds)

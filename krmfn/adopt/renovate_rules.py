@@ -41,6 +41,12 @@ def unknown(document: Document, rule: Steps) -> str:
     return next((key for key in conditions(document, rule) if key not in (*_CONDITIONS, *_OF_PLACES)), "")
 
 
+def may_be_about_images(document: Document, rule: Steps) -> bool:
+    """True if no datasource or manager that a rule names keeps it from images."""
+    named = [key for key in ("matchDatasources", "matchManagers") if document.below(*rule, key)]
+    return all(_CONDITIONS[key](document.items(*rule, key), "") for key in named)
+
+
 def conditions(document: Document, rule: Steps) -> list[str]:
     """Return the conditions of a rule."""
     return sorted({step[0] for step in document.below(*rule) if step and step[0].startswith(("match", "exclude"))})
