@@ -314,3 +314,15 @@ def test_the_table_says_which_platform_is_missing(waiting: Path):
     (waiting / "krmfn-holds.yaml").unlink()
     (row,) = data("check", "shop", "--source", "layout:registry", "-o", "json", day=9)["images"]
     assert (row["inside"], row["states"][-1]) == (None, "no linux/arm64")
+
+
+def test_what_a_snapshot_cannot_tell_keeps_what_runs_and_says_what_would_help(waiting: Path):
+    (waiting / "require.yaml").write_text(REQUIRE.replace("minimumReleaseAge: 3 days", "platforms: [linux/amd64]"))
+    (waiting / "krmfn-holds.yaml").unlink()
+    said = call("update", "shop", "--source", "layout:nowhere", day=9)
+    assert "kept as it is: what is required of tag 1.2.0 cannot be judged" in said
+    assert "no TagSnapshot holds that: krmfn fetch writes what it decided into the lock, for mode frozen" in said
+    assert f"{WEB}:1.0.0" in (waiting / "pod.yaml").read_text()
+    fetch(day=9)
+    call("update", "shop", "--source", "layout:nowhere", "--mode", "frozen", day=9)
+    assert f"{WEB}:1.2.0" in (waiting / "pod.yaml").read_text()

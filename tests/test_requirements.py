@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -10,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krmfn.config.first_seen import Seen, merge
+from krmfn.config.lock import Snapshot, merged
 from krmfn.config.require import seconds
 from krmfn.model import Repository
 from krmfn.outcome import Outcome
+from krmfn.plan.lockfile import snapshot_document
 from krmfn.plan.resolve import Inspection, Lack, Needs
 from tests.lists import IMAGE, Tags, digest, images, lock, locked, messages, pod, policy, relocked, resource_list, run
 
@@ -407,6 +410,7 @@ RECORDS = st.dictionaries(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(RECORDS, min_size=1, max_size=5), st.randoms())
 def test_records_merge_in_any_order_grouping_and_number(records, random):
     whole: dict[str, Seen] = {}
@@ -419,6 +423,32 @@ def test_records_merge_in_any_order_grouping_and_number(records, random):
     for index, record in enumerate(shuffled):
         halves[index >= middle] = merge(halves[index >= middle], record)
     assert merge(*halves) == whole
+
+
+NAMES = st.sampled_from("123")
+SNAPSHOTS = st.builds(
+    lambda tags, created, listed, time, seen: Snapshot(
+        IMAGE, tags, {tag: at(day) for tag, day in created.items() if tag in tags}, listed + len(tags), None, time,
+        seen if time is not None else {}, frozenset(seen) - frozenset(tags) if time is not None else frozenset(),
+    ),
+    st.dictionaries(NAMES, st.one_of(st.none(), DIGESTS)), st.dictionaries(NAMES, st.integers(0, 2)), st.integers(0, 2),
+    st.sampled_from([None, 10.0, 20.0]), RECORDS,
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(SNAPSHOTS, min_size=1, max_size=5), st.randoms())
+def test_snapshots_merge_in_any_order_grouping_and_number_to_the_same_bytes(records, random):
+    def together(several: list[Snapshot]) -> Snapshot:
+        if len(several) == 1:
+            return several[0]
+        middle = random.randint(1, len(several) - 1)
+        return merged(together(several[:middle]), together(several[middle:]))
+
+    whole = snapshot_document(functools.reduce(merged, records, records[0]), "web")
+    shuffled = [*records, random.choice(records)]
+    random.shuffle(shuffled)
+    assert snapshot_document(together(shuffled), "web") == whole
 
 
 @pytest.mark.parametrize(

@@ -112,11 +112,6 @@ def hold(world: World) -> None:
     world.krmfn("hold", "web@1.4.1", "shop", "--until", "2026-10-15", "--because", "the harvest sale")
 
 
-def take_back(world: World) -> None:
-    world.edit("web", "1.2.0")
-    world.krmfn("hold", "web@1.4.0", "shop", "--not", "--because", "checkout fails")
-
-
 def behind_its_back(world: World) -> None:
     world.go_away()
     world.release("api", "2.5.0")
@@ -137,7 +132,7 @@ EVENTS: Mapping[int, tuple[tuple[str, Callable[[World], None]], ...]] = {
     ),
     18: (("The arm64 builder works again, and 2.4.0 is pushed again, for both.", lambda world: world.release("api", "2.4.0")),),
     23: (("The web team releases 1.4.0.", lambda world: world.release("web", "1.4.0")),),
-    27: (("Checkout fails. Somebody takes web back to 1.2.0 in the manifest, and holds 1.4.0.", take_back),),
+    27: (("Checkout fails. Somebody takes web back to 1.2.0, by hand, in the manifest.", lambda world: world.edit("web", "1.2.0")),),
     30: (("The web team releases 1.4.1, which mends the checkout.", lambda world: world.release("web", "1.4.1")),),
     35: (("A sale begins. Operations hold web where it is until it is over.", hold),),
     37: (("The web team releases 1.5.0 all the same.", lambda world: world.release("web", "1.5.0")),),
@@ -169,6 +164,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_two_months_read_like_a_story(world: World, update_golden: bool):
     base = shutil.copytree(world.shop, world.folder.parent / "base")
     lines, before, quiet = [__doc__.partition("\n")[0].partition(":")[0] + ".", ""], [""], 0

@@ -128,17 +128,23 @@ def _is_same(name: str, policy: ImagePolicy) -> bool:
         return False
 
 
+def _standing(snapshot: Snapshot) -> tuple[Any, ...]:
+    """Return what says which of two snapshots is the newer one; equal ones are written alike."""
+    tags = sorted((tag, digest or "") for tag, digest in snapshot.tags.items())
+    return snapshot.time or 0, tags, sorted(snapshot.created.items()), snapshot.listed
+
+
 def merged(one: Snapshot, other: Snapshot) -> Snapshot:
     """Merge two snapshots of one repository: the tags of the newer, of every tag and digest the earliest sighting.
 
     Where neither says when it was written, the tags of both.
     """
-    newer = max(one, other, key=lambda snapshot: (snapshot.time or 0, sorted(snapshot.tags.items(), key=str), snapshot.listed))
+    newer, older = sorted((one, other), key=_standing, reverse=True)
     seen = merge(one.seen, other.seen)
-    if one.time is None and other.time is None:
-        older = other if newer is one else one
-        tags = {tag: newer.tags.get(tag) or older.tags.get(tag) for tag in (*newer.tags, *older.tags)}
-        newer = replace(newer, tags=tags, created={**older.created, **newer.created}, listed=max(one.listed, other.listed, len(tags)))
+    if newer.time is None:
+        tags = {tag: max(one.tags.get(tag) or "", other.tags.get(tag) or "") or None for tag in (*one.tags, *other.tags)}
+        created = {tag: max(one.created.get(tag, ""), other.created.get(tag, "")) for tag in (*one.created, *other.created)}
+        newer = replace(newer, tags=tags, created=created, listed=max(newer.listed, older.listed, len(tags)))
     return replace(newer, seen=seen, gone=frozenset(seen) - frozenset(newer.tags))
 
 

@@ -218,7 +218,7 @@ class _Judge:
 
     def _stop(self, one: Unjudged) -> NotChosen | None:
         """Keep everything, as nobody can say now whether a better tag may run. What does not pass by itself is an error."""
-        if one.error.failure not in PASSING:
+        if one.error.failure not in (*PASSING, "not-found"):
             return NotChosen(self.policy, one.error.failure, f"what is required of tag {one.tag} cannot be judged: {one.error}")
         self._say("warning", "not-judged", f"kept as it is: what is required of tag {one.tag} cannot be judged: {one.error}")
         return None

@@ -87,7 +87,10 @@ class LayoutSource:
 
     def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
         """See TagSource.inspect."""
-        layout, descriptor = self._of(repository), self._descriptor(repository, tag)
+        layout = self._of(repository)
+        if tag not in layout.tags:
+            return Inspection(None, (Lack("manifest", tag),))
+        descriptor = self._descriptor(repository, tag)
         pieces, digest, declared = _Pieces(layout.folder), str(descriptor["digest"]), descriptor.get("mediaType")
         try:
             data = pieces.manifest(digest)

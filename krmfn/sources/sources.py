@@ -83,7 +83,7 @@ class Sources:
         try:
             return self._behind.inspect(repository, tag, needs)
         except RegistryError as error:
-            if self._snapshot(repository) is None or error.failure not in PASSING:
+            if self._snapshot(repository) is None or error.failure not in (*PASSING, "not-found"):
                 raise
             message = f"{error.message}; no TagSnapshot holds that: krmfn fetch writes what it decided into the lock, for mode frozen"
             raise RegistryError(error.failure, error.repository, message, status=error.status, code=error.code) from None
