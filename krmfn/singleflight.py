@@ -23,6 +23,14 @@ class Once(Generic[Key, Value]):
         self._locks: dict[Key, LockType] = {}
         self._lock = allocate_lock()
 
+    def __bool__(self) -> bool:
+        """True if any value is known."""
+        return bool(self._values)
+
+    def known(self, key: Key) -> Value | None:
+        """Return the value of `key` if there is one, and wait for nobody."""
+        return self._values.get(key)
+
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
         """Return the value of `key`; what `make` raises goes to its caller, and the next asker tries again."""
         with self._lock:

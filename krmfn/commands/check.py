@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import options, output, ruling
+from krmfn.commands import interrupting, options, output, ruling
 from krmfn.commands.judging import Verdict, judge
 from krmfn.config.floor import Rulebook
 from krmfn.config.loading import Config, Finish, settings_among
@@ -24,7 +23,6 @@ from krmfn.kubernetes import finder, forms
 from krmfn.kubernetes.places import COUNTS, RANGE, UNJUDGED, VARIABLE, Place
 from krmfn.policies.explain import passed_over
 from krmfn.sanitize import printable
-from krmfn.sources.sources import Sources
 
 _HEADER = ("IMAGE", "CURRENT", "UPDATE", "BEYOND", "STATE", "WHERE")
 _STATE = _HEADER.index("STATE")
@@ -63,8 +61,7 @@ def command(
     tree = options.read(paths, is_hidden_shown=True)
     found = (*finder.find(tree.blocks, tree.graph()), *(place for text in tree.aside for place in finder.aside(text)))
     config = configuration(tree, options.finishing(source, None, None, None, unnamed=options.unnamed(within)))
-    with terminal.watching() as progress:
-        verdicts, run = judge(tree, found, config, Sources(config, os.environ, progress))
+    (verdicts, run), memory = interrupting.ask(config, lambda asked: judge(tree, found, config, asked))
     left = [place for place in found if place.state == UNJUDGED]
     if output == "json":
         _print_json(verdicts, left)
@@ -73,6 +70,8 @@ def command(
     else:
         _print_text(verdicts, every=every, wide=wide)
     _remark(tree, left, verdicts, run)
+    if memory.is_cut:
+        return interrupting.EXIT
     if any(verdict.error for verdict in verdicts):
         return 1
     return options.WOULD_CHANGE if exit_code and any(verdict.has_update for verdict in verdicts) else 0

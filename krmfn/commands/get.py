@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import options, ruling
+from krmfn.commands import interrupting, options, ruling
 from krmfn.commands.output import shared, shared_by, to_json
 from krmfn.config.flux import key_of
 from krmfn.config.loading import Finish, settings_among
@@ -23,6 +23,7 @@ from krmfn.git.automation import Automation
 from krmfn.inventory import files, flux_objects, flux_status
 from krmfn.inventory.flux_status import Standing
 from krmfn.model import PolicyKey
+from krmfn.plan.resolve import TagSource
 from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def image(
     tree = options.read(paths)
     ruling.given()
     options.tell_skipped(tree.skipped)
-    found = survey(tree, options.finishing(source, None, None, None), kind, paths)
+    found, is_cut = survey(tree, options.finishing(source, None, None, None), kind, paths)
     for problem in found.problems:
         _say(str(problem))
     chosen = [one for one in found.standings if _matches(one, namespace, name, status_selector, label_selector)]
@@ -130,6 +131,8 @@ def image(
         _print_objects(chosen, output)
     for failed in silent:
         _say(shared(failed[0], _repositories(failed)))
+    if is_cut:
+        return interrupting.EXIT
     return int(any(one.is_unknown for one in chosen))
 
 
@@ -155,27 +158,30 @@ def _in_brief(one: Standing) -> Standing:
     return replace(one, ready=one.ready._replace(message=f"{host} could not be asked: see the warning"))
 
 
-def survey(tree: files.Tree, finish: Finish, kind: str, paths: Sequence[Path]) -> flux_objects.Fleet:
-    """Judge the Flux objects of a tree; automations are counted only when they are asked for."""
-    from krmfn.sources.sources import Sources
-
+def survey(tree: files.Tree, finish: Finish, kind: str, paths: Sequence[Path]) -> tuple[flux_objects.Fleet, bool]:
+    """Judge the Flux objects of a tree; automations are counted only when they are asked for. True if Ctrl-C cut it short."""
     objects = flux_objects.gather(tree.blocks)
     rules = flux_objects.config_of(objects, settings_among(tree.blocks, finish))
-    pending = waiting(tree, objects, finish, paths) if kind in ("all", "update") else {}
-    with terminal.watching() as progress:
-        made = flux_objects.judge(objects, Sources(rules, os.environ, progress), now(), pending, rules.settings.realm_hosts)
-    shown = tuple(one for one in made.standings if kind == "all" or one.object.id.kind == _NAMES[kind])
-    is_told = any(one.object.id.kind == "ImagePolicy" and one.ready.status == "True" for one in shown)
-    return flux_objects.Fleet(tuple(_judged(shown, tree, finish)) if is_told else shown, made.problems)
+    time = now()
+
+    def judge(source: TagSource) -> flux_objects.Fleet:
+        pending = waiting(tree, objects, finish, paths, source) if kind in ("all", "update") else {}
+        made = flux_objects.judge(objects, source, time, pending, rules.settings.realm_hosts)
+        shown = tuple(one for one in made.standings if kind == "all" or one.object.id.kind == _NAMES[kind])
+        is_told = any(one.object.id.kind == "ImagePolicy" and one.ready.status == "True" for one in shown)
+        return flux_objects.Fleet(tuple(_judged(shown, tree, finish, source)) if is_told else shown, made.problems)
+
+    made, memory = interrupting.ask(rules, judge)
+    return made, memory.is_cut
 
 
-def _judged(standings: Iterable[Standing], tree: files.Tree, finish: Finish) -> Iterable[Standing]:
+def _judged(standings: Iterable[Standing], tree: files.Tree, finish: Finish, source: TagSource) -> Iterable[Standing]:
     """Add to the policies with requirements or holds, which Flux does not know, what may not run yet."""
     run: pipeline.Run | None = None
     try:
         rules = ruling.load(tree.blocks, finish)
         if any(policy.is_judged for policy in rules.policies.values()):
-            run = pipeline.examine(tree.blocks, rules, options.open_source, every=True, graph=tree.graph())
+            run = pipeline.examine(tree.blocks, rules, lambda _: source, every=True, graph=tree.graph())
     except KrmfnError:  # Flux judges object by object, and wrong ones are told already
         run = None
     for one in standings:
@@ -193,25 +199,26 @@ def now() -> str:
 
 
 def waiting(
-    tree: files.Tree, objects: flux_objects.Objects, finish: Finish, paths: Sequence[Path]
+    tree: files.Tree, objects: flux_objects.Objects, finish: Finish, paths: Sequence[Path], source: TagSource
 ) -> dict[PolicyKey, int | str]:
     """Count, by automation, the fields that wait for an update; text says why they cannot be counted."""
     found: dict[PolicyKey, int | str] = {}
     for thing in objects.of("ImageUpdateAutomation"):
         try:
-            found[key_of(thing.id)] = _waiting(tree, objects, thing, finish, paths)
+            found[key_of(thing.id)] = _waiting(tree, objects, thing, finish, (paths, source))
         except KrmfnError as error:
             found[key_of(thing.id)] = str(error).splitlines()[0]
     return found
 
 
 def _waiting(
-    tree: files.Tree, objects: flux_objects.Objects, thing: Object, finish: Finish, paths: Sequence[Path]
+    tree: files.Tree, objects: flux_objects.Objects, thing: Object, finish: Finish, asked: tuple[Sequence[Path], TagSource]
 ) -> int:
+    paths, source = asked
     made = Automation.read(thing, objects.all)
     rules = made.narrow(ruling.load(tree.blocks, finish), objects.all)
     top = next((one for path in paths for one in roots(path) if (one / made.path).exists()), paths[0])
-    run = pipeline.examine(made.scope(tree.blocks, top), rules, options.open_source, graph=tree.graph())
+    run = pipeline.examine(made.scope(tree.blocks, top), rules, lambda _: source, graph=tree.graph())
     wrong = next((result.message for result in run.results if result.severity == "error"), None)
     if wrong:
         raise InputError(wrong, name=str(paths[0]))

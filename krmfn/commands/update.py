@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from krmfn import terminal
-from krmfn.commands import completion, options, output, ruling
+from krmfn.commands import completion, interrupting, options, output, ruling
 from krmfn.commands.workspace import Examined, examine
 from krmfn.config.loading import Finish
 from krmfn.git import changelog
@@ -78,9 +78,12 @@ def command(
     show = _Show(form, diff=diff)
     if is_commit:
         return _commit(paths, finish, git, show)
-    found = examine(paths, options.on_files(finish), git["automation"])
+    found = examine(paths, options.on_files(finish), git["automation"], is_patient=True)
     if found.automation and found.automation.is_suspended:
         return _suspended(found.automation.key)
+    if found.source.is_cut:
+        show.cut(found)
+        return interrupting.EXIT
     written, is_check = found.written(), found.run.config.settings.is_check
     if not is_check:
         found.write(written)
@@ -142,6 +145,16 @@ class _Show:
             terminal.echo(_bodies(found, proposals), nl=False)
         else:
             _print_text(found, written, is_plan=found.run.config.settings.is_check, has_diff=self.diff)
+
+
+    def cut(self, found: Examined) -> None:
+        """Print what an interrupted run would have changed, as far as it got."""
+        if self.form == "json":
+            terminal.echo(output.to_json(_plain(found, {}, ())))
+        else:
+            terminal.table((), [changelog.cells(row) for row in changelog.rows(found.run.changes)])
+        output.tell_all(one for one in found.run.results if one.severity != "info")
+        terminal.say(f"interrupted: {len(found.run.changes)} fields would change so far; nothing was written")
 
 
 def _bodies(found: Examined, proposals: Sequence[Proposal]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from krmfn import diagnostics, pipeline, terminal
-from krmfn.commands import options, ruling
+from krmfn import diagnostics, pipeline
+from krmfn.commands import interrupting, options, ruling
+from krmfn.commands.interrupting import Memory
 from krmfn.commands.remembering import with_holds
 from krmfn.config.loading import Finish
 from krmfn.diagnostics import misconfigured
@@ -21,7 +22,6 @@ from krmfn.model import Repository
 from krmfn.plan import report
 from krmfn.plan.resolve import ask
 from krmfn.plan.unnamed import with_unnamed
-from krmfn.sources.sources import Sources
 from krmfn.yamledit.nodes import Block, Edit, Text
 from krmfn.yamledit.verification import rewrite
 
@@ -35,7 +35,7 @@ class Examined:
     tree: files.Tree
     blocks: Sequence[Block]
     run: pipeline.Run
-    source: Sources
+    source: Memory
     automation: Automation | None
     top: Path
 
@@ -73,10 +73,13 @@ def automation_of(tree: files.Tree, name: str) -> Automation:
     return Automation.read(find(objects.all, name), objects.all)
 
 
-def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path | None = None) -> Examined:
+def examine(
+    paths: Iterable[Path], finish: Finish, name: str | None, top: Path | None = None, *, is_patient: bool = False
+) -> Examined:
     """Read the files and find out what is to change; with the name of an automation only what that one takes.
 
     `top` is the repository's root; without it the folder that holds a `.git`, else the first path, is taken.
+    With `is_patient` an interrupted run is returned, whose source `is_cut`; else KeyboardInterrupt is raised.
     """
     paths = tuple(paths)
     tree = options.read(paths)
@@ -91,9 +94,11 @@ def examine(paths: Iterable[Path], finish: Finish, name: str | None, top: Path |
         if rules.settings.mode == "frozen":
             raise misconfigured("--within and --pin ask registries, which mode frozen forbids: leave one of them out")
         rules = with_unnamed(rules, finder.find(blocks, tree.graph()), rules.settings.unnamed)
-    with terminal.watching() as progress:
-        source = Sources(rules, os.environ, progress)
-        run = pipeline.examine(blocks, rules, lambda _rules: source, graph=tree.graph())
+    run, source = interrupting.ask(
+        rules, lambda asked: pipeline.examine(blocks, rules, lambda _rules: asked, graph=tree.graph())
+    )
+    if source.is_cut and not is_patient:
+        raise KeyboardInterrupt
     run = with_holds(run, tree.texts)
     unread = report.judged((one.diagnostic for one in tree.skipped if one.matters), rules.settings)
     run = replace(run, results=diagnostics.in_order([*run.results, *unread]))
