@@ -63,7 +63,15 @@ VERIFY_CODES = {
     "not-verified": "whether an image is signed could not be found out",
     "unsigned": "an image is not signed as it must be, or was not built by whom and from what it must be",
 }
-CODES = dict(sorted({**LINT_CODES, **RUN_CODES, **VERIFY_CODES}.items()))
+CHECK_CODES = {
+    "beyond": "a newer image lies beyond the bound, or is kept from the field",
+    "digest-gone": "the registry does not hold a pinned digest any more",
+    "drifted": "a tag points to another digest than the pinned one",
+    "not-listed": "the registry does not list a deployed tag any more",
+    "unknown": "the registry could not be asked about an image",
+    "updatable": "krmfn update --within would write a newer image",
+}
+CODES = dict(sorted({**LINT_CODES, **RUN_CODES, **VERIFY_CODES, **CHECK_CODES}.items()))
 """Every code and what it means."""
 
 _RANK = {"error": 0, "warning": 1, "info": 2}

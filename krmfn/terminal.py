@@ -27,7 +27,7 @@ FIRST_PATH = "krmfn.first"
 """The first path that a command was given, for what lies around it, such as its git repository."""
 Progress = Callable[[str, str, int], None]
 _JUDGED = ("STATE", "READY", "RESULT")
-"""Columns whose words have a colour."""
+"""Columns whose words have a colour; the worst of a cell counts."""
 _COLOURS = {
     "unknown": "red", "False": "red", "not listed": "red", "digest gone": "red", "wrong": "red", "Fail": "red",
     "mutable": "yellow", "drifted": "yellow", "suspended": "yellow", "kept": "yellow", "not bound": "yellow", "held": "yellow",
@@ -187,7 +187,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, is_wide: bool
 
 def _coloured(cell: str) -> str:
     """Colour a cell that holds words of a state."""
-    colour = next((_COLOURS[word] for word in cell.split(", ") if word in _COLOURS), None)
+    words = cell.split(", ")
+    colour = next((colour for word, colour in _COLOURS.items() if word in words), None)
     return click.style(cell, fg=colour) if colour else cell
 
 

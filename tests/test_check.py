@@ -90,8 +90,34 @@ def test_a_digest_that_still_holds_is_pinned(place: Path):
 
 def test_a_rebuilt_image_has_drifted(place: Path):
     (one,) = seen(place, POD.format(f"ghcr.io/acme/web:2.0.0@sha256:{'0' * 64}"))
-    assert one["states"] == ["pinned", "drifted"]
+    assert one["states"] == ["pinned", "drifted", "digest gone"]
     assert one["digestNow"] == digest("ghcr.io/acme/web", "2.0.0")
+
+
+def test_a_digest_that_was_pushed_over_is_drifted_and_still_there(place: Path):
+    old = digest("ghcr.io/acme/web", "1.3.1")
+    (one,) = seen(place, POD.format(f"ghcr.io/acme/web:2.0.0@{old}"))
+    assert one["states"] == ["pinned", "drifted"]
+
+
+@pytest.mark.parametrize(
+    ("held", "states"),
+    [(digest("ghcr.io/acme/web", "1.2.0"), ["pinned"]), (f"sha256:{'0' * 64}", ["pinned", "digest gone"])],
+    ids=["held", "gone"],
+)
+def test_a_digest_alone_that_the_registry_lacks_is_told(place: Path, held: str, states: list[str]):
+    (one,) = seen(place, POD.format(f"ghcr.io/acme/web@{held}"))
+    assert one["states"] == states
+    shown = check(place)
+    assert ("digest gone" in shown.stdout) is ("digest gone" in states)
+    assert ("all up to date" in shown.stderr) is ("digest gone" not in states)
+
+
+def test_a_real_registry_tells_of_digests_too(tmp_path: Path, example_registry: str):
+    web = f"{example_registry}/acme/web"
+    (tmp_path / "pod.yaml").write_text(POD.format(f"{web}@sha256:{'0' * 64}"))
+    found = json.loads(succeed(["krmfn", "check", ".", "-o", "json"], cwd=tmp_path, env=environment()))["images"]
+    assert [one["states"] for one in found] == [["pinned", "digest gone"]]
 
 
 def test_a_repository_is_one_row_however_often_it_is_named(place: Path):

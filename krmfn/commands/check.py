@@ -9,19 +9,21 @@ from pathlib import Path
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import interrupting, options, output, ruling
+from krmfn.commands import findings, interrupting, options, output, ruling
 from krmfn.commands.judging import Verdict, judge
+from krmfn.commands.output import to_json
 from krmfn.config.floor import Rulebook
 from krmfn.config.loading import Config, Finish, settings_among
 from krmfn.config.settings import Settings
+from krmfn.diagnostics import CHECK_CODES
 from krmfn.errors import ConfigError
 from krmfn.frozen import replace
 from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.inventory.files import Skipped
 from krmfn.kubernetes import finder, forms
-from krmfn.kubernetes.places import COUNTS, RANGE, UNJUDGED, VARIABLE, Place
-from krmfn.policies.explain import passed_over
+from krmfn.kubernetes.places import COUNTS, RANGE, UNJUDGED, Place
+from krmfn.model import Diagnostic
 from krmfn.sanitize import printable
 
 _HEADER = ("IMAGE", "CURRENT", "UPDATE", "BEYOND", "STATE", "WHERE")
@@ -48,7 +50,8 @@ _ALLOWED_SKIPPED = 3
 @click.option("--wide", is_flag=True, help="Whole names, and lines as long as they get.")
 @click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
 @click.option("--exit-code", is_flag=True, help="Exit 10 when there are updates inside the bound.")
-@click.option("--output", "-o", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option("--output", "-o", type=click.Choice(["text", "json", "markdown", "sarif", "github"]), default="text",
+              show_default=True)  # fmt: skip
 def command(
     paths: tuple[Path, ...], within: str, every: bool, wide: bool, source: str | None, exit_code: bool, output: str
 ) -> int:
@@ -64,9 +67,11 @@ def command(
     (verdicts, run), memory = interrupting.ask(config, lambda asked: judge(tree, found, config, asked))
     left = [place for place in found if place.state == UNJUDGED]
     if output == "json":
-        _print_json(verdicts, left)
+        terminal.echo(to_json(findings.as_data(verdicts, left)))
     elif output == "markdown":
-        _print_markdown(verdicts)
+        terminal.echo(_markdown(verdicts), nl=False)
+    elif output in ("sarif", "github"):
+        _print_findings(verdicts, run, output)
     else:
         _print_text(verdicts, every=every, wide=wide)
     _remark(tree, left, verdicts, run)
@@ -166,53 +171,33 @@ def _short_names(refs: Sequence[ImageRef]) -> dict[str, str]:
     return short
 
 
-def _print_markdown(verdicts: Sequence[Verdict]) -> None:
-    if not verdicts:
-        terminal.echo("No image found.")
+def _print_findings(verdicts: Sequence[Verdict], run: pipeline.Run, form: str) -> None:
+    """Print a finding for each place: SARIF, or annotations of a workflow and its summary."""
+    every = [*findings.found(verdicts), *_stopping(verdicts, run)]
+    if form == "sarif":
+        terminal.echo(output.sarif(every, CHECK_CODES, output.CHECK_HELP))
         return
+    output.annotate(every)
+    output.summarise(f"## krmfn check\n\n{_markdown(verdicts)}\n{summary(verdicts)}\n")
+
+
+def _stopping(verdicts: Sequence[Verdict], run: pipeline.Run) -> list[Diagnostic]:
+    """Return the errors of policies that exist, for which an update would stop."""
+    asked = {verdict.fate.policy for verdict in verdicts if verdict.error}
+    return [one for one in run.results if one.severity == "error" and one.policy not in asked]
+
+
+def _markdown(verdicts: Sequence[Verdict]) -> str:
+    if not verdicts:
+        return "No image found.\n"
     header = tuple(cell.lower() for cell in _HEADER)
     rows = [_row(verdict, verdict.ref.name) for verdict in verdicts]
-    for cells in (header, ("---",) * len(header), *rows):
-        terminal.echo("| " + " | ".join(printable(cell, 1000).replace("|", "\\|") for cell in cells) + " |")
+    lines = (header, ("---",) * len(header), *rows)
+    return "".join(f"| {' | '.join(map(_cell, cells))} |\n" for cells in lines)
 
 
-def _print_json(verdicts: Sequence[Verdict], left: Sequence[Place]) -> None:
-    data = {
-        "images": [_plain(verdict) for verdict in verdicts],
-        "leftAlone": [{"text": place.text, **_plain_place(place)} for place in left],
-    }
-    terminal.echo(output.to_json(data))
-
-
-def _plain_place(place: Place) -> dict[str, object]:
-    file = place.file
-    made: dict[str, object] = {
-        "path": file.path, "line": file.line, "column": file.column, "field": place.field,
-        "resource": str(place.resource.id), "form": place.form, "sure": place.is_sure, "state": place.state,
-    }  # fmt: skip
-    return made | ({"why": place.why} if place.why else {}) | ({"overriddenBy": place.by} if place.by else {})
-
-
-def _plain(verdict: Verdict) -> dict[str, object]:
-    ref = verdict.ref
-    made: dict[str, object] = {
-        "image": ref.name,
-        "repository": ref.canonical if verdict.places[0].state != VARIABLE else ref.name,
-        "tag": ref.tag,
-        "digest": ref.digest,
-        "states": list(verdict.states),
-        "inside": verdict.fate.tag,
-        "sameMajor": verdict.newer.same_major,
-        "newest": verdict.newer.newest,
-        "listed": verdict.listed,
-        "places": [_plain_place(place) for place in verdict.places],
-    }  # fmt: skip
-    policy, error = verdict.fate.policy, verdict.error
-    more = {
-        "digestNow": verdict.now, "policy": policy and str(policy), "error": error and str(error),
-        "constraint": verdict.places[0].constraint, "passedOver": passed_over(verdict.fate.passed_over),
-    }  # fmt: skip
-    return made | {name: value for name, value in more.items() if value}
+def _cell(text: str) -> str:
+    return printable(text, 1000).replace("|", "\\|")
 
 
 _QUIET = ("tag-alone", "helm-release", *(row.code for row in forms.CHARTS))
@@ -226,10 +211,8 @@ def _remark(tree: files.Tree, left: Sequence[Place], verdicts: Sequence[Verdict]
     _tell_skipped([one for one in tree.skipped if one.is_no_yaml or one.matters])
     for message in _failures(verdicts):
         _say(message)
-    asked = {verdict.fate.policy for verdict in verdicts if verdict.error}
-    for problem in run.results:
-        if problem.severity == "error" and problem.policy not in asked:
-            terminal.say(f"{problem}: update would stop here", "warning")
+    for problem in _stopping(verdicts, run):
+        terminal.say(f"{problem}: update would stop here", "warning")
     counts = (
         ("tag without a repository", _count(place.form == "tag-alone" for place in left)),
         ("chart of an HTTP repository", _count(place.form in _QUIET and place.form != "tag-alone" for place in left)),
@@ -289,6 +272,8 @@ def summary(verdicts: Sequence[Verdict]) -> str:
         ("newer beyond the bound", _count(verdict.beyond is not None for verdict in verdicts)),
         ("mutable", _count("mutable" in verdict.states for verdict in verdicts)),
         ("drifted", _count(verdict.has_drifted for verdict in verdicts)),
+        ("not listed", _count(verdict.is_gone for verdict in verdicts)),
+        ("digest gone", _count(verdict.is_digest_gone for verdict in verdicts)),
         ("unknown", _count(verdict.error is not None for verdict in verdicts)),
     )
     said = ", ".join(f"{count} {word}" for word, count in counts if count) or "all up to date"

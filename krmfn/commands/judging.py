@@ -42,6 +42,7 @@ class Verdict(NamedTuple):
     newer: Newer
     listed: int = 0
     is_gone: bool = False
+    is_digest_gone: bool = False
     now: str | None = None
     error: RegistryError | None = None
     fate: Fate = Fate()
@@ -75,7 +76,7 @@ class Verdict(NamedTuple):
         kept = (*((self.fate.kept,) if self.fate.kept else ()), *waits)
         if self.error:
             return (state(self.ref), "unknown", *kept)
-        more = (("drifted", self.has_drifted), ("not listed", self.is_gone))
+        more = (("drifted", self.has_drifted), ("not listed", self.is_gone), ("digest gone", self.is_digest_gone))
         return (state(self.ref), *(word for word, holds in more if holds), *kept)
 
 
@@ -112,12 +113,19 @@ def judge(tree: files.Tree, found: Sequence[Place], config: Config, source: TagS
     pins = {(repositories[ref], ref.tag) for ref in repositories if ref.digest and ref.tag}
     digests = ask([pin for pin in sorted(pins, key=str) if pin not in run.answers], lambda pin: source.digest(*pin), WORKERS)
     answers = {**run.answers, **digests}
+    moved = {
+        (repositories[ref], ref.digest)
+        for ref in repositories
+        if ref.digest and answers.get((repositories[ref], ref.tag or "")) != ref.digest
+    }
+    held = ask(sorted(moved, key=str), lambda pin: source.digest(*pin), WORKERS)
+    gone = {pin for pin, answer in held.items() if isinstance(answer, RegistryError) and answer.failure == "not-found"}
     judged = [
         _verdict(
             one,
             listings[one.ref.canonical],
             answers.get((repositories[one.ref], one.ref.tag or "")) if one.ref.digest else None,
-        )
+        )._replace(is_digest_gone=(repositories[one.ref], one.ref.digest) in gone)
         if one.is_asked
         else one
         for one in rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -12,12 +12,11 @@ from krmfn.commands import options, output, ruling
 from krmfn.config.loading import Config
 from krmfn.diagnostics import LINT_CODES
 from krmfn.errors import ConfigError
+from krmfn.git import changelog
 from krmfn.git.automation import Automation
 from krmfn.inventory import files, flux_objects
 from krmfn.inventory.lint import in_files, lint, misconfigured
 from krmfn.model import Diagnostic, File, Location
-
-_PRINTERS: dict[str, Callable[[str], None]] = {"github": click.echo, "text": terminal.tell}
 
 
 @click.command(
@@ -64,7 +63,11 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
     found = tuple(finding for finding in found if finding.code not in ignore)
     names = [text.name for text in tree.texts]
     if printed := _printed(found, names, form):
-        _PRINTERS.get(form, terminal.echo)(printed)
+        (terminal.tell if form == "text" else terminal.echo)(printed)
+    if form == "github":
+        output.annotate(found)
+        lines = "".join(f"- {changelog.safe(output.finding(one))}\n" for one in found) or "Nothing found.\n"
+        output.summarise(f"## krmfn lint\n\n{lines}")
     if form in ("text", "github"):
         many = f"{len(found)} finding{'s' * (len(found) != 1)}" if found else "nothing found"
         terminal.say(f"{many} in {len(names)} file{'s' * (len(names) != 1)}")
@@ -97,4 +100,4 @@ def _printed(findings: Sequence[Diagnostic], files: Sequence[str], form: str) ->
         return output.sarif(findings, LINT_CODES)
     if form == "junit":
         return output.junit(findings, files)
-    return "\n".join(map(output.github if form == "github" else output.finding, findings))
+    return "" if form == "github" else "\n".join(map(output.finding, findings))

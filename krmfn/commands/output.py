@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
+import click
+
 from krmfn import __version__, terminal
+from krmfn.diagnostics import CODES
 from krmfn.errors import PASSING, RegistryError, RegistryFailure
 from krmfn.model import Diagnostic, File
 from krmfn.sanitize import inert, printable
@@ -25,6 +30,7 @@ _STAYS = {
 }
 """What follows for how many, by code of a warning."""
 _HELP = "https://github.com/krmfn/krmfn/blob/main/docs/lint.md"
+CHECK_HELP = "https://github.com/krmfn/krmfn/blob/main/docs/commands.md"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 """SARIF's word for a severity."""
 _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
@@ -120,11 +126,12 @@ def findings_json(findings: Iterable[Diagnostic]) -> str:
     )
 
 
-def sarif(findings: Iterable[Diagnostic], codes: Mapping[str, str]) -> str:
-    """Return SARIF 2.1.0 (OASIS), as code scanning reads it. `codes` are the rules that were looked for."""
+def sarif(findings: Sequence[Diagnostic], codes: Mapping[str, str], page: str = _HELP) -> str:
+    """Return SARIF 2.1.0 (OASIS), as code scanning reads it. `codes` are the rules that were looked for, told on a page."""
+    more = {one.code: CODES[one.code] for one in findings if one.code not in codes}
     rules = [
-        {"id": code, "shortDescription": {"text": meaning}, "helpUri": f"{_HELP}#{code}"}
-        for code, meaning in codes.items()
+        {"id": code, "shortDescription": {"text": meaning}, "helpUri": f"{page}#{code}"}
+        for code, meaning in {**codes, **more}.items()
     ]
     driver = {"name": "krmfn", "version": __version__, "informationUri": _HELP, "rules": rules}
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": [_sarif(one) for one in findings]}
@@ -137,7 +144,7 @@ def _sarif(one: Diagnostic) -> dict[str, Any]:
     }  # fmt: skip
     place = _place(one)
     if place.path:
-        physical: dict[str, Any] = {"artifactLocation": {"uri": quote(place.path, errors="surrogateescape")}}
+        physical: dict[str, Any] = {"artifactLocation": {"uri": quote(_from_here(place.path), errors="surrogateescape")}}
         if place.line:
             physical["region"] = {"startLine": place.line, "startColumn": max(place.column, 1)}
         entry["locations"] = [{"physicalLocation": physical}]
@@ -167,9 +174,28 @@ def junit(findings: Sequence[Diagnostic], files: Iterable[str]) -> str:
 def github(one: Diagnostic) -> str:
     """Return a workflow command, `::error file=...,line=...::message`, in which nothing foreign can start another."""
     place = _place(one)
-    properties = {"file": place.path, "line": place.line or "", "col": place.column or "", "title": f"krmfn {one.code}"}
+    properties = {"file": place.path and _from_here(place.path), "line": place.line or "", "col": place.column or "", "title": f"krmfn {one.code}"}
     shown = ",".join(f"{key}={_escaped(inert(printable(str(value), 1000)), ':,')}" for key, value in properties.items() if value)
     return f"::{_COMMANDS[one.severity]} {shown}::{_escaped(inert(printable(_message(one), 2000)))}"
+
+
+def annotate(findings: Iterable[Diagnostic]) -> None:
+    """Print the workflow commands that annotate what was found: the one thing printed that a CI system is to act upon."""
+    for one in findings:
+        click.echo(github(one))
+
+
+def summarise(markdown: str) -> None:
+    """Add to the summary of a GitHub workflow's job, where there is one."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if path:
+        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{markdown}\n")
+
+
+def _from_here(path: str) -> str:
+    """Return a path as seen from the working folder, which is the repository's top in CI; one outside stays as it is."""
+    return os.path.relpath(path) if Path(path).absolute().is_relative_to(Path.cwd()) else path
 
 
 def _escaped(text: str, more: str = "") -> str:

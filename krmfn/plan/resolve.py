@@ -52,7 +52,10 @@ class TagSource(Protocol):
         ...
 
     def digest(self, repository: Repository, tag: str) -> str:
-        """Return the digest that the tag points to; for a multi-platform image that of the index."""
+        """Return the digest that the tag points to; for a multi-platform image that of the index.
+
+        A digest in the place of a tag is returned if the repository holds it, else it is `not-found`.
+        """
         ...
 
     def created(self, repository: Repository, tag: str) -> str:

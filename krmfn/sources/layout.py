@@ -75,6 +75,11 @@ class LayoutSource:
 
     def digest(self, repository: Repository, tag: str) -> str:
         """See TagSource.digest."""
+        if is_digest(tag):
+            folder = self._of(repository).folder
+            if _Pieces(folder).has(tag):
+                return tag
+            raise _error(repository, "not-found", f"{tag} is not in {_shown(folder)}")
         return str(self._descriptor(repository, tag)["digest"])
 
     def notes(self) -> tuple[str, ...]:
