@@ -196,7 +196,14 @@ def proofs() -> frozenset[str]:
     return frozenset(tests | {path.parent.name for path in (ROOT / "fixtures" / "golden").glob("*/input.yaml")})
 
 
-@pytest.mark.parametrize(("page", "head"), [("security.md", "danger | "), ("compatibility.md", "case | Flux"), ("compatibility.md", "case | Rancher")])
+PROVEN = [("security.md", "danger | "), ("security.md", "number | "), ("compatibility.md", "case | Flux"), ("compatibility.md", "case | Rancher")]
+
+
+def test_every_attack_has_its_row():
+    assert [row[0] for row in rows("security.md", "number | attack")] == [str(number) for number in range(1, 23)]
+
+
+@pytest.mark.parametrize(("page", "head"), PROVEN)
 def test_every_row_names_a_proof_that_is_there(page: str, head: str):
     for row in rows(page, head):
         named = CODE.findall(row[-1])

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import os
+import re
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+import yaml
 
+from krmfn import function, pipeline
 from tests.running import environment, run
 from tests.test_registry_run import DEPLOYMENT
 
@@ -121,3 +128,31 @@ def test_a_login_written_into_a_name_never_shows(door, tmp_path):
     assert "error" in results
     for shown in (told[0].stderr, results, told[1].stdout, told[1].stderr):
         assert CANARY not in shown
+
+
+@pytest.mark.parametrize("place", ["/", "..", "link", "/etc", "below/../.."])
+def test_a_layout_that_a_resource_names_lies_below_the_folder_of_the_run(place, tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/link").symlink_to("/")
+    text = listed(automation=f'{{source: {{layout: {{path: "{place}"}}}}}}')
+    done = run(["krmfn"], text=text, cwd=tmp_path / "here", timeout=30)
+    assert done.returncode == 1
+    assert "layout" in done.stderr
+    assert "below" in done.stderr
+
+
+def test_what_nobody_foresaw_is_one_line_and_the_list_goes_back(monkeypatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError(CANARY)
+
+    given, told, out = listed().encode(), io.StringIO(), io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(pipeline, "run", fail)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+    with redirect_stdout(out), redirect_stderr(told):
+        code = function.main([], {})
+    gc.enable()
+    answered = out.buffer.getvalue()
+    assert code == 1
+    assert re.fullmatch(r"krmfn: error: this is a bug in krmfn: RuntimeError at .*\n", told.getvalue())
+    assert yaml.safe_load(answered)["items"] == yaml.safe_load(given)["items"]
+    assert CANARY not in told.getvalue() + answered.decode()
