@@ -1,0 +1,137 @@
+"""A checkout whose configuration, history and surroundings are against krmfn: no program on the side, nothing printed that acts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import hostile, images
+from tests.running import run
+from tests.test_git import LAYOUT, WEB, Site
+from tests.test_proposals import IMAGES, edit_elsewhere, move_main
+from tests.test_verbs_on_disk import on_files
+
+PROGRAMS = (
+    "core.fsmonitor", "core.pager", "core.editor", "core.sshCommand", "core.askPass", "core.gitProxy", "core.alternateRefsCommand", "diff.external", "diff.yaml.textconv",
+    "diff.yaml.command", "merge.yaml.driver", "merge.tool", "interactive.diffFilter", "gpg.program", "gpg.ssh.program", "gpg.ssh.defaultKeyCommand", "sequence.editor",
+    "credential.helper", "pager.status", "pager.log", "pager.diff", "uploadpack.packObjectsHook", "trailer.a.command", "trailer.a.cmd", "sendemail.smtpServer",
+    "alias.commit", "alias.status", "alias.push", "alias.rev-parse", "alias.ls-remote", "tar.a.command", "web.browser", "notes.rewriteRef", "gc.recentObjectsHook",
+)  # fmt: skip
+"""Names of git's configuration whose value is run by some command, or would replace one."""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    assert site.git("worktree", "list", "--porcelain").count("worktree ") == 1
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not (site.work / ".git" / "krmfn").exists()
+
+
+def spy(site: Site) -> Path:
+    """Make a program that leaves a trace."""
+    path = site.home / "spy"
+    path.write_text(f'#!/bin/sh\necho "$0 $*" >> {site.home}/evil\nexit 1\n')
+    path.chmod(0o755)
+    return path
+
+
+def test_no_program_that_the_configuration_names_runs(site: Site):
+    """The file of configuration includes another one; attributes name drivers; hooks of no commit or push are there too."""
+    program = spy(site)
+    for name in PROGRAMS:
+        site.git("config", "--file", str(site.home / "included"), name, f"!{program}" if name.startswith("alias.") else str(program))
+    site.git("config", "include.path", str(site.home / "included"))
+    site.write(".git/info/attributes", "*.yaml diff=yaml merge=yaml\n")
+    site.hook("fsmonitor-watchman", f"exec {program}")
+    site.hook("post-index-change", "exit 0")
+    site.update("--commit")
+    site.update(*IMAGES)
+    assert not (site.home / "evil").exists(), (site.home / "evil").read_text()
+
+
+def test_another_address_of_the_configuration_is_gits_business_and_nothing_is_asked(site: Site):
+    site.git("config", "url.ext::false .insteadOf", str(site.remote))
+    site.refuse("--push", said="git ls-remote failed: ")
+
+
+@pytest.mark.parametrize("verb", on_files())
+def test_a_verb_that_commits_nothing_runs_no_git(verb: str, site: Site):
+    program = spy(site)
+    (site.home / "bin").mkdir()
+    shutil.copy(program, site.home / "bin/git")
+    (site.work / "hold.yaml").write_text("apiVersion: krmfn.dev/v1alpha1\nkind: ImageHold\nmetadata: {name: a}\nspec: {policy: 'flux-system:web', not: 1.3.1}\n")
+    said = hostile.call(on_files()[verb], site.work, KRMFN_LAYOUT=str(images.BUNDLED), PATH=f"{site.home}/bin:{site.env['PATH']}")
+    hostile.check(said)
+    assert not (site.home / "evil").exists()
+
+
+def wrapped(site: Site, script: str) -> str:
+    """Put a git before the real one, `$real`; return the PATH."""
+    git = site.home / "bin/git"
+    git.parent.mkdir()
+    git.write_text(f"#!/bin/sh\nreal={shutil.which('git', path=site.env['PATH'])}\n{script}\nexec $real \"$@\"\n")
+    git.chmod(0o755)
+    return f"{git.parent}:{site.env['PATH']}"
+
+
+def test_a_git_that_speaks_another_language_is_understood(site: Site, tmp_path_factory: pytest.TempPathFactory):
+    """A translation stands for an installed one: it is spoken unless LC_ALL says C."""
+    path = wrapped(site, 'if [ "$LC_ALL" != C ] && ! $real rev-parse 2> /dev/null; then echo "Schwerwiegend: Kein Git-Repository" >&2; exit 128; fi')
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "a.yaml").write_text("a: b\n")
+    env = {**site.env, "PATH": path, "LANG": "de_DE.UTF-8", "GIT_CEILING_DIRECTORIES": str(outside.parent)}
+    done = run(["krmfn", "update", ".", "--commit"], cwd=outside, env=env)
+    assert done.returncode == 1
+    assert "is in no git repository\nhelp: leave out --commit" in done.stderr
+
+
+def test_a_folder_of_somebody_else_is_refused_in_the_words_of_git(site: Site):
+    site.refuse("--commit", said="detected dubious ownership", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+
+
+@pytest.mark.parametrize("subject", ["::error::x", "\x1b[31m\u202e\x9b2J", "##[error]\r::error::x", "a" * 5000, "\udcff\udcfe"])
+def test_what_a_person_wrote_into_history_is_told_safely(site: Site, subject: str):
+    site.update(*IMAGES)
+    edit_elsewhere(site, "images", WEB, lambda text: text + "# mine\n", "-m", subject, "--author", f"{subject.replace(chr(13), '')[:50]}x <a@b>")
+    move_main(site)
+    for form in ("text", "json", "markdown"):
+        done = site.krmfn(*IMAGES, "-o", form)
+        assert "is not krmfn's" in done.stderr
+        hostile.check(hostile.Said(done.returncode, done.stdout.encode(), done.stderr.encode()), form)
+
+
+def test_a_name_that_is_no_utf8_commits(site: Site):
+    site.git("config", "user.name", "\udcff\udcfe")
+    site.update("--commit")
+    site.update(*IMAGES)
+    assert "is up to date" in site.update(*IMAGES) or "nothing to change" in site.update(*IMAGES)
+
+
+def test_a_linked_worktree_and_a_submodule_commit_for_themselves(site: Site):
+    linked = site.home / "linked"
+    site.git("worktree", "add", "--quiet", "-b", "linked", str(linked))
+    done = run(["krmfn", "update", ".", "--source", LAYOUT, "--commit"], cwd=linked, env=site.env)
+    assert done.returncode == 0, done.stderr
+    assert site.git("log", "-1", "--format=%s", cwd=linked) == "Update 3 images"
+    assert site.git("log", "-1", "--format=%s") == "start"
+    site.git("worktree", "remove", "--force", str(linked))
+    outer = site.home / "outer"
+    site.git("init", "--quiet", str(outer), cwd=site.home)
+    site.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(site.remote), "inner", cwd=outer)
+    for name, value in (("user.name", "Ada"), ("user.email", "a@b.example")):
+        site.git("config", name, value, cwd=outer)
+        site.git("config", name, value, cwd=outer / "inner")
+    site.git("commit", "--quiet", "-m", "outer", cwd=outer)
+    done = run(["krmfn", "update", ".", "--source", LAYOUT, "--commit"], cwd=outer / "inner", env=site.env)
+    assert done.returncode == 0, done.stderr
+    assert site.git("log", "-1", "--format=%s", cwd=outer / "inner") == "Update 3 images"
+    assert site.git("log", "-1", "--format=%s", cwd=outer) == "outer"
+    site.git("-C", "inner", "reset", "--quiet", "--hard", "HEAD^", cwd=outer)
+    done = run(["krmfn", "update", ".", "--source", LAYOUT, "--commit"], cwd=outer, env=site.env)
+    assert "Traceback" not in done.stderr
+    assert site.git("log", "-1", "--format=%s", cwd=outer / "inner") == "start"
