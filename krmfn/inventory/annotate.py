@@ -19,9 +19,9 @@ from krmfn.kubernetes.resource import (
     describe,
     owner,
 )
-from krmfn.model import ImagePolicy, Part
+from krmfn.model import ImagePolicy
 from krmfn.plan.target import ANNOTATION, Setter, parse_setter
-from krmfn.plan.unbound import is_of
+from krmfn.plan.unbound import advised, is_of
 from krmfn.yamledit import insertion, markers, prefilter
 from krmfn.yamledit.nodes import Block, Edit, Text
 from krmfn.yamledit.scalars import Refusal, quoted
@@ -151,11 +151,11 @@ def _mark_place(found: Annotations, place: Place, mine: Sequence[ImagePolicy], t
     if not place.is_sure:
         found.left.append(_note(block, place.start, f"{place.text} may be no image that runs: {place.why}"))
         return
-    for slot in place.slots:
+    for slot, _ in advised(place, mine[0]):
         if slot.scalar.host is not None:
             message = "a comment in text is no marker; bind it by image name or a target"
             found.left.append(_note(block, slot.scalar.start, message))
-        elif slot.part is not Part.DIGEST or mine[0].digest_reflection != "Never":
+        else:
             _mark(found, place.resource, slot, [Setter(policy.key, slot.marked) for policy in mine], taken)
 
 

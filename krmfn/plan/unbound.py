@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from krmfn.config.loading import Config
@@ -10,6 +11,7 @@ from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.kubernetes import finder
 from krmfn.kubernetes.jsonpath import written
+from krmfn.kubernetes.places import Place, Slot
 from krmfn.kubernetes.resource import KUSTOMIZE_ID, Resource, containers, describe
 from krmfn.model import Diagnostic, ImagePolicy, Location, Part, PolicyKey
 from krmfn.plan.target import ANNOTATION, Bound, Setter, parse_setter
@@ -91,7 +93,9 @@ def _places(policy: ImagePolicy, blocks: Sequence[Block]) -> Iterator[tuple[Reso
 
 def _held(policy: ImagePolicy, resource: Resource) -> Iterator[tuple[Resource, str, dict[str, str]]]:
     """Yield what of one resource holds the image: all its containers and fields together, and images in several fields."""
-    names = {one.steps: one.container for one in containers(resource.root)}
+    every = [*containers(resource.root)]
+    count = Counter(one.container for one in every)
+    names = {one.steps: one.container for one in every if count[one.container] == 1}
     keys: list[str] = []
     pairs: list[dict[str, str]] = []
     for place in finder.places(resource.block):
@@ -101,12 +105,28 @@ def _held(policy: ImagePolicy, resource: Resource) -> Iterator[tuple[Resource, s
         if slots[0].part is Part.IMAGE:
             keys.append(names.get(slots[0].steps) or written(slots[0].steps))
         else:
-            pairs.append({written(slot.steps): str(Setter(policy.key, slot.marked)) for slot in reversed(slots)})
+            pairs.append({written(slot.steps): str(setter) for slot, setter in reversed(advised(place, policy)) if slot.steps})
     if keys:
         named = [key for key in keys if not key.startswith("$")]
         what = f"container{'s' * (len(named) > 1)} {', '.join(dict.fromkeys(named))}" if named else keys[0]
         yield resource, what, dict.fromkeys(keys, str(policy.key))
-    yield from ((resource, next(iter(entry)), entry) for entry in pairs)
+    yield from ((resource, next(iter(entry)), entry) for entry in pairs if entry)
+
+
+def advised(place: Place, policy: ImagePolicy) -> list[tuple[Slot, Setter]]:
+    """Return what to bind so that a place follows a policy and nothing else changes.
+
+    A repository that the policy spells in another way is left as it is, and so is a digest that nobody asks for: one that is there
+    moves with the tag beside it.
+    """
+    name = policy.repository.image.name
+    found = [
+        (slot, Setter(policy.key, slot.marked))
+        for slot in place.slots
+        if (slot.part is not Part.DIGEST or policy.reflects)
+        and (slot.part is not Part.NAME or slot.scalar.value == name)
+    ]
+    return found if any(slot.part is not Part.NAME for slot, _ in found) else []
 
 
 def is_of(reference: str, policy: ImagePolicy) -> bool:
