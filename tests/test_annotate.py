@@ -228,7 +228,7 @@ LINES = st.sampled_from(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(LINES, IMAGES), min_size=1, max_size=4))
 def test_every_marker_that_is_put_is_read_and_changes_no_value(fields):
     text = (
