@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from krmfn import pipeline
 from krmfn.config.first_seen import Seen, merge
 from krmfn.config.lock import Snapshot, merged
 from krmfn.config.require import seconds
+from krmfn.config.settings import dated, overridden
 from krmfn.model import Repository
 from krmfn.outcome import Outcome
 from krmfn.plan.lockfile import snapshot_document
 from krmfn.plan.resolve import Inspection, Lack, Needs
+from krmfn.yamledit.nodes import Text
 from tests.lists import IMAGE, Tags, digest, images, lock, locked, messages, pod, policy, relocked, resource_list, run
 
 DAY = 86400
@@ -457,3 +460,46 @@ def test_snapshots_merge_in_any_order_grouping_and_number_to_the_same_bytes(reco
 )  # fmt: skip
 def test_durations(text, expected):
     assert seconds(text) == expected
+
+
+TWO = policy(name="api", image="ghcr.io/acme/api")
+"""A second policy, whose repository has a newer snapshot."""
+NEWEST = snapshot(SEEN, 30).replace("name: web", "name: api").replace(IMAGE, "ghcr.io/acme/api")
+NOWS = [
+    ("KRMFN_NOW comes first", {"KRMFN_NOW": at(7), "SOURCE_DATE_EPOCH": "4000000000"}, 30, "1.1.0"),
+    ("then SOURCE_DATE_EPOCH", {"SOURCE_DATE_EPOCH": str(int((START + timedelta(days=7)).timestamp()))}, 30, "1.1.0"),
+    ("then for ages the snapshot of the repository itself", {}, 7, "1.1.0"),
+    ("and it alone", {}, 30, "2.0.0"),
+]
+
+
+@pytest.mark.parametrize(("env", "own", "expected"), [row[1:] for row in NOWS], ids=[row[0] for row in NOWS])
+def test_now_comes_from(env: dict[str, str], own: float, expected: str):
+    documents = POLICY, POD, TWO, require(), snapshot(SEEN, own), NEWEST
+    outcome = pipeline.run(
+        Text(resource_list(*documents)), lambda _: Tags({IMAGE: list(SEEN), "ghcr.io/acme/api": list(SEEN)}),
+        lambda made: dated(overridden(made, env), env),
+    )  # fmt: skip
+    assert not outcome.is_error, outcome.results
+    assert images(outcome)[0].rpartition(":")[2] == expected
+
+
+@pytest.mark.parametrize(("until", "expected"), [(8, "2.0.0"), (31, "1.2.0")])
+def test_without_a_clock_holds_are_judged_by_the_newest_snapshot(until: float, expected: str):
+    documents = POLICY, POD, TWO, snapshot(SEEN, 7), NEWEST, hold(f'not: 2.0.0; until: "{at(until)}"')
+    assert images(run(resource_list(*documents), Tags({IMAGE: list(SEEN)})))[0].rpartition(":")[2] == expected
+
+
+def test_what_frozen_compares_is_what_is_required_and_nothing_else():
+    """Globs, the order of entries, repeats, holds and the time make no other rulesHash."""
+    def hash_of(*rules: str, now: float = 20) -> str:
+        record = relocked(POLICY, POD, snapshot(SEEN), *rules, tags=Tags({IMAGE: list(SEEN)}), KRMFN_NOW=at(now))
+        return record.partition("rulesHash: ")[2].split()[0]
+
+    alone = hash_of(require())
+    same = (
+        hash_of(require("3 days\n      images: ['ghcr.io/**']")), hash_of(require("3 days\n    - minimumReleaseAge: 72 hours")),
+        hash_of(require(), hold("not: 1.1.0")), hash_of(require(), now=25), hash_of(require(), require().replace("name: rules", "name: more")),
+    )  # fmt: skip
+    assert set(same) == {alone}
+    assert hash_of(require("4 days")) != alone
