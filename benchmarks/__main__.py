@@ -89,7 +89,13 @@ def memory(text: str) -> str | None:
 def walking(text: str) -> str | None:
     """Read time and memory of check and update on a tree."""
     rows = [row for row in cells(text) if row[1].startswith("krmfn ")]
-    return "; ".join(f"{row[1].removeprefix('krmfn ')} {row[2]} ms, {row[3]} of {row[4]} MB" for row in rows) or None
+    return (
+        "; ".join(
+            f"{row[1].removeprefix('krmfn ')} {row[2]} ms ({row[5]} of the processor), {row[3]} of {row[4]} MB"
+            for row in rows
+        )
+        or None
+    )
 
 
 def choosing(text: str) -> str | None:

@@ -49,10 +49,11 @@ yaml.dump(data, sys.stdout.buffer)
 
 
 class Cost(NamedTuple):
-    """Seconds on the wall and megabytes at most."""
+    """Seconds on the wall, megabytes at most, and seconds of the processor."""
 
     seconds: float
     megabytes: float
+    processor: float
 
 
 def build() -> Path:
@@ -71,7 +72,8 @@ def measure(command: list[str | Path], given: Path, made: Path, exits: tuple[int
         )
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-        cost = Cost(time.perf_counter() - start, usage.ru_maxrss / 1024)
+        elapsed = time.perf_counter() - start
+        cost = Cost(elapsed, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
     assert child.returncode in exits, (command, (made.parent / "stderr").read_text())
     return cost
 

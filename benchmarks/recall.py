@@ -27,9 +27,16 @@ To repeat: clone what the columns `repo` and `commit` name to CHECKOUTS/owner__n
       git -C "CHECKOUTS/${repo%%/*}__${repo#*/}" checkout -q "$commit"
     done
 
-The files were sampled with fixed seeds: half of them among those with a word such as image, tag, digest or version, half
-among all YAML files, and some for each rare form. Labelled by reading on 2026-11-26, before the finder was seen or run;
-a hash of repository and path says which half a file is in. benchmarks/labels/dev.tsv is the half that may be looked at.
+Three tables stand in benchmarks/labels. Each was made by reading, before the finder was run on its files, and hashed.
+
+| table | repositories | files | labelled | seed |
+|---|--:|--:|---|---|
+| dev.tsv | 18 | half of 294 | 2026-11-26; the finder was mended by looking at it | `krmfn-14-REPOSITORY` |
+| heldout.tsv | the same | the other half, by a hash of repository and path | the same; only rates are printed | the same |
+| fresh.tsv | 9 others | 111 | 2026-11-26 12:20 UTC, sha256 fab14a48...; by somebody who had not read the finder | `krmfn-14-fresh-REPOSITORY` |
+
+Of each repository half the files were drawn among those with a word such as image, tag, digest or version, others among all
+YAML files, and some among those with rarer forms.
 """
 
 from __future__ import annotations

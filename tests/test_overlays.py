@@ -333,3 +333,10 @@ def test_a_word_of_a_scalar_is_overridden_with_the_scalar(tmp_path: Path):
         image["tag"]: image["places"][0]["state"] for image in checked["images"] if "agent" in image["repository"]
     }
     assert states == {"1.0.0": "overridden", "1.1.0": "counts"}
+
+
+def test_what_an_entry_looks_for_is_no_place(tmp_path: Path):
+    entry = "images: [{name: 'ghcr.io/acme/web:1.0.0', newName: ghcr.io/acme/web, newTag: 1.1.0}]\n"
+    written(BASE | {"prod/kustomization.yaml": f"resources: [../base]\n{entry}", "policy.yaml": POLICY}, tmp_path)
+    assert run(["krmfn", "update", "."], cwd=tmp_path).returncode == 0
+    assert (tmp_path / "prod/kustomization.yaml").read_text().endswith(entry.replace("1.1.0", "2.0.0"))

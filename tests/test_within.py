@@ -176,3 +176,10 @@ def test_json_names_the_changes(place: Path):
     (place / "repo" / "a.yaml").write_text(container("ghcr.io/acme/web:1.2.0"))
     data = json.loads(update(place, "--within", "minor", "-o", "json").stdout)
     assert data["changed"] == ["repo/a.yaml"]
+
+
+def test_the_functions_of_a_kptfile_are_images(place: Path):
+    text = "apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata: {name: shop}\npipeline:\n  mutators:\n  - image: ghcr.io/acme/web:1.2.0\n"
+    (place / "repo" / "Kptfile").write_text(text)
+    assert update(place, "--within", "minor").returncode == 0
+    assert (place / "repo" / "Kptfile").read_text() == text.replace("1.2.0", "1.3.1")

@@ -154,7 +154,7 @@ def _warn_of_changes(repository: Repository, paths: Sequence[Path]) -> None:
     dirty = [
         name
         for name in repository.changed(names)
-        if name.endswith((".yaml", ".yml")) or Path(name).name == "Kustomization"
+        if name.endswith((".yaml", ".yml")) or Path(name).name in ("Kustomization", "Kptfile")
     ]
     if dirty:
         count = f"{len(dirty)} manifest{'s' * (len(dirty) != 1)} with changes that are not committed"

@@ -265,7 +265,7 @@ class _Survey:
                 path = Path(folder, name)
                 if writing.is_leftover(name):
                     self.leftovers.append(path)
-                elif (name.endswith((".yaml", ".yml")) or name == "Kustomization") and not self._ignored.leaves_out(path, top):
+                elif (name.endswith((".yaml", ".yml")) or name in ("Kustomization", "Kptfile")) and not self._ignored.leaves_out(path, top):
                     mode = path.lstat().st_mode
                     if stat.S_ISREG(mode):
                         if any(part.startswith(".") for part in path.relative_to(top).parts[:-1]):

@@ -137,6 +137,8 @@ class _Walk:
             yield from self.charts([chart], at.steps)
         for spelled in (*pairs.of_paths(scalars), pairs.Spelled(scalars, at.within)):
             yield from self.pairs(at, spelled)
+        if "newTag" in scalars or "newName" in scalars:  # of kustomize: what the entry looks for, and runs nowhere
+            self.taken.add((*at.steps, "name"))
         named = pairs.entry(scalars)
         for key, node in scalars.items():
             doubt = TWICE if key in twice else at.doubt or forms.doubt_of_key(key, self.ground.group, self.ground.kind)
