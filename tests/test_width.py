@@ -51,7 +51,7 @@ SCENES: dict[str, tuple[tuple[str, ...], ...]] = {
     "get": (("get", "image", "all", ".", *LAYOUT), ("get", "image", "policy", ".", "nothing", *LAYOUT)),
     "hold": (("hold", "shop:web@1.2.0", ".", "--because", "the storefront is frozen"), ("hold", "wep@1.2.0", ".")),
     "init": (("init", "."), ("init", ".", "--flux")),
-    "lint": (("lint", "."), ("lint", "--codes")),
+    "lint": (("lint", "."),),
     "release": (("release", "shop:web@1.2.0", "."),),
     "schema": (("schema", "ImageAutomatoin"),),
     "test": (("test", "."), ("test", "clusters")),
