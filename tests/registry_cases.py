@@ -108,7 +108,7 @@ BODIES = {
     "cut off": lambda r, b, h: raw(r, f"Content-Length: {len(b)}\r\n", b[: len(b) // 2], h),
     "bad chunk": lambda r, b, h: raw(r, "Transfer-Encoding: chunked\r\n", f"{SECRET}\r\n".encode() + b, h),
     "half a chunk": lambda r, b, h: raw(r, "Transfer-Encoding: chunked\r\n", b"ffff\r\n" + b, h),
-    "zipped": lambda r, b, h: r.plain(200, b, {**h, "Content-Encoding": SECRET}),
+    "zipped": lambda r, b, h: r.plain(200, b, {**h, "Content-Encoding": SECRET if "Authorization" in r.headers else "x"}),
     "bad header": lambda r, b, h: raw(r, f"X {SECRET}\r\nContent-Length: {len(b)}\r\n", b, h),
     "bare CR": lambda r, b, h: raw(r, f"X: a\rb\r\nContent-Length: {len(b)}\r\n", b, h),
     "many headers": lambda r, b, h: raw(r, "X: y\r\n" * 200 + f"Content-Length: {len(b)}\r\n", b, h),
