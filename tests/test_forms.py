@@ -156,6 +156,19 @@ def test_a_tag_whose_repository_is_named_elsewhere_is_shown_and_never_sure():
     assert (place.form, place.text, place.is_sure) == ("tag-alone", "1.1.0", False)
 
 
+def test_a_row_more_is_a_form_more(monkeypatch: pytest.MonkeyPatch):
+    text = "apiVersion: acme.example.org/v1\nkind: Runner\nspec: {image: x, runner: 'acme/web:1.2.0', other: 'acme/web:1.0.0'}\n"
+    assert [place.form for place in places_in(text)] == []
+    row = forms.Reference("runner", "spec.runner", "runner", "spec", r"acme\.example\.org", shown=forms.LOCATED, sure=forms.VERSION)
+    monkeypatch.setattr(forms, "REFERENCES", (*forms.REFERENCES[:2], row, *forms.REFERENCES[2:]))
+    forms.references.cache_clear()
+    try:
+        (place,) = places_in(text)
+    finally:
+        forms.references.cache_clear()
+    assert (place.form, place.field, place.text, place.is_sure) == ("runner", "spec.runner", "acme/web:1.2.0", True)
+
+
 def new(place: Place) -> str:
     """Return a version that needs quotes where it stands alone; a chart's has three numbers."""
     return "1.10.0" if any(word in place.form for word in ("chart", "dependency")) else "1.10"
