@@ -23,7 +23,7 @@ def walk(home: Path, seed: int) -> None:
     hostile.tree(top, seed, is_configured=seed % 2 == 0)
     inside, outside = every_file(top), every_file(home, top)
     for one in hostile.calls(random.Random(seed)):
-        said = call(one.arguments, top, KRMFN_LAYOUT=str(layout), HOME=str(home), KRMFN_NOW="2026-11-26T00:00:00Z")
+        said = call(one.arguments, top, KRMFN_LAYOUT=str(layout), HOME=str(home), KRMFN_NOW="2026-11-26T00:00:00Z", KRMFN_ALLOWED_REGISTRIES="none.invalid")
         shown = f"seed {seed}: krmfn {one.arguments!r}"
         try:
             check(said, one.form)
