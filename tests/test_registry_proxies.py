@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,10 +104,11 @@ def test_proxies_are_chosen_as_go_does(url, env, expected):
     assert proxy_for(origin, env) == expected
 
 
-def answer(connection: socket.socket, place: str, head: bytes) -> None:
+def answer(connection: socket.socket, place: str, head: bytes, pause: float = 0.0) -> None:
     """Answer CONNECT with this head and lead on."""
     connection.recv(65536)
     connection.sendall(head)
+    time.sleep(pause)
     with socket.create_connection(place.split(":")) as there:  # type: ignore[arg-type]
         back = threading.Thread(target=copy, args=(there, connection))
         back.start()
@@ -144,3 +146,24 @@ def test_what_a_proxy_answers_to_connect_is_read_strictly(name, is_https, author
                 assert word in error.message
             else:
                 assert source.tags(asked).tags == ("1.0.0",)
+
+
+@pytest.mark.parametrize("is_https", [False, True], ids=["http", "https"])
+def test_a_handshake_inside_a_tunnel_may_be_slow_and_keeps_its_deadline(is_https, authority, tmp_path):
+    """Far away a handshake takes longer than the quarter of a second after which a silent read looks at the clock."""
+    tls = server_context(authority.issue("registry.example", "127.0.0.1"), tmp_path)
+    with serving(tls) as registry:
+        for pause, has_time in ((0.8, True), (5.0, False)):
+            acting = Proxy(
+                registry.address,
+                act=lambda c: answer(c, registry.address, OPEN, pause),  # noqa: B023
+                tls=tls if is_https else None,
+            )
+            with acting as proxy, asking(tries=1, idle_seconds=3.0, repository_seconds=2.0) as source:
+                asked = repository("registry.example/acme/web", insecure=False, ca_pem=authority.pem, proxy_address=proxy.url)
+                before = time.monotonic()
+                if has_time:
+                    assert source.tags(asked).tags == ("1.0.0",)
+                else:
+                    assert error_of(lambda: source.tags(asked)).failure == "unavailable"  # noqa: B023
+                assert time.monotonic() - before < 3.5

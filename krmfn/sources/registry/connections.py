@@ -62,6 +62,9 @@ class _Connects:
             super()._tunnel()  # type: ignore[misc]
         finally:
             self.response_class = StrictResponse
+        budget = current()
+        if budget:
+            self.sock.settimeout(budget.seconds(budget.idle))  # for the handshake inside
 
 
 class _PlainConnection(_Connects, HTTPConnection):

@@ -38,17 +38,20 @@ class _Reads:
         budget = current()
         if budget is None:
             return read()
-        silent_until = budget.clock() + budget.idle
-        while True:
-            self.settimeout(budget.seconds(min(_SLICE, budget.idle)))
-            try:
-                received = read()
-            except TimeoutError:
-                if budget.clock() >= silent_until:
-                    raise
-            else:
-                budget.count(size(received))
-                return received
+        silent_until, before = budget.clock() + budget.idle, self.gettimeout()
+        try:
+            while True:
+                self.settimeout(budget.seconds(min(_SLICE, budget.idle)))
+                try:
+                    received = read()
+                except TimeoutError:
+                    if budget.clock() >= silent_until:
+                        raise
+                else:
+                    budget.count(size(received))
+                    return received
+        finally:
+            self.settimeout(before)  # a handshake may follow, and takes what time it finds
 
 
 class SlowLookupError(TimeoutError):
