@@ -42,8 +42,8 @@ class Document:
 
     def value(self, *steps: str) -> str:
         """Return a scalar's text; empty when it is not there."""
-        found = self.leaves.get(steps)
-        return found.value if found else ""
+        leaf = self.leaves.get(steps)
+        return leaf.value if leaf else ""
 
     def below(self, *steps: str) -> dict[Steps, str]:
         """Return the scalars below a key, by the rest of their path."""
@@ -155,10 +155,10 @@ def glob(pattern: str, *, only_stars: bool = False) -> str:
     """
     token = r"(?P<star>\*)" if only_stars else r"(?P<star>\*)|(?P<one>\?)|(?P<class>\[\^?[^\]]+\])|\\(?P<quoted>.)"
     parts, at = [], 0
-    for found in re.finditer(token, pattern):
-        parts.append(re.escape(pattern[at : found.start()]))
-        named = found.groupdict()
+    for token_match in re.finditer(token, pattern):
+        parts.append(re.escape(pattern[at : token_match.start()]))
+        named = token_match.groupdict()
         escaped = re.escape(named.get("quoted") or "")
         parts.append(".*" if named["star"] else "." if named.get("one") else named.get("class") or escaped)
-        at = found.end()
+        at = token_match.end()
     return f"^{''.join(parts)}{re.escape(pattern[at:])}$"

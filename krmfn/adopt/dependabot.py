@@ -91,10 +91,10 @@ def _opposite(text: str) -> str:
     >>> _opposite(">= 2.0"), _opposite("4.x"), _opposite("1.2.3"), _opposite(">= 1, < 2")
     ('<2.0', '!=4.x', '!=1.2.3', '')
     """
-    found = re.fullmatch(r"\s*(>=|<=|<|>|=)?\s*v?([0-9]+(?:\.[0-9]+)*(?:\.[x*])?)\s*", text)
-    if not found:
+    bound = re.fullmatch(r"\s*(>=|<=|<|>|=)?\s*v?([0-9]+(?:\.[0-9]+)*(?:\.[x*])?)\s*", text)
+    if not bound:
         return ""
-    return f"{_OPPOSITE.get(found[1] or '', '!=')}{found[2].replace('*', 'x')}"
+    return f"{_OPPOSITE.get(bound[1] or '', '!=')}{bound[2].replace('*', 'x')}"
 
 
 def _ages(document: Document, update: Steps, image: ImageRef) -> dict[str, str]:

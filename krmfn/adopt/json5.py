@@ -19,13 +19,13 @@ def as_yaml(data: bytes) -> bytes:
     return _TOKEN.sub(_token, data.decode("utf-8", "replace")).encode()
 
 
-def _token(found: re.Match[str]) -> str:
-    if found["comment"]:
-        return "\n" * found["comment"].count("\n")
-    if found["colon"]:
+def _token(match: re.Match[str]) -> str:
+    if match["comment"]:
+        return "\n" * match["comment"].count("\n")
+    if match["colon"]:
         return ": "
-    if found["tab"]:
+    if match["tab"]:
         return " "
-    text = found["text"]
+    text = match["text"]
     body = text[1:-1] if text[0] == '"' else text[1:-1].replace('"', '\\"').replace("\\'", "'")
     return f'"{body}"'

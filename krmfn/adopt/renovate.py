@@ -229,9 +229,9 @@ def _note(document: Document, at: Steps, kinds: Sequence[str]) -> None:
 def comments(path: str, text: str) -> Iterator[Document]:
     """Yield a document for each line with a comment of Renovate; its keys are the pairs of the comment."""
     for number, line in enumerate(text.splitlines(), 1):
-        found = _COMMENT.search(line)
-        if found:
-            pairs = (pair.partition("=") for pair in found["pairs"].split())
+        comment = _COMMENT.search(line)
+        if comment:
+            pairs = (pair.partition("=") for pair in comment["pairs"].split())
             yield Document(path, {(name,): Leaf(value, number) for name, _, value in pairs})
 
 

@@ -85,15 +85,15 @@ def pattern_of(text: str) -> tuple[str, bool, bool]:
     >>> pattern_of("!/^v1/i"), pattern_of("<2")
     (('(?i)^v1', True, True), ('', False, False))
     """
-    found = re.fullmatch(r"(!?)/(.*)/(i?)", text)
-    if not found:
+    match = re.fullmatch(r"(!?)/(.*)/(i?)", text)
+    if not match:
         return "", False, False
-    pattern = ("(?i)" if found[3] else "") + found[2]
+    pattern = ("(?i)" if match[3] else "") + match[2]
     try:
         Pattern.parse(pattern)
     except RuleError:
-        return pattern, False, bool(found[1])
-    return pattern, True, bool(found[1])
+        return pattern, False, bool(match[1])
+    return pattern, True, bool(match[1])
 
 
 _CONDITIONS: dict[str, Callable[[Sequence[str], str], bool]] = {

@@ -47,19 +47,19 @@ def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, str
     kustomize build strips comments, so markers never reach a function there; the annotation does. Markers stay.
     """
     tree = options.read(paths)
-    found = with_markers(tree.blocks, _named(tree.blocks, patterns)) if patterns else from_markers(tree.blocks)
+    annotations = with_markers(tree.blocks, _named(tree.blocks, patterns)) if patterns else from_markers(tree.blocks)
     left = any(one.matters for one in tree.skipped)
-    is_error = (strict and (left or bool(found.left))) or (check and left)
-    written = {} if is_error and strict else _rewritten(tree.texts, found)
+    is_error = (strict and (left or bool(annotations.left))) or (check and left)
+    written = {} if is_error and strict else _rewritten(tree.texts, annotations)
     if not check:
         files.write_all(written, tree.leftovers)
     if diff:
         terminal.echo("".join(diffs(written)), nl=False)
     else:
-        _print(found.made)
-    _warn(found.left, "error" if strict else "warning")
+        _print(annotations.made)
+    _warn(annotations.left, "error" if strict else "warning")
     options.tell_skipped([one for one in tree.skipped if one.matters], "error" if check or strict else "warning")
-    fields, many = len(found.made), len(written)
+    fields, many = len(annotations.made), len(written)
     terminal.say(
         f"{fields} change{'s' * (fields != 1)} in {many} of {len(tree.texts)} file{'s' * (len(tree.texts) != 1)}"
     )
@@ -82,9 +82,9 @@ def _named(blocks: Sequence[Block], patterns: Sequence[str]) -> list[ImagePolicy
     return list(found.values())
 
 
-def _rewritten(texts: Sequence[Text], found: Annotations) -> dict[Text, bytes]:
+def _rewritten(texts: Sequence[Text], annotations: Annotations) -> dict[Text, bytes]:
     edits: dict[Text, list[Edit]] = {}
-    for text, edit in found.edits:
+    for text, edit in annotations.edits:
         edits.setdefault(text, []).append(edit)
     return {text: rewrite(text, edits[text]) for text in texts if text in edits}
 

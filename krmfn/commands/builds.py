@@ -50,10 +50,10 @@ def _user(folder: Path) -> Path | None:
     """Find the kustomization above a folder that runs it; kustomize loads files from below only."""
     here = folder.resolve()
     for depth, above in enumerate(here.parents, 1):
-        found = _kustomization(folder / Path(*[".."] * depth))
-        entries = _entries(_data(found), *_PLUGINS) if found else ()
-        if found and any(os.path.realpath(above / entry) == str(here) for entry in entries):
-            return Path(os.path.relpath(found))
+        kustomization = _kustomization(folder / Path(*[".."] * depth))
+        entries = _entries(_data(kustomization), *_PLUGINS) if kustomization else ()
+        if kustomization and any(os.path.realpath(above / entry) == str(here) for entry in entries):
+            return Path(os.path.relpath(kustomization))
         if (above / ".git").exists():
             break
     return None
@@ -66,14 +66,14 @@ def _lists_functions(kustomization: Path) -> bool:
 
 def _entries(data: Mapping[str, Any], *fields: str) -> list[str]:
     """Return the paths that fields of a kustomization name; inline documents and addresses are none."""
-    found = (text(entry) for field in fields for entry in listing(data.get(field)))
-    return [os.path.normpath(entry) for entry in found if entry and not {"\n", "\0"} & {*entry} and "://" not in entry]
+    entries = (text(entry) for field in fields for entry in listing(data.get(field)))
+    return [os.path.normpath(entry) for entry in entries if entry and not {"\n", "\0"} & {*entry} and "://" not in entry]
 
 
 def _data(path: Path) -> Mapping[str, Any]:
     """Read a kustomization; one that is no YAML names nothing."""
     try:
-        things = [thing for block in documents(Text(_content(path), str(path))) for thing in read(block)]
+        things = [resource for block in documents(Text(_content(path), str(path))) for resource in read(block)]
     except InputError:
         return {}
     return things[0].data if things else {}

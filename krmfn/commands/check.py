@@ -62,10 +62,10 @@ def command(
     A digest behind a tag is compared with what the registry says today.
     """
     tree = options.read(paths, is_hidden_shown=True)
-    found = (*finder.find(tree.blocks, tree.graph()), *(place for text in tree.aside for place in finder.aside(text)))
+    places = (*finder.find(tree.blocks, tree.graph()), *(place for text in tree.aside for place in finder.aside(text)))
     config = configuration(tree, options.finishing(source, None, None, None, unnamed=options.unnamed(within)))
-    (verdicts, run), memory = interrupting.ask(config, lambda asked: judge(tree, found, config, asked))
-    left = [place for place in found if place.state == UNJUDGED]
+    (verdicts, run), memory = interrupting.ask(config, lambda asked: judge(tree, places, config, asked))
+    left = [place for place in places if place.state == UNJUDGED]
     if output == "json":
         terminal.echo(to_json(findings.as_data(verdicts, left)))
     elif output == "markdown":
@@ -280,5 +280,5 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     return f"{len(verdicts)} image{'s' * (len(verdicts) != 1)} in {places} place{'s' * (places != 1)}: {said}"
 
 
-def _count(found: Iterable[bool]) -> int:
-    return sum(found)
+def _count(conditions: Iterable[bool]) -> int:
+    return sum(conditions)

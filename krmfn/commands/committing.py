@@ -76,27 +76,27 @@ def commit(paths: Sequence[Path], finish: Finish, request: CommitRequest, report
         _warn_of_changes(repository, paths)
         with space.worktree(repository.root.name, destination.base) as folder:
             with chdir(folder / here.resolve().relative_to(repository.root.resolve())):
-                found = examine(seen, finish, request.automation, folder)
-                written = found.written()
+                examined = examine(seen, finish, request.automation, folder)
+                written = examined.written()
                 parts = []
-                if not found.run.is_error:
+                if not examined.run.is_error:
                     parts = drafting.parts(
-                        found, folder, request.template, split=request.split, apart=not destination.is_here
+                        examined, folder, request.template, split=request.split, apart=not destination.is_here
                     )
-            if found.run.is_error:
-                report(found, written, ())
+            if examined.run.is_error:
+                report(examined, written, ())
                 return 1
-            worktree, style = Worktree(folder, repository.git.allowance), _style(found.automation, request)
+            worktree, style = Worktree(folder, repository.git.allowance), _style(examined.automation, request)
             if not destination.is_here:
                 branches = proposing.Proposer(repository, space, worktree, style, destination, automation)
-                report(found, written, branches.propose(parts, split=request.split, prune=request.prune))
+                report(examined, written, branches.propose(parts, split=request.split, prune=request.prune))
                 return 0
             drafts = [part.draft for part in parts if part.draft.files]
             if drafts:
                 repository.check_clean({path for draft in drafts for path in draft.files})
             names = worktree.commit(drafts, style)
         _keep(repository, space, destination, names, drafts)
-        report(found, written, ())  # not before: whatever fails above has changed nothing
+        report(examined, written, ())  # not before: whatever fails above has changed nothing
         where = f" on {destination.branch}" if destination.branch else ""
         for name, draft in zip(names, drafts, strict=True):
             terminal.say(f"committed {name[:7]}{printable(where)}: {printable(draft.subject, 200)}")

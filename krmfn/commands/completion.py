@@ -33,10 +33,10 @@ def command(ctx: click.Context, shell: str) -> None:
     """Print the completion script for SHELL. Names of policies and automations are those below PATHS, else below `.`."""
     from click.shell_completion import get_completion_class
 
-    made = get_completion_class(shell)
+    completion = get_completion_class(shell)
     root = ctx.find_root().command
-    if made is not None:
-        terminal.echo(made(root, {}, "krmfn", "_KRMFN_COMPLETE").source())
+    if completion is not None:
+        terminal.echo(completion(root, {}, "krmfn", "_KRMFN_COMPLETE").source())
 
 
 def policies(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -45,11 +45,11 @@ def policies(ctx: click.Context, _option: click.Parameter, incomplete: str) -> l
     from krmfn.config.objects import listing, mapping, text
 
     found: set[str] = set()
-    for thing in _objects(ctx):
-        if thing.id.kind == "ImagePolicy":
-            found.add(str(key_of(thing.id)))
-        for entry in listing(thing.spec.get("policies" if thing.id.kind == "ImageAutomation" else "imagePolicies")):
-            namespace = text(mapping(entry).get("namespace")) or thing.id.namespace or "default"
+    for resource in _objects(ctx):
+        if resource.id.kind == "ImagePolicy":
+            found.add(str(key_of(resource.id)))
+        for entry in listing(resource.spec.get("policies" if resource.id.kind == "ImageAutomation" else "imagePolicies")):
+            namespace = text(mapping(entry).get("namespace")) or resource.id.namespace or "default"
             found.add(f"{namespace}:{text(mapping(entry).get('name'))}")
     names = sorted(found)
     return _items(
@@ -61,8 +61,8 @@ def policies(ctx: click.Context, _option: click.Parameter, incomplete: str) -> l
 
 def automations(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the names of ImageUpdateAutomations."""
-    found = {thing.id.name for thing in _objects(ctx) if thing.id.kind == "ImageUpdateAutomation"}
-    return _items(name for name in sorted(found) if name.startswith(incomplete))
+    names = {resource.id.name for resource in _objects(ctx) if resource.id.kind == "ImageUpdateAutomation"}
+    return _items(name for name in sorted(names) if name.startswith(incomplete))
 
 
 def _items(names: Iterable[str]) -> list[CompletionItem]:
@@ -82,7 +82,7 @@ def _objects(ctx: click.Context) -> Iterator[Object]:
     try:
         for text in files.texts((path for path in paths if path.exists()), _CONFIGURATION):
             try:
-                yield from (thing for block in documents(text) for thing in read(block))
+                yield from (resource for block in documents(text) for resource in read(block))
             except KrmfnError:
                 continue
     except (KrmfnError, OSError):

@@ -280,17 +280,17 @@ def _require(flags: dict[str, str | None]) -> None:
 
 
 def _commit(flags: dict[str, str | None]) -> dict[str, Any]:
-    made: dict[str, Any] = {"author": {"email": flags["author_email"], "name": flags["author_name"]}}
+    commit: dict[str, Any] = {"author": {"email": flags["author_email"], "name": flags["author_name"]}}
     if flags["commit_template"]:
         from krmfn.git.message import check
 
         check(flags["commit_template"])
-        made["messageTemplate"] = flags["commit_template"]
+        commit["messageTemplate"] = flags["commit_template"]
     if flags["signing_key_secret"]:
-        made["signingKey"] = {"secretRef": {"name": flags["signing_key_secret"]}}
+        commit["signingKey"] = {"secretRef": {"name": flags["signing_key_secret"]}}
         if flags["signing_key_type"]:
-            made["signingKey"]["type"] = flags["signing_key_type"]
-    return made
+            commit["signingKey"]["type"] = flags["signing_key_type"]
+    return commit
 
 
 def _duration(flag: str, value: str) -> str:

@@ -38,50 +38,50 @@ class Part:
     is_known: bool = True
 
 
-def parts(found: Examined, top: Path, template: str | None, *, split: bool, apart: bool) -> list[Part]:
+def parts(examined: Examined, top: Path, template: str | None, *, split: bool, apart: bool) -> list[Part]:
     """Return what is to be committed. Split parts follow each other, or with `apart` each starts from the base.
 
     Parts that start from the base are listed for every image, with no files where nothing changes.
     """
     if split and apart:
-        return list(_apart(found, top, template))
-    whole = list(_in_turn(found, top, template, split=split))
-    is_known = not any(isinstance(choice, NotChosen) for choice in found.run.choices.values())
+        return list(_apart(examined, top, template))
+    whole = list(_in_turn(examined, top, template, split=split))
+    is_known = not any(isinstance(choice, NotChosen) for choice in examined.run.choices.values())
     return whole if whole or is_known else [Part("", Draft("", {}), is_known=False)]
 
 
-def _in_turn(found: Examined, top: Path, template: str | None, *, split: bool) -> Iterator[Part]:
+def _in_turn(examined: Examined, top: Path, template: str | None, *, split: bool) -> Iterator[Part]:
     """Yield one part of everything, or one for each image; the lock goes with the last."""
-    rows = changelog.rows(found.run.changes)
-    groups = _by_image(rows) if split else [rows] if found.written() else []
-    if not groups and found.written():
+    rows = changelog.rows(examined.run.changes)
+    groups = _by_image(rows) if split else [rows] if examined.written() else []
+    if not groups and examined.written():
         groups = [rows]
-    own = {id(change.edit) for change in found.run.changes}
-    rest = [pair for pair in found.run.edits if id(pair[1]) not in own]
+    own = {id(change.edit) for change in examined.run.changes}
+    rest = [pair for pair in examined.run.edits if id(pair[1]) not in own]
     edits: list[tuple[Text, Edit]] = []
     before: dict[str, bytes] = {}
     for index, group in enumerate(groups):
         edits += [(change.target.resource.block.text, change.edit) for row in group for change in row.changes]
         edits += rest if index == len(groups) - 1 else []
-        content = _contents(found, edits, top, found.run.added)
+        content = _contents(examined, edits, top, examined.run.added)
         changed = {path: data for path, data in content.items() if before.get(path) != data}
         before = content
-        yield Part("", Draft(_message(found, group, template), changed), tuple(group), _lock(found.run))
+        yield Part("", Draft(_message(examined, group, template), changed), tuple(group), _lock(examined.run))
 
 
-def _apart(found: Examined, top: Path, template: str | None) -> Iterator[Part]:
+def _apart(examined: Examined, top: Path, template: str | None) -> Iterator[Part]:
     """Yield the part of every image as if no other image had a policy, from the answers that are already here."""
-    policies, graph = found.run.config.policies, found.tree.graph()
+    policies, graph = examined.run.config.policies, examined.tree.graph()
     for name, keys in short_names({key: policy.repository for key, policy in policies.items()}).items():
-        narrowed = replace(found.run.config, policies={key: policies[key] for key in keys})
-        run = pipeline.examine(found.blocks, narrowed, lambda _config: found.run.source, graph=graph)
-        run = with_holds(run, found.tree.texts)
-        failed = [choice for key in keys if isinstance(choice := found.run.choices.get(key), NotChosen)]
+        narrowed = replace(examined.run.config, policies={key: policies[key] for key in keys})
+        run = pipeline.examine(examined.blocks, narrowed, lambda _config: examined.run.source, graph=graph)
+        run = with_holds(run, examined.tree.texts)
+        failed = [choice for key in keys if isinstance(choice := examined.run.choices.get(key), NotChosen)]
         rows = changelog.rows(run.changes)
-        files = {} if run.is_error else _contents(found, run.edits, top, run.added)
+        files = {} if run.is_error else _contents(examined, run.edits, top, run.added)
         yield Part(
             name,
-            Draft(_message(found, rows, template) if files else "", files),
+            Draft(_message(examined, rows, template) if files else "", files),
             rows,
             _lock(run),
             not (failed or run.is_error),
@@ -124,9 +124,9 @@ def _by_image(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
 
 
 def _contents(
-    found: Examined, edits: Sequence[tuple[Text, Edit]], top: Path, added: Sequence[Text] = ()
+    examined: Examined, edits: Sequence[tuple[Text, Edit]], top: Path, added: Sequence[Text] = ()
 ) -> dict[str, bytes]:
-    return {_path(text, top): data for text, data in rewritten((*found.tree.texts, *added), edits).items()}
+    return {_path(text, top): data for text, data in rewritten((*examined.tree.texts, *added), edits).items()}
 
 
 def _path(text: Text, top: Path) -> str:
@@ -136,12 +136,12 @@ def _path(text: Text, top: Path) -> str:
     return path.relative_to(top.resolve()).as_posix()
 
 
-def _message(found: Examined, rows: Sequence[Row], wanted: str | None) -> str:
-    automation = found.automation
+def _message(examined: Examined, rows: Sequence[Row], wanted: str | None) -> str:
+    automation = examined.automation
     template = wanted if wanted is not None else automation.message_template if automation else None
     if template is None:
-        return changelog.message(rows, lambda place: _from_top(place, found.top)) if rows else _without_rows(found)
-    folder = automation.folder(found.top) if automation else found.top
+        return changelog.message(rows, lambda place: _from_top(place, examined.top)) if rows else _without_rows(examined)
+    folder = automation.folder(examined.top) if automation else examined.top
     edits = [
         message.Edit(
             _relative(change.target.resource.block.text, folder), change.target.resource.id,

@@ -55,21 +55,21 @@ def command(
     if found.rules.follows_current:
         return _follow(found, rules, tree, (output, all_tags, tags))
     opened = options.open_source(rules)
-    given = _explain(found, opened)
+    explanation = _explain(found, opened)
     if found.is_judged:
-        given = _with_verdicts(given, found, _examined(rules, tree, opened))
-    asked = tuple(dict.fromkeys((*tags, *(given.selection.tags if all_tags else ()))))
-    _PRINTERS[output](given, asked)
-    return int(given.runs is None if found.is_judged else given.selection.tag is None)
+        explanation = _with_verdicts(explanation, found, _examined(rules, tree, opened))
+    asked = tuple(dict.fromkeys((*tags, *(explanation.selection.tags if all_tags else ()))))
+    _PRINTERS[output](explanation, asked)
+    return int(explanation.runs is None if found.is_judged else explanation.selection.tag is None)
 
 
 def _find(name: str, policies: Mapping[PolicyKey, ImagePolicy]) -> ImagePolicy:
-    found = [key for key in policies if name in (str(key), key.name)]
-    if len(found) == 1:
-        return policies[found[0]]
+    keys = [key for key in policies if name in (str(key), key.name)]
+    if len(keys) == 1:
+        return policies[keys[0]]
     known = [str(key) for key in policies]
-    if found:
-        raise misconfigured(f"policy {name} stands in several namespaces: write {' or '.join(map(str, found))}")
+    if keys:
+        raise misconfigured(f"policy {name} stands in several namespaces: write {' or '.join(map(str, keys))}")
     near = get_close_matches(name, [*known, *(key.name for key in policies)], 1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none at all'}"
     raise misconfigured(f"no policy {name} is configured; {hint}")
@@ -114,40 +114,40 @@ def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:
     listing = source.tags(policy.repository)
     moments = decision.to_date([policy], {policy.repository: listing})
     dates = ask(moments, lambda moment: source.created(*moment), WORKERS)
-    made = select(policy.rules, listing.tags, created=lambda tag: _date(dates, policy.repository, tag))
-    return Explanation(str(policy.key), policy.repository.image.name, policy.rules, made, listing.malformed)
+    selection = select(policy.rules, listing.tags, created=lambda tag: _date(dates, policy.repository, tag))
+    return Explanation(str(policy.key), policy.repository.image.name, policy.rules, selection, listing.malformed)
 
 
-def _with_verdicts(given: Explanation, policy: ImagePolicy, run: pipeline.Run) -> Explanation:
+def _with_verdicts(explanation: Explanation, policy: ImagePolicy, run: pipeline.Run) -> Explanation:
     """Add what may run now to what the policy chooses: that depends on what the fields hold."""
-    judged = run.judgement(policy.key, given.current)
+    judged = run.judgement(policy.key, explanation.current)
     choice = next((one for key, one in run.choices.items() if key.plain == policy.key), None)
-    one = choice.choices.get(given.current) if isinstance(choice, Following) else choice
+    one = choice.choices.get(explanation.current) if isinstance(choice, Following) else choice
     said = tuple(one.message for one in judged.said) if judged else ()
     said += (one.message,) if isinstance(one, NotChosen) else ()
     if judged is None:
-        return given._replace(verdicts=said, is_judged=True)
-    return given._replace(
+        return explanation._replace(verdicts=said, is_judged=True)
+    return explanation._replace(
         runs=judged.runs, verdicts=said, passed_over=judged.passed_over, is_judged=True, refused=judged.refused, steps=judged.steps
     )
 
 
 def _date(dates: Mapping[records.Moment, str | RegistryError], repository: Repository, tag: str) -> str:
-    found = dates[repository, tag]
-    if isinstance(found, RegistryError):
-        raise found
-    return found
+    date = dates[repository, tag]
+    if isinstance(date, RegistryError):
+        raise date
+    return date
 
 
-def _print_text(given: Explanation, tags: tuple[str, ...]) -> None:
-    terminal.tell(explain.as_text(given).removesuffix("\n"))
+def _print_text(explanation: Explanation, tags: tuple[str, ...]) -> None:
+    terminal.tell(explain.as_text(explanation).removesuffix("\n"))
     if tags:
         terminal.echo()
-        terminal.table(("TAG", "REASON", "WHY"), explain.tag_rows(given, tags))
+        terminal.table(("TAG", "REASON", "WHY"), explain.tag_rows(explanation, tags))
 
 
-def _print_json(given: Explanation, tags: tuple[str, ...]) -> None:
-    terminal.echo(to_json(explain.as_data(given, tags)))
+def _print_json(explanation: Explanation, tags: tuple[str, ...]) -> None:
+    terminal.echo(to_json(explain.as_data(explanation, tags)))
 
 
 _PRINTERS = {"text": _print_text, "json": _print_json}

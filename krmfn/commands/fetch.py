@@ -140,15 +140,15 @@ def _lock(package: Package, run: pipeline.Run) -> list[Diagnostic]:
     def place(key: PolicyKey) -> Object | None:
         return (lock.home(key) if lock else None) or at_home
 
-    for thing in things:
-        mine = run.renewal.at(thing, place)
-        edits = lockfile.edit_lock(thing, mine.entries)
+    for resource in things:
+        mine = run.renewal.at(resource, place)
+        edits = lockfile.edit_lock(resource, mine.entries)
         if not isinstance(edits, Refusal):
-            package.edit(thing.block.text, edits)
+            package.edit(resource.block.text, edits)
         elif mine:
             is_old = f"is out of date ({mine.described}) and cannot be edited"
             message = f"the lock {is_old}: {edits.why}; delete it, and krmfn fetch writes it anew"
-            problems.append(Diagnostic("error", "lock", message, Location(thing.id)))
+            problems.append(Diagnostic("error", "lock", message, Location(resource.id)))
     entries = [entry for entry in run.renewal.entries if place(entry.policy) is None]
     if entries:
         package.append(home, lockfile.lock_document(entries))
@@ -158,9 +158,9 @@ def _lock(package: Package, run: pipeline.Run) -> list[Diagnostic]:
 def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: bool) -> list[Diagnostic]:
     """Note how the snapshots change, and the new ones in their places."""
     learned = Learned(run.offered, run.answers, run.dates, run.guarded.policies)
-    found, problems = take(learned, rules.stored, all_tags=all_tags), []
-    found = {image: _with_sightings(one, run, rules) for image, one in found.items()}
-    problems += _edit_snapshots(package, found, rules)
+    snapshots, problems = take(learned, rules.stored, all_tags=all_tags), []
+    snapshots = {image: _with_sightings(one, run, rules) for image, one in snapshots.items()}
+    problems += _edit_snapshots(package, snapshots, rules)
     used = {policy.repository.image.canonical for policy in rules.policies.values()}
     unused = [one for image, one in sorted(rules.stored.items()) if image not in used and one.object]
     return problems + [
@@ -204,8 +204,8 @@ def _merge(package: Package, rules: Config, others: Sequence[Path], finish: Fini
     for place in others:
         for image, other in load(files.read((place,)).blocks, None, finish).stored.items():
             mine = together.get(image)
-            found = merged(mine, other) if mine else other
-            together[image] = replace(found, object=mine.object if mine else None)
+            snapshot = merged(mine, other) if mine else other
+            together[image] = replace(snapshot, object=mine.object if mine else None)
     problems = _edit_snapshots(package, together, rules)
     for one in problems:
         terminal.tell(f"krmfn: {output.line(one)}", err=True)
@@ -217,21 +217,21 @@ def _merge(package: Package, rules: Config, others: Sequence[Path], finish: Fini
     return options.exit_code(is_error=bool(problems), is_check=check, would_change=bool(written))
 
 
-def _edit_snapshots(package: Package, found: Mapping[str, Snapshot], rules: Config) -> list[Diagnostic]:
+def _edit_snapshots(package: Package, snapshots: Mapping[str, Snapshot], rules: Config) -> list[Diagnostic]:
     """Note the edits of the snapshots that are there, and the new ones; return what cannot be edited."""
     problems: list[Diagnostic] = []
-    for image, snapshot in found.items():
+    for image, snapshot in snapshots.items():
         there = rules.stored.get(image)
-        for thing in (there.object, *there.twins) if there else ():
-            if thing is None:
+        for resource in (there.object, *there.twins) if there else ():
+            if resource is None:
                 continue
-            edits = lockfile.edit_snapshot(thing, snapshot)
+            edits = lockfile.edit_snapshot(resource, snapshot)
             if isinstance(edits, Refusal):
                 message = f"the snapshot cannot be edited: {edits.why}; delete it, and krmfn fetch writes it anew"
-                problems.append(Diagnostic("error", "snapshot", message, Location(thing.id)))
+                problems.append(Diagnostic("error", "snapshot", message, Location(resource.id)))
             else:
-                package.edit(thing.block.text, edits)
-    _insert(package, [one for image, one in found.items() if image not in rules.stored], rules.stored)
+                package.edit(resource.block.text, edits)
+    _insert(package, [one for image, one in snapshots.items() if image not in rules.stored], rules.stored)
     return problems
 
 

@@ -108,10 +108,10 @@ def image(
     tree = options.read(paths)
     ruling.given()
     options.tell_skipped(tree.skipped)
-    found, is_cut = survey(tree, options.finishing(source, None, None, None), kind, paths)
-    for problem in found.problems:
+    fleet, is_cut = survey(tree, options.finishing(source, None, None, None), kind, paths)
+    for problem in fleet.problems:
         _say(str(problem))
-    chosen = [one for one in found.standings if _matches(one, namespace, name, status_selector, label_selector)]
+    chosen = [one for one in fleet.standings if _matches(one, namespace, name, status_selector, label_selector)]
     wide = all_namespaces or (namespace is None and len({one.namespace for one in chosen}) > 1)
     if not chosen:
         _say(_nothing(kind, name, namespace))
@@ -166,13 +166,13 @@ def survey(tree: files.Tree, finish: Finish, kind: str, paths: Sequence[Path]) -
 
     def judge(source: TagSource) -> flux_objects.Fleet:
         pending = waiting(tree, objects, finish, paths, source) if kind in ("all", "update") else {}
-        made = flux_objects.judge(objects, source, time, pending, rules.settings.realm_hosts)
-        shown = tuple(one for one in made.standings if kind == "all" or one.object.id.kind == _NAMES[kind])
+        fleet = flux_objects.judge(objects, source, time, pending, rules.settings.realm_hosts)
+        shown = tuple(one for one in fleet.standings if kind == "all" or one.object.id.kind == _NAMES[kind])
         is_told = any(one.object.id.kind == "ImagePolicy" and one.ready.status == "True" for one in shown)
-        return flux_objects.Fleet(tuple(_judged(shown, tree, finish, source)) if is_told else shown, made.problems)
+        return flux_objects.Fleet(tuple(_judged(shown, tree, finish, source)) if is_told else shown, fleet.problems)
 
-    made, memory = interrupting.ask(rules, judge)
-    return made, memory.is_cut
+    fleet, memory = interrupting.ask(rules, judge)
+    return fleet, memory.is_cut
 
 
 def _judged(standings: Iterable[Standing], tree: files.Tree, finish: Finish, source: TagSource) -> Iterable[Standing]:
@@ -202,23 +202,23 @@ def waiting(
     tree: files.Tree, objects: flux_objects.Objects, finish: Finish, paths: Sequence[Path], source: TagSource
 ) -> dict[PolicyKey, int | str]:
     """Count, by automation, the fields that wait for an update; text says why they cannot be counted."""
-    found: dict[PolicyKey, int | str] = {}
-    for thing in objects.of("ImageUpdateAutomation"):
+    pending: dict[PolicyKey, int | str] = {}
+    for resource in objects.of("ImageUpdateAutomation"):
         try:
-            found[key_of(thing.id)] = _waiting(tree, objects, thing, finish, (paths, source))
+            pending[key_of(resource.id)] = _waiting(tree, objects, resource, finish, (paths, source))
         except KrmfnError as error:
-            found[key_of(thing.id)] = str(error).splitlines()[0]
-    return found
+            pending[key_of(resource.id)] = str(error).splitlines()[0]
+    return pending
 
 
 def _waiting(
-    tree: files.Tree, objects: flux_objects.Objects, thing: Object, finish: Finish, asked: tuple[Sequence[Path], TagSource]
+    tree: files.Tree, objects: flux_objects.Objects, resource: Object, finish: Finish, asked: tuple[Sequence[Path], TagSource]
 ) -> int:
     paths, source = asked
-    made = Automation.read(thing, objects.all)
-    rules = made.narrow(ruling.load(tree.blocks, finish), objects.all)
-    top = next((one for path in paths for one in roots(path) if (one / made.path).exists()), paths[0])
-    run = pipeline.examine(made.scope(tree.blocks, top), rules, lambda _: source, graph=tree.graph())
+    automation = Automation.read(resource, objects.all)
+    rules = automation.narrow(ruling.load(tree.blocks, finish), objects.all)
+    top = next((one for path in paths for one in roots(path) if (one / automation.path).exists()), paths[0])
+    run = pipeline.examine(automation.scope(tree.blocks, top), rules, lambda _: source, graph=tree.graph())
     wrong = next((result.message for result in run.results if result.severity == "error"), None)
     if wrong:
         raise InputError(wrong, name=str(paths[0]))
@@ -297,13 +297,13 @@ def _row(one: Standing, *, wide: bool, is_all: bool) -> tuple[str, ...]:
 
 def _print_objects(standings: Sequence[Standing], output: str) -> None:
     time = now()
-    made = [with_status(one, time) for one in standings]
+    objects = [with_status(one, time) for one in standings]
     if output == "json":
-        terminal.echo(to_json({"apiVersion": "v1", "kind": "List", "items": made}))
+        terminal.echo(to_json({"apiVersion": "v1", "kind": "List", "items": objects}))
         return
     from krmfn.yamledit.authored import document
 
-    for data in made:
+    for data in objects:
         terminal.echo("---\n" + document(data), nl=False)
 
 

@@ -82,12 +82,12 @@ def _home(begun: Start, there: Text | None) -> bytes:
 def _bindings(tree: files.Tree, begun: Start) -> dict[Text, list[Edit]]:
     """Return the markers, or annotations, that bind the fields to Flux's policies."""
     policies = load(documents(Text(begun.document.encode(), FILE))).policies if begun.policies else {}
-    made = with_markers(tree.blocks, list(policies.values()))
-    for note in made.left:
+    annotations = with_markers(tree.blocks, list(policies.values()))
+    for note in annotations.left:
         place = f"{note.path}:{note.line}:{note.column}"
         terminal.say(f"{place}: {note.message}", "warning")
     edits: dict[Text, list[Edit]] = {}
-    for text, edit in made.edits:
+    for text, edit in annotations.edits:
         edits.setdefault(text, []).append(edit)
     return edits
 

@@ -57,21 +57,21 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
     ruling.given()
     try:
         config = ruling.load(tree.blocks)
-        found = tuple(sorted((*lint(tree.blocks, config, tree.skipped), *_overruled(config, tree)), key=in_files))
+        findings = tuple(sorted((*lint(tree.blocks, config, tree.skipped), *_overruled(config, tree)), key=in_files))
     except ConfigError as error:
-        found = misconfigured(error.problems, tree.blocks)
-    found = tuple(finding for finding in found if finding.code not in ignore)
+        findings = misconfigured(error.problems, tree.blocks)
+    findings = tuple(finding for finding in findings if finding.code not in ignore)
     names = [text.name for text in tree.texts]
-    if printed := _printed(found, names, form):
+    if printed := _printed(findings, names, form):
         (terminal.tell if form == "text" else terminal.echo)(printed)
     if form == "github":
-        output.annotate(found)
-        lines = "".join(f"- {changelog.safe(output.finding(one))}\n" for one in found) or "Nothing found.\n"
+        output.annotate(findings)
+        lines = "".join(f"- {changelog.safe(output.finding(one))}\n" for one in findings) or "Nothing found.\n"
         output.summarise(f"## krmfn lint\n\n{lines}")
     if form in ("text", "github"):
-        many = f"{len(found)} finding{'s' * (len(found) != 1)}" if found else "nothing found"
+        many = f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else "nothing found"
         terminal.say(f"{many} in {len(names)} file{'s' * (len(names) != 1)}")
-    return int(bool(found))
+    return int(bool(findings))
 
 
 def _overruled(config: Config, tree: files.Tree) -> Iterator[Diagnostic]:

@@ -206,8 +206,8 @@ def on_files(finish: Finish) -> Finish:
     """Return settings under which `mode: check`, wherever it is said, is what `--check` is."""
 
     def finished(settings: Settings) -> Settings:
-        made = finish(settings)
-        return replace(made, mode="update", is_check=True) if made.mode == "check" else made
+        settings_on_files = finish(settings)
+        return replace(settings_on_files, mode="update", is_check=True) if settings_on_files.mode == "check" else settings_on_files
 
     return finished
 

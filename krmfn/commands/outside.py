@@ -36,14 +36,14 @@ def _committed(revision: str, near: Path) -> Floor:
 
     folder = near if near.is_dir() else near.parent
     git = Git(folder, Allowance(seconds_allowed(os.environ)))
-    found: list[Block] = []
+    blocks: list[Block] = []
     for text in manifests(git, revision):
         try:
-            found += documents(text) if any(word in text.data for word in _WORDS) else ()
+            blocks += documents(text) if any(word in text.data for word in _WORDS) else ()
         except InputError:
             if _OWN in text.data:  # else it is a template of something, and only says less about policies
                 raise
     top, prefix = (git.read("rev-parse", f"--show-{what}") for what in ("toplevel", "prefix"))
     here = os.path.relpath(Path.cwd().resolve(), Path(top).resolve())
     start = prefix if here.startswith("..") else here  # a commit is computed in a worktree elsewhere
-    return read_floor(found, lambda name: os.path.relpath(name.partition(":")[2], start or "."))
+    return read_floor(blocks, lambda name: os.path.relpath(name.partition(":")[2], start or "."))

@@ -65,10 +65,10 @@ class Package:
 
     def _texts(self) -> dict[str, Text]:
         """Return every file that is there by its path, also one that had nothing to do with krmfn so far."""
-        found = {text.name: text for text in self.tree.texts}
-        for name in self.documents.keys() - found.keys():
+        texts = {text.name: text for text in self.tree.texts}
+        for name in self.documents.keys() - texts.keys():
             if name not in self._read:
                 self._read[name] = files.read_text(Path(name))
             if (text := self._read[name]) is not None:
-                found[name] = text
-        return found
+                texts[name] = text
+        return texts

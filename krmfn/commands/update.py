@@ -78,17 +78,17 @@ def command(
     show = _Show(form, diff=diff)
     if is_commit:
         return _commit(paths, finish, git, show)
-    found = examine(paths, options.on_files(finish), git["automation"], is_patient=True)
-    if found.automation and found.automation.is_suspended:
-        return _suspended(found.automation.key)
-    if found.source.is_cut:
-        show.cut(found)
+    examined = examine(paths, options.on_files(finish), git["automation"], is_patient=True)
+    if examined.automation and examined.automation.is_suspended:
+        return _suspended(examined.automation.key)
+    if examined.source.is_cut:
+        show.cut(examined)
         return interrupting.EXIT
-    written, is_check = found.written(), found.run.config.settings.is_check
+    written, is_check = examined.written(), examined.run.config.settings.is_check
     if not is_check:
-        found.write(written)
-    show(found, written)
-    return options.exit_code(is_error=found.run.is_error, is_check=is_check, would_change=bool(written))
+        examined.write(written)
+    show(examined, written)
+    return options.exit_code(is_error=examined.run.is_error, is_check=is_check, would_change=bool(written))
 
 
 def _anchored(source: str | None) -> str | None:
@@ -133,18 +133,18 @@ class _Show:
     def __init__(self, form: str, *, diff: bool) -> None:
         self.form, self.diff = form, diff
 
-    def __call__(self, found: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal] = ()) -> None:
-        options.tell_skipped(found.tree.skipped, "")
+    def __call__(self, examined: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal] = ()) -> None:
+        options.tell_skipped(examined.tree.skipped, "")
         if self.diff:
             terminal.echo("".join(diffs(written)), nl=False)
         if self.form == "json":
-            _say_problems(found.run.results)
-            terminal.echo(output.to_json(_plain(found, written, proposals)))
+            _say_problems(examined.run.results)
+            terminal.echo(output.to_json(_plain(examined, written, proposals)))
         elif self.form == "markdown":
-            _say_problems(found.run.results)
-            terminal.echo(_bodies(found, proposals), nl=False)
+            _say_problems(examined.run.results)
+            terminal.echo(_bodies(examined, proposals), nl=False)
         else:
-            _print_text(found, written, is_plan=found.run.config.settings.is_check, has_diff=self.diff)
+            _print_text(examined, written, is_plan=examined.run.config.settings.is_check, has_diff=self.diff)
 
 
     def cut(self, found: Examined) -> None:
@@ -157,19 +157,19 @@ class _Show:
         terminal.say(f"interrupted: {len(found.run.changes)} fields would change so far; nothing was written")
 
 
-def _bodies(found: Examined, proposals: Sequence[Proposal]) -> str:
+def _bodies(examined: Examined, proposals: Sequence[Proposal]) -> str:
     """Return the body of the pull request; of several branches each under its name."""
     if len(proposals) < 2:
-        lock = found.run.renewal.described if found.run.lock_edits else ""
-        return _body(found, changelog.rows(found.run.changes), lock)
+        lock = examined.run.renewal.described if examined.run.lock_edits else ""
+        return _body(examined, changelog.rows(examined.run.changes), lock)
     parts = [
-        f"## {changelog.safe(one.branch)}\n\n{_body(found, one.rows, one.lock)}" for one in proposals if one.proposes
+        f"## {changelog.safe(one.branch)}\n\n{_body(examined, one.rows, one.lock)}" for one in proposals if one.proposes
     ]
-    return "\n".join(parts) or _body(found, ())
+    return "\n".join(parts) or _body(examined, ())
 
 
-def _body(found: Examined, rows: Sequence[changelog.Row], lock: str = "") -> str:
-    return changelog.markdown(rows, links(found, rows), found.run.results, "" if rows else lock)
+def _body(examined: Examined, rows: Sequence[changelog.Row], lock: str = "") -> str:
+    return changelog.markdown(rows, links(examined, rows), examined.run.results, "" if rows else lock)
 
 
 def diffs(written: Mapping[Text, bytes]) -> Iterable[str]:
@@ -193,10 +193,10 @@ def _lines(parts: Sequence[str]) -> list[str]:
     return [f"{line}\n" for line in parts[:-1]] + [line for line in parts[-1:] if line]
 
 
-def links(found: Examined, rows: Iterable[changelog.Row]) -> dict[changelog.Row, changelog.Link]:
+def links(examined: Examined, rows: Iterable[changelog.Row]) -> dict[changelog.Row, changelog.Link]:
     """Ask the images' labels where their sources are."""
     repositories = {row: row.changes[0].policy.repository for row in rows}
-    labels = found.labels([(repositories[row], tag) for row in repositories for tag in row.tags if tag])
+    labels = examined.labels([(repositories[row], tag) for row in repositories for tag in row.tags if tag])
     pages = {}
     for row, repository in repositories.items():
         old, new = (labels.get((repository, tag), {}) for tag in row.tags)
@@ -205,13 +205,13 @@ def links(found: Examined, rows: Iterable[changelog.Row]) -> dict[changelog.Row,
     return pages
 
 
-def _print_text(found: Examined, written: Mapping[Text, bytes], *, is_plan: bool, has_diff: bool) -> None:
-    run = found.run
+def _print_text(examined: Examined, written: Mapping[Text, bytes], *, is_plan: bool, has_diff: bool) -> None:
+    run = examined.run
     rows = changelog.rows(run.changes) if written or run.is_error else ()
     if rows and not (run.is_error or has_diff):
         terminal.table((), [changelog.cells(row) for row in rows])
     output.tell_all(one for one in run.results if one.severity != "info" or one.code != "changed")
-    for line in summary(run, rows, len(written), len(found.tree.texts), is_plan=is_plan).split("\n"):
+    for line in summary(run, rows, len(written), len(examined.tree.texts), is_plan=is_plan).split("\n"):
         terminal.say(line)
 
 
@@ -237,15 +237,15 @@ def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *,
     return f"{said} {'would change' if is_plan else 'changed'}"
 
 
-def _plain(found: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal]) -> dict[str, Any]:
+def _plain(examined: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal]) -> dict[str, Any]:
     data: dict[str, Any] = {
-        "changed": [text.name for text in written], "results": [output.plain(one) for one in found.run.results],
+        "changed": [text.name for text in written], "results": [output.plain(one) for one in examined.run.results],
     }  # fmt: skip
     if proposals:
         data["proposals"] = [
             {
                 "branch": one.branch, "state": one.state, "commit": one.commit.name,
-                "title": one.subject, "body": _body(found, one.rows, one.lock) if one.proposes else "",
+                "title": one.subject, "body": _body(examined, one.rows, one.lock) if one.proposes else "",
             }
             for one in proposals
         ]  # fmt: skip

@@ -57,9 +57,9 @@ def command(
     if wanted is None and not any(one.verify for one in _entries(config)):
         raise click.UsageError("nothing is required: name --key FILE, or write verify under require (docs/requirements.md)")
     with terminal.watching() as progress:
-        found = judged(subjects(places, images), config, wanted, Sources(config, os.environ, progress))
-    _print(found, form)
-    return int(any(one.findings() for one in found))
+        judgements = judged(subjects(places, images), config, wanted, Sources(config, os.environ, progress))
+    _print(judgements, form)
+    return int(any(one.findings() for one in judgements))
 
 
 def _entries(config: Config) -> Iterator[Requirement]:
@@ -92,21 +92,21 @@ def _image(text: str) -> ImageRef:
         raise click.UsageError(f"{text!r} is neither a file nor an image: {error}") from None
 
 
-def _print(found: Sequence[Subject], form: str) -> None:
-    findings = [finding for one in found for finding in one.findings()]
+def _print(judgements: Sequence[Subject], form: str) -> None:
+    findings = [finding for one in judgements for finding in one.findings()]
     if form == "json":
-        terminal.echo(output.to_json([_plain(one) for one in found]))
+        terminal.echo(output.to_json([_plain(one) for one in judgements]))
     elif form == "sarif":
         terminal.echo(output.sarif(findings, VERIFY_CODES))
     else:
-        rows = [_row(one) for one in found if one.state != "not required"]
+        rows = [_row(one) for one in judgements if one.state != "not required"]
         if rows:
             terminal.table(("IMAGE", "DIGEST", "STATE", "SIGNED BY", "BUILT BY, FROM", "WHERE"), rows)
-        for one in found:
+        for one in judgements:
             if one.why:
                 terminal.say(f"{one.ref}: {one.why}", "error")
-    free = sum(one.state == "not required" for one in found)
-    terminal.say(f"{len(findings)} findings, {len(found) - free} images judged, {free} of which nothing is required")
+    free = sum(one.state == "not required" for one in judgements)
+    terminal.say(f"{len(findings)} findings, {len(judgements) - free} images judged, {free} of which nothing is required")
 
 
 def _row(one: Subject) -> tuple[str, ...]:

@@ -55,16 +55,16 @@ class Examined:
 
     def labels(self, questions: Iterable[tuple[Repository, str]]) -> dict[tuple[Repository, str], dict[str, str]]:
         """Return the labels of images; an image that cannot be asked has none."""
-        found = ask(questions, lambda one: dict(self.source.labels(*one)), _WORKERS)
-        return {question: labels if isinstance(labels, dict) else {} for question, labels in found.items()}
+        answers = ask(questions, lambda one: dict(self.source.labels(*one)), _WORKERS)
+        return {question: labels if isinstance(labels, dict) else {} for question, labels in answers.items()}
 
 
 def rewritten(texts: Iterable[Text], edits: Iterable[tuple[Text, Edit]]) -> dict[Text, bytes]:
     """Return the new content of every text that changes."""
-    found: dict[int, list[Edit]] = {}
+    edits_of: dict[int, list[Edit]] = {}
     for text, edit in edits:
-        found.setdefault(id(text), []).append(edit)
-    return {text: rewrite(text, found[id(text)]) for text in texts if id(text) in found}
+        edits_of.setdefault(id(text), []).append(edit)
+    return {text: rewrite(text, edits_of[id(text)]) for text in texts if id(text) in edits_of}
 
 
 def automation_of(tree: files.Tree, name: str) -> Automation:
@@ -83,13 +83,13 @@ def examine(
     """
     paths = tuple(paths)
     tree = options.read(paths)
-    rules, blocks, made = ruling.load(tree.blocks, finish), tree.blocks, None
+    rules, blocks, automation = ruling.load(tree.blocks, finish), tree.blocks, None
     rules, root = replace(rules, remembers=rules.settings.mode != "frozen"), top or root_of(paths[0])
     if name is not None:
         objects = flux_objects.gather(tree.blocks)
-        made = Automation.read(find(objects.all, name), objects.all)
-        _check_covered(made, paths, root)
-        rules, blocks = made.narrow(rules, objects.all), made.scope(tree.blocks, root)
+        automation = Automation.read(find(objects.all, name), objects.all)
+        _check_covered(automation, paths, root)
+        rules, blocks = automation.narrow(rules, objects.all), automation.scope(tree.blocks, root)
     if rules.settings.unnamed:
         if rules.settings.mode == "frozen":
             raise misconfigured("--within and --pin ask registries, which mode frozen forbids: leave one of them out")
@@ -102,7 +102,7 @@ def examine(
     run = with_holds(run, tree.texts)
     unread = report.judged((one.diagnostic for one in tree.skipped if one.matters), rules.settings)
     run = replace(run, results=diagnostics.in_order([*run.results, *unread]))
-    return Examined(tree, blocks, run, source, made, root)
+    return Examined(tree, blocks, run, source, automation, root)
 
 
 def _check_covered(automation: Automation, paths: Iterable[Path], root: Path) -> None:
@@ -125,10 +125,10 @@ def root_of(path: Path) -> Path:
 
 def inside(root: Path, paths: Iterable[Path], here: Path) -> tuple[Path, ...]:
     """Return the paths as they are seen from `here`, which is in the repository; raises GitError for one outside."""
-    found = []
+    relative = []
     for path in paths:
         whole = path.resolve()
         if not whole.is_relative_to(root.resolve()):
             raise GitError(f"{path} is outside of the repository {root}", help="commit one repository at a time")
-        found.append(Path(os.path.relpath(whole, here)))
-    return tuple(found)
+        relative.append(Path(os.path.relpath(whole, here)))
+    return tuple(relative)

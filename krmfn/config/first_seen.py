@@ -76,14 +76,14 @@ def read_seen(
     return Seen(first, ordered, entry.get("evidence") == "bootstrap")
 
 
-def _time(where: ResourceId, path: str, given: Any, latest: float | None, problems: Problems) -> float | None:
-    if not given:
+def _time(where: ResourceId, path: str, written: Any, latest: float | None, problems: Problems) -> float | None:
+    if not written:
         return None
-    time = read_time(given)
+    time = read_time(written)
     if time is None:
-        problems.add(where, path, f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {given!r}")
+        problems.add(where, path, f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {written!r}")
     elif latest is not None and time > latest:
-        problems.add(where, path, f"{given} is after spec.time {moment(latest)}: it cannot have been seen before it came")
+        problems.add(where, path, f"{written} is after spec.time {moment(latest)}: it cannot have been seen before it came")
     return time
 
 

@@ -58,19 +58,19 @@ class Hold:
 
 def read_holds(objects: Iterable[Object], problems: Problems) -> tuple[Hold, ...]:
     """Read every ImageHold; what is wrong with one is noted."""
-    found = []
-    for thing in objects:
-        if thing.id.kind == "ImageHold" and thing.id.api_version == schema.API_VERSION:
-            wrong = list(schema.problems("ImageHold", thing.data))
+    holds = []
+    for resource in objects:
+        if resource.id.kind == "ImageHold" and resource.id.api_version == schema.API_VERSION:
+            wrong = list(schema.problems("ImageHold", resource.data))
             for path, message in wrong:
-                problems.add(thing.id, path, message)
-            if not wrong and (hold := _hold(thing, problems)):
-                found.append(hold)
-    for index, one in enumerate(found):
-        twin = next((other for other in found[:index] if _is_torn(one, other)), None)
+                problems.add(resource.id, path, message)
+            if not wrong and (hold := _hold(resource, problems)):
+                holds.append(hold)
+    for index, one in enumerate(holds):
+        twin = next((other for other in holds[:index] if _is_torn(one, other)), None)
         if twin is not None and one.object and twin.object:
             problems.add(one.object.id, "spec.tag", f"{twin.object.id} holds {twin.tag} for the same: keep one")
-    return tuple(found)
+    return tuple(holds)
 
 
 def _is_torn(one: Hold, other: Hold) -> bool:
@@ -78,32 +78,32 @@ def _is_torn(one: Hold, other: Hold) -> bool:
     return bool(is_same and one.tag and other.tag and one.tag != other.tag)
 
 
-def _hold(thing: Object, problems: Problems) -> Hold | None:
-    spec, key, image = thing.spec, None, ""
+def _hold(resource: Object, problems: Problems) -> Hold | None:
+    spec, key, image = resource.spec, None, ""
     said = [name for name in ("tag", "not", "releaseAge") if spec.get(name)]
     if bool(spec.get("policy")) == bool(spec.get("image")):
-        problems.add(thing.id, "spec", "expected either policy (namespace:name) or image")
+        problems.add(resource.id, "spec", "expected either policy (namespace:name) or image")
         return None
     if len(said) != 1:
-        problems.add(thing.id, "spec", "expected one of tag (stay on it), not (skip it), releaseAge (do not wait for it)")
+        problems.add(resource.id, "spec", "expected one of tag (stay on it), not (skip it), releaseAge (do not wait for it)")
         return None
     if not is_tag(spec[said[0]]):
-        problems.add(thing.id, f"spec.{said[0]}", f"{spec[said[0]]!r} is not a tag")
+        problems.add(resource.id, f"spec.{said[0]}", f"{spec[said[0]]!r} is not a tag")
     if spec.get("policy"):
         namespace, colon, name = spec["policy"].partition(":")
         if not colon or not name or ":" in name:
-            problems.add(thing.id, "spec.policy", f"expected namespace:name, found {spec['policy']!r}")
+            problems.add(resource.id, "spec.policy", f"expected namespace:name, found {spec['policy']!r}")
         key = PolicyKey(namespace, name)
     else:
         try:
             image = parse_repository(spec["image"]).canonical
         except RuleError as error:
-            problems.add(thing.id, "spec.image", str(error))
+            problems.add(resource.id, "spec.image", str(error))
     ends_with_newer = spec.get("until") == NEWER
     until = read_time(spec["until"]) if spec.get("until") and not ends_with_newer else None
     if spec.get("until") and until is None and not ends_with_newer:
-        problems.add(thing.id, "spec.until", f"expected a date, an RFC 3339 time or {NEWER}, found {spec['until']!r}")
+        problems.add(resource.id, "spec.until", f"expected a date, an RFC 3339 time or {NEWER}, found {spec['until']!r}")
     if ends_with_newer and not spec.get("not"):
-        problems.add(thing.id, "spec.until", f"{NEWER} goes with not: nothing is newer than to stay, or not to wait")
+        problems.add(resource.id, "spec.until", f"{NEWER} goes with not: nothing is newer than to stay, or not to wait")
     tag, skip, no_wait = (spec.get(name) or "" for name in ("tag", "not", "releaseAge"))
-    return Hold(key, image, tag, skip, no_wait, until, spec.get("because") or "", thing, ends_with_newer)
+    return Hold(key, image, tag, skip, no_wait, until, spec.get("because") or "", resource, ends_with_newer)

@@ -115,13 +115,13 @@ class OwnReader:
             if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation":
                 self._require(one, objects)
 
-    def _require(self, thing: Object, objects: tuple[Object, ...]) -> None:
-        entries = listing(thing.spec.get("require"))
-        wrong = [one for one in schema.problems("ImageAutomation", thing.data) if one[0].startswith("spec.require")]
+    def _require(self, resource: Object, objects: tuple[Object, ...]) -> None:
+        entries = listing(resource.spec.get("require"))
+        wrong = [one for one in schema.problems("ImageAutomation", resource.data) if one[0].startswith("spec.require")]
         for path, message in wrong:
-            self.problems.add(thing.id, path, message)
+            self.problems.add(resource.id, path, message)
         if entries and not wrong:
-            self.requirements += read_requirements(thing.id, entries, self.problems, objects)
+            self.requirements += read_requirements(resource.id, entries, self.problems, objects)
 
     def _automation(self, automation: Object, wrong: tuple[str, ...]) -> list[ImagePolicy]:
         """Read what the schema found right, so that the problems of the rest are told in the same run."""

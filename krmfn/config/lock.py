@@ -90,8 +90,8 @@ class Lock:
     @property
     def objects(self) -> tuple[Object, ...]:
         """Every ImageLock, in order."""
-        found = [*([self.object] if self.object else []), *self.homes.values()]
-        return tuple({id(one): one for one in found}.values())
+        objects = [*([self.object] if self.object else []), *self.homes.values()]
+        return tuple({id(one): one for one in objects}.values())
 
     def home(self, key: PolicyKey) -> Object | None:
         """Return the ImageLock in which a policy is recorded; None where nothing tells it."""
@@ -206,26 +206,26 @@ def read_snapshots(objects: Iterable[Object], problems: Problems) -> dict[str, S
     return by_image
 
 
-def _written(thing: Object, problems: Problems) -> float | None:
-    given = thing.spec.get("time")
-    time = read_time(given) if given else None
-    if given and time is None:
-        message = f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {given!r}"
-        problems.add(thing.id, "spec.time", message)
+def _written(resource: Object, problems: Problems) -> float | None:
+    written = resource.spec.get("time")
+    time = read_time(written) if written else None
+    if written and time is None:
+        message = f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {written!r}"
+        problems.add(resource.id, "spec.time", message)
     return time
 
 
-def _sightings(thing: Object, problems: Problems) -> dict[str, Seen]:
+def _sightings(resource: Object, problems: Problems) -> dict[str, Seen]:
     """Read what is recorded of the tags, those that are gone included."""
-    time = read_time(thing.spec["time"]) if thing.spec.get("time") else None
-    found: dict[str, Seen] = {}
+    time = read_time(resource.spec["time"]) if resource.spec.get("time") else None
+    sightings: dict[str, Seen] = {}
     for name in ("tags", "gone"):
-        for index, entry in enumerate(listing(thing.spec.get(name))):
+        for index, entry in enumerate(listing(resource.spec.get(name))):
             if isinstance(entry, dict) and (
-                one := read_seen(thing.id, f"spec.{name}[{index}]", entry, time, problems)
+                one := read_seen(resource.id, f"spec.{name}[{index}]", entry, time, problems)
             ):
-                found[text(entry.get("name"))] = one
-    return found
+                sightings[text(entry.get("name"))] = one
+    return sightings
 
 
 def read_locks(
@@ -239,20 +239,20 @@ def read_locks(
     return tuple(_lock(one, problems, policies) for one in locks if not _is_wrong("ImageLock", one, problems))
 
 
-def _lock(thing: Object, problems: Problems, policies: Mapping[PolicyKey, ImagePolicy] | None) -> Lock:
+def _lock(resource: Object, problems: Problems, policies: Mapping[PolicyKey, ImagePolicy] | None) -> Lock:
     entries: dict[tuple[PolicyKey, str], LockEntry] = {}
-    for index, data in enumerate(listing(thing.spec.get("images"))):
+    for index, data in enumerate(listing(resource.spec.get("images"))):
         path = f"spec.images[{index}]"
-        entry = _entry(thing.id, path, data, problems)
+        entry = _entry(resource.id, path, data, problems)
         if entry is None:
             continue
         policy = (policies or {}).get(entry.policy)
         follows = policy is None or policy.rules.follows_current
         key = (entry.policy, (entry.from_tag or entry.tag) if follows else "")
         if key in entries:
-            problems.add(thing.id, f"{path}.policy", f"a second entry for {entry.policy}: keep one")
+            problems.add(resource.id, f"{path}.policy", f"a second entry for {entry.policy}: keep one")
         entries[key] = entry
-    return Lock(tuple(sorted(entries.values(), key=lambda entry: entry.place)), thing, folder=folder_of(thing))
+    return Lock(tuple(sorted(entries.values(), key=lambda entry: entry.place)), resource, folder=folder_of(resource))
 
 
 def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Problems) -> LockEntry | None:

@@ -74,15 +74,15 @@ def by_scope(pairs: Iterable[tuple[PolicyKey, Lock | None]], others: Iterable[Lo
 
     What `others` hold besides is in it too, under names of its own.
     """
-    found = {key: lock for key, lock in pairs if lock is not None}
-    used = {(id(lock), key.plain) for key, lock in found.items()}
+    locks = {key: lock for key, lock in pairs if lock is not None}
+    used = {(id(lock), key.plain) for key, lock in locks.items()}
     rest = {
         entry.policy._replace(lock=lock.folder): lock
         for lock in others
         for entry in lock.all
         if (id(lock), entry.policy) not in used
     }
-    return _joined([*found.items(), *rest.items()])
+    return _joined([*locks.items(), *rest.items()])
 
 
 def _joined(homes: Iterable[tuple[PolicyKey, Lock]]) -> Lock:

@@ -102,40 +102,40 @@ def read_requirements(
 
     The Secrets with keys are looked for among `objects`.
     """
-    found = []
+    requirements = []
     for index, entry in enumerate(entries):
         path = f"spec.require[{index}]"
-        given, is_pullable = entry.get("minimumReleaseAge"), entry.get("pullable") == "true"
+        age_spec, is_pullable = entry.get("minimumReleaseAge"), entry.get("pullable") == "true"
         platforms = _platforms(where, f"{path}.platforms", listing(entry.get("platforms")), problems)
         if not any(entry.get(name) not in (None, "false", []) for name in _CONDITIONS):
             message = "nothing is required: write minimumReleaseAge: 3 days, platforms: [linux/amd64], pullable: true or verify"
             problems.add(where, path, message)
             continue
-        age = None if given is None else _age(where, f"{path}.minimumReleaseAge", given, problems)
+        age = None if age_spec is None else _age(where, f"{path}.minimumReleaseAge", age_spec, problems)
         images, policies = tuple(listing(entry.get("images"))), tuple(listing(entry.get("policies")))
         wanted = None
         if entry.get("verify") or entry.get("provenance"):
             from krmfn.config.trust import read_verify  # few lists hold one
 
             wanted = read_verify(where, path, entry, objects, problems)
-        found.append(
+        requirements.append(
             Requirement(
                 images, policies, age, platforms, is_pullable, wanted,
                 entry.get("onUnverified") or "next", entry.get("allowTagOnly") == "true",
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(requirements)
 
 
-def _platforms(where: ResourceId, path: str, given: Sequence[str], problems: Problems) -> tuple[str, ...]:
-    found = []
-    for index, text in enumerate(given):
+def _platforms(where: ResourceId, path: str, texts: Sequence[str], problems: Problems) -> tuple[str, ...]:
+    platforms = []
+    for index, text in enumerate(texts):
         platform = normal_platform(text)
         if platform is None:
             problems.add(where, f"{path}[{index}]", f"expected os/architecture such as linux/arm64 or linux/arm/v7, found {text!r}")
         else:
-            found.append(platform)
-    return tuple(found)
+            platforms.append(platform)
+    return tuple(platforms)
 
 
 def needed_platforms(requirements: Iterable[Requirement]) -> tuple[str, ...]:
@@ -143,15 +143,15 @@ def needed_platforms(requirements: Iterable[Requirement]) -> tuple[str, ...]:
     return tuple(sorted({platform for one in requirements for platform in one.platforms}))
 
 
-def _age(where: ResourceId, path: str, given: str | Mapping[str, str], problems: Problems) -> Age:
-    members = {"default": given} if isinstance(given, str) else given
+def _age(where: ResourceId, path: str, spec: str | Mapping[str, str], problems: Problems) -> Age:
+    members = {"default": spec} if isinstance(spec, str) else spec
     read: dict[str, int] = {}
     for name, value in members.items():
         if name == "evidence":
             continue
         duration = seconds(value)
         if duration is None:
-            at = path if isinstance(given, str) else f"{path}.{name}"
+            at = path if isinstance(spec, str) else f"{path}.{name}"
             problems.add(where, at, f"expected a duration such as 3 days, 36 hours or 2w, found {value!r}")
         else:
             read[name] = duration

@@ -103,20 +103,20 @@ def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
 
 def dated(settings: Settings, environment: Mapping[str, str]) -> Settings:
     """Let `SOURCE_DATE_EPOCH` say the time where nothing else did: builds that are repeated set it."""
-    given = environment.get("SOURCE_DATE_EPOCH")
-    is_time = given is not None and given.isascii() and given.isdigit() and len(given) < 12
-    if settings.now is not None or given is None or not is_time:
+    epoch = environment.get("SOURCE_DATE_EPOCH")
+    is_time = epoch is not None and epoch.isascii() and epoch.isdigit() and len(epoch) < 12
+    if settings.now is not None or epoch is None or not is_time:
         return settings
-    return replace(settings, now=float(given))
+    return replace(settings, now=float(epoch))
 
 
-def _time(variable: str, given: str, wrong: list[str]) -> float:
+def _time(variable: str, written: str, wrong: list[str]) -> float:
     """Read an RFC 3339 time or seconds since 1970."""
     from krmfn.policies.number import read_time
 
-    if given.isascii() and given.isdigit() and len(given) < 12:
-        return float(given)
-    time = read_time(given)
+    if written.isascii() and written.isdigit() and len(written) < 12:
+        return float(written)
+    time = read_time(written)
     if time is None:
-        wrong.append(f"{variable}: expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {given!r}")
+        wrong.append(f"{variable}: expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {written!r}")
     return time or 0.0

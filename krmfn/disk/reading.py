@@ -71,11 +71,11 @@ def read_stdin(stream: BinaryIO, limit: int) -> bytes:
         raise InputError(str(error)) from None
 
 
-def _judge(found: os.stat_result, limit: int) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise NotReadError(f"expected a regular file, found {kind(found.st_mode)}")
-    if found.st_size > limit:
-        raise NotReadError(_too_large(f"{found.st_size} bytes", limit))
+def _judge(status: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise NotReadError(f"expected a regular file, found {kind(status.st_mode)}")
+    if status.st_size > limit:
+        raise NotReadError(_too_large(f"{status.st_size} bytes", limit))
 
 
 def _read(file: BinaryIO, limit: int) -> bytes:

@@ -102,17 +102,17 @@ def _check_unchanged(one: Replacement) -> None:
         return
     try:
         now = read_file(one.path, max_bytes())
-        found = one.path.stat()
+        status = one.path.stat()
     except (NotReadError, OSError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"cannot be read again: {why}", name=name) from None
     if now != one.before:
         raise InputError("changed while krmfn was running; nothing was written, run it again", name=name)
-    if not stat.S_IMODE(found.st_mode) & 0o222 or not os.access(one.path, os.W_OK):
+    if not stat.S_IMODE(status.st_mode) & 0o222 or not os.access(one.path, os.W_OK):
         raise InputError("is read-only; nothing was written, chmod u+w it first", name=name)
-    if found.st_nlink > 1:
+    if status.st_nlink > 1:
         raise InputError(
-            f"has {found.st_nlink} hard links, which a new file would part; nothing was written, make it a file of its own: "
+            f"has {status.st_nlink} hard links, which a new file would part; nothing was written, make it a file of its own: "
             "cp -p FILE NEW && mv NEW FILE",
             name=name,
         )

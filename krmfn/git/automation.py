@@ -44,10 +44,10 @@ class Automation:
     is_suspended: bool = False
 
     @classmethod
-    def read(cls, thing: Object, objects: Iterable[Object] = ()) -> Automation:
+    def read(cls, resource: Object, objects: Iterable[Object] = ()) -> Automation:
         """Read an automation; the branch of its GitRepository counts if that is among the objects. Raise ConfigError."""
         problems = Problems()
-        automation = _Reader(thing, tuple(objects), problems).read()
+        automation = _Reader(resource, tuple(objects), problems).read()
         if problems.found:
             raise ConfigError(problems.found)
         return automation
@@ -69,9 +69,9 @@ class Automation:
     def narrow(self, config: Config, objects: Iterable[Object]) -> Config:
         """Return the configuration with only the policies that this automation applies: its own namespace, and the selector."""
         labels = {
-            key_of(thing.id): mapping(mapping(thing.data.get("metadata")).get("labels"))
-            for thing in objects
-            if thing.id.kind == "ImagePolicy" and thing.group == GROUP
+            key_of(resource.id): mapping(mapping(resource.data.get("metadata")).get("labels"))
+            for resource in objects
+            if resource.id.kind == "ImagePolicy" and resource.group == GROUP
         }
         mine = {
             key: policy
@@ -119,9 +119,9 @@ def _holds(expression: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
 
 
 class _Reader:
-    def __init__(self, thing: Object, objects: tuple[Object, ...], problems: Problems) -> None:
-        self.thing, self.objects, self.problems = thing, objects, problems
-        self.git = mapping(thing.spec.get("git"))
+    def __init__(self, resource: Object, objects: tuple[Object, ...], problems: Problems) -> None:
+        self.thing, self.objects, self.problems = resource, objects, problems
+        self.git = mapping(resource.spec.get("git"))
         self.commit = mapping(self.git.get("commit"))
         self.push = mapping(self.git.get("push"))
 

@@ -66,11 +66,11 @@ class Worktree:
         tree = git.read("write-tree")
         trailers = tree, patch_id(git, base, tree)
         name = self._commit(replace(draft, message=with_trailers(draft.message, *trailers)), style)
-        made = read_commit(git, name)
-        if made.tree == tree:
+        tip = read_commit(git, name)
+        if tip.tree == tree:
             return name
-        message = made.message  # a hook changed the files
-        for old, new in zip(trailers, (made.tree, patch_id(git, base, made.tree)), strict=True):
+        message = tip.message  # a hook changed the files
+        for old, new in zip(trailers, (tip.tree, patch_id(git, base, tip.tree)), strict=True):
             message = message.replace(f": {old}", f": {new}")
         self._run(style, "--amend", "--no-verify", message=message)
         return git.read("rev-parse", "HEAD")

@@ -114,15 +114,15 @@ class Git:
     def _finish(self, arguments: Sequence[str], data: bytes, inherit: Sequence[int]) -> tuple[int, bytes, bytes]:
         """Run git to its end. Files instead of pipes: what a hook leaves running in the background is not waited for."""
         place = temporary_folder()
-        with TemporaryFile(dir=place) as given, TemporaryFile(dir=place) as out, TemporaryFile(dir=place) as err:
-            given.write(data)
-            given.seek(0)
+        with TemporaryFile(dir=place) as stdin, TemporaryFile(dir=place) as out, TemporaryFile(dir=place) as err:
+            stdin.write(data)
+            stdin.seek(0)
             process = None
             try:
                 with signals_held():  # a git that is started is one that is ended, whatever comes
                     process = subprocess.Popen(
                         ["git", *_ALWAYS, *arguments], cwd=self.folder, env=_environment(self.environment), pass_fds=inherit,
-                        stdin=given, stdout=out, stderr=err, start_new_session=True,
+                        stdin=stdin, stdout=out, stderr=err, start_new_session=True,
                     )  # fmt: skip
                 self._wait(process, arguments)
             except FileNotFoundError:

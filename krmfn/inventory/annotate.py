@@ -47,7 +47,7 @@ class Annotations:
 
 def from_markers(blocks: Iterable[Block]) -> Annotations:
     """Write an entry of the annotation for every marker; entries that are there stay."""
-    found = Annotations()
+    annotations = Annotations()
     for block in blocks:
         if not prefilter.may_hold_marker(block.raw) or block.root is None:
             continue
@@ -56,30 +56,30 @@ def from_markers(blocks: Iterable[Block]) -> Annotations:
         for marker in markers.read(block):
             held.setdefault(owner(resources, marker.scalar.start), []).append(marker)
         for resource, marked in held.items():
-            _annotate(found, resource, marked)
-    return found
+            _annotate(annotations, resource, marked)
+    return annotations
 
 
-def _annotate(found: Annotations, resource: Resource, marked: Sequence[markers.Marker]) -> None:
+def _annotate(annotations: Annotations, resource: Resource, marked: Sequence[markers.Marker]) -> None:
     """Set the annotation of one resource."""
     block, first = resource.block, marked[0].scalar.start
     if why := _unbuilt(resource):
-        found.left.append(_note(block, first, f"{resource.id} {why}; its markers work on files"))
+        annotations.left.append(_note(block, first, f"{resource.id} {why}; its markers work on files"))
         return
     known = _known(resource)
     if known is None:
-        found.left.append(_note(block, first, f"{resource.id}: the annotation {ANNOTATION} is no JSON object"))
+        annotations.left.append(_note(block, first, f"{resource.id}: the annotation {ANNOTATION} is no JSON object"))
         return
     entries, keys = dict(known), _keys(resource)
     for marker in marked:
         key = keys.get(marker.scalar.start)
         if key is None or parse_setter(marker.setter) is None:
-            found.left.append(_note(block, marker.scalar.start, f"marker {marker.setter!r} names no policy"))
+            annotations.left.append(_note(block, marker.scalar.start, f"marker {marker.setter!r} names no policy"))
         elif entries.setdefault(key, marker.setter) != marker.setter:
             message = f"the annotation {ANNOTATION} says {entries[key]} for {key}, the marker says {marker.setter}"
-            found.left.append(_note(block, marker.scalar.start, message))
+            annotations.left.append(_note(block, marker.scalar.start, message))
     if entries != known:
-        _set(found, resource, entries)
+        _set(annotations, resource, entries)
 
 
 def _unbuilt(resource: Resource) -> str:
@@ -114,25 +114,25 @@ def _keys(resource: Resource) -> dict[int, str]:
     return keys
 
 
-def _set(found: Annotations, resource: Resource, entries: Mapping[str, str]) -> None:
+def _set(annotations: Annotations, resource: Resource, entries: Mapping[str, str]) -> None:
     block, root = resource.block, resource.root
     value = json.dumps(entries, ensure_ascii=False)
     edits = insertion.annotations(block, {ANNOTATION: value}, root)
     start = block.span(root)[0]
     if isinstance(edits, Refusal):
-        found.left.append(_note(block, start, f"{resource.id}: no annotation can be written: {edits.why}"))
+        annotations.left.append(_note(block, start, f"{resource.id}: no annotation can be written: {edits.why}"))
         return
     is_block = isinstance(root, yaml.CollectionNode) and not root.flow_style and "'" not in value
     text = f"{ANNOTATION}: {quoted(value)}".encode()
     plain = f"{ANNOTATION}: '{value}'".encode()
     for edit in edits:  # a block line reads better in single quotes, as JSON is full of double ones
-        found.edits.append((block.text, edit._replace(text=edit.text.replace(text, plain)) if is_block else edit))
-    found.made.append(_note(block, start, f"{resource.id}: {ANNOTATION}: {value}"))
+        annotations.edits.append((block.text, edit._replace(text=edit.text.replace(text, plain)) if is_block else edit))
+    annotations.made.append(_note(block, start, f"{resource.id}: {ANNOTATION}: {value}"))
 
 
 def with_markers(blocks: Iterable[Block], policies: Sequence[ImagePolicy]) -> Annotations:
     """Put markers behind the fields that hold the images of these policies, whole or in several fields."""
-    found = Annotations()
+    annotations = Annotations()
     blocks = tuple(blocks)
     known = charts.repositories(blocks)
     for block in blocks:
@@ -142,25 +142,25 @@ def with_markers(blocks: Iterable[Block], policies: Sequence[ImagePolicy]) -> An
         for place in finder.places(block, known):
             mine = [policy for policy in policies if place.ref and is_of(place.ref.name, policy)]
             if mine and place.state == COUNTS:
-                _mark_place(found, place, mine, taken)
-    return found
+                _mark_place(annotations, place, mine, taken)
+    return annotations
 
 
-def _mark_place(found: Annotations, place: Place, mine: Sequence[ImagePolicy], taken: Mapping[int, str]) -> None:
+def _mark_place(annotations: Annotations, place: Place, mine: Sequence[ImagePolicy], taken: Mapping[int, str]) -> None:
     block = place.resource.block
     if not place.is_sure:
-        found.left.append(_note(block, place.start, f"{place.text} may be no image that runs: {place.why}"))
+        annotations.left.append(_note(block, place.start, f"{place.text} may be no image that runs: {place.why}"))
         return
     for slot, _ in advised(place, mine[0]):
         if slot.scalar.host is not None:
             message = "a comment in text is no marker; bind it by image name or a target"
-            found.left.append(_note(block, slot.scalar.start, message))
+            annotations.left.append(_note(block, slot.scalar.start, message))
         else:
-            _mark(found, place.resource, slot, [Setter(policy.key, slot.marked) for policy in mine], taken)
+            _mark(annotations, place.resource, slot, [Setter(policy.key, slot.marked) for policy in mine], taken)
 
 
 def _mark(
-    found: Annotations,
+    annotations: Annotations,
     resource: Resource,
     slot: Slot,
     setters: list[Setter],
@@ -171,15 +171,15 @@ def _mark(
     text = markers.written(str(setters[0]))
     if len(setters) > 1:
         names = " and ".join(str(setter.policy) for setter in setters)
-        found.left.append(_note(block, scalar.start, f"two policies for one image: {names}; name one of them"))
+        annotations.left.append(_note(block, scalar.start, f"two policies for one image: {names}; name one of them"))
     elif there is not None:
         if there != str(setters[0]):
-            found.left.append(_note(block, scalar.start, f"there is a marker {there!r} already"))
+            annotations.left.append(_note(block, scalar.start, f"there is a marker {there!r} already"))
     elif isinstance(edit := insertion.comment(block, scalar, text), Refusal):
-        found.left.append(_note(block, scalar.start, f"no marker can be written: {edit.why}{_instead(resource, slot, setters[0])}"))
+        annotations.left.append(_note(block, scalar.start, f"no marker can be written: {edit.why}{_instead(resource, slot, setters[0])}"))
     else:
-        found.edits.append((block.text, edit))
-        found.made.append(_note(block, scalar.start, f"# {text}"))
+        annotations.edits.append((block.text, edit))
+        annotations.made.append(_note(block, scalar.start, f"# {text}"))
 
 
 def _instead(resource: Resource, slot: Slot, setter: Setter) -> str:

@@ -54,9 +54,9 @@ def look(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _own_program(environment: Mapping[str, str]) -> Finding:
-    found = shutil.which("krmfn", path=environment.get("PATH"))
-    if found:
-        return Finding("krmfn", "ok", found)
+    program = shutil.which("krmfn", path=environment.get("PATH"))
+    if program:
+        return Finding("krmfn", "ok", program)
     return Finding(
         "krmfn",
         "wrong",
@@ -66,17 +66,17 @@ def _own_program(environment: Mapping[str, str]) -> Finding:
 
 
 def _tool(tool: _Tool, environment: Mapping[str, str]) -> Finding:
-    found = shutil.which(tool.name, path=environment.get("PATH"))
-    if not found:
+    program = shutil.which(tool.name, path=environment.get("PATH"))
+    if not program:
         return Finding(tool.name, "missing", "not on PATH", f"only needed for {tool.purpose}")
     try:
         done = subprocess.run(
-            [found, *tool.version], capture_output=True, text=True, timeout=_SECONDS, check=False, env=dict(environment)
+            [program, *tool.version], capture_output=True, text=True, timeout=_SECONDS, check=False, env=dict(environment)
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(tool.name, "wrong", f"{found} does not run: {str(error).splitlines()[0]}", "install it anew")
+        return Finding(tool.name, "wrong", f"{program} does not run: {str(error).splitlines()[0]}", "install it anew")
     version = re.search(r"v?\d+\.\d+(\.\d+)?\S*", done.stdout + done.stderr)
-    return Finding(tool.name, "ok", f"{version[0] if version else 'of unknown version'}, {found}")
+    return Finding(tool.name, "ok", f"{version[0] if version else 'of unknown version'}, {program}")
 
 
 def _libraries() -> Iterator[Finding]:

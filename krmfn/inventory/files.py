@@ -105,7 +105,7 @@ class Tree:
 
 
 def read(
-    paths: Iterable[Path], exclude: Sequence[str] = (), given: Iterable[Text] = (), *, is_hidden_shown: bool = False
+    paths: Iterable[Path], exclude: Sequence[str] = (), texts_in_memory: Iterable[Text] = (), *, is_hidden_shown: bool = False
 ) -> Tree:
     """Read the manifests below the paths, in lexical order. Raise InputError for a path that is not there.
 
@@ -113,7 +113,7 @@ def read(
     What is given as a text, such as stdin, comes first. `exclude` are patterns of gitignore; see `ignore`.
     """
     survey = _Survey(Ignored(exclude), is_hidden_shown=is_hidden_shown)
-    found: list[Text] = [*given]
+    found: list[Text] = [*texts_in_memory]
     aside: list[Text] = []
     limit, total = reading.max_bytes(), 0
     for path in survey.files(paths):
@@ -154,7 +154,7 @@ def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
     plain = text.data.replace(b"\0", b"") if text.data.startswith(_WIDE) else text.data
     is_marked = any(mark in plain for mark in MARKS)
     try:
-        found = documents(text)
+        blocks = documents(text)
     except InputError as error:
         if any(word in text.data for word in _KEPT):
             raise
@@ -171,10 +171,10 @@ def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
             )
         )
         return None
-    if is_marked and not all(_has_metadata(block) for block in found):
+    if is_marked and not all(_has_metadata(block) for block in blocks):
         skipped.append(Skipped(text.name, "left alone, as Flux leaves it: metadata is no mapping", matters=True))
         return None
-    return found
+    return blocks
 
 
 def _has_metadata(block: Block) -> bool:

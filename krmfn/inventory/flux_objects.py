@@ -42,32 +42,32 @@ class Objects:
 
     def of(self, kind: str) -> list[Object]:
         """Return the Flux objects of a kind, by namespace and name."""
-        found = (thing for thing in self.all if thing.group == flux.GROUP and thing.id.kind == kind)
-        return sorted(found, key=lambda thing: flux.key_of(thing.id))
+        resources = (resource for resource in self.all if resource.group == flux.GROUP and resource.id.kind == kind)
+        return sorted(resources, key=lambda resource: flux.key_of(resource.id))
 
-    def but(self, thing: Object) -> tuple[Object, ...]:
+    def but(self, resource: Object) -> tuple[Object, ...]:
         """Return one policy or repository together with everything that is neither."""
         own = [one for one in self.all if one.id.kind not in ("ImagePolicy", "ImageRepository")]
-        return (thing, *own)
+        return (resource, *own)
 
 
 def gather(blocks: Iterable[Block]) -> Objects:
     """Read the objects of blocks that can matter."""
     problems = Problems()
-    found: list[Object] = []
+    objects: list[Object] = []
     for block in blocks:
         if any(word in block.raw for word in _WORDS):
             try:
-                found += read(block)
+                objects += read(block)
             except InputError as error:
                 problems.note(error)
-    return Objects(tuple(found), tuple(problems.found))
+    return Objects(tuple(objects), tuple(problems.found))
 
 
 def snapshots(objects: Objects) -> dict[str, Snapshot]:
     """Return the TagSnapshots by canonical image; wrong ones are left out, `krmfn lint` tells them."""
     own = (one for one in objects.all if one.id.kind == "TagSnapshot" and one.id.api_version == API_VERSION)
-    found = (read_snapshot(thing, Problems()) for thing in own)
+    found = (read_snapshot(resource, Problems()) for resource in own)
     return {one.image: one for one in found if one is not None}
 
 
@@ -95,48 +95,48 @@ class _Fleet:
         self.objects, self.source, self.now, self.realm_hosts = objects, source, now, realm_hosts
         self.known: dict[PolicyKey, flux.ImageRepository] = {}
         self.wrong: dict[PolicyKey, str] = {}
-        for thing in objects.of("ImageRepository"):
-            self._learn(thing)
+        for resource in objects.of("ImageRepository"):
+            self._learn(resource)
         asked = [one.repository for one in self.known.values() if not one.is_suspended]
         self.listings = ask(asked, source.tags, _WORKERS)
 
-    def _learn(self, thing: Object) -> None:
+    def _learn(self, resource: Object) -> None:
         problems = Problems()
-        for key, one in flux.read_repositories(self.objects.but(thing), problems).items():
+        for key, one in flux.read_repositories(self.objects.but(resource), problems).items():
             access = replace(one.repository.access, realm_hosts=self.realm_hosts)
             self.known[key] = replace(one, repository=replace(one.repository, access=access))
         if problems.found:
-            self.wrong[flux.key_of(thing.id)] = _in_field(problems.found[0])
+            self.wrong[flux.key_of(resource.id)] = _in_field(problems.found[0])
 
     def repositories(self) -> list[Standing]:
-        return [self._repository(thing) for thing in self.objects.of("ImageRepository")]
+        return [self._repository(resource) for resource in self.objects.of("ImageRepository")]
 
-    def _repository(self, thing: Object) -> Standing:
-        key = flux.key_of(thing.id)
-        found = self.known.get(key)
-        if key in self.wrong or found is None:
-            return flux_status.unready(thing, "ImageURLInvalid", self.wrong.get(key, flux_status.WAITING))
-        if found.is_suspended:
-            return _as_it_was(thing)
-        canonical = found.repository.image.flux_canonical
-        return flux_status.repository(thing, canonical, self.listings[found.repository], found.exclusion_list, self.now)
+    def _repository(self, resource: Object) -> Standing:
+        key = flux.key_of(resource.id)
+        repository = self.known.get(key)
+        if key in self.wrong or repository is None:
+            return flux_status.unready(resource, "ImageURLInvalid", self.wrong.get(key, flux_status.WAITING))
+        if repository.is_suspended:
+            return _as_it_was(resource)
+        canonical = repository.repository.image.flux_canonical
+        return flux_status.repository(resource, canonical, self.listings[repository.repository], repository.exclusion_list, self.now)
 
     def policies(self) -> list[Standing]:
         things = self.objects.of("ImagePolicy")
-        read = {flux.key_of(thing.id): self._policy(thing) for thing in things}
+        read = {flux.key_of(resource.id): self._policy(resource) for resource in things}
         chosen = self._choose([one for one in read.values() if isinstance(one, ImagePolicy)])
-        return [self._standing(thing, read[flux.key_of(thing.id)], chosen) for thing in things]
+        return [self._standing(resource, read[flux.key_of(resource.id)], chosen) for resource in things]
 
-    def _policy(self, thing: Object) -> ImagePolicy | tuple[str, str]:
+    def _policy(self, resource: Object) -> ImagePolicy | tuple[str, str]:
         """Return the policy, or (reason, message)."""
         problems = Problems()
         notes: list[Diagnostic] = []
-        found, unresolved = flux.read_policies(self.objects.but(thing), self.known, problems, notes)
+        policies, unresolved = flux.read_policies(self.objects.but(resource), self.known, problems, notes)
         if problems.found:
             return "InvalidPolicy", _in_field(problems.found[0])
         for one in unresolved.values():
             return one.cause.value, one.why
-        return found[0] if found else ("Suspended", notes[-1].message if notes else flux_status.WAITING)
+        return policies[0] if policies else ("Suspended", notes[-1].message if notes else flux_status.WAITING)
 
     def _choose(self, policies: Sequence[ImagePolicy]) -> dict[PolicyKey, Chosen | NotChosen]:
         missing = [one for one in decision.to_list(policies) if one not in self.listings]
@@ -153,15 +153,15 @@ class _Fleet:
         }
 
     def _standing(
-        self, thing: Object, found: ImagePolicy | tuple[str, str], chosen: Mapping[PolicyKey, Chosen | NotChosen]
+        self, resource: Object, policy: ImagePolicy | tuple[str, str], chosen: Mapping[PolicyKey, Chosen | NotChosen]
     ) -> Standing:
-        if isinstance(found, ImagePolicy):
-            choice = chosen.get(found.key)
+        if isinstance(policy, ImagePolicy):
+            choice = chosen.get(policy.key)
             if choice is None:
-                return flux_status.unready(thing, "DependencyNotReady", "follows the tag that is deployed: see krmfn update")
-            return flux_status.policy(thing, choice)
-        reason, message = found
-        return _as_it_was(thing) if reason == "Suspended" else flux_status.unready(thing, reason, message)
+                return flux_status.unready(resource, "DependencyNotReady", "follows the tag that is deployed: see krmfn update")
+            return flux_status.policy(resource, choice)
+        reason, message = policy
+        return _as_it_was(resource) if reason == "Suspended" else flux_status.unready(resource, reason, message)
 
 
 def _in_field(problem: Diagnostic) -> str:
@@ -169,11 +169,11 @@ def _in_field(problem: Diagnostic) -> str:
     return f"{field.path}: {problem.message}" if field else problem.message
 
 
-def _as_it_was(thing: Object) -> Standing:
+def _as_it_was(resource: Object) -> Standing:
     """Report a suspended object: its status stays as the manifest has it."""
-    before = thing.data.get("status")
+    before = resource.data.get("status")
     kept = {name: value for name, value in (before if isinstance(before, dict) else {}).items() if name != "conditions"}
-    return Standing(thing, flux_status.Ready("False", "Suspended", "suspended: not reconciled"), kept)
+    return Standing(resource, flux_status.Ready("False", "Suspended", "suspended: not reconciled"), kept)
 
 
 def _wants(choice: Chosen) -> bool:
@@ -192,11 +192,11 @@ def _with_digest(
 ) -> Chosen | NotChosen:
     if isinstance(choice, NotChosen) or choice.policy.digest_reflection == "Never":
         return choice
-    found = _recorded(choice) or digests[choice.policy.repository, choice.tag]
-    if isinstance(found, RegistryError):
+    digest = _recorded(choice) or digests[choice.policy.repository, choice.tag]
+    if isinstance(digest, RegistryError):
         name = f"{choice.policy.repository.image.name}:{choice.tag}"
-        return NotChosen(choice.policy, found.failure, f"failed fetching digest of {name}: {found}", cause=found)
-    return replace(choice, digest=found)
+        return NotChosen(choice.policy, digest.failure, f"failed fetching digest of {name}: {digest}", cause=digest)
+    return replace(choice, digest=digest)
 
 
 def config_of(objects: Objects, settings: Settings) -> Config:

@@ -91,13 +91,13 @@ def revision(tags: Sequence[str]) -> str:
 
 
 def repository(
-    thing: Object, canonical: str, listing: Listing | RegistryError, exclusion_list: Sequence[str], now: str
+    resource: Object, canonical: str, listing: Listing | RegistryError, exclusion_list: Sequence[str], now: str
 ) -> Standing:
     """Report an ImageRepository after a scan at the time `now` (RFC 3339)."""
     if isinstance(listing, RegistryError):
         reason = "AuthenticationFailed" if listing.failure == "denied" else "ReadOperationFailed"
         ready = Ready("False", reason, f"scan failed: {listing}")
-        return Standing(thing, ready, {"canonicalImageName": canonical}, is_unknown=True, cause=listing)
+        return Standing(resource, ready, {"canonicalImageName": canonical}, is_unknown=True, cause=listing)
     tags = scanned(listing.tags, exclusion_list)
     checksum = revision(tags)
     result = {"latestTags": latest_tags(tags), "revision": checksum, "scanTime": now, "tagCount": len(tags)}
@@ -106,23 +106,23 @@ def repository(
         "canonicalImageName": canonical, "lastScanResult": result,
         "observedExclusionList": list(exclusion_list or DEFAULT_EXCLUSIONS),
     }  # fmt: skip
-    return Standing(thing, Ready("True", "Succeeded", message), more)
+    return Standing(resource, Ready("True", "Succeeded", message), more)
 
 
-def policy(thing: Object, choice: Chosen | NotChosen) -> Standing:
+def policy(resource: Object, choice: Chosen | NotChosen) -> Standing:
     """Report an ImagePolicy; what its status held before becomes `observedPreviousRef`."""
-    before = mapping(thing.data.get("status"))
+    before = mapping(resource.data.get("status"))
     if isinstance(choice, NotChosen):
         reason = "InvalidPolicy" if choice.failure in ("no-match", "policy") else "Failure"
         reason = "DependencyNotReady" if choice.failure == "dependency" else reason
         is_unknown = reason == "Failure"
-        return Standing(thing, Ready("False", reason, choice.message), _kept(before), is_unknown=is_unknown, cause=choice.cause)
+        return Standing(resource, Ready("False", reason, choice.message), _kept(before), is_unknown=is_unknown, cause=choice.cause)
     latest = LatestRef(choice.policy.repository.image.name, choice.tag, choice.digest)
     known, previous = _ref(before.get("latestRef")), _ref(before.get("observedPreviousRef"))
     if known is not None and known != latest:
         previous = known
     more = {"latestRef": _data(latest)} | ({"observedPreviousRef": _data(previous)} if previous else {})
-    return Standing(thing, Ready("True", "Succeeded", ready_message(latest, previous)), more)
+    return Standing(resource, Ready("True", "Succeeded", ready_message(latest, previous)), more)
 
 
 def passed(standing: Standing, judged: Judgement) -> Standing:
@@ -161,23 +161,23 @@ def ready_message(latest: LatestRef, previous: LatestRef | None) -> str:
     return f"{said} (previously {previous.name}:{previous.tag}{tail})"
 
 
-def automation(thing: Object, pending: int | str) -> Standing:
+def automation(resource: Object, pending: int | str) -> Standing:
     """Report an ImageUpdateAutomation whose manifests wait for `pending` changes; text says why none can be made."""
-    before = mapping(thing.data.get("status"))
+    before = mapping(resource.data.get("status"))
     kept = {
         name: before[name] for name in ("lastAutomationRunTime", "lastPushCommit", "lastPushTime") if name in before
     }
     if isinstance(pending, str):
-        return Standing(thing, Ready("False", "UpdateFailed", pending), kept)
+        return Standing(resource, Ready("False", "UpdateFailed", pending), kept)
     if not pending:
-        return Standing(thing, Ready("True", "Succeeded", "repository up-to-date"), kept)
+        return Standing(resource, Ready("True", "Succeeded", "repository up-to-date"), kept)
     waiting = f"{pending} field{'s wait' if pending != 1 else ' waits'} for an update"
-    return Standing(thing, Ready("False", "UpdatePending", waiting), kept)
+    return Standing(resource, Ready("False", "UpdatePending", waiting), kept)
 
 
-def unready(thing: Object, reason: str, message: str) -> Standing:
+def unready(resource: Object, reason: str, message: str) -> Standing:
     """Report an object that cannot be worked with."""
-    return Standing(thing, Ready("False", reason, message))
+    return Standing(resource, Ready("False", reason, message))
 
 
 def columns(kind: str) -> tuple[str, ...]:
@@ -211,5 +211,5 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
     lines = [*([header] if header else []), *rows]
     widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))] if lines else []
-    made = ["\t".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    return "".join(line + (" \n" if header and index == 0 else "\t\n") for index, line in enumerate(made))
+    padded = ["\t".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    return "".join(line + (" \n" if header and index == 0 else "\t\n") for index, line in enumerate(padded))

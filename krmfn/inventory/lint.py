@@ -20,12 +20,12 @@ from krmfn.yamledit.nodes import Block
 def lint(blocks: Sequence[Block], config: Config, skipped: Iterable[Skipped] = ()) -> tuple[Diagnostic, ...]:
     """Return everything there is to look at, in the order of files and lines."""
     bound = bind.bind(blocks, config, needed.expected(config, {}))
-    found = [*_located([*bound.results, *unbound(config, bound, blocks)], blocks), *_ignored(blocks), *_unread(skipped)]
+    findings = [*_located([*bound.results, *unbound(config, bound, blocks)], blocks), *_ignored(blocks), *_unread(skipped)]
     for target in bound.targets:
         policy = config.policies[target.setter.policy]
         if problem := _digest(target, policy) or _value(target, policy):
-            found.append(_at(target, *problem))
-    return tuple(sorted(dict.fromkeys(found), key=in_files))
+            findings.append(_at(target, *problem))
+    return tuple(sorted(dict.fromkeys(findings), key=in_files))
 
 
 def misconfigured(problems: Iterable[Diagnostic], blocks: Sequence[Block]) -> tuple[Diagnostic, ...]:

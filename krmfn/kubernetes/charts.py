@@ -44,14 +44,14 @@ class Found(NamedTuple):
 
 def repositories(blocks: Iterable[Block]) -> dict[Key, str]:
     """Return the URLs of the HelmRepositories of the blocks, `oci://` before those of type oci."""
-    found: dict[Key, str] = {}
+    repositories_by_key: dict[Key, str] = {}
     for block in blocks:
         if b"HelmRepository" in block.raw and b"url" in block.raw:
             for resource in describe(block):
                 if resource.id.kind == "HelmRepository":
                     spec = scalars_of(get(resource.root, "spec"))
-                    found[resource.id.namespace, resource.id.name] = spec.get("url", "")
-    return found
+                    repositories_by_key[resource.id.namespace, resource.id.name] = spec.get("url", "")
+    return repositories_by_key
 
 
 def of_resource(root: yaml.Node, kind: str, group: str, known: Mapping[Key, str]) -> list[Found]:
@@ -63,8 +63,8 @@ def of_resource(root: yaml.Node, kind: str, group: str, known: Mapping[Key, str]
         steps: tuple[Step, ...] = ("spec", "chart", "spec") if kind == "HelmRelease" else ("spec",)
         inner = get(get(spec, "chart"), "spec") if kind == "HelmRelease" else spec
         namespace = scalars_of(get(root, "metadata")).get("namespace", "")
-        found = _released(inner, steps, namespace, known)
-        return [found] if found else []
+        released = _released(inner, steps, namespace, known)
+        return [released] if released else []
     return []
 
 
@@ -75,10 +75,10 @@ def _artifact(spec: yaml.Node | None) -> list[Found]:
     name, path = url.value.removeprefix(_OCI).rstrip("/"), ("spec", "ref")
     held = {key: node for key in ("tag", "semver", "digest") if (node := _filled(ref, key)) is not None}
     tag, semver, digest = held.get("tag"), held.get("semver"), held.get("digest")
-    found: list[Found] = []
+    charts: list[Found] = []
     if semver is not None:
         over = digest
-        found.append(
+        charts.append(
             Found("oci-repository", (*path, "semver"), semver, name, reference.read(name), (), _OF_RANGE,
                   OVERRIDDEN if over else RANGE, semver.value, over)
         )  # fmt: skip
@@ -90,17 +90,17 @@ def _artifact(spec: yaml.Node | None) -> list[Found]:
     if pinned:
         text = name + (f":{tag.value}" if tag is not None else "") + (f"@{digest.value}" if digest is not None else "")
         parts = tuple((part, node, (*path, key)) for part, node, key in pinned)
-        found.append(Found("oci-repository", (*path, pinned[0][2]), parts[0][1], text, reference.read(text), parts))
+        charts.append(Found("oci-repository", (*path, pinned[0][2]), parts[0][1], text, reference.read(text), parts))
     elif tag is not None:
         text = f"{name}:{tag.value}"
         why = "semver takes precedence over tag"
-        found.append(
+        charts.append(
             Found("oci-repository", (*path, "tag"), tag, text, reference.read(text), (), why, OVERRIDDEN, "", semver)
         )
     if not held:
         why = "it has neither tag, semver nor digest, which means latest"
-        found.append(Found("oci-repository", ("spec", "url"), url, name, reference.read(name), (), why))
-    return [one for one in found if one.reading is not None]
+        charts.append(Found("oci-repository", ("spec", "url"), url, name, reference.read(name), (), why))
+    return [one for one in charts if one.reading is not None]
 
 
 _OF_RANGE = "it is a range: Flux chooses the version"
@@ -140,8 +140,8 @@ def of_mapping(scalars: Mapping[str, yaml.ScalarNode], within: str) -> Found | N
             place, is_registry = _OCI + place, True
         if not is_registry and (not row.name or not re.match(r"https?://", place) or place.endswith(".git")):
             continue
-        found = _chart(row.code, (row.version,), name.value if name else "", place, version, version, place)
-        return found._replace(keys=(row.url, row.version, row.name))
+        chart = _chart(row.code, (row.version,), name.value if name else "", place, version, version, place)
+        return chart._replace(keys=(row.url, row.version, row.name))
     return None
 
 

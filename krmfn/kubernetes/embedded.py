@@ -55,15 +55,15 @@ class Embedded:
 
     def span(self, start: int, end: int) -> tuple[int, int] | None:
         """Return where a span of the inner text stands outside; None where it cannot be followed."""
-        found = self._in_lines(start, end) if self.scalar.style == "|" else self._followed(start, end)
-        if found is None:
+        span = self._in_lines(start, end) if self.scalar.style == "|" else self._followed(start, end)
+        if span is None:
             return None
-        outside = self.outer.data[found[0] : found[1]]
+        outside = self.outer.data[span[0] : span[1]]
         if self.scalar.style == '"':
             outside = re.sub(rb'\\(["\\/])', rb"\1", outside)
         elif self.scalar.style == "'":
             outside = outside.replace(b"''", b"'")
-        return found if outside == self.text.data[start:end] else None
+        return span if outside == self.text.data[start:end] else None
 
     def _in_lines(self, start: int, end: int) -> tuple[int, int] | None:
         """Follow a span of a literal block."""

@@ -34,27 +34,27 @@ def places(block: Block, known: Mapping[charts.Key, str] | None = None) -> Itera
     raw = block.raw
     if not forms.may_hold_image(raw) or is_definition(block) or block.root is None:
         return
-    found: dict[int, Place] = {}
+    by_offset: dict[int, Place] = {}
     for resource in describe(block):
         if not resource.is_definition:
             for place in walk.read(resource, known or {}):
-                if place.start not in found or (place.is_sure and not found[place.start].is_sure):
-                    found[place.start] = place
+                if place.start not in by_offset or (place.is_sure and not by_offset[place.start].is_sure):
+                    by_offset[place.start] = place
     for place in _marked(block):
-        found.setdefault(place.start, place)
+        by_offset.setdefault(place.start, place)
     may_ignore = markers.may_ignore(raw)
-    yield from (_heeding(place) if may_ignore else place for _, place in sorted(found.items()))
+    yield from (_heeding(place) if may_ignore else place for _, place in sorted(by_offset.items()))
 
 
 def aside(text: Text) -> Iterator[Place]:
     """Yield the places of a text in which nothing is written, as it stands in a hidden folder or is no YAML."""
     try:
         blocks = documents(text) if forms.may_hold_image(text.data) else ()
-        found = [place for block in blocks for place in places(block)]
+        places_in_text = [place for block in blocks for place in places(block)]
     except InputError:
         yield from _in_no_yaml(text)
     else:
-        for place in found:
+        for place in places_in_text:
             counts = place.state == COUNTS
             shown = place.doubted("it stands in a hidden folder")._replace(slots=())
             yield shown._replace(state=SHOWN) if counts else shown

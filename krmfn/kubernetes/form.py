@@ -190,8 +190,8 @@ def _image(text: str, canonical: str) -> Form | None:
 
 def _framed(text: str, *, is_url: bool) -> tuple[str, str, str]:
     """Cut a text into the name of a flag or variable (and a scheme), the value, and what closes it."""
-    found = _frame(is_url).match(text)
-    return (found[1], found[2], found[3]) if found else ("", text, "")
+    match = _frame(is_url).match(text)
+    return (match[1], match[2], match[3]) if match else ("", text, "")
 
 
 @cache
@@ -202,14 +202,14 @@ def _frame(is_url: bool) -> re.Pattern[str]:
 
 def _inside(text: str, canonical: str) -> Form | None:
     """Return the form of a text that holds the image once, with tag or digest, among other things."""
-    found = []
+    forms = []
     for token in _tokens().finditer(text):
         start = token.start() + token[0].rfind("://") + 3 if "://" in token[0] else token.start()
         piece = text[start : token.end()].rstrip(".:/-@")
         form = _spelled(piece)
         if form and form.canonical == canonical and (form.tag or form.digest):
-            found.append(form._replace(before=text[:start], after=text[start + len(piece) :]))
-    return found[0] if len(found) == 1 else None
+            forms.append(form._replace(before=text[:start], after=text[start + len(piece) :]))
+    return forms[0] if len(forms) == 1 else None
 
 
 @cache

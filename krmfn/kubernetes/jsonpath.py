@@ -113,11 +113,11 @@ def _walk(expression: Any, steps: tuple[Step, ...], node: yaml.Node) -> Iterator
     if kind == "Root":
         yield steps, node
     elif kind == "Child":
-        for path, found in _walk(expression.left, steps, node):
-            yield from _walk(expression.right, path, found)
+        for path, inner in _walk(expression.left, steps, node):
+            yield from _walk(expression.right, path, inner)
     elif kind == "Descendants":
-        for path, found in _walk(expression.left, steps, node):
-            for place, each in below(path, found):
+        for path, inner in _walk(expression.left, steps, node):
+            for place, each in below(path, inner):
                 yield from _walk(expression.right, place, each)
     else:
         yield from _members(kind, expression, steps, _aimed(node))
@@ -152,8 +152,8 @@ def _aimed(node: yaml.Node) -> yaml.Node | None:
     return node.target if isinstance(node, Alias) else node
 
 
-def _listed(found: Any) -> list[Any]:
-    return found if isinstance(found, list) else [found]
+def _listed(matches: Any) -> list[Any]:
+    return matches if isinstance(matches, list) else [matches]
 
 
 def _steps(path: Any) -> Iterator[Step]:
@@ -169,8 +169,8 @@ def _steps(path: Any) -> Iterator[Step]:
 
 
 def _follow(node: yaml.Node, steps: tuple[Step, ...]) -> yaml.Node | None:
-    found: yaml.Node | None = node
+    at: yaml.Node | None = node
     for step in steps:
-        inside = _aimed(found) if found is not None else None
-        found = next((child for key, child in children(inside) if key == step), None)
-    return found
+        inside = _aimed(at) if at is not None else None
+        at = next((child for key, child in children(inside) if key == step), None)
+    return at

@@ -56,28 +56,28 @@ _ELSEWHERE = "the repository is named elsewhere, by the chart or another file"
 @lru_cache(2048)
 def _stem(key: str) -> tuple[str, str] | None:
     """Split a key such as `webImageTag` into `webImage` and `tag`; None for a key that holds no version."""
-    found = _VERSION(key)
-    if found is None or found[1] in ("new", "app", "api", "chart", "target", "kubernetes", "min", "max", "use"):
+    match = _VERSION(key)
+    if match is None or match[1] in ("new", "app", "api", "chart", "target", "kubernetes", "min", "max", "use"):
         return None
-    what = found[2].lower()
-    return found[1], "digest" if what == "sha256" else what
+    what = match[2].lower()
+    return match[1], "digest" if what == "sha256" else what
 
 
 @lru_cache(2048)
 def _candidates(stem: str) -> tuple[tuple[str, str], ...]:
     """Return the keys that may hold the name beside a version with this stem, best first, each with its kind."""
     bare = re.sub(r"[_.-]?(?:image|Image|IMAGE)$", "", stem)
-    found: list[tuple[str, str]] = []
+    candidates: list[tuple[str, str]] = []
     for head in dict.fromkeys((stem, bare)):
         for kind, words in _NAMES.items():
             for word in words:
-                found += [(key, kind) for key in _spelled(head, word)]
+                candidates += [(key, kind) for key in _spelled(head, word)]
             if kind == "repository":
-                found += [(key, kind) for key in _spelled(head, "imageRepository")]
+                candidates += [(key, kind) for key in _spelled(head, "imageRepository")]
             if kind == "image":
-                found += [(key, kind) for key in _spelled(head, "imageName")]
+                candidates += [(key, kind) for key in _spelled(head, "imageName")]
     is_own = stem == "" or forms.is_image_key(stem)
-    return tuple((key, kind) for key, kind in dict.fromkeys(found) if key and (kind != "name" or stem == "" or is_own))
+    return tuple((key, kind) for key, kind in dict.fromkeys(candidates) if key and (kind != "name" or stem == "" or is_own))
 
 
 def _spelled(head: str, word: str) -> Iterator[str]:

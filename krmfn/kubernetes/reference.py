@@ -162,10 +162,10 @@ def weigh(ref: ImageRef) -> Evidence:
 
 def words(text: str) -> list[tuple[int, int]]:
     """Return the spans of the references with a version, on hosts that are known to be registries, inside prose or code."""
-    found = []
+    readings = []
     for hit in _word().finditer(text):
         end = hit.start() + len(hit[0].rstrip(".-_"))
         seen = read(text[hit.start() : end])
         if seen is not None and seen.evidence is Evidence.KNOWN and not seen.variable:
-            found.append((hit.start(), end))
-    return found
+            readings.append((hit.start(), end))
+    return readings

@@ -82,8 +82,8 @@ def get(node: yaml.Node | None, key: str) -> yaml.Node | None:
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             if name.value == key:
-                found: yaml.Node = value
-                return found
+                node_of_key: yaml.Node = value
+                return node_of_key
     return None
 
 
@@ -110,7 +110,7 @@ def labels_of(root: yaml.Node | None) -> dict[str, str]:
 
 def describe(block: Block) -> tuple[Resource, ...]:
     """Read identity and origin of a block's resource; those of a list (`kind: List`, `DeploymentList`) are its members."""
-    found: list[Resource] = []
+    resources: list[Resource] = []
     stack: list[tuple[yaml.Node | None, Steps]] = [(block.root, ())]
     while stack:
         node, prefix = stack.pop()
@@ -119,10 +119,10 @@ def describe(block: Block) -> tuple[Resource, ...]:
             members = _members(top)
             stack += [(member, (*prefix, "items", index)) for index, member in reversed([*enumerate(members)])]
             if not members:
-                found.append(_described(block, top, prefix))
+                resources.append(_described(block, top, prefix))
         elif node is not None and not prefix:
-            found.append(Resource(block, ResourceId(), _file(block, {}), prefix))
-    return tuple(found)
+            resources.append(Resource(block, ResourceId(), _file(block, {}), prefix))
+    return tuple(resources)
 
 
 def is_definition(block: Block) -> bool:
@@ -215,12 +215,12 @@ def _leads_on(key: yaml.Node) -> bool:
 
 def _own_image(node: yaml.MappingNode, steps: Steps, *, in_containers: bool) -> Iterator[ImageField]:
     """Yield the image of one mapping: its key `image`, or `image.reference` of a volume."""
-    found = [value for key, value in node.value if key.value == "image" and isinstance(key, yaml.ScalarNode)]
-    for value in found:
+    images = [value for key, value in node.value if key.value == "image" and isinstance(key, yaml.ScalarNode)]
+    for value in images:
         reference = get(value, "reference")
         if isinstance(_aimed(value), yaml.ScalarNode):
             container = scalars_of(node).get("name", "") if in_containers else None
-            yield ImageField((*steps, "image"), value, container, in_containers, is_doubtful=len(found) > 1)
+            yield ImageField((*steps, "image"), value, container, in_containers, is_doubtful=len(images) > 1)
         elif isinstance(_aimed(reference), yaml.ScalarNode) and reference is not None:
             yield ImageField((*steps, "image", "reference"), reference, None, is_definite=True)
 
@@ -237,12 +237,12 @@ def anchored(node: yaml.Node) -> yaml.ScalarNode | None:
 
 def containers(root: yaml.Node) -> Iterator[ImageField]:
     """Yield the images of all containers, for those who know them by name."""
-    return (found for found in image_fields(root) if found.container is not None)
+    return (field for field in image_fields(root) if field.container is not None)
 
 
 def named(resource: Resource, names: tuple[str, ...]) -> Iterator[tuple[Steps, yaml.Node]]:
     """Yield (steps, image node) of the containers with these names."""
-    return ((found.steps, found.node) for found in containers(resource.root) if found.container in names)
+    return ((field.steps, field.node) for field in containers(resource.root) if field.container in names)
 
 
 def selects(select: Select, resource: Resource) -> bool:

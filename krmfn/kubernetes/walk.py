@@ -80,8 +80,8 @@ class _Walk:
 
     def walk(self, root: yaml.Node, kind: str, prefix: Steps) -> Iterator[Place]:
         """Walk a tree, in the order of the document."""
-        if found := charts.of_resource(root, kind, self.ground.group, self.known):
-            yield from self.charts(found, prefix)
+        if charted := charts.of_resource(root, kind, self.ground.group, self.known):
+            yield from self.charts(charted, prefix)
         if kind == "OCIRepository":
             return
         stack = [_At(root, prefix)]
@@ -162,19 +162,19 @@ class _Walk:
 
     def pairs(self, at: _At, spelled: pairs.Spelled) -> Iterator[Place]:
         """Read the images that several scalars spell."""
-        for found in pairs.of_mapping(spelled.scalars, spelled.within):
-            version = (*at.steps, *spelled.place(found.at))
+        for pair in pairs.of_mapping(spelled.scalars, spelled.within):
+            version = (*at.steps, *spelled.place(pair.at))
             if version in self.taken:
                 continue
             slots = []
-            for part, key in found.parts:
+            for part, key in pair.parts:
                 steps = (*at.steps, *spelled.place(key))
                 self.taken.add(steps)
                 slots.append(self.ground.slot(part, spelled.scalars[key], steps))
             written = tuple(slot for slot in slots if slot is not None)
-            doubt = at.doubt or found.why or ("the text around it cannot be followed" if len(written) < len(slots) else "")
-            node = spelled.scalars[found.at]
-            yield self.ground.place(found.code, at.steps, node, found.text, found.reading, written, doubt)
+            doubt = at.doubt or pair.why or ("the text around it cannot be followed" if len(written) < len(slots) else "")
+            node = spelled.scalars[pair.at]
+            yield self.ground.place(pair.code, at.steps, node, pair.text, pair.reading, written, doubt)
 
     def sequence(self, at: _At) -> Iterator[Place]:
         """Read one list: references as items, `--flag REF` in two items, parameters that belong together."""

@@ -62,10 +62,10 @@ def judge(
 
     made = {key: one(key) for key in choices if key not in asking} | ask(asking, one, WORKERS)
     verdicts = {key: verdict for key in choices if isinstance(verdict := made[key], _Verdict)}
-    found = {key: one.choice for key, one in verdicts.items() if one.choice is not None}
+    judged = {key: one.choice for key, one in verdicts.items() if one.choice is not None}
     judgements = {(key, tag): one for key, verdict in verdicts.items() for tag, one in verdict.judgements.items()}
     said = dict.fromkeys(said for one in judgements.values() for said in one.said)
-    return Judged(found, tuple(said), judgements)
+    return Judged(judged, tuple(said), judgements)
 
 
 class _Verdict(NamedTuple):
@@ -292,10 +292,10 @@ class _Judge:
 
     def _passed(self, refused: Mapping[str, PassedOver], best: str | None, current: str | None) -> tuple[PassedOver, ...]:
         """Return the best of the refused tags that are above what was chosen, best first."""
-        left, found = dict(refused), []  # type: dict[str, PassedOver], list[PassedOver]
-        while left and len(found) < SHOWN:
+        left, passed = dict(refused), []  # type: dict[str, PassedOver], list[PassedOver]
+        while left and len(passed) < SHOWN:
             top = self._best([*left, *([best] if best else [])], current)
             if top is None or top == best or top not in left:
                 break
-            found.append(left.pop(top))
-        return tuple(found)
+            passed.append(left.pop(top))
+        return tuple(passed)

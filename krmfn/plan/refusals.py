@@ -134,12 +134,12 @@ class Refusals:
         """Return why a tag may not run by what the source tells of it: its parts, and whether it is still what was seen."""
         question, digest = (self.policy.repository, tag), None
         if self.needs != Needs():
-            found = ask([question], lambda one: self.facts.source.inspect(*one, self.needs), 1)[question]
-            if isinstance(found, RegistryError):
-                return Unjudged(tag, found)
-            if found.lacks:
-                return self._incomplete(tag, found.lacks)
-            digest = found.digest
+            inspection = ask([question], lambda one: self.facts.source.inspect(*one, self.needs), 1)[question]
+            if isinstance(inspection, RegistryError):
+                return Unjudged(tag, inspection)
+            if inspection.lacks:
+                return self._incomplete(tag, inspection.lacks)
+            digest = inspection.digest
         ages, seen = self._ages(tag, deployed), self.snapshot.seen.get(tag) if self.snapshot else None
         if not ages:
             return None

@@ -160,10 +160,10 @@ class Remembered:
 
     def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
         """See TagSource.inspect. The digest that was looked at is not asked for again."""
-        found = self._ask(self._source.inspect, repository, tag, needs)
-        if found.digest is not None:
-            self._told.get(("digest", repository, tag), lambda: found.digest)
-        return found
+        inspection = self._ask(self._source.inspect, repository, tag, needs)
+        if inspection.digest is not None:
+            self._told.get(("digest", repository, tag), lambda: inspection.digest)
+        return inspection
 
     def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
         """See TagSource.verify."""

@@ -31,17 +31,17 @@ def to_look_at(
     choices: Iterable[Choice], deployed: Deployed, dates: Dates, before: Mapping[str, Snapshot], *, is_bootstrap: bool
 ) -> list[tuple[Repository, str]]:
     """Return the (repository, tag) pairs whose digests tell whether a tag was pushed again."""
-    found: list[tuple[Repository, str]] = []
+    questions: list[tuple[Repository, str]] = []
     for choice in choices:
         policy = choice.policy
         if not is_recorded(policy, before, is_bootstrap=is_bootstrap):
             continue
         for one in settled(choice):
             if policy.rules.pins_current and isinstance(one, Chosen):
-                found.append((policy.repository, one.tag))
+                questions.append((policy.repository, one.tag))
             elif isinstance(one, Chosen) and one.selection is not None:
-                found += [(policy.repository, tag) for tag in (*_best(one, dates), *_listed(one, deployed.tags(policy)))]
-    return list(dict.fromkeys(found))
+                questions += [(policy.repository, tag) for tag in (*_best(one, dates), *_listed(one, deployed.tags(policy)))]
+    return list(dict.fromkeys(questions))
 
 
 def _listed(chosen: Chosen, tags: Iterable[str]) -> Iterator[str]:
@@ -51,12 +51,12 @@ def _listed(chosen: Chosen, tags: Iterable[str]) -> Iterator[str]:
 
 def _best(chosen: Chosen, dates: Dates) -> Iterator[str]:
     """Yield the best tags of a policy, best first."""
-    made = chosen.selection
-    if made is None:
+    selected = chosen.selection
+    if selected is None:
         return
     rules, repository = chosen.policy.rules, chosen.policy.repository
-    left = [tag for tag, reason in zip(made.tags, made.reasons, strict=True) if reason in ELIGIBLE]
-    current = made.tag if rules.follows_current else None
+    left = [tag for tag, reason in zip(selected.tags, selected.reasons, strict=True) if reason in ELIGIBLE]
+    current = selected.tag if rules.follows_current else None
     for _ in range(BEST):
         top = selection.select(
             rules, left, created=lambda tag: str(dates.get((repository, tag), "")), current=current
@@ -72,7 +72,7 @@ def record(
     *, is_bootstrap: bool,
 ) -> dict[str, Snapshot]:  # fmt: skip
     """Return what is known of every repository, with all that was seen now added; by canonical name."""
-    found = dict(before)
+    snapshots = dict(before)
     for policy in policies:
         image, listing = policy.repository.image.canonical, listings.get(policy.repository)
         if is_recorded(policy, before, is_bootstrap=is_bootstrap):
@@ -82,11 +82,11 @@ def record(
                 if repository == policy.repository and isinstance(answer, str)
             }
             if listing is None and policy.rules.pins_current:  # nobody lists for it, so nothing vanishes
-                listing = Listing(tuple(sorted({*mine, *(found[image].tags if image in found else ())})))
+                listing = Listing(tuple(sorted({*mine, *(snapshots[image].tags if image in snapshots else ())})))
             if not isinstance(listing, Listing):
                 continue
-            found[image] = _seen_now(found.get(image), before.get(image), image, listing, mine, now, is_bootstrap=is_bootstrap)
-    return found
+            snapshots[image] = _seen_now(snapshots.get(image), before.get(image), image, listing, mine, now, is_bootstrap=is_bootstrap)
+    return snapshots
 
 
 def _seen_now(
@@ -115,8 +115,8 @@ def written(fresh: Snapshot, recorded: Snapshot, old: Snapshot | None, *, is_dec
         tag: fresh.tags.get(tag) or digest for tag, digest in recorded.tags.items() if tag in kept
     }
     seen = {tag: one for tag, one in recorded.seen.items() if tag in tags or tag in recorded.gone}
-    made = replace(fresh, tags=tags, seen=seen, gone=recorded.gone, time=recorded.time, listed=max(fresh.listed, len(tags)))
+    snapshot = replace(fresh, tags=tags, seen=seen, gone=recorded.gone, time=recorded.time, listed=max(fresh.listed, len(tags)))
     if old is None or old.time is None or is_decided_anew:
-        return made
-    is_same = (old.tags, old.created, dict(old.seen), old.gone) == (made.tags, made.created, made.seen, made.gone)
-    return replace(made, time=old.time, listed=old.listed) if is_same else made
+        return snapshot
+    is_same = (old.tags, old.created, dict(old.seen), old.gone) == (snapshot.tags, snapshot.created, snapshot.seen, snapshot.gone)
+    return replace(snapshot, time=old.time, listed=old.listed) if is_same else snapshot

@@ -142,10 +142,10 @@ class LayoutSource:
         return layout.tags[tag]
 
     def _of(self, repository: Repository) -> _Layout:
-        found = self._layouts.get(repository.image.name, lambda: self._opened(repository))
-        if isinstance(found, RegistryError):
-            raise found
-        return found
+        layout = self._layouts.get(repository.image.name, lambda: self._opened(repository))
+        if isinstance(layout, RegistryError):
+            raise layout
+        return layout
 
     def _opened(self, repository: Repository) -> _Layout | RegistryError:
         try:

@@ -100,8 +100,8 @@ class Sources:
         """Return the image's labels; a repository that comes from a snapshot has none, as nobody is to be asked."""
         if self._snapshot(repository) is not None:
             return {}
-        found: Mapping[str, str] = self._behind.labels(repository, tag)  # type: ignore[attr-defined]
-        return found
+        labels: Mapping[str, str] = self._behind.labels(repository, tag)  # type: ignore[attr-defined]
+        return labels
 
     def _ask_behind(self, snapshot: Snapshot | None, what: str, repository: Repository, tag: str) -> str:
         """Ask the registry or layout for what a snapshot lacks; when that fails, say what the snapshot lacks too."""

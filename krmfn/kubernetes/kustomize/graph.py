@@ -119,7 +119,7 @@ class _Builds:
 
     def _generated(self, folder: str, *, is_recursive: bool) -> list[str]:
         """Return the resources of the kustomization that Flux makes for a folder without one."""
-        found = [posixpath.basename(path) for path in self.folders.get(folder, ())]
+        names = [posixpath.basename(path) for path in self.folders.get(folder, ())]
         if is_recursive:
             for other, paths in self.folders.items():
                 inside = posixpath.relpath(other or ".", folder or ".")
@@ -127,10 +127,10 @@ class _Builds:
                     continue
                 owner = next((each for each in _parents(other) if each in self.overlays and each != folder), None)
                 if owner == other:
-                    found.append(inside)
+                    names.append(inside)
                 elif owner is None or not _is_below(owner, folder):
-                    found += [posixpath.join(inside, posixpath.basename(path)) for path in paths]
-        return found
+                    names += [posixpath.join(inside, posixpath.basename(path)) for path in paths]
+        return names
 
     def _resources(self, folder: str) -> list[Item]:
         """Return what the kustomization of a folder emits."""

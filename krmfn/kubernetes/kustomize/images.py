@@ -47,11 +47,11 @@ def argo_entry(leaf: Leaf) -> Entry | None:
     old, equals, new = leaf.text.partition("=")
     name, tag, digest = split(new if equals else old)
     new_name = Leaf(name, leaf.spots) if equals and name != old else None
-    made = Entry(
+    entry = Entry(
         old if equals else name, new_name,
         Leaf(tag, leaf.spots) if tag else None, Leaf(digest, leaf.spots) if digest else None,
     )  # fmt: skip
-    return made if made.name else None
+    return entry if entry.name else None
 
 
 def _set(tree: Tree | None) -> Leaf | None:
@@ -80,8 +80,8 @@ def is_matched(text: str, name: str) -> bool:
     >>> is_matched("nginx:1.2", "nginx"), is_matched("docker.io/library/nginx", "nginx"), is_matched("abc:1", "a.c")
     (True, False, True)
     """
-    found = _version.search(text)
-    bare = text[: found.start()] if found else text
+    version = _version.search(text)
+    bare = text[: version.start()] if version else text
     return matcher(name)(bare) or (bare != text and matcher(name)(text))
 
 
@@ -147,5 +147,5 @@ def _with(tree: Tree, key: str, entry: Entry, log: Log) -> Tree:
     image = get(tree, key)
     if not isinstance(tree, dict) or not isinstance(image, Leaf):
         return tree
-    made = retagged(image, entry, log)
-    return tree if made is image else tree | {key: made}
+    leaf = retagged(image, entry, log)
+    return tree if leaf is image else tree | {key: leaf}

@@ -84,7 +84,7 @@ class Reader(NamedTuple):
 
 def overlay(tree: Tree, reader: Reader) -> Overlay:
     """Read a kustomization; what is of an odd type in it is passed over."""
-    made = Overlay(
+    built = Overlay(
         resources=_texts(tree, "resources") + _texts(tree, "bases"),
         components=_texts(tree, "components"),
         namespace=text_of(tree, "namespace"),
@@ -94,26 +94,26 @@ def overlay(tree: Tree, reader: Reader) -> Overlay:
         is_component=text_of(tree, "kind") == "Component",
     )
     for one in items_of(tree, "patchesStrategicMerge"):
-        made.patches.append(Patch(reader.documents(one)))
-    made.patches += patches(items_of(tree, "patches"), reader)
-    made.operations = patches(items_of(tree, "patchesJson6902"), reader)
+        built.patches.append(Patch(reader.documents(one)))
+    built.patches += patches(items_of(tree, "patches"), reader)
+    built.operations = patches(items_of(tree, "patchesJson6902"), reader)
     for one in items_of(tree, "replacements"):
         path = get(one, "path")
         found = reader.file(path.text) if isinstance(path, Leaf) else [one]
-        made.replacements += [each for some in found for each in (some if isinstance(some, list) else [some])]
-    made.generated = [_config_map(one) for one in items_of(tree, "configMapGenerator")]
-    return made
+        built.replacements += [each for some in found for each in (some if isinstance(some, list) else [some])]
+    built.generated = [_config_map(one) for one in items_of(tree, "configMapGenerator")]
+    return built
 
 
-def patches(given: list[Tree], reader: Reader) -> list[Patch]:
+def patches(trees: list[Tree], reader: Reader) -> list[Patch]:
     """Read a list of patches, each inline or by path, with or without a target."""
-    found = []
-    for one in given:
+    read_patches = []
+    for one in trees:
         inline, path = get(one, "patch"), get(one, "path")
         documents = reader.text(inline) if isinstance(inline, Leaf) else []
         documents += reader.file(path.text) if isinstance(path, Leaf) else []
-        found.append(Patch(documents, get(one, "target")))
-    return found
+        read_patches.append(Patch(documents, get(one, "target")))
+    return read_patches
 
 
 def _texts(tree: Tree, key: str) -> list[str]:
@@ -145,7 +145,7 @@ def deployments(tree: Tree, reader: Reader) -> list[Deployment]:
     group, kind = text_of(tree, "apiVersion").partition("/")[0], text_of(tree, "kind")
     spec = get(tree, "spec")
     if group == "kustomize.toolkit.fluxcd.io" and kind == "Kustomization":
-        made = Overlay(
+        built = Overlay(
             components=_texts(spec or {}, "components"),
             patches=patches(items_of(spec, "patches"), reader),
             namespace=text_of(spec, "targetNamespace"),
@@ -153,7 +153,7 @@ def deployments(tree: Tree, reader: Reader) -> list[Deployment]:
             suffix=text_of(spec, "nameSuffix"),
             images=entries(get(spec, "images")),
         )
-        return [Deployment(text_of(spec, "path") or ".", made, is_recursive=True)]
+        return [Deployment(text_of(spec, "path") or ".", built, is_recursive=True)]
     if group == "argoproj.io" and kind == "Application":
         sources = [one for one in (get(spec, "source"), *items_of(spec, "sources")) if text_of(one, "path")]
         return [

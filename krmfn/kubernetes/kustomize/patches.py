@@ -39,14 +39,14 @@ def merged(old: Tree, patch: Tree, log: Log, *, is_known: bool) -> Tree | None:
     if not isinstance(old, dict) or (isinstance(directive, Leaf) and directive.text == "replace"):
         log.replaced(old, directive if isinstance(directive, Leaf) else _first(patch))
         return _without_nulls(patch)
-    made = dict(old)
+    fields = dict(old)
     for key, value in patch.items():
-        before = made.pop(key, None)
+        before = fields.pop(key, None)
         if isinstance(value, Leaf) and value.is_null:
             log.replaced(before, value)
         elif (after := _member(before, key, value, log, is_known=is_known)) is not None:
-            made[key] = after
-    return made
+            fields[key] = after
+    return fields
 
 
 def _member(old: Tree | None, key: str, patch: Tree, log: Log, *, is_known: bool) -> Tree | None:
@@ -64,21 +64,21 @@ def _member(old: Tree | None, key: str, patch: Tree, log: Log, *, is_known: bool
 def _by_key(old: list[Tree], patch: list[Tree], key: str, log: Log) -> list[Tree]:
     """Merge two lists: the patch's members first, in its order, then what it does not name."""
     rest = list(old)
-    made: list[Tree] = []
+    items: list[Tree] = []
     for one in patch:
         directive = text_of(one, "$patch")
         if directive == "replace":
-            log.replaced([*rest, *made], _first(one))
+            log.replaced([*rest, *items], _first(one))
             return [each for each in map(_without_nulls, patch) if text_of(each, "$patch") != "replace"]
         name = text_of(one, key)
         same = next((each for each in rest if text_of(each, key) == name), None)
         if same is not None:
             rest = [each for each in rest if each is not same]
             done = merged(same, one, log, is_known=True)
-            made += [done] if done is not None else []
+            items += [done] if done is not None else []
         elif directive != "delete":
-            made.append(_without_nulls(one))
-    return made + rest
+            items.append(_without_nulls(one))
+    return items + rest
 
 
 def _first(tree: Tree) -> Leaf:
@@ -104,10 +104,10 @@ def operated(tree: Tree, operations: list[Tree], log: Log) -> Tree:
                 continue
             return tree
         by = value if value is not None else get(one, "path")
-        made = _operated(tree, steps, kind, value, by, log)
-        if made is None:
+        patched = _operated(tree, steps, kind, value, by, log)
+        if patched is None:
             return tree
-        tree = made
+        tree = patched
     return tree
 
 

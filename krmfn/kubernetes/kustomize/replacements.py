@@ -17,8 +17,8 @@ def steps_of(path: str) -> list[str]:
     >>> steps_of(r"spec.containers.[name=web].image"), steps_of(r"data.a\.b"), steps_of("metadata.annotations.[x.y/z]")
     (['spec', 'containers', '[name=web]', 'image'], ['data', 'a.b'], ['metadata', 'annotations', 'x.y/z'])
     """
-    found = [one.replace("\\.", ".") for one in _part.findall(path)]
-    return [one[1:-1] if one.startswith("[") and "=" not in one else one for one in found]
+    steps = [one.replace("\\.", ".") for one in _part.findall(path)]
+    return [one[1:-1] if one.startswith("[") and "=" not in one else one for one in steps]
 
 
 def value_at(tree: Tree | None, path: str) -> Leaf | None:

@@ -142,11 +142,11 @@ def get(tree: Tree | None, *steps: str) -> Tree | None:
 
 def text_of(tree: Tree | None, *steps: str) -> str:
     """Return the text of the scalar at keys below a tree; empty when there is none, or null."""
-    found = get(tree, *steps)
-    return found.text if isinstance(found, Leaf) and not found.is_null else ""
+    value = get(tree, *steps)
+    return value.text if isinstance(value, Leaf) and not value.is_null else ""
 
 
 def items_of(tree: Tree | None, *steps: str) -> list[Tree]:
     """Return the members of the list at keys below a tree."""
-    found = get(tree, *steps)
-    return found if isinstance(found, list) else []
+    value = get(tree, *steps)
+    return value if isinstance(value, list) else []

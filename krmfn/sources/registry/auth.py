@@ -93,12 +93,12 @@ class Authorizer:
         target = question.target
         access = question.repository.access
         secrets, provenance = access.docker_configs, access.provenance
-        found = self._keychain.find(target.registry, target.path, secrets, provenance, question.until)
-        if found.credential:
-            self._secrets.learn(found.credential.secrets())
+        credential_search = self._keychain.find(target.registry, target.path, secrets, provenance, question.until)
+        if credential_search.credential:
+            self._secrets.learn(credential_search.credential.secrets())
         with self._lock:
-            self.problems.update(dict.fromkeys(found.problems))
-        return found
+            self.problems.update(dict.fromkeys(credential_search.problems))
+        return credential_search
 
     def header(self, question: Question, origin: Origin, lane: Lane) -> str:
         """Return the header to start with by a lane: what this origin wanted last time there, or none."""
@@ -231,11 +231,11 @@ class Authorizer:
 
     def _obstacles(self, question: Question, key: _Key, realm: Origin, lane: Lane) -> tuple[str, ...]:
         """Name what keeps the login from a token server: its own connection, or that another one was named in plain text."""
-        found = question.obstacles(key.credential.provenance, realm, lane) if key.credential else ()
+        obstacles = question.obstacles(key.credential.provenance, realm, lane) if key.credential else ()
         if realm != key.origin and key.origin.scheme == "http" and not question.is_trusted:
             question.withheld["plain http"] = None
-            return (*found, "plain http")
-        return found
+            return (*obstacles, "plain http")
+        return obstacles
 
     def _call(
         self,
@@ -286,14 +286,14 @@ class Authorizer:
             return question.error(
                 "integrity", f"{who} answered with a redirect, which is not followed", status=reply.status
             )
-        found = self.found(question)
+        lookup = self.found(question)
         sent = key.credential and not question.withheld
         how = (
-            f"refused the credentials from {found.credential.origin}"
-            if sent and found.credential
+            f"refused the credentials from {lookup.credential.origin}"
+            if sent and lookup.credential
             else "gives no anonymous token"
         )
-        advice = "; ".join(["", *messages.withheld(question, found)])
+        advice = "; ".join(["", *messages.withheld(question, lookup)])
         return question.error("denied", f"{who} {how} (status {reply.status}){advice}", status=reply.status)
 
 

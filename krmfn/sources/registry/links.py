@@ -53,8 +53,8 @@ def links(header: str) -> Iterator[Link]:
 
 
 def _after(pattern: re.Pattern[str], text: str, position: int) -> int:
-    found = pattern.match(text, position)
-    return found.end() if found else position
+    match = pattern.match(text, position)
+    return match.end() if match else position
 
 
 def _link(target: str, parameters: list[tuple[str, str]]) -> Link:

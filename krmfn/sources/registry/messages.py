@@ -27,7 +27,7 @@ def no_answer(question: Question, reply: NoReply) -> RegistryError:
     return question.error(reply.failure, text)
 
 
-def refusal(question: Question, reply: Reply, what: str, found: Found, secrets: Secrets) -> RegistryError:
+def refusal(question: Question, reply: Reply, what: str, lookup: Found, secrets: Secrets) -> RegistryError:
     """Turn a status that is no success into an error; `what` was asked for (`tags`, `tag 1.2.3`)."""
     code, words = _read(reply, secrets)
     failure = _failure(reply.status)
@@ -35,7 +35,7 @@ def refusal(question: Question, reply: Reply, what: str, found: Found, secrets: 
     if code or words:
         said += f" ({': '.join(filter(None, (code, words)))})"
     return question.error(
-        failure, said + _advice(question, reply, failure, found, code, secrets), status=reply.status, code=code or None
+        failure, said + _advice(question, reply, failure, lookup, code, secrets), status=reply.status, code=code or None
     )
 
 
@@ -61,39 +61,39 @@ def _read(reply: Reply, secrets: Secrets) -> tuple[str, str]:
 
 
 def _advice(
-    question: Question, reply: Reply, failure: RegistryFailure, found: Found, code: str, secrets: Secrets
+    question: Question, reply: Reply, failure: RegistryFailure, lookup: Found, code: str, secrets: Secrets
 ) -> str:
     if failure == "denied":
-        return "; " + "; ".join([_login(question, found), *_missing(question), *found.problems])
+        return "; " + "; ".join([_login(question, lookup), *_missing(question), *lookup.problems])
     if failure == "not-found":
-        return _spelling(question, reply, code, found)
+        return _spelling(question, reply, code, lookup)
     if failure == "rate-limited":
         after = reply.headers.get("Retry-After", "")
         wait = f" and asks to wait ({printable(secrets.scrub(after), 40)})" if after else ""
-        log_in = "; logging in raises the limit" if question.target.registry == HUB and not found.credential else ""
+        log_in = "; logging in raises the limit" if question.target.registry == HUB and not lookup.credential else ""
         return f"; too many requests{wait}{log_in}"
     return ""
 
 
-def _login(question: Question, found: Found) -> str:
+def _login(question: Question, lookup: Found) -> str:
     registry = question.target.registry
-    kept = withheld(question, found)
+    kept = withheld(question, lookup)
     if kept:
         return kept[0]
-    if found.credential:
-        return f"the credentials came from {found.credential.origin}: check that they may pull {question.target.path}"
-    places = ", ".join(found.searched) or "any docker or podman configuration"
+    if lookup.credential:
+        return f"the credentials came from {lookup.credential.origin}: check that they may pull {question.target.path}"
+    places = ", ".join(lookup.searched) or "any docker or podman configuration"
     hub = " (Docker Hub says the same of repositories that do not exist)" if registry == HUB else ""
     return (
         f"no credentials for {registry} were found in {places}: run `docker login {registry}` or give a secretRef{hub}"
     )
 
 
-def withheld(question: Question, found: Found) -> list[str]:
+def withheld(question: Question, lookup: Found) -> list[str]:
     """Return that a login was not sent, why, and what in the environment allows it."""
-    if not found.credential or not question.withheld:
+    if not lookup.credential or not question.withheld:
         return []
-    where, is_own = found.credential.origin, found.credential.provenance.is_machine
+    where, is_own = lookup.credential.origin, lookup.credential.provenance.is_machine
     setting = f"KRMFN_TRUST_CONFIG={','.join((*question.trust_config, question.target.registry))}"
     if not question.target.insecure and question.target.plain and "plain http" in question.withheld:
         setting = setting if is_own else f"insecure: true, or {setting}"
@@ -102,11 +102,11 @@ def withheld(question: Question, found: Found) -> list[str]:
     return [f"the credentials from {where} were not sent, as the manifests, not this machine, ask for {asked}"]
 
 
-def _spelling(question: Question, reply: Reply, code: str, found: Found) -> str:
+def _spelling(question: Question, reply: Reply, code: str, lookup: Found) -> str:
     if "json" not in reply.headers.get("Content-Type", "") and not code:
         return f"; check the spelling of {question.target}, and that {question.target.registry} is a registry"
     private = (
-        "" if found.credential and not question.withheld else ", or that it is not private: no credentials were sent"
+        "" if lookup.credential and not question.withheld else ", or that it is not private: no credentials were sent"
     )
     return "; ".join(["", f"check the spelling of {question.target}{private}", *_missing(question)])
 
