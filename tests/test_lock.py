@@ -142,7 +142,6 @@ def test_an_entry_says_since_when_it_holds_its_tag():
     assert since(4, "1.1.0") == "2026-11-04T00:00Z"
 
 
-@pytest.mark.parametrize("more", ["", "---\na: b\n"])
 def test_a_lock_that_loses_its_last_entry_holds_an_empty_list():
     whole = lock_document(ENTRIES)
     changed = edited(whole, [])
