@@ -7,6 +7,7 @@ import re
 SHOWN = 200
 """Characters of a foreign text that people get to see."""
 
+_undecoded = re.compile("[\udc80-\udcff]+").sub
 _odd = re.compile(r"\r(?!\n)|[^\t\r\n\x20-\x7e]").sub
 _command = re.compile(r"((?:\A|[\n\r])\s*)::|##(?=\[|vso\[)").sub
 
@@ -17,10 +18,20 @@ def printable(text: str, limit: int = SHOWN) -> str:
     >>> printable("1.0\n::error::\x1b[31m"), printable("ä\u202e"), printable("abcdef", 3)
     ('1.0\\x0a::error::\\x1b[31m', 'ä\\u202e', 'abc...')
     """
+    text = as_utf8(text)
     head = text[:limit]
     if not head.isprintable():
         head = "".join(char if char.isprintable() else escaped(char) for char in head)
     return head + "..." if len(text) > limit else head
+
+
+def as_utf8(text: str) -> str:
+    r"""Read the bytes of a file name as UTF-8 that Python could not read in the locale; what is no UTF-8 stays as it is.
+
+    >>> as_utf8("gr\udcc3\udcb6\udcc3\udc9fer"), as_utf8("a\udcff") == "a\udcff"
+    ('größer', True)
+    """
+    return _undecoded(lambda found: found[0].encode("ascii", "surrogateescape").decode("utf-8", "surrogateescape"), text)
 
 
 def printable_lines(text: str) -> str:

@@ -205,7 +205,7 @@ def test_equal_rules_have_equal_hashes_and_other_rules_others():
     def hash_of(rules):
         return (
             load(function_config=automation(f"policies:\n- {{name: web, image: {rules}}}"))
-            .policies["default", "web"]
+            .policies[PolicyKey("default", "web")]
             .hash
         )
 

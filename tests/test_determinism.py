@@ -143,16 +143,19 @@ def test_neither_folder_nor_host_is_in_what_comes_out(program: tuple[bytes, Path
     assert os.uname().nodename not in text
 
 
+NOW = "2026-11-26T09:00:00Z"
+
+
 @pytest.mark.parametrize("seed", ["0", "1", "random"])
 def test_fetch_writes_the_same_bytes_anywhere(program: tuple[bytes, Path], seed: str, tmp_path: Path):
     (tmp_path / "all.yaml").write_text("---\n".join(DOCUMENTS[:-1]))
     krmfn = Path(sys.executable).with_name("krmfn")
     succeed(
         [krmfn, "fetch", tmp_path, "--source", f"layout:{program[1]}"],
-        env=environment(PYTHONHASHSEED=seed, LC_ALL="C", TZ="Asia/Tokyo"),
+        env=environment(PYTHONHASHSEED=seed, LC_ALL="C", TZ="Asia/Tokyo", KRMFN_NOW=NOW),
     )
     once = {name: (tmp_path / name).read_bytes() for name in ("krmfn-lock.yaml", "krmfn-tags.yaml")}
     for name in once:
         (tmp_path / name).unlink()
-    succeed([krmfn, "fetch", tmp_path, "--source", f"layout:{program[1]}"], env=environment(PYTHONHASHSEED="7"))
+    succeed([krmfn, "fetch", tmp_path, "--source", f"layout:{program[1]}"], env=environment(PYTHONHASHSEED="7", KRMFN_NOW=NOW))
     assert once == {name: (tmp_path / name).read_bytes() for name in once}

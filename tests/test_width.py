@@ -55,6 +55,7 @@ SCENES: dict[str, tuple[tuple[str, ...], ...]] = {
     "release": (("release", "shop:web@1.2.0", "."),),
     "schema": (("schema", "ImageAutomatoin"),),
     "test": (("test", "."), ("test", "clusters")),
+    "verify": (("verify", "ghcr.io/acme/web:1.2.0", "--key", "cosign.pub"), ("verify", "ghcr.io/acme/web:1.2.0", *LAYOUT)),
     "update": (
         ("update", ".", "--within", "minor", *LAYOUT),
         ("update", ".", "--check", "--strict", *LAYOUT),

@@ -16,7 +16,7 @@ from krmfn import __version__, terminal
 from krmfn.diagnostics import CODES
 from krmfn.errors import PASSING, RegistryError, RegistryFailure
 from krmfn.model import Diagnostic, File
-from krmfn.sanitize import inert, printable
+from krmfn.sanitize import as_utf8, inert, printable
 
 HOST_WIDE: tuple[RegistryFailure, ...] = (*PASSING, "denied")
 """Failures that repositories of one host share as a rule."""
@@ -111,7 +111,7 @@ def finding(one: Diagnostic) -> str:
 
 def to_json(data: Any) -> str:
     """Return JSON as every verb prints it: indented, keys in the order given."""
-    text = json.dumps(data, indent=2, ensure_ascii=False)
+    text = as_utf8(json.dumps(data, indent=2, ensure_ascii=False))
     return inert("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text), r"\u00")
 
 

@@ -58,9 +58,12 @@ class Attempts:
         return last or _KEPT_OUT["full"]
 
     def _is_lost(self, way: tuple[Origin, str], last: Reply | NoReply) -> bool:
-        """True for a host that could not be reached in all tries of a call, or that failed them and never answered any."""
+        """True for a host that could not be reached in all tries of a call, or that failed them and never answered any.
+
+        A call whose own time is over says nothing about the host.
+        """
         if isinstance(last, NoReply):
-            return last.kind in _UNREACHED or (last.retry and way not in self._answered)
+            return last.kind in _UNREACHED or (last.kind != "time" and last.retry and way not in self._answered)
         return last.status in _AGAIN and way not in self._answered
 
     def _pause(self, last: Reply | NoReply, number: int, call: Call, waiting: Callable[[], None]) -> bool:
