@@ -230,10 +230,10 @@ def test_the_function_imports_nothing_of_the_command_line():
     assert found & mine == set()
 
 
-def test_a_terminal_sees_which_registries_are_asked(tmp_path: Path, example_registry: str):
+def test_a_terminal_sees_no_progress_of_a_short_run(tmp_path: Path, example_registry: str):
     (tmp_path / "pod.yaml").write_text(POD.replace("ghcr.io", example_registry))
     code, shown = at_terminal(["krmfn", "check", "."], tmp_path)
     assert code == 0
-    assert "asking registries" in shown
+    assert "asking registries" not in shown
     assert "1.3.1" in shown
     assert shown.rstrip().endswith("1 image in 1 place: 1 updatable, 1 newer beyond the bound")

@@ -67,7 +67,9 @@ CASES: dict[str, tuple[str, ...]] = {
     "referenced ImageRepository does not exist: …": (FIXED.partition("---\n")[2], pod(comment=MARK)),
     "expected exactly one of path, containers": (inline(WEB, more="  targets:\n  - {policy: web}\n"),),
     "there is a second TagSnapshot of …: keep one": (FIXED, TAGS, TAGS),
-    "there is a second ImageLock besides …: keep one": (FIXED, LOCK % "", (LOCK % "").replace("name: l", "name: m")),
+    "hold policy …: name one with spec.lock of an ImageAutomation, or keep one": (
+        FIXED, LOCK % OTHER, (LOCK % OTHER).replace("name: l", "name: m"),
+    ),
     "unable to determine latest version from provided list": (FIXED, SNAPSHOT % "2.0.0", pod(comment=MARK)),
     "none is a version with three parts, such as …": (FIXED, SNAPSHOT % "main", pod(comment=MARK)),
     "version list argument cannot be empty: no tag matches filterTags …": (
