@@ -113,6 +113,14 @@ def test_a_digest_alone_that_the_registry_lacks_is_told(place: Path, held: str, 
     assert ("all up to date" in shown.stderr) is ("digest gone" not in states)
 
 
+def test_a_repository_that_cannot_be_listed_says_nothing_of_digests(place: Path):
+    (place / "repo" / "pod.yaml").write_text(POD.format(f"ghcr.io/acme/lost:1.2.0@sha256:{'0' * 64}"))
+    shown = check(place)
+    assert shown.returncode == 1
+    assert "unknown" in shown.stdout
+    assert "digest gone" not in shown.stdout + shown.stderr
+
+
 def test_a_real_registry_tells_of_digests_too(tmp_path: Path, example_registry: str):
     web = f"{example_registry}/acme/web"
     (tmp_path / "pod.yaml").write_text(POD.format(f"{web}@sha256:{'0' * 64}"))

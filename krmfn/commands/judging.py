@@ -116,7 +116,9 @@ def judge(tree: files.Tree, found: Sequence[Place], config: Config, source: TagS
     moved = {
         (repositories[ref], ref.digest)
         for ref in repositories
-        if ref.digest and answers.get((repositories[ref], ref.tag or "")) != ref.digest
+        if ref.digest
+        and isinstance(listings[ref.canonical], Listing)  # a repository that could not be listed says nothing of digests
+        and answers.get((repositories[ref], ref.tag or "")) != ref.digest
     }
     held = ask(sorted(moved, key=str), lambda pin: source.digest(*pin), WORKERS)
     gone = {pin for pin, answer in held.items() if isinstance(answer, RegistryError) and answer.failure == "not-found"}
