@@ -29,6 +29,7 @@ RANGE = 'semver: {range: ">=1.2.0 <2.0.0"}'
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KRMFN_NOW", "2026-11-26T00:00:00Z")
     images.write(tmp_path / "registry", OFFER)
     package = tmp_path / "shop"
     package.mkdir()
