@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
@@ -72,10 +73,7 @@ class Proxy:
                 self.end_headers()
                 self.wfile.flush()
                 with socket.create_connection(place.split(":")) as there:  # type: ignore[arg-type]
-                    back = threading.Thread(target=copy, args=(there, self.connection))
-                    back.start()
-                    copy(self.connection, there)
-                    back.join()
+                    relay(self.connection, there)
                 self.close_connection = True
 
             def refuse(self) -> bool:
@@ -110,9 +108,20 @@ class Proxy:
         self.server.server_close()
 
 
-def copy(source: socket.socket, target: socket.socket) -> None:
+def relay(left: socket.socket, right: socket.socket) -> None:
+    """Copy both ways until one side ends. One thread does it: OpenSSL's connections must not be used by two at once."""
+    sides = {left: right, right: left}
     with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+        while True:
+            pending = [one for one in sides if isinstance(one, ssl.SSLSocket) and one.pending()]
+            for side in pending or select.select([*sides], [], [])[0]:
+                side.settimeout(0)
+                try:
+                    data = side.recv(65536)
+                except (ssl.SSLWantReadError, BlockingIOError):
+                    continue
+                finally:
+                    side.settimeout(None)
+                if not data:
+                    return
+                sides[side].sendall(data)

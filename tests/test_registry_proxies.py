@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from krmfn.sources.registry.origin import Origin
 from krmfn.sources.registry.proxies import proxy_for
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
-from tests.proxy_server import Proxy, copy
+from tests.proxy_server import Proxy, relay
 from tests.registry_server import Registry, serving
 
 
@@ -110,10 +109,7 @@ def answer(connection: socket.socket, place: str, head: bytes, pause: float = 0.
     connection.sendall(head)
     time.sleep(pause)
     with socket.create_connection(place.split(":")) as there:  # type: ignore[arg-type]
-        back = threading.Thread(target=copy, args=(there, connection))
-        back.start()
-        copy(connection, there)
-        back.join()
+        relay(connection, there)
 
 
 OPEN = b"HTTP/1.1 200 OK\r\n\r\n"

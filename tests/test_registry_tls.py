@@ -13,7 +13,7 @@ import pytest
 
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
-from tests.registry_server import Login, serving
+from tests.registry_server import Login, Request, serving
 
 QUICK = {"connect_seconds": 1, "idle_seconds": 0.5, "request_seconds": 1, "repository_seconds": 2}
 
@@ -166,3 +166,29 @@ def test_a_client_certificate_is_shown_to_its_registry_alone(authority, tmp_path
         error = error_of(lambda: source.tags(repository(f"{registry.address}/acme/web", **access)))
     assert error.failure == "unavailable"
     assert not other.seen
+
+
+def test_threads_that_share_what_tls_trusts_change_nothing_of_it(authority, tmp_path, monkeypatch):
+    """A list of protocols that is set anew while another thread makes its hello sends bytes of freed memory (TLS alert 50)."""
+    calls: list[ssl.SSLContext] = []
+    set_protocols = ssl.SSLContext.set_alpn_protocols
+    chosen: list[str | None] = []
+
+    def note_and_set(context: ssl.SSLContext, protocols: list[str]) -> None:
+        calls.append(context)
+        set_protocols(context, protocols)
+
+    def list_and_close(request: Request) -> None:
+        assert isinstance(request.connection, ssl.SSLSocket)
+        chosen.append(request.connection.selected_alpn_protocol())
+        request.plain(200, b'{"name": "acme/web", "tags": []}', {"Connection": "close"})
+
+    context = server_context(authority.issue("127.0.0.1"), tmp_path)
+    set_protocols(context, ["http/1.1"])
+    monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", note_and_set)
+    with serving(context) as registry, asking() as source:
+        for name in ("acme/web", "acme/web/acme/web", "x/acme/web"):
+            registry.misbehave("tags", list_and_close)
+            source.tags(repository(f"{registry.address}/{name}", ca_pem=authority.pem))
+        assert chosen == ["http/1.1"] * 3
+        assert registry.connections > len(calls) == len({*map(id, calls)})

@@ -20,6 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import PoolManager, ProxyManager
 from urllib3.util import Url, parse_url
+from urllib3.util.ssl_ import ALPN_PROTOCOLS
 
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.sources.registry.budget import NotAdmittedError, OutOfTimeError, current
@@ -156,6 +157,9 @@ def tls_context(identity: Identity, env: Mapping[str, str]) -> ssl.SSLContext:
     ca, certificate, key = identity
     context = _trusting(env.get("SSL_CERT_FILE") or None, env.get("SSL_CERT_DIR") or None)
     context.sslsocket_class = Secure
+    context.set_alpn_protocols(ALPN_PROTOCOLS)
+    # urllib3 sets them again for each connection, which frees the list that the hello of another thread is made of
+    context.set_alpn_protocols = lambda *_: None  # type: ignore[method-assign]
     try:
         if ca:
             context.load_verify_locations(
