@@ -107,13 +107,13 @@ def steps(tmp_path: Path, given: dict[str, str]) -> Iterator[tuple[str, dict[str
             yield step["run"], {key: resolved(value) for key, value in step.get("env", {}).items()}
 
 
-def action(checkout: Checkout, tmp_path: Path, state: str = "", **inputs: str) -> list[str]:
+def action(checkout: Checkout, tmp_path: Path, state: str = "", code: int = 0, **inputs: str) -> list[str]:
     """Run the action. `gh` is GitHub's own service behind a program: a recorder stands in for it alone."""
     path = recorder(tmp_path, "gh", state) + checkout.env["PATH"]
     runner = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "GITHUB_REPOSITORY": "acme/shop"}
     for script, env in steps(tmp_path, inputs):
         done = checkout.script(script, **env, **runner, PATH=path)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         assert CANARY not in done.stdout + done.stderr
     logs = [tmp_path / name for name in ("calls", "arguments", "summary.md", "proposals.json")]
     assert not any(CANARY in log.read_text() for log in logs if log.exists())
@@ -136,6 +136,20 @@ def test_the_github_action_opens_one_pull_request(state: str, calls: list[str], 
 def test_the_github_action_opens_a_pull_request_for_each_image(checkout: Checkout, tmp_path: Path):
     assert action(checkout, tmp_path, options="--split --prune").count("pr create") == len(branches(checkout)) - 1 > 1
     assert "Update ghcr.io/acme/web to 1.3.1\n" in (tmp_path / "arguments").read_text()
+
+
+@pytest.mark.parametrize(("job", "create"), [("github", "pr create"), ("gitlab", "mr create")])
+def test_a_refused_branch_fails_the_job_and_stops_no_other_request(job: str, create: str, checkout: Checkout, tmp_path: Path):
+    hook = checkout.origin / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\ncase $1 in *-web) echo 'web is frozen' >&2; exit 1;; esac\n")
+    hook.chmod(0o755)
+    if job == "github":
+        calls = action(checkout, tmp_path, code=1, options="--split")
+    else:
+        calls = gitlab(checkout, tmp_path, code=1, OPTIONS="--split")
+    assert calls.count(create) == len(branches(checkout)) - 1 >= 1
+    assert "krmfn/images-web" not in branches(checkout)
 
 
 def test_the_action_uploads_findings_when_asked(checkout: Checkout, tmp_path: Path):
@@ -190,7 +204,7 @@ def test_the_github_action_fails_when_a_policy_fails(checkout: Checkout, tmp_pat
     assert branches(checkout) == ["main"]
 
 
-def gitlab(checkout: Checkout, tmp_path: Path, found: str = "[]", **variables: str) -> list[str]:
+def gitlab(checkout: Checkout, tmp_path: Path, found: str = "[]", code: int = 0, **variables: str) -> list[str]:
     """Run the job of GitLab on its detached checkout. `glab` is GitLab's service behind a program: a recorder stands in."""
     job = yaml.safe_load((CI / "gitlab-ci.yml").read_text())["update-images"]
     before = [line for line in job["before_script"] if line.startswith("git config")]
@@ -198,7 +212,7 @@ def gitlab(checkout: Checkout, tmp_path: Path, found: str = "[]", **variables: s
     known = {"CI_DEFAULT_BRANCH": "main", "CI_SERVER_HOST": "git.example", "CI_SERVER_URL": "https://git.example", "IMAGES_PUSH_TOKEN": CANARY}
     path = recorder(tmp_path, "glab", found) + checkout.env["PATH"]
     done = checkout.script("\n".join([*before, *job["script"]]), **known, **job["variables"] | variables, PATH=path)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     kept = [checkout.folder / name for name in job["artifacts"]["paths"]] + [tmp_path / "arguments"]
     assert CANARY not in done.stdout + done.stderr + "".join(one.read_text() for one in kept)
     return (tmp_path / "calls").read_text().splitlines()

@@ -145,7 +145,7 @@ def test_the_command_answers_every_tag_as_json(folder: Path, capsys: pytest.Capt
     ("name", "error"),
     [
         ("wep", "no policy wep is configured; did you mean web?"),
-        ("zzz", "no policy zzz is configured; known: shop:web, shop:none, shop:fresh"),
+        ("zzz", "no policy zzz is configured; there are shop:fresh, shop:none, shop:web"),
     ],
 )
 def test_an_unknown_policy_gets_the_nearest_name(
@@ -158,7 +158,7 @@ def test_an_unknown_policy_gets_the_nearest_name(
 def test_a_name_in_two_namespaces_has_to_be_written_in_full(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "more.yaml").write_text(CONFIG.partition("---")[0].replace("shop", "other"))
     assert main(["explain", "web", str(folder)]) == 1
-    assert "policy web stands in several namespaces: write shop:web or other:web" in capsys.readouterr().err
+    assert "policy web stands in several namespaces: write other:web or shop:web" in capsys.readouterr().err
 
 
 def test_a_policy_without_a_choice_explains_itself_and_fails(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -241,7 +241,9 @@ def test_a_digest_policy_waits_for_the_age_of_a_new_digest(place: Path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("hold", "wob@1.0.0", "shop"), "no policy wob is configured"),
+        (("hold", "wob@1.0.0", "shop"), "no policy wob is configured; did you mean web?"),
+        (("release", "flux:wbe", "shop"), "no policy flux:wbe is configured; did you mean flux:web?"),
+        (("hold", "nothing-like-it@1.0.0", "shop"), "no policy nothing-like-it is configured; there are flux:web"),
         (("hold", "web", "shop"), "name the tag too"),
         (("hold", "web@1 0", "shop"), "is not a tag"),
         (("hold", "web@1.0.0", "shop", "--until", "soon"), "expected a date"),

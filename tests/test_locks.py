@@ -125,6 +125,23 @@ def test_a_policy_without_a_lock_above_its_fields_gets_one():
     krmfn("update", ".", "--mode", "frozen")
 
 
+def test_a_hold_names_the_locks_that_record_something_else():
+    krmfn("fetch", "overlays/staging")
+    offer("1.0.0", "1.1.0", "1.2.0")
+    krmfn("fetch", "overlays/prod")
+    assert locked() == {"prod": "1.2.0", "staging": "1.1.0"}
+    told = {
+        lock: f"{lock}/krmfn-lock.yaml records {tag}: builds in mode frozen follow the hold after the next krmfn update"
+        for lock, tag in (("overlays/prod", "1.2.0"), ("overlays/staging", "1.1.0"))
+    }
+    said = krmfn("hold", "web@1.2.0", ".", "--not")
+    assert [lock for lock in told if told[lock] in said] == ["overlays/prod"]
+    said = krmfn("hold", "web@1.2.0", ".")
+    assert [lock for lock in told if told[lock] in said] == ["overlays/staging"]
+    said = krmfn("release", "--age", "web@1.2.0", ".")
+    assert "records" not in said
+
+
 def test_two_locks_in_one_folder_that_hold_one_policy_are_refused():
     krmfn("fetch", "overlays/staging")
     krmfn("fetch", "overlays/prod")

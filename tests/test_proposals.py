@@ -247,6 +247,46 @@ def test_a_push_that_the_forge_refuses_is_told_and_made_good(hook: str, site: Si
     assert branches(site) == ["images-api", "images-redis", "images-web", "main"]
 
 
+REFUSALS = {
+    "update": "case $1 in */images-api) echo 'api is frozen' >&2; exit 1;; esac",
+    "pre-push": "while read -r local name remote oid; do case $remote in */images-api) echo 'api is frozen' >&2; exit 1;; esac; done",
+    "commit-msg": "if grep -q acme/api \"$1\"; then echo 'api is frozen' >&2; exit 1; fi",
+}
+"""Who refuses: the forge, a hook at the push, a hook at the commit."""
+
+
+@pytest.mark.parametrize("who", REFUSALS)
+def test_a_refused_branch_stops_no_other(who: str, site: Site):
+    def refuse(script: str) -> None:
+        if who == "update":
+            hook = site.remote / "hooks" / who
+            hook.parent.mkdir(exist_ok=True)
+            hook.write_text(f"#!/bin/sh\n{script}\n")
+            hook.chmod(0o755)
+        else:
+            site.hook(who, script)
+
+    refuse(REFUSALS[who])
+    done = site.krmfn(*IMAGES, "--split", "-o", "json")
+    assert done.returncode == 1
+    assert branches(site) == ["images-redis", "images-web", "main"]
+    told = {one["branch"]: one for one in json.loads(done.stdout)["proposals"]}
+    assert {name: one["state"] for name, one in told.items()} == {
+        "images-redis": "pushed", "images-api": "refused", "images-web": "pushed",
+    }  # fmt: skip
+    assert "api is frozen" in told["images-api"]["error"]
+    assert (told["images-api"]["body"], told["images-web"]["body"].count("\n| ")) == ("", 2)
+    assert "error: branch origin/images-api: " in done.stderr
+    assert "api is frozen" in done.stderr
+    assert "1 of 3 branches refused" in done.stderr
+    again = site.krmfn(*IMAGES, "--split", "-o", "markdown")
+    assert (again.returncode, [line for line in again.stdout.splitlines() if line.startswith("## ")]) == (1, ["## images-redis", "## images-web"])
+    refuse("exit 0")
+    assert {one["branch"]: one["state"] for one in proposals(site, *IMAGES, "--split")} == {
+        "images-redis": "unchanged", "images-api": "pushed", "images-web": "unchanged",
+    }  # fmt: skip
+
+
 def test_a_branch_of_a_reverted_merge_is_proposed_again(site: Site):
     site.update(*IMAGES)
     elsewhere(site, ("merge", "--quiet", "--no-edit", "origin/images"), ("push", "--quiet", "origin", "main"))
@@ -332,6 +372,20 @@ def test_prune_deletes_branches_of_krmfn_alone(site: Site):
     assert found == {"images-redis": "unchanged", "images-api": "foreign", "images-web": "deleted"}
     assert branches(site) == ["images-api", "images-of-mine", "images-redis", "main"]
     assert remote(site, "images-api") == theirs
+
+
+def test_a_branch_that_may_not_be_deleted_stops_no_other(site: Site):
+    site.update(*IMAGES, "--split")
+    elsewhere(site, ("merge", "--quiet", "--no-ff", "-m", "merged", "origin/images-web"), ("push", "--quiet", "origin", "main"))
+    pull(site)
+    hook = site.remote / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\ncase $1$3 in */images-web0*) echo 'never delete' >&2; exit 1;; esac\n")
+    hook.chmod(0o755)
+    done = site.krmfn(*IMAGES, "--split", "--prune", "-o", "json")
+    assert (done.returncode, "never delete" in done.stderr) == (1, True)
+    states = {one["branch"]: one["state"] for one in json.loads(done.stdout)["proposals"]}
+    assert states == {"images-redis": "pushed", "images-api": "pushed", "images-web": "refused"}
 
 
 def test_nothing_left_is_told_and_pruned(site: Site):

@@ -89,8 +89,12 @@ def commit(paths: Sequence[Path], finish: Finish, request: CommitRequest, report
             worktree, style = Worktree(folder, repository.git.allowance), _style(examined.automation, request)
             if not destination.is_here:
                 branches = proposing.Proposer(repository, space, worktree, style, destination, automation)
-                report(examined, written, branches.propose(parts, split=request.split, prune=request.prune))
-                return 0
+                proposals = branches.propose(parts, split=request.split, prune=request.prune)
+                report(examined, written, proposals)
+                refused = sum(one.state == "refused" for one in proposals)
+                if refused:
+                    terminal.say(f"{refused} of {len(proposals)} branch{'es' * (len(proposals) != 1)} refused: see above", "error")
+                return int(bool(refused))
             drafts = [part.draft for part in parts if part.draft.files]
             if drafts:
                 repository.check_clean({path for draft in drafts for path in draft.files})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -12,10 +11,10 @@ from krmfn import pipeline, terminal
 from krmfn.commands import completion, options, ruling
 from krmfn.commands.output import to_json
 from krmfn.config.loading import Config
-from krmfn.diagnostics import misconfigured
+from krmfn.config.objects import policy_named
 from krmfn.errors import RegistryError
 from krmfn.inventory import files
-from krmfn.model import Following, ImagePolicy, NotChosen, PolicyKey, Repository
+from krmfn.model import Following, ImagePolicy, NotChosen, Repository
 from krmfn.plan import decision, records
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.policies import explain
@@ -51,7 +50,7 @@ def command(
     tree = options.read(paths)
     options.tell_skipped(tree.skipped)
     rules = ruling.load(tree.blocks, options.finishing(source, None, None, None))
-    found = _find(policy, rules.policies)
+    found = rules.policies[policy_named(policy, rules.policies)]
     if found.rules.follows_current:
         return _follow(found, rules, tree, (output, all_tags, tags))
     opened = options.open_source(rules)
@@ -61,18 +60,6 @@ def command(
     asked = tuple(dict.fromkeys((*tags, *(explanation.selection.tags if all_tags else ()))))
     _PRINTERS[output](explanation, asked)
     return int(explanation.runs is None if found.is_judged else explanation.selection.tag is None)
-
-
-def _find(name: str, policies: Mapping[PolicyKey, ImagePolicy]) -> ImagePolicy:
-    keys = [key for key in policies if name in (str(key), key.name)]
-    if len(keys) == 1:
-        return policies[keys[0]]
-    known = [str(key) for key in policies]
-    if keys:
-        raise misconfigured(f"policy {name} stands in several namespaces: write {' or '.join(map(str, keys))}")
-    near = get_close_matches(name, [*known, *(key.name for key in policies)], 1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none at all'}"
-    raise misconfigured(f"no policy {name} is configured; {hint}")
 
 
 def _follow(

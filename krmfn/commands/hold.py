@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from krmfn import terminal
-from krmfn.commands import options
+from krmfn.commands import completion, options
 from krmfn.commands.package import HOLDS, Package
 from krmfn.config.hold import NEWER, Hold
 from krmfn.config.loading import Config, load
-from krmfn.config.objects import nearest
+from krmfn.config.objects import policy_named
 from krmfn.diagnostics import misconfigured
 from krmfn.image import is_tag
 from krmfn.inventory import files
@@ -31,7 +31,7 @@ PATH = click.argument("path", default=".", type=click.Path(path_type=Path, exist
         exits="0 written, 1 an error (nothing is written), 2 usage",
     )
 )
-@click.argument("what", metavar="POLICY@TAG")
+@click.argument("what", metavar="POLICY@TAG", shell_complete=completion.policies)
 @PATH
 @click.option("--not", "is_not", is_flag=True, help="Skip this tag; without it the policy stays on this tag.")
 @click.option("--until", metavar="TIME", default="", help="When it ends, exclusive: a date (00:00 UTC), an RFC 3339 time, or `newer`: with the first newer tag.")
@@ -56,12 +56,7 @@ def parse(what: str, rules: Config) -> tuple[PolicyKey, str]:
     name, _, tag = what.partition("@")
     if tag and not is_tag(tag):
         raise click.BadParameter(f"{tag!r} is not a tag", param_hint="POLICY@TAG")
-    known = [key for key in sorted(rules.declared) if name in (str(key), key.name)]
-    if len(known) > 1:
-        raise misconfigured(f"policy {name} stands in several namespaces: write {' or '.join(map(str, known))}")
-    if not known:
-        raise misconfigured(f"no policy {name} is configured{nearest(name, map(str, rules.declared))}")
-    return known[0], tag
+    return policy_named(name, rules.declared), tag
 
 
 def write(tree: files.Tree, path: Path, rules: Config, spec: dict[str, str]) -> None:
@@ -82,6 +77,21 @@ def write(tree: files.Tree, path: Path, rules: Config, spec: dict[str, str]) -> 
     written = package.written()
     package.write(written)
     terminal.say(f"wrote {', '.join(written)}")
+    for lock in _behind(rules, spec):
+        terminal.say(f"{lock}: builds in mode frozen follow the hold after the next krmfn update", "note")
+
+
+def _behind(rules: Config, spec: dict[str, str]) -> list[str]:
+    """Return which locks record for the policy what a hold with `tag` or `not` excludes, each with what it records."""
+    if "releaseAge" in spec:
+        return []
+    recorded = {
+        (lock.object.block.text.name, one.tag): None
+        for lock in rules.locks.every
+        for one in lock.all
+        if lock.object and str(one.policy) == spec["policy"] and (one.tag == spec.get("not") or one.tag != spec.get("tag", one.tag))
+    }
+    return [f"{name} records {tag}" for name, tag in recorded]
 
 
 def _is_same(one: Hold, spec: dict[str, str]) -> bool:

@@ -44,16 +44,25 @@ class Proposer:
         return f"{self.destination.branch}-{part.name}" if part.name else self.destination.branch
 
     def _published(self, branches: Branches, parts: Sequence[Part]) -> Iterator[Proposal]:
+        """Put every part on its branch. What is refused on one stops no other."""
         for part in parts:
-            if not part.draft.files:
-                continue
+            if part.draft.files:
+                for proposal in self._put(branches, part):
+                    yield replace(proposal, subject=part.draft.subject, rows=part.rows, lock=part.lock)
+
+    def _put(self, branches: Branches, part: Part) -> Iterator[Proposal]:
+        branch = self._branch(part)
+        proposal = Proposal(branch, "refused", None)
+        try:
             name = self.worktree.propose(part.draft, self.style, self.destination.base)
-            proposal = branches.publish(self._branch(part), name)
-            proposal = replace(proposal, subject=part.draft.subject, rows=part.rows, lock=part.lock)
+            proposal = branches.publish(branch, name)
             others = list(self._by_refspec(branches, proposal))
-            for one in (proposal, *(other for other in others if other.state != proposal.state)):
-                _tell(one, self.destination.remote, self._refspec)
-            yield from (proposal, *others)
+        except GitError as error:
+            others = [Proposal(branch, "refused", proposal.commit, error=error)]
+        every = others if proposal.state == "refused" else [proposal, *others]
+        for one in every[:1] + [other for other in every[1:] if other.state != proposal.state]:
+            _tell(one, self.destination.remote, self._refspec)
+        yield from every
 
     @property
     def _refspec(self) -> str:
@@ -61,7 +70,8 @@ class Proposer:
 
     def _by_refspec(self, branches: Branches, proposal: Proposal) -> Iterator[Proposal]:
         """Push by the automation's refspec too; another branch follows the same rule as the first."""
-        if not self._refspec or proposal.state == "foreign":
+        commit = proposal.commit
+        if not self._refspec or proposal.state == "foreign" or commit is None:
             return
         source, colon, target = self._refspec.partition(":")
         if source not in (proposal.branch, f"refs/heads/{proposal.branch}"):
@@ -69,23 +79,28 @@ class Proposer:
         elif target.startswith("refs/heads/"):
             if target != f"refs/heads/{proposal.branch}":
                 branch = target.removeprefix("refs/heads/")
-                other = branches.publish(branch, proposal.commit.name)
-                yield replace(other, subject=proposal.subject, rows=proposal.rows, lock=proposal.lock)
+                yield branches.publish(branch, commit.name)
         elif target:
-            self.repository.push(self.destination.remote, [f"{proposal.commit.name}:{target}"], branches.options)
+            self.repository.push(self.destination.remote, [f"{commit.name}:{target}"], branches.options)
 
     def _retired(self, branches: Branches, parts: Sequence[Part], *, split: bool, prune: bool) -> Iterator[Proposal]:
         """Look after branches of earlier runs that have nothing to propose any more."""
         name = self.destination.branch
         busy = {self._branch(part) for part in parts if part.draft.files or not part.is_known}
         for branch in branches.named(f"{name}-*") if split else (name,):
-            if branch not in busy and (proposal := branches.retire(branch, delete=prune)):
+            if branch in busy:
+                continue
+            try:
+                proposal = branches.retire(branch, delete=prune)
+            except GitError as error:
+                proposal = Proposal(branch, "refused", None, error=error)
+            if proposal:
                 _tell(proposal, self.destination.remote)
                 yield proposal
 
 
 def _tell(proposal: Proposal, remote: str, refspec: str = "") -> None:
-    branch, commit = printable(proposal.branch), proposal.commit.name[:7]
+    branch, commit = printable(proposal.branch), proposal.commit.name[:7] if proposal.commit else ""
     where = f"{remote}/{branch}" if remote else branch
     more = f" and refspecs '{printable(refspec)}'" if refspec else ""
     messages = {
@@ -94,11 +109,14 @@ def _tell(proposal: Proposal, remote: str, refspec: str = "") -> None:
         "unchanged": f"branch '{branch}' is up to date: commit '{commit}' proposes the same",
         "obsolete": f"branch '{branch}' has nothing to propose any more; --prune deletes it",
         "deleted": f"deleted branch '{branch}': it had nothing to propose any more",
-        "foreign": f"branch {where} is left alone: commit {proposal.commit.described} is not krmfn's",
+        "foreign": f"branch {where} is left alone: commit {proposal.commit.described if proposal.commit else ''} is not krmfn's",
+        "refused": f"branch {where}: {proposal.error}",
     }
-    if proposal.state in ("pushed", "committed"):
+    if proposal.state in ("pushed", "committed") and proposal.commit:
         subject = printable(proposal.commit.message.partition("\n")[0], 200)
         terminal.say(f"committed {commit} on {branch}: {subject}")
-    terminal.say(messages[proposal.state], "warning" if proposal.state == "foreign" else "")
+    terminal.say(messages[proposal.state], {"foreign": "warning", "refused": "error"}.get(proposal.state, ""))
     if proposal.state == "foreign":
         terminal.say(f"help: to give the branch up, with what others put on it: {proposal.give_up}")
+    elif proposal.error and proposal.error.help:
+        terminal.tell(f"help: {printable(proposal.error.help, 1000)}", err=True)

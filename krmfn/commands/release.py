@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from krmfn import terminal
-from krmfn.commands import hold, options
+from krmfn.commands import completion, hold, options
 from krmfn.commands.package import Package
 from krmfn.config.loading import load
 from krmfn.diagnostics import misconfigured
@@ -24,7 +24,7 @@ from krmfn.yamledit.nodes import Edit
         exits="0 written, 1 an error (nothing is written), 2 usage",
     )
 )
-@click.argument("what", metavar="POLICY[@TAG]")
+@click.argument("what", metavar="POLICY[@TAG]", shell_complete=completion.policies)
 @hold.PATH
 @click.option("--age", is_flag=True, help="Let this tag through although it is younger than minimumReleaseAge.")
 @click.option("--because", metavar="TEXT", default="", help="Why, with --age.")

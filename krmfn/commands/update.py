@@ -244,9 +244,9 @@ def _plain(examined: Examined, written: Mapping[Text, bytes], proposals: Sequenc
     if proposals:
         data["proposals"] = [
             {
-                "branch": one.branch, "state": one.state, "commit": one.commit.name,
+                "branch": one.branch, "state": one.state, "commit": one.commit.name if one.commit else "",
                 "title": one.subject, "body": _body(examined, one.rows, one.lock) if one.proposes else "",
-            }
+            } | ({"error": str(one.error)} if one.error else {})
             for one in proposals
         ]  # fmt: skip
     return data

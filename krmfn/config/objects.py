@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from krmfn.diagnostics import unreadable
+from krmfn.diagnostics import misconfigured, unreadable
 from krmfn.errors import InputError
 from krmfn.frozen import field, frozen
-from krmfn.model import Diagnostic, Field, File, Location, ResourceId
+from krmfn.model import Diagnostic, Field, File, Location, PolicyKey, ResourceId
 from krmfn.yamledit.nodes import Block, construct
 
 _LISTS = ("List", "ConfigMapList", "SecretList", "ImagePolicyList", "ImageRepositoryList", "ImageUpdateAutomationList")
@@ -114,3 +114,16 @@ def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
 
     near = get_close_matches(name, list(known), 1, likeness)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def policy_named(name: str, keys: Iterable[PolicyKey]) -> PolicyKey:
+    """Return the policy of this name, `namespace:name` or the name alone. Raise ConfigError, with the nearest, for none or several."""
+    known = sorted(keys)
+    same = [key for key in known if name in (str(key), key.name)]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        raise misconfigured(f"policy {name} stands in several namespaces: write {' or '.join(map(str, same))}")
+    names = [*(key.name for key in known), *map(str, known)]
+    hint = nearest(name, names) or f"; there are {', '.join(map(str, known)) or 'none'}"
+    raise misconfigured(f"no policy {name} is configured{hint}")

@@ -12,29 +12,34 @@ from krmfn.git.own_commits import Commit, OwnCommits, read_commit, same_proposal
 from krmfn.git.repository import Repository
 from krmfn.git.workspace import Workspace
 
-State = Literal["pushed", "committed", "unchanged", "foreign", "obsolete", "deleted"]
-"""`foreign`: left alone, as it holds a commit that is not krmfn's. `obsolete`: nothing is left to propose, it still exists."""
+State = Literal["pushed", "committed", "unchanged", "foreign", "obsolete", "deleted", "refused"]
+"""`foreign`: left alone, as it holds a commit that is not krmfn's. `obsolete`: nothing is left to propose, it still exists.
+
+`refused`: a hook, the signing or the remote refused it; the other branches go on.
+"""
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What became of a branch. `commit` is what it holds, for `foreign` the commit that is not krmfn's."""
+    """What became of a branch. `commit` is what it holds, for `foreign` the commit that is not krmfn's, None if there is none."""
 
     branch: str
     state: State
-    commit: Commit
+    commit: Commit | None
     subject: str = ""
     rows: tuple[Row, ...] = ()
     lock: str = ""
     """How the image lock is renewed."""
     give_up: str = ""
     """For `foreign`: the command that gives the branch up."""
+    error: GitError | None = None
+    """For `refused`: why."""
 
     @property
     def proposes(self) -> bool:
-        """Return True if there is something to propose."""
-        return self.state not in ("obsolete", "deleted")
+        """True if the branch holds something to propose."""
+        return self.state not in ("obsolete", "deleted", "refused")
 
 
 class Branches:
