@@ -27,6 +27,7 @@ COMMANDS = {
     "doctor": "Look for the tools and files that krmfn works with.",
     "explain": "Say why a policy chose its tag, and why not the others.",
     "fetch": "Write what the policies need from registries as TagSnapshot and ImageLock items.",
+    "fleet": "Plan, scan and report what many trees run.",
     "get": "Print image repositories, policies and automations as flux get does.",
     "init": "Write a policy for every image that none names.",
     "hold": "Keep a policy on a tag, or away from one.",

@@ -133,8 +133,9 @@ _WORDS = {"policy": ("web", "flux-system:web"), "what": ("flux-system:web@1.2.0"
 _NEEDED = {
     "repository": ("--image", "ghcr.io/acme/web"), "policy": ("--image-ref", "web", "--select-semver", "1.x"),
     "update": ("--git-repo-ref", "flux-system", "--checkout-branch", "main", "--author-name", "a", "--author-email", "a@b"),
+    "scan": ("--lane", "0", "--to", "scan"),
 }  # fmt: skip
-"""What `krmfn create image KIND` wants besides a name."""
+"""What `krmfn create image KIND` and `krmfn fleet` want besides a name."""
 _NO_NETWORK = ("--source",)
 
 
@@ -157,7 +158,7 @@ def _of_command(verb: str, words: tuple[str, ...], command: click.Command, chanc
     arguments = [one for one in command.params if isinstance(one, click.Argument)]
     options = [one for one in command.params if isinstance(one, click.Option)]
     usual = ["web" if one.name == "name" else _WORDS.get(one.name or "", (".",))[0] for one in arguments]
-    words = (*words, *(_NEEDED.get(words[-1], ()) if verb == "create" else ()))
+    words = (*words, *(_NEEDED.get(words[-1], ()) if verb in ("create", "fleet") else ()))
     yield Call(verb, (*words, *usual))
     for at in range(len(usual)):
         yield Call(verb, (*words, *usual[:at], argument(chance), *usual[at + 1 :]))

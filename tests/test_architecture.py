@@ -39,7 +39,9 @@ ROOMS = {
     "adopt": {"yamledit", "policies", "config"},  # patterns, ranges and durations
     "gotemplate": set(),  # not even values, see OUTSIDE
     "git": {"disk", "yamledit", "policies", "config", "plan", "gotemplate"},
+    "fleet": {"disk", "yamledit", "kubernetes", "policies", "config", "plan", "sources", "inventory", "git"},
     "commands": {
+        "fleet",
         "disk",
         "yamledit",
         "kubernetes",
@@ -80,9 +82,9 @@ EDGES = {
     "yaml": {"yamledit", "kubernetes", "config.lock", "plan.bind", "plan.lockfile", "inventory", "adopt", "function"},
     "os": {
         "__main__", "cli", "inventory.files", "function", "terminal", "commands", "git.program", "git.workspace", "git.drafts", "inventory.doctor",
-        "sources", "disk",
+        "sources", "disk", "fleet.journal",
     },
-    "tempfile": {"disk.writing", "git.program", "sources.registry.connections"},
+    "tempfile": {"disk.writing", "git.program", "fleet.trees", "sources.registry.connections"},
     "pathspec": {"inventory.ignore"},
     "random": {"sources.registry"},
     "time": {"sources", "commands", "git", "terminal"},

@@ -77,7 +77,7 @@ def test_a_bug_in_a_legacy_plugin_gives_the_stream_back(tmp_path: Path):
 
 @pytest.mark.parametrize("verb", COMMANDS)
 def test_a_bug_in_a_verb_is_one_line(verb: str, tmp_path: Path):
-    words = {"get": ("image", "all", "."), "create": ("image", "repository", "web"), "hold": ("a@1", "."), "release": ("a", "."), "explain": ("a", "."), "completion": ("bash",)}
+    words = {"get": ("image", "all", "."), "create": ("image", "repository", "web"), "hold": ("a@1", "."), "release": ("a", "."), "explain": ("a", "."), "completion": ("bash",), "fleet": ("plan", ".")}
     bare = ("schema", "doctor")
     done = injected("click:Command.invoke", BUGS["KeyError"], verb, *words.get(verb, () if verb in bare else (".",)), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, b"")

@@ -28,6 +28,7 @@ EXITS: Mapping[str, Row] = {
     "doctor": {"done": (), "error": (), "usage": ("-o", "xml")},
     "explain": {"done": ("web", "flux-repo"), "error": ("none", "flux-repo"), "usage": ("web",)},
     "fetch": {"done": ("flux-repo", "--lock"), "error": ("nowhere",), "usage": (), "would change": ("held", "--check")},
+    "fleet": {"done": ("plan", "web"), "error": ("plan", "nowhere"), "usage": ()},
     "get": {"done": ("image", "all", "flux-repo"), "error": ("image", "all", "nowhere"), "usage": ("image", "charts", ".")},
     "hold": {"done": ("web@1.2.0", "flux-repo"), "error": ("none@1.2.0", "flux-repo"), "usage": ("web@1.2.0", "flux-repo", "--until", "soon")},
     "init": {"done": ("web",), "error": ("nowhere",), "usage": ()},

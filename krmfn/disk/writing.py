@@ -169,3 +169,21 @@ def _attributes(path: Path) -> dict[str, bytes]:
         if error.errno in (errno.ENOTSUP, errno.ENOSYS):
             return {}
         raise
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file at once, whatever was there: it is whole or not there at any moment. Raise InputError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged = _stage(path, data, is_new=True, is_locked=True)
+        staged.new.replace(path)
+        if staged.lock:
+            staged.lock.close()
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", name=str(path)) from None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed runs left in a folder."""
+    for path in _beside({folder}):
+        _remove_leftover(path)

@@ -85,14 +85,15 @@ def record(
                 listing = Listing(tuple(sorted({*mine, *(snapshots[image].tags if image in snapshots else ())})))
             if not isinstance(listing, Listing):
                 continue
-            snapshots[image] = _seen_now(snapshots.get(image), before.get(image), image, listing, mine, now, is_bootstrap=is_bootstrap)
+            snapshots[image] = seen_now(snapshots.get(image), before.get(image), image, listing, mine, now, is_bootstrap=is_bootstrap)
     return snapshots
 
 
-def _seen_now(
+def seen_now(
     known: Snapshot | None, old: Snapshot | None, image: str, listing: Listing, digests: Mapping[str, str], now: float,
     *, is_bootstrap: bool,
 ) -> Snapshot:  # fmt: skip
+    """Return what is known of a repository with what it offers now; `old` is what was written before."""
     is_old = is_bootstrap and old is None
     fresh = {
         tag: Seen(now, ((digests[tag], now),) if tag in digests else (), is_old) for tag in listing.tags

@@ -72,11 +72,12 @@ class Attempts:
         if not again:
             return False
         asked = None if isinstance(last, NoReply) else retry_after(last, self._world)
-        if asked is not None and asked > self._settings.retry_after_seconds:
-            return False
         chosen = self._world.chance() * min(_MOST, _FIRST * _FACTOR**number)
         seconds = max(asked or 0.0, chosen)
-        if self._world.clock() + seconds >= call.until:
+        is_too_long = asked is not None and asked > self._settings.retry_after_seconds
+        if is_too_long or self._world.clock() + seconds >= call.until:
+            if asked is not None and isinstance(last, Reply) and last.status == 429:
+                self._gate.pause(call.origin, asked)  # the others would be told the same
             return False
         waiting()
         if asked is not None or (isinstance(last, Reply) and last.status == 429):

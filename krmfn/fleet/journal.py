@@ -1,0 +1,109 @@
+"""The journal of a shard: every answer is written down as it comes, so that a run that is killed asks nothing twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from krmfn.errors import InputError, RegistryError
+from krmfn.image import is_digest, is_tag
+from krmfn.model import Listing, Repository
+from krmfn.plan.resolve import TagSource
+from krmfn.strict_json import parse
+
+_VALUES = 1_000_000
+Known = dict[tuple[str, str], Any]
+
+
+class Journal:
+    """Answers from a file, and asks a source for the rest. Failures that pass by themselves are not kept.
+
+    A line is one answer, appended at once. What stands behind the last line break is of a run that was killed.
+    """
+
+    def __init__(self, path: Path, source: TagSource, plan: str) -> None:
+        """`plan` names the plan: the journal of another one is not believed. Raise InputError."""
+        self._source, self._lock = source, Lock()
+        self.repeated = 0
+        """Answers that were known already."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            data = path.read_bytes() if path.exists() else b""
+            whole = data[: data.rfind(b"\n") + 1]
+            known = _read(whole, plan)
+            self._known = known or {}
+            whole = whole if known is not None else b""
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            if len(whole) != len(data):
+                os.ftruncate(self._file, len(whole))
+            if not whole:
+                self._write({"plan": plan})
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror}", name=str(path)) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def tags(self, repository: Repository) -> Listing:
+        """Return what a repository offers. Raise RegistryError."""
+        image = repository.image.canonical
+        known = self._recall(image, "")
+        if known is None:
+            known = self._ask(image, "", lambda: list(self._source.tags(repository)[:2]))
+        return Listing(tuple(known[0]), known[1])
+
+    def digest(self, repository: Repository, tag: str) -> str:
+        """Return the digest of a tag. Raise RegistryError."""
+        image = repository.image.canonical
+        known = self._recall(image, tag)
+        return str(self._ask(image, tag, lambda: self._source.digest(repository, tag)) if known is None else known)
+
+    def _recall(self, image: str, tag: str) -> Any:
+        known = self._known.get((image, tag))
+        self.repeated += known is not None
+        if isinstance(known, RegistryError):
+            raise known
+        return known
+
+    def _ask(self, image: str, tag: str, ask: Any) -> Any:
+        try:
+            answer = ask()
+        except RegistryError as error:
+            if error.failure in ("not-found", "denied"):
+                self._write({"image": image, "tag": tag, "failure": error.failure, "message": error.message})
+            raise
+        self._write({"image": image, "tag": tag, "answer": answer})
+        return answer
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        with self._lock:
+            while line:
+                line = line[os.write(self._file, line) :]
+
+
+def _read(data: bytes, plan: str) -> Known | None:
+    """Return the answers of a journal; None when it is that of another plan. A line that is no answer is passed over."""
+    lines = data.splitlines()
+    try:
+        if not lines or parse(lines[0]) != {"plan": plan}:
+            return None
+    except ValueError:
+        return None
+    known: Known = {}
+    for line in lines[1:]:
+        try:
+            entry = parse(line, _VALUES)
+            image, tag = entry["image"], entry["tag"]
+        except (ValueError, KeyError):
+            continue
+        answer = entry.get("answer")
+        if "failure" in entry:
+            known[image, tag] = RegistryError(entry["failure"], image, entry["message"])
+        elif is_digest(answer) if tag and isinstance(answer, str) else isinstance(answer, list) and all(map(is_tag, answer[0])):
+            known[image, tag] = answer
+    return known

@@ -1,0 +1,143 @@
+"""The folder of a scan: its plan, and for each lane a folder of shards. A shard that is there is done.
+
+In the folder of a lane, which has the name of its host, `0000.jsonl` holds the TagSnapshots of a shard, `0000.failed.json` what
+could not be asked, if anything, and `0000.journal` the answers so far of a shard that is not done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from krmfn.config.lock import Snapshot
+from krmfn.disk import writing
+from krmfn.disk.reading import NotReadError, read_file
+from krmfn.errors import InputError, RegistryError
+from krmfn.fleet import plan as plans
+from krmfn.fleet.plan import Lane, Plan, Shard
+from krmfn.sources import shard as shards
+from krmfn.strict_json import parse
+
+PLAN = "plan.json"
+_PLAN_LIMIT = 1 << 30
+
+
+class Store:
+    """A scan on disk. Raise InputError for what is not what it must be."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._plan: Plan | None = None
+        self._read: tuple[Path, dict[str, Snapshot]] | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that it is a scan of."""
+        if self._plan is None:
+            self._plan = read_plan(self.folder / PLAN)
+        return self._plan
+
+    def begin(self, plan: Plan) -> None:
+        """Take a plan: the first one that comes, and the same one again."""
+        path = self.folder / PLAN
+        if path.exists():
+            if plans.encode(self.plan) != plans.encode(plan):
+                message = "holds the scan of another plan: name a new folder with --to, and this one with --since"
+                raise InputError(message, name=str(self.folder))
+            return
+        writing.put(path, plans.encode(plan))
+        self._plan = plan
+
+    def path(self, lane: Lane, shard: Shard, end: str) -> Path:
+        """Return the path of a file of a shard, `end` being `jsonl`, `failed.json` or `journal`."""
+        return self.folder / lane.folder / f"{shard.name}.{end}"
+
+    def is_begun(self, lane: Lane) -> bool:
+        """True if anything of a lane was asked."""
+        return (self.folder / lane.folder).is_dir()
+
+    def write(self, lane: Lane, shard: Shard, snapshots: Iterable[Snapshot], failed: Mapping[str, RegistryError]) -> None:
+        """Write a shard; it is there when all of it is."""
+        told = self.path(lane, shard, "failed.json")
+        if failed:
+            writing.put(told, encode_failures(failed))
+        else:
+            told.unlink(missing_ok=True)
+        writing.put(self.path(lane, shard, "jsonl"), shards.encode(snapshots))
+        self._read = None
+        self.path(lane, shard, "journal").unlink(missing_ok=True)
+
+    def has(self, lane: Lane, shard: Shard) -> bool:
+        """True if a shard is done."""
+        return self.path(lane, shard, "jsonl").exists()
+
+    def data(self, lane: Lane, shard: Shard) -> bytes:
+        """Return the bytes of a shard."""
+        return _bytes(self.path(lane, shard, "jsonl"), shards.LIMIT)
+
+    def shard(self, lane: Lane, shard: Shard) -> dict[str, Snapshot]:
+        """Return the snapshots of a shard."""
+        path = self.path(lane, shard, "jsonl")
+        if self._read is None or self._read[0] != path:
+            try:
+                self._read = path, shards.decode(self.data(lane, shard), str(path), shard.first, shard.last)
+            except ValueError as error:
+                raise InputError(f"{error}: delete it and scan again", name=str(path)) from None
+        return self._read[1]
+
+    def read(self, lane: Lane, shard: Shard) -> tuple[dict[str, Snapshot], dict[str, RegistryError]] | None:
+        """Return the snapshots of a shard and what could not be asked; None while it is not there."""
+        return (dict(self.shard(lane, shard)), self.failures(lane, shard)) if self.has(lane, shard) else None
+
+    def failures(self, lane: Lane, shard: Shard) -> dict[str, RegistryError]:
+        """Return what could not be asked."""
+        path = self.path(lane, shard, "failed.json")
+        return decode_failures(_bytes(path, 64 << 20), str(path)) if path.exists() else {}
+
+    def snapshots(self, images: Iterable[str]) -> dict[str, Snapshot]:
+        """Return what is known of repositories, from the shards that are done."""
+        wanted: dict[tuple[str, str], list[str]] = {}
+        for image in images:
+            lane = self.plan.lane(image.partition("/")[0])
+            shard = lane.shard_of(image) if lane else None
+            if lane and shard and self.has(lane, shard):
+                wanted.setdefault((lane.host, shard.name), []).append(image)
+        found: dict[str, Snapshot] = {}
+        for lane, shard in self.done():
+            mine = wanted.get((lane.host, shard.name))
+            if mine:
+                there = self.shard(lane, shard)
+                found |= {image: there[image] for image in mine if image in there}
+        return found
+
+    def done(self) -> Iterator[tuple[Lane, Shard]]:
+        """Yield the shards that are there, in order."""
+        for lane in self.plan.lanes:
+            yield from ((lane, shard) for shard in lane.shards if self.has(lane, shard))
+
+
+def read_plan(path: Path) -> Plan:
+    """Read the file of a plan. Raise InputError."""
+    return plans.decode(_bytes(path, _PLAN_LIMIT), str(path))
+
+
+def _bytes(path: Path, limit: int) -> bytes:
+    try:
+        return read_file(path, limit)
+    except (NotReadError, OSError) as error:
+        raise InputError(f"cannot be read: {error.strerror if isinstance(error, OSError) else error}", name=str(path)) from None
+
+
+def encode_failures(failed: Mapping[str, RegistryError]) -> bytes:
+    """Return the bytes of what could not be asked."""
+    told = {image: {"failure": error.failure, "message": error.message} for image, error in failed.items()}
+    return (json.dumps(told, indent=1, sort_keys=True) + "\n").encode()
+
+
+def decode_failures(data: bytes, name: str) -> dict[str, RegistryError]:
+    """Read what could not be asked. Raise InputError."""
+    try:
+        return {image: RegistryError(one["failure"], image, str(one["message"])) for image, one in parse(data, 10**6, 10**6).items()}
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"is no list of failures ({error}): delete it and scan again", name=name) from None

@@ -1,0 +1,85 @@
+"""A shard of a fleet's scan: TagSnapshots as JSON, one document a line, sorted by repository. The same facts give the same bytes.
+
+It is not compressed: what compresses differs from build to build, and nothing can hide in plain text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from krmfn.config import schema
+from krmfn.config.lock import Snapshot, read_snapshot
+from krmfn.config.objects import Object, Problems, identify, mapping
+from krmfn.frozen import replace
+from krmfn.plan.entries import snapshot_data, tag_data
+from krmfn.plan.snapshot import name_of
+from krmfn.policies.number import moment
+from krmfn.sanitize import printable
+from krmfn.strict_json import parse
+from krmfn.yamledit.nodes import Block, Text
+
+LIMIT = 256 << 20
+"""Bytes of a shard."""
+_VALUES = 4_000_000
+"""JSON values of one document: half a million tags with what is known of each."""
+
+
+def encode(snapshots: Iterable[Snapshot]) -> bytes:
+    """Return the bytes of a shard."""
+    return b"".join(_line(one) for one in sorted(snapshots, key=lambda one: one.image))
+
+
+def _line(snapshot: Snapshot) -> bytes:
+    spec: dict[str, Any] = {"image": snapshot.image, "tags": snapshot_data(snapshot)}
+    if snapshot.time is not None:
+        spec["time"] = moment(snapshot.time)
+    if snapshot.gone:
+        spec["gone"] = [tag_data(snapshot, name) for name in sorted(snapshot.gone)]
+    metadata = {"name": name_of(snapshot.image, ()), "annotations": {"config.kubernetes.io/local-config": "true"}}
+    document = {"apiVersion": schema.API_VERSION, "kind": "TagSnapshot", "metadata": metadata, "spec": spec}
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(data: bytes, name: str, first: str, last: str, wanted: Iterable[str] | None = None) -> dict[str, Snapshot]:
+    """Read the snapshots of a shard that are wanted, or all. Raise ValueError for anything else than TagSnapshots in order.
+
+    Every document is looked at: one of another kind, or of a repository outside of what the shard is for (`first` to
+    `last`), spoils the whole.
+    """
+    keys = None if wanted is None else frozenset(wanted)
+    snapshots: dict[str, Snapshot] = {}
+    before = ""
+    for number, line in enumerate(data.split(b"\n")[:-1] if data.endswith(b"\n") else [data], 1):
+        try:
+            document = parse(line, _VALUES, _VALUES)
+            image = _image_of(document, max(first, before), last)
+            if keys is None or image in keys:
+                snapshots[image] = _snapshot(document, Text(line, f"{name}:{number}"))
+        except ValueError as error:
+            raise ValueError(f"document {number} {error}") from None
+        before = image + "!"  # the next one, as no name has it
+    return snapshots
+
+
+def _image_of(document: Mapping[str, Any], first: str, last: str) -> str:
+    if (document.get("apiVersion"), document.get("kind")) != (schema.API_VERSION, "TagSnapshot"):
+        raise ValueError("is no TagSnapshot, and nothing else is read from a scan")
+    image = mapping(document.get("spec")).get("image")
+    if not isinstance(image, str):
+        raise ValueError("names no image")  # noqa: TRY004 - the input is wrong, not the program
+    if not first <= image <= last:
+        raise ValueError(f"is about {printable(image, 100)}, which has no place there")
+    return image
+
+
+def _snapshot(document: Mapping[str, Any], text: Text) -> Snapshot:
+    problems = Problems()
+    whole = Block(text, 0, len(text.data), 0)
+    snapshot = read_snapshot(Object(identify(document), document, whole), problems)
+    if snapshot is None or problems.found:
+        raise ValueError(f"is no good TagSnapshot: {problems.found[0] if problems.found else 'it cannot be read'}")
+    if snapshot.image != mapping(document["spec"])["image"]:
+        raise ValueError("does not name its image in full")
+    return replace(snapshot, object=None)
