@@ -34,7 +34,7 @@ ROOMS = {
     "config": {"yamledit", "kubernetes", "policies", "signatures"},
     "plan": {"yamledit", "kubernetes", "policies", "config", "signatures"},
     "signatures": set(),
-    "sources": {"config", "plan", "disk", "signatures"},  # the protocol TagSource, and what is configured
+    "sources": {"config", "plan", "disk", "signatures", "yamledit", "policies"},  # the protocol TagSource, and what is configured
     "inventory": {"disk", "yamledit", "kubernetes", "policies", "config", "plan", "sources"},
     "adopt": {"yamledit", "policies", "config"},  # patterns, ranges and durations
     "gotemplate": set(),  # not even values, see OUTSIDE
