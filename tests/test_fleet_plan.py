@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,10 +21,10 @@ def pod(*images: str) -> str:
     return f"apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:{lines}\n"
 
 
-def planned(cwd: Path, *arguments: object, text: str = "", **more: str) -> dict[str, object]:
+def planned(cwd: Path, *arguments: object, text: str = "", **more: str) -> dict[str, Any]:
     done = call("fleet", "plan", *arguments, cwd=cwd, text=text, KRMFN_NOW=NOW, **more)
     assert done.returncode == 0, done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -62,7 +63,7 @@ def test_repositories_are_distinct_and_in_lanes_by_host(tmp_path):
         (tmp_path / name / "pod.yaml").write_text(pod(image))
     found = planned(tmp_path, "c", "a", "b", "a")
     assert found["now"] == "2026-11-20T10:00Z"
-    assert [tree["tree"] for tree in found["trees"]] == ["a", "b", "c"]  # type: ignore[index, attr-defined]
+    assert [tree["tree"] for tree in found["trees"]] == ["a", "b", "c"]
     assert found["lanes"] == [{"host": "docker.io", "repositories": 1, "shards": 1}, {"host": "ghcr.io", "repositories": 1, "shards": 1}]
     assert call("fleet", "plan", "b", "c", "a", cwd=tmp_path, KRMFN_NOW=NOW).stdout == call("fleet", "plan", "-", cwd=tmp_path, text="a\nb\n# no\n\nc\n", KRMFN_NOW=NOW).stdout
 
@@ -74,7 +75,7 @@ def test_what_policies_choose_among_is_asked_too_and_what_is_not_deployed_is_not
         "spec: {policies: [{name: web, image: quay.io/acme/web, policy: {semver: {range: '*'}}}]}\n---\n" + pod("${REGISTRY}/x:1", "nginx:1.25 # krmfn")
     )
     trees = planned(tmp_path, "tree")["trees"]
-    assert trees[0]["images"] == {"quay.io/acme/web": []}  # type: ignore[index]
+    assert trees[0]["images"] == {"quay.io/acme/web": []}
 
 
 def test_a_shard_has_a_thousand_sorted_names():
@@ -110,9 +111,9 @@ def test_a_repository_at_the_same_commit_is_not_read_again(tmp_path, remote, ssh
 
 def test_a_folder_says_its_commit_and_whether_it_differs(tmp_path, remote):
     commit = git(remote, "rev-parse", "HEAD")
-    assert planned(tmp_path, "remote")["trees"][0]["commit"] == commit  # type: ignore[index]
+    assert planned(tmp_path, "remote")["trees"][0]["commit"] == commit
     (remote / "more.yaml").write_text(pod("nginx:1"))
-    assert planned(tmp_path, "remote")["trees"][0]["commit"] == f"{commit}-dirty"  # type: ignore[index]
+    assert planned(tmp_path, "remote")["trees"][0]["commit"] == f"{commit}-dirty"
 
 
 @pytest.mark.parametrize(
