@@ -23,6 +23,7 @@ from tests import registries, signing, tools
 from tests.image_store import Images
 
 FOLDER = tools.ROOT / "fixtures" / "cosign"
+PLACE = FOLDER / "images" / "r.example" / "acme" / "web"
 KINDS = ("p256", "p384", "p521", "rsa", "ed25519")
 QUIET = ("--allow-http-registry", "--allow-insecure-registry")
 OFFLINE = ("--tlog-upload=false", "--use-signing-config=false", "-y", *QUIET)
@@ -89,7 +90,7 @@ def _predicate(name: str) -> dict[str, object]:
 
 def _layout(address: str) -> None:
     """Copy the repository into a layout, with everything that is reached from its tags."""
-    place = FOLDER / "images" / "r.example" / "acme" / "web"
+    place = PLACE
     (place / "blobs" / "sha256").mkdir(parents=True)
     base = f"http://{address}/v2/acme/web"
 

@@ -88,6 +88,14 @@ def crane(program: Path, data: Path, folder: Path) -> Iterator[str]:
         yield address
 
 
+@contextmanager
+def referrers(program: Path, folder: Path) -> Iterator[str]:
+    """Run go-containerregistry's registry with the referrers API (tests/referrers), all in memory."""
+    port = free_port()
+    with running([str(program), f"127.0.0.1:{port}"], port, folder / f"referrers-{port}.log") as address:
+        yield address
+
+
 def push(address: str, images: Images) -> None:
     """Push every image (distribution specification, push)."""
     for path, tags in images.tags.items():

@@ -9,10 +9,9 @@ import pytest
 from krmfn.signatures.keys import read_keys
 from krmfn.signatures.verifying import verify
 from krmfn.signatures.wanted import Wanted
-from tests.record_cosign import FOLDER, KINDS
+from tests.record_cosign import FOLDER, KINDS, PLACE
 from tests.signing import BUILDER, SOURCE, Artefacts
 
-PLACE = FOLDER / "images" / "r.example" / "acme" / "web"
 VERDICTS = json.loads((FOLDER / "verdicts.json").read_text())
 INDEX = {
     entry["annotations"]["org.opencontainers.image.ref.name"]: entry["digest"]

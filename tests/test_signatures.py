@@ -184,6 +184,8 @@ for _form in ("bundle", "built"):
         (_form, "bundle/dsseEnvelope", GONE, "missing", "by cosign.pub"),
         (_form, "referrer/artifactType", "application/vnd.cyclonedx+json", "missing", "by cosign.pub"),
         (_form, "referrer/artifactType", GONE, "missing", "by cosign.pub"),
+        (_form, "referrer/annotations", {"dev.sigstore.bundle.predicateType": "https://spdx.dev/Document"}, "missing", "by cosign.pub"),
+        (_form, "manifest/annotations", {"dev.sigstore.bundle.predicateType": "https://spdx.dev/Document"}, "missing", "by cosign.pub"),
         (_form, "referrer/digest", OTHER, "missing", "by cosign.pub"),
         (_form, "referrer/digest", "x", "missing", "by cosign.pub"),
         (_form, "raw", b'{"a": 1, "a": 2}', "invalid", "key twice"),
@@ -227,6 +229,21 @@ def test_what_is_required_must_be_met(form: str, wanted: dict[str, Any], why: st
     verdict = judged(form, accepted(form), **wanted)
     assert verdict.state in ("invalid", "missing")
     assert why in verdict.why
+
+
+@pytest.mark.parametrize("form", ["bundle", "built"])
+@pytest.mark.parametrize("place", ["referrer", "manifest"])
+@pytest.mark.parametrize("annotations", [None, [], {}, {"dev.sigstore.bundle.predicateType": []}, {"dev.sigstore.bundle.predicateType": None}])
+def test_a_type_that_is_not_told_is_looked_at(form: str, place: str, annotations: object):
+    fields = accepted(form)
+    fields[place]["annotations"] = annotations
+    assert judged(form, fields).state == "passed"
+
+
+def test_a_registry_that_tells_the_type_of_the_config_hides_no_bundle():
+    fields = accepted("bundle")
+    fields["referrer"]["artifactType"] = "application/vnd.oci.empty.v1+json"
+    assert judged("bundle", fields).state == "passed"
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -23,11 +23,12 @@ BIN = ROOT / ".cache" / "tools" / "bin"
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A program: its Debian package or Go module, and how it tells its version when the version matters."""
+    """A program: its Debian package, Go module or folder of Go, and how it tells its version when the version matters."""
 
     name: str
     debian: str = ""
     go: str = ""
+    folder: str = ""
     version: tuple[str, ...] = ()
     pattern: str = ""
     optional: bool = False
@@ -46,6 +47,7 @@ TOOLS = {
         Tool("docker-registry", debian="docker-registry"),
         Tool("registry", go="github.com/distribution/distribution/v3/cmd/registry@v3.0.0"),
         Tool("crane", go="github.com/google/go-containerregistry/cmd/crane@v0.20.6"),
+        Tool("referrers", folder="tests/referrers"),
         Tool("skopeo", debian="skopeo"),
         Tool("podman", debian="podman"),
         Tool("runc", debian="runc"),
@@ -109,12 +111,12 @@ def _install_go(tools: Sequence[Tool]) -> None:
     if go is None:
         return
     for tool in tools:
-        _run([go, "install", tool.go], os.environ | {"GOBIN": str(BIN), "CGO_ENABLED": "0"})
+        _run([go, "install", tool.go or "."], os.environ | {"GOBIN": str(BIN), "CGO_ENABLED": "0"}, ROOT / tool.folder)
 
 
-def _run(command: list[str], environ: dict[str, str]) -> None:
+def _run(command: list[str], environ: dict[str, str], folder: Path = ROOT) -> None:
     print("+", " ".join(command), flush=True)
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
         print(*(done.stderr or done.stdout).splitlines()[-5:], sep="\n")
 
@@ -124,7 +126,7 @@ def main() -> int:
     absent = [tool for tool in TOOLS.values() if find(tool.name) is None]
     BIN.mkdir(parents=True, exist_ok=True)
     _install_debian([tool for tool in absent if tool.debian])
-    _install_go([tool for tool in absent if tool.go])
+    _install_go([tool for tool in absent if tool.go or tool.folder])
     find.cache_clear()
     missing = [tool.name for tool in absent if find(tool.name) is None and not tool.optional]
     for name in missing:

@@ -15,6 +15,7 @@ from krmfn.globs import matches
 from krmfn.image import is_digest
 from krmfn.signatures.keys import PublicKey
 from krmfn.signatures.statements import (
+    PROVENANCE,
     SIGNATURE,
     Provenance,
     bundled,
@@ -28,9 +29,12 @@ from krmfn.signatures.wanted import Wanted
 from krmfn.strict_json import parse
 
 BUNDLE = "application/vnd.dev.sigstore.bundle"
+_BUNDLES = (BUNDLE, "application/vnd.oci.empty.v1+json")
+"""What registries tell of a bundle: its type, or as go-containerregistry's does, that of its empty config."""
 _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 _ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 _ANNOTATION = "dev.cosignproject.cosign/signature"
+_PREDICATE_TYPE = "dev.sigstore.bundle.predicateType"
 _CERTIFICATE = "dev.sigstore.cosign/certificate"
 MAX_REFERRERS, MAX_LAYERS, MAX_TRIES = 50, 100, 200
 PAYLOAD_LIMIT, ENVELOPE_LIMIT = 64 << 10, 4 << 20
@@ -152,14 +156,22 @@ def _artefacts(digest: str, store: Store, wanted: Wanted) -> Iterator[_Artefact]
     if len(referrers) > MAX_REFERRERS:
         raise _UnfitError(f"more than {MAX_REFERRERS} artefacts refer to the digest")
     for one in referrers:
-        name = one.get("digest") if isinstance(one, dict) and str(one.get("artifactType")).startswith(BUNDLE) else None
-        if isinstance(name, str) and is_digest(name):
+        name = one.get("digest") if isinstance(one, dict) and str(one.get("artifactType")).startswith(_BUNDLES) else None
+        if isinstance(one, dict) and isinstance(name, str) and is_digest(name) and _may_count(one, wanted):
             manifest = store.manifest(name)
-            yield from _layers(manifest, f"bundle {name[:19]}", store, BUNDLE) if manifest else ()
+            if manifest and _may_count(manifest, wanted):
+                yield from _layers(manifest, f"bundle {name[:19]}", store, BUNDLE)
     tag = digest.replace(":", "-") + (".att" if wanted.needs_provenance else ".sig")
     manifest = store.manifest(tag)
     kind = _ENVELOPE if wanted.needs_provenance else _PAYLOAD
     yield from _layers(manifest, tag[:19] + tag[-4:], store, kind) if manifest else ()
+
+
+def _may_count(described: Mapping[str, Any], wanted: Wanted) -> bool:
+    """True unless a descriptor or manifest tells that its bundle is of another type, so that nothing need be fetched."""
+    annotations = described.get("annotations")
+    kind = annotations.get(_PREDICATE_TYPE) if isinstance(annotations, dict) else None
+    return not isinstance(kind, str) or kind in (PROVENANCE if wanted.needs_provenance else (SIGNATURE,))
 
 
 def _layers(manifest: Mapping[str, Any], place: str, store: Store, kind: str) -> Iterator[_Artefact]:
