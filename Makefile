@@ -2,6 +2,7 @@
 # make demo   the main job on a bundled package: no registry, no cluster
 # make bench  the numbers in benchmarks/
 # make differential  Flux's own Go code beside krmfn, at random: needs Go, and clones of Flux's image controllers in .cache/flux
+# make record-cosign  what cosign (COSIGN=path, go install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3) makes and says, for fixtures/cosign
 # make coverage  branches of the parsers, by their own tests
 PYTHON ?= python3
 VENV   := .venv
@@ -16,7 +17,7 @@ PARSER_TESTS := tests/test_registry_pages.py tests/test_registry_client.py tests
 CHOOSING_TESTS := tests/test_policy.py tests/test_selection.py tests/test_release.py tests/test_version.py tests/test_version_policy.py \
 	tests/test_constraint.py tests/test_number.py tests/test_newer.py tests/test_explain.py tests/test_pattern.py krmfn/policies
 
-.PHONY: help test unit lint coverage demo bench differential tools lock clean
+.PHONY: help test unit lint coverage demo bench differential tools record-cosign lock clean
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -51,6 +52,12 @@ differential: $(VENV)/.dev
 	@for name in image-automation-controller image-reflector-controller; do \
 		[ -d $(FLUX)/$$name ] || git clone -q --depth 1 https://github.com/fluxcd/$$name $(FLUX)/$$name || exit 1; done
 	$(RUN) -m tests.differential $(FLUX) $(DIFFERENTIAL)
+
+# what cosign signs, and what it says of every forgery, recorded anew in fixtures/cosign: COSIGN=path/to/cosign
+COSIGN := $(shell command -v cosign)
+record-cosign: $(VENV)/.dev tools
+	$(RUN) -m tests.record_cosign $(COSIGN)
+	$(RUN) -m tests.record_forgeries $(COSIGN)
 
 tools: $(VENV)/.dev
 	@$(RUN) tests/tools.py

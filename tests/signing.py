@@ -26,6 +26,10 @@ BUILDER = "https://github.com/slsa-framework/slsa-github-generator/.github/workf
 SOURCE = "https://github.com/acme/web"
 
 
+IMAGE = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": f"sha256:{hashlib.sha256(b'{}').hexdigest()}", "size": 2}, "layers": []}).encode()
+"""The manifest of an image of nothing."""
+
+
 class Signer:
     """A private key of one kind: `p256`, `p384`, `p521`, `rsa`, `ed25519`."""
 

@@ -156,7 +156,7 @@ def _artefacts(digest: str, store: Store, wanted: Wanted) -> Iterator[_Artefact]
     if len(referrers) > MAX_REFERRERS:
         raise _UnfitError(f"more than {MAX_REFERRERS} artefacts refer to the digest")
     for one in referrers:
-        name = one.get("digest") if isinstance(one, dict) and str(one.get("artifactType")).startswith(_BUNDLES) else None
+        name = one.get("digest") if isinstance(one, dict) and str(one.get("artifactType") or BUNDLE).startswith(_BUNDLES) else None
         if isinstance(one, dict) and isinstance(name, str) and is_digest(name) and _may_count(one, wanted):
             manifest = store.manifest(name)
             if manifest and _may_count(manifest, wanted):
