@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -52,7 +53,21 @@ def scalars(text: str) -> list[yaml.ScalarNode]:
 
 
 def edits(before: str, after: str) -> list[Edit]:
-    """Return the scalars that changed; raise EditError unless all other bytes, comments with them, are the old ones."""
+    """Return the scalars that changed; raise EditError unless all other bytes, comments with them, are the old ones.
+
+    Documents are cut at the lines that start with `---`, which no scalar can hold; equal ones need no parser.
+    """
+    old, new = (re.split(r"^(?=---(?:\s|$))", text, flags=re.MULTILINE) for text in (before, after))
+    if len(old) != len(new):
+        raise EditError("other documents than before")
+    found, line = [], 0
+    for a, b in zip(old, new, strict=True):
+        found += [edit._replace(line=line + edit.line) for edit in _edits(a, b)] if a != b else []
+        line += b.count("\n")
+    return found
+
+
+def _edits(before: str, after: str) -> list[Edit]:
     try:
         old, new = scalars(before), scalars(after)
     except yaml.YAMLError as error:

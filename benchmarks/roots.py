@@ -6,7 +6,8 @@ For each checkout (benchmarks/recall.py says where they come from) its files are
 kustomization that is no Component and that `kustomize build` can build without a network, helm or git.
 
 1. Every image that a build emits with a version is one that `check` calls current: at a place that is not overridden, or,
-   in a folder that another kustomization takes in and changes, at one that is, or under the name that it has there.
+   in a folder that another kustomization takes in and changes, at one that is, or under the name that it has there; in
+   a hidden folder, which nobody writes, it is one that `check` shows.
 2. `update` gets one policy for each repository that `check` names, and for each a made-up newer tag with a digest.
    Then every build emits the new tag, and a new digest where there was one, for each image at a place that is sure; what
    stands only at places that are not sure stays.
@@ -178,9 +179,9 @@ def is_intended(before: str, after: str) -> bool:
     return re.fullmatch(pattern, before) is not None
 
 
-def not_current(found: list[Emitted], counted: Counted) -> list[str]:
+def not_current(found: list[Emitted], known: set[Emitted]) -> list[str]:
     """Return the images of a build that `check` does not call current."""
-    unknown = {image for image in found if image.version} - set(counted)
+    unknown = {image for image in found if image.version} - known
     return [f"emits {image.repository} {image.version}, which check does not call current" for image in sorted(unknown)]
 
 
@@ -227,19 +228,22 @@ def score(kustomize: Path, checkout: Path, limit: int | None = None, run: Run = 
         with_images = sum(map(bool, emitted.values()))
         seen.counts.update({"folders": len(candidates), "roots": len(emitted), "with images": with_images})
         counted: Counted = defaultdict(set)
-        shown = set()
+        shown, aside = set(), set()
         for place in places(check(folder, run)):
             if place.state in ("counts", "overridden"):
                 shown.add(place.version)
+            if place.state == "shown only":
+                aside.add(Emitted(place.repository, place.version))
             for repository in (
                 {place.repository, *re.findall(r"(?<=as )\S+", place.why)} if place.state == "counts" else ()
             ):
                 counted[Emitted(repository, place.version)].add(place.sure)
         inner = referred(candidates)
         for root, found in emitted.items():
-            hidden = shown if root in inner else set()
-            wrong = not_current([image for image in found if image.version not in hidden], counted)
-            seen.tell("current", root.relative_to(folder), wrong, counts=bool(found))
+            hidden, where = shown if root in inner else set(), root.relative_to(folder)
+            known = aside.union(counted) if any(part.startswith(".") for part in where.parts) else set(counted)
+            wrong = not_current([image for image in found if image.version not in hidden], known)
+            seen.tell("current", where, wrong, counts=bool(found))
         Path(folder, POLICIES).write_text(policies(sorted({image.repository for image in counted})), encoding="utf-8")
         before = contents(folder)
         try:

@@ -48,6 +48,10 @@ def _values(name: str, tag: str, pin: bool, end: str) -> str:
     )
 
 
+def _beside(name: str, tag: str, pin: bool, end: str) -> str:
+    return _values(name, tag, pin, end) + f"      digestChroot: {OLD}\n"
+
+
 def _loose(name: str, tag: str, pin: bool, end: str) -> str:
     return f"kind: Odd\napiVersion: x/v1\nmetadata: {{name: a}}\nspec:\n  note: see {name}:{tag}\n  pinned: {str(pin).lower()}{end}\n"
 
@@ -62,7 +66,7 @@ def _policy(name: str, suspend: bool, bound: str) -> str:
 ENDS = ("", " # krmfn: ignore", ' # {"$imagepolicy": "default:p"}', ' # {"$imagepolicy": "default:p:tag"}')
 RESOURCES = st.builds(
     lambda form, name, tag, pin, end: form(name, tag, pin, end),
-    st.sampled_from((_pod, _values, _loose)),
+    st.sampled_from((_pod, _values, _beside, _loose)),
     st.sampled_from(NAMES),
     st.sampled_from(TAGS),
     st.booleans(),

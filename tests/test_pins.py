@@ -269,6 +269,24 @@ def test_a_digest_beside_a_tag_in_an_unknown_form_is_refused(template):
     assert not current.is_error
 
 
+STALE = [
+    ("a second digest", "spec:\n  image:\n    repository: ghcr.io/acme/web\n    tag: 1.2.0\n    digest: PIN\n    digestChroot: PIN\n"),
+    ("digests by provider", "spec:\n  image:\n    repository: ghcr.io/acme/web\n    tag: 1.2.0\n    genericDigest: PIN\n    awsDigest: PIN\n"),
+    ("a digest beside an image", "spec:\n  image: ghcr.io/acme/web:1.2.0\n  imageDigest: PIN\n"),
+]
+
+
+@pytest.mark.parametrize("template", [row[1] for row in STALE], ids=[row[0] for row in STALE])
+@pytest.mark.parametrize("keep", ["true", "false"])
+def test_a_tag_beside_a_digest_that_would_go_stale_is_not_written_by_name(template, keep):
+    data = resource_list(inline("Never"), HELM + template.replace("PIN", OLD))
+    outcome = run(data, TAGS, KRMFN_KEEP_PINS=keep)
+    assert not outcome.is_error, outcome.results
+    assert outcome.text.startswith(data)
+    (warning,) = messages(outcome, "warning")
+    assert "would not move along" in warning
+
+
 def automation(*lines):
     return "apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata: {name: images}\nspec:\n" + "".join(
         f"  {line}\n" for line in lines

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from krmfn.errors import InputError
 from krmfn.kubernetes import charts, forms, prose, reference, walk
+from krmfn.kubernetes.loosedigest import STALE, LooseDigest, is_left_behind, loose_digests
 from krmfn.kubernetes.overriding import NOTHING, Graph, deployed
 from krmfn.kubernetes.places import COUNTS, IGNORED, SHOWN, Place, Slot
 from krmfn.kubernetes.reference import Evidence
-from krmfn.kubernetes.resource import Resource, describe, is_definition
+from krmfn.kubernetes.resource import Resource, Steps, describe, is_definition
 from krmfn.model import File, Part, ResourceId
-from krmfn.yamledit import markers
+from krmfn.yamledit import markers, prefilter
 from krmfn.yamledit.nodes import Block, Text, documents
 
 
@@ -43,7 +44,18 @@ def places(block: Block, known: Mapping[charts.Key, str] | None = None) -> Itera
     for place in _marked(block):
         by_offset.setdefault(place.start, place)
     may_ignore = markers.may_ignore(raw)
-    yield from (_heeding(place) if may_ignore else place for _, place in sorted(by_offset.items()))
+    found = (_heeding(place) if may_ignore else place for _, place in sorted(by_offset.items()))
+    yield from _with_digests(found) if prefilter.may_pin_beside(raw) else found
+
+
+def _with_digests(found: Iterable[Place]) -> Iterator[Place]:
+    """Yield places; one is not sure when a digest beside it would go stale."""
+    digests: dict[Steps, list[LooseDigest]] = {}
+    for place in found:
+        prefix = place.resource.prefix
+        if place.is_sure and prefix not in digests:
+            digests[prefix] = [*loose_digests(place.resource.root)]
+        yield place.doubted(STALE) if place.is_sure and is_left_behind(place, digests[prefix]) else place
 
 
 def aside(text: Text) -> Iterator[Place]:

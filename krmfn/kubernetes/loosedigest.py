@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import yaml
 
 from krmfn.kubernetes.form import read_form
+from krmfn.kubernetes.places import Place
 from krmfn.kubernetes.resource import Steps, anchored
 from krmfn.model import Part
 from krmfn.yamledit.nodes import children
+
+STALE = "a digest beside it pins an image and would not move along"
+"""Why a place is not sure whose tag or image a digest pins in no form that is known."""
 
 
 class LooseDigest(NamedTuple):
@@ -45,6 +49,13 @@ def loose_digests(root: yaml.Node) -> Iterator[LooseDigest]:
                 if form and form.digest:
                     yield LooseDigest(node, steps, str(key), child)
         stack += reversed([(child, (*steps, step)) for step, child in children(node)])
+
+
+def is_left_behind(place: Place, digests: Iterable[LooseDigest]) -> bool:
+    """True if a digest stands beside the tag or image of a place that would not move with it."""
+    moving = [slot for slot in place.slots if slot.part in (Part.TAG, Part.IMAGE) and slot.scalar.host is None]
+    mappings, moved = {slot.steps[:-1] for slot in moving}, {slot.steps for slot in place.slots}
+    return any(one.steps in mappings and (*one.steps, one.key) not in moved for one in digests)
 
 
 def _is_digest_key(key: str) -> bool:

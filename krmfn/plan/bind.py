@@ -18,7 +18,7 @@ from krmfn.config.objects import nearest
 from krmfn.errors import InputError, RuleError
 from krmfn.kubernetes import charts, finder, forms, walk
 from krmfn.kubernetes.jsonpath import JSONPath
-from krmfn.kubernetes.loosedigest import LooseDigest, loose_digests
+from krmfn.kubernetes.loosedigest import STALE, LooseDigest, loose_digests
 from krmfn.kubernetes.overriding import NOTHING, Graph, deployed
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, Slot
 from krmfn.kubernetes.resource import (
@@ -307,6 +307,10 @@ class _Binder:
                 self._say("info", "overridden", message, resource, field)
             elif place.why == walk.TWICE:
                 message = "image is given twice in one mapping, and readers differ on which one counts: left as it is"
+                self._say("warning", "doubtful", message, resource, field)
+            elif place.why == STALE:
+                self.policies |= {policy.key for policy in candidates}
+                message = f"{place.text}: {STALE}: left as it is; bind the tag and the digest, each by a marker, annotation or target"
                 self._say("warning", "doubtful", message, resource, field)
             elif not place.is_sure:
                 continue
