@@ -639,7 +639,7 @@ def expected():
 CHOICES, EXPECTED = expected()
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, deadline=None)
 @given(st.lists(line_of_yaml(), min_size=1, max_size=3) | nearly_current() | nearly_current())
 @example(['      image: nginx:1.27.1\n        more # {"$imagepolicy": "apps:nginx"}\n'])
 @example(["      image: nginx:1.27.1\n", "      image : nginx:1.25.0\n"])

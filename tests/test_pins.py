@@ -424,7 +424,7 @@ def numbers(tag):
     return tuple(int(part) for part in tag.lstrip("v").partition("-")[0].split("."))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     FORM,
     TAG,
