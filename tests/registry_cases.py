@@ -214,14 +214,31 @@ class Case(NamedTuple):
         )
 
 
+HARMLESS = Case("tags", "length", "next", "trusted", "none", "here", "bearer", "plain", "token", "item")
+
+
+def alone() -> Iterator[Case]:
+    """Yield every value of every dimension beside harmless ones."""
+    for tls, proxy in WAYS:
+        yield HARMLESS._replace(tls=tls, proxy=proxy)
+    dimensions: dict[str, Iterable[str]] = {
+        "page": PAGES, "body": BODIES, "link": LINKS, "origin": ORIGINS, "login": LOGINS, "challenge": CHALLENGES, "token": TOKENS, "owner": OWNERS,
+    }  # fmt: skip
+    for name, values in dimensions.items():
+        for value in values:
+            yield HARMLESS._replace(**{name: value})
+
+
 def cases(seed: int, count: int) -> Iterator[Case]:
-    """Yield so many cases: three quarters of each dimension harmless, so that the harmful ones are reached."""
+    """Yield so many cases: each value alone, then by chance, most of each dimension harmless, so that the harmful ones are reached."""
     chance = random.Random(seed)
 
     def pick(every: Iterable[str], good: Iterable[str]) -> str:
         return chance.choice(sorted(good if chance.random() < 0.85 else every))
 
-    for _ in range(count):
+    first = [*alone()][:count]
+    yield from first
+    for _ in range(count - len(first)):
         tls, proxy = chance.choice(
             [way for way in WAYS if way[1] in GOOD_PROXIES and way[0] != "unknown CA"]
             if chance.random() < 0.8
@@ -279,9 +296,11 @@ class HelperCase(NamedTuple):
 
 
 def helper_cases(seed: int, count: int) -> Iterator[HelperCase]:
-    """Yield so many answers of helpers."""
+    """Yield so many answers of helpers: each in every place, then by chance."""
     chance = random.Random(seed)
-    for _ in range(count):
+    every = [HelperCase(answer, place, 0, to_stderr=False) for answer in ANSWERS for place in PLACES]
+    yield from every[:count]
+    for _ in range(count - len(every)):
         yield HelperCase(
             chance.choice(sorted(ANSWERS)), chance.choice(PLACES), chance.choice(EXITS), chance.random() < 0.2
         )

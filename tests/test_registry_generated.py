@@ -22,6 +22,7 @@ from tests.registry_cases import (
     ANSWERS,
     BODIES,
     CHALLENGES,
+    EXITS,
     LINKS,
     LOGINS,
     ORIGINS,
@@ -40,7 +41,7 @@ from tests.registry_cases import (
 )
 from tests.registry_rounds import SIZE, House, judge, open_house
 
-SEED, COUNT = 20261126, 640
+SEED, COUNT, HELPERS = 20261126, 240, 80
 SOAK = int(os.environ.get("KRMFN_SOAK", "5000"))
 
 
@@ -74,10 +75,12 @@ def test_the_cases_reach_every_value_of_every_dimension():
         assert {getattr(case, name) for case in drawn} == set(values)
     assert {(case.tls, case.proxy) for case in drawn} == set(WAYS)
     assert COUNT / 4 < sum(case.is_harmless for case in drawn) < COUNT * 3 / 4
-    helpers = list(helper_cases(SEED, 150))
+    helpers = list(helper_cases(SEED, HELPERS))
     assert {case.answer for case in helpers} == set(ANSWERS)
     assert {case.place for case in helpers} == set(PLACES)
-    assert 5 < sum(case.is_login for case in helpers) < 60
+    assert HELPERS / 10 < sum(case.is_login for case in helpers) < HELPERS / 2
+    assert {case.code for case in helpers} == set(EXITS)
+    assert {case.to_stderr for case in helpers} == {True, False}
 
 
 def judge_helper(case: HelperCase, folder: Path) -> str:
@@ -106,7 +109,7 @@ def judge_helper(case: HelperCase, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("seed", "count"), [(SEED, 150), pytest.param(None, SOAK // 10, marks=pytest.mark.soak)], ids=["", "soak"]
+    ("seed", "count"), [(SEED, HELPERS), pytest.param(None, SOAK // 10, marks=pytest.mark.soak)], ids=["", "soak"]
 )
 def test_generated_answers_of_helpers_end_as_they_must(seed, count, tmp_path):
     seed = chance.randbits(32) if seed is None else seed
