@@ -10,9 +10,9 @@ RUN    := $(VENV)/bin/python
 PIP    := $(RUN) -m pip --disable-pip-version-check --no-input -q install
 HASHED := --require-hashes --no-deps
 
-PARSERS := */registry/links.py,*/registry/challenge.py,*/registry/listing.py,*/krmfn/strict_json.py,*/sources/keychain.py,*/sources/credential*.py
-PARSER_TESTS := tests/test_registry_pages.py tests/test_registry_client.py tests/test_registry_auth.py tests/test_registry_limits.py \
-	tests/test_registry_bounds.py tests/test_registry_generated.py tests/test_keychain.py tests/test_manifest.py
+PARSERS := */registry/links.py,*/registry/challenge.py,*/registry/listing.py,*/registry/heads.py,*/registry/sockets.py,*/krmfn/strict_json.py,*/sources/keychain.py,*/sources/credential*.py
+PARSER_TESTS := tests/test_registry_pages.py tests/test_registry_proxies.py tests/test_registry_surroundings.py tests/test_registry_auth.py \
+	tests/test_registry_bounds.py tests/test_keychain.py tests/test_doctor.py
 
 CHOOSING_TESTS := tests/test_policy.py tests/test_selection.py tests/test_release.py tests/test_version.py tests/test_version_policy.py \
 	tests/test_constraint.py tests/test_number.py tests/test_newer.py tests/test_explain.py tests/test_pattern.py krmfn/policies
@@ -35,10 +35,10 @@ lint: $(VENV)/.dev
 # branches of what reads text of registries, docker and helpers, and of what chooses tags, by their own tests
 coverage: $(VENV)/.dev
 	$(RUN) -m coverage erase
-	$(RUN) -m coverage run --branch --include='$(PARSERS)' -m pytest -q -m 'not slow' $(PARSER_TESTS)
+	$(RUN) -m coverage run --branch --include='$(PARSERS)' -m pytest -q -m 'not slow and not soak' $(PARSER_TESTS)
 	$(RUN) -m coverage report --fail-under=98 --show-missing
 	$(RUN) -m coverage erase
-	$(RUN) -m coverage run --branch --include='krmfn/policies/*' -m pytest -q -m 'not slow' $(CHOOSING_TESTS)
+	$(RUN) -m coverage run --branch --include='krmfn/policies/*' -m pytest -q -m 'not slow and not soak' $(CHOOSING_TESTS)
 	$(RUN) -m coverage report --fail-under=95 --show-missing
 
 demo: $(VENV)/.runtime

@@ -38,6 +38,7 @@ def test_logins_are_named_without_their_secrets(tmp_path: Path):
     secret = base64.b64encode(b"ada:hunter2").decode()
     (tmp_path / "config.json").write_text(json.dumps({"auths": {"ghcr.io": {"auth": secret}}, "credsStore": "nowhere"}))
     done = run(["krmfn", "doctor"], env=environment(DOCKER_CONFIG=str(tmp_path), HOME=str(tmp_path)))
+    assert found(DOCKER_CONFIG=str(tmp_path), HOME="/")["docker-credential-nowhere"].state == "wrong"
     assert "ghcr.io, helpers nowhere" in done.stdout
     assert "docker-credential-nowhere" in done.stdout
     assert "help: docker-credential-nowhere: install docker-credential-nowhere" in done.stderr

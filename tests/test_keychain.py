@@ -361,6 +361,15 @@ def test_a_helper_in_the_current_folder_is_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / "calls").exists()
 
 
+def test_no_helper_is_started_when_there_is_no_time_left(tmp_path):
+    env = {**helper(tmp_path / "bin", "fake", ANSWER), "DOCKER_CONFIG": str(tmp_path)}
+    write(tmp_path / "config.json", {"credsStore": "fake"})
+    keychain = Keychain(env, clock=lambda: 7.0)
+    assert "no answer in the time allowed" in keychain.find("r.example", "x", until=7.0).problems[0]
+    assert not (tmp_path / "bin/calls").exists()
+    assert login(keychain.find("r.example", "x", until=17.0))
+
+
 def test_a_helper_that_ends_leaves_no_process_behind(tmp_path):
     env = helper(tmp_path / "bin", "fake", "sleep 300 & echo $! > $FOLDER/pid; sleep 300")
     with pytest.raises(TimeoutError, match=r"no answer in 0\.5 s"):

@@ -108,6 +108,7 @@ ILLEGAL = {
     "junk in front": "x, " + NEXT,
     "junk in another link": f"<a b>; rel=prev, {NEXT}",
     "no comma": f"</x>; rel=prev {NEXT}",
+    "another port": f'<http://127.0.0.1:1/v2/{PATH}/tags/list?NEXT>; rel="next"',
     "another host": '<http://127.0.0.9:1/?NEXT>; rel="next"',
     "another resource": '</v2/acme/other/tags/list?NEXT>; rel="next"',
     "longer than can be": f'<?NEXT&{"x" * 65_000}>; rel="next", <?{"y" * 9000}>; rel=prev',

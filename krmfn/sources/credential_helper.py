@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, cast
 
 from krmfn.sanitize import printable
 from krmfn.sources.credential import Credential
@@ -86,12 +87,11 @@ def _call(path: str, server: str, env: Mapping[str, str], seconds: float) -> tup
 
 def _talk(process: subprocess.Popen[bytes], server: str, end: float) -> tuple[bytes, bytes]:
     """Write the server's name and read both outputs to their ends or to the helper's, never more than the limit."""
-    if process.stdin is None or process.stdout is None or process.stderr is None:
-        raise TimeoutError
+    stdin, stdout, stderr = (cast("IO[bytes]", stream) for stream in (process.stdin, process.stdout, process.stderr))
     with suppress(BrokenPipeError):
-        process.stdin.write(server.encode())
-        process.stdin.close()
-    outputs = {process.stdout: bytearray(), process.stderr: bytearray()}
+        stdin.write(server.encode())
+        stdin.close()
+    outputs = {stdout: bytearray(), stderr: bytearray()}
     with selectors.DefaultSelector() as waiting:
         for stream in outputs:
             waiting.register(stream, selectors.EVENT_READ)
@@ -111,7 +111,7 @@ def _talk(process: subprocess.Popen[bytes], server: str, end: float) -> tuple[by
                     waiting.unregister(key.fileobj)
                 if sum(map(len, outputs.values())) > _LIMIT:
                     raise OverflowError
-    return bytes(outputs[process.stdout]), bytes(outputs[process.stderr])
+    return bytes(outputs[stdout]), bytes(outputs[stderr])
 
 
 def _failed(program: str, server: str, code: int, output: bytes) -> str | None:

@@ -9,6 +9,7 @@ from krmfn.sources.credential import Credential
 
 Answer = Credential | str | None
 """A credential, a problem in people's words, or None when the helper knows none."""
+_LATE = "credential helper docker-credential-{} gave no answer in the time allowed"
 
 
 class Helpers:
@@ -30,7 +31,7 @@ class Helpers:
             key = (name, server if name in self._ended else "")
             lock = self._locks.setdefault(key, threading.Lock())
             if not lock.acquire(timeout=min(max(0.0, until - self._clock()), threading.TIMEOUT_MAX)):
-                return f"credential helper docker-credential-{name} gave no answer in the time allowed"
+                return _LATE.format(name)
             try:
                 if name in self._hanging:
                     return self._hanging[name]
@@ -45,7 +46,9 @@ class Helpers:
     def _run(self, name: str, server: str, until: float) -> None:
         from krmfn.sources.credential_helper import run
 
-        seconds = min(self._seconds, max(0.0, until - self._clock()))
+        seconds = min(self._seconds, until - self._clock())
+        if seconds <= 0:
+            raise TimeoutError(_LATE.format(name))
         try:
             self._answers[name, server] = run(name, server, self._env, seconds)
         except TimeoutError as error:

@@ -69,9 +69,10 @@ class Budget:
 _current = threading.local()
 
 
-def current() -> Budget | None:
-    """Return the budget of the exchange that this thread carries out."""
-    return getattr(_current, "budget", None)
+def current() -> Budget:
+    """Return the budget of the exchange that this thread carries out; nothing is read or opened without one."""
+    budget: Budget = _current.budget
+    return budget
 
 
 @contextmanager
@@ -81,4 +82,4 @@ def spending(budget: Budget) -> Iterator[None]:
     try:
         yield
     finally:
-        _current.budget = None
+        del _current.budget

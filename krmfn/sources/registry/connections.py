@@ -39,8 +39,6 @@ class _Connects:
 
     def _new_conn(self: Any) -> socket.socket:
         budget = current()
-        if budget is None:
-            return super()._new_conn()  # type: ignore[misc,no-any-return]
         try:
             sock = connect(self._dns_host, self.port, budget, None if self.proxy else budget.gatekeeper)
             sock.settimeout(budget.seconds(budget.idle))
@@ -56,7 +54,6 @@ class _Connects:
         sys.audit("http.client.connect", self, self.host, self.port)
         return sock
 
-
     def _tunnel(self: Any) -> None:
         self.response_class = TunnelResponse
         try:
@@ -64,8 +61,7 @@ class _Connects:
         finally:
             self.response_class = StrictResponse
         budget = current()
-        if budget:
-            self.sock.settimeout(budget.seconds(budget.idle))  # for the handshake inside
+        self.sock.settimeout(budget.seconds(budget.idle))  # for the handshake inside
 
 
 class _PlainConnection(_Connects, HTTPConnection):

@@ -36,8 +36,6 @@ class _Reads:
 
     def _within(self: Any, read: Callable[[], _Received], size: Callable[[_Received], int]) -> _Received:
         budget = current()
-        if budget is None:
-            return read()
         silent_until, before = budget.clock() + budget.idle, self.gettimeout()
         try:
             while True:
