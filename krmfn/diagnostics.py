@@ -32,6 +32,7 @@ LINT_CODES = {
     "unknown-policy": "a marker or annotation names a policy that is not configured",
 }
 RUN_CODES = {
+    "apart": "policies of a group run different versions, and nothing unites them now",
     "bad-input": "the text that was read is no YAML, or not the list that a KRM function gets",
     "bug": "krmfn failed in a way that nobody foresaw",
     "changed": "a field gets a new value",

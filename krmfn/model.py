@@ -151,11 +151,13 @@ class ImagePolicy:
     rules_hash: str = ""
     """The rulesHash of locks: over what is required of its tags; empty when nothing is."""
     holds: tuple[Hold, ...] = ()
+    is_shared: bool = False
+    """True if other policies have a say in when it moves: it is in a group."""
 
     @property
     def is_judged(self) -> bool:
         """True if the best tag may have to wait, or to be skipped."""
-        return bool(self.requirements or self.holds)
+        return bool(self.requirements or self.holds or self.is_shared)
 
     @property
     def is_verified(self) -> bool:
@@ -187,7 +189,7 @@ class PassedOver(NamedTuple):
     tag: str
     why: str
     """For people: `too young, eligible 2026-11-24T10:00Z`, `held: tests failed`, `no linux/arm64`."""
-    rule: Literal["age", "hold", "platforms", "pullable", "verify", "unjudged"]
+    rule: Literal["age", "hold", "platforms", "pullable", "verify", "unjudged", "group"]
     eligible_at: float | None = None
     state: str = ""
     """The same in a few words, for tables: `waits until 2026-11-24T10:00Z`, `held until 2026-12-01T00:00Z`, `no linux/arm64`."""

@@ -127,7 +127,7 @@ def examine(
     With `every` policies that no field may need are resolved too, digests included. `graph` tells which fields of files
     kustomizations override.
     """
-    wanted = [rules.policies[key] for key in sorted(rules.policies if every else needed.wanted(blocks, rules))]
+    wanted = [rules.policies[key] for key in sorted(rules.policies if every else rules.with_groups(needed.wanted(blocks, rules)))]
     source, lock, settings = resolve.Remembered(open_source(rules)), rules.record, rules.settings
     policies, scoped = rules.policies, None
     if rules.is_by_folder:
@@ -221,11 +221,18 @@ def _judged(
     evidence: Mapping[str, Snapshot], dates: records.Dates, source: TagSource,
 ) -> tuple[records.Judged, digests.Refused]:  # fmt: skip
     """Return the choices that may run now, what is to be said of those that may not, and what judges new digests."""
-    from krmfn.plan import judge, refusals
+    from krmfn.plan import judge, refusals, together
 
     facts = refusals.Facts(rules.settings, evidence, source, dates)
     in_build = judge.is_build(blocks, rules.settings)
     judged = judge.judge(choices, deployed, lock, facts, in_build=in_build)
+    if groups := rules.rulebook.groups:
+        judge_again = judge.trying(choices, deployed, lock, facts, in_build=in_build)
+        judged = together.unite(
+            judged, choices, groups, deployed, lock, judge_again, rules.absent, in_build=in_build,
+            is_frozen=rules.settings.mode == "frozen",
+        )
+    judged = judge.tell(judged, choices)
 
     def refused(policy: ImagePolicy, tag: str, digest: str) -> PassedOver | None:
         return refusals.Refusals(policy, facts).moved(tag, digest)

@@ -10,7 +10,7 @@ from krmfn import terminal
 from krmfn.commands import options
 from krmfn.commands.output import to_json
 from krmfn.config import schema
-from krmfn.config.definitions import Schema
+from krmfn.config.shapes import Schema
 
 
 @click.command(

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from krmfn.config.rollout_definitions import ROLLOUT
+from krmfn.config.shapes import Schema
+from krmfn.config.shapes import listed as _list
+from krmfn.config.shapes import mapped as _map
+from krmfn.config.shapes import text as _text
 from krmfn.policies.newer import KEPT
-
-Schema = dict[str, Any]
-
-
-def _text(description: str, **more: Any) -> Schema:
-    return {"type": "string", "description": description, **more}
-
-
-def _map(description: str, properties: Mapping[str, Schema], required: tuple[str, ...] = (), **more: Any) -> Schema:
-    return {
-        "type": "object",
-        "description": description,
-        "properties": dict(properties),
-        "additionalProperties": False,
-        **({"required": list(required)} if required else {}),
-        **more,
-    }
-
-
-def _list(description: str, items: Schema, **more: Any) -> Schema:
-    return {"type": "array", "description": description, "items": items, **more}
-
 
 _ORDER = _map("Order of the values.", {"order": _text("`asc` takes the last, `desc` the first.")})
 _POLICY = _map(
@@ -234,6 +214,7 @@ SPECS: dict[str, Schema] = {
                     },
                 ),
             ),
+            **ROLLOUT,
             "lock": _text("The name of the ImageLock that counts, where several travel as items; in files the nearest one does."),
             "mode": _text("What the run does.", enum=["update", "check", "frozen"]),
             "onError": _text("`keep` leaves a field whose policy failed as it is.", enum=["fail", "keep"]),

@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping
 
 from krmfn.config import flux, schema
+from krmfn.config.declared import declared_in
 from krmfn.config.flux import BrokenRepository
 from krmfn.config.hold import Hold, read_holds
 from krmfn.config.image_automation import OwnReader
@@ -17,6 +18,7 @@ from krmfn.config.lock import Lock, Snapshot, merged, read_locks, read_snapshot
 from krmfn.config.locks import Locks
 from krmfn.config.objects import Object, Problems, read
 from krmfn.config.require import Requirement, rules_hash
+from krmfn.config.rollout import Group, check_groups
 from krmfn.config.settings import Settings
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError, InputError
@@ -40,11 +42,12 @@ class Floor:
     locks: Locks = Locks()
     images: Mapping[PolicyKey, frozenset[str]] = field(default_factory=dict)
     mirrors: tuple[Mirror, ...] = ()
+    groups: tuple[Group, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """True if nothing is ruled or known here: most likely another place was meant."""
-        return not (self.requirements or self.holds or self.snapshots or self.locks.every)
+        return not (self.requirements or self.holds or self.groups or self.snapshots or self.locks.every)
 
     def is_held(self, hold: Hold, policy: ImagePolicy) -> bool:
         """True if a hold concerns a policy, also one that the floor knows by another name; its age is not forgiven there."""
@@ -75,6 +78,8 @@ class Rulebook:
     requirements: tuple[Requirement, ...] = ()
     holds: tuple[Hold, ...] = ()
     floor: Floor | None = None
+    groups: tuple[Group, ...] = ()
+    """What moves together, by the tree or by the floor."""
 
     def put(self, policy: ImagePolicy) -> ImagePolicy:
         """Return the policy with what is required of its tags and the holds that concern it."""
@@ -82,6 +87,8 @@ class Rulebook:
         if self.floor is not None:
             required = (*self.floor.required_of(policy), *(one for one in required if one not in self.floor.requirements))
             policy = replace(policy, latest=None)
+        if any(policy.key in one.members for one in self.groups):
+            policy = replace(policy, is_shared=True)
         if not (required or self.holds or policy.is_judged):
             return policy
         floor = self.floor or Floor()
@@ -127,9 +134,10 @@ def read_floor(blocks: Iterable[Block], place: Callable[[str], str] = str) -> Fl
             "select by images, or name rules that hold the policies too, such as --rules git:origin/main"
         )
         problems.add(where, "spec.require", message)
+    check_groups(reader.groups, {*images, *declared_in(objects)}, problems)
     if problems.found:
         raise ConfigError(problems.found)
-    return Floor(reader.requirements, holds, snapshots, Locks(locks), images, _mirrors(objects))
+    return Floor(reader.requirements, holds, snapshots, Locks(locks), images, _mirrors(objects), reader.groups)
 
 
 def _folder(lock: Lock, place: Callable[[str], str]) -> str:

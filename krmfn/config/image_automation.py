@@ -8,6 +8,7 @@ from typing import Any
 from krmfn.config import flux, schema
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
 from krmfn.config.require import Requirement, read_requirements
+from krmfn.config.rollout import Group, read_groups
 from krmfn.config.settings import Settings
 from krmfn.errors import RuleError
 from krmfn.frozen import frozen, replace
@@ -32,6 +33,7 @@ _FLAT_KEYS = (
     "digestReflectionPolicy", "bind", "mode", "onError", "onDowngrade", "keepPins", "layout", "annotate",
 )  # fmt: skip
 
+_RULES = ("spec.require", "spec.groups")
 _FLAT_SETTINGS = ("mode", "onError", "onDowngrade", "keepPins")
 
 
@@ -91,6 +93,7 @@ class OwnReader:
         self.lock = ""
         """`spec.lock`: the name of the ImageLock that counts."""
         self.requirements: tuple[Requirement, ...] = ()
+        self.groups: tuple[Group, ...] = ()
 
     def read_automations(self, objects: tuple[Object, ...]) -> list[ImagePolicy]:
         """Read the ImageAutomation of the functionConfig, or else those among the items.
@@ -110,18 +113,20 @@ class OwnReader:
         return policies
 
     def require(self, objects: tuple[Object, ...]) -> None:
-        """Read what is required: of every ImageAutomation there is, as another one never takes a requirement away."""
+        """Read what is required and what moves together: of every ImageAutomation, as another one never takes a rule away."""
         for one in objects:
             if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation":
                 self._require(one, objects)
 
     def _require(self, resource: Object, objects: tuple[Object, ...]) -> None:
-        entries = listing(resource.spec.get("require"))
-        wrong = [one for one in schema.problems("ImageAutomation", resource.data) if one[0].startswith("spec.require")]
+        entries, groups = listing(resource.spec.get("require")), listing(resource.spec.get("groups"))
+        wrong = [one for one in schema.problems("ImageAutomation", resource.data) if one[0].startswith(_RULES)]
         for path, message in wrong:
             self.problems.add(resource.id, path, message)
         if entries and not wrong:
             self.requirements += read_requirements(resource.id, entries, self.problems, objects)
+        if groups and not wrong:
+            self.groups += read_groups(resource.id, groups, self.problems)
 
     def _automation(self, automation: Object, wrong: tuple[str, ...]) -> list[ImagePolicy]:
         """Read what the schema found right, so that the problems of the rest are told in the same run."""

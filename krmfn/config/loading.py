@@ -18,6 +18,7 @@ from krmfn.config.image_automation import OwnReader, TargetRule
 from krmfn.config.lock import Lock, Snapshot, read_locks, read_snapshots
 from krmfn.config.locks import Locks
 from krmfn.config.objects import Object, Problems, nearest, read
+from krmfn.config.rollout import check_groups, together
 from krmfn.config.settings import Settings
 from krmfn.errors import ConfigError, InputError
 from krmfn.frozen import field, frozen, replace
@@ -78,6 +79,19 @@ class Config:
         """True if several locks decide, each for the files below it."""
         floor = self.rulebook.floor
         return bool(self.defined_in) and (self.locks.is_by_folder or (floor is not None and floor.locks.is_by_folder))
+
+    def with_groups(self, keys: frozenset[PolicyKey]) -> frozenset[PolicyKey]:
+        """Return policies with all that are in a group with one of them."""
+        near = (one.members for one in self.rulebook.groups if keys.intersection(one.members))
+        return keys.union(key for members in near for key in members if key in self.policies)
+
+    def absent(self, key: PolicyKey) -> str:
+        """Return why a policy takes no part in a run; empty for one that does."""
+        if key in self.policies:
+            return ""
+        if key in self.unresolved:
+            return self.unresolved[key].why
+        return "it is suspended" if key in self.suspended.values() else "it takes no part in this run"
 
     def by_image(self) -> dict[str, list[ImagePolicy]]:
         """Return the policies that bind images, by canonical repository."""
@@ -143,7 +157,10 @@ def load(
     if floor is not None:
         snapshots, counted, left_out = believed(floor, stored, holds, problems)
         notes += left_out
-    rulebook = Rulebook(parsed.requirements, counted, floor)
+    check_groups(parsed.groups, declared, problems)
+    outside = floor or Floor()
+    groups = together(parsed.groups, outside.groups, by_key, declared, outside.images)
+    rulebook = Rulebook(parsed.requirements, counted, floor, groups)
     by_key = {key: rulebook.put(policy) for key, policy in by_key.items()}
     if problems.found:
         raise ConfigError(problems.found)

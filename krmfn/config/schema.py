@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from krmfn.config.definitions import SPECS, Schema
+from krmfn.config.definitions import SPECS
+from krmfn.config.shapes import Schema
 
 API_VERSION = "krmfn.dev/v1alpha1"
 KINDS = tuple(SPECS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from krmfn.config.lock import Lock, recall
 from krmfn.kubernetes.form import Form
 from krmfn.model import ImagePolicy, Part, PolicyKey
 from krmfn.plan.records import Place
@@ -73,6 +74,11 @@ class Deployed:
         """Return every tag of the policy's repository that runs somewhere, sorted."""
         mine = (target for target in self._of.get(policy.key, ()) if is_of(target, policy))
         return tuple(sorted({tag for target in mine if (tag := self.tag(target))}))
+
+    def running(self, policy: ImagePolicy, lock: Lock | None, *, in_build: bool) -> tuple[str, ...]:
+        """Return the tags that run: those of the fields; in a build, or without any field, the one of the record."""
+        tags, record = self.tags(policy), recall(policy, lock)
+        return (record.tag,) if record and (in_build or not tags) else tags
 
     def _pin(self, target: Target) -> str:
         """Return the digest that a field holds, of whatever image; empty without one."""

@@ -7,10 +7,10 @@ about few tags; a tag about which it cannot answer ends the search, and everythi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from krmfn.config.lock import Lock, recall
+from krmfn.config.lock import Lock
 from krmfn.config.settings import Settings
 from krmfn.errors import PASSING
 from krmfn.frozen import replace
@@ -28,12 +28,12 @@ from krmfn.model import (
     Severity,
 )
 from krmfn.plan.current import Deployed
-from krmfn.plan.records import Judged, Judgement
+from krmfn.plan.records import Judged, Judgement, Pin, Trial, Try
 from krmfn.plan.refusals import Facts, Refusals, Unjudged
 from krmfn.plan.resolve import ask
 from krmfn.policies import selection
 from krmfn.policies.number import moment
-from krmfn.policies.reason import Reason
+from krmfn.policies.reason import CANDIDATES, Reason
 from krmfn.yamledit.nodes import Block
 
 SHOWN = 5
@@ -41,7 +41,6 @@ SHOWN = 5
 LOOKS = 20
 """How many tags of a policy the source is asked about before everything stays."""
 WORKERS = 8
-_CANDIDATES = frozenset({Reason.LOWER, Reason.SHADOWED, Reason.CHOSEN})
 _FETCH = "run krmfn fetch on the package"
 
 
@@ -63,9 +62,39 @@ def judge(
     made = {key: one(key) for key in choices if key not in asking} | ask(asking, one, WORKERS)
     verdicts = {key: verdict for key in choices if isinstance(verdict := made[key], _Verdict)}
     judged = {key: one.choice for key, one in verdicts.items() if one.choice is not None}
-    judgements = {(key, tag): one for key, verdict in verdicts.items() for tag, one in verdict.judgements.items()}
-    said = dict.fromkeys(said for one in judgements.values() for said in one.said)
-    return Judged(judged, tuple(said), judgements)
+    return Judged(judged, {(key, tag): one for key, verdict in verdicts.items() for tag, one in verdict.judgements.items()})
+
+
+def trying(
+    choices: Mapping[PolicyKey, Choice], deployed: Deployed, lock: Lock | None, facts: Facts, *, in_build: bool
+) -> Try:
+    """Return what judges again, among some tags of a policy only: they are ordered and judged as all are."""
+
+    def judge_again(pin: Pin, among: Collection[str]) -> Trial:
+        choice = choices[pin[0]]
+        current = (pin[1],) if isinstance(choice, Following) else deployed.running(choice.policy, lock, in_build=in_build)
+        offered = choice.choices[pin[1]] if isinstance(choice, Following) else choice
+        judge_of = _Judge(choice.policy, facts, deployed.tags(choice.policy), among)
+        tried = judge_of.one(judge_of.problem(lock, in_build=in_build) or offered, current)
+        is_inside = not isinstance(tried, Chosen) or tried.tag in among
+        return Trial(tried if is_inside else None, judge_of.judgement(tried))
+
+    return judge_again
+
+
+def tell(judged: Judged, choices: Mapping[PolicyKey, Choice]) -> Judged:
+    """Return what was judged, with a remark on the best tag that each policy passes over, now that all rules have spoken."""
+    judgements = {}
+    for pin, one in judged.judgements.items():
+        told = () if one.is_stopped else (_remark(choices[pin[0]].policy, best, one.runs) for best in one.passed_over[:1])
+        judgements[pin] = replace(one, said=(*one.said, *told))
+    return replace(judged, judgements=judgements)
+
+
+def _remark(policy: ImagePolicy, best: PassedOver, runs: str | None) -> Diagnostic:
+    text = f"{policy.repository.image.name}: {best}; {f'{runs} may run' if runs else 'no other may run'} (policy {policy.key})"
+    eligible = moment(best.eligible_at) if best.eligible_at is not None else ""
+    return Diagnostic("info", "passed-over", text, Location(policy.defined), policy=policy.key, eligible_at=eligible)
 
 
 class _Verdict(NamedTuple):
@@ -88,22 +117,17 @@ def _judged(choice: Choice, deployed: Deployed, lock: Lock | None, facts: Facts,
         made = replace(choice, choices={tag: one for tag, one in several.items() if one is not None})
         chosen = several
     else:
-        made = one(choice, "", _current(choice.policy, deployed, lock, in_build=in_build))
+        made = one(choice, "", deployed.running(choice.policy, lock, in_build=in_build))
         chosen = {"": made}
     return _Verdict(made, {tag: judge_of.judgement(chosen[tag]) for tag, judge_of in judges.items()})
 
 
-def _current(policy: ImagePolicy, deployed: Deployed, lock: Lock | None, *, in_build: bool) -> tuple[str, ...]:
-    """Return the tags that run: those of the fields; in a build, or without any field, the one of the record."""
-    tags, record = deployed.tags(policy), recall(policy, lock)
-    return (record.tag,) if record and (in_build or not tags) else tags
-
-
 class _Judge:
-    """Judges the tags of one policy."""
+    """Judges the tags of one policy, or only those that are among some."""
 
-    def __init__(self, policy: ImagePolicy, facts: Facts, fields: Sequence[str]) -> None:
-        self.policy, self.facts, self.fields = policy, facts, fields
+    def __init__(self, policy: ImagePolicy, facts: Facts, fields: Sequence[str], among: Collection[str] | None = None) -> None:
+        self.policy, self.facts, self.fields, self.among = policy, facts, fields, among
+        self.is_stopped = False
         self.image = policy.repository.image
         self.refusals = Refusals(policy, facts)
         by_policy = sorted((one for one in self.refusals.holds if one.tag), key=lambda one: one.policy is None)
@@ -115,16 +139,14 @@ class _Judge:
         if facts.now() is None and any(one.until is not None for one in policy.holds):
             self._say("info", "no-time", "no time is known, so every hold is in force: set KRMFN_NOW")
 
-    def _say(self, severity: Severity, code: str, message: str, passed: PassedOver | None = None) -> None:
-        location = Location(self.policy.defined)
+    def _say(self, severity: Severity, code: str, message: str) -> None:
         text = f"{self.image.name}: {message} (policy {self.policy.key})"
-        eligible = moment(passed.eligible_at) if passed and passed.eligible_at is not None else ""
-        self.results.append(Diagnostic(severity, code, text, location, policy=self.policy.key, eligible_at=eligible))
+        self.results.append(Diagnostic(severity, code, text, Location(self.policy.defined), policy=self.policy.key))
 
     def judgement(self, made: Chosen | NotChosen | None) -> Judgement:
         """Return what was judged, with the choice that came of it."""
         runs = made.tag if isinstance(made, Chosen) else None
-        return Judgement(runs, self.passed, self.refused, self.steps, tuple(self.results))
+        return Judgement(runs, self.passed, self.refused, self.steps, tuple(self.results), self.is_stopped)
 
     def problem(self, lock: Lock | None, *, in_build: bool) -> NotChosen | None:
         """Return why nothing can be judged: no lock where one is needed, no time where age counts."""
@@ -156,7 +178,7 @@ class _Judge:
             return choice
         if self.hold is not None:
             return self._held(choice, deployed)
-        if tuple(deployed) == (choice.tag,):
+        if tuple(deployed) == (choice.tag,) and choice.tag in (self.among or deployed):
             return self._stays(choice, deployed)
         return self._next_best(choice, deployed)
 
@@ -198,7 +220,7 @@ class _Judge:
         hold = self.hold
         assert hold is not None  # noqa: S101 - asked before
         chosen = choice.selection
-        is_there = chosen is not None and chosen.reason(hold.tag) in _CANDIDATES | {Reason.OLDER}
+        is_there = chosen is not None and chosen.reason(hold.tag) in {*CANDIDATES, Reason.OLDER}
         refusal: PassedOver | Unjudged | None = None
         if is_there and hold.tag not in deployed:
             refusal = self.refusals.known(hold.tag, deployed) or self.refusals.looked(hold.tag, deployed)
@@ -213,11 +235,11 @@ class _Judge:
         why = f"{hold.described}, on {hold.tag}"
         passed = PassedOver(choice.tag, why, "hold", hold.until, hold.state)
         self.passed, self.refused = (passed,), {passed.tag: passed}
-        self._say("info", "passed-over", f"{passed}; {hold.tag} may run", passed)
         return self._verified(replace(choice, tag=hold.tag, digest=None, stays="", passed_over=(passed,), is_held=True))
 
     def _stop(self, one: Unjudged) -> NotChosen | None:
         """Keep everything, as nobody can say now whether a better tag may run. What does not pass by itself is an error."""
+        self.is_stopped = True
         if one.error.failure not in (*PASSING, "not-found"):
             return NotChosen(self.policy, one.error.failure, f"what is required of tag {one.tag} cannot be judged: {one.error}")
         self._say("warning", "not-judged", f"kept as it is: what is required of tag {one.tag} cannot be judged: {one.error}")
@@ -226,7 +248,7 @@ class _Judge:
     def _next_best(self, choice: Chosen, deployed: Sequence[str]) -> Chosen | NotChosen | None:
         chosen = choice.selection
         assert chosen is not None  # noqa: S101 - asked before
-        candidates = [tag for tag, reason in zip(chosen.tags, chosen.reasons, strict=True) if reason in _CANDIDATES]
+        candidates = [tag for tag in chosen.candidates if self.among is None or tag in self.among]
         floor = self._floor(deployed, candidates)
         refused = {
             tag: why for tag in candidates if tag != floor and (why := self.refusals.known(tag, deployed)) is not None
@@ -251,12 +273,12 @@ class _Judge:
             left.remove(best)
             if looks == LOOKS:
                 self.passed = self._passed(refused, None, current)
+                self.is_stopped = True
                 self._say("warning", "not-judged", f"kept as it is: none of the best {LOOKS} tags may run; {best}: {verdict.why}")
                 return None
         if best == choice.tag:
             return self._verified(choice)
         passed = self.passed = self._passed(refused, best, current)
-        self._say("info", "passed-over", f"{passed[0]}; {f'{best} may run' if best else 'no other may run'}", passed[0])
         if best is None:
             return None
         held = dict.fromkeys((*deployed, *self.fields))

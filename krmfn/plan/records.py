@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from krmfn.config.lock import LockEntry
@@ -10,8 +10,20 @@ from krmfn.config.objects import Object
 from krmfn.errors import RegistryError
 from krmfn.frozen import field, frozen, replace
 from krmfn.kubernetes.resource import Steps
-from krmfn.model import Choice, Chosen, Diagnostic, ImagePolicy, Listing, PassedOver, PolicyKey, Repository
+from krmfn.model import (
+    Choice,
+    Chosen,
+    Diagnostic,
+    Following,
+    ImagePolicy,
+    Listing,
+    NotChosen,
+    PassedOver,
+    PolicyKey,
+    Repository,
+)
 from krmfn.plan.target import Target
+from krmfn.policies import selection
 from krmfn.yamledit.nodes import Block, Edit
 
 Pin = tuple[PolicyKey, str]
@@ -63,6 +75,8 @@ class Judgement:
     steps: tuple[tuple[str, int], ...] = ()
     """How many of the tags that the policy takes each requirement left."""
     said: tuple[Diagnostic, ...] = ()
+    is_stopped: bool = False
+    """True if nobody could say of the best tag whether it may run, so that everything stays."""
 
 
 @frozen
@@ -70,8 +84,65 @@ class Judged:
     """The choices that may run, and what there is to say. A policy that nothing may move has no choice."""
 
     choices: Mapping[PolicyKey, Choice]
-    results: tuple[Diagnostic, ...] = ()
     judgements: Judgements = field(default_factory=dict)
+
+    @property
+    def results(self) -> tuple[Diagnostic, ...]:
+        """What there is to say of them, each thing once."""
+        return tuple(dict.fromkeys(said for one in self.judgements.values() for said in one.said))
+
+    def of(self, pin: Pin) -> Chosen | NotChosen | None:
+        """Return the choice of a policy; of one that follows what is deployed, that for a deployed tag."""
+        choice = self.choices.get(pin[0])
+        return choice.choices.get(pin[1]) if isinstance(choice, Following) else choice
+
+    def put(self, pin: Pin, chosen: Chosen | NotChosen | None, *said: Diagnostic, passed: PassedOver | None = None) -> Judged:
+        """Return what is judged with another choice: `passed` is the tag that was to run before, and why it may not."""
+        key, tag = pin
+        choices, before = dict(self.choices), self.judgements.get(pin, Judgement())
+        if isinstance(following := choices.get(key), Following):
+            others = {one: choice for one, choice in following.choices.items() if one != tag}
+            several = others if chosen is None else others | {tag: chosen}
+            choices[key] = replace(following, choices=dict(sorted(several.items())))
+        elif chosen is None:
+            choices.pop(key, None)
+        else:
+            choices[key] = chosen
+        over, refused = before.passed_over, dict(before.refused)
+        if passed is not None:
+            over, refused[passed.tag] = (passed, *over), passed
+        runs = chosen.tag if isinstance(chosen, Chosen) else None
+        judgement = replace(before, runs=runs, passed_over=over, refused=refused, said=(*before.said, *said))
+        return Judged(choices, {**self.judgements, pin: judgement})
+
+
+    def keep(self, pin: Pin, running: tuple[str, ...], passed: PassedOver) -> Judged:
+        """Return what is judged with everything of a policy as it is: its choice is what runs, if the policy takes that.
+
+        Of several tags that run it is the lowest, and fields that hold another one stay.
+        """
+        chosen, lowest = self.of(pin), running[0] if running else ""
+        rules = chosen.policy.rules if chosen else None
+        for tag in running[1:] if rules else ():
+            lowest = tag if rules and selection.outranks(rules, lowest, tag) else lowest
+        if not isinstance(chosen, Chosen) or not lowest or not all(selection.accepts(chosen.policy.rules, tag) for tag in running):
+            return self.put(pin, None, passed=passed)
+        kept = replace(
+            chosen, tag=lowest, digest=None, stays="", passed_over=(passed, *chosen.passed_over),
+            above=frozenset(running) - {lowest}, is_held=False,
+        )  # fmt: skip
+        return self.put(pin, kept, passed=passed)
+
+
+class Trial(NamedTuple):
+    """What comes of judging a policy again among some of its tags only."""
+
+    choice: Chosen | NotChosen | None
+    judgement: Judgement
+
+
+Try = Callable[[Pin, Collection[str]], Trial]
+"""Judges the choice of a policy, or that for one deployed tag, again among some tags."""
 
 
 class Change(NamedTuple):

@@ -40,6 +40,7 @@ class Reason(enum.IntEnum):
         return _WORDS[self][1]
 
 
+CANDIDATES = frozenset({Reason.LOWER, Reason.SHADOWED, Reason.CHOSEN})
 ELIGIBLE = frozenset({Reason.NOT_ASKED, Reason.UNDATED, Reason.SHADOWED, Reason.LOWER, Reason.CHOSEN})
 """The reasons of tags that the policy would have taken, had there been no better one."""
 

@@ -16,7 +16,7 @@ from krmfn.frozen import field, frozen
 from krmfn.policies.pattern import Ending, Pattern
 from krmfn.policies.policy import Newest
 from krmfn.policies.protocol import Context
-from krmfn.policies.reason import ELIGIBLE, Reason
+from krmfn.policies.reason import CANDIDATES, ELIGIBLE, Reason
 from krmfn.policies.rules import Filter, Rules, parse_rules
 
 __all__ = [
@@ -72,6 +72,11 @@ class Selection:
             return Reason(self.reasons[self.tags.index(tag)])
         except ValueError:
             return None
+
+    @property
+    def candidates(self) -> list[str]:
+        """The tags that the policy takes, the chosen one included."""
+        return [tag for tag, reason in zip(self.tags, self.reasons, strict=True) if reason in CANDIDATES]
 
     def funnel(self) -> tuple[Step, ...]:
         """Return how many tags are left behind each step."""
