@@ -105,7 +105,7 @@ def _key(one: Diagnostic) -> tuple[object, ...]:
     return (
         _RANK[one.severity],
         file.path if file else "",
-        (file.index or 0) if file else 0,
+        (file.document or 0) if file else 0,
         resource or (),
         field.path if field else "",
         one.message,

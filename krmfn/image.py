@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import NamedTuple
 
 from krmfn.errors import RuleError
-from krmfn.frozen import frozen
 from krmfn.sanitize import without_login
 
 HUB = "docker.io"
@@ -45,8 +45,7 @@ def _digest_grammar() -> re.Pattern[str]:
     return re.compile(_DIGEST, re.ASCII)
 
 
-@frozen
-class ImageRef:
+class ImageRef(NamedTuple):
     """A reference to an image. `name` is the repository as it was typed; `registry` and `path` are canonical.
 
     >>> ref = ImageRef.parse("nginx:1.25")

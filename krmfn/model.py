@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
-
-from krmfn.frozen import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,8 +80,7 @@ class Mirror(NamedTuple):
     provenance: Provenance = ITEM
 
 
-@frozen
-class Access:
+class Access(NamedTuple):
     """How to reach a registry for one repository. Secrets never show in repr, results or logs.
 
     `docker_configs` are texts of dockerconfigjson Secrets, tried in order before the docker config of the machine.
@@ -92,20 +90,30 @@ class Access:
 
     insecure: bool = False
     timeout_seconds: float | None = None
-    docker_configs: tuple[str, ...] = field(default=(), repr=False)
-    ca_pem: str | None = field(default=None, repr=False)
-    client_cert_pem: str | None = field(default=None, repr=False)
-    client_key_pem: str | None = field(default=None, repr=False)
-    proxy_address: str | None = field(default=None, repr=False)
-    proxy_username: str | None = field(default=None, repr=False)
-    proxy_password: str | None = field(default=None, repr=False)
+    docker_configs: tuple[str, ...] = ()
+    ca_pem: str | None = None
+    client_cert_pem: str | None = None
+    client_key_pem: str | None = None
+    proxy_address: str | None = None
+    proxy_username: str | None = None
+    proxy_password: str | None = None
     realm_hosts: tuple[str, ...] = ()
-    missing_secrets: tuple[str, ...] = field(default=(), compare=False)
-    provenance: Provenance = field(default=ITEM, compare=False)
+    missing_secrets: tuple[str, ...] = ()
+    provenance: Provenance = ITEM
+
+    def __repr__(self) -> str:
+        """Name no secret."""
+        return f"Access(insecure={self.insecure}, timeout_seconds={self.timeout_seconds}, provenance={self.provenance})"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what reaches the registry: not `missing_secrets` and `provenance`."""
+        return isinstance(other, Access) and self[:-2] == other[:-2]
+
+    def __hash__(self) -> int:
+        return hash(self[:-2])
 
 
-@frozen
-class Repository:
+class Repository(NamedTuple):
     """A repository whose tags a policy wants. Equal repositories are asked once."""
 
     image: ImageRef
@@ -123,8 +131,7 @@ class Listing(NamedTuple):
     left_out: int = 0
 
 
-@frozen
-class LatestRef:
+class LatestRef(NamedTuple):
     """A decision that was recorded earlier: a lock entry, or `ImagePolicy.status.latestRef`."""
 
     name: str
@@ -132,8 +139,7 @@ class LatestRef:
     digest: str | None = None
 
 
-@frozen
-class ImagePolicy:
+class ImagePolicy(NamedTuple):
     """One policy, ready to use. `bind` holds the bindings it takes part in: markers, annotations, images."""
 
     key: PolicyKey
@@ -199,8 +205,7 @@ class PassedOver(NamedTuple):
         return f"{self.tag}: {self.why}"
 
 
-@frozen
-class Chosen:
+class Chosen(NamedTuple):
     """A policy found its tag. `digest` is present when the policy reflects digests; no counts where no list was needed."""
 
     policy: ImagePolicy
@@ -212,13 +217,13 @@ class Chosen:
     """What people should know about how it was decided, such as that the lock stood in for a registry."""
     record: str = ""
     """Who decided when it was no list: `the lock`, `status.latestRef`."""
-    cause: RegistryError | None = field(default=None, repr=False, compare=False)  # why a record had to decide
+    cause: RegistryError | None = None  # why a record had to decide
     stays: str = ""
     """Why the deployed tag is kept by a policy that moves on from it: it holds no version, or is not listed."""
-    selection: Selection | None = field(default=None, repr=False, compare=False)
+    selection: Selection | None = None
     passed_over: tuple[PassedOver, ...] = ()
     """The best tags that were passed over for this one, best first."""
-    above: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    above: frozenset[str] = frozenset()
     """Deployed tags that the policy orders before this one: fields that hold them stay."""
     is_held: bool = False
     """True when a hold names this tag: then even a newer field goes to it."""
@@ -230,23 +235,21 @@ class Chosen:
         return f"{self.policy.repository.image.name}:{self.tag}{tail}"
 
 
-@frozen
-class NotChosen:
+class NotChosen(NamedTuple):
     """A policy has no tag, and why. `failure` is a RegistryFailure, or `no-match`; `cause` what a registry failed with."""
 
     policy: ImagePolicy
     failure: str
     message: str
-    selection: Selection | None = field(default=None, repr=False, compare=False)
-    cause: RegistryError | None = field(default=None, repr=False, compare=False)
+    selection: Selection | None = None
+    cause: RegistryError | None = None
 
 
-@frozen
-class Following:
+class Following(NamedTuple):
     """A policy that follows what is deployed: a choice for each tag that a field of it holds, none before fields are bound."""
 
     policy: ImagePolicy
-    choices: Mapping[str, Chosen | NotChosen] = field(default_factory=dict)
+    choices: Mapping[str, Chosen | NotChosen] = MappingProxyType({})
     """By the deployed tag, in order."""
 
 
@@ -266,12 +269,11 @@ class Field(NamedTuple):
     proposed: str | None = None
 
 
-@frozen
-class File:
-    """Where a resource came from, as the orchestrator named it. Line and column count from one, zero is unknown."""
+class File(NamedTuple):
+    """Where a resource came from, as the orchestrator named it: `document` counts from zero, line and column from one; zero is unknown."""
 
     path: str
-    index: int | None = None
+    document: int | None = None
     line: int = 0
     column: int = 0
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from krmfn.frozen import frozen
 from krmfn.model import Diagnostic
 
 
-@frozen
-class Outcome:
+class Outcome(NamedTuple):
     """What a run answers: the text to print, in pieces, and everything there is to say about it."""
 
     pieces: Sequence[bytes | memoryview]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from krmfn.config import loading
 from krmfn.config.floor import Floor
@@ -11,7 +13,6 @@ from krmfn.config.loading import Config, Finish, no_change
 from krmfn.config.lock import Lock, Snapshot, is_read_only
 from krmfn.diagnostics import in_order, unreadable
 from krmfn.errors import ConfigError, InputError
-from krmfn.frozen import field, frozen, replace
 from krmfn.kubernetes.overriding import NOTHING, Graph
 from krmfn.kubernetes.resource import is_definition
 from krmfn.model import Choice, Diagnostic, ImagePolicy, PassedOver, PolicyKey, Repository
@@ -41,8 +42,7 @@ OpenSource = Callable[[Config], TagSource]
 WORKERS = 8
 
 
-@frozen
-class Run:
+class Run(NamedTuple):
     """Everything a run found out about some blocks, before anything is written."""
 
     config: Config
@@ -50,21 +50,21 @@ class Run:
     bound: Bound
     changes: tuple[records.Change, ...]
     results: tuple[Diagnostic, ...]
-    listings: records.Listings = field(default_factory=dict)
-    dates: records.Dates = field(default_factory=dict)
-    answers: digests.Answers = field(default_factory=dict)
+    listings: records.Listings = MappingProxyType({})
+    dates: records.Dates = MappingProxyType({})
+    answers: digests.Answers = MappingProxyType({})
     """Digests as the source has them now, which IfNotPresent may not follow; those that count are in `pins`."""
-    pins: Pins = field(default_factory=lambda: Pins({}))
-    guarded: Guarded = field(default_factory=Guarded)
-    renewal: records.Renewal = field(default_factory=lambda: records.Renewal(()))
+    pins: Pins = Pins({})
+    guarded: Guarded = Guarded()
+    renewal: records.Renewal = records.Renewal(())
     lock_edits: tuple[tuple[Text, Edit], ...] = ()
     record_edits: tuple[tuple[Text, Edit], ...] = ()
-    offered: dict[PolicyKey, Choice] = field(default_factory=dict)
+    offered: Mapping[PolicyKey, Choice] = MappingProxyType({})
     """The choices before anything was judged: the best of what was listed, whether it may run or not."""
-    evidence: Mapping[str, Snapshot] = field(default_factory=dict)
+    evidence: Mapping[str, Snapshot] = MappingProxyType({})
     """What is known of first sightings, with those of this run where they are recorded."""
-    judgements: records.Judgements = field(default_factory=dict)
-    source: TagSource = field(default_factory=lambda: resolve.StaticTags({}))
+    judgements: records.Judgements = MappingProxyType({})
+    source: TagSource = resolve.StaticTags({})
     """What was asked, and repeats what it was told."""
     taken: tuple[taken_back.TakenBack, ...] = ()
     """What people took back since it was written."""
@@ -133,8 +133,8 @@ def examine(
     if rules.is_by_folder:
         bound = bind.bind(blocks, rules, needed.expected(rules, {}), graph)
         scoped = scopes.scope(rules, bound, every=every)
-        bound, policies, lock = replace(bound, targets=scoped.targets), scoped.policies, scoped.record
-        wanted, rules = list(policies.values()), replace(rules, lock=scoped.lock)
+        bound, policies, lock = bound._replace(targets=scoped.targets), scoped.policies, scoped.record
+        wanted, rules = list(policies.values()), rules._replace(lock=scoped.lock)
     listings: records.Listings = {}
     dates: records.Dates = {}
     if settings.mode == "frozen":

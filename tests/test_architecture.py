@@ -21,7 +21,7 @@ FILES = {
     ".".join(("krmfn", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-VALUES = {"bug", "diagnostics", "errors", "sanitize", "strict_json", "globs", "outcome", "frozen", "image", "model", "singleflight", "about", "terminal"}
+VALUES = {"bug", "diagnostics", "errors", "sanitize", "strict_json", "globs", "outcome", "image", "model", "singleflight", "about", "terminal"}
 """Modules at the top that every room may use; `terminal` belongs to the command line, see EDGES."""
 DOORS = {"__main__", "api", "cli", "function", "pipeline"}
 """Modules at the top that no room may use, but for the commands."""

@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from krmfn import pipeline
 from krmfn.cli import krmfn
 from krmfn.config.loading import load
-from krmfn.frozen import replace
 from krmfn.yamledit.nodes import Text, documents
 from tests import images
 from tests.asking import one_certificate
@@ -201,8 +200,8 @@ def test_explain_tells_what_may_run_and_what_waits_until_when(place: Path):
 def test_the_digests_of_five_tags_and_of_what_is_deployed_are_asked_for_and_no_more(place: Path):
     tags = Tags({WEB: [f"1.{minor}.0" for minor in range(20)]})
     blocks = documents(Text("---\n".join((policy(), REQUIRE, pod(f"{WEB}:1.3.0"))).encode()))
-    rules = load(blocks, None, lambda settings: replace(settings, now=0.0))
-    pipeline.examine(blocks, replace(rules, recording="first-seen"), lambda _: tags, every=True)
+    rules = load(blocks, None, lambda settings: settings._replace(now=0.0))
+    pipeline.examine(blocks, rules._replace(recording="first-seen"), lambda _: tags, every=True)
     assert sorted(tags.asked) == sorted([WEB, *(f"{WEB}:1.{minor}.0" for minor in (3, 15, 16, 17, 18, 19))])
 
 

@@ -17,7 +17,6 @@ from krmfn.config.loading import Config, Finish, settings_among
 from krmfn.config.settings import Settings
 from krmfn.diagnostics import CHECK_CODES
 from krmfn.errors import ConfigError
-from krmfn.frozen import replace
 from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.inventory.files import Skipped
@@ -86,7 +85,7 @@ def configuration(tree: files.Tree, finish: Finish) -> Config:
     """Take policies, snapshots and access to registries from the files. Wrong configuration is passed over: check needs none."""
 
     def asking(settings: Settings) -> Settings:
-        return replace(finish(settings), mode="update", is_check=True)
+        return finish(settings)._replace(mode="update", is_check=True)
 
     floor = ruling.given()
     try:

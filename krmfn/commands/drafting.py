@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -73,7 +73,7 @@ def _apart(examined: Examined, top: Path, template: str | None) -> Iterator[Part
     """Yield the part of every image as if no other image had a policy, from the answers that are already here."""
     policies, graph = examined.run.config.policies, examined.tree.graph()
     for name, keys in short_names({key: policy.repository for key, policy in policies.items()}).items():
-        narrowed = replace(examined.run.config, policies={key: policies[key] for key in keys})
+        narrowed = examined.run.config._replace(policies={key: policies[key] for key in keys})
         run = pipeline.examine(examined.blocks, narrowed, lambda _config: examined.run.source, graph=graph)
         run = with_holds(run, examined.tree.texts)
         failed = [choice for key in keys if isinstance(choice := examined.run.choices.get(key), NotChosen)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +79,12 @@ def command(
     rules = ruling.load(tree.blocks, finish)
     if others:
         return _merge(Package(tree, base), rules, others, finish, check=check)
-    rules = replace(rules, recording="bootstrap" if bootstrap else "first-seen")
+    rules = rules._replace(recording="bootstrap" if bootstrap else "first-seen")
     _refuse_the_past(rules)
     with terminal.watching() as progress:
-        fresh = Sources(replace(rules, snapshots={}), os.environ, progress)
+        fresh = Sources(rules._replace(snapshots={}), os.environ, progress)
         run = pipeline.examine(
-            tree.blocks, replace(rules, snapshots={}), lambda _: fresh, every=True, graph=tree.graph()
+            tree.blocks, rules._replace(snapshots={}), lambda _: fresh, every=True, graph=tree.graph()
         )
     package = Package(tree, base)
     results = list(_concerns(run))
@@ -205,7 +204,7 @@ def _merge(package: Package, rules: Config, others: Sequence[Path], finish: Fini
         for image, other in load(files.read((place,)).blocks, None, finish).stored.items():
             mine = together.get(image)
             snapshot = merged(mine, other) if mine else other
-            together[image] = replace(snapshot, object=mine.object if mine else None)
+            together[image] = snapshot._replace(object=mine.object if mine else None)
     problems = _edit_snapshots(package, together, rules)
     for one in problems:
         terminal.tell(f"krmfn: {output.line(one)}", err=True)

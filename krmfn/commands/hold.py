@@ -65,9 +65,9 @@ def write(tree: files.Tree, path: Path, rules: Config, spec: dict[str, str]) -> 
     if rival is not None:
         raise misconfigured(f"policy {spec['policy']} is held on {rival.tag} already: run krmfn release {spec['policy']} first")
     package = Package(tree, path if path.is_dir() else path.parent)
-    homes = [one.object.block.text.name for one in rules.holds if one.object]
+    homes = [one.resource.block.text.name for one in rules.holds if one.resource]
     home = homes[0] if homes else str(package.base / HOLDS)
-    names = {one.object.id.name for one in rules.holds if one.object}
+    names = {one.resource.id.name for one in rules.holds if one.resource}
     kind = next(name for name in ("tag", "not", "releaseAge") if spec.get(name))
     name = name_of(f"{spec['policy']}-{kind}-{spec[kind]}", names)
     twins = [one for one in rules.holds if _is_same(one, spec)]

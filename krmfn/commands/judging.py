@@ -8,7 +8,6 @@ from typing import NamedTuple
 from krmfn import pipeline
 from krmfn.config.loading import Config
 from krmfn.errors import RegistryError
-from krmfn.frozen import replace
 from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, UNJUDGED, Place, Slot
@@ -176,7 +175,7 @@ class _Fates:
         for key, change in self.changes.items():
             if key not in seen:
                 target, image = change.target, change.policy.repository.image
-                ref = replace(image, tag=current_tag(target, change.policy), digest=None)
+                ref = image._replace(tag=current_tag(target, change.policy), digest=None)
                 slots = (Slot(target.setter.part, target.scalar),)
                 scalar = target.scalar
                 places.append(Place("bound", target.resource, scalar.path, scalar.start, scalar.value, ref, slots))

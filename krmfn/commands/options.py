@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -196,8 +195,8 @@ def finishing(
     clock = float(int(time.time()))
 
     def finish(settings: Settings) -> Settings:
-        made = replace(overridden(settings, os.environ), **changes, is_check=is_check, strict=strict)
-        return replace(made, now=clock if made.now is None else made.now)
+        made = overridden(settings, os.environ)._replace(**changes, is_check=is_check, strict=strict)
+        return made._replace(now=clock if made.now is None else made.now)
 
     return finish
 
@@ -207,7 +206,7 @@ def on_files(finish: Finish) -> Finish:
 
     def finished(settings: Settings) -> Settings:
         settings_on_files = finish(settings)
-        return replace(settings_on_files, mode="update", is_check=True) if settings_on_files.mode == "check" else settings_on_files
+        return settings_on_files._replace(mode="update", is_check=True) if settings_on_files.mode == "check" else settings_on_files
 
     return finished
 

@@ -46,11 +46,11 @@ def command(what: str, path: Path, age: bool, because: str) -> int:
         raise misconfigured(f"nothing holds {what}: no ImageHold of policy {policy} is below {path}")
     package = Package(tree, path)
     for one in mine:
-        if one.object is None:
+        if one.resource is None:
             continue
-        block = one.object.block
+        block = one.resource.block
         if len(list(describe(block))) > 1:
-            raise misconfigured(f"{one.object.id} stands in a List in {block.text.name}: remove it there")
+            raise misconfigured(f"{one.resource.id} stands in a List in {block.text.name}: remove it there")
         package.edit(block.text, [Edit(block.start, block.end, b"")])
     written = package.written()
     package.write(written)

@@ -10,7 +10,6 @@ from krmfn.config.hold import NEWER
 from krmfn.diagnostics import in_order
 from krmfn.disk.reading import NotReadError, max_bytes, read_file
 from krmfn.errors import InputError
-from krmfn.frozen import replace
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Diagnostic, Location
 from krmfn.pipeline import Run
@@ -28,7 +27,7 @@ def with_holds(run: Run, texts: Iterable[Text]) -> Run:
     if not (run.taken or run.ended):
         return run
     known = {text.name: text for text in texts}
-    there = [one.object for one in run.config.holds if one.object and one.object.block.text.name]
+    there = [one.resource for one in run.config.holds if one.resource and one.resource.block.text.name]
     names, documents = {one.id.name for one in there}, {}  # type: set[str], dict[str, list[str]]
     for one in run.taken:
         name = name_of(f"{one.policy}-not-{one.tag}", names)
@@ -44,12 +43,12 @@ def with_holds(run: Run, texts: Iterable[Text]) -> Run:
         edits.append((text, behind(text, new)))
     said: list[Diagnostic] = []
     for hold in run.ended:
-        block = hold.object.block if hold.object else None
-        if hold.object and block and block.text.name in known and len(list(describe(block))) == 1:
+        block = hold.resource.block if hold.resource else None
+        if hold.resource and block and block.text.name in known and len(list(describe(block))) == 1:
             edits.append((block.text, Edit(block.start, block.end, b"")))
             message = f"the hold ends: policy {hold.policy} takes a newer tag than {hold.skip}"
-            said.append(Diagnostic("info", "held", message, Location(hold.object.id), policy=hold.policy))
-    return replace(run, hold_edits=tuple(edits), added=tuple(added), results=in_order([*run.results, *said]))
+            said.append(Diagnostic("info", "held", message, Location(hold.resource.id), policy=hold.policy))
+    return run._replace(hold_edits=tuple(edits), added=tuple(added), results=in_order([*run.results, *said]))
 
 
 def _text(name: str) -> Text:

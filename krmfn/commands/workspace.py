@@ -14,7 +14,6 @@ from krmfn.commands.remembering import with_holds
 from krmfn.config.loading import Finish
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import GitError, InputError
-from krmfn.frozen import replace
 from krmfn.git.automation import Automation, find
 from krmfn.inventory import files, flux_objects
 from krmfn.kubernetes import finder
@@ -84,7 +83,7 @@ def examine(
     paths = tuple(paths)
     tree = options.read(paths)
     rules, blocks, automation = ruling.load(tree.blocks, finish), tree.blocks, None
-    rules, root = replace(rules, remembers=rules.settings.mode != "frozen"), top or root_of(paths[0])
+    rules, root = rules._replace(remembers=rules.settings.mode != "frozen"), top or root_of(paths[0])
     if name is not None:
         objects = flux_objects.gather(tree.blocks)
         automation = Automation.read(find(objects.all, name), objects.all)
@@ -101,7 +100,7 @@ def examine(
         raise KeyboardInterrupt
     run = with_holds(run, tree.texts)
     unread = report.judged((one.diagnostic for one in tree.skipped if one.matters), rules.settings)
-    run = replace(run, results=diagnostics.in_order([*run.results, *unread]))
+    run = run._replace(results=diagnostics.in_order([*run.results, *unread]))
     return Examined(tree, blocks, run, source, automation, root)
 
 

@@ -6,17 +6,15 @@ Two records merge as a grow-only map (tag, digest) -> the earliest time, so that
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from krmfn.config.objects import Problems, listing, text
-from krmfn.frozen import frozen
 from krmfn.image import is_digest
 from krmfn.model import ResourceId
 from krmfn.policies.number import moment, read_time
 
 
-@frozen
-class Seen:
+class Seen(NamedTuple):
     """What is recorded of one tag: when it was seen first, and every digest with its own time, oldest first."""
 
     first: float | None = None

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from krmfn.config import flux, secrets
 from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.errors import RuleError
-from krmfn.frozen import replace
 from krmfn.image import ImageRef
 from krmfn.kubernetes.resource import get, scalars_of
 from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey, Repository, ResourceId
@@ -108,7 +107,7 @@ def _image(identity: ResourceId, path: str, spec: Mapping[str, Any], problems: P
     except RuleError as error:
         problems.add(identity, f"{path}.image", str(error))
         return None
-    return replace(ref, tag=None, digest=None)
+    return ref._replace(tag=None, digest=None)
 
 
 def _policy(

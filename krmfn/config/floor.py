@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from krmfn.config import flux, schema
 from krmfn.config.declared import declared_in
@@ -22,7 +24,6 @@ from krmfn.config.rollout import Group, check_groups
 from krmfn.config.settings import Settings
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError, InputError
-from krmfn.frozen import field, frozen, replace
 from krmfn.model import Diagnostic, ImagePolicy, Location, Mirror, PolicyKey
 from krmfn.policies.number import moment
 from krmfn.yamledit.nodes import Block
@@ -32,15 +33,14 @@ _FLUX = b"image.toolkit.fluxcd.io"
 _SECRET = b"Secret"
 
 
-@frozen
-class Floor:
+class Floor(NamedTuple):
     """Rules, holds, snapshots and the lock from outside. `images` are the policies that it declares, with their image."""
 
     requirements: tuple[Requirement, ...] = ()
     holds: tuple[Hold, ...] = ()
-    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    snapshots: Mapping[str, Snapshot] = MappingProxyType({})
     locks: Locks = Locks()
-    images: Mapping[PolicyKey, frozenset[str]] = field(default_factory=dict)
+    images: Mapping[PolicyKey, frozenset[str]] = MappingProxyType({})
     mirrors: tuple[Mirror, ...] = ()
     groups: tuple[Group, ...] = ()
 
@@ -71,8 +71,7 @@ class Floor:
         )
 
 
-@frozen
-class Rulebook:
+class Rulebook(NamedTuple):
     """Everything that decides which tags may run, besides the policies: of the tree, and of the floor if there is one."""
 
     requirements: tuple[Requirement, ...] = ()
@@ -86,14 +85,14 @@ class Rulebook:
         required = tuple(one for one in self.requirements if one.is_about(policy))
         if self.floor is not None:
             required = (*self.floor.required_of(policy), *(one for one in required if one not in self.floor.requirements))
-            policy = replace(policy, latest=None)
+            policy = policy._replace(latest=None)
         if any(policy.key in one.members for one in self.groups):
-            policy = replace(policy, is_shared=True)
+            policy = policy._replace(is_shared=True)
         if not (required or self.holds or policy.is_judged):
             return policy
         floor = self.floor or Floor()
         held = tuple(one for one in self.holds if floor.is_held(one, policy))
-        return replace(policy, requirements=required, rules_hash=rules_hash(required), holds=held)
+        return policy._replace(requirements=required, rules_hash=rules_hash(required), holds=held)
 
 
 def _before_mirror(name: str, mirror: Mirror) -> str:
@@ -118,7 +117,7 @@ def read_floor(blocks: Iterable[Block], place: Callable[[str], str] = str) -> Fl
     images: dict[PolicyKey, frozenset[str]] = {}
     for policy in _policies(objects, Problems()):
         images[policy.key] = images.get(policy.key, frozenset()) | {policy.repository.image.canonical}
-    locks = tuple(replace(one, folder=_folder(one, place)) for one in read_locks(objects, problems))
+    locks = tuple(one._replace(folder=_folder(one, place)) for one in read_locks(objects, problems))
     holds = read_holds(objects, problems)
     snapshots: dict[str, Snapshot] = {}
     for one in objects:
@@ -187,7 +186,7 @@ def believed(
     Of a repository that the floor has no snapshot of, the tree's says which tags there are, and nothing else.
     """
     notes: list[Diagnostic] = []
-    lists = {image: replace(one, tags=dict.fromkeys(one.tags), created={}, seen={}) for image, one in snapshots.items()}
+    lists = {image: one._replace(tags=dict.fromkeys(one.tags), created={}, seen={}) for image, one in snapshots.items()}
     for image, one in snapshots.items():
         _check_sightings(one, floor.snapshots.get(image), problems)
     counted = list(floor.holds)
@@ -197,7 +196,7 @@ def believed(
         elif hold not in floor.holds:
             what = f"it stays on {hold.tag}" if hold.tag else f"it lets {hold.no_wait} through"
             message = f"this hold does not count: {what}, and rules come from outside (--rules): there it has to stand; not: would count"
-            notes.append(Diagnostic("warning", "held", message, Location(hold.object.id if hold.object else None)))
+            notes.append(Diagnostic("warning", "held", message, Location(hold.resource.id if hold.resource else None)))
     return {**lists, **floor.snapshots}, tuple(dict.fromkeys(counted)), notes
 
 
@@ -230,4 +229,4 @@ def under_floor(settings: Settings, floor: Floor, notes: list[Diagnostic]) -> Se
         message = "the rules from outside (--rules) hold no requirement, hold, lock or snapshot: is it the right place?"
         notes.append(Diagnostic("warning", "note", message))
     mirrors = tuple(one for one in settings.mirrors if (one.prefix, one.place) in known)
-    return replace(settings, mirrors=mirrors, is_floored=True)
+    return settings._replace(mirrors=mirrors, is_floored=True)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from krmfn.config import secrets
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
 from krmfn.errors import RuleError, RulesError
-from krmfn.frozen import field, frozen, replace
 from krmfn.image import is_digest, parse_repository
 from krmfn.model import Diagnostic, ImagePolicy, LatestRef, Location, PolicyKey, Repository, ResourceId
 from krmfn.policies import rules as policy_rules
@@ -28,19 +27,17 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 ALL_BINDINGS = frozenset({"markers", "annotations", "images"})
 
 
-@frozen
-class ImageRepository:
+class ImageRepository(NamedTuple):
     """An ImageRepository, checked: what to ask and which tags never count."""
 
     repository: Repository
     exclusion_list: tuple[str, ...]
     is_suspended: bool
     access_from: Mapping[str, Any] | None
-    defined: ResourceId = field(compare=False)
+    defined: ResourceId
 
 
-@frozen
-class BrokenRepository:
+class BrokenRepository(NamedTuple):
     """An ImageRepository whose image is no reference; `why` says which and what is wrong with it."""
 
     why: str
@@ -54,8 +51,7 @@ class Unresolved(enum.Enum):
     NOT_READY = "DependencyNotReady"
 
 
-@frozen
-class UnresolvedPolicy:
+class UnresolvedPolicy(NamedTuple):
     """A policy that cannot choose: its ImageRepository is missing, broken or may not be read. `why` is Flux's message."""
 
     cause: Unresolved
@@ -91,7 +87,7 @@ def read_repositories(
         if repository is None:
             continue
         key = key_of(resource.id)
-        if key in by_key and by_key[key] != repository:
+        if key in by_key and by_key[key][:-1] != repository[:-1]:
             problems.add(resource.id, "metadata.name", "there is a second, different ImageRepository of this name")
         by_key[key] = repository
     return by_key
@@ -124,9 +120,7 @@ def _repository(resource: Object, objects: tuple[Object, ...], problems: Problem
     timeout = duration(text(spec.get("timeout"))) if spec.get("timeout") else None
     if spec.get("timeout") and timeout is None:
         problems.add(resource.id, "spec.timeout", f"expected a duration such as 30s, found {spec['timeout']!r}")
-    access = replace(
-        secrets.access(spec, resource.id, objects, problems),
-        insecure=text(spec.get("insecure")) == "true",
+    access = secrets.access(spec, resource.id, objects, problems)._replace(insecure=text(spec.get("insecure")) == "true",
         timeout_seconds=max(1.0, timeout) if timeout else None,
     )
     return ImageRepository(

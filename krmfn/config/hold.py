@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from krmfn.config import schema
 from krmfn.config.objects import Object, Problems
 from krmfn.errors import RuleError
-from krmfn.frozen import field, frozen
 from krmfn.image import is_tag, parse_repository
 from krmfn.model import ImagePolicy, PolicyKey
 from krmfn.policies.number import read_time
@@ -15,8 +15,7 @@ from krmfn.policies.number import read_time
 NEWER = "newer"
 
 
-@frozen
-class Hold:
+class Hold(NamedTuple):
     """One ImageHold: of a policy or an image, exactly one of `tag`, `skip` (`not`) and `no_wait` (`releaseAge`)."""
 
     policy: PolicyKey | None
@@ -26,9 +25,16 @@ class Hold:
     no_wait: str = ""
     until: float | None = None
     because: str = ""
-    object: Object | None = field(default=None, compare=False, repr=False)
     ends_with_newer: bool = False
     """`until: newer`: it ends at the first eligible tag that is newer than the one to skip."""
+    resource: Object | None = None
+    """Where it stands; holds that say the same are equal wherever they stand."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hold) and self[:-1] == other[:-1]
+
+    def __hash__(self) -> int:
+        return hash(self[:-1])
 
     def is_about(self, policy: ImagePolicy) -> bool:
         """True if the hold names the policy, or the policy's image."""
@@ -68,8 +74,8 @@ def read_holds(objects: Iterable[Object], problems: Problems) -> tuple[Hold, ...
                 holds.append(hold)
     for index, one in enumerate(holds):
         twin = next((other for other in holds[:index] if _is_torn(one, other)), None)
-        if twin is not None and one.object and twin.object:
-            problems.add(one.object.id, "spec.tag", f"{twin.object.id} holds {twin.tag} for the same: keep one")
+        if twin is not None and one.resource and twin.resource:
+            problems.add(one.resource.id, "spec.tag", f"{twin.resource.id} holds {twin.tag} for the same: keep one")
     return tuple(holds)
 
 
@@ -106,4 +112,4 @@ def _hold(resource: Object, problems: Problems) -> Hold | None:
     if ends_with_newer and not spec.get("not"):
         problems.add(resource.id, "spec.until", f"{NEWER} goes with not: nothing is newer than to stay, or not to wait")
     tag, skip, no_wait = (spec.get(name) or "" for name in ("tag", "not", "releaseAge"))
-    return Hold(key, image, tag, skip, no_wait, until, spec.get("because") or "", resource, ends_with_newer)
+    return Hold(key, image, tag, skip, no_wait, until, spec.get("because") or "", ends_with_newer, resource)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from krmfn.config import flux, schema
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
@@ -11,7 +11,6 @@ from krmfn.config.require import Requirement, read_requirements
 from krmfn.config.rollout import Group, read_groups
 from krmfn.config.settings import Settings
 from krmfn.errors import RuleError
-from krmfn.frozen import frozen, replace
 from krmfn.image import parse_repository
 from krmfn.model import (
     ITEM,
@@ -37,8 +36,7 @@ _RULES = ("spec.require", "spec.groups")
 _FLAT_SETTINGS = ("mode", "onError", "onDowngrade", "keepPins")
 
 
-@frozen
-class Select:
+class Select(NamedTuple):
     """Which resources a target means; empty members match everything."""
 
     group: str = ""
@@ -49,8 +47,7 @@ class Select:
     labels: tuple[tuple[str, str], ...] = ()
 
 
-@frozen
-class TargetRule:
+class TargetRule(NamedTuple):
     """Binds fields to a policy from the configuration, by JSONPath or by container names."""
 
     policy: PolicyKey
@@ -81,7 +78,7 @@ def set_up(settings: Settings, spec: Mapping[str, Any], namespace: str = "") -> 
         Mirror(one["from"], one["to"], Provenance(namespace=namespace)) for one in listing(spec.get("mirrors"))
     )
     realms = tuple(listing(spec.get("realmHosts")))
-    return replace(settings, **changes, mirrors=settings.mirrors + mirrors, realm_hosts=settings.realm_hosts + realms)
+    return settings._replace(**changes, mirrors=settings.mirrors + mirrors, realm_hosts=settings.realm_hosts + realms)
 
 
 class OwnReader:

@@ -7,7 +7,8 @@ asks a network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from krmfn.config import flux, schema, secrets
 from krmfn.config.declared import declared_in, suspended_images
@@ -21,7 +22,6 @@ from krmfn.config.objects import Object, Problems, nearest, read
 from krmfn.config.rollout import check_groups, together
 from krmfn.config.settings import Settings
 from krmfn.errors import ConfigError, InputError
-from krmfn.frozen import field, frozen, replace
 from krmfn.image import ImageRef
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Access, Diagnostic, File, ImagePolicy, Location, PolicyKey, Repository
@@ -33,21 +33,20 @@ _SCANS = (b"imageScans", b"ImageScan")
 _WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v", b"imagePolicies", *_SCANS)
 
 
-@frozen
-class Config:
+class Config(NamedTuple):
     """Everything that was configured, checked. `declared` also names policies that are suspended or belong elsewhere."""
 
-    policies: Mapping[PolicyKey, ImagePolicy] = field(default_factory=dict)
-    repositories: Mapping[PolicyKey, flux.ImageRepository] = field(default_factory=dict)
-    unresolved: Mapping[PolicyKey, UnresolvedPolicy] = field(default_factory=dict)
+    policies: Mapping[PolicyKey, ImagePolicy] = MappingProxyType({})
+    repositories: Mapping[PolicyKey, flux.ImageRepository] = MappingProxyType({})
+    unresolved: Mapping[PolicyKey, UnresolvedPolicy] = MappingProxyType({})
     declared: frozenset[PolicyKey] = frozenset()
-    suspended: Mapping[str, PolicyKey] = field(default_factory=dict)
+    suspended: Mapping[str, PolicyKey] = MappingProxyType({})
     """The images, by canonical repository, of policies that are suspended."""
     targets: tuple[TargetRule, ...] = ()
-    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
-    evidence: Mapping[str, Snapshot] = field(default_factory=dict)
+    snapshots: Mapping[str, Snapshot] = MappingProxyType({})
+    evidence: Mapping[str, Snapshot] = MappingProxyType({})
     """Where first sightings are looked up: the snapshots, also when a run asks registries in their place."""
-    stored: Mapping[str, Snapshot] = field(default_factory=dict)
+    stored: Mapping[str, Snapshot] = MappingProxyType({})
     """The TagSnapshots that stand here, which `krmfn fetch` renews."""
     rulebook: Rulebook = Rulebook()
     holds: tuple[Hold, ...] = ()
@@ -57,7 +56,7 @@ class Config:
     lock: Lock | None = None
     """The lock that stands here, which a run renews; of several what they hold together."""
     locks: Locks = Locks()
-    defined_in: Mapping[PolicyKey, str] = field(default_factory=dict)
+    defined_in: Mapping[PolicyKey, str] = MappingProxyType({})
     """The file of every policy, where several locks make a difference."""
     automations: tuple[Object, ...] = ()
     settings: Settings = Settings()
@@ -103,11 +102,11 @@ class Config:
 
     def repository(self, image: ImageRef) -> Repository:
         """Return the repository of an image, reached as the first policy or ImageRepository of it says."""
-        bare = replace(image, tag=None, digest=None)
+        bare = image._replace(tag=None, digest=None)
         known = (policy.repository for policy in self.policies.values())
         declared = (one.repository for one in self.repositories.values())
         access = next((one.access for one in (*known, *declared) if one.image.canonical == bare.canonical), Access())
-        return Repository(bare, replace(access, realm_hosts=self.settings.realm_hosts))
+        return Repository(bare, access._replace(realm_hosts=self.settings.realm_hosts))
 
 
 Finish = Callable[[Settings], Settings]
@@ -318,13 +317,13 @@ def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, 
                 policy.defined, "", f"policy {policy.key} is defined twice, also by {other.defined}: rename one"
             )
         elif other.latest is None and policy.latest is not None:
-            by_key[policy.key] = replace(other, latest=policy.latest)
+            by_key[policy.key] = other._replace(latest=policy.latest)
     return by_key
 
 
 def _trusting(policy: ImagePolicy, hosts: tuple[str, ...]) -> ImagePolicy:
-    access = replace(policy.repository.access, realm_hosts=hosts)
-    return replace(policy, repository=replace(policy.repository, access=access))
+    access = policy.repository.access._replace(realm_hosts=hosts)
+    return policy._replace(repository=policy.repository._replace(access=access))
 
 
 def _checked_targets(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -12,7 +13,6 @@ from krmfn.config import schema
 from krmfn.config.first_seen import Seen, merge, read_seen
 from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.errors import RuleError
-from krmfn.frozen import field, frozen, replace
 from krmfn.image import ImageRef, is_digest, is_tag, parse_repository
 from krmfn.kubernetes.resource import KUSTOMIZE_ID, describe, get
 from krmfn.model import ImagePolicy, LatestRef, PolicyKey, ResourceId
@@ -21,8 +21,7 @@ from krmfn.yamledit.nodes import children, join
 from krmfn.yamledit.scalars import is_string
 
 
-@frozen
-class Snapshot:
+class Snapshot(NamedTuple):
     """What one repository offered: tag to digest (or None), and when images were built.
 
     `listed` counts all tags there were when it was made; it may hold fewer.
@@ -32,18 +31,17 @@ class Snapshot:
     tags: Mapping[str, str | None]
     created: Mapping[str, str]
     listed: int = 0
-    object: Object | None = field(default=None, compare=False, repr=False)
+    object: Object | None = None
     time: float | None = None
     """When it was written, in seconds since 1970; None where first sightings are not recorded."""
-    seen: Mapping[str, Seen] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = MappingProxyType({})
     """When the tags that are listed, and those that are gone, were seen for the first time."""
     gone: frozenset[str] = frozenset()
-    twins: tuple[Object, ...] = field(default=(), compare=False, repr=False)
+    twins: tuple[Object, ...] = ()
     """Snapshots of the same repository in other folders, which are renewed with it."""
 
 
-@frozen
-class LockEntry:
+class LockEntry(NamedTuple):
     """One decision: which tag and digest a policy with this hash had."""
 
     policy: PolicyKey
@@ -73,18 +71,17 @@ class LockEntry:
         return _is_same(self.image, policy)
 
 
-@frozen
-class Lock:
+class Lock(NamedTuple):
     """What an ImageLock holds, sorted. Policies that follow what is deployed have one entry per deployed tag.
 
     Several locks are one in a run: `homes` are then the objects in which the entries of policies stand.
     """
 
     all: tuple[LockEntry, ...]
-    object: Object | None = field(compare=False)
+    object: Object | None
     """Where policies are written that have no home; None where nothing tells it."""
-    homes: Mapping[PolicyKey, Object] = field(default_factory=dict, compare=False)
-    folder: str = field(default="", compare=False)
+    homes: Mapping[PolicyKey, Object] = MappingProxyType({})
+    folder: str = ""
     """The folder of its file; empty without one."""
 
     @property
@@ -144,8 +141,8 @@ def merged(one: Snapshot, other: Snapshot) -> Snapshot:
     if newer.time is None:
         tags = {tag: max(one.tags.get(tag) or "", other.tags.get(tag) or "") or None for tag in (*one.tags, *other.tags)}
         created = {tag: max(one.created.get(tag, ""), other.created.get(tag, "")) for tag in (*one.created, *other.created)}
-        newer = replace(newer, tags=tags, created=created, listed=max(newer.listed, older.listed, len(tags)))
-    return replace(newer, seen=seen, gone=frozenset(seen) - frozenset(newer.tags))
+        newer = newer._replace(tags=tags, created=created, listed=max(newer.listed, older.listed, len(tags)))
+    return newer._replace(seen=seen, gone=frozenset(seen) - frozenset(newer.tags))
 
 
 def read_snapshot(resource: Object, problems: Problems) -> Snapshot | None:
@@ -200,7 +197,7 @@ def read_snapshots(objects: Iterable[Object], problems: Problems) -> dict[str, S
             if snapshot is not None and there is not None:
                 if there.object is None or not are_apart(there.object, resource):
                     problems.add(resource.id, "spec.image", f"there is a second TagSnapshot of {snapshot.image}: keep one")
-                by_image[snapshot.image] = replace(merged(there, snapshot), object=there.object, twins=(*there.twins, resource))
+                by_image[snapshot.image] = merged(there, snapshot)._replace(object=there.object, twins=(*there.twins, resource))
             elif snapshot is not None:
                 by_image[snapshot.image] = snapshot
     return by_image

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from krmfn.config.lock import Lock, LockEntry
 from krmfn.config.objects import Object, Problems
-from krmfn.frozen import frozen, replace
 from krmfn.model import PolicyKey
 
 HERE = "here"
 """The path of what stands in no file: it is taken for a file in the folder where krmfn runs."""
 
 
-@frozen
-class Locks:
+class Locks(NamedTuple):
     """The locks of a tree or of a floor."""
 
     every: tuple[Lock, ...] = ()
@@ -89,7 +88,7 @@ def _joined(homes: Iterable[tuple[PolicyKey, Lock]]) -> Lock:
     entries: list[LockEntry] = []
     objects: dict[PolicyKey, Object] = {}
     for key, lock in homes:
-        entries += [replace(entry, policy=key) for entry in lock.of(key.plain)]
+        entries += [entry._replace(policy=key) for entry in lock.of(key.plain)]
         if lock.object is not None:
             objects[key] = lock.object
     return Lock(tuple(sorted(entries, key=lambda entry: entry.place)), None, objects)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from krmfn.diagnostics import misconfigured, unreadable
 from krmfn.errors import InputError
-from krmfn.frozen import field, frozen
 from krmfn.model import Diagnostic, Field, File, Location, PolicyKey, ResourceId
 from krmfn.yamledit.nodes import Block, construct
 
 _LISTS = ("List", "ConfigMapList", "SecretList", "ImagePolicyList", "ImageRepositoryList", "ImageUpdateAutomationList")
 
 
-@frozen
-class Object:
+class Object(NamedTuple):
     """A resource as plain data: dicts, lists, and the text of every scalar; nulls are None."""
 
     id: ResourceId
     data: Mapping[str, Any]
-    block: Block = field(compare=False)
+    block: Block
     is_function_config: bool = False
 
     @property

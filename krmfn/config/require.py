@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from krmfn.config.objects import Object, Problems, listing
-from krmfn.frozen import frozen
 from krmfn.globs import matches
 from krmfn.image import normal_platform
 from krmfn.model import ImagePolicy, PolicyKey, ResourceId
@@ -27,8 +26,7 @@ _UNITS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 _SHORT = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-@frozen
-class Age:
+class Age(NamedTuple):
     """How many seconds ago a tag must have been seen for the first time, by the step from the deployed one."""
 
     default: int = 0
@@ -42,8 +40,7 @@ class Age:
         return known.get(step, self.default) if step else max((self.default, *known.values()))
 
 
-@frozen
-class Requirement:
+class Requirement(NamedTuple):
     """One entry of `require`."""
 
     images: tuple[str, ...] = ()

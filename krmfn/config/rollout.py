@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from krmfn.config.objects import Problems, nearest
-from krmfn.frozen import frozen, replace
 from krmfn.model import ImagePolicy, PolicyKey, ResourceId
 
 
-@frozen
-class Group:
+class Group(NamedTuple):
     """Policies that take the same version (or, by tag, the same text) at the same time."""
 
     name: str
@@ -66,7 +64,7 @@ def together(
         members = dict.fromkeys(key for group in (*shared, one) for key in group.members)
         by: Literal["version", "tag"] = "tag" if any(group.by == "tag" for group in (*shared, one)) else "version"
         whole = [other for other in whole if other not in shared]
-        whole.append(replace((*shared, one)[0], members=tuple(members), by=by))
+        whole.append((*shared, one)[0]._replace(members=tuple(members), by=by))
     return tuple(one for one in whole if one.members)
 
 
@@ -76,4 +74,4 @@ def _renamed(
     known = frozenset().union(*(images.get(key, frozenset()) for key in group.members))
     found = {key: policy.repository.image.canonical for key, policy in policies.items()}
     same = [key for key, image in found.items() if image in known and image not in images.get(key, ())]
-    return replace(group, members=tuple(dict.fromkeys((*(key for key in group.members if key in declared), *same))))
+    return group._replace(members=tuple(dict.fromkeys((*(key for key in group.members if key in declared), *same))))

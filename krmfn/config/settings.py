@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from krmfn.diagnostics import misconfigured
-from krmfn.frozen import frozen, replace
 from krmfn.model import MACHINE, Mirror, Provenance
 
 Mode = Literal["update", "check", "frozen"]
@@ -45,8 +44,7 @@ class Unnamed(NamedTuple):
         return {"version": {"within": self.within}} if self.within else {"digest": {}}
 
 
-@frozen
-class Settings:
+class Settings(NamedTuple):
     """What a run does with what it finds. `layout` is the root of an OCI layout tree, None asks the registries."""
 
     mode: Mode = "update"
@@ -82,7 +80,7 @@ def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
 
     The environment wins over configuration, because kustomize cannot pass arguments everywhere.
     """
-    changes: dict[str, str | bool | float] = {}
+    changes: dict[str, Any] = {}
     wrong: list[str] = []
     for variable, name in _ENVIRONMENT.items():
         value = environment.get(variable)
@@ -97,8 +95,8 @@ def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
     if wrong:
         raise misconfigured(*wrong)
     if environment.get("KRMFN_LAYOUT"):
-        settings = replace(settings, layout=environment["KRMFN_LAYOUT"], layout_provenance=MACHINE)
-    return replace(settings, **changes) if changes else settings
+        settings = settings._replace(layout=environment["KRMFN_LAYOUT"], layout_provenance=MACHINE)
+    return settings._replace(**changes) if changes else settings
 
 
 def dated(settings: Settings, environment: Mapping[str, str]) -> Settings:
@@ -107,7 +105,7 @@ def dated(settings: Settings, environment: Mapping[str, str]) -> Settings:
     is_time = epoch is not None and epoch.isascii() and epoch.isdigit() and len(epoch) < 12
     if settings.now is not None or epoch is None or not is_time:
         return settings
-    return replace(settings, now=float(epoch))
+    return settings._replace(now=float(epoch))
 
 
 def _time(variable: str, written: str, wrong: list[str]) -> float:

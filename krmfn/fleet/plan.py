@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from krmfn.errors import InputError, RuleError
-from krmfn.frozen import field, frozen
 from krmfn.image import is_tag, parse_repository
 from krmfn.policies.number import moment, read_time
 from krmfn.sanitize import printable
@@ -26,8 +25,7 @@ Images = Mapping[str, tuple[str, ...]]
 """Canonical repositories, and the tags of each that are deployed, sorted."""
 
 
-@frozen
-class PlannedTree:
+class PlannedTree(NamedTuple):
     """One tree: its name without any login, the commit that was read (empty outside of git), and what it uses."""
 
     name: str
@@ -35,8 +33,7 @@ class PlannedTree:
     images: Images
 
 
-@frozen
-class Shard:
+class Shard(NamedTuple):
     """A thousand repositories of one host, in order; `name` is that of its file."""
 
     name: str
@@ -53,8 +50,7 @@ class Shard:
         return next(reversed(self.images.keys()))  # type: ignore[call-overload,no-any-return]
 
 
-@frozen
-class Lane:
+class Lane(NamedTuple):
     """Everything that one registry host is asked for."""
 
     host: str
@@ -70,13 +66,12 @@ class Lane:
         return next((one for one in self.shards if one.first <= image <= one.last), None)
 
 
-@frozen
-class Plan:
+class Plan(NamedTuple):
     """The time that new tags count as first seen at, in seconds since 1970, and the trees by name."""
 
     now: float
     trees: tuple[PlannedTree, ...]
-    lanes: tuple[Lane, ...] = field(default=(), compare=False)
+    lanes: tuple[Lane, ...] = ()
 
     def lane(self, host: str) -> Lane | None:
         """Return the lane of a host."""

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from krmfn.config.loading import Config, load
 from krmfn.disk.temporary import temporary_folder
 from krmfn.errors import ConfigError, GitError, InputError
 from krmfn.fleet.plan import PlannedTree
-from krmfn.frozen import frozen
 from krmfn.git.program import Allowance, Git
 from krmfn.git.snapshot import manifests
 from krmfn.inventory import files
@@ -34,8 +34,7 @@ _ONLY = (
 """What git may use to fetch: two protocols, no submodules, no hooks, no bundles from elsewhere."""
 
 
-@frozen
-class Source:
+class Source(NamedTuple):
     """Where a tree is: a folder, or a URL with a branch, tag or commit (`#REF`; HEAD without one)."""
 
     name: str
@@ -44,8 +43,7 @@ class Source:
     ref: str = "HEAD"
 
 
-@frozen
-class Tree:
+class Tree(NamedTuple):
     """A tree that was read. `problems` say what of it was left out."""
 
     source: Source

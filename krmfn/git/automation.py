@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class Automation:
             if key.namespace == self.key.namespace and self.selects(labels.get(key, {}))
         }
         unresolved = {key: one for key, one in config.unresolved.items() if key.namespace == self.key.namespace}
-        return replace(config, policies=mine, unresolved=unresolved)
+        return config._replace(policies=mine, unresolved=unresolved)
 
     def folder(self, root: Path) -> Path:
         """Return the file or folder that `update.path` names; `..` never leads out of the root. Raise InputError."""

@@ -12,7 +12,6 @@ from krmfn.config.objects import Object, Problems, read
 from krmfn.config.schema import API_VERSION
 from krmfn.config.settings import Settings
 from krmfn.errors import InputError, RegistryError
-from krmfn.frozen import replace
 from krmfn.inventory import flux_status
 from krmfn.inventory.flux_status import Standing
 from krmfn.model import Chosen, Diagnostic, Following, ImagePolicy, Listing, NotChosen, PolicyKey, Repository
@@ -103,8 +102,8 @@ class _Fleet:
     def _learn(self, resource: Object) -> None:
         problems = Problems()
         for key, one in flux.read_repositories(self.objects.but(resource), problems).items():
-            access = replace(one.repository.access, realm_hosts=self.realm_hosts)
-            self.known[key] = replace(one, repository=replace(one.repository, access=access))
+            access = one.repository.access._replace(realm_hosts=self.realm_hosts)
+            self.known[key] = one._replace(repository=one.repository._replace(access=access))
         if problems.found:
             self.wrong[flux.key_of(resource.id)] = _in_field(problems.found[0])
 
@@ -196,7 +195,7 @@ def _with_digest(
     if isinstance(digest, RegistryError):
         name = f"{choice.policy.repository.image.name}:{choice.tag}"
         return NotChosen(choice.policy, digest.failure, f"failed fetching digest of {name}: {digest}", cause=digest)
-    return replace(choice, digest=digest)
+    return choice._replace(digest=digest)
 
 
 def config_of(objects: Objects, settings: Settings) -> Config:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from krmfn.frozen import replace
 from krmfn.yamledit.nodes import Scalar, Text
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Embedded:
         hosts = (*inner.hosts, self.scalar.style)
         piece = self.text.data[inner.start : inner.end].decode("utf-8", "replace")
         host = (self.scalar.start, inner.start)
-        return span and replace(inner, start=span[0], end=span[1], path=path, hosts=hosts, host=host, piece=piece)
+        return span and inner._replace(start=span[0], end=span[1], path=path, hosts=hosts, host=host, piece=piece)
 
     def word(self, start: int, end: int) -> Scalar | None:
         """Return the bytes `start` to `end` of the inner text as a part of this scalar; None where that cannot be."""
@@ -51,7 +50,7 @@ class Embedded:
         if span is None:
             return None
         host = (self.scalar.start, start)
-        return replace(self.scalar, value=value, start=span[0], end=span[1], is_part=True, host=host, piece=value)
+        return self.scalar._replace(value=value, start=span[0], end=span[1], is_part=True, host=host, piece=value)
 
     def span(self, start: int, end: int) -> tuple[int, int] | None:
         """Return where a span of the inner text stands outside; None where it cannot be followed."""

@@ -6,12 +6,11 @@ What is no plain step (filters, `where`, unions) is found by jsonpath-ng on plai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from krmfn.errors import RuleError
-from krmfn.frozen import frozen
 from krmfn.yamledit.nodes import Alias, Step, children, construct
 
 Place = tuple[tuple[Step, ...], yaml.Node]
@@ -19,8 +18,7 @@ _WORDS = ("where", "wherenot")
 _STEPS = frozenset({"Root", "Child", "Descendants", "Fields", "Index", "Slice", "Wildcard"})
 
 
-@frozen
-class JSONPath:
+class JSONPath(NamedTuple):
     """A compiled JSONPath. `needle` is a literal key that any document it matches must hold, or empty."""
 
     text: str

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from krmfn.errors import RuleError
-from krmfn.frozen import replace
 from krmfn.image import HUB, ImageRef
 
 
@@ -129,7 +128,7 @@ def _restored(ref: ImageRef, body: str) -> ImageRef:
     if ref.tag is not None:
         cut = _last_colon(name)
         name, tag = name[:cut], name[cut + 1 :]
-    return replace(ref, name=name, tag=tag, digest=digest or None)
+    return ref._replace(name=name, tag=tag, digest=digest or None)
 
 
 def _last_colon(text: str) -> int:

@@ -60,7 +60,7 @@ class Resource(NamedTuple):
         if self.file is None or not self.block.text.name:
             return self.file
         line, column = self.block.text.locate(offset)
-        return File(self.file.path, self.file.index, line, column)
+        return File(self.file.path, self.file.document, line, column)
 
 
 class ImageField(NamedTuple):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from krmfn.frozen import frozen
 from krmfn.kubernetes.resource import Resource, Steps, get
 from krmfn.model import Chosen, Diagnostic, Location
 from krmfn.plan.records import Change
@@ -18,8 +18,7 @@ _LONGEST = 63
 """How long the name of an annotation may be behind its prefix (Kubernetes, annotations: syntax and character set)."""
 
 
-@frozen
-class Recorded:
+class Recorded(NamedTuple):
     """The edits, each with the text it belongs to, and what could not be recorded."""
 
     edits: tuple[tuple[Text, Edit], ...] = ()

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from krmfn.config.lock import Lock, LockEntry, recall
 from krmfn.errors import PASSING, RegistryError
-from krmfn.frozen import replace
 from krmfn.model import (
     Choice,
     Chosen,
@@ -70,7 +69,7 @@ def follow(
         return _after(policy, tag, listings[policy.repository], lock)
 
     return {
-        key: replace(choice, choices={tag: one(choice.policy, tag) for tag in deployed.tags(choice.policy)})
+        key: choice._replace(choices={tag: one(choice.policy, tag) for tag in deployed.tags(choice.policy)})
         if isinstance(choice, Following)
         else choice
         for key, choice in choices.items()
@@ -84,7 +83,7 @@ def _after(policy: ImagePolicy, tag: str, listing: Listing | RegistryError, lock
             return NotChosen(policy, listing.failure, str(listing), cause=listing)
         entry = _locked(policy, tag, lock)
         if isinstance(entry, Chosen):
-            return replace(entry, note=f"{listing}; the lock decided instead: {entry.tag}", cause=listing)
+            return entry._replace(note=f"{listing}; the lock decided instead: {entry.tag}", cause=listing)
         return NotChosen(policy, listing.failure, f"{listing}; no record stands in: {entry.message}", cause=listing)
     selection_of = selection.select(policy.rules, listing.tags, current=tag)
     if selection_of.tag is None:
@@ -137,7 +136,7 @@ def _without_registry(policy: ImagePolicy, error: RegistryError, lock: Lock | No
         return NotChosen(policy, error.failure, str(error), cause=error)
     record = recorded(policy, lock)
     if isinstance(record, Chosen):
-        return replace(record, note=f"{error}; {record.record} decided instead: {record.tag}", cause=error)
+        return record._replace(note=f"{error}; {record.record} decided instead: {record.tag}", cause=error)
     has_record = recall(policy, lock) is not None
     message = f"{error}; no record stands in: {record.message}" if has_record else str(error)
     return NotChosen(policy, error.failure, message, cause=error)
@@ -190,7 +189,7 @@ def _entry(policy: ImagePolicy, entry: LockEntry) -> Chosen | NotChosen:
     if (refused := _other_requirements(policy, entry)) is not None:
         return refused
     choice = _accepted(policy, LatestRef(entry.image, entry.tag, entry.digest), "the lock")
-    return replace(choice, listed=entry.listed, eligible=entry.eligible) if isinstance(choice, Chosen) else choice
+    return choice._replace(listed=entry.listed, eligible=entry.eligible) if isinstance(choice, Chosen) else choice
 
 
 def _latest(policy: ImagePolicy, latest: LatestRef) -> Chosen | NotChosen:
@@ -200,7 +199,7 @@ def _latest(policy: ImagePolicy, latest: LatestRef) -> Chosen | NotChosen:
 def _accepted(policy: ImagePolicy, latest: LatestRef, record: str) -> Chosen | NotChosen:
     """Check that a record is one that the policy could have made; a hand-edited one is not."""
     message = ""
-    if recall(replace(policy, latest=latest), None) is None:
+    if recall(policy._replace(latest=latest), None) is None:
         message = f"{record} names {latest.name}, and the policy chooses {policy.repository.image.name}"
     elif not selection.accepts(policy.rules, latest.tag):
         message = f"{record} holds tag {latest.tag}, which the policy ({policy.described}) does not accept"

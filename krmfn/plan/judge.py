@@ -13,7 +13,6 @@ from typing import NamedTuple
 from krmfn.config.lock import Lock
 from krmfn.config.settings import Settings
 from krmfn.errors import PASSING
-from krmfn.frozen import replace
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
 from krmfn.model import (
     Choice,
@@ -87,8 +86,8 @@ def tell(judged: Judged, choices: Mapping[PolicyKey, Choice]) -> Judged:
     judgements = {}
     for pin, one in judged.judgements.items():
         told = () if one.is_stopped else (_remark(choices[pin[0]].policy, best, one.runs) for best in one.passed_over[:1])
-        judgements[pin] = replace(one, said=(*one.said, *told))
-    return replace(judged, judgements=judgements)
+        judgements[pin] = one._replace(said=(*one.said, *told))
+    return judged._replace(judgements=judgements)
 
 
 def _remark(policy: ImagePolicy, best: PassedOver, runs: str | None) -> Diagnostic:
@@ -114,7 +113,7 @@ def _judged(choice: Choice, deployed: Deployed, lock: Lock | None, facts: Facts,
     made: Choice | None
     if isinstance(choice, Following):
         several = {tag: one(offered, tag, (tag,)) for tag, offered in choice.choices.items()}
-        made = replace(choice, choices={tag: one for tag, one in several.items() if one is not None})
+        made = choice._replace(choices={tag: one for tag, one in several.items() if one is not None})
         chosen = several
     else:
         made = one(choice, "", deployed.running(choice.policy, lock, in_build=in_build))
@@ -196,7 +195,7 @@ class _Judge:
 
     def _verified(self, choice: Chosen) -> Chosen:
         """Return the choice with the digest that was verified, if one had to be."""
-        return replace(choice, digest=self.refusals.verified[choice.tag]) if choice.tag in self.refusals.verified else choice
+        return choice._replace(digest=self.refusals.verified[choice.tag]) if choice.tag in self.refusals.verified else choice
 
     def _report(self, deployed: Sequence[str]) -> None:
         """Report what runs although a hold says that it should not: nobody rolls back but people."""
@@ -235,7 +234,7 @@ class _Judge:
         why = f"{hold.described}, on {hold.tag}"
         passed = PassedOver(choice.tag, why, "hold", hold.until, hold.state)
         self.passed, self.refused = (passed,), {passed.tag: passed}
-        return self._verified(replace(choice, tag=hold.tag, digest=None, stays="", passed_over=(passed,), is_held=True))
+        return self._verified(choice._replace(tag=hold.tag, digest=None, stays="", passed_over=(passed,), is_held=True))
 
     def _stop(self, one: Unjudged) -> NotChosen | None:
         """Keep everything, as nobody can say now whether a better tag may run. What does not pass by itself is an error."""
@@ -283,7 +282,7 @@ class _Judge:
             return None
         held = dict.fromkeys((*deployed, *self.fields))
         above = frozenset(tag for tag in held if tag != best and self._best([tag, best], current) == tag)
-        return self._verified(replace(choice, tag=best, digest=None, stays="", passed_over=passed, above=above))
+        return self._verified(choice._replace(tag=best, digest=None, stays="", passed_over=passed, above=above))
 
     def _steps(self, candidates: Sequence[str]) -> tuple[tuple[str, int], ...]:
         """Return how many of the tags that the policy takes are not held, and how many of those are old enough."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from krmfn.config.lock import Lock, LockEntry
-from krmfn.frozen import replace
 from krmfn.model import Choice, Chosen, Following, PolicyKey, settled
 from krmfn.plan.records import Pins, Renewal, Written
 from krmfn.policies.number import moment
@@ -62,7 +61,7 @@ def _entries(choice: Choice, lock: Lock | None, pins: Pins) -> Iterator[LockEntr
         led_here = [one for one in lock.of(policy.key) if one.tag == from_tag] if lock and moves_on else []
         if led_here and chosen.tag == from_tag:
             # The field already holds what was chosen: the entries that led to it stay, by today's rules.
-            yield from (replace(entry, from_tag=one.from_tag) for one in led_here)
+            yield from (entry._replace(from_tag=one.from_tag) for one in led_here)
         else:
             yield entry
 
@@ -80,7 +79,7 @@ def _dated(entry: LockEntry, lock: Lock | None, now: float | None, written: Writ
     places = {*written.get((entry.policy, entry.tag), ()), *(place for one in before for place in one.written)}
     is_same = bool(before) and before[0].digest == entry.digest
     since = before[0].since if is_same else moment(now) if now is not None else ""
-    return replace(entry, since=since, written=tuple(sorted(places)))
+    return entry._replace(since=since, written=tuple(sorted(places)))
 
 
 def _decided(entry: LockEntry) -> tuple[str | None, ...]:

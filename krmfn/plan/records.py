@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from krmfn.config.lock import LockEntry
 from krmfn.config.objects import Object
 from krmfn.errors import RegistryError
-from krmfn.frozen import field, frozen, replace
 from krmfn.kubernetes.resource import Steps
 from krmfn.model import (
     Choice,
@@ -41,8 +41,7 @@ Moment = tuple[Repository, str]
 Dates = Mapping[Moment, str | RegistryError]
 
 
-@frozen
-class Pins:
+class Pins(NamedTuple):
     """The digest of every tag that needs one, or why it is not known, and what there is to say about them.
 
     `held` are the places whose pins cannot be renewed now: nothing there moves.
@@ -53,8 +52,7 @@ class Pins:
     held: frozenset[Place] = frozenset()
 
 
-@frozen
-class Guarded:
+class Guarded(NamedTuple):
     """What may not move: whole policies, whose record is newer, and single places; and why."""
 
     policies: frozenset[PolicyKey] = frozenset()
@@ -62,15 +60,14 @@ class Guarded:
     results: tuple[Diagnostic, ...] = ()
 
 
-@frozen
-class Judgement:
+class Judgement(NamedTuple):
     """What was judged of the tags of a policy, or of one deployed tag of a policy that follows those. Everybody tells this."""
 
     runs: str | None = None
     """The tag that may run; None when everything stays as it is."""
     passed_over: tuple[PassedOver, ...] = ()
     """The best of what may not run, best first."""
-    refused: Mapping[str, PassedOver] = field(default_factory=dict)
+    refused: Mapping[str, PassedOver] = MappingProxyType({})
     """All that may not run, as far as anybody looked."""
     steps: tuple[tuple[str, int], ...] = ()
     """How many of the tags that the policy takes each requirement left."""
@@ -79,12 +76,11 @@ class Judgement:
     """True if nobody could say of the best tag whether it may run, so that everything stays."""
 
 
-@frozen
-class Judged:
+class Judged(NamedTuple):
     """The choices that may run, and what there is to say. A policy that nothing may move has no choice."""
 
     choices: Mapping[PolicyKey, Choice]
-    judgements: Judgements = field(default_factory=dict)
+    judgements: Judgements = MappingProxyType({})
 
     @property
     def results(self) -> tuple[Diagnostic, ...]:
@@ -103,7 +99,7 @@ class Judged:
         if isinstance(following := choices.get(key), Following):
             others = {one: choice for one, choice in following.choices.items() if one != tag}
             several = others if chosen is None else others | {tag: chosen}
-            choices[key] = replace(following, choices=dict(sorted(several.items())))
+            choices[key] = following._replace(choices=dict(sorted(several.items())))
         elif chosen is None:
             choices.pop(key, None)
         else:
@@ -112,7 +108,7 @@ class Judged:
         if passed is not None:
             over, refused[passed.tag] = (passed, *over), passed
         runs = chosen.tag if isinstance(chosen, Chosen) else None
-        judgement = replace(before, runs=runs, passed_over=over, refused=refused, said=(*before.said, *said))
+        judgement = before._replace(runs=runs, passed_over=over, refused=refused, said=(*before.said, *said))
         return Judged(choices, {**self.judgements, pin: judgement})
 
 
@@ -127,8 +123,7 @@ class Judged:
             lowest = tag if rules and selection.outranks(rules, lowest, tag) else lowest
         if not isinstance(chosen, Chosen) or not lowest or not all(selection.accepts(chosen.policy.rules, tag) for tag in running):
             return self.put(pin, None, passed=passed)
-        kept = replace(
-            chosen, tag=lowest, digest=None, stays="", passed_over=(passed, *chosen.passed_over),
+        kept = chosen._replace(tag=lowest, digest=None, stays="", passed_over=(passed, *chosen.passed_over),
             above=frozenset(running) - {lowest}, is_held=False,
         )  # fmt: skip
         return self.put(pin, kept, passed=passed)
@@ -155,8 +150,7 @@ class Change(NamedTuple):
     edit: Edit
 
 
-@frozen
-class Renewal:
+class Renewal(NamedTuple):
     """The entries of the new lock, sorted, and what is different from the old one."""
 
     entries: tuple[LockEntry, ...]
@@ -196,7 +190,7 @@ def _moved(old: LockEntry, new: LockEntry) -> str:
         return f"{old.image}:{_version(old)} -> {new.image}:{_version(new)}"
     if (old.tag, old.digest) != (new.tag, new.digest):
         return f"{_version(old)} -> {_version(new)}"
-    if replace(old, written=new.written) == new:
+    if old._replace(written=new.written) == new:
         return f"{_version(new)} was written into {len(new.written)} field{'s' * (len(new.written) != 1)}"
     return f"stays at {_version(new)} by other rules"
 

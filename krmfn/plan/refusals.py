@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from krmfn.config.first_seen import latest
@@ -10,7 +11,6 @@ from krmfn.config.lock import Snapshot
 from krmfn.config.require import DIGEST, needed_platforms, step
 from krmfn.config.settings import Settings
 from krmfn.errors import RegistryError, RegistryFailure
-from krmfn.frozen import field, frozen
 from krmfn.model import ImagePolicy, PassedOver
 from krmfn.plan.records import Dates
 from krmfn.plan.resolve import Lack, Needs, TagSource, ask
@@ -22,14 +22,13 @@ _EPOCH = 1356998400.0
 """The year 2013, before which there were no such images: an earlier `created` only says that the build is reproducible."""
 
 
-@frozen
-class Facts:
+class Facts(NamedTuple):
     """What the judgement of a run rests on."""
 
     settings: Settings
     evidence: Mapping[str, Snapshot]
     source: TagSource
-    dates: Dates = field(default_factory=dict)
+    dates: Dates = MappingProxyType({})
 
     def now(self, image: str | None = None) -> float | None:
         """Return the time: what was set, else that of the repository's own snapshot, or of the newest one."""

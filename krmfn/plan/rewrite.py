@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from krmfn.config.settings import Settings
 from krmfn.errors import RegistryError
-from krmfn.frozen import frozen, replace
 from krmfn.kubernetes.form import Form, holds_version
 from krmfn.model import (
     Choice,
@@ -30,8 +30,7 @@ _FETCH = "run krmfn fetch on the package to add it"
 _MASKABLE = ("not-found", "denied", "rate-limited", "unavailable", "no-match")
 
 
-@frozen
-class Changes:
+class Changes(NamedTuple):
     """What there is to write and to say. With an error among the results nothing may be written."""
 
     changes: tuple[Change, ...]
@@ -114,7 +113,7 @@ class _Writer:
         if policy.is_verified:
             return self._verified(target, chosen, is_pinned=is_pinned)
         if not (is_pinned or (policy.reflects and part not in (Part.TAG, Part.VERSION))):
-            return replace(chosen, digest=None)
+            return chosen._replace(digest=None)
         if not policy.reflects and self.deployed.is_pinned_to(target, policy, tag):
             return None
         digest = self.pins.digests.get((policy.key, tag))
@@ -126,7 +125,7 @@ class _Writer:
         if digest is None and not policy.reflects:
             message = f"this field is pinned, and {chosen.record or 'the lock'} holds no digest of tag {tag}: {_FETCH}"
             return NotChosen(policy, "lock", message)
-        return replace(chosen, digest=digest)
+        return chosen._replace(digest=digest)
 
     def _verified(self, target: Target, chosen: Chosen, *, is_pinned: bool) -> Chosen | NotChosen | None:
         """Return a choice with the digest that was verified: that is what is written, whatever the tag says tomorrow."""
@@ -138,13 +137,13 @@ class _Writer:
             message = f"{chosen.record or 'the choice'} holds no digest of tag {chosen.tag} that was verified: {_FETCH}"
             return NotChosen(policy, "lock", message)
         if is_pinned or target.setter.part is not Part.TAG:
-            return replace(chosen, digest=digest)
+            return chosen._replace(digest=digest)
         if place(target) in self.with_digest or target.form(policy) is None or target.scalar.value == chosen.tag:
-            return replace(chosen, digest=None)
+            return chosen._replace(digest=None)
         message = f"this field takes a tag alone, so the digest that was verified ({digest[:19]}) would be lost"
         if all(one.allow_tag_only for one in policy.requirements if one.verify):
             self._say("warning", f"{message}; allowTagOnly permits that", target, policy)
-            return replace(chosen, digest=None)
+            return chosen._replace(digest=None)
         advice = "bind the whole image, write the tag as TAG@DIGEST, add a digest field, or set allowTagOnly: true on the requirement"
         return NotChosen(policy, "no-digest-field", f"{message}: {advice}")
 

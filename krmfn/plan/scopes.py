@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from krmfn.config.loading import Config
 from krmfn.config.lock import Lock
 from krmfn.config.locks import HERE, by_scope, scope_of
-from krmfn.frozen import frozen, replace
 from krmfn.model import ImagePolicy, PolicyKey
 from krmfn.plan.target import Bound, Target
 
 
-@frozen
-class Scoped:
+class Scoped(NamedTuple):
     """What a run goes on with: policies and fields named by their scope, the locks that are renewed, and what is believed."""
 
     policies: Mapping[PolicyKey, ImagePolicy]
@@ -45,7 +44,7 @@ def scope(rules: Config, bound: Bound, *, every: bool) -> Scoped:
                 scoped(key, f"{lock.folder}/{HERE}")
             if key not in used and not rules.locks.holding(key):
                 scoped(key, rules.defined_in.get(key, ""))
-    policies = {key: replace(rules.policies[key.plain], key=key) for key in sorted(homes)}
+    policies = {key: rules.policies[key.plain]._replace(key=key) for key in sorted(homes)}
     lock = by_scope(((key, home) for key, (home, _) in homes.items()), rules.locks.every)
     record = by_scope(((key, one) for key, (_, one) in homes.items()), ()) if floor else lock
     return Scoped(policies, targets, lock if rules.locks.every else None, record)

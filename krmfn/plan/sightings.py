@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from krmfn.config.first_seen import Seen, merge
 from krmfn.config.lock import Snapshot
 from krmfn.errors import RegistryError
-from krmfn.frozen import replace
 from krmfn.model import Choice, Chosen, ImagePolicy, Listing, Repository, settled
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Dates, Listings
@@ -103,7 +102,7 @@ def seen_now(
     tags = {tag: digests.get(tag) or (known.tags.get(tag) if known else None) for tag in listing.tags}
     gone = frozenset(seen) - frozenset(tags)
     base = known or Snapshot(image, {}, {})
-    return replace(base, tags=tags, seen=seen, gone=gone, time=now)
+    return base._replace(tags=tags, seen=seen, gone=gone, time=now)
 
 
 def written(fresh: Snapshot, recorded: Snapshot, old: Snapshot | None, *, is_decided_anew: bool) -> Snapshot:
@@ -116,8 +115,8 @@ def written(fresh: Snapshot, recorded: Snapshot, old: Snapshot | None, *, is_dec
         tag: fresh.tags.get(tag) or digest for tag, digest in recorded.tags.items() if tag in kept
     }
     seen = {tag: one for tag, one in recorded.seen.items() if tag in tags or tag in recorded.gone}
-    snapshot = replace(fresh, tags=tags, seen=seen, gone=recorded.gone, time=recorded.time, listed=max(fresh.listed, len(tags)))
+    snapshot = fresh._replace(tags=tags, seen=seen, gone=recorded.gone, time=recorded.time, listed=max(fresh.listed, len(tags)))
     if old is None or old.time is None or is_decided_anew:
         return snapshot
     is_same = (old.tags, old.created, dict(old.seen), old.gone) == (snapshot.tags, snapshot.created, snapshot.seen, snapshot.gone)
-    return replace(snapshot, time=old.time, listed=old.listed) if is_same else snapshot
+    return snapshot._replace(time=old.time, listed=old.listed) if is_same else snapshot

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from krmfn.config.lock import Snapshot
 from krmfn.errors import RegistryError
-from krmfn.frozen import frozen, replace
 from krmfn.model import Choice, Chosen, NotChosen, PolicyKey, Repository, settled
 from krmfn.policies.reason import ELIGIBLE
 
@@ -14,8 +14,7 @@ Facts = Mapping[tuple[Repository, str], str | RegistryError]
 """What a source answered about a tag of a repository."""
 
 
-@frozen
-class Learned:
+class Learned(NamedTuple):
     """What a run learned from its source. `held` are the policies whose list the guard found incomplete."""
 
     choices: Mapping[PolicyKey, Choice]
@@ -70,7 +69,7 @@ def _one(image: str, choices: list[Chosen], learned: Learned, *, all_tags: bool)
 def _unless_same(old: Snapshot | None, new: Snapshot) -> Snapshot:
     """Keep the old count of listed tags when nothing else is different: a count alone is no change."""
     is_same = old is not None and (old.tags, old.created) == (new.tags, new.created)
-    return replace(new, listed=old.listed) if old is not None and is_same else new
+    return new._replace(listed=old.listed) if old is not None and is_same else new
 
 
 def name_of(image: str, taken: Collection[str]) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from krmfn.config.hold import Hold
 from krmfn.config.lock import Lock, folder_of
-from krmfn.frozen import frozen, replace
 from krmfn.model import Choice, Chosen, Diagnostic, Field, ImagePolicy, Location, Part, PolicyKey, settled
 from krmfn.plan.current import Deployed, is_of
 from krmfn.plan.records import Change, Written
@@ -21,8 +21,7 @@ from krmfn.policies.newer import compare
 BECAUSE = "taken back by hand"
 
 
-@frozen
-class TakenBack:
+class TakenBack(NamedTuple):
     """A tag that was written into a field that now holds an older one. `folder` is that of the lock that says so."""
 
     policy: PolicyKey
@@ -75,7 +74,7 @@ def held(choices: Mapping[PolicyKey, Choice], taken: Iterable[TakenBack]) -> dic
     for one in taken:
         holds[one.policy.plain] = (*holds.get(one.policy.plain, ()), one.hold)
     return {
-        key: replace(choice, policy=replace(choice.policy, holds=(*choice.policy.holds, *holds[key.plain])))
+        key: choice._replace(policy=choice.policy._replace(holds=(*choice.policy.holds, *holds[key.plain])))
         if key.plain in holds
         else choice
         for key, choice in choices.items()

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from krmfn.config.objects import nearest
-from krmfn.frozen import frozen
 from krmfn.kubernetes.form import Form, read_form
 from krmfn.kubernetes.resource import Resource, annotations_of
 from krmfn.model import Diagnostic, ImagePolicy, Part, PolicyKey
@@ -55,8 +54,7 @@ class Target(NamedTuple):
         return read_form(value, self.setter.part, policy.repository.image.canonical)
 
 
-@frozen
-class Bound:
+class Bound(NamedTuple):
     """Everything that was found. `policies` also counts fields that already hold the right value."""
 
     targets: tuple[Target, ...]

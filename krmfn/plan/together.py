@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from krmfn.config.lock import Lock
 from krmfn.config.rollout import Group
-from krmfn.frozen import replace
 from krmfn.model import Choice, Chosen, Diagnostic, Following, ImagePolicy, Location, NotChosen, PassedOver, PolicyKey
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Judged, Judgement, Pin, Trial, Try
@@ -163,7 +162,7 @@ def _united(judged: Judged, group: Group, members: Sequence[_Member], missing: S
         if final is None:
             judged = judged.keep(one.pin, one.running, passed)
         else:
-            judged = judged.put(one.pin, replace(final, passed_over=(passed, *final.passed_over)), passed=passed)
+            judged = judged.put(one.pin, final._replace(passed_over=(passed, *final.passed_over)), passed=passed)
     return judged if chosen else _apart(judged, group, members)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from krmfn.config.loading import Config
 from krmfn.config.settings import Unnamed
-from krmfn.frozen import replace
 from krmfn.kubernetes.places import Place
 from krmfn.model import ImagePolicy, PolicyKey
 from krmfn.policies.rules import parse_rules
@@ -36,7 +35,7 @@ def with_unnamed(config: Config, places: Iterable[Place], unnamed: Unnamed) -> C
             on_error=unnamed.on_error,
         )
         policies[policy.key] = config.rulebook.put(policy)
-    return replace(config, policies={**config.policies, **policies})
+    return config._replace(policies={**config.policies, **policies})
 
 
 def named_images(config: Config) -> dict[str, PolicyKey]:

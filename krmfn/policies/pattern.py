@@ -12,7 +12,6 @@ from functools import cache
 from typing import NamedTuple
 
 from krmfn.errors import RuleError
-from krmfn.frozen import field, frozen
 from krmfn.policies import dialect
 from krmfn.policies.engine import Find, Spans, compile_pattern
 
@@ -29,8 +28,7 @@ class Match(NamedTuple):
     names: tuple[str, ...]
 
 
-@frozen
-class Pattern:
+class Pattern(NamedTuple):
     r"""A compiled pattern, searched anywhere in a tag.
 
     >>> Pattern.parse(r"^v(?P<n>\d+)").search("v12.3").groups
@@ -41,9 +39,9 @@ class Pattern:
     """
 
     text: str
-    names: tuple[str, ...] = field(compare=False)
-    _one: Find = field(compare=False, repr=False)
-    _many: Find | None = field(compare=False, repr=False)
+    names: tuple[str, ...]
+    find_one: Find
+    find_many: Find | None
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
@@ -59,7 +57,7 @@ class Pattern:
     def search(self, tag: str) -> Match | None:
         """Find the leftmost match, preferring what the pattern writes first."""
         data = _encode(tag)
-        spans = self._one(data, 0, len(data))
+        spans = self.find_one(data, 0, len(data))
         return None if spans[0][0] < 0 else Match(tuple(_text(data, span) for span in spans), self.names)
 
     def matches(self, tags: Sequence[str]) -> bytearray:
@@ -77,12 +75,12 @@ class Pattern:
         for start in range(0, len(tags), _AT_ONCE):
             some = tags[start : start + _AT_ONCE]
             text = "\n".join(some)
-            if self._many is not None and text.count("\n") == len(some) - 1:
-                yield from _scan_lines(self._many, _encode(text), start)
+            if self.find_many is not None and text.count("\n") == len(some) - 1:
+                yield from _scan_lines(self.find_many, _encode(text), start)
                 continue
             for index, tag in enumerate(some, start):
                 data = _encode(tag)
-                spans = self._one(data, 0, len(data))
+                spans = self.find_one(data, 0, len(data))
                 if spans[0][0] >= 0:
                     yield index, data, spans
 

@@ -12,7 +12,6 @@ from itertools import compress
 from typing import NamedTuple
 
 from krmfn.errors import RuleError
-from krmfn.frozen import field, frozen
 from krmfn.policies.pattern import Ending, Pattern
 from krmfn.policies.policy import Newest
 from krmfn.policies.protocol import Context
@@ -43,8 +42,7 @@ class Step(NamedTuple):
     left: int
 
 
-@frozen
-class Selection:
+class Selection(NamedTuple):
     """What was chosen, and one reason per tag, in the order of `tags`.
 
     Without a tag `message` starts with Flux's error and goes on with numbers and what to do. With one it says why the
@@ -53,8 +51,8 @@ class Selection:
 
     tag: str | None
     message: str
-    tags: Sequence[str] = field(repr=False)
-    reasons: bytes = field(repr=False)
+    tags: Sequence[str]
+    reasons: bytes
 
     @property
     def listed(self) -> int:

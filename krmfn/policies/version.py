@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from krmfn.errors import RuleError
-from krmfn.frozen import field, frozen
 
 UINT64_MAX = (1 << 64) - 1
 LONGEST = 256
@@ -29,8 +28,7 @@ def _grammar() -> re.Pattern[str]:
     return re.compile(rf"v?([0-9]+){number}{number}(?:-({IDENTIFIERS}))?(?:\+({IDENTIFIERS}))?", re.ASCII)
 
 
-@frozen
-class Version:
+class Version(NamedTuple):
     """A version; `original` is the text it was read from and takes no part in equality.
 
     >>> str(Version.parse("v1.2-rc.1")), Version.parse("01.2.3").original
@@ -44,7 +42,13 @@ class Version:
     patch: int
     prerelease: str = ""
     metadata: str = ""
-    original: str = field(default="", compare=False)
+    original: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Version) and self[:-1] == other[:-1]
+
+    def __hash__(self) -> int:
+        return hash(self[:-1])
 
     @classmethod
     def parse(cls, text: str) -> Version:

@@ -12,7 +12,6 @@ from typing import Any
 from krmfn.config import schema
 from krmfn.config.lock import Snapshot, read_snapshot
 from krmfn.config.objects import Object, Problems, identify, mapping
-from krmfn.frozen import replace
 from krmfn.plan.entries import snapshot_data, tag_data
 from krmfn.plan.snapshot import name_of
 from krmfn.policies.number import moment
@@ -82,4 +81,4 @@ def _snapshot(document: Mapping[str, Any], text: Text) -> Snapshot:
         raise ValueError(f"is no good TagSnapshot: {problems.found[0] if problems.found else 'it cannot be read'}")
     if snapshot.image != mapping(document["spec"])["image"]:
         raise ValueError("does not name its image in full")
-    return replace(snapshot, object=None)
+    return snapshot._replace(object=None)

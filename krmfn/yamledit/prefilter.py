@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 from krmfn.errors import RuleError
-from krmfn.frozen import field, frozen
 from krmfn.image import ImageRef
 from krmfn.yamledit.scalars import is_string
 
@@ -40,8 +41,7 @@ def _next() -> re.Pattern[bytes]:
     return re.compile(rb"(?:[ ]*\r?\n)*([ ]*)(?:\Z|\#|(-)[ ]|[A-Za-z0-9_.-]+:(?:[ \r\n]|\Z))")
 
 
-@frozen
-class Expected:
+class Expected(NamedTuple):
     """What fields are to hold: by setter, and by the canonical repository of an image.
 
     None stands for a value that is not known yet, which makes every block that names it be composed. `others` are the
@@ -49,8 +49,8 @@ class Expected:
     Repositories that are not listed are nobody's and change nothing.
     """
 
-    setters: Mapping[str, str | None] = field(default_factory=dict)
-    images: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    setters: Mapping[str, str | None] = MappingProxyType({})
+    images: Mapping[str, frozenset[str] | None] = MappingProxyType({})
     others: frozenset[str] = frozenset()
 
 

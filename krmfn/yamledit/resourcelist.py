@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from krmfn.errors import InputError
-from krmfn.frozen import frozen
 from krmfn.yamledit import compose
 from krmfn.yamledit.compose import Alias
 from krmfn.yamledit.nodes import BOM, Block, Edit, Source, Text, apply, check, has_plain_breaks, pieces, unreadable
@@ -34,8 +33,7 @@ _OPENERS = 10_000
 _HELP = "kustomize and kpt send one; for files use krmfn update PATH"
 
 
-@frozen
-class ResourceList:
+class ResourceList(NamedTuple):
     """A ResourceList as it was read. `skeleton` holds everything but the items, when they were cut out."""
 
     text: Text
@@ -44,8 +42,7 @@ class ResourceList:
     frame: Frame
 
 
-@frozen
-class Frame:
+class Frame(NamedTuple):
     """The list around its items: the root mapping, what its marks count in, and how far its tail was moved.
 
     Offsets of `source` from `cut` on lie `moved` bytes later in the text.

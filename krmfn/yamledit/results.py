@@ -89,7 +89,7 @@ def entry(diagnostic: Diagnostic) -> Entry:
         values = {"path": field.path, "currentValue": field.current, "proposedValue": field.proposed}
         fields["field"] = {key: text for key, text in values.items() if text is not None}
     if file is not None and file.path:
-        fields["file"] = {"path": file.path} if file.index is None else {"path": file.path, "index": file.index}
+        fields["file"] = {"path": file.path} if file.document is None else {"path": file.path, "index": file.document}
     tags = {} if diagnostic.code == "changed" else {"code": diagnostic.code}
     tags |= {"eligibleAt": diagnostic.eligible_at} if diagnostic.eligible_at else {}
     fields["tags"] = ({"policy": str(diagnostic.policy)} if diagnostic.policy else {}) | tags

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from sys import intern
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import yaml
 
 from krmfn.errors import InputError
-from krmfn.frozen import frozen
 from krmfn.yamledit.compose import Alias
 
 if TYPE_CHECKING:
@@ -28,8 +27,7 @@ _PROPERTIES = rb"(?:(?:" + _PROPERTY + rb")(?:[ \t\r\n]+(?:#[^\r\n]*[\r\n]+[ \t\
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
-@frozen
-class Scalar:
+class Scalar(NamedTuple):
     """A scalar value and where it stands: bytes `start` to `end` of its text, without anchor and tag.
 
     `style` is `""` for plain, else the indicator. `indent` is the column of the collection it belongs to, -1 for a
