@@ -129,6 +129,9 @@ def examine(
     """
     wanted = [rules.policies[key] for key in sorted(rules.policies if every else rules.with_groups(needed.wanted(blocks, rules)))]
     source, lock, settings = resolve.Remembered(open_source(rules)), rules.record, rules.settings
+    if settings.artifact is not None and settings.mode != "frozen":
+        seen = source.recorded(one.repository for one in wanted)
+        rules = replace(rules, evidence={**seen, **rules.evidence})
     policies, scoped = rules.policies, None
     if rules.is_by_folder:
         bound = bind.bind(blocks, rules, needed.expected(rules, {}), graph)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from krmfn.fleet.plan import PlannedTree, decode, encode, make
+from krmfn.fleet.plan import PlannedTree, Use, decode, encode, make, written
+from krmfn.policies.rules import parse_rules
 from tests.running import call
 
 NOW = "2026-11-20T10:00:00Z"
@@ -75,11 +77,11 @@ def test_what_policies_choose_among_is_asked_too_and_what_is_not_deployed_is_not
         "spec: {policies: [{name: web, image: quay.io/acme/web, policy: {semver: {range: '*'}}}]}\n---\n" + pod("${REGISTRY}/x:1", "nginx:1.25 # krmfn")
     )
     trees = planned(tmp_path, "tree")["trees"]
-    assert trees[0]["images"] == {"quay.io/acme/web": []}
+    assert trees[0]["images"] == {"quay.io/acme/web": {"tags": [], "policies": [{"exclusionList": ["^.*\\.sig$"], "policy": {"semver": {"range": "*"}}}]}}
 
 
 def test_a_shard_has_a_thousand_sorted_names():
-    images = {f"ghcr.io/acme/app-{number:05}": ("1.0",) for number in range(2500)}
+    images = {f"ghcr.io/acme/app-{number:05}": Use(("1.0",)) for number in range(2500)}
     plan = make(0.0, [PlannedTree("t", "", images)])
     assert [len(shard.images) for shard in plan.lanes[0].shards] == [1000, 1000, 500]
     assert [shard.first for shard in plan.lanes[0].shards] == ["ghcr.io/acme/app-00000", "ghcr.io/acme/app-01000", "ghcr.io/acme/app-02000"]
@@ -90,7 +92,7 @@ def test_a_git_repository_is_read_by_url_and_nothing_is_checked_out(tmp_path, re
     url = f"ssh://git@git.example{remote}"
     found = planned(tmp_path, url, f"{url}#main", GIT_SSH_COMMAND=ssh, GIT_SSH_VARIANT="simple")
     commit = git(remote, "rev-parse", "HEAD")
-    images = {"ghcr.io/acme/web": ["1.2.0"]}
+    images = {"ghcr.io/acme/web": {"tags": ["1.2.0"]}}
     assert found["trees"] == [{"tree": name, "commit": commit, "images": images} for name in (url, f"{url}#main")]
 
 
@@ -151,11 +153,11 @@ def test_git_may_not_use_another_protocol_than_the_url_says(tmp_path, remote):
         ("[]", "is not a JSON object"),
         ("{}", "is no krmfn.dev/v1alpha1 FleetPlan"),
         ('{"apiVersion": "krmfn.dev/v1alpha1", "kind": "FleetPlan", "now": "soon"}', "no time under now"),
-        ('{"apiVersion": "krmfn.dev/v1alpha1", "kind": "FleetPlan", "now": "2026-11-20T10:00Z", "trees": [{"tree": "a", "commit": "", "images": {"nginx": []}}]}',
+        ('{"apiVersion": "krmfn.dev/v1alpha1", "kind": "FleetPlan", "now": "2026-11-20T10:00Z", "trees": [{"tree": "a", "commit": "", "images": {"nginx": {"tags": []}}}]}',
          "'nginx', which is no whole repository"),
-        ('{"apiVersion": "krmfn.dev/v1alpha1", "kind": "FleetPlan", "now": "2026-11-20T10:00Z", "trees": [{"tree": "a", "commit": "", "images": {"../../x": []}}]}',
+        ('{"apiVersion": "krmfn.dev/v1alpha1", "kind": "FleetPlan", "now": "2026-11-20T10:00Z", "trees": [{"tree": "a", "commit": "", "images": {"../../x": {"tags": []}}}]}',
          "which is no whole repository"),
-        ('{"apiVersion": "krmfn.dev/v1alpha1", "kind": "FleetPlan", "now": "2026-11-20T10:00Z", "trees": [{"tree": "a", "commit": "", "images": {"ghcr.io/a": ["-x"]}}]}',
+        ('{"apiVersion": "krmfn.dev/v1alpha1", "kind": "FleetPlan", "now": "2026-11-20T10:00Z", "trees": [{"tree": "a", "commit": "", "images": {"ghcr.io/a": {"tags": ["-x"]}}}]}',
          "something else than a list of tags"),
     ],
 )  # fmt: skip
@@ -165,3 +167,24 @@ def test_what_is_no_plan_is_told(tmp_path, text, message):
     assert done.returncode == 1
     assert message in done.stderr
     assert not os.path.exists(tmp_path / "scan")  # noqa: PTH110
+
+
+RULES: tuple[Mapping[str, Any], ...] = (
+    {"policy": {"semver": {"range": ">=1.2.0 <2.0.0"}}},
+    {"policy": {"alphabetical": {"order": "desc"}}, "filter_tags": {"pattern": "^v(?P<v>.*)$", "extract": "$v"}},
+    {"policy": {"numerical": {}}, "exclusion_list": ["^x"], "allow_tags": ["a", "b"], "ignore_tags": ["c"]},
+    {"policy": {"version": {"within": "minor"}}},
+    {"policy": {"newest": {}}},
+    {"policy": {"digest": {}}},
+)
+
+
+@pytest.mark.parametrize("given", RULES)
+def test_the_rules_in_a_plan_are_those_of_the_policy(given):
+    rules = parse_rules(**given)
+    told = json.loads(written(rules.canonical()))
+    again = parse_rules(
+        told["policy"], filter_tags=told.get("filterTags"), exclusion_list=told.get("exclusionList"),
+        allow_tags=told.get("allowTags", ()), ignore_tags=told.get("ignoreTags", ()),
+    )  # fmt: skip
+    assert again.canonical() == rules.canonical()

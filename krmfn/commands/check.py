@@ -47,7 +47,7 @@ _ALLOWED_SKIPPED = 3
 @click.option("--within", type=options.WITHIN, default="minor", show_default=True, help="The bound of update --within.")
 @click.option("--all", "every", is_flag=True, help="Show every image and every place, also those that stay.")
 @click.option("--wide", is_flag=True, help="Whole names, and lines as long as they get.")
-@click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
+@click.option("--source", metavar="registry|layout:DIR|oci://...", help="Where tags come from.")
 @click.option("--exit-code", is_flag=True, help="Exit 10 when there are updates inside the bound.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "markdown", "sarif", "github"]), default="text",
               show_default=True)  # fmt: skip

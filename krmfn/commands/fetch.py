@@ -54,7 +54,7 @@ _TRANSIENT = ("not-found", "denied", "rate-limited", "unavailable", "no-match")
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Where new files go; default is PATH.",
 )
-@click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
+@click.option("--source", metavar="registry|layout:DIR|oci://...", help="Where tags come from.")
 @click.option("--on-error", type=click.Choice(["fail", "keep"]), help="keep: a policy that failed keeps its entries.")
 @click.option(
     "--on-downgrade", type=click.Choice(["keep", "allow", "fail"]), help="When the list lacks what is recorded."

@@ -11,17 +11,25 @@ from typing import TypeVar
 import click
 
 from krmfn import terminal
-from krmfn.commands import options
+from krmfn.commands import options, ruling
+from krmfn.config.floor import Rulebook
+from krmfn.config.loading import Config
 from krmfn.config.lock import Snapshot
 from krmfn.disk import writing
 from krmfn.disk.reading import max_bytes, read_stdin
 from krmfn.fleet import plan as plans
+from krmfn.fleet import publishing, trees
 from krmfn.fleet import scan as scanning
 from krmfn.fleet import store as stores
-from krmfn.fleet import trees
 from krmfn.fleet.plan import Lane, Plan, PlannedTree
+from krmfn.fleet.publishing import Remote
+from krmfn.frozen import replace
 from krmfn.git.program import Allowance, seconds_allowed
-from krmfn.plan.resolve import TagSource
+from krmfn.model import Repository
+from krmfn.policies.number import moment
+from krmfn.sources.artifact import SCHEME, Artifact, reference
+from krmfn.sources.registry_source import RegistrySource, Settings
+from krmfn.sources.sources import Sources
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
 _STEP = 10
@@ -52,9 +60,9 @@ TREES = click.argument("places", nargs=-1, required=True, metavar="TREE...")
     )
 )
 @options.looking(TREES)
-@click.option("--since", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
-              help="An earlier scan: git repositories at the same commit are not read again.")  # fmt: skip
-def plan(places: tuple[str, ...], since: Path | None) -> int:
+@ruling.RULES
+@click.option("--since", metavar="DIR|oci://...", help="An earlier scan: git repositories at the same commit are not read again.")
+def plan(places: tuple[str, ...], since: str | None) -> int:
     """Print the plan of a scan: every image repository of the trees, in lanes and shards.
 
     A TREE is a folder, or the URL of a git repository (https or ssh), with #REF for a branch, tag or commit; - reads more from
@@ -81,10 +89,10 @@ def named(places: Iterable[str]) -> list[trees.Source]:
     return [trees.source(line) for line in dict.fromkeys(lines)]
 
 
-def planned(places: Iterable[str], since: Path | None) -> Plan:
+def planned(places: Iterable[str], since: str | None) -> Plan:
     """Make a plan. Raise InputError, GitError, ConfigError."""
     now = options.settings_of(options.finishing(None, None, None, None)).now or 0.0
-    earlier = {tree.name: tree for tree in stores.Store(since).plan.trees} if since else {}
+    earlier = {tree.name: tree for tree in opened(since).plan.trees} if since else {}
     allowance = Allowance(seconds_allowed(os.environ))
     with terminal.watching("reading trees") as progress:
         made = [_planned(one, earlier, allowance, progress) for one in named(places)]
@@ -113,9 +121,10 @@ def _planned(one: trees.Source, earlier: Mapping[str, PlannedTree], allowance: A
 @options.looking(click.argument("plan", type=click.Path(path_type=Path), metavar="PLAN"))
 @click.option("--lane", required=True, envvar="JOB_COMPLETION_INDEX", metavar="N|HOST", help="Which lane, by number or by host.")
 @click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Where shards go; what is there is done.")
-@click.option("--since", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="The last scan, for when tags were first seen.")
+@ruling.RULES
+@click.option("--since", metavar="DIR|oci://...", help="The last scan, for when tags were first seen.")
 @click.option("--bootstrap", is_flag=True, help="What repositories without an earlier snapshot offer counts as old enough for every age.")
-def scan(plan: Path, lane: str, to: Path, since: Path | None, bootstrap: bool) -> int:
+def scan(plan: Path, lane: str, to: Path, since: str | None, bootstrap: bool) -> int:
     """Ask one registry host for everything that the PLAN wants of it, and write it below DIR.
 
     A run that is killed is started again as it was: only what was under way is asked again. What a registry refuses (no such
@@ -147,17 +156,69 @@ def _lane(made: Plan, name: str) -> Lane:
     return lane
 
 
-def _earlier(since: Path | None) -> scanning.Earlier:
+def _earlier(since: str | None) -> scanning.Earlier:
     if since is None:
         return lambda _images: dict[str, Snapshot]()
-    return stores.Store(since).snapshots
+    return opened(since).snapshots
 
 
-def _registries(progress: terminal.Progress | None) -> TagSource:
+def opened(scan: str) -> stores.Store | Remote:
+    """Open a scan in a folder, or one that was published: by digest, or by a tag under rules from outside. Raise ConfigError."""
+    return Remote(published_at(scan)) if scan.startswith(SCHEME) else stores.Store(Path(scan))
+
+
+def published_at(scan: str) -> Artifact:
+    """Open a scan that was published. Raise ConfigError for a tag that nobody vouches for."""
+    settings = options.settings_of(options.finishing(scan, None, None, None))
+    return Sources(Config(settings=settings, rulebook=Rulebook(floor=ruling.given())), os.environ).scan
+
+
+@command.command(
+    epilog=options.examples(
+        "krmfn fleet publish scan oci://ghcr.io/acme/scan:latest",
+        "cosign sign $(krmfn fleet publish scan oci://ghcr.io/acme/scan:latest | sed 's,^oci://,,')",
+        exits="0 done, 1 an error, 2 usage",
+    )
+)
+@options.looking(click.argument("folder", type=click.Path(path_type=Path), metavar="DIR"))
+@click.argument("place", metavar="oci://HOST/PATH:TAG")
+def publish(folder: Path, place: str) -> int:
+    """Push the scan in DIR as an OCI artifact, and print its name by digest: one artifact a lane, and an index over them.
+
+    Logins are those of docker's configuration, under the rules that hold for pulling. What is there already is not sent again.
+    """
+    image = reference(place)
+    if not image.tag or image.digest:
+        raise click.BadParameter("expected a tag to publish under, such as oci://ghcr.io/acme/scan:latest", param_hint="oci://HOST/PATH:TAG")
+    with terminal.watching("pushing"):
+        done = publishing.publish(stores.Store(folder), _registries(None).pusher(Repository(replace(image, tag=None))), image.tag)
+    for name in done.missing:
+        terminal.say(f"{name} is not done, and left out: krmfn fleet scan goes on with it", "warning")
+    terminal.echo(f"{SCHEME}{image.name}@{done.digest}")
+    terminal.say(f"{done.shards} shards, {done.sent} of them new; also under {place}")
+    return 0
+
+
+@command.command(
+    epilog=options.examples(
+        "krmfn fleet pull oci://ghcr.io/acme/scan@sha256:... --to scan",
+        exits="0 done, 1 an error, 2 usage",
+    )
+)
+@options.looking(click.argument("place", metavar="oci://HOST/PATH@DIGEST"))
+@ruling.RULES
+@click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Where it is written, as it was scanned.")
+def pull(place: str, to: Path) -> int:
+    """Write a published scan into the folder DIR. Nothing but its plan and its TagSnapshots is taken."""
+    made = publishing.pull(published_at(place), to, lambda host, shards: terminal.detail(f"{host}: {shards} shards"))
+    terminal.say(f"{summary(made)}; scanned at {moment(made.now)}")
+    return 0
+
+
+def _registries(progress: terminal.Progress | None) -> RegistrySource:
     """Open the registries for one shard: the limits on a run are those of a shard, and rate limits are waited for."""
-    from krmfn.sources.registry_source import RegistrySource, Settings
-
-    return RegistrySource(Settings.of(os.environ, progress=progress, run_seconds=float("inf"), repository_seconds=900.0, retry_after_seconds=600.0))
+    settings = Settings.of(os.environ, progress=progress, run_seconds=float("inf"), repository_seconds=900.0, retry_after_seconds=600.0)
+    return RegistrySource(settings)
 
 
 class _Teller:

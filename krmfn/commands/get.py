@@ -85,7 +85,7 @@ def command() -> None:
 )
 @ruling.RULES
 @click.option("--name", help="Only the object of this name; the same as a last argument that is no path.")
-@click.option("--source", metavar="registry|layout:DIR", help="Where tags come from.")
+@click.option("--source", metavar="registry|layout:DIR|oci://...", help="Where tags come from.")
 @click.option("--namespace", "-n", help="Only objects of this namespace.")
 @click.option("--all-namespaces", "-A", is_flag=True, help="All namespaces, with a column for them.")
 @click.option("--no-header", is_flag=True, help="Leave out the header.")

@@ -132,7 +132,7 @@ def choosing(verb: Verb) -> Verb:
     """Add the options that say how a run behaves; they win over configuration and environment."""
     for option in reversed(
         (
-            click.option("--source", metavar="registry|layout:DIR", help="Where tags come from."),
+            click.option("--source", metavar="registry|layout:DIR|oci://...", help="Where tags come from."),
             click.option(
                 "--mode",
                 type=click.Choice(["update", "check", "frozen"]),
@@ -189,9 +189,10 @@ def finishing(
         changes["unnamed"] = unnamed
     if source is not None:
         kind, _, place = source.partition(":")
-        if kind not in ("registry", "layout") or (kind == "layout") != bool(place):
-            raise click.BadParameter(f"expected registry or layout:DIR, found {source!r}", param_hint="--source")
-        changes |= {"layout": place or None, "layout_provenance": MACHINE}
+        if kind not in ("registry", "layout", "oci") or (kind != "registry") != bool(place):
+            raise click.BadParameter(f"expected registry, layout:DIR or oci://HOST/PATH@DIGEST, found {source!r}", param_hint="--source")
+        changes |= {"layout": place if kind == "layout" else None, "layout_provenance": MACHINE}
+        changes |= {"artifact": source if kind == "oci" else None, "artifact_provenance": MACHINE}
     clock = float(int(time.time()))
 
     def finish(settings: Settings) -> Settings:

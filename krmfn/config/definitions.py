@@ -159,6 +159,7 @@ SPECS: dict[str, Schema] = {
                     "layout": _map(
                         "Read OCI image layouts on disk.", {"path": _text("The root of the tree.")}, ("path",)
                     ),
+                    "artifact": _text("Read the scan of a fleet: `oci://HOST/PATH@sha256:...`, as `krmfn fleet publish` prints it."),
                 },
             ),
             "require": _list(

@@ -220,6 +220,11 @@ def under_floor(settings: Settings, floor: Floor, notes: list[Diagnostic]) -> Se
             f"source.layout {settings.layout} stands among the resources, and rules come from outside (--rules): name the "
             "layout with --source or KRMFN_LAYOUT, or leave it out"
         )
+    if settings.artifact is not None and not settings.artifact_provenance.is_machine:
+        raise misconfigured(
+            f"source.artifact {settings.artifact} stands among the resources, and rules come from outside (--rules): name the "
+            "scan with --source or KRMFN_ARTIFACT, or leave it out"
+        )
     known = {(one.prefix, one.place) for one in floor.mirrors}
     for one in settings.mirrors:
         if (one.prefix, one.place) not in known:

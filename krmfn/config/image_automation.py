@@ -68,6 +68,8 @@ def set_up(settings: Settings, spec: Mapping[str, Any], namespace: str = "") -> 
     layout = mapping(mapping(spec.get("source")).get("layout"))
     if layout:
         changes |= {"layout": text(layout.get("path")), "layout_provenance": ITEM}
+    if mapping(spec.get("source")).get("artifact"):
+        changes |= {"artifact": text(spec["source"]["artifact"]), "artifact_provenance": ITEM}
     if spec.get("keepPins"):
         changes["keep_pins"] = spec["keepPins"] == "true"
     if spec.get("immutableTags"):

@@ -69,12 +69,15 @@ class Settings(NamedTuple):
     """A field that holds a digest goes on holding one, whatever `digestReflectionPolicy` says."""
     unnamed: Unnamed | None = None
     """What images follow that no policy names; None leaves them alone."""
+    artifact: str | None = None
+    """The scan of a fleet that stands in for the registries, `oci://HOST/PATH@DIGEST`; None asks the registries."""
+    artifact_provenance: Provenance = MACHINE
     layout_provenance: Provenance = MACHINE
     """Who named the layout: an item may name folders below the one where krmfn runs."""
 
 
 def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    """Let `KRMFN_MODE`, `KRMFN_ON_ERROR`, `KRMFN_ON_DOWNGRADE`, `KRMFN_KEEP_PINS`, `KRMFN_LAYOUT` and `KRMFN_NOW` speak.
+    """Let `KRMFN_MODE`, `KRMFN_ON_ERROR`, `KRMFN_ON_DOWNGRADE`, `KRMFN_KEEP_PINS`, `KRMFN_LAYOUT`, `KRMFN_ARTIFACT` and `KRMFN_NOW` speak.
 
     Raises ConfigError.
 
@@ -95,7 +98,9 @@ def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
     if wrong:
         raise misconfigured(*wrong)
     if environment.get("KRMFN_LAYOUT"):
-        settings = settings._replace(layout=environment["KRMFN_LAYOUT"], layout_provenance=MACHINE)
+        settings = settings._replace(layout=environment["KRMFN_LAYOUT"], layout_provenance=MACHINE, artifact=None)
+    if environment.get("KRMFN_ARTIFACT"):
+        settings = settings._replace(artifact=environment["KRMFN_ARTIFACT"], artifact_provenance=MACHINE, layout=None)
     return settings._replace(**changes) if changes else settings
 
 

@@ -21,8 +21,24 @@ SHARD = 1000
 _VALUES = 20_000_000
 """JSON values of a plan: one hundred thousand repositories have about two million."""
 
-Images = Mapping[str, tuple[str, ...]]
-"""Canonical repositories, and the tags of each that are deployed, sorted."""
+
+class Use(NamedTuple):
+    """How a repository is used: the tags that are deployed, and the rules of policies as JSON (`Rules.canonical`); sorted."""
+
+    tags: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+
+    def with_(self, other: Use) -> Use:
+        """Return both uses as one."""
+        return Use(tuple(sorted({*self.tags, *other.tags})), tuple(sorted({*self.rules, *other.rules})))
+
+    def data(self) -> dict[str, Any]:
+        """Return it as it stands in a plan."""
+        return {"tags": list(self.tags)} | ({"policies": [json.loads(one) for one in self.rules]} if self.rules else {})
+
+
+Images = Mapping[str, Use]
+"""Canonical repositories, sorted, and how they are used."""
 
 
 class PlannedTree(NamedTuple):
@@ -86,22 +102,23 @@ def make(now: float, trees: Iterable[PlannedTree]) -> Plan:
 
 
 def _lanes(trees: Iterable[PlannedTree]) -> Iterator[Lane]:
-    by_host: dict[str, dict[str, set[str]]] = {}
+    by_host: dict[str, dict[str, Use]] = {}
     for tree in trees:
-        for image, tags in tree.images.items():
-            by_host.setdefault(image.partition("/")[0], {}).setdefault(image, set()).update(tags)
+        for image, use in tree.images.items():
+            there = by_host.setdefault(image.partition("/")[0], {})
+            there[image] = use.with_(there.get(image, Use()))
     for host, images in sorted(by_host.items()):
         names = sorted(images)
         parts = [names[start : start + SHARD] for start in range(0, len(names), SHARD)]
         yield Lane(
             host,
-            tuple(Shard(f"{at:04}", {name: tuple(sorted(images[name])) for name in part}) for at, part in enumerate(parts)),
+            tuple(Shard(f"{at:04}", {name: images[name] for name in part}) for at, part in enumerate(parts)),
         )
 
 
 def encode(plan: Plan) -> bytes:
     """Return the bytes of a plan. The lanes follow from the trees, and are there to be looked at."""
-    trees = [{"tree": one.name, "commit": one.commit, "images": {name: list(tags) for name, tags in one.images.items()}} for one in plan.trees]
+    trees = [{"tree": one.name, "commit": one.commit, "images": {name: use.data() for name, use in one.images.items()}} for one in plan.trees]
     lanes = [{"host": one.host, "repositories": sum(len(shard.images) for shard in one.shards), "shards": len(one.shards)} for one in plan.lanes]
     data = {"apiVersion": API_VERSION, "kind": KIND, "now": moment(plan.now), "lanes": lanes, "trees": trees}
     return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
@@ -113,6 +130,11 @@ def decode(data: bytes, name: str) -> Plan:
         return _plan(parse(data, _VALUES, _VALUES))
     except ValueError as error:
         raise InputError(f"{error}; make it with krmfn fleet plan", name=name) from None
+
+
+def written(rules: Any) -> str:
+    """Return rules as the text that stands for them."""
+    return json.dumps(rules, sort_keys=True)
 
 
 def _plan(data: Mapping[str, Any]) -> Plan:
@@ -135,15 +157,16 @@ def _tree(entry: Any) -> PlannedTree:
     name, commit, images = data.get("tree"), data.get("commit", ""), data.get("images")
     if not (isinstance(name, str) and isinstance(commit, str) and isinstance(images, dict)):
         raise ValueError("has a tree without tree, commit and images")  # noqa: TRY004 - as above
-    checked: dict[str, tuple[str, ...]] = {}
-    for image, tags in images.items():
+    checked: dict[str, Use] = {}
+    for image, use in images.items():
         try:
             is_canonical = parse_repository(image).canonical == image
         except RuleError:
             is_canonical = False
         if not is_canonical:
             raise ValueError(f"names {printable(image, 100)!r}, which is no whole repository such as docker.io/library/nginx")
-        if not (isinstance(tags, list) and all(isinstance(tag, str) and is_tag(tag) for tag in tags)):
-            raise ValueError(f"has something else than a list of tags for {image}")
-        checked[image] = tuple(sorted(set(tags)))
+        tags, rules = (use.get("tags"), use.get("policies", [])) if isinstance(use, dict) else (None, None)
+        if not (isinstance(tags, list) and all(isinstance(tag, str) and is_tag(tag) for tag in tags) and isinstance(rules, list)):
+            raise ValueError(f"has something else than a list of tags and one of policies for {image}")
+        checked[image] = Use(tuple(tags)).with_(Use((), tuple(map(written, rules))))
     return PlannedTree(name, commit, {image: checked[image] for image in sorted(checked)})

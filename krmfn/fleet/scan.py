@@ -6,23 +6,25 @@ Tags count as first seen at the plan's time, so that equal answers give equal by
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple, TypeVar
 
 from krmfn.config.lock import Snapshot
 from krmfn.diagnostics import misconfigured
-from krmfn.errors import PASSING, RegistryError
+from krmfn.errors import PASSING, RegistryError, RulesError
 from krmfn.fleet import plan as plans
 from krmfn.fleet.journal import Journal
-from krmfn.fleet.plan import Lane, Plan, Shard
+from krmfn.fleet.plan import Lane, Plan, Shard, Use
 from krmfn.fleet.store import Store
 from krmfn.image import parse_repository
 from krmfn.model import Listing, Repository
 from krmfn.plan.resolve import TagSource, ask
-from krmfn.plan.sightings import seen_now
+from krmfn.plan.sightings import BEST, best, seen_now
 from krmfn.policies.newer import newer
 from krmfn.policies.number import moment
+from krmfn.policies.rules import parse_rules
 
 WORKERS = 8
 _ROUNDS = 100
@@ -142,12 +144,28 @@ def _refuse_the_past(now: float, earlier: Mapping[str, Snapshot]) -> None:
         raise misconfigured(f"the scan that this one is to go on from saw {late.image} at {moment(late.time)}, and the plan is of {moment(now)}: make a new plan")
 
 
-def _telling(deployed: Sequence[str], tags: Sequence[str]) -> Iterator[str]:
-    """Yield the tags whose digests are asked: what is deployed, and what it could become."""
+def _telling(use: Use, tags: Sequence[str]) -> list[str]:
+    """Return the tags whose digests are asked: what is deployed, what it could become, and the best of each policy."""
+    told = [one for tag in use.tags for one in (tag, *newer(tag, tags))]
+    for text in use.rules:
+        told += _best(text, use.tags, tags)
     there = set(tags)
-    for tag in deployed:
-        found = newer(tag, tags)
-        yield from dict.fromkeys(one for one in (tag, found.same_major, found.newest) if one in there)
+    return [tag for tag in dict.fromkeys(told) if tag in there]
+
+
+def _best(text: str, deployed: Sequence[str], tags: Sequence[str]) -> Iterator[str]:
+    """Yield the best tags by the rules of a policy; rules that this krmfn does not know have none."""
+    data = json.loads(text)
+    try:
+        rules = parse_rules(
+            data.get("policy"), filter_tags=data.get("filterTags"), exclusion_list=data.get("exclusionList"),
+            allow_tags=data.get("allowTags", ()), ignore_tags=data.get("ignoreTags", ()),
+        )  # fmt: skip
+    except (RulesError, AttributeError):
+        return
+    if not (rules.needs_created or rules.pins_current):
+        for current in deployed if rules.follows_current else (None,):
+            yield from best(rules, tags, BEST, current=current)
 
 
 def _patiently(questions: Sequence[Key], question: Callable[[Key], Answer]) -> dict[Key, Answer | RegistryError]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from krmfn.config.loading import Config, load
 from krmfn.disk.temporary import temporary_folder
 from krmfn.errors import ConfigError, GitError, InputError
-from krmfn.fleet.plan import PlannedTree
+from krmfn.fleet.plan import PlannedTree, Use, written
 from krmfn.git.program import Allowance, Git
 from krmfn.git.snapshot import manifests
 from krmfn.inventory import files
@@ -116,18 +116,18 @@ def _standing(path: Path, allowance: Allowance) -> str:
 
 def used(tree: Tree) -> PlannedTree:
     """Return what a tree uses: images that it deploys, with their tags, and images that its policies choose among."""
-    images: dict[str, set[str]] = {}
-    for image, tag in _named(tree):
-        images.setdefault(image, set()).update([tag] if tag else [])
-    return PlannedTree(tree.source.name, tree.commit, {image: tuple(sorted(images[image])) for image in sorted(images)})
+    images: dict[str, Use] = {}
+    for image, use in _named(tree):
+        images[image] = use.with_(images.get(image, Use()))
+    return PlannedTree(tree.source.name, tree.commit, {image: images[image] for image in sorted(images)})
 
 
-def _named(tree: Tree) -> Iterator[tuple[str, str | None]]:
+def _named(tree: Tree) -> Iterator[tuple[str, Use]]:
     for place in finder.find(tree.files.blocks, tree.files.graph()):
         if place.ref is not None and place.state == COUNTS:
-            yield place.ref.canonical, place.ref.tag
+            yield place.ref.canonical, Use((place.ref.tag,) if place.ref.tag else ())
     for policy in tree.config.policies.values():
-        yield policy.repository.image.canonical, None
+        yield policy.repository.image.canonical, Use((), (written(policy.rules.canonical()),))
 
 
 def known(one: Source, earlier: Mapping[str, PlannedTree], allowance: Allowance) -> PlannedTree | None:

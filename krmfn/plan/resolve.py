@@ -10,6 +10,7 @@ from krmfn.model import Listing, Repository
 from krmfn.singleflight import Once
 
 if TYPE_CHECKING:
+    from krmfn.config.lock import Snapshot
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
 
@@ -172,6 +173,11 @@ class Remembered:
     def notes(self) -> tuple[str, ...]:
         """See TagSource.notes."""
         return self._source.notes()
+
+    def recorded(self, repositories: Iterable[Repository]) -> Mapping[str, Snapshot]:
+        """Return first sightings that the source knows of besides the items; few sources do."""
+        recorded = getattr(self._source, "recorded", None)
+        return recorded(repositories) if recorded else {}
 
 
 def ask(questions: Iterable[Key], question: Callable[[Key], Answer], workers: int) -> dict[Key, Answer | RegistryError]:

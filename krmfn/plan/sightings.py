@@ -5,7 +5,7 @@ Asked are the digests of the best five tags of each policy under an age and of w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from krmfn.config.first_seen import Seen, merge
 from krmfn.config.lock import Snapshot
@@ -15,6 +15,7 @@ from krmfn.plan.current import Deployed
 from krmfn.plan.records import Dates, Listings
 from krmfn.policies import selection
 from krmfn.policies.reason import ELIGIBLE
+from krmfn.policies.rules import Rules
 
 BEST = 5
 Looked = Mapping[tuple[Repository, str], str | RegistryError]
@@ -56,10 +57,16 @@ def _best(chosen: Chosen, dates: Dates) -> Iterator[str]:
     rules, repository = chosen.policy.rules, chosen.policy.repository
     left = [tag for tag, reason in zip(selected.tags, selected.reasons, strict=True) if reason in ELIGIBLE]
     current = selected.tag if rules.follows_current else None
-    for _ in range(BEST):
-        top = selection.select(
-            rules, left, created=lambda tag: str(dates.get((repository, tag), "")), current=current
-        ).tag
+    yield from best(rules, left, BEST, lambda tag: str(dates.get((repository, tag), "")), current)
+
+
+def best(
+    rules: Rules, tags: Iterable[str], count: int, created: Callable[[str], str] | None = None, current: str | None = None
+) -> Iterator[str]:
+    """Yield the best tags by some rules, best first."""
+    left = list(tags)
+    for _ in range(count):
+        top = selection.select(rules, left, created=created, current=current).tag
         if top is None or top not in left:
             return
         yield top

@@ -13,6 +13,8 @@ from krmfn.sources.registry.limits import Progress, Settings
 if TYPE_CHECKING:
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
+    from krmfn.sources.registry.attachments import Attachments
+    from krmfn.sources.registry.pushing import Pusher
     from krmfn.sources.registry.source import Source
 
 __all__ = ["Progress", "RegistrySource", "Settings"]
@@ -63,6 +65,14 @@ class RegistrySource:
         from krmfn.signatures.verifying import verify
 
         return verify(digest, self._source().attachments(repository), wanted)
+
+    def attachments(self, repository: Repository) -> Attachments:
+        """Return what reads the artefacts of a repository."""
+        return self._source().attachments(repository)
+
+    def pusher(self, repository: Repository) -> Pusher:
+        """Return what pushes to a repository."""
+        return self._source().pusher(repository)
 
     @property
     def requests(self) -> int:

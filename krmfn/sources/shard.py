@@ -41,25 +41,27 @@ def _line(snapshot: Snapshot) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
-def decode(data: bytes, name: str, first: str, last: str, wanted: Iterable[str] | None = None) -> dict[str, Snapshot]:
-    """Read the snapshots of a shard that are wanted, or all. Raise ValueError for anything else than TagSnapshots in order.
+def decode(data: bytes, name: str, first: str, last: str) -> dict[str, Snapshot]:
+    """Read all snapshots of a shard. Raise ValueError."""
+    return {image: read(line, f"{name} {image}") for image, line in split(data, first, last).items()}
+
+
+def split(data: bytes, first: str, last: str) -> dict[str, bytes]:
+    """Return the documents of a shard by their repository. Raise ValueError for anything else than TagSnapshots in order.
 
     Every document is looked at: one of another kind, or of a repository outside of what the shard is for (`first` to
     `last`), spoils the whole.
     """
-    keys = None if wanted is None else frozenset(wanted)
-    snapshots: dict[str, Snapshot] = {}
+    lines: dict[str, bytes] = {}
     before = ""
-    for number, line in enumerate(data.split(b"\n")[:-1] if data.endswith(b"\n") else [data], 1):
+    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n") if data else (), 1):
         try:
-            document = parse(line, _VALUES, _VALUES)
-            image = _image_of(document, max(first, before), last)
-            if keys is None or image in keys:
-                snapshots[image] = _snapshot(document, Text(line, f"{name}:{number}"))
+            image = _image_of(parse(line, _VALUES, _VALUES), max(first, before), last)
         except ValueError as error:
             raise ValueError(f"document {number} {error}") from None
+        lines[image] = line
         before = image + "!"  # the next one, as no name has it
-    return snapshots
+    return lines
 
 
 def _image_of(document: Mapping[str, Any], first: str, last: str) -> str:
@@ -73,12 +75,12 @@ def _image_of(document: Mapping[str, Any], first: str, last: str) -> str:
     return image
 
 
-def _snapshot(document: Mapping[str, Any], text: Text) -> Snapshot:
-    problems = Problems()
-    whole = Block(text, 0, len(text.data), 0)
-    snapshot = read_snapshot(Object(identify(document), document, whole), problems)
+def read(line: bytes, name: str) -> Snapshot:
+    """Read a document of a shard. Raise ValueError."""
+    document, problems, text = parse(line, _VALUES, _VALUES), Problems(), Text(line, name)
+    snapshot = read_snapshot(Object(identify(document), document, Block(text, 0, len(line), 0)), problems)
     if snapshot is None or problems.found:
-        raise ValueError(f"is no good TagSnapshot: {problems.found[0] if problems.found else 'it cannot be read'}")
+        raise ValueError(f"{name} is no good TagSnapshot: {problems.found[0] if problems.found else 'it cannot be read'}")
     if snapshot.image != mapping(document["spec"])["image"]:
-        raise ValueError("does not name its image in full")
+        raise ValueError(f"{name} does not name its image in full")
     return snapshot._replace(object=None)

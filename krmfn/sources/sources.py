@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from _thread import allocate_lock
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from krmfn.config.loading import Config
 from krmfn.config.lock import Snapshot
+from krmfn.diagnostics import misconfigured
 from krmfn.errors import PASSING, RegistryError
+from krmfn.image import ImageRef
 from krmfn.model import Listing, Repository
-from krmfn.plan.resolve import Inspection, Needs, StaticTags, TagSource
+from krmfn.plan.resolve import Inspection, Needs, TagSource
 from krmfn.sources.registry.limits import Settings
 
 if TYPE_CHECKING:
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
+    from krmfn.sources.artifact import Artifact
+    from krmfn.sources.registry_source import RegistrySource
 
 Progress = Callable[[str, str, int], None]
 _LACKS = {"digest": "digest", "created": "creation time"}
@@ -30,7 +35,8 @@ class Sources:
     def __init__(self, config: Config, environment: Mapping[str, str], progress: Progress | None = None) -> None:
         self._config = config
         self._registries = Settings.of(environment, mirrors=config.settings.mirrors, progress=progress)
-        self._snapshots = static(config.snapshots)
+        self._scan = scan_of(config)
+        self._artifact: Artifact | None = None
         self._lock = allocate_lock()
         self._opened: TagSource | None = None
 
@@ -55,27 +61,75 @@ class Sources:
         return RegistrySource(self._registries)
 
     def _snapshot(self, repository: Repository) -> Snapshot | None:
-        return self._config.snapshots.get(repository.image.canonical)
+        """Return what travels among the items, else what the scan of the fleet knows. Raises RegistryError."""
+        snapshot = self._config.snapshots.get(repository.image.canonical)
+        return self.scan.known(repository) if snapshot is None and self._scan is not None else snapshot
+
+    @property
+    def scan(self) -> Artifact:
+        """The scan of the fleet, of which nothing is fetched before it is needed."""
+        with self._lock:
+            if self._artifact is None and self._scan is not None:
+                self._artifact = self._open_artifact(self._scan)
+        if self._artifact is None:
+            raise TypeError("no scan is configured")
+        return self._artifact
+
+    def _open_artifact(self, image: ImageRef) -> Artifact:
+        from krmfn.sources.artifact import Artifact
+        from krmfn.sources.registry_source import RegistrySource
+
+        registries = RegistrySource(self._registries)
+        bare = self._config.repository(image)
+        attachments = registries.attachments(bare)
+        return Artifact(image, partial(self._verified, image, bare, registries), attachments.manifest, attachments.blob)
+
+    def _verified(self, image: ImageRef, bare: Repository, registries: RegistrySource) -> str:
+        """Return the digest of the scan: its own, or that of its tag if it is signed as the rules from outside want it."""
+        if image.digest:
+            return image.digest
+        digest = registries.digest(bare, image.tag or "")
+        floor = self._config.rulebook.floor
+        for one in floor.requirements if floor else ():
+            if one.verify and one.is_about_image(image.canonical, image.name):
+                verdict = registries.verify(bare, digest, one.verify)
+                if verdict.state != "passed":
+                    message = f"the scan oci://{image} is {digest}, and not signed as the rules from outside (--rules) want it: {verdict.why}"
+                    raise RegistryError("unavailable" if verdict.state == "unavailable" else "denied", image.canonical, message)
+        return digest
+
+    def recorded(self, repositories: Iterable[Repository]) -> dict[str, Snapshot]:
+        """Return what the scan of the fleet, if there is one, knows of first sightings; what it cannot tell is told with the tags."""
+        found: dict[str, Snapshot] = {}
+        for repository in repositories if self._scan is not None else ():
+            try:
+                found[repository.image.canonical] = self.scan.known(repository)
+            except RegistryError:
+                continue
+        return found
 
     def tags(self, repository: Repository) -> Listing:
         """See TagSource.tags."""
         snapshot = self._snapshot(repository)
         if snapshot is None:
             return self._behind.tags(repository)
-        return self._snapshots.tags(repository)._replace(left_out=snapshot.listed - len(snapshot.tags))
+        return Listing(tuple(sorted(snapshot.tags)), left_out=snapshot.listed - len(snapshot.tags))
+
+    def _may_tell_digests(self, repository: Repository) -> bool:
+        """True unless it comes from a scan that is named by its tag: what that says of digests is asked again."""
+        return repository.image.canonical in self._config.snapshots or self._scan is None or self._scan.digest is not None
 
     def digest(self, repository: Repository, tag: str) -> str:
         """See TagSource.digest. A snapshot without this digest asks what stands behind it."""
         snapshot = self._snapshot(repository)
-        if snapshot and snapshot.tags.get(tag):
-            return self._snapshots.digest(repository, tag)
-        return self._ask_behind(snapshot, "digest", repository, tag)
+        known = snapshot.tags.get(tag) if snapshot and self._may_tell_digests(repository) else None
+        return known or self._ask_behind(snapshot, "digest", repository, tag)
 
     def created(self, repository: Repository, tag: str) -> str:
         """See TagSource.created. A snapshot without this time asks what stands behind it."""
         snapshot = self._snapshot(repository)
         if snapshot and tag in snapshot.created:
-            return self._snapshots.created(repository, tag)
+            return snapshot.created[tag]
         return self._ask_behind(snapshot, "created", repository, tag)
 
     def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
@@ -117,8 +171,18 @@ class Sources:
         return answer
 
 
-def static(snapshots: Mapping[str, Snapshot]) -> StaticTags:
-    """Make a source of snapshots."""
-    tags = {image: snapshot.tags for image, snapshot in snapshots.items()}
-    created = {(image, tag): when for image, one in snapshots.items() for tag, when in one.created.items()}
-    return StaticTags(tags, created)
+def scan_of(config: Config) -> ImageRef | None:
+    """Return the scan of a fleet that is configured. Raise ConfigError for one that nobody vouches for."""
+    if config.settings.artifact is None:
+        return None
+    from krmfn.sources.artifact import reference
+
+    image, floor = reference(config.settings.artifact), config.rulebook.floor
+    is_vouched = any(one.verify and one.is_about_image(image.canonical, image.name) for one in (floor.requirements if floor else ()))
+    if image.digest is None and not is_vouched:
+        raise misconfigured(
+            f"{config.settings.artifact} can be moved by whoever may push there: name the scan by its digest "
+            f"(oci://{image.name}@sha256:..., as krmfn fleet publish prints it), or let rules from outside (--rules) have a require "
+            f"entry with verify for {image.canonical}"
+        )
+    return image

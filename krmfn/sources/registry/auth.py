@@ -298,4 +298,4 @@ class Authorizer:
 
 
 def _scope(question: Question) -> str:
-    return f"repository:{question.target.path}:pull"
+    return f"repository:{question.target.path}:{question.actions}"

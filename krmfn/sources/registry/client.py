@@ -42,6 +42,8 @@ from krmfn.sources.registry.transport import Transport
 from krmfn.sources.registry.travel import Trust
 
 _HOPS = 5
+_RECEIPT = 64 << 10
+"""Bytes of the answer to content that was sent."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -135,6 +137,12 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         """Ask what refers to a digest (OCI distribution spec 1.1)."""
         path = f"{self.question.target.server}/v2/{self.question.target.path}/referrers/{digest}"
         return self._ask(f"{self.prefix}://{path}", "GET", {"Accept": OCI_INDEX}, cap)
+
+    def send(self, url: str, method: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Send content; nobody is followed with it to another place."""
+        if "push" not in self.question.actions:
+            raise TypeError("this client only reads")
+        return self._ask(url, method, headers, _RECEIPT, body=body, hops=0)
 
     def do_request(
         self,
@@ -245,12 +253,13 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         return origin
 
     def _ask(
-        self, url: str, method: str, headers: Mapping[str, str], cap: int, *, by_digest: bool = False, hops: int = _HOPS
-    ) -> Reply:
+        self, url: str, method: str, headers: Mapping[str, str], cap: int, *, by_digest: bool = False, hops: int = _HOPS,
+        body: bytes | None = None,
+    ) -> Reply:  # fmt: skip
         """Ask the registry, log in if it wants that, and follow redirects; raises RegistryError when nothing comes back."""
         question, auth = self.question, self._auth
         origin = self._origin(url, question)
-        call = Call(method, origin, url, headers, cap, question.until, question.lane, by_digest=by_digest)
+        call = Call(method, origin, url, headers, cap, question.until, question.lane, body, by_digest=by_digest)
         used: dict[Lane, str] = {}
 
         def known(lane: Lane) -> str:

@@ -59,6 +59,8 @@ class Question:
     allow_list: tuple[str, ...] | None = None
     trust_config: tuple[str, ...] = ()
     withheld: dict[str, None] = field(default_factory=dict, compare=False)
+    actions: str = "pull"
+    """What a token is asked for."""
 
     @property
     def is_trusted(self) -> bool:

@@ -28,6 +28,7 @@ from krmfn.sources.registry.exchange import Identity, Lane, Reply
 from krmfn.sources.registry.host_limiter import Gate
 from krmfn.sources.registry.limits import Settings
 from krmfn.sources.registry.proxies import proxy_url
+from krmfn.sources.registry.pushing import Pusher
 from krmfn.sources.registry.retries import Attempts
 from krmfn.sources.registry.secrets import Secrets
 from krmfn.sources.registry.transport import Transport
@@ -139,6 +140,10 @@ class Source:
         """Return what reads the artefacts beside the images of a repository."""
         return Attachments(partial(self._answer, repository), self._without_referrers)
 
+    def pusher(self, repository: Repository) -> Pusher:
+        """Return what pushes to a repository."""
+        return Pusher(partial(self._answer, repository, actions="pull,push"))
+
     def _image(self, repository: Repository, tag: str) -> Image:
         name = f"{repository.image.canonical}:{tag}"
 
@@ -201,10 +206,10 @@ class Source:
         reply = client.manifest(digest, "GET", _ACCEPT, LIMIT) if is_index else client.blob(digest, LIMIT)
         return _verified(client, digest, reply)
 
-    def _answer(self, repository: Repository, what: str, ask: Callable[[Client], Answer]) -> Answer:
+    def _answer(self, repository: Repository, what: str, ask: Callable[[Client], Answer], *, actions: str = "pull") -> Answer:
         """Ask within the repository's time; every error leaves without a secret in it."""
         try:
-            question = self._question(repository)
+            question = replace(self._question(repository), actions=actions)
             return ask(
                 self._client.about(
                     question, what, lambda state, tags: self._report(repository, state, tags), self._settings.page_size

@@ -1,0 +1,71 @@
+"""Pushing artifacts (OCI distribution spec 1.1, section Push): blobs and manifests, to the registry itself and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urljoin
+
+from krmfn.sources.manifest import LIMIT
+from krmfn.sources.registry.client import Client
+from krmfn.sources.registry.exchange import Reply
+from krmfn.sources.registry.oras_import import oras
+from krmfn.sources.registry.origin import Origin
+
+Ask = Callable[[str, Callable[[Client], Any]], Any]
+"""Asks by a client that is bound to the repository and may push; the text names for people what is sent."""
+
+
+class Pusher:
+    """Pushes to one repository. Raises RegistryError."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def blob(self, data: bytes) -> bool:
+        """Push content that is not there yet. Return whether it was sent."""
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+        def send(client: Client) -> bool:
+            if client.has_blob(digest):
+                return False
+            start = f"{client.prefix}://{client.container.upload_blob_url()}"
+            session = _expected(client, client.send(start, "POST", {}, b""), 202)
+            place = oras.utils.append_url_params(_session(client, start, session), {"digest": digest})
+            _expected(client, client.send(place, "PUT", {"Content-Type": "application/octet-stream"}, data), 201)
+            return True
+
+        return bool(self._ask(f"content {digest}", send))
+
+    def manifest(self, data: bytes, media_type: str, tag: str = "") -> str:
+        """Push a manifest or index by its digest, or by a tag. Return its digest."""
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+        def send(client: Client) -> str:
+            url = f"{client.prefix}://{client.container.manifest_url(tag or digest)}"
+            reply = _expected(client, client.send(url, "PUT", {"Content-Type": media_type}, data), 201)
+            claimed = reply.headers.get("Docker-Content-Digest", digest).strip()
+            if claimed != digest:
+                raise client.question.error("integrity", f"the registry stored {tag or digest} as another digest than was sent")
+            return digest
+
+        if len(data) > LIMIT:
+            raise ValueError(f"a manifest of {len(data)} bytes")
+        return str(self._ask(f"manifest {tag or digest}", send))
+
+
+def _expected(client: Client, reply: Reply, status: int) -> Reply:
+    """Return the reply if it has the status of success, or another one that means it. Raises RegistryError."""
+    if reply.status in (status, 200, 201, 204):
+        return reply
+    raise client.refusal(reply)
+
+
+def _session(client: Client, start: str, reply: Reply) -> str:
+    """Return where the content is to be sent: a place of the same origin."""
+    headers: Mapping[str, str] = reply.headers
+    place = urljoin(start, headers.get("Location", ""))
+    if not headers.get("Location") or Origin.of(place) is None or Origin.of(place) != Origin.of(start):
+        raise client.question.error("integrity", "the registry names no place of its own where content could be sent")
+    return place
