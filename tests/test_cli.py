@@ -103,7 +103,7 @@ def test_a_misspelt_option_gets_the_nearest():
 
 PROBLEMS = {
     "no such path": (["update", "nowhere"], "nowhere: there is no such file or directory"),
-    "a source that is none": (["check", ".", "--source", "docker"], "expected registry or layout:DIR"),
+    "a source that is none": (["check", ".", "--source", "docker"], "expected registry, layout:DIR or oci://HOST/PATH@DIGEST"),
     "git where there is none": (["update", ".", "--commit"], "help: "),
 }
 

@@ -322,3 +322,14 @@ def test_threads_that_wait_for_a_paused_host_all_go_on(registry):
         answers = ask([(web, number) for number in range(8)], lambda key: source.digest(key[0], "1.0.0"), 8)
         assert 0.9 < time.monotonic() - before < 5
     assert set(answers.values()) == {registry.tags["acme/web"]["1.0.0"]}
+
+
+def test_a_host_that_wants_a_long_pause_is_asked_by_nobody_meanwhile():
+    """It has answered before, so that it is no host that is lost."""
+    hands = Hands()
+    transport = Script(reply(200), reply(429, Retry_After="3600"))
+    attempts = Attempts(Settings(), hands.world(), transport, Gate(hands.world(), per_host=4, total=8))
+    call = Call("GET", HOST, "https://r.example/", {}, 100, hands.time + 60)
+    answers = [attempts.send(call) for _ in range(4)]
+    assert [one.status if isinstance(one, Reply) else one.kind for one in answers] == [200, 429, "paused", "paused"]
+    assert transport.calls == 2

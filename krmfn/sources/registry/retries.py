@@ -76,7 +76,7 @@ class Attempts:
         seconds = max(asked or 0.0, chosen)
         is_too_long = asked is not None and asked > self._settings.retry_after_seconds
         if is_too_long or self._world.clock() + seconds >= call.until:
-            if asked is not None and isinstance(last, Reply) and last.status == 429:
+            if asked is not None and (call.origin, call.lane.proxy) in self._answered and isinstance(last, Reply) and last.status == 429:
                 self._gate.pause(call.origin, asked)  # the others would be told the same
             return False
         waiting()
