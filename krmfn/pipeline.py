@@ -131,7 +131,7 @@ def examine(
     source, lock, settings = resolve.Remembered(open_source(rules)), rules.record, rules.settings
     if settings.artifact is not None and settings.mode != "frozen":
         seen = source.recorded(one.repository for one in wanted)
-        rules = replace(rules, evidence={**seen, **rules.evidence})
+        rules = rules._replace(evidence={**seen, **rules.evidence})
     policies, scoped = rules.policies, None
     if rules.is_by_folder:
         bound = bind.bind(blocks, rules, needed.expected(rules, {}), graph)

@@ -23,7 +23,6 @@ from krmfn.fleet import scan as scanning
 from krmfn.fleet import store as stores
 from krmfn.fleet.plan import Lane, Plan, PlannedTree
 from krmfn.fleet.publishing import Remote
-from krmfn.frozen import replace
 from krmfn.git.program import Allowance, seconds_allowed
 from krmfn.model import Repository
 from krmfn.policies.number import moment
@@ -191,7 +190,7 @@ def publish(folder: Path, place: str) -> int:
     if not image.tag or image.digest:
         raise click.BadParameter("expected a tag to publish under, such as oci://ghcr.io/acme/scan:latest", param_hint="oci://HOST/PATH:TAG")
     with terminal.watching("pushing"):
-        done = publishing.publish(stores.Store(folder), _registries(None).pusher(Repository(replace(image, tag=None))), image.tag)
+        done = publishing.publish(stores.Store(folder), _registries(None).pusher(Repository(image._replace(tag=None))), image.tag)
     for name in done.missing:
         terminal.say(f"{name} is not done, and left out: krmfn fleet scan goes on with it", "warning")
     terminal.echo(f"{SCHEME}{image.name}@{done.digest}")

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeVar
 from krmfn.config.lock import Snapshot
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError, RuleError
-from krmfn.frozen import replace
 from krmfn.image import ImageRef, is_digest
 from krmfn.model import Repository
 from krmfn.sanitize import printable, without_login
@@ -203,8 +202,3 @@ class Artifact:
 
     def _wrong(self, what: str) -> RegistryError:
         return RegistryError("integrity", self._repository, f"{self.name} {what}")
-
-
-def without_digests(snapshot: Snapshot) -> Snapshot:
-    """Return a snapshot that tells no digests: they are asked again before they are written."""
-    return replace(snapshot, tags=dict.fromkeys(snapshot.tags))
