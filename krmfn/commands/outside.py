@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 
 from krmfn.config.floor import Floor, read_floor
-from krmfn.errors import InputError
+from krmfn.config.rule_files import LIMIT, below
+from krmfn.disk.reading import NotReadError, read_file
+from krmfn.errors import InputError, RuleError
 from krmfn.inventory import files
+from krmfn.sanitize import printable
 from krmfn.yamledit.nodes import Block, documents
 
 VARIABLE, GIT = "KRMFN_RULES", "git:"
@@ -27,12 +30,28 @@ def read(spec: str, near: Path) -> Floor:
         message = f"rules from outside have to be read whole: {unread.reason}"
         raise InputError(message, name=unread.path, line=unread.line, column=unread.column)
     top = Path(spec) if Path(spec).is_dir() else Path(spec).parent
-    return read_floor(tree.blocks, lambda name: os.path.relpath(name, top))
+
+    def place(name: str) -> str:
+        return os.path.relpath(name, top)
+
+    return read_floor(tree.blocks, place, lambda text, path: _file(top, below(place(text), path)))
+
+
+def _file(top: Path, path: str) -> bytes:
+    """Return the content of a file below the rules; links may lead to no other place."""
+    try:
+        if not (top / path).resolve().is_relative_to(top.resolve()):
+            raise RuleError(f"{printable(path)} leads out of {printable(str(top))}, where the rules are")
+        return read_file(top / path, LIMIT)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RuleError(f"{printable(path)} is not in {printable(str(top))}, where the rules are") from None
+    except (NotReadError, OSError, RuntimeError) as error:
+        raise RuleError(f"{printable(path)} in {printable(str(top))} cannot be read: {error}") from None
 
 
 def _committed(revision: str, near: Path) -> Floor:
     from krmfn.git.program import Allowance, Git, seconds_allowed
-    from krmfn.git.snapshot import manifests
+    from krmfn.git.snapshot import content, manifests
 
     folder = near if near.is_dir() else near.parent
     git = Git(folder, Allowance(seconds_allowed(os.environ)))
@@ -46,4 +65,9 @@ def _committed(revision: str, near: Path) -> Floor:
     top, prefix = (git.read("rev-parse", f"--show-{what}") for what in ("toplevel", "prefix"))
     here = os.path.relpath(Path.cwd().resolve(), Path(top).resolve())
     start = prefix if here.startswith("..") else here  # a commit is computed in a worktree elsewhere
-    return read_floor(blocks, lambda name: os.path.relpath(name.partition(":")[2], start or "."))
+
+    def file(text: str, path: str) -> bytes:
+        name, _, folder = revision.partition(":")
+        return content(git, name, below(text.partition(":")[2], path, folder.strip("/")), LIMIT)
+
+    return read_floor(blocks, lambda name: os.path.relpath(name.partition(":")[2], start or "."), file)

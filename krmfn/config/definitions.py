@@ -188,6 +188,7 @@ SPECS: dict[str, Schema] = {
                                         {"name": _text("Its name, in the namespace of this object.")},
                                         ("name",),
                                     ),
+                                    "keyFiles": _list("Files of public keys below `--rules`, beside the file that names them; any suffices.", {"type": "string"}),
                                     "matchOIDCIdentity": _list(
                                         "Identities of keyless signatures.",
                                         _map(
@@ -200,10 +201,7 @@ SPECS: dict[str, Schema] = {
                         ),
                         "provenance": _map(
                             "What its SLSA provenance, signed as `verify` says, must tell. Globs.",
-                            {
-                                "builder": _text("The builder's id."),
-                                "source": _text("The repository that it was built from."),
-                            },
+                            {"builder": _text("The builder's id."), "source": _text("The repository that it was built from.")},
                         ),
                         "onUnverified": _text(
                             "What follows when the best tag is not signed so: default next.", enum=["next", "keep", "fail"]

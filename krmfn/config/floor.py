@@ -21,6 +21,7 @@ from krmfn.config.locks import Locks
 from krmfn.config.objects import Object, Problems, read
 from krmfn.config.require import Requirement, rules_hash
 from krmfn.config.rollout import Group, check_groups
+from krmfn.config.rule_files import RuleFile, without_rules
 from krmfn.config.settings import Settings
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError, InputError
@@ -43,6 +44,8 @@ class Floor(NamedTuple):
     images: Mapping[PolicyKey, frozenset[str]] = MappingProxyType({})
     mirrors: tuple[Mirror, ...] = ()
     groups: tuple[Group, ...] = ()
+    files: Mapping[str, bytes] = MappingProxyType({})
+    """What the files hold that its rules name, by the path as it stands there."""
 
     @property
     def is_empty(self) -> bool:
@@ -101,17 +104,25 @@ def _before_mirror(name: str, mirror: Mirror) -> str:
     return f"{mirror.prefix.rstrip('/')}/{name.removeprefix(place)}" if name.startswith(place) else name
 
 
-def read_floor(blocks: Iterable[Block], place: Callable[[str], str] = str) -> Floor:
+def read_floor(blocks: Iterable[Block], place: Callable[[str], str] = str, file: RuleFile = without_rules) -> Floor:
     """Read the floor. Raises ConfigError with every problem of its rules, holds, locks and snapshots.
 
-    `place` tells which file of the tree the name of a text stands for.
+    `place` tells which file of the tree the name of a text stands for, `file` reads one that a rule names.
 
     Its policies only serve to know them again; what is wrong with one of them is told where it is used.
     """
     problems = Problems()
     objects = tuple(_objects(blocks, problems))
     problems.locate(objects)
-    reader = OwnReader(problems, [])
+    reader, files = OwnReader(problems, []), dict[str, bytes]()
+
+    def kept(text: str, path: str) -> bytes:
+        content = file(text, path)
+        if files.setdefault(path, content) != content:
+            files[path] += b"\n" + content  # two of one name: the tree may mean either
+        return content
+
+    reader.rule_file = kept
     _check(objects, problems)
     reader.require(objects)
     images: dict[PolicyKey, frozenset[str]] = {}
@@ -136,7 +147,7 @@ def read_floor(blocks: Iterable[Block], place: Callable[[str], str] = str) -> Fl
     check_groups(reader.groups, {*images, *declared_in(objects)}, problems)
     if problems.found:
         raise ConfigError(problems.found)
-    return Floor(reader.requirements, holds, snapshots, Locks(locks), images, _mirrors(objects), reader.groups)
+    return Floor(reader.requirements, holds, snapshots, Locks(locks), images, _mirrors(objects), reader.groups, files)
 
 
 def _folder(lock: Lock, place: Callable[[str], str]) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from krmfn.config import flux, schema
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
 from krmfn.config.require import Requirement, read_requirements
 from krmfn.config.rollout import Group, read_groups
+from krmfn.config.rule_files import RuleFile, without_rules
 from krmfn.config.settings import Settings
 from krmfn.errors import RuleError
 from krmfn.image import parse_repository
@@ -93,6 +95,8 @@ class OwnReader:
         """`spec.lock`: the name of the ImageLock that counts."""
         self.requirements: tuple[Requirement, ...] = ()
         self.groups: tuple[Group, ...] = ()
+        self.rule_file: RuleFile = without_rules
+        """Where the files are that rules name."""
 
     def read_automations(self, objects: tuple[Object, ...]) -> list[ImagePolicy]:
         """Read the ImageAutomation of the functionConfig, or else those among the items.
@@ -123,7 +127,8 @@ class OwnReader:
         for path, message in wrong:
             self.problems.add(resource.id, path, message)
         if entries and not wrong:
-            self.requirements += read_requirements(resource.id, entries, self.problems, objects)
+            file = partial(self.rule_file, resource.block.text.name)
+            self.requirements += read_requirements(resource.id, entries, self.problems, objects, file)
         if groups and not wrong:
             self.groups += read_groups(resource.id, groups, self.problems)
 

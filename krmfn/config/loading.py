@@ -20,6 +20,7 @@ from krmfn.config.lock import Lock, Snapshot, read_locks, read_snapshots
 from krmfn.config.locks import Locks
 from krmfn.config.objects import Object, Problems, nearest, read
 from krmfn.config.rollout import check_groups, together
+from krmfn.config.rule_files import of_rules, without_rules
 from krmfn.config.settings import Settings
 from krmfn.errors import ConfigError, InputError
 from krmfn.image import ImageRef
@@ -143,6 +144,7 @@ def load(
     scanned, scan_names, suspended_scans = _scans(items, objects, problems, notes)
     parsed = OwnReader(problems, notes)
     own_policies = parsed.read_automations(objects)
+    parsed.rule_file = of_rules(floor.files) if floor is not None else without_rules
     parsed.require(objects)
     own_policies += parsed.read_config_map(objects, asides)
     _refuse_foreign(objects, problems)

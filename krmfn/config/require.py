@@ -6,7 +6,7 @@ Entries that match a policy add up: all of them hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from krmfn.config.objects import Object, Problems, listing
@@ -93,11 +93,11 @@ def step(current: str, candidate: str) -> str:
 
 
 def read_requirements(
-    where: ResourceId, entries: Sequence[Any], problems: Problems, objects: Sequence[Object] = ()
+    where: ResourceId, entries: Sequence[Any], problems: Problems, objects: Sequence[Object], rule_file: Callable[[str], bytes]
 ) -> tuple[Requirement, ...]:
     """Read `spec.require`, checked against its schema before; what is no duration or asks for nothing is a problem.
 
-    The Secrets with keys are looked for among `objects`.
+    The Secrets with keys are looked for among `objects`; `rule_file` reads a file that a rule names.
     """
     requirements = []
     for index, entry in enumerate(entries):
@@ -114,7 +114,7 @@ def read_requirements(
         if entry.get("verify") or entry.get("provenance"):
             from krmfn.config.trust import read_verify  # few lists hold one
 
-            wanted = read_verify(where, path, entry, objects, problems)
+            wanted = read_verify(where, path, entry, objects, problems, rule_file)
         requirements.append(
             Requirement(
                 images, policies, age, platforms, is_pullable, wanted,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from krmfn.errors import GitError
+from krmfn.errors import GitError, RuleError
 from krmfn.git.program import Git
 from krmfn.sanitize import printable
 from krmfn.yamledit.nodes import Text
@@ -44,6 +44,19 @@ def manifests(git: Git, revision: str) -> Iterator[Text]:
             raise GitError(f"{printable(name)}: {printable(path)} is not in this repository", help="fetch it whole: git fetch --refetch")
         yield Text(answers[start : start + size], f"{name}:{path}")
         at = start + size + 1
+
+
+def content(git: Git, revision: str, path: str, limit: int) -> bytes:
+    """Return the content of a regular file of a commit. Raise RuleError when there is none, GitError when git fails."""
+    name = revision.partition(":")[0]
+    listed = git.pipe("ls-tree", "-l", "-z", "--full-tree", _commit(git, name), "--", path)
+    head, _, raw = listed.rstrip(b"\0").partition(b"\t")
+    mode, _, blob, length = (head.decode().split() + [""] * 4)[:4]
+    if raw.decode("utf-8", "surrogateescape") != path or mode not in _PLAIN:
+        raise RuleError(f"{printable(path)} is no file of {printable(name)}", help="links and submodules are not followed")
+    if int(length) > limit:
+        raise RuleError(f"{printable(path)} of {printable(name)} has more than {limit} bytes")
+    return git.pipe("cat-file", "blob", blob)
 
 
 def _commit(git: Git, name: str) -> str:
