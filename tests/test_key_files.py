@@ -56,11 +56,16 @@ def update(work: Path, *arguments: str, **more: str) -> tuple[str, str]:
     return (work / "web.yaml").read_text(), done.stderr
 
 
+def link(key: Path) -> None:
+    key.unlink()
+    key.symlink_to("/dev/zero")
+
+
 ATTACKS: dict[str, Callable[[Path], object]] = {
     "nothing": lambda _work: None,
     "the key is another": lambda work: (work / "rules" / "keys" / "cosign.pub").write_bytes(STRANGER.pem),
     "the key is deleted": lambda work: (work / "rules" / "keys" / "cosign.pub").unlink(),
-    "the key is a link": lambda work: ((work / "rules" / "keys" / "cosign.pub").unlink(), (work / "rules" / "keys" / "cosign.pub").symlink_to("/dev/zero")),
+    "the key is a link": lambda work: link(work / "rules" / "keys" / "cosign.pub"),
     "the rules are deleted": lambda work: shutil.rmtree(work / "rules"),
     "the rules are moved": lambda work: (work / "rules" / "rules.yaml").rename(work / "rules.yaml"),
     "the rule is another": lambda work: (work / "rules" / "rules.yaml").write_text(require("pullable: true")),
