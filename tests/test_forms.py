@@ -156,6 +156,23 @@ def test_a_tag_whose_repository_is_named_elsewhere_is_shown_and_never_sure():
     assert (place.form, place.text, place.is_sure) == ("tag-alone", "1.1.0", False)
 
 
+@pytest.mark.parametrize("text", ["image: {}", "initImage: {}", "images: [{}]", "images: {{web: {}}}", "image: {{repository: {0}, tag: 7}}"])
+def test_of_names_alone_only_official_images_are_sure(text: str):
+    """What else has no namespace is somebody's own, completed by a chart or a mirror."""
+    for name, is_sure in {"redis": True, "web": False, "acme/web": True}.items():
+        (place,) = places_in(text.format(name if "tag" in text else f"'{name}:7'"))
+        assert (place.is_sure, bool(place.why)) == (is_sure, not is_sure), (text, place)
+
+
+@pytest.mark.parametrize("folder", ["testdata", "src/test", "charts/web/examples/basic/rendered"])
+def test_in_a_folder_of_tests_and_of_rendered_files_nothing_is_sure(folder: str):
+    text = b"image: ghcr.io/acme/web:1.2.0"
+    (place,) = finder.find(documents(Text(text, f"{folder}/web.yaml")))
+    assert not place.is_sure
+    (place,) = finder.find(documents(Text(text, f"{folder.replace('/', '-')}-of/web.yaml")))
+    assert place.is_sure
+
+
 def test_a_row_more_is_a_form_more(monkeypatch: pytest.MonkeyPatch):
     text = "apiVersion: acme.example.org/v1\nkind: Runner\nspec: {image: x, runner: 'acme/web:1.2.0', other: 'acme/web:1.0.0'}\n"
     assert [place.form for place in places_in(text)] == []

@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 from krmfn.kubernetes.reference import Evidence
 
-NAME, LOCATED, VERSION, FULL, KNOWN, NEVER = Evidence
+NAME, LOCATED, VERSION, OFFICIAL, FULL, KNOWN, NEVER = Evidence
 
 _IMAGE = r"(?:.*[a-z0-9])?Image|image|images?|.*[_.-]image|.*IMAGE"
 _IMAGE_KEY = rf"(?:{_IMAGE})(?:[_.-]?(?:[nN]ame|NAME|[rR]ef|REF|[rR]eference|[uU]r[il]|UR[IL]))?"
 _LIST_KEY = r"images|.*[a-z0-9]Images|.*[_-]images|(?:.*_)?IMAGES"
 _MAP_KEY = rf"{_LIST_KEY}|images(?:[A-Z_-].*)"
 _UNVERSIONED = "it has neither tag nor digest"
+_BARE = "its name has no namespace and no registry, and is no official image"
 CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 
 
@@ -59,17 +60,19 @@ REFERENCES = (
     Reference("image-stream", "{kind: ImageStreamTag, name: image:tag}", "ImageStream(?:Tag|Image)|ImageTag", shown=VERSION,
               why="it is a tag of the cluster's own image stream"),
     Reference("argo-image", "kustomize.images: [name=image:tag]", within="images", shown=VERSION, sure=VERSION, is_item=True, grammar="argo"),
-    Reference("list-item", "images: [image:tag]", within=_LIST_KEY, shown=VERSION, sure=VERSION, is_item=True),
+    Reference("list-item", "images: [image:tag]", within=_LIST_KEY, shown=VERSION, sure=OFFICIAL, is_item=True, why=_BARE),
     Reference("cloud-build", "steps: [{name: known-registry/image:tag}]", "name", "steps", shown=KNOWN, sure=KNOWN),
     Reference("flag", "--destination=image:tag", within="args|command|.*[aA]rgs", key="destination|dest|push|output|tag|t|cache-repo", shown=FULL,
               is_item=True, grammar="flag", why="it is what is built, not what runs"),
     Reference("flag", "--any-image=image:tag", within="args|command|literals|.*[aA]rgs", key=_IMAGE_KEY, shown=VERSION, sure=FULL, is_item=True, grammar="flag"),
     Reference("flag", "--flag=registry/image:tag", within="args|command|.*[aA]rgs", shown=KNOWN, sure=KNOWN, is_item=True, grammar="flag"),
     Reference("env", "env: [{name, value: known-registry/image:tag}]", within="env", shown=KNOWN, sure=KNOWN),
-    Reference("image", "image: image:tag", "image", shown=LOCATED, sure=VERSION, why=_UNVERSIONED),
-    Reference("any-image", "webImage, imageName, WEB_IMAGE: image:tag", _IMAGE_KEY, shown=VERSION, sure=FULL,
+    Reference("image", "image: image:tag", "image", shown=LOCATED, sure=OFFICIAL, why="it has no version, or no namespace and no registry, and is no official image"),
+    Reference("any-image", "webImage, imageName, WEB_IMAGE: image:tag", _IMAGE_KEY, shown=VERSION, sure=OFFICIAL,
               why="its name has no namespace and no registry, or its tag may be a port"),
-    Reference("image-map", "images: {any: image:tag}", within=_MAP_KEY, shown=VERSION, sure=FULL, why="its name has no namespace and no registry"),
+    Reference("any-image", "anything with image in its name: acme/image:tag", ".*([iI]mage|IMAGE).*", shown=FULL, why="its key may say something else of an image"),
+    Reference("image-map", "images: {any: image:tag}", within=_LIST_KEY, shown=VERSION, sure=OFFICIAL, why=_BARE),
+    Reference("image-map", "imagesOrSo: {any: image:tag}", within=_MAP_KEY, shown=VERSION, why="the key above may be about other images than those that run"),
     Reference("value", "any scalar: known-registry/image:tag", shown=KNOWN, why="the key does not say that it is an image"),
     Reference("value", "any scalar: --flag=known-registry/image:tag", shown=KNOWN, grammar="flag", why="the key does not say that it is an image"),
 )  # fmt: skip
@@ -87,20 +90,21 @@ class Pair(NamedTuple):
     """`tag`, which stands for `digest` too, or `version`."""
     within: str = ".*"
     shown: Evidence = VERSION
-    sure: Evidence = VERSION
-    why: str = ""
+    sure: Evidence = OFFICIAL
+    why: str = _BARE
 
 
+_OTHER_VERSION = "version may be the version of something else"
 _WITHIN = rf"{_IMAGE_KEY}|{_LIST_KEY}"
 
 PAIRS = (
     Pair("repository-tag", "{registry, repository, tag, digest}", "repository"),
-    Pair("image-tag", "{registry, image, tag, digest}, {image, imageTag}", "image"),
-    Pair("name-tag", "image: {name, tag, digest}", "name", within=_WITHIN, sure=FULL, why="its name has no namespace and no registry"),
+    Pair("image-tag", "{registry, image, tag, digest}, {image, imageTag or imageVersion}, {imageRepository, imagePath, tag}", "image"),
+    Pair("name-tag", "image: {name, tag, digest}", "name", within=_WITHIN),
     Pair("name-tag", "{name, tag, digest}", "name", shown=FULL, sure=KNOWN, why="no key says that this is an image"),
     Pair("image-version", "image: {repository or name, version}", "repository|image|name", "version", _WITHIN),
-    Pair("image-version", "{repository, image or name, version}", "repository|image|name", "version", shown=KNOWN, sure=NEVER,
-         why="version may be the version of something else"),
+    Pair("image-version", "{repository, image or name, version}", "repository|image|name", "version", shown=KNOWN, sure=NEVER, why=_OTHER_VERSION),
+    Pair("image-version", "{image: acme/image, version}", "image", "version", shown=FULL, sure=NEVER, why=_OTHER_VERSION),
 )  # fmt: skip
 
 
@@ -131,6 +135,7 @@ OTHERS = {
     "kustomize-images": "images[]: {name, newName, newTag, digest}",
     "oci-repository": "OCIRepository: spec.url with spec.ref.tag, spec.ref.digest; spec.ref.semver is a range",
     "helm-release": "HelmRelease or HelmChart: chart, version, sourceRef to a HelmRepository of type oci",
+    "renovate": "# renovate: datasource=docker depName=image above any: tag",
     "tag-alone": "image: {tag} without a repository, which the chart names",
     "key": "a key of a mapping: known-registry/image:tag",
     "line": "image: image:tag on a line of text that is no YAML, such as a template",
@@ -147,16 +152,23 @@ class Doubt(NamedTuple):
     why: str
     groups: str = ".*"
     kinds: str = ".*"
+    is_name: bool = False
+    """True where the key is the name of a parameter or variable."""
 
 
+_BUILT = "it is what is built, not what runs"
 DOUBTS = (
-    Doubt(r"x-examples?|examples?|.*\.(?:examples?|samples?|tmpl|tpl|template)", "it is an example or a template"),
-    Doubt("outputs?|destinations?|publish|pushTo", "it is what is built, not what runs"),
+    Doubt(r"(?:x-|_)?examples?|.*\.(?:_?examples?|samples?|tmpl|tpl|template)", "it is an example or a template"),
+    Doubt("outputs?|destinations?|publish|pushTo", _BUILT),
+    Doubt(r"(?i:(?:output|target|built|dest(?:ination)?)?[_-]?image(?:[_-]?(?:url|ref|name))?)", "it may be what is built", r"tekton\.dev", is_name=True),
+    Doubt("(?:expect|assert)[A-Za-z]*|.*(?:Before|After)[A-Z].*", "it is what a test expects"),
+    Doubt("(?:sub)?questions", "it is what a form proposes"),
     Doubt("params", "it is a parameter of one run", r"tekton\.dev", "PipelineRun|TaskRun"),
 )
 SPOILERS = dict.fromkeys(("imageChangeParams", "image.openshift.io/triggers"), "an image change trigger of OpenShift sets the images of this resource")
 """Keys that make every place of their resource unsure."""
-_TEST_DATA = re.compile(r"(?:.*/)?(?:testdata|test-data|fixtures|__fixtures__|__snapshots?__|golden|[^/]*\.golden)/.*").fullmatch
+_RENDERED = re.compile(r"(?:.*/)?rendered/.*").fullmatch
+_TEST_DATA = re.compile(r"(?:.*/)?(?:testdata|src/test|test-data|fixtures|__fixtures__|__snapshots?__|golden|[^/]*\.golden)/.*").fullmatch
 
 NOT_RUN = (
     (r"image\.toolkit\.fluxcd\.io|krmfn\.dev", ".*"),
@@ -187,6 +199,12 @@ def is_list_key(key: str) -> bool:
     return re.fullmatch(_MAP_KEY, key) is not None
 
 
+@lru_cache(4096)
+def is_list_of_tags(key: str) -> bool:
+    """True if a key says that the items of its list are tags of one image."""
+    return re.fullmatch(r"(?:.*[iI]mage|image)[_-]?(?:[tT]ags|[vV]ersions)", key) is not None
+
+
 def is_image_kind(kind: str) -> bool:
     """True if an object reference of this kind names an image."""
     return kind == "DockerImage" or kind.startswith(("ImageStream", "ImageTag"))
@@ -198,21 +216,22 @@ def is_pair(code: str) -> bool:
 
 
 @lru_cache(8192)
-def doubt_of_key(key: str, group: str, kind: str) -> str:
-    """Return why nothing below a key is sure; empty when nothing speaks against it."""
+def doubt_of_key(key: str, group: str, kind: str, *, is_name: bool = False) -> str:
+    """Return why nothing below a key, or under the name of a parameter, is sure; empty when nothing speaks against it."""
     return next(
         (
             row.why
             for row in DOUBTS
-            if _matches(row.key, key) and re.fullmatch(row.groups, group) and re.fullmatch(row.kinds, kind)
+            if row.is_name == is_name
+            and _matches(row.key, key) and re.fullmatch(row.groups, group) and re.fullmatch(row.kinds, kind)
         ),
         "",
     )
 
 
 def doubt_of_file(path: str) -> str:
-    """Return why nothing in a file is sure: it is data of tests."""
-    return "it is test data" if _TEST_DATA(path) else ""
+    """Return why nothing in a file is sure: it is data of tests, or made from a chart."""
+    return "it is test data" if _TEST_DATA(path) else "it stands in a folder of rendered files" if _RENDERED(path) else ""
 
 
 @lru_cache(4096)
@@ -245,7 +264,7 @@ def pair(named: str, version: str, within: str) -> tuple[Pair, ...]:
 
 
 _WORDS = re.compile(
-    rb"[iI]mage|IMAGE|epository:|repoURL|oci://|docker://|package:|chart:|dependsOn|[tT]ag: |(?:docker|podman|nerdctl|crictl) |registry[.-]|harbor\.|\.svc:"
+    rb"[iI]mage|IMAGE|datasource=docker|epository:|repoURL|oci://|docker://|package:|chart:|dependsOn|[tT]ag: |(?:docker|podman|nerdctl|crictl) |registry[.-]|harbor\.|\.svc:"
     rb"|(?:ghcr|quay|docker|gcr|lscr|azurecr|k8s|nvcr|icr|jfrog|upbound)\.io/[a-z0-9-]+/|(?:pkg|cgr)\.dev/|mcr\.|ecr\.|amazonaws|\\[xuU/\r\n]"
 )
 
@@ -257,7 +276,7 @@ def may_hold_image(raw: bytes) -> bool:
 
 _COMPOUND = re.compile(
     rb"epository|[iI]mage[A-Za-z_-]|[a-z_-]Image|IMAGE|images:|image: *[{&*|>]|oci://|package:|dependsOn|chart:|: *[|>]"
-    rb"|[tT]ag: |DockerImage|repoURL|env:|args:|command:|path: |\\|imagepolicy|imagescan|: *[\"']?[{\[]"
+    rb"|[tT]ag: |DockerImage|repoURL|env:|args:|command:|path: |datasource=docker|\\|imagepolicy|imagescan|: *[\"']?[{\[]"
 )
 
 

@@ -16,6 +16,7 @@ from krmfn.kubernetes.resource import Resource
 from krmfn.model import Part
 from krmfn.yamledit.nodes import Block, Scalar, Step, join_path, scalar_at
 
+_RENOVATE = re.compile(rb"[ \t]*#[ \t]*renovate:(?=.*\bdatasource=docker\b).*\b(?:depName|packageName)=([^\s\"']+)")
 _IGNORE = re.compile(rb"[^\n]*#[ \t]*krmfn:[ \t]*ignore\b")
 
 
@@ -69,6 +70,15 @@ class Ground(NamedTuple):
             start, end = span
         return start
 
+    def noted(self, node: yaml.Node) -> str:
+        """Return the image whose tag a comment of Renovate on the line above calls a value; empty when none does."""
+        data = self.block.text.data
+        if b"datasource=docker" not in data:
+            return ""
+        start = data.rfind(b"\n", 0, self.block.span(node)[0])
+        comment = _RENOVATE.match(data, data.rfind(b"\n", 0, max(start, 0)) + 1, max(start, 0))
+        return comment[1].decode("utf-8", "replace") if comment else ""
+
     def place(
         self, code: str, steps: tuple[Step, ...], node: yaml.Node, text: str,
         reading: Reading | None, slots: tuple[Slot, ...], why: str, *, is_sure: bool = True,
@@ -90,6 +100,8 @@ class Ground(NamedTuple):
             why = "the text around it cannot be followed"
         if not why and reading.ref.tag is not None and reference.is_placeholder(reading.ref.tag):
             why = f"{reading.ref.tag} is a placeholder"
+        if not why and reference.is_too_deep(reading.ref):
+            why = "Docker Hub has no repository of this depth: its registry is named elsewhere"
         if not why and self.is_ignored(slots):
             why = "it is marked # krmfn: ignore"
         return Place(code, self.resource, field, start, text, reading.ref, slots, is_sure and not why, why)

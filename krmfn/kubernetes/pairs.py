@@ -47,6 +47,9 @@ class Found(NamedTuple):
 
 
 _VERSION = re.compile(r"(.*?)[_.-]?(tag|Tag|TAG|digest|Digest|DIGEST|sha256|version|Version|VERSION)").fullmatch
+_DEFAULT = re.compile(r"(?:default|latest|fallback)(?:[A-Z][A-Za-z]*)?Image").fullmatch
+"""The stem of one of several tags of the image beside it, such as `defaultGpuImageVersion`."""
+_KUBEADM = frozenset({"local", "dns"})
 _NAMES = {"repository": ("repository", "repo"), "image": ("image", ""), "name": ("name",)}
 _REGISTRIES = ("registry", "imageRegistry", "hub")
 _NO_VERSION = frozenset({"true", "false", "yes", "no", "on", "off", "null", "~"})
@@ -60,7 +63,8 @@ def _stem(key: str) -> tuple[str, str] | None:
     if match is None or match[1] in ("new", "app", "api", "chart", "target", "kubernetes", "min", "max", "use"):
         return None
     what = match[2].lower()
-    return match[1], "digest" if what == "sha256" else what
+    is_tag = what == "version" and forms.is_image_key(match[1])
+    return match[1], "digest" if what == "sha256" else "tag" if is_tag else what
 
 
 @lru_cache(2048)
@@ -76,6 +80,8 @@ def _candidates(stem: str) -> tuple[tuple[str, str], ...]:
                 candidates += [(key, kind) for key in _spelled(head, "imageRepository")]
             if kind == "image":
                 candidates += [(key, kind) for key in _spelled(head, "imageName")]
+    if _DEFAULT(stem):
+        candidates.append(("image", "image"))
     is_own = stem == "" or forms.is_image_key(stem)
     return tuple((key, kind) for key, kind in dict.fromkeys(candidates) if key and (kind != "name" or stem == "" or is_own))
 
@@ -144,6 +150,10 @@ def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within:
         versioned = (*versioned, (Part.DIGEST, versions["digest"]))
     elif not stem and "digest" in scalars:
         versioned = (*versioned, (Part.DIGEST, "digest"))  # written empty, and there to be filled
+    if within in _KUBEADM and stem == "image" and _filled(scalars, "imageRepository"):
+        return Found("tag-alone", scalars[at].value, None, versioned, at, "kubeadm adds the name of the image to its repository")
+    if stem in ("", "image") and (path := _filled(scalars, "imagePath")) is not None:
+        return _below(scalars, path, tag, digest, versioned, at)
     hub = next((key for key in (*_REGISTRIES, *_spelled(stem, "registry")) if _filled(scalars, key)), None)
     for key, named in _candidates(stem):
         name = _filled(scalars, key)
@@ -161,14 +171,28 @@ def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within:
             if reading.evidence >= row.shown:
                 parts = versioned if registry else ((Part.NAME, key), *versioned)
                 why = "" if reading.evidence >= row.sure else row.why
+                if key == "image" and _DEFAULT(stem):
+                    why = "it is one of several tags of this image"
                 if hub and key.lower().endswith("repo") and "/" not in name.value:
                     why = why or "its repository may be a namespace, which the chart completes"
                 return Found(row.code, text, reading, parts, at, why)
-    names = (_filled(scalars, key) for key, _ in _candidates(stem))
-    is_alone = kind != "version" and not any(name is not None and _has_version(name.value) for name in names)
-    if is_alone and not any(sign in scalars[at].value for sign in ("{{", "$")) and (hub or forms.is_image_key(within) or forms.is_image_key(stem)):
+    names = [name for key, named in _candidates(stem) if named != "name" and (name := _filled(scalars, key)) is not None]
+    is_alone = kind != "version" and not any(_has_version(name.value) for name in names)
+    is_named = hub or forms.is_image_key(within) or forms.is_image_key(stem) or any("{{" in name.value for name in names)
+    if is_alone and is_named and not any(sign in scalars[at].value for sign in ("{{", "$")):
         return Found("tag-alone", scalars[at].value, None, versioned, at, _ELSEWHERE)
     return None
+
+
+def _below(
+    scalars: Scalars, path: yaml.ScalarNode, tag: yaml.ScalarNode | None, digest: yaml.ScalarNode | None,
+    versioned: tuple[tuple[Part, str], ...], at: str,
+) -> Found:  # fmt: skip
+    """Read an image whose path stands beside the repository that it is below, which may be named elsewhere."""
+    registry = next((node for key in ("imageRepository", *_REGISTRIES) if (node := _filled(scalars, key)) is not None), None)
+    text = _text(registry, path, tag, digest)
+    reading = reference.read(text) if registry is not None else None
+    return Found("image-tag" if reading else "tag-alone", text if reading else scalars[at].value, reading, versioned, at, "" if reading else _ELSEWHERE)
 
 
 def _has_version(text: str) -> bool:
@@ -188,7 +212,7 @@ def entry(scalars: Scalars) -> tuple[str, str, str] | None:
     pointed = pointer(scalars)
     if pointed and "value" in scalars:
         return (*pointed, "value")
-    name = scalars.get("name")
+    name = scalars.get("name") or scalars.get("variable")
     key = next((key for key in ("value", "default") if key in scalars), None)
     if name is None or key is None or not isinstance(name.value, str):
         return None
@@ -231,5 +255,5 @@ def _path(entries: Scalars) -> Sequence[str]:
     path = entries.get("path")
     if path is not None and "op" in entries:
         return [name for name in str(path.value).split("/") if name]
-    name = entries.get("name")
+    name = entries.get("name") or entries.get("variable")
     return str(name.value).split(".") if name is not None else ()

@@ -23,12 +23,14 @@ class Evidence(IntEnum):
     LOCATED = 1
     """It has a namespace or a registry, such as `acme/web`."""
     VERSION = 2
-    """It has a tag or a digest, such as `nginx:1.25`."""
-    FULL = 3
+    """It has a tag or a digest, such as `web:1.25`."""
+    OFFICIAL = 3
+    """It is one of Docker's official images with a tag that is no port, such as `nginx:1.25`."""
+    FULL = 4
     """A namespace or registry, and a tag that is no port, such as `acme/web:1.2.0`."""
-    KNOWN = 4
+    KNOWN = 5
     """A version on a host that is known to be a registry, or a digest."""
-    NEVER = 5
+    NEVER = 6
     """More than any text has: for places that are shown and never written unasked."""
 
 
@@ -42,7 +44,7 @@ class Reading(NamedTuple):
     variable: str = ""
 
 
-_SCHEMES = ("docker://", "oci://", "docker-pullable://")
+_scheme = re.compile(r"(?:docker|docker-pullable|docker-image|docker-daemon|oci|oci\+[a-z]+)://").match
 _HOSTS = (
     r"docker\.io|index\.docker\.io|registry-1\.docker\.io|ghcr\.io|quay\.io|lscr\.io|gcr\.io|cgr\.dev|nvcr\.io|icr\.io|zot\.[^/]+"
     r"|mcr\.microsoft\.com|public\.ecr\.aws|code\.forgejo\.org|codeberg\.org|factory\.talos\.dev|docker\.[^/]+"
@@ -79,9 +81,12 @@ _FILES = [
     ".sh",
     ".md",
 ]
-is_placeholder = re.compile(r"[A-Z][A-Z_]{2,}").fullmatch
-"""Tags that a script replaces, such as `IMAGE_TAG`."""
-_variables = re.compile(r"\$\{[^{}]*\}|\$\([A-Za-z0-9_.-]+\)|\$[A-Za-z_][A-Za-z0-9_]*")
+is_placeholder = re.compile(
+    r"[A-Z][A-Z_]{2,}|v?[xX]\.[xXyY]\.[xXzZ]|(?i:.*(?:override|change|replace|fill)[_-]?me.*|(?:your|my|some)[_-].*|placeholder|tbd|todo|fixme|example)"
+).fullmatch
+"""Tags that somebody or a script replaces, such as `IMAGE_TAG`, `x.y.z` and `override_me`."""
+_variables = re.compile(r"\$\{[^{}]*\}|\$\([A-Za-z0-9_.-]+\)|\$[A-Za-z_][A-Za-z0-9_]*|\{\{[^{}]*\}\}")
+_defaulted = re.compile(r"\{\{[^{}]*default +[\"'][^{}]*\}\}")
 
 
 @lru_cache(1)
@@ -94,7 +99,7 @@ def _known() -> re.Pattern[str]:
 def _word() -> re.Pattern[str]:
     """Match references on such hosts inside text."""
     return re.compile(
-        rf"(?<![A-Za-z0-9_./:@$}}-])(?:[a-z-]+://)?(?:{_HOSTS.replace('[^/]', '[a-z0-9.-]')})(?:/[a-z0-9._-]+)+"
+        rf"(?<![A-Za-z0-9_./@$}}-])(?:[a-z+-]+://)?(?:{_HOSTS.replace('[^/]', '[a-z0-9.-]')})(?:/[a-z0-9._-]+)+"
         rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:@sha256:[0-9a-f]{{64}})?(?![A-Za-z0-9_/:@${{(-])"
     )
 
@@ -102,11 +107,14 @@ def _word() -> re.Pattern[str]:
 @lru_cache(8192)
 def read(text: str) -> Reading | None:
     """Read a text that is one reference, with `docker://` or `oci://` before it or not; None when it is none."""
-    start = next((len(scheme) for scheme in _SCHEMES if text.startswith(scheme)), 0)
+    scheme = _scheme(text)
+    start = scheme.end() if scheme else 0
     body = text[start:]
-    if not body or "://" in body or any(char.isspace() for char in body) or body.lower().endswith(tuple(_FILES)):
+    if not body or "://" in body or ("{{" not in body and any(char.isspace() for char in body)) or body.lower().endswith(tuple(_FILES)):
         return None
     held = _variables.search(body)
+    if held and held[0].startswith("{") and not _defaulted.fullmatch(held[0]):
+        return None
     try:
         ref = ImageRef.parse(_variables.sub("x", body) if held else body)
     except RuleError:
@@ -141,7 +149,7 @@ def weigh(ref: ImageRef) -> Evidence:
     """Return what speaks for a reference.
 
     >>> [weigh(ImageRef.parse(text)).name for text in ("web", "acme/web", "nginx:1.25", "acme/web:1.2.0", "ghcr.io/acme/web:1")]
-    ['NAME', 'LOCATED', 'VERSION', 'FULL', 'KNOWN']
+    ['NAME', 'LOCATED', 'OFFICIAL', 'FULL', 'KNOWN']
     >>> [weigh(ImageRef.parse(text)).name for text in ("127.0.0.1:8080", "prometheus.example.org/graph:9090", "a/b/c:d")]
     ['VERSION', 'VERSION', 'VERSION']
     """
@@ -154,9 +162,31 @@ def weigh(ref: ImageRef) -> Evidence:
     if "/" in ref.name and is_hosted and _known().fullmatch(ref.registry):
         return Evidence.KNOWN
     is_port = ref.tag is not None and ref.tag.isdecimal() and len(ref.tag) > 3
-    if "/" not in ref.name or is_port or (ref.registry == HUB and ref.path.count("/") > 1):
+    if is_port or is_too_deep(ref):
         return Evidence.VERSION
+    if "/" not in ref.name:
+        return Evidence.OFFICIAL if ref.name in _official() else Evidence.VERSION
     return Evidence.FULL
+
+
+def is_too_deep(ref: ImageRef) -> bool:
+    """True for a repository that Docker Hub cannot have: its registry is named elsewhere."""
+    return ref.registry == HUB and ref.path.count("/") > 1
+
+
+@lru_cache(1)
+def _official() -> frozenset[str]:
+    """Return the names of Docker's official images (https://github.com/docker-library/official-images)."""
+    return frozenset(
+        "adminer aerospike almalinux alpine amazoncorretto amazonlinux arangodb archlinux bash buildpack-deps busybox caddy cassandra"
+        " chronograf clearlinux clojure composer consul couchbase couchdb crate debian docker drupal eclipse-mosquitto eclipse-temurin"
+        " elasticsearch elixir emqx erlang fedora flink fluentd gcc ghost golang gradle groovy haproxy haskell hello-world httpd"
+        " influxdb jetty joomla jruby julia kapacitor kibana kong krakend liquibase logstash mariadb matomo maven mediawiki memcached"
+        " mongo mongo-express mysql nats nats-streaming neo4j nextcloud nginx node odoo open-liberty openjdk oraclelinux percona perl"
+        " photon php phpmyadmin postgres pypy python r-base rabbitmq redis redmine registry rethinkdb rocket.chat rockylinux ruby rust"
+        " sapmachine solr sonarqube spark storm swift telegraf tomcat tomee traefik ubuntu unit varnish vault websphere-liberty"
+        " wordpress xwiki zookeeper".split()
+    )
 
 
 def words(text: str) -> list[tuple[int, int]]:

@@ -12,13 +12,14 @@ from typing import NamedTuple
 import yaml
 
 from krmfn.errors import InputError, RuleError
-from krmfn.image import ImageRef
+from krmfn.image import ImageRef, is_tag
 from krmfn.kubernetes import charts, forms, pairs, prose, reference
 from krmfn.kubernetes.embedded import Embedded
 from krmfn.kubernetes.ground import Ground
 from krmfn.kubernetes.places import COUNTS, Place
 from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.kubernetes.resource import Resource, Steps, anchored, describe
+from krmfn.model import Part
 from krmfn.yamledit.nodes import children, documents, is_null, join_path, scalar_at
 
 TWICE = "its key is given twice in one mapping, and readers differ on which one counts"
@@ -27,6 +28,7 @@ _NOT_RUN = ("openAPIV3Schema", "imageScans")
 _IN_TEST = "it stands in a test of a chart, which says what is expected"
 _IN_TEMPLATE = "it stands in a template, which is filled in before it is used"
 _REGISTRY_ELSEWHERE = "a registry for all images is named elsewhere in the file"
+_NOTED = "only a comment names its image"
 _DEEPEST = 4
 """Text inside text inside text: how far it is followed."""
 _FLAG = re.compile(r"(--?[A-Za-z0-9][\w.-]*|[A-Za-z_][\w.-]*)=")
@@ -69,22 +71,23 @@ class _Walk:
         """What a chart or a pair has read: it stands for nothing else."""
         self.doubt, self.has_registry = "", False
 
-    def read(self, root: yaml.Node, kind: str, prefix: Steps) -> list[Place]:
-        """Return the places of a tree; what was noticed on the way counts for all of them."""
-        found = [*self.walk(root, kind, prefix)]
+    def read(self, root: yaml.Node, kind: str, prefix: Steps, within: str = "") -> list[Place]:
+        """Return the places of a tree, which stands under a key; what was noticed on the way counts for all of them."""
+        found = [*self.walk(_At(root, prefix, within), kind)]
         if self.doubt:
             found = [place.doubted(self.doubt) for place in found]
         if self.has_registry:
             found = [place.doubted(_REGISTRY_ELSEWHERE) if _lacks_registry(place) else place for place in found]
         return found
 
-    def walk(self, root: yaml.Node, kind: str, prefix: Steps) -> Iterator[Place]:
+    def walk(self, top: _At, kind: str) -> Iterator[Place]:
         """Walk a tree, in the order of the document."""
+        root, prefix = top.node, top.steps
         if charted := charts.of_resource(root, kind, self.ground.group, self.known):
             yield from self.charts(charted, prefix)
         if kind == "OCIRepository":
             return
-        stack = [_At(root, prefix)]
+        stack = [top]
         while stack:
             at = stack.pop()
             if isinstance(at.node, yaml.MappingNode):
@@ -144,6 +147,7 @@ class _Walk:
             doubt = TWICE if key in twice else at.doubt or forms.doubt_of_key(key, self.ground.group, self.ground.kind)
             steps = (*at.steps, key)
             if named and key == named[2]:
+                doubt = doubt or forms.doubt_of_key(named[0], self.ground.group, self.ground.kind, is_name=True)
                 yield from self.scalar(node, steps, named[0], named[1] or at.within, doubt)
             elif key == "name" and (kind := scalars.get("kind")) is not None and forms.is_image_kind(kind.value):
                 yield from self.scalar(node, steps, kind.value, at.within, doubt)
@@ -174,7 +178,15 @@ class _Walk:
             written = tuple(slot for slot in slots if slot is not None)
             doubt = at.doubt or pair.why or ("the text around it cannot be followed" if len(written) < len(slots) else "")
             node = spelled.scalars[pair.at]
-            yield self.ground.place(pair.code, at.steps, node, pair.text, pair.reading, written, doubt)
+            noted = self.noted(node) if pair.reading is None else None
+            code, text, reading = noted or (pair.code, pair.text, pair.reading)
+            yield self.ground.place(code, at.steps, node, text, reading, written, _NOTED if noted else doubt)
+
+    def noted(self, node: yaml.ScalarNode) -> tuple[str, str, Reading] | None:
+        """Return the form, the text and the reading of a tag whose image a comment above it names."""
+        name = self.ground.noted(node) if is_tag(node.value) else ""
+        reading = reference.read(f"{name}:{node.value}") if name else None
+        return ("renovate", f"{name}:{node.value}", reading) if reading else None
 
     def sequence(self, at: _At) -> Iterator[Place]:
         """Read one list: references as items, `--flag REF` in two items, parameters that belong together."""
@@ -187,6 +199,9 @@ class _Walk:
                 key = before.lstrip("-") if before.startswith("-") and "=" not in before else ""
                 yield from self.scalar(node, (*at.steps, index), key, at.within, at.doubt, is_item=True)
                 before = node.value
+                if forms.is_list_of_tags(at.within) and is_tag(node.value) and (*at.steps, index) not in self.taken:
+                    why = "it is one of the tags that are allowed"
+                    yield self.ground.place("tag-alone", (*at.steps, index), node, node.value, None, (), why)
 
     def scalar(
         self, node: yaml.ScalarNode, steps: Steps, key: str, within: str, doubt: str, *, is_item: bool = False
@@ -197,8 +212,9 @@ class _Walk:
         ground, text, bare = self.ground, node.value, node.value.strip()
         is_lines = "\n" in bare or ((node.style in ("|", ">") or text[-1] == "\n") and ": " in bare)
         if is_lines or (bare[:1] in ("{", "[") and bare[-1] in "}]" and not bare.startswith("{{")):
-            if forms.may_hold_image(text.encode("utf-8", "replace")) and len(ground.hosts) < _DEEPEST:
-                yield from self.text(node, steps, doubt)
+            may_hold = forms.is_list_key(key) or forms.may_hold_image(text.encode("utf-8", "replace"))
+            if may_hold and len(ground.hosts) < _DEEPEST:
+                yield from self.text(node, steps, doubt, key)
             return
         is_versioned = ":" in text or "@" in text
         for row in forms.references(key, within, ground.group, is_item=is_item):
@@ -217,8 +233,11 @@ class _Walk:
             return
         if key == "image" and not (doubt or ground.doubt) and (within in forms.CONTAINERS or "{{" in text):
             yield self.unread(node, steps)
+        elif noted := self.noted(node):
+            slot = ground.slot(Part.TAG, node, steps)
+            yield ground.place(noted[0], steps, node, noted[1], noted[2], (slot,) if slot else (), _NOTED)
         elif is_versioned:
-            yield from self.lines(node, steps, doubt)
+            yield from self.lines(node, steps, doubt, is_list=forms.is_list_key(key))
 
     def unread(self, node: yaml.ScalarNode, steps: Steps) -> Place:
         """Return the place of a value that should be an image and is none."""
@@ -229,7 +248,7 @@ class _Walk:
             why = str(error)
         return self.ground.place("image", steps, node, node.value, None, (), why)
 
-    def text(self, node: yaml.ScalarNode, steps: Steps, doubt: str) -> Iterator[Place]:
+    def text(self, node: yaml.ScalarNode, steps: Steps, doubt: str, key: str) -> Iterator[Place]:
         """Read text inside text: YAML and JSON by their nodes, anything else by its words."""
         ground = self.ground
         path = ground.lead + join_path(steps)
@@ -240,18 +259,18 @@ class _Walk:
         except (InputError, RecursionError, UnicodeError):
             roots = []
         if not any(isinstance(one.root, yaml.CollectionNode) for _, one in roots):
-            yield from self.lines(node, steps, doubt)
+            yield from self.lines(node, steps, doubt, is_list=forms.is_list_key(key))
             return
         for block, one in roots:
             group = one.id.api_version.rpartition("/")[0]
             if not one.is_definition and forms.is_run(group, one.id.kind):
                 below = Ground(ground.resource, block, group, one.id.kind, f"{path} > ", (host, *ground.hosts), doubt or ground.doubt)
-                yield from _Walk(below, self.known).read(one.root, one.id.kind, one.prefix)
+                yield from _Walk(below, self.known).read(one.root, one.id.kind, one.prefix, key if isinstance(one.root, yaml.SequenceNode) else "")
 
-    def lines(self, node: yaml.ScalarNode, steps: Steps, doubt: str) -> Iterator[Place]:
-        """Read text that is no YAML."""
-        for one in prose.mentions(node.value):
-            slots = self.ground.slots(node, steps, (one.start, one.end))
+    def lines(self, node: yaml.ScalarNode, steps: Steps, doubt: str, *, is_list: bool = False) -> Iterator[Place]:
+        """Read text that is no YAML; that of a list has images and nothing else."""
+        for one in prose.mentions(node.value, is_list=is_list):
+            slots = () if one.is_tag else self.ground.slots(node, steps, (one.start, one.end))
             text = node.value[one.start : one.end]
             yield self.ground.place(one.code, steps, node, text, one.reading, slots, doubt or "it stands inside text")
 
