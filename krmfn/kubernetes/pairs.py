@@ -47,8 +47,6 @@ class Found(NamedTuple):
 
 
 _VERSION = re.compile(r"(.*?)[_.-]?(tag|Tag|TAG|digest|Digest|DIGEST|sha256|version|Version|VERSION)").fullmatch
-_DEFAULT = re.compile(r"(?:default|latest|fallback)(?:[A-Z][A-Za-z]*)?Image").fullmatch
-"""The stem of one of several tags of the image beside it, such as `defaultGpuImageVersion`."""
 _KUBEADM = frozenset({"local", "dns"})
 _NAMES = {"repository": ("repository", "repo"), "image": ("image", ""), "name": ("name",)}
 _REGISTRIES = ("registry", "imageRegistry", "hub")
@@ -80,9 +78,9 @@ def _candidates(stem: str) -> tuple[tuple[str, str], ...]:
                 candidates += [(key, kind) for key in _spelled(head, "imageRepository")]
             if kind == "image":
                 candidates += [(key, kind) for key in _spelled(head, "imageName")]
-    if _DEFAULT(stem):
-        candidates.append(("image", "image"))
     is_own = stem == "" or forms.is_image_key(stem)
+    if is_own and stem:  # one of several tags of the image beside it, such as `defaultGpuImageVersion`
+        candidates.append(("image", "image"))
     return tuple((key, kind) for key, kind in dict.fromkeys(candidates) if key and (kind != "name" or stem == "" or is_own))
 
 
@@ -171,8 +169,8 @@ def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within:
             if reading.evidence >= row.shown:
                 parts = versioned if registry else ((Part.NAME, key), *versioned)
                 why = "" if reading.evidence >= row.sure else row.why
-                if key == "image" and _DEFAULT(stem):
-                    why = "it is one of several tags of this image"
+                if key == "image" and stem not in ("", "image"):
+                    why = "its key has another name than that of the image beside it"
                 if hub and key.lower().endswith("repo") and "/" not in name.value:
                     why = why or "its repository may be a namespace, which the chart completes"
                 return Found(row.code, text, reading, parts, at, why)

@@ -53,6 +53,17 @@ _HOSTS = (
     r"|(?:[^/]+\.)?(?:registry|harbor|nexus|artifactory|cr|ecr|xpkg|oci|images?|containers?|repo)(?:-[^/.]+)?\.[^/]+|[^/]*registry[^/]*\.[^/]+"
     r"|[^/]+\.svc(?:\.[^/]+)?:[0-9]+|localhost:[0-9]+"
 )
+_OFFICIAL = (
+    r"adminer|aerospike|almalinux|alpine|amazoncorretto|amazonlinux|arangodb|archlinux|bash|buildpack-deps|busybox|caddy|cassandra"
+    r"|chronograf|clearlinux|clojure|composer|consul|couchbase|couchdb|crate|debian|docker|drupal|eclipse-mosquitto|eclipse-temurin"
+    r"|elasticsearch|elixir|emqx|erlang|fedora|flink|fluentd|gcc|ghost|golang|gradle|groovy|haproxy|haskell|hello-world|httpd|influxdb"
+    r"|jetty|joomla|jruby|julia|kapacitor|kibana|kong|krakend|liquibase|logstash|mariadb|matomo|maven|mediawiki|memcached|mongo"
+    r"|mongo-express|mysql|nats|nats-streaming|neo4j|nextcloud|nginx|node|odoo|open-liberty|openjdk|oraclelinux|percona|perl|photon|php"
+    r"|phpmyadmin|postgres|pypy|python|r-base|rabbitmq|redis|redmine|registry|rethinkdb|rocket\.chat|rockylinux|ruby|rust|sapmachine"
+    r"|solr|sonarqube|spark|storm|swift|telegraf|tomcat|tomee|traefik|ubuntu|unit|varnish|vault|websphere-liberty|wordpress|xwiki"
+    r"|zookeeper"
+)
+"""Docker's official images: https://github.com/docker-library/official-images."""
 _NO_REGISTRY = frozenset({"github.com", "www.github.com", "gitlab.com", "bitbucket.org", "gitea.com", "raw.githubusercontent.com", "example.com"})  # fmt: skip
 _NAMESPACED = frozenset({"ghcr.io", "quay.io", "lscr.io"})
 """Registries without repositories at their top."""
@@ -165,7 +176,7 @@ def weigh(ref: ImageRef) -> Evidence:
     if is_port or is_too_deep(ref):
         return Evidence.VERSION
     if "/" not in ref.name:
-        return Evidence.OFFICIAL if ref.name in _official() else Evidence.VERSION
+        return Evidence.OFFICIAL if _official().fullmatch(ref.name) else Evidence.VERSION
     return Evidence.FULL
 
 
@@ -175,18 +186,9 @@ def is_too_deep(ref: ImageRef) -> bool:
 
 
 @lru_cache(1)
-def _official() -> frozenset[str]:
-    """Return the names of Docker's official images (https://github.com/docker-library/official-images)."""
-    return frozenset(
-        "adminer aerospike almalinux alpine amazoncorretto amazonlinux arangodb archlinux bash buildpack-deps busybox caddy cassandra"
-        " chronograf clearlinux clojure composer consul couchbase couchdb crate debian docker drupal eclipse-mosquitto eclipse-temurin"
-        " elasticsearch elixir emqx erlang fedora flink fluentd gcc ghost golang gradle groovy haproxy haskell hello-world httpd"
-        " influxdb jetty joomla jruby julia kapacitor kibana kong krakend liquibase logstash mariadb matomo maven mediawiki memcached"
-        " mongo mongo-express mysql nats nats-streaming neo4j nextcloud nginx node odoo open-liberty openjdk oraclelinux percona perl"
-        " photon php phpmyadmin postgres pypy python r-base rabbitmq redis redmine registry rethinkdb rocket.chat rockylinux ruby rust"
-        " sapmachine solr sonarqube spark storm swift telegraf tomcat tomee traefik ubuntu unit varnish vault websphere-liberty"
-        " wordpress xwiki zookeeper".split()
-    )
+def _official() -> re.Pattern[str]:
+    """Match the names of Docker's official images."""
+    return re.compile(_OFFICIAL)
 
 
 def words(text: str) -> list[tuple[int, int]]:
