@@ -19,7 +19,6 @@ from krmfn.kubernetes.ground import Ground
 from krmfn.kubernetes.places import COUNTS, Place
 from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.kubernetes.resource import Resource, Steps, anchored, describe
-from krmfn.model import Part
 from krmfn.yamledit.nodes import children, documents, is_null, join_path, scalar_at
 
 TWICE = "its key is given twice in one mapping, and readers differ on which one counts"
@@ -234,8 +233,7 @@ class _Walk:
         if key == "image" and not (doubt or ground.doubt) and (within in forms.CONTAINERS or "{{" in text):
             yield self.unread(node, steps)
         elif noted := self.noted(node):
-            slot = ground.slot(Part.TAG, node, steps)
-            yield ground.place(noted[0], steps, node, noted[1], noted[2], (slot,) if slot else (), _NOTED)
+            yield ground.place(noted[0], steps, node, noted[1], None, (), "it may be a version of something else, although a comment names an image")
         elif is_versioned:
             yield from self.lines(node, steps, doubt, is_list=forms.is_list_key(key))
 
