@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pty
+import random
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,19 +15,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from krmfn import cli
 from tests import images
-from tests.running import environment, run
+from tests.running import Done, call, environment, files, run
 
 TIME = "2026-01-01T00:00:00Z"
+NOW = "2026-11-20T00:00:00Z"
 OLD = f"sha256:{'0' * 64}"
 OFFERED = {
     "ghcr.io/acme/web": ("1.2.0", "1.2.7", "1.3.1", "1.4.0-rc.1", "2.0.0", "latest"),
     "ghcr.io/acme/api": ("1.2.0", "v1.2.1", "1.3.1", "2.0.0"),
     "docker.io/library/mysql": ("8.1", "8.4", "8.5", "9.1", "8.4-oracle"),
 }
-NAMES = ("ghcr.io/acme/web", "ghcr.io/acme/api", "mysql", "docker.io/library/mysql", "ghcr.io/acme/none")
-TAGS = ("1.2.0", "1.2.7", "1.9.9", "latest", "8.4", "8.4-oracle", "2.0.0", "v1.0.0")
+NAMES = ("ghcr.io/acme/web", "ghcr.io/acme/web", "ghcr.io/acme/api", "mysql", "docker.io/library/mysql", "ghcr.io/acme/none")
+TAGS = {
+    "web": ("1.2.0", "1.2.7", "1.3.1", "1.9.9", "2.0.0", "latest"), "api": ("1.2.0", "1.0.0", "v1.0.0", "2.0.0"),
+    "mysql": ("8.1", "8.4", "8.4-oracle", "latest"), "none": ("1.2.0",),
+}  # fmt: skip
+OWN = "apiVersion: krmfn.dev/v1alpha1\n"
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +41,15 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _pod(name: str, tag: str, pin: bool, end: str) -> str:
+def _pod(name: str, tag: str, pin: bool, end: str, more: str = "") -> str:
     digest = f"@{OLD}" if pin else ""
-    return f"kind: Pod\napiVersion: v1\nmetadata: {{name: a}}\nspec:\n  containers:\n  - name: a\n    image: {name}:{tag}{digest}{end}\n"
+    return (
+        f"kind: Pod\napiVersion: v1\nmetadata:\n  name: a\n{more}spec:\n  containers:\n  - name: a\n    image: {name}:{tag}{digest}{end}\n"
+    )
+
+
+def _annotated(name: str, tag: str, pin: bool, end: str) -> str:
+    return _pod(name, tag, pin, end, "  annotations: {krmfn.dev/images: '{\"a\": \"default:p\"}'}\n")
 
 
 def _values(name: str, tag: str, pin: bool, end: str) -> str:
@@ -56,69 +68,121 @@ def _loose(name: str, tag: str, pin: bool, end: str) -> str:
     return f"kind: Odd\napiVersion: x/v1\nmetadata: {{name: a}}\nspec:\n  note: see {name}:{tag}\n  pinned: {str(pin).lower()}{end}\n"
 
 
-def _policy(name: str, suspend: bool, bound: str) -> str:
-    return (
-        "kind: ImageAutomation\napiVersion: krmfn.dev/v1alpha1\nmetadata: {name: images}\nspec:\n  onError: keep\n  policies:\n"
-        f"  - {{name: p, image: {name}, suspend: {str(suspend).lower()}, policy: {{semver: {{range: '{bound}'}}}}}}\n"
-    )
+def _overridden(name: str, tag: str, pin: bool, end: str) -> dict[str, str]:
+    """Return a manifest whose tag a kustomization overrides, and that kustomization."""
+    digest = f"  digest: {OLD}\n" if pin else ""
+    return {
+        "kustomization.yaml": f"resources: [pod.yaml]\nimages:\n- name: {name}\n  newTag: '{tag}'{end}\n{digest}",
+        "pod.yaml": _pod(name, "1.0.0", pin=False, end=""),
+    }
 
 
-ENDS = ("", " # krmfn: ignore", ' # {"$imagepolicy": "default:p"}', ' # {"$imagepolicy": "default:p:tag"}')
-RESOURCES = st.builds(
-    lambda form, name, tag, pin, end: form(name, tag, pin, end),
-    st.sampled_from((_pod, _values, _beside, _loose)),
-    st.sampled_from(NAMES),
-    st.sampled_from(TAGS),
-    st.booleans(),
-    st.sampled_from(ENDS),
-)
-POLICIES = st.none() | st.builds(_policy, st.sampled_from(NAMES), st.booleans(), st.sampled_from(("<1.3", ">=1", "<99")))
+MARK = ' # {"$imagepolicy": "default:p"}'
+ENDS = ("", "", "", " # krmfn: ignore", MARK, MARK.replace('p"', 'p:tag"'))
 
 
-def _called(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    code = cli.main([str(one) for one in arguments])
-    return code, capsys.readouterr().out
+def _resource(rng: random.Random) -> dict[str, str]:
+    name = rng.choice(NAMES)
+    about = name, rng.choice(TAGS[name.rpartition("/")[2]]), rng.random() < 0.4, rng.choice(ENDS)
+    form = rng.choice((_pod, _pod, _annotated, _values, _beside, _loose))
+    return _overridden(*about) if rng.random() < 0.25 else {"one.yaml": form(*about)}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    resources=st.lists(RESOURCES, min_size=1, max_size=5),
-    policy=POLICIES,
-    bound=st.sampled_from(("patch", "minor", "major")),
-)
-def test_update_writes_what_check_shows(
-    tmp_path: Path,
-    layout: Path,
-    capsys: pytest.CaptureFixture[str],
-    resources: list[str],
-    policy: str | None,
-    bound: str,
-):
-    for old in tmp_path.iterdir():
-        old.unlink()
-    for index, text in enumerate(resources):
-        (tmp_path / f"{index}.yaml").write_text(text)
-    if policy:
-        (tmp_path / "policy.yaml").write_text(policy)
-    source = f"layout:{layout}"
-    _, shown = _called(capsys, "check", tmp_path, "--source", source, "--within", bound, "-o", "json")
-    images_shown = json.loads(shown)["images"]
+def _automation(rng: random.Random) -> str:
+    """Return policies with all that may keep a field: suspended, outside the range, too young, for another platform, held."""
+    said = {
+        "onError": ("keep", "keep", "keep", "fail"), "onDowngrade": ("keep", "allow", "fail", ""), "keepPins": ("true", "false", ""),
+        "mode": ("update", "check", "", ""),
+    }  # fmt: skip
+    text = OWN + "kind: ImageAutomation\nmetadata: {name: images}\nspec:\n"
+    text += "".join(f"  {name}: {value}\n" for name, values in said.items() if (value := rng.choice(values)))
+    require = rng.choice(("", "", "minimumReleaseAge: 3 days", "platforms: [linux/amd64]", "platforms: [linux/s390x]"))
+    text += f"  require:\n  - {require}\n" if require else ""
+    text += "  policies:\n"
+    for name, image in zip("pq", rng.sample(tuple(OFFERED), 2), strict=True):
+        rule = rng.choice(("semver: {range: '<1.3'}", "semver: {range: '>=1'}", "version: {within: patch}", "version: {}", "digest: {}", "newest: {}"))
+        reflect = rng.choice(("", "digestReflectionPolicy: IfNotPresent, ", "digestReflectionPolicy: Always, "))
+        suspend = rng.choice(("false", "false", "true"))
+        text += f"  - {{name: {name}, image: {image}, suspend: {suspend}, {reflect}policy: {{{rule}}}}}\n"
+    return text
+
+
+def _hold(rng: random.Random) -> str:
+    what = rng.choice(("tag: 1.2.7", "tag: '8.4'", "not: 1.3.1", "not: 2.0.0", "not: 1.3.1, until: 2026-11-01"))
+    return f"{OWN}kind: ImageHold\nmetadata: {{name: h}}\nspec: {{policy: 'default:{rng.choice('pq')}', {what}}}\n"
+
+
+def _sightings(rng: random.Random) -> str:
+    image = rng.choice(tuple(OFFERED))
+    tags = ", ".join(f"{{name: '{tag}', firstSeen: '2026-11-{rng.randint(1, 20):02}T00:00:00Z'}}" for tag in OFFERED[image])
+    return f"{OWN}kind: TagSnapshot\nmetadata: {{name: t}}\nspec: {{image: {image}, time: '2026-11-20T00:00:00Z', tags: [{tags}]}}\n"
+
+
+LOCK = OWN + "kind: ImageLock\nmetadata: {name: images}\nspec:\n  images: []\n"
+def _agree(place: Path, options: list[object], within: str, *, strict: bool) -> None:
+    """Hold `check` against `update`: what moves, and how a gate ends; then again after the update."""
+
+    def krmfn(*words: object) -> Done:
+        return call(*words, *options, cwd=place, KRMFN_NOW=NOW)
+
+    bound, more = ("--within", within), ("--strict",) if strict else ()
+    shown = krmfn("check", ".", *bound, "-o", "json")
+    gate = krmfn("check", ".", *bound, *more, "--exit-code", "-o", "json")
+    assert not shown.stdout or json.loads(shown.stdout)["images"] == json.loads(gate.stdout or shown.stdout)["images"]
+    dry = krmfn("update", ".", *bound, *more, "--check", "-o", "json")
+    is_unknown = any("unknown" in one["states"] for one in json.loads(shown.stdout)["images"])
+    assert gate.returncode == (1 if is_unknown else dry.returncode), gate.stderr + dry.stderr
     expected = {
-        (Path(place["path"]).name, one["inside"])
-        for one in images_shown
+        (place["path"], one["inside"])
+        for one in json.loads(shown.stdout)["images"]
         for place in one["places"]
         if one["inside"] is not None
     }
-    code, written = _called(capsys, "update", tmp_path, "--source", source, "--within", bound, "-o", "json")
-    if code:  # an error of the policies that exist: nothing is written at all
-        assert json.loads(written)["changed"] == []
+    before = files(place)
+    done = krmfn("update", ".", *bound, "-o", "json")
+    after = files(place)
+    assert done.returncode in (0, 10 if "mode: check" in str(before) else 0, 1)
+    if done.returncode == 1:  # nothing is written at all, and check says so
+        assert before == after
+        assert "update would" in shown.stderr, done.stderr
         return
-    changed = {Path(name).name for name in json.loads(written)["changed"]}
-    assert {name for name, _ in expected} == changed
-    for name, tag in expected:
-        assert tag in (tmp_path / name).read_text()
-    code, shown = _called(capsys, "check", tmp_path, "--source", source, "--within", bound, "-o", "json")
-    assert [one for one in json.loads(shown)["images"] if one["inside"] is not None] == []
+    changed = {name for name in after if before.get(name) != after[name] and name not in KEPT}
+    if done.returncode == 0 and json.loads(done.stdout)["changed"]:
+        assert {name for name, _ in expected} == changed, f"{shown.stdout}\n{done.stdout}"
+        assert all(str(tag) in after[name] for name, tag in expected)
+    again = json.loads(krmfn("check", ".", *bound, "-o", "json").stdout)["images"]
+    assert [one for one in again if one["inside"] is not None and changed] == []
+
+
+KEPT = ("lock.yaml", "krmfn-holds.yaml", "holds.yaml")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**9))
+def test_update_writes_what_check_shows(tmp_path: Path, layout: Path, seed: int):
+    """Over pins, overridden fields, holds, requirements, suspended policies, ranges, bounds, ignore comments and --exclude."""
+    rng, place = random.Random(seed), tmp_path / "tree"
+    shutil.rmtree(place, ignore_errors=True)
+    policy = _automation(rng) if rng.random() < 0.7 else ""
+    own = {
+        "policy.yaml": policy, "holds.yaml": _hold(rng) if policy and rng.random() < 0.4 else "",
+        "tags.yaml": _sightings(rng) if rng.random() < 0.4 else "", "lock.yaml": LOCK if policy and rng.random() < 0.4 else "",
+    }  # fmt: skip
+    for index in range(rng.randint(1, 4)):
+        own |= {f"{index}/{name}": text for name, text in _resource(rng).items()}
+    for name, text in own.items():
+        if text:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text(text if policy or rng.random() < 0.1 else re.sub(" # {.*|^  annotations.*\n", "", text, flags=re.MULTILINE))
+    within, excluded = rng.choice(("patch", "minor", "major")), rng.choice(("", "", "", "1", "[02]", "policy.yaml"))
+    words: list[object] = ["--source", f"layout:{layout}", *(["--exclude", excluded] if excluded else [])]
+    before = files(place)
+    if own["lock.yaml"] and rng.random() < 0.5:  # people take an update back
+        call("update", ".", "--within", within, *words, cwd=place, KRMFN_NOW=NOW)
+        for name, text in before.items():
+            if name not in KEPT:
+                (place / name).write_text(text)
+    _agree(place, words, within, strict=rng.random() < 0.1)
 
 
 def _tree(place: Path) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import findings, interrupting, options, output, ruling
+from krmfn.commands import findings, interrupting, options, output, remarks, ruling
 from krmfn.commands.judging import Verdict, judge
 from krmfn.commands.output import to_json
 from krmfn.config.floor import Rulebook
@@ -19,18 +19,14 @@ from krmfn.diagnostics import CHECK_CODES
 from krmfn.errors import ConfigError
 from krmfn.image import ImageRef
 from krmfn.inventory import files
-from krmfn.inventory.files import Skipped
-from krmfn.kubernetes import finder, forms
+from krmfn.kubernetes import finder
 from krmfn.kubernetes.places import COUNTS, RANGE, UNJUDGED, Place
-from krmfn.model import Diagnostic
 from krmfn.sanitize import printable
 
 _HEADER = ("IMAGE", "CURRENT", "UPDATE", "BEYOND", "STATE", "WHERE")
 _STATE = _HEADER.index("STATE")
 _QUIET_STATES = ("fixed", "pinned")
 """Words that the table leaves out, as nothing follows from them."""
-_ALLOWED_SKIPPED = 3
-"""How many files that are no YAML get a line each."""
 
 
 @click.command(
@@ -62,7 +58,9 @@ def command(
     """
     tree = options.read(paths, is_hidden_shown=True)
     places = (*finder.find(tree.blocks, tree.graph()), *(place for text in tree.aside for place in finder.aside(text)))
-    config = configuration(tree, options.finishing(source, None, None, None, unnamed=options.unnamed(within)))
+    strict = bool(click.get_current_context().meta.get(terminal.STRICT))
+    finish = options.finishing(source, None, None, None, is_check=exit_code, strict=strict, unnamed=options.unnamed(within))
+    config = configuration(tree, finish, is_gate=exit_code)
     (verdicts, run), memory = interrupting.ask(config, lambda asked: judge(tree, places, config, asked))
     left = [place for place in places if place.state == UNJUDGED]
     if output == "json":
@@ -73,29 +71,39 @@ def command(
         _print_findings(verdicts, run, output)
     else:
         _print_text(verdicts, every=every, wide=wide)
-    _remark(tree, left, verdicts, run)
+    remarks.remark(tree, left, verdicts, run)
     if memory.is_cut:
         return interrupting.EXIT
-    if any(verdict.error for verdict in verdicts):
-        return 1
-    return options.WOULD_CHANGE if exit_code and any(verdict.has_update for verdict in verdicts) else 0
+    is_error = any(verdict.error for verdict in verdicts) or (exit_code and run.is_error)
+    return options.exit_code(is_error=is_error, is_check=exit_code, would_change=bool(run.edits))
 
 
-def configuration(tree: files.Tree, finish: Finish) -> Config:
-    """Take policies, snapshots and access to registries from the files. Wrong configuration is passed over: check needs none."""
+def configuration(tree: files.Tree, finish: Finish, *, is_gate: bool) -> Config:
+    """Take policies, snapshots and access to registries from the files, as an update does.
+
+    Wrong configuration is passed over, as looking needs none; a gate raises ConfigError, as it would be blind for ever.
+    """
+    frozen: list[Settings] = []
 
     def asking(settings: Settings) -> Settings:
-        return finish(settings)._replace(mode="update", is_check=True)
+        finished = finish(settings)
+        frozen.extend([finished] if finished.mode == "frozen" else [])
+        return finished._replace(mode="update")
 
     floor = ruling.given()
     try:
-        return ruling.load(tree.blocks, asking)
+        config = ruling.load(tree.blocks, asking)._replace(remembers=True)
     except ConfigError as error:
-        _say(f"configuration was passed over: {error.problems[0]}")
+        if is_gate:
+            raise
+        remarks.say(f"configuration was passed over: {error.problems[0]}; krmfn update would stop here")
         settings = settings_among(tree.blocks, asking)
         if floor is None:
             return Config(settings=settings)
         return Config(settings=settings, evidence=floor.snapshots, snapshots=floor.snapshots, rulebook=Rulebook((), floor.holds, floor))
+    if frozen:
+        terminal.say("mode is frozen: krmfn update writes what the lock records; krmfn fetch renews it with what is shown here", "note")
+    return config
 
 
 def _current(ref: ImageRef, place: Place) -> str:
@@ -133,7 +141,7 @@ def _is_told(verdict: Verdict) -> bool:
 
 
 def _print_text(verdicts: Sequence[Verdict], *, every: bool, wide: bool) -> None:
-    silent = {hosts for hosts, failed in _failing(verdicts).items() if len(_repositories(failed)) > 1}
+    silent = {hosts for hosts, failed in remarks.failing(verdicts).items() if len(remarks.repositories_of(failed)) > 1}
     names = _short_names([one.ref for one in verdicts])
     told = [
         one
@@ -172,18 +180,12 @@ def _short_names(refs: Sequence[ImageRef]) -> dict[str, str]:
 
 def _print_findings(verdicts: Sequence[Verdict], run: pipeline.Run, form: str) -> None:
     """Print a finding for each place: SARIF, or annotations of a workflow and its summary."""
-    every = [*findings.found(verdicts), *_stopping(verdicts, run)]
+    every = [*findings.found(verdicts), *remarks.stopping(verdicts, run)]
     if form == "sarif":
         terminal.echo(output.sarif(every, CHECK_CODES, output.CHECK_HELP))
         return
     output.annotate(every)
-    output.summarise(f"## krmfn check\n\n{_markdown(verdicts)}\n{summary(verdicts)}\n")
-
-
-def _stopping(verdicts: Sequence[Verdict], run: pipeline.Run) -> list[Diagnostic]:
-    """Return the errors of policies that exist, for which an update would stop."""
-    asked = {verdict.fate.policy for verdict in verdicts if verdict.error}
-    return [one for one in run.results if one.severity == "error" and one.policy not in asked]
+    output.summarise(f"## krmfn check\n\n{_markdown(verdicts)}\n{remarks.summary(verdicts)}\n")
 
 
 def _markdown(verdicts: Sequence[Verdict]) -> str:
@@ -197,87 +199,3 @@ def _markdown(verdicts: Sequence[Verdict]) -> str:
 
 def _cell(text: str) -> str:
     return printable(text, 1000).replace("|", "\\|")
-
-
-_QUIET = ("tag-alone", "helm-release", *(row.code for row in forms.CHARTS))
-"""Forms of which only the number of those left alone is told."""
-
-
-def _remark(tree: files.Tree, left: Sequence[Place], verdicts: Sequence[Verdict], run: pipeline.Run) -> None:
-    for one in left:
-        if one.form not in _QUIET:
-            _say(f"{one.file.path}:{one.file.line}: {one.why}: passed over")
-    _tell_skipped([one for one in tree.skipped if one.is_no_yaml or one.matters])
-    for message in _failures(verdicts):
-        _say(message)
-    for problem in _stopping(verdicts, run):
-        terminal.say(f"{problem}: update would stop here", "warning")
-    counts = (
-        ("tag without a repository", _count(place.form == "tag-alone" for place in left)),
-        ("chart of an HTTP repository", _count(place.form in _QUIET and place.form != "tag-alone" for place in left)),
-    )
-    terminal.say(summary(verdicts))
-    for what, count in counts:
-        if count:
-            terminal.say(f"left alone: {count} x {what} (-o json lists them)")
-
-
-def _tell_skipped(skipped: Sequence[Skipped]) -> None:
-    """Report the files that hold something or were to be YAML: as a rule a chart's templates, which come by the dozen."""
-    others = [one for one in skipped if one.is_no_yaml]
-    is_many = len(others) > _ALLOWED_SKIPPED
-    for one in skipped:
-        if not (is_many and one.is_no_yaml):
-            _say(one.message)
-    if is_many:
-        named = ", ".join(one.place for one in others[:_ALLOWED_SKIPPED])
-        _say(f"not valid YAML, so not read: {named} and {len(others) - _ALLOWED_SKIPPED} more files (krmfn check FILE tells why)")
-
-
-def _failures(verdicts: Iterable[Verdict]) -> list[str]:
-    """Return every failure once; repositories of one host that cannot be asked become one line."""
-    lines = []
-    for failed in _failing(verdicts).values():
-        first, places, repositories = failed[0].error, sum(len(one.places) for one in failed), _repositories(failed)
-        if first is not None:
-            lines.append(f"{output.shared(first, repositories)}; nothing is known about {places} fields" if len(repositories) > 1 else str(first))
-    return lines
-
-
-def _failing(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], list[Verdict]]:
-    """Return what could not be asked about, by what it has in common."""
-    alike: dict[tuple[str, str], list[Verdict]] = {}
-    for one in verdicts:
-        if one.error is not None:
-            alike.setdefault(output.shared_by(one.error), []).append(one)
-    return alike
-
-
-def _repositories(failed: Iterable[Verdict]) -> list[str]:
-    return list(dict.fromkeys(one.error.repository for one in failed if one.error))
-
-
-def _say(message: str) -> None:
-    terminal.say(message, "warning")
-
-
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """Return in one line how the images stand."""
-    if not verdicts:
-        return "no image found: krmfn reads .yaml, .yml and Kustomization files"
-    places = sum(len(verdict.places) for verdict in verdicts)
-    counts = (
-        ("updatable", _count(verdict.has_update for verdict in verdicts)),
-        ("newer beyond the bound", _count(verdict.beyond is not None for verdict in verdicts)),
-        ("mutable", _count("mutable" in verdict.states for verdict in verdicts)),
-        ("drifted", _count(verdict.has_drifted for verdict in verdicts)),
-        ("not listed", _count(verdict.is_gone for verdict in verdicts)),
-        ("digest gone", _count(verdict.is_digest_gone for verdict in verdicts)),
-        ("unknown", _count(verdict.error is not None for verdict in verdicts)),
-    )
-    said = ", ".join(f"{count} {word}" for word, count in counts if count) or "all up to date"
-    return f"{len(verdicts)} image{'s' * (len(verdicts) != 1)} in {places} place{'s' * (places != 1)}: {said}"
-
-
-def _count(conditions: Iterable[bool]) -> int:
-    return sum(conditions)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from krmfn import pipeline
+from krmfn.commands.remembering import plan
 from krmfn.config.loading import Config
 from krmfn.errors import RegistryError
 from krmfn.image import ImageRef
@@ -90,7 +91,7 @@ def judge(tree: files.Tree, found: Sequence[Place], config: Config, source: TagS
     Ranges, variables, ignored and overridden fields are shown and not asked about.
     """
     rules = with_unnamed(config, found, config.settings.unnamed) if config.settings.unnamed else config
-    run = pipeline.examine(tree.blocks, rules, lambda _rules: source, graph=tree.graph())
+    run = plan(tree, rules, source)
     fates = _Fates(config, run)
     places: dict[tuple[ImageRef, str, str, Fate], list[Place]] = {}
     for place in (*found, *fates.beside(found)):

@@ -1,22 +1,38 @@
-"""The holds that `krmfn update` writes for what people took back, and drops when there is a newer tag."""
+"""What `krmfn update` comes to on files, before it writes: a run, with the holds for what people took back and what could not be read.
+
+`check` shows the same run, so that the two never disagree.
+"""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from krmfn import pipeline
 from krmfn.commands.package import HOLDS, behind
 from krmfn.config.hold import NEWER
+from krmfn.config.loading import Config
 from krmfn.diagnostics import in_order
 from krmfn.disk.reading import NotReadError, max_bytes, read_file
 from krmfn.errors import InputError
+from krmfn.inventory import files
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Diagnostic, Location
 from krmfn.pipeline import Run
+from krmfn.plan import report
 from krmfn.plan.holdfile import hold_document
+from krmfn.plan.resolve import TagSource
 from krmfn.plan.snapshot import name_of
 from krmfn.plan.taken_back import BECAUSE
-from krmfn.yamledit.nodes import Edit, Text
+from krmfn.yamledit.nodes import Block, Edit, Text
+
+
+def plan(tree: files.Tree, rules: Config, source: TagSource, blocks: Sequence[Block] | None = None) -> Run:
+    """Return what an update of a tree, or of some of its blocks, comes to. Raises InputError."""
+    run = pipeline.examine(tree.blocks if blocks is None else blocks, rules, lambda _: source, graph=tree.graph())
+    run = with_holds(run, tree.texts)
+    unread = report.judged((one.diagnostic for one in tree.skipped if one.matters), rules.settings)
+    return run._replace(results=in_order([*run.results, *unread]))
 
 
 def with_holds(run: Run, texts: Iterable[Text]) -> Run:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from krmfn import diagnostics, pipeline
+from krmfn import pipeline
 from krmfn.commands import interrupting, options, ruling
 from krmfn.commands.interrupting import Memory
-from krmfn.commands.remembering import with_holds
+from krmfn.commands.remembering import plan
 from krmfn.config.loading import Finish
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import GitError, InputError
@@ -18,7 +18,6 @@ from krmfn.git.automation import Automation, find
 from krmfn.inventory import files, flux_objects
 from krmfn.kubernetes import finder
 from krmfn.model import Repository
-from krmfn.plan import report
 from krmfn.plan.resolve import ask
 from krmfn.plan.unnamed import with_unnamed
 from krmfn.yamledit.nodes import Block, Edit, Text
@@ -93,14 +92,9 @@ def examine(
         if rules.settings.mode == "frozen":
             raise misconfigured("--within and --pin ask registries, which mode frozen forbids: leave one of them out")
         rules = with_unnamed(rules, finder.find(blocks, tree.graph()), rules.settings.unnamed)
-    run, source = interrupting.ask(
-        rules, lambda asked: pipeline.examine(blocks, rules, lambda _rules: asked, graph=tree.graph())
-    )
+    run, source = interrupting.ask(rules, lambda asked: plan(tree, rules, asked, blocks))
     if source.is_cut and not is_patient:
         raise KeyboardInterrupt
-    run = with_holds(run, tree.texts)
-    unread = report.judged((one.diagnostic for one in tree.skipped if one.matters), rules.settings)
-    run = run._replace(results=diagnostics.in_order([*run.results, *unread]))
     return Examined(tree, blocks, run, source, automation, root)
 
 
