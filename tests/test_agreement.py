@@ -203,7 +203,7 @@ def test_no_line_is_wider_and_no_path_is_broken(tmp_path: Path, layout: Path, co
     done = run(command, cwd=tmp_path, env=environment(COLUMNS=str(columns)))
     assert all(len(line) <= columns for line in done.stdout.splitlines())
     assert done.stdout.splitlines()[0].split() == ["IMAGE", "CURRENT", "UPDATE", "BEYOND", "STATE", "WHERE"]
-    told = re.findall(r"kubernetes/\S+\.yaml(?=:7\b)", done.stdout)
+    told = re.findall(r"kubernetes/\S+\.yaml(?=:8\b)", done.stdout)
     assert set(told) <= set(paths)
     assert len(told) >= 3
     if options:
