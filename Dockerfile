@@ -6,11 +6,11 @@ FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/krmfn
 WORKDIR /src
-COPY requirements.txt requirements-build.txt ./
+COPY requirements-verify.txt requirements-build.txt ./
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     /build/bin/pip install -q --require-hashes --no-deps --only-binary :all: -r requirements-build.txt \
  && /build/bin/pip --python /opt/krmfn/bin/python install -q --require-hashes --no-deps --only-binary :all: \
-    --no-compile -r requirements.txt
+    --no-compile -r requirements-verify.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY krmfn krmfn
 RUN /build/bin/pip wheel -q --no-index --no-deps --no-build-isolation -w /wheels . \

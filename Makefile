@@ -79,8 +79,9 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 # new pins: needs uv; keeps what is pinned unless UPGRADE=-U; nothing younger than a week comes in
 lock:
 	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes pyproject.toml -o requirements.txt
+	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes --extra verify -c requirements.txt pyproject.toml -o requirements-verify.txt
 	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes --group pyproject.toml:build -o requirements-build.txt
-	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes --group dev --extra verify -c requirements-verify.txt pyproject.toml -o requirements-dev.txt
 	uv pip compile -q $(UPGRADE) --exclude-newer '7 days' --universal --python-version 3.11 --generate-hashes --group pyproject.toml:release -o requirements-release.txt
 
 clean:

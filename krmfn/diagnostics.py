@@ -28,6 +28,7 @@ LINT_CODES = {
     "not-read": "a file with markers is not read, by krmfn or by Flux",
     "overruled": "an ImageUpdateAutomation updates an image in the cluster, where require and holds do not count",
     "two-policies": "two bindings want different values for one field",
+    "unanchored": "an OCIRepository that counts (trust: items) takes signers whose name only contains what it looks for",
     "unbound-policy": "no field is bound to a policy",
     "unknown-policy": "a marker or annotation names a policy that is not configured",
 }

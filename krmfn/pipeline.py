@@ -99,11 +99,11 @@ def run(text: Text, open_source: OpenSource, finish: Finish = no_change, floor: 
     listed = resourcelist.read(text)
     try:
         rules = loading.load(listed.items, listed.function_config, finish, floor)
+        if not rules.declared:
+            return _idle(text, rules)
+        examined = examine([block for block in listed.items if not is_definition(block)], rules, open_source)
     except ConfigError as error:
         return Outcome(resourcelist.splice(listed, (), error.problems), error.problems)
-    if not rules.declared:
-        return _idle(text, rules)
-    examined = examine([block for block in listed.items if not is_definition(block)], rules, open_source)
     edits = () if examined.is_error else tuple(edit for _, edit in examined.edits)
     try:
         return Outcome(resourcelist.splice(listed, edits, examined.results), examined.results, rules.asides)

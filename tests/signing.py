@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -117,8 +117,12 @@ def text(data: bytes) -> str:
 
 
 def envelope(signer: Signer, payload: Mapping[str, Any], kind: str = PAYLOAD_TYPE) -> dict[str, Any]:
+    return envelope_by(signer.sign, payload, kind)
+
+
+def envelope_by(sign: Callable[[bytes], bytes], payload: Mapping[str, Any], kind: str = PAYLOAD_TYPE) -> dict[str, Any]:
     data = json.dumps(payload).encode()
-    return {"payloadType": kind, "payload": text(data), "signatures": [{"sig": text(signer.sign(pae(data, kind))), "keyid": ""}]}
+    return {"payloadType": kind, "payload": text(data), "signatures": [{"sig": text(sign(pae(data, kind))), "keyid": ""}]}
 
 
 def bundle(signed: Mapping[str, Any]) -> dict[str, Any]:

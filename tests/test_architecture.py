@@ -33,7 +33,7 @@ ROOMS = {
     "policies": set(),
     "config": {"yamledit", "kubernetes", "policies", "signatures"},
     "plan": {"yamledit", "kubernetes", "policies", "config", "signatures"},
-    "signatures": set(),
+    "signatures": {"policies"},  # patterns
     "sources": {"config", "plan", "disk", "signatures", "yamledit", "policies"},  # the protocol TagSource, and what is configured
     "inventory": {"disk", "yamledit", "kubernetes", "policies", "config", "plan", "sources"},
     "adopt": {"yamledit", "policies", "config"},  # patterns, ranges and durations
@@ -75,7 +75,8 @@ EDGES = {
     "socket": {"sources.registry"},
     "ssl": {"sources.registry", "inventory.doctor"},
     "subprocess": {"sources.credential_helper", "git.program", "inventory.doctor"},
-    "cryptography": {"signatures.keys"},
+    "cryptography": {"signatures.keys", "signatures.keyless"},
+    "sigstore": {"signatures.keyless"},
     "re2": {"policies.engine", "kubernetes.kustomize.expressions", "git.regexp_functions"},
     "semver": {"policies.version"},
     "jsonpath_ng": {"kubernetes.jsonpath"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def repository(kind: str, form: str) -> Artefacts:
 @pytest.mark.parametrize("what", ["signature", "provenance"])
 def test_what_cosign_made_is_judged_as_cosign_judges_it(kind: str, form: str, what: str):
     keys = read_keys("cosign.pub", (FOLDER / f"{kind}.pub").read_bytes())
-    origin = {"builder": BUILDER, "source": f"{SOURCE}*"} if what == "provenance" else {}
+    origin: dict[str, Any] = {"builder": BUILDER, "source": f"{SOURCE}*"} if what == "provenance" else {}
     verdict = verify(INDEX[kind], repository(kind, form), Wanted(keys, **origin))
     expected = VERDICTS[kind][f"{form} {what}"]
     is_otherwise = (kind, verdict.state) in OTHERWISE and expected == "refused"

@@ -230,6 +230,33 @@ def test_lint_finds_automations_that_ignore_what_is_required(rules, automation, 
     assert (f"flux.yaml:{line}:1 {code} {message}" in found.replace(f"{tmp_path}/", "")) == expected, found
 
 
+OCI = """\
+---
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: OCIRepository
+metadata: {name: web, namespace: apps}
+spec: {url: "oci://ghcr.io/acme/web", verify: {provider: cosign%s}}
+"""
+TRUST = "---\napiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata: {name: r}\nspec: {trust: items}\n"
+PATTERNS = {
+    "^https://github.com/acme/.*$": "", r"\A(acme|evil)\z": "", "^[|]$": "", "acme": "subject", "^acme|evil$": "subject",
+    "^acme": "subject", r"^acme\$": "subject",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", [*PATTERNS, None])
+def test_lint_finds_signers_whose_name_only_contains_a_pattern(pattern, tmp_path, capsys):
+    identity = f", matchOIDCIdentity: [{{issuer: ^x$, subject: '{pattern}'}}]" if pattern is not None else ""
+    loose = PATTERNS[pattern] if pattern is not None else "issuer and subject"
+    code, message = "unanchored", f"{loose} may stand anywhere in the name of a signer"
+    for rules, expected in ((TRUST, bool(loose)), (REQUIRE, False)):
+        (tmp_path / "flux.yaml").write_text(FLUX + rules + OCI % identity)
+        (tmp_path / "pod.yaml").write_text(marked("ghcr.io/acme/web:1.0.0"))
+        assert main(["lint", str(tmp_path)]) == int(expected)
+        found = capsys.readouterr().out
+        assert (f"flux.yaml:{(FLUX + rules).count(chr(10)) + 2}:1 {code} {message}" in found.replace(f"{tmp_path}/", "")) == expected, found
+
+
 def test_every_code_is_documented_and_tested(capsys):
     page = (Path(__file__).parent.parent / "docs" / "lint.md").read_text()
     assert re.findall(r'<a id="([a-z-]+)"></a>`\1`', page) == sorted(LINT_CODES)

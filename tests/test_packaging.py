@@ -16,6 +16,7 @@ import pytest
 
 from krmfn import __version__
 from tests.running import EXAMPLES, environment, run, succeed
+from tests.signing import Signer
 from tests.tools import ROOT
 
 
@@ -91,18 +92,51 @@ def pins(name: str) -> dict[str, str]:
     return dict(found)
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-build.txt"])
+@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-verify.txt", "requirements-build.txt"])
 def test_the_locks_agree(lock: str):
     assert pins(lock).items() <= pins("requirements-dev.txt").items()
 
 
+def named(lines: list[str]) -> set[str]:
+    return {re.split(r"[^A-Za-z0-9.-]", line)[0].replace(".", "-").lower() for line in lines}
+
+
 def test_every_dependency_is_locked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    named = {re.split(r"[^A-Za-z0-9.-]", line)[0].replace(".", "-").lower() for line in project["dependencies"]}
-    assert named <= pins("requirements.txt").keys()
+    assert named(project["dependencies"]) <= pins("requirements.txt").keys()
 
 
-FREE = re.compile(r"\b(MIT|BSD|Apache|ISC|MPL|PSF|Python Software Foundation)\b")
+def test_the_extra_is_locked_beside_the_rest_and_the_image_has_it():
+    extra = named(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["verify"])
+    plain, whole = pins("requirements.txt"), pins("requirements-verify.txt")
+    assert plain.items() <= whole.items()
+    assert extra <= whole.keys() - plain.keys()
+    assert "-r requirements-verify.txt" in (ROOT / "Dockerfile").read_text()
+
+
+KEYLESS = """
+apiVersion: krmfn.dev/v1alpha1
+kind: ImageAutomation
+metadata: {name: signed}
+spec:
+  require:
+  - verify: [{provider: cosign, matchOIDCIdentity: [{issuer: "https://accounts.example.com", subject: ".*@example.com"}]}]
+"""
+
+
+def test_identities_without_the_extra_are_an_error_that_says_what_to_install(installed: Path, tmp_path: Path):
+    """By a key everything is there: only the missing signature is told."""
+    (tmp_path / "rules.yaml").write_text(KEYLESS)
+    layout = ["--source", f"layout:{EXAMPLES / 'images'}"]
+    done = run([installed / "krmfn", "verify", tmp_path, "ghcr.io/acme/web:1.3.1", *layout], cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "pip install 'krmfn[verify]'" in done.stderr
+    (tmp_path / "cosign.pub").write_bytes(Signer().pem)
+    done = run([installed / "krmfn", "verify", "ghcr.io/acme/web:1.3.1", "--key", tmp_path / "cosign.pub", *layout], cwd=tmp_path)
+    assert (done.returncode, "no signature by cosign.pub" in done.stderr) == (1, True), done.stderr
+
+
+FREE = re.compile(r"\b(MIT|BSD|Apache|ISC|MPL|PSF|Python Software Foundation|Unlicense)\b")
 
 
 LICENCES = """
@@ -111,7 +145,8 @@ found = {}
 for one in importlib.metadata.distributions():
     of = one.metadata
     classified = [line.rpartition(" :: ")[2] for line in of.get_all("Classifier", ()) if line.startswith("License :: ")]
-    text = (of["License"] or "").strip().splitlines()
+    files = [path.read_text() for path in one.files or () if path.name.startswith("LICEN") and not of["License"]]
+    text = (of["License"] or "".join(files[:1])).strip().splitlines()
     found[of["Name"].lower()] = of["License-Expression"] or ", ".join(classified) or (text[0] if text else "")
 print(json.dumps(found))
 """
@@ -124,6 +159,11 @@ def test_every_shipped_licence_is_listed_and_free(installed: Path, update_golden
     assert [name for name, text in found.items() if not FREE.search(text)] == []
     rows = "".join(f"| {name} | {text} |\n" for name, text in found.items())
     page = f"# Licences of what krmfn installs\n\n| distribution | licence |\n|---|---|\n{rows}"
+    extra = pins("requirements-verify.txt").keys() - pins("requirements.txt").keys()
+    with_extra = {name.replace("_", "-"): text for name, text in json.loads(succeed([sys.executable, "-c", LICENCES])).items()}
+    assert [name for name in sorted(extra) if not FREE.search(with_extra[name])] == []
+    page += "\nWith the extra `verify`, and in the container image:\n\n| distribution | licence |\n|---|---|\n"
+    page += "".join(f"| {name} | {with_extra[name]} |\n" for name in sorted(extra))
     path = ROOT / "docs" / "licences.md"
     if update_golden:
         path.write_text(page)

@@ -83,7 +83,7 @@ def without_gone(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def judged(form: str, fields: dict[str, Any], **wanted: Any) -> Verdict:
-    origin = {"builder": BUILDER, "source": f"{SOURCE}*"} if form in ("att", "built") else {}
+    origin: dict[str, Any] = {"builder": BUILDER, "source": f"{SOURCE}*"} if form in ("att", "built") else {}
     return verify(DIGEST, stored(form, fields), Wanted(**{"keys": KEYS, **origin, **wanted}))
 
 
@@ -297,7 +297,7 @@ def test_what_does_not_count_never_hides_what_does(form: str, path: str, value: 
     put(forged, path, value)
     stores = [stored(form, forged), stored(form, accepted(form))]
     store = merged(*(stores if is_first else reversed(stores)))
-    origin = {"builder": BUILDER, "source": f"{SOURCE}*"} if form in ("att", "built") else {}
+    origin: dict[str, Any] = {"builder": BUILDER, "source": f"{SOURCE}*"} if form in ("att", "built") else {}
     assert verify(DIGEST, store, Wanted(KEYS, **origin)).state == "passed"
 
 
@@ -352,7 +352,7 @@ def test_more_referrers_than_anybody_makes_are_refused():
 )
 def test_no_more_is_asked_than_the_form_takes(form: str, questions: list[str]):
     store = stored(form, accepted(form))
-    origin = {"builder": BUILDER} if form in ("att", "built") else {}
+    origin: dict[str, Any] = {"builder": BUILDER} if form in ("att", "built") else {}
     assert verify(DIGEST, store, Wanted(KEYS, **origin)).state == "passed"
     assert store.asked == questions
 
@@ -370,7 +370,7 @@ def test_any_bytes_that_are_changed_refuse(form: str, data: st.DataObject):
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= 1 << data.draw(st.integers(0, 7))
     store.content[name] = bytes(content)
-    origin = {"builder": BUILDER} if form in ("att", "built") else {}
+    origin: dict[str, Any] = {"builder": BUILDER} if form in ("att", "built") else {}
     verdict = verify(DIGEST, store, Wanted(KEYS, **origin))
     assert verdict.state != "passed" or _says_the_same(form, bytes(content))
 

@@ -58,10 +58,15 @@ def attach(registry: Registry, tag: str, form: str, *, signer: Signer = SIGNER, 
             put = registry.put(ENVELOPE, signing.envelope(signer, signing.statement(digest, kind, predicate)))
         tags[name + (".sig" if kind == SIGN else ".att")] = manifest_of(registry, [put])
         return
-    put = registry.put(BUNDLE, signing.bundle(signing.envelope(signer, signing.statement(digest, kind, predicate))))
+    refer(registry, digest, signing.bundle(signing.envelope(signer, signing.statement(digest, kind, predicate))), form)
+
+
+def refer(registry: Registry, digest: str, bundle: Mapping[str, Any], form: str) -> None:
+    """Let a bundle refer to a digest, by the API or by the tag that stands in for it."""
+    put = registry.put(BUNDLE, bundle)
     entry = {"mediaType": signing.MANIFEST, "digest": manifest_of(registry, [put]), "size": 1, "artifactType": BUNDLE}
     if form == "fallback":
-        tags[name] = str(registry.put(signing.INDEX, {"schemaVersion": 2, "mediaType": signing.INDEX, "manifests": [entry]})["digest"])
+        registry.tags["acme/web"][digest.replace(":", "-")] = str(registry.put(signing.INDEX, {"schemaVersion": 2, "mediaType": signing.INDEX, "manifests": [entry]})["digest"])
         return
     there = referrers(registry)
     there.setdefault(digest, []).append(entry)
@@ -318,7 +323,15 @@ MISTAKES = {
     "verify: [{provider: notation}]": "cosign",
     "verify: [{provider: cosign}]": "expected secretRef",
     "verify: [{secretRef: {name: lost}}]": "Secret lost is not among the items",
-    "verify: [{matchOIDCIdentity: [{issuer: a, subject: b}]}]": "keyless",
+    "verify: [{matchOIDCIdentity: []}]": "nobody is named",
+    "verify: [{matchOIDCIdentity: [{issuer: a}]}]": "subject",
+    "verify: [{matchOIDCIdentity: [{issuer: '', subject: b}]}]": "issuer has to be named",
+    "verify: [{matchOIDCIdentity: [{issuer: 'a(', subject: b}]}]": "missing closing",
+    "verify: [{matchOIDCIdentity: [{issuer: a, subject: 'b\\Q'}]}]": "missing closing",
+    "verify: [{secretRef: {name: cosign-keys}, matchOIDCIdentity: [{issuer: a, subject: b}]}]": "an entry for each",
+    "verify: [{secretRef: {name: cosign-keys}, trustedRootSecretRef: {name: root}}]": "write matchOIDCIdentity",
+    "verify: [{matchOIDCIdentity: [{issuer: a, subject: b}], trustedRootSecretRef: {name: lost}}]": "Secret lost is not among the items",
+    "verify: [{matchOIDCIdentity: [{issuer: a, subject: b}], trustedRootSecretRef: {name: cosign-keys}}]": "no member trusted_root.json",
     'provenance: {builder: "x"}': "write verify too",
     f"{VERIFY}\n      provenance: {{}}": "write builder, source or both",
     f"{VERIFY}\n      onUnverified: skip": "next",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from krmfn.config.requirement_definitions import REQUIRE
 from krmfn.config.rollout_definitions import ROLLOUT
 from krmfn.config.shapes import Schema
 from krmfn.config.shapes import listed as _list
@@ -96,24 +97,6 @@ _SEEN_TAG: Schema = {
         ),
     ]
 }
-_DURATION = "A duration: `3 days`, `36 hours`, `2w`."
-_AGE: Schema = {
-    "description": "How long ago a tag must have been seen first: a duration, or one for each step.",
-    "oneOf": [
-        {"type": "string", "description": _DURATION},
-        _map(
-            "By the first number that differs from the deployed tag.",
-            {
-                "default": _text(f"{_DURATION} For steps that are not named; default none."),
-                **{name: _text(_DURATION) for name in ("major", "minor", "patch")},
-                "digest": _text(f"{_DURATION} For a tag that stays, and whose digest moves."),
-                "evidence": _text(
-                    "`created`: where nobody saw the tag first, the time counts that its image tells.", enum=["created"]
-                ),
-            },
-        ),
-    ]
-}
 SPECS: dict[str, Schema] = {
     "ImageAutomation": _map(
         "The function's own config: one call, many policies.",
@@ -162,56 +145,9 @@ SPECS: dict[str, Schema] = {
                     "artifact": _text("Read the scan of a fleet: `oci://HOST/PATH@sha256:...`, as `krmfn fleet publish` prints it."),
                 },
             ),
-            "require": _list(
-                "What a tag must meet before it may run; all entries that match a policy apply.",
-                _map(
-                    "One requirement. Globs: `*` stays inside a path part, `**` crosses.",
-                    {
-                        "images": _list("Globs of repositories; left out: all.", {"type": "string"}),
-                        "policies": _list("Globs of `namespace:name`; left out: all.", {"type": "string"}),
-                        "minimumReleaseAge": _AGE,
-                        "platforms": _list(
-                            "Platforms that the image has to be for: `linux/amd64`, `linux/arm/v7`.", {"type": "string"}
-                        ),
-                        "pullable": {
-                            "type": "boolean",
-                            "description": "Its manifests, configs and layers have to be there, of `platforms` or of all.",
-                        },
-                        "verify": _list(
-                            "Whose signature its digest must have; any entry suffices.",
-                            _map(
-                                "One way to be signed.",
-                                {
-                                    "provider": _text("The tool that signs.", enum=["cosign"]),
-                                    "secretRef": _map(
-                                        "A Secret whose members ending in `.pub` are public keys, any of which suffices.",
-                                        {"name": _text("Its name, in the namespace of this object.")},
-                                        ("name",),
-                                    ),
-                                    "keyFiles": _list("Files of public keys below `--rules`, beside the file that names them; any suffices.", {"type": "string"}),
-                                    "matchOIDCIdentity": _list(
-                                        "Identities of keyless signatures.",
-                                        _map(
-                                            "One identity.",
-                                            {"issuer": _text("A regular expression."), "subject": _text("A regular expression.")},
-                                        ),
-                                    ),
-                                },
-                            ),
-                        ),
-                        "provenance": _map(
-                            "What its SLSA provenance, signed as `verify` says, must tell. Globs.",
-                            {"builder": _text("The builder's id."), "source": _text("The repository that it was built from.")},
-                        ),
-                        "onUnverified": _text(
-                            "What follows when the best tag is not signed so: default next.", enum=["next", "keep", "fail"]
-                        ),
-                        "allowTagOnly": {
-                            "type": "boolean",
-                            "description": "Fields that cannot hold the digest that was verified take the tag alone.",
-                        },
-                    },
-                ),
+            "require": REQUIRE,
+            "trust": _text(
+                "`items`: the `verify` of OCIRepository objects among the items counts for the images at their URL, too.", enum=["items"]
             ),
             **ROLLOUT,
             "lock": _text("The name of the ImageLock that counts, where several travel as items; in files the nearest one does."),

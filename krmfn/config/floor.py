@@ -32,6 +32,7 @@ from krmfn.yamledit.nodes import Block
 _OWN = b"krmfn.dev/v"
 _FLUX = b"image.toolkit.fluxcd.io"
 _SECRET = b"Secret"
+_TRUSTED = b"OCIRepository"
 
 
 class Floor(NamedTuple):
@@ -168,7 +169,7 @@ def _check(objects: Iterable[Object], problems: Problems) -> None:
 def _objects(blocks: Iterable[Block], problems: Problems) -> Iterable[Object]:
     for block in blocks:
         is_ruling = _OWN in block.raw or _FLUX in block.raw
-        if is_ruling or _SECRET in block.raw:  # the keys that `verify` names
+        if is_ruling or _SECRET in block.raw or _TRUSTED in block.raw:  # the keys that `verify` names, and what `trust` lets count
             try:
                 yield from read(block)
             except InputError as error:

@@ -34,7 +34,7 @@ _FLAT_KEYS = (
     "digestReflectionPolicy", "bind", "mode", "onError", "onDowngrade", "keepPins", "layout", "annotate",
 )  # fmt: skip
 
-_RULES = ("spec.require", "spec.groups")
+_RULES = ("spec.require", "spec.groups", "spec.trust")
 _FLAT_SETTINGS = ("mode", "onError", "onDowngrade", "keepPins")
 
 
@@ -120,6 +120,10 @@ class OwnReader:
         for one in objects:
             if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation":
                 self._require(one, objects)
+        if any("trust" in one.spec for one in objects):
+            from krmfn.config.trusted_items import read_trust, trusts_items  # few lists hold one
+
+            self.requirements += tuple(read_trust(objects, self.problems)) if trusts_items(objects) else ()
 
     def _require(self, resource: Object, objects: tuple[Object, ...]) -> None:
         entries, groups = listing(resource.spec.get("require")), listing(resource.spec.get("groups"))

@@ -248,6 +248,10 @@ def _gather(
     for block in items:
         if any(word in block.raw for word in _WORDS):
             take(block)
+    if any(one.spec.get("trust") for one in objects):
+        for block in items:
+            if b"OCIRepository" in block.raw and not any(word in block.raw for word in _WORDS):
+                take(block)
     if any(secrets.names_secret(one.spec) for one in objects):
         for block in items:
             if b"Secret" in block.raw and not any(word in block.raw for word in _WORDS):
@@ -262,7 +266,7 @@ def _gather(
 def _is_configuration(block: Block) -> bool:
     """True if a document that was composed says that it is read here, whatever else is in it."""
     return any(
-        one.is_configuration or one.id.api_version.startswith("kustomize.toolkit.fluxcd.io/") or one.id.kind == "Secret"
+        one.is_configuration or one.id.api_version.startswith("kustomize.toolkit.fluxcd.io/") or one.id.kind in ("Secret", "OCIRepository")
         for one in describe(block)
     )
 

@@ -53,6 +53,8 @@ class Requirement(NamedTuple):
     """What follows when the best tag is not signed as it must be: the next best, nothing at all, an error."""
     allow_tag_only: bool = False
     """Fields that cannot hold the digest that was verified take the tag alone."""
+    defined: ResourceId = ResourceId()
+    """The OCIRepository that requires it; nothing for an entry of `require`."""
 
     def is_about(self, policy: ImagePolicy) -> bool:
         """True if the globs of the entry match the policy and its image; globs that are left out match everything."""

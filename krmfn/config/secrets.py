@@ -39,7 +39,7 @@ def names_secret(spec: Mapping[str, Any]) -> bool:
     """True if a spec refers to any Secret."""
     required = spec.get("require")
     entries = required if isinstance(required, list) else ()
-    return any(name in spec for name in FIELDS) or any(isinstance(one, dict) and "verify" in one for one in entries)
+    return any(name in spec for name in (*FIELDS, "verify")) or any(isinstance(one, dict) and "verify" in one for one in entries)
 
 
 def _missing(spec: Mapping[str, Any], owner: ResourceId, objects: tuple[Object, ...]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from krmfn.config import fleet
 from krmfn.config.loading import Config
 from krmfn.inventory.files import Skipped
 from krmfn.kubernetes.resource import describe
-from krmfn.model import Diagnostic, File, ImagePolicy, Location, Part, ResourceId
+from krmfn.model import Diagnostic, Field, File, ImagePolicy, Location, Part, ResourceId
 from krmfn.plan import bind, needed
 from krmfn.plan.target import Target
 from krmfn.plan.unbound import unbound
@@ -20,7 +20,8 @@ from krmfn.yamledit.nodes import Block
 def lint(blocks: Sequence[Block], config: Config, skipped: Iterable[Skipped] = ()) -> tuple[Diagnostic, ...]:
     """Return everything there is to look at, in the order of files and lines."""
     bound = bind.bind(blocks, config, needed.expected(config, {}))
-    findings = [*_located([*bound.results, *unbound(config, bound, blocks)], blocks), *_ignored(blocks), *_unread(skipped)]
+    told = [*bound.results, *unbound(config, bound, blocks), *_unanchored(config)]
+    findings = [*_located(told, blocks), *_ignored(blocks), *_unread(skipped)]
     for target in bound.targets:
         policy = config.policies[target.setter.policy]
         if problem := _digest(target, policy) or _value(target, policy):
@@ -70,6 +71,15 @@ def _ignored(blocks: Iterable[Block]) -> Iterator[Diagnostic]:
         if markers.may_look_alike(block.raw) and block.root is not None:
             for one in markers.lookalikes(block):
                 yield _finding(block, one.start, "ignored-marker", f"{one.setter} is not read: {one.why}")
+
+
+def _unanchored(config: Config) -> Iterator[Diagnostic]:
+    """Yield the OCIRepository objects that count and take signers of other names than they seem to."""
+    for one in config.rulebook.requirements:
+        for identity in one.verify.identities if one.verify else ():
+            if identity.loose:
+                message = f"{identity.loose} may stand anywhere in the name of a signer, here {identity}: write ^ before and $ behind each pattern"
+                yield Diagnostic("warning", "unanchored", message, Location(one.defined, Field("spec.verify")))
 
 
 def _unread(skipped: Iterable[Skipped]) -> Iterator[Diagnostic]:

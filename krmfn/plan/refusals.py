@@ -59,6 +59,10 @@ class Refusals:
         self.signed = tuple(one for one in policy.requirements if one.verify)
         self.verified: dict[str, str] = {}
         """The digests that were verified, by tag."""
+        self.is_dated = any(one.verify.identities for one in self.signed if one.verify)
+        """A signature may tell since when a digest is there."""
+        self.signed_since: dict[str, float] = {}
+        """The earliest signed time of every digest that was verified."""
         self.needs = Needs(needed_platforms(policy.requirements), any(one.pullable for one in policy.requirements))
 
     def known(self, tag: str, deployed: Sequence[str]) -> PassedOver | None:
@@ -85,6 +89,8 @@ class Refusals:
             return None
         recorded = self.snapshot.tags.get(tag) if self.snapshot else None
         if seen and digest and not seen.has(digest):
+            if digest in self.signed_since:
+                return self._until(tag, self.signed_since[digest] + max(wait for wait, _ in ages))
             why = f"too young: it was pushed again since it was seen, as {digest[:19]}: {_FETCH}"
             return PassedOver(tag, why, "age", None, _WAITS)
         if seen and seen.is_old(digest or recorded):
@@ -92,10 +98,13 @@ class Refusals:
         since = seen.since(digest or recorded) if seen else None
         if since is not None:
             return self._until(tag, since + max(wait for wait, _ in ages))
-        if all(by_created for _, by_created in ages):
+        if self.is_dated or all(by_created for _, by_created in ages):
             return None  # `looked` asks for that
-        why = f"too young for all that is known: nothing tells since when it is there: {_FETCH}"
-        return PassedOver(tag, why, "age", None, _WAITS)
+        return self._untold(tag, "nothing tells since when it is there")
+
+    @staticmethod
+    def _untold(tag: str, why: str) -> PassedOver:
+        return PassedOver(tag, f"too young for all that is known: {why}: {_FETCH}", "age", None, _WAITS)
 
     def _until(self, tag: str, eligible: float) -> PassedOver | None:
         if self.now is not None and self.now >= eligible:
@@ -109,13 +118,11 @@ class Refusals:
 
     def _unsigned(self, tag: str) -> PassedOver | Unjudged | None:
         """Return what of its digest is not signed as it must be; None, and the digest in `verified`, when all is."""
-        if not self.signed:
+        if not self.signed or tag in self.verified:
             return None
-        question = (self.policy.repository, tag)
-        digest = ask([question], lambda one: self.facts.source.digest(*one), 1)[question]
-        if isinstance(digest, RegistryError):
-            is_gone = digest.failure == "not-found"
-            return self._incomplete(tag, (Lack("manifest", tag),)) if is_gone else Unjudged(tag, digest)
+        digest = self._digest(tag)
+        if not isinstance(digest, str):
+            return digest
         for one in self.signed:
             assert one.verify is not None  # noqa: S101 - `signed` holds no other
             verdict = self.facts.source.verify(self.policy.repository, digest, one.verify)
@@ -126,8 +133,18 @@ class Refusals:
                 return Unjudged(tag, RegistryError(failure, self.policy.repository.image.canonical, verdict.why))
             if verdict.state != "passed":
                 return PassedOver(tag, verdict.why, "verify", None, "not signed")
+            if verdict.signature is not None:
+                self.signed_since[digest] = min(verdict.signature.time, self.signed_since.get(digest, verdict.signature.time))
         self.verified[tag] = digest
         return None
+
+    def _digest(self, tag: str) -> str | PassedOver | Unjudged:
+        """Return the digest that a tag has now, or why it may not run without one."""
+        question = (self.policy.repository, tag)
+        digest = ask([question], lambda one: self.facts.source.digest(*one), 1)[question]
+        if not isinstance(digest, RegistryError):
+            return digest
+        return self._incomplete(tag, (Lack("manifest", tag),)) if digest.failure == "not-found" else Unjudged(tag, digest)
 
     def _seen(self, tag: str, deployed: Sequence[str]) -> PassedOver | Unjudged | None:
         """Return why a tag may not run by what the source tells of it: its parts, and whether it is still what was seen."""
@@ -143,14 +160,27 @@ class Refusals:
         if not ages:
             return None
         if seen is None or seen.first is None:
-            return self._by_created(tag, max(wait for wait, _ in ages))
-        if seen.digests and digest is None:
-            answer = ask([question], lambda one: self.facts.source.digest(*one), 1)[question]
-            if isinstance(answer, RegistryError):
-                is_gone = answer.failure == "not-found"
-                return self._incomplete(tag, (Lack("manifest", tag),)) if is_gone else Unjudged(tag, answer)
+            return self._by_signature(tag, ages)
+        if not seen.digests:
+            return None
+        if digest is None:
+            answer = self._digest(tag)
+            if not isinstance(answer, str):
+                return answer
             digest = answer
-        return self._too_young(tag, deployed, digest) if seen.digests else None
+        refusal = None if seen.has(digest) or not self.is_dated else self._unsigned(tag)
+        return refusal or self._too_young(tag, deployed, digest)
+
+    def _by_signature(self, tag: str, ages: Sequence[tuple[int, bool]]) -> PassedOver | Unjudged | None:
+        """Judge a tag that nobody saw for the first time by the time of a signature that passed, else by `created` where that counts."""
+        refusal, wait = self._unsigned(tag) if self.is_dated else None, max(wait for wait, _ in ages)
+        if refusal is not None:
+            return refusal
+        since = self.signed_since.get(self.verified.get(tag, ""))
+        if since is not None:
+            return self._until(tag, since + wait)
+        is_created = all(by_created for _, by_created in ages)
+        return self._by_created(tag, wait) if is_created else self._untold(tag, "nothing tells since when it is there")
 
     def _by_created(self, tag: str, wait: int) -> PassedOver | Unjudged | None:
         question = (self.policy.repository, tag)
@@ -160,7 +190,7 @@ class Refusals:
         created = None if isinstance(answer, RegistryError) else read_time(answer)
         if created is None or created < _EPOCH:
             told = "its image tells no time" if isinstance(answer, RegistryError) else f"its image tells {answer}, which is no time of a build"
-            return PassedOver(tag, f"too young for all that is known: {told}: {_FETCH}", "age", None, _WAITS)
+            return self._untold(tag, told)
         return self._until(tag, created + wait)
 
     def moved(self, tag: str, digest: str) -> PassedOver | None:
@@ -170,10 +200,12 @@ class Refusals:
         if not wait or (seen and seen.digests and seen.is_old(digest)):
             return None
         since = dict(seen.digests).get(digest) if seen else None
+        if since is None and self.is_dated and self._unsigned(tag) is None and self.verified.get(tag) == digest:
+            since = self.signed_since.get(digest)
         if since is not None:
             return self._until(tag, since + wait)
         if not all(age.by_created for age in ages):
-            return PassedOver(tag, f"too young for all that is known: nobody saw its new digest yet: {_FETCH}", "age", None, _WAITS)
+            return self._untold(tag, "nobody saw its new digest yet")
         answer = self._by_created(tag, wait)
         return PassedOver(tag, f"not judged: {answer.error}", "age", None, "not judged") if isinstance(answer, Unjudged) else answer
 

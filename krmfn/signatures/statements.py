@@ -31,6 +31,14 @@ class Envelope(NamedTuple):
     payload: bytes
 
 
+class Bundle(NamedTuple):
+    """A sigstore bundle with a DSSE envelope, signed by a key, or by somebody whom a certificate in it names."""
+
+    document: Mapping[str, Any]
+    envelope: Mapping[str, Any]
+    is_by_key: bool
+
+
 class Statement(NamedTuple):
     """An in-toto statement about a digest."""
 
@@ -90,17 +98,15 @@ def read_statement(payload: bytes, digest: str) -> Statement:
     return Statement(kind, predicate if isinstance(predicate, dict) else {})
 
 
-def bundled(data: bytes) -> Mapping[str, Any] | None:
-    """Return the DSSE envelope of a sigstore bundle that was signed by key; None for one that is of another kind."""
+def read_bundle(data: bytes) -> Bundle | None:
+    """Read a sigstore bundle; None for one that signs something else than a DSSE envelope."""
     document = parse(data)
     kind = document.get("mediaType")
     if not isinstance(kind, str) or not kind.startswith("application/vnd.dev.sigstore.bundle"):
         raise ValueError("is no sigstore bundle")
     material = _mapping(document.get("verificationMaterial"), "verificationMaterial")
     envelope = document.get("dsseEnvelope")
-    if "publicKey" not in material or not isinstance(envelope, dict):
-        return None
-    return envelope
+    return Bundle(document, envelope, "publicKey" in material) if isinstance(envelope, dict) else None
 
 
 def provenance(statement: Statement) -> Provenance:

@@ -1,4 +1,4 @@
-"""Judge one digest: whether a key that is trusted signed it, and whether it was built by whom and from what it must be.
+"""Judge one digest: whether a key or an identity that is trusted signed it, and whether it was built by whom and from what it must be.
 
 The artefacts are asked for one by one, in the order that takes the fewest requests, until one passes: sigstore bundles
 that refer to the digest (the referrers API, or its fallback tag), then the tags `sha256-<hex>.sig` and `.att`.
@@ -13,15 +13,18 @@ from typing import Any, Literal, NamedTuple, Protocol
 from krmfn.errors import RegistryError
 from krmfn.globs import matches
 from krmfn.image import is_digest
+from krmfn.signatures.keyless import Signature, StrangerError, check_installed, judge
 from krmfn.signatures.keys import PublicKey
 from krmfn.signatures.statements import (
     PROVENANCE,
     SIGNATURE,
+    Bundle,
+    Envelope,
     Provenance,
-    bundled,
     check_payload,
     decode,
     provenance,
+    read_bundle,
     read_envelope,
     read_statement,
 )
@@ -60,12 +63,18 @@ class Store(Protocol):
 
 
 class Verdict(NamedTuple):
-    """The judgement of a digest. `why` is empty when it passed; `key` is the one that signed."""
+    """The judgement of a digest. `why` is empty when it passed; `key` is the one that signed, `signature` says who did without."""
 
     state: State
     why: str = ""
     key: PublicKey | None = None
     provenance: Provenance | None = None
+    signature: Signature | None = None
+
+    @property
+    def signer(self) -> str:
+        """Who signed, for people; empty when it did not pass."""
+        return self.key.name if self.key else str(self.signature) if self.signature else ""
 
 
 class _Artefact(NamedTuple):
@@ -78,6 +87,9 @@ class _Artefact(NamedTuple):
     problem: str = ""
 
 
+_OLD_KEYLESS = "holds a certificate outside of a bundle, which is not verified: sign again with cosign 3, or with --new-bundle-format"
+
+
 class _UnfitError(Exception):
     """Why an artefact does not count. `is_foreign` when it says nothing about us."""
 
@@ -87,8 +99,16 @@ class _UnfitError(Exception):
 
 
 def verify(digest: str, store: Store, wanted: Wanted) -> Verdict:
-    """Judge a digest. A store that cannot answer gives `unavailable`, whatever else is there."""
+    """Judge a digest. A store that cannot answer gives `unavailable`, whatever else is there.
+
+    Raises ConfigError when signatures without a key cannot be judged on this machine.
+    """
+    if wanted.refusal:
+        return Verdict("unavailable", wanted.refusal)
+    if wanted.identities:
+        check_installed()
     refusals: list[str] = []
+    strangers: list[str] = []
     try:
         for tries, artefact in enumerate(_artefacts(digest, store, wanted)):
             if tries >= MAX_TRIES:
@@ -98,6 +118,8 @@ def verify(digest: str, store: Store, wanted: Wanted) -> Verdict:
             except _UnfitError as unfit:
                 if not unfit.is_foreign:
                     refusals.append(f"{artefact.place} {unfit.why}")
+            except StrangerError as stranger:
+                strangers.append(f"{artefact.place} {stranger}")
             except ValueError as error:
                 refusals.append(f"{artefact.place} {error}")
     except _UnfitError as unfit:
@@ -107,10 +129,12 @@ def verify(digest: str, store: Store, wanted: Wanted) -> Verdict:
         return Verdict(state, error.message)
     what = "provenance" if wanted.needs_provenance else "signature"
     if refusals:
-        more = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""
-        return Verdict("invalid", f"no {what} that counts: {refusals[0]}{more}")
-    names = ", ".join(dict.fromkeys(key.name for key in wanted.keys))
-    return Verdict("missing", f"no {what} by {names}")
+        return Verdict("invalid", f"no {what} that counts: {_first(refusals)}")
+    return Verdict("missing", f"no {what} by {wanted.signers}{f'; {_first(strangers)}' if strangers else ''}")
+
+
+def _first(several: Sequence[str]) -> str:
+    return several[0] + (f", and {len(several) - 1} more" if len(several) > 1 else "")
 
 
 def _judge(artefact: _Artefact, digest: str, wanted: Wanted) -> Verdict:
@@ -120,18 +144,25 @@ def _judge(artefact: _Artefact, digest: str, wanted: Wanted) -> Verdict:
         key = _signer(wanted.keys, [decode(artefact.signature, "signature")], artefact.data)
         check_payload(artefact.data, digest)
         return Verdict("passed", "", key)
-    document = bundled(artefact.data) if artefact.kind == BUNDLE else parse(artefact.data)
-    if document is None:
-        raise _UnfitError("was signed without a key", is_foreign=True)
-    envelope = read_envelope(document)
+    bundle = read_bundle(artefact.data) if artefact.kind == BUNDLE else None
+    if artefact.kind == BUNDLE and not (bundle and (wanted.keys if bundle.is_by_key else wanted.identities)):
+        raise _UnfitError("was signed in another way", is_foreign=True)
+    envelope = read_envelope(bundle.envelope if bundle else parse(artefact.data))
     statement = read_statement(envelope.payload, digest)
     if not (statement.is_provenance if wanted.needs_provenance else statement.predicate_type == SIGNATURE):
         raise _UnfitError("is of another type", is_foreign=True)
-    key = _signer(wanted.keys, envelope.signatures, envelope.signed)
-    built = provenance(statement) if wanted.needs_provenance else None
-    if built is not None:
-        _check_origin(built, wanted)
-    return Verdict("passed", "", key, built)
+    verdict = _signed(artefact, bundle, envelope, wanted)
+    if not wanted.needs_provenance:
+        return verdict
+    built = provenance(statement)
+    _check_origin(built, wanted)
+    return verdict._replace(provenance=built)
+
+
+def _signed(artefact: _Artefact, bundle: Bundle | None, envelope: Envelope, wanted: Wanted) -> Verdict:
+    if bundle is None or bundle.is_by_key:
+        return Verdict("passed", "", _signer(wanted.keys, envelope.signatures, envelope.signed))
+    return Verdict("passed", signature=judge(artefact.data, bundle.document, envelope.payload, wanted.identities))
 
 
 def _signer(keys: Iterable[PublicKey], signatures: Iterable[bytes], data: bytes) -> PublicKey:
@@ -160,11 +191,11 @@ def _artefacts(digest: str, store: Store, wanted: Wanted) -> Iterator[_Artefact]
         if isinstance(one, dict) and isinstance(name, str) and is_digest(name) and _may_count(one, wanted):
             manifest = store.manifest(name)
             if manifest and _may_count(manifest, wanted):
-                yield from _layers(manifest, f"bundle {name[:19]}", store, BUNDLE)
+                yield from _layers(manifest, f"bundle {name[:19]}", store, BUNDLE, wanted)
     tag = digest.replace(":", "-") + (".att" if wanted.needs_provenance else ".sig")
     manifest = store.manifest(tag)
     kind = _ENVELOPE if wanted.needs_provenance else _PAYLOAD
-    yield from _layers(manifest, tag[:19] + tag[-4:], store, kind) if manifest else ()
+    yield from _layers(manifest, tag[:19] + tag[-4:], store, kind, wanted) if manifest else ()
 
 
 def _may_count(described: Mapping[str, Any], wanted: Wanted) -> bool:
@@ -174,7 +205,7 @@ def _may_count(described: Mapping[str, Any], wanted: Wanted) -> bool:
     return not isinstance(kind, str) or kind in (PROVENANCE if wanted.needs_provenance else (SIGNATURE,))
 
 
-def _layers(manifest: Mapping[str, Any], place: str, store: Store, kind: str) -> Iterator[_Artefact]:
+def _layers(manifest: Mapping[str, Any], place: str, store: Store, kind: str, wanted: Wanted) -> Iterator[_Artefact]:
     """Yield the layers of one manifest that are of a kind."""
     layers = manifest.get("layers")
     if not isinstance(layers, list) or len(layers) > MAX_LAYERS:
@@ -186,9 +217,13 @@ def _layers(manifest: Mapping[str, Any], place: str, store: Store, kind: str) ->
             continue
         annotations, size = layer.get("annotations"), layer.get("size")
         annotations = annotations if isinstance(annotations, dict) else {}
-        if _CERTIFICATE in annotations:
-            continue  # keyless: the key is in a certificate, which counts for an identity alone
         where, name = f"layer {number} of {place}", layer.get("digest")
+        if _CERTIFICATE in annotations:
+            if wanted.identities:
+                yield _Artefact(where, problem=_OLD_KEYLESS)
+            continue
+        if kind != BUNDLE and not wanted.keys:
+            continue
         if not isinstance(size, int) or not 0 < size <= limit:
             yield _Artefact(where, problem=f"is not of 1 byte to {limit >> 10} KiB")
             continue
