@@ -13,16 +13,27 @@ _command = re.compile(r"((?:\A|[\n\r])\s*)::|##(?=\[|vso\[)").sub
 
 
 def printable(text: str, limit: int = SHOWN) -> str:
-    r"""Write what a terminal or a log cannot act upon as escapes, and cut at `limit` characters.
+    r"""Write what a terminal or a log cannot act upon as escapes; of more than `limit` characters both ends stay.
 
-    >>> printable("1.0\n::error::\x1b[31m"), printable("ä\u202e"), printable("abcdef", 3)
-    ('1.0\\x0a::error::\\x1b[31m', 'ä\\u202e', 'abc...')
+    >>> printable("1.0\n::error::\x1b[31m"), printable("ä\u202e"), printable("abcdefg", 5)
+    ('1.0\\x0a::error::\\x1b[31m', 'ä\\u202e', 'abc...fg')
     """
     text = as_utf8(text)
-    head = text[:limit]
-    if not head.isprintable():
-        head = "".join(char if char.isprintable() else escaped(char) for char in head)
-    return head + "..." if len(text) > limit else head
+    if len(text) > limit:  # where a file is comes first, and why it cannot be read last
+        end = limit // 2
+        text = f"{text[: limit - end]}...{text[len(text) - end :]}"
+    return text if text.isprintable() else "".join(char if char.isprintable() else escaped(char) for char in text)
+
+
+def for_shell(*words: str) -> str:
+    """Return a command for people to copy: what a shell would act upon is quoted.
+
+    >>> for_shell("git", "switch", "a;b $(c)")
+    "git switch 'a;b $(c)'"
+    """
+    import shlex
+
+    return shlex.join(words)
 
 
 def as_utf8(text: str) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import hostile, images
-from tests.running import run
-from tests.test_git import LAYOUT, WEB, Site
+from tests.running import run, succeed
+from tests.test_disk import sparse
+from tests.test_git import API, LAYOUT, WEB, Site
 from tests.test_proposals import IMAGES, edit_elsewhere, move_main
 from tests.test_verbs_on_disk import on_files
 
@@ -105,11 +107,60 @@ def test_what_a_person_wrote_into_history_is_told_safely(site: Site, subject: st
         hostile.check(hostile.Said(done.returncode, done.stdout.encode(), done.stderr.encode()), form)
 
 
+@pytest.mark.parametrize("odd", ["a;touch${IFS}evil", "a'b$(touch${IFS}evil)", "a&touch${IFS}evil&b", "a|b", "--x`id`".lstrip("-"), 'a"b!c'])
+def test_a_command_that_is_told_means_what_it_says_whatever_the_branch_is_called(odd: str, site: Site):
+    """Git takes names that a shell acts upon; who copies the advice gives the branch up, and does nothing else."""
+    site.update("--commit", "--branch", odd, "--push")
+    edit_elsewhere(site, odd, WEB, lambda text: text + "# mine\n")
+    move_main(site)
+    told = site.krmfn("--commit", "--branch", odd, "--push").stderr
+    assert "is left alone" in told
+    succeed(["sh", "-c", told.partition("put on it: ")[2].splitlines()[0]], cwd=site.work, env=site.env)
+    assert site.git("branch", "--list", cwd=site.remote) == "* main"
+    assert not (site.work / "evil").exists()
+    site.git("switch", "--quiet", "-c", odd)
+    site.git("push", "--quiet", "origin", odd)
+    edit_elsewhere(site, odd, WEB, lambda text: text + "# theirs\n")
+    told = site.krmfn("--commit", "--push").stderr
+    succeed(["sh", "-c", told.partition("help: ")[2].splitlines()[0].removesuffix(", then run krmfn again")], cwd=site.work, env=site.env)
+    assert "# theirs" in site.text(WEB)
+    assert not (site.work / "evil").exists()
+
+
 def test_a_name_that_is_no_utf8_commits(site: Site):
     site.git("config", "user.name", "\udcff\udcfe")
     site.update("--commit")
     site.update(*IMAGES)
     assert "is up to date" in site.update(*IMAGES) or "nothing to change" in site.update(*IMAGES)
+
+
+LEFT: dict[str, Callable[[Path], object]] = {
+    "a FIFO": os.mkfifo,
+    "a link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "a folder": Path.mkdir,
+    "3 GiB": sparse,
+    "NUL": lambda path: path.write_bytes(b"/a\0b"),
+    "no UTF-8": lambda path: path.write_bytes(b"/\xff"),
+    "a folder of somebody else": lambda path: path.write_text(str(path.parents[2] / "apps")),
+}
+
+
+@pytest.mark.parametrize("kind", LEFT)
+@pytest.mark.parametrize("name", ["0123456789ab.lock", "0123456789ab.journal"])
+def test_what_stands_where_killed_runs_leave_their_notes_holds_nothing_up(kind: str, name: str, site: Site):
+    home = site.work / ".git/krmfn"
+    home.mkdir()
+    if name.endswith(".journal"):
+        (home / "0123456789ab.lock").touch()
+    LEFT[kind](home / name)
+    done = run(["krmfn", "update", ".", "--commit", "--source", LAYOUT], cwd=site.work, env=site.env, timeout=30)
+    if (kind, name) == ("a folder", "0123456789ab.journal"):
+        assert (done.returncode, "0123456789ab.journal cannot be made: Is a directory" in done.stderr) == (1, True)
+    else:
+        assert done.returncode == 0, done.stderr
+        assert site.changed() == [API, "apps/kustomization.yaml", WEB]
+    assert (site.work / WEB).exists()
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def test_a_linked_worktree_and_a_submodule_commit_for_themselves(site: Site):

@@ -149,6 +149,13 @@ def test_all_junk_in_all_variables_is_an_error_or_nothing(tree: Path):
             check_variable(variable, junk, tree)
 
 
+@pytest.mark.parametrize(("path", "why"), [(".", "Is a directory"), ("none/x", "No such file or directory"), ("fifo", "No such device or address"), ("/dev/full", "No space left on device")])
+def test_a_summary_of_a_job_that_cannot_be_written_is_told(path: str, why: str, tree: Path):
+    os.mkfifo(tree / "fifo")
+    done = redirected(("lint", ".", "-o", "github"), "", tree, more={"GITHUB_STEP_SUMMARY": path})
+    assert (done.code, done.err.decode()) == (1, f"krmfn: error: {path}: {why}\n")
+
+
 PLACES: dict[str, dict[str, str]] = {
     "relative": {"HOME": "home", "TMPDIR": "tmp"}, "missing": {"HOME": "/nonexistent/a", "TMPDIR": "/nonexistent/b"}, "files": {"HOME": "/etc/passwd", "TMPDIR": "/etc/passwd"},
     "devices": {"HOME": "/dev/null", "TMPDIR": "/dev/null"}, "a C locale": {"LANG": "C", "LC_ALL": "C"}, "ASCII": {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},

@@ -87,6 +87,20 @@ def on_files() -> Mapping[str, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("verb", on_files())
+def test_a_long_path_cuts_no_reason(verb: str, tree: Path):
+    """Of a path of 3,000 characters the file's name, line and column stay, and so does what is wrong there."""
+    deep = tree.joinpath(*(f"d{number:02}" + "x" * 200 for number in range(14)))
+    deep.mkdir(parents=True)
+    (deep / "bad.yaml").write_text(f"{MARKED} a: [\n")
+    said = call(on_files()[verb], tree)
+    told = [line for line in (said.out + said.err).decode().splitlines() if "d00x" in line]
+    assert told or verb == "test", "nothing was said of the file"
+    for line in told:
+        assert len(line) < 4000
+        assert re.search(r"\d\dx+/bad\.yaml:2:\d+:? .*not valid YAML", line), line
+
+
+@pytest.mark.parametrize("verb", on_files())
 def test_a_verb_leaves_files_of_another_kind_alone(verb: str, tree: Path, tmp_path: Path):
     kept = tmp_path / "kept"
     shutil.copytree(tree, kept)

@@ -27,7 +27,7 @@ from krmfn.git.program import Allowance, seconds_allowed
 from krmfn.git.proposals import Proposal
 from krmfn.git.repository import Repository
 from krmfn.git.workspace import Workspace, workspace
-from krmfn.sanitize import printable
+from krmfn.sanitize import for_shell, printable
 from krmfn.yamledit.nodes import Text
 
 Report = Callable[[Examined, Mapping[Text, bytes], Sequence[Proposal]], None]
@@ -115,7 +115,7 @@ def _destination(repository: Repository, request: CommitRequest, automation: Aut
     if checkout and current and checkout != current:
         raise GitError(
             f"the automation works on branch {checkout}, and {current} is checked out",
-            help=f"git switch {checkout}, or name the branch: --branch {current}",
+            help=f"{for_shell('git', 'switch', checkout)}, or name the branch: {for_shell('--branch', current)}",
         )
     branch = request.branch or (automation.branch if automation else "") or current
     if request.push and not branch:
@@ -149,7 +149,7 @@ def _base(repository: Repository, wanted: str, remote: str) -> str:
         return commit
     raise GitError(
         f"--base {wanted}: there is no such commit here",
-        help=f"git fetch {remote or 'REMOTE'} BRANCH first; a clone in CI may lack it: fetch-depth: 0",
+        help=f"{for_shell('git', 'fetch', remote or 'REMOTE')} BRANCH first; a clone in CI may lack it: fetch-depth: 0",
     )
 
 
@@ -211,7 +211,7 @@ def _push(
             raise GitError(
                 f"{message}; commit {name[:7]} stays on {branch or 'HEAD'}",
                 help=(not is_moved and error.help)
-                or f"git pull --rebase {remote} {branch} && git push {remote} {branch}",
+                or f"{for_shell('git', 'pull', '--rebase', remote, branch)} && {for_shell('git', 'push', remote, branch)}",
             ) from None
         more = f" and refspecs '{refspec}'" if refspec else ""
         terminal.say(printable(f"pushed commit '{name[:7]}' to branch '{branch}'{more}", 1000))

@@ -19,6 +19,7 @@ from krmfn.model import PolicyKey
 from krmfn.plan.holdfile import hold_document
 from krmfn.plan.snapshot import name_of
 from krmfn.policies.number import read_time
+from krmfn.sanitize import for_shell
 
 PATH = click.argument("path", default=".", type=click.Path(path_type=Path, exists=True))
 
@@ -63,7 +64,7 @@ def write(tree: files.Tree, path: Path, rules: Config, spec: dict[str, str]) -> 
     """Write one hold in the place of an equal one, or behind the others. Raises ConfigError, InputError."""
     rival = next((one for one in rules.holds if spec.get("tag") and one.tag and str(one.policy) == spec["policy"]), None)
     if rival is not None:
-        raise misconfigured(f"policy {spec['policy']} is held on {rival.tag} already: run krmfn release {spec['policy']} first")
+        raise misconfigured(f"policy {spec['policy']} is held on {rival.tag} already: run {for_shell('krmfn', 'release', spec['policy'])} first")
     package = Package(tree, path if path.is_dir() else path.parent)
     homes = [one.resource.block.text.name for one in rules.holds if one.resource]
     home = homes[0] if homes else str(package.base / HOLDS)
@@ -72,7 +73,8 @@ def write(tree: files.Tree, path: Path, rules: Config, spec: dict[str, str]) -> 
     name = name_of(f"{spec['policy']}-{kind}-{spec[kind]}", names)
     twins = [one for one in rules.holds if _is_same(one, spec)]
     if twins:
-        raise misconfigured(f"policy {spec['policy']} has this hold already: run krmfn release {spec['policy']}@{spec[kind]} first")
+        release = for_shell("krmfn", "release", f"{spec['policy']}@{spec[kind]}")
+        raise misconfigured(f"policy {spec['policy']} has this hold already: run {release} first")
     package.append(home, hold_document({key: value for key, value in spec.items() if value}, name))
     written = package.written()
     package.write(written)

@@ -188,9 +188,15 @@ def annotate(findings: Iterable[Diagnostic]) -> None:
 def summarise(markdown: str) -> None:
     """Add to the summary of a GitHub workflow's job, where there is one."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if path:
-        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
+    if not path:
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123 - a descriptor, no path
             file.write(f"{markdown}\n")
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 def _from_here(path: str) -> str:

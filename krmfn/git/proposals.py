@@ -11,6 +11,7 @@ from krmfn.git.changelog import Row
 from krmfn.git.own_commits import Commit, OwnCommits, read_commit, same_proposal
 from krmfn.git.repository import Repository
 from krmfn.git.workspace import Workspace
+from krmfn.sanitize import for_shell
 
 State = Literal["pushed", "committed", "unchanged", "foreign", "obsolete", "deleted", "refused"]
 """`foreign`: left alone, as it holds a commit that is not krmfn's. `obsolete`: nothing is left to propose, it still exists.
@@ -120,7 +121,7 @@ class Branches:
     def _foreign(self, branch: str, commit: Commit, tip: str) -> Proposal:
         ref = f"refs/heads/{branch}"
         if self.remote:
-            command = f"git push --force-with-lease={ref}:{tip} {self.remote} :{ref}"
+            give_up = for_shell("git", "push", f"--force-with-lease={ref}:{tip}", self.remote, f":{ref}")
         else:
-            command = f"git update-ref -d {ref} {tip}"
-        return Proposal(branch, "foreign", commit, give_up=command)
+            give_up = for_shell("git", "update-ref", "-d", ref, tip)
+        return Proposal(branch, "foreign", commit, give_up=give_up)

@@ -12,7 +12,7 @@ from pathlib import Path
 from krmfn.errors import GitError
 from krmfn.git.program import Allowance, Git
 from krmfn.git.workspace import Workspace
-from krmfn.sanitize import printable
+from krmfn.sanitize import for_shell, printable
 
 _BUSY = {
     "MERGE_HEAD": "a merge", "rebase-merge": "a rebase", "rebase-apply": "a rebase", "CHERRY_PICK_HEAD": "a cherry-pick",
@@ -130,7 +130,7 @@ class Repository:
             lacks = self.git.read("rev-list", "--count", f"HEAD..{tip}")
             raise GitError(
                 f"{remote}/{branch} has {lacks} commit{'s' * (lacks != '1')} that this checkout lacks; nothing was committed",
-                help=f"git pull --rebase {remote} {branch}, then run krmfn again",
+                help=f"{for_shell('git', 'pull', '--rebase', remote, branch)}, then run krmfn again",
             )
 
     def is_ancestor(self, commit: str, of: str) -> bool:

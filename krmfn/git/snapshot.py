@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from krmfn.errors import GitError, RuleError
 from krmfn.git.program import Git
-from krmfn.sanitize import printable
+from krmfn.sanitize import for_shell, printable
 from krmfn.yamledit.nodes import Text
 
 MAX_FILE, MAX_TOTAL = 16 << 20, 256 << 20
@@ -33,9 +33,9 @@ def manifests(git: Git, revision: str) -> Iterator[Text]:
     if large is not None or sum(size for *_, size in blobs) > MAX_TOTAL:
         where = printable(large) if large else "all manifests together"
         most = MAX_FILE if large else MAX_TOTAL
-        raise GitError(f"{printable(revision)}: {where}: more than {most} bytes", help=f"name a folder: git:{name}:FOLDER")
+        raise GitError(f"{printable(revision)}: {where}: more than {most} bytes", help=f"name a folder: {for_shell(f'git:{name}')}:FOLDER")
     if folder and not listed:
-        raise GitError(f"there is no {printable(folder)} in {printable(name)}", help="git ls-tree -r --name-only " + printable(name))
+        raise GitError(f"there is no {printable(folder)} in {printable(name)}", help=for_shell("git", "ls-tree", "-r", "--name-only", name))
     answers = git.pipe("cat-file", "--batch", data="".join(f"{blob}\n" for _, blob, _ in blobs).encode())
     at = 0
     for path, blob, size in blobs:
@@ -65,7 +65,7 @@ def _commit(git: Git, name: str) -> str:
         raise GitError(f"{printable(name)!r} names no commit", help="--rules git:origin/main")
     several = [place + name for place in _PLACES if git.holds("show-ref", "--verify", "--quiet", place + name)]
     if len(several) > 1:
-        raise GitError(f"{printable(name)} has several meanings: {', '.join(map(printable, several))}", help=f"--rules git:{printable(several[-1])}")
+        raise GitError(f"{printable(name)} has several meanings: {', '.join(map(printable, several))}", help=for_shell("--rules", f"git:{several[-1]}"))
     asked = ("rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}")
     commit = git.ask(*asked, expects=(0, 1, 128))[1]
     if not commit:

@@ -17,12 +17,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from krmfn.disk.reading import NotReadError, read_file
 from krmfn.disk.temporary import temporary_folder
 from krmfn.errors import GitError
 from krmfn.git.program import Git
 from krmfn.sanitize import printable
 
 _TRIES = 5
+_LONGEST = 64 << 10
+"""Bytes of what a run or git notes beside a checkout: paths."""
 _FOLDER = re.compile(r"krmfn-([0-9a-f]{12})")
 
 
@@ -108,8 +111,8 @@ def _sweep(home: Path) -> None:
     """Remove what runs left that are no longer alive."""
     for lock in sorted(home.glob("*.lock")):
         try:
-            descriptor = os.open(lock, os.O_RDWR)
-        except FileNotFoundError:
+            descriptor = os.open(lock, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except OSError:  # gone meanwhile, or no lock of ours
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,15 +126,21 @@ def _sweep(home: Path) -> None:
 
 def _remove(lock: Path) -> None:
     journal = lock.with_suffix(".journal")
-    if journal.exists():
-        for name in journal.read_text().split("\0"):
-            if name.endswith(".lock"):
-                Path(name).unlink(missing_ok=True)
-        journal.unlink(missing_ok=True)
-    folder = Path(lock.read_text() or f"krmfn-{lock.stem}")
+    for name in _noted(journal).split("\0"):
+        if name.endswith(".lock"):
+            Path(name).unlink(missing_ok=True)
+    journal.unlink(missing_ok=True)
+    folder = Path(_noted(lock))
     if folder.is_absolute() and folder.name == f"krmfn-{lock.stem}":
         _remove_folder(folder, lock.parent.parent)
     lock.unlink(missing_ok=True)
+
+
+def _noted(file: Path) -> str:
+    """Return what a file beside the checkout says, nothing when it cannot be read."""
+    with contextlib.suppress(OSError, NotReadError, UnicodeDecodeError):
+        return read_file(file, _LONGEST).decode()
+    return ""
 
 
 def _remove_tree(folder: Path) -> None:
@@ -145,8 +154,8 @@ def _remove_tree(folder: Path) -> None:
 def _forget(home: Path) -> None:
     """Remove git's records of worktrees of runs that are over, lock and folder included: a git that outlived its run made them."""
     for record in (home.parent / "worktrees").glob("*/gitdir"):
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            folder = Path(record.read_text().rstrip("\n")).parent.parent
+        with contextlib.suppress(OSError):
+            folder = Path(_noted(record).rstrip("\n")).parent.parent
             name = _FOLDER.fullmatch(folder.name)
             if name and not (home / f"{name[1]}.lock").exists() and not folder.exists():
                 _remove_tree(record.parent)
@@ -157,8 +166,7 @@ def _remove_folder(folder: Path, common: Path) -> None:
     _remove_tree(folder)
     records = common / "worktrees"
     for record in records.glob("*/gitdir"):
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            if Path(record.read_text().rstrip("\n")).is_relative_to(folder):
-                _remove_tree(record.parent)
+        if Path(_noted(record).rstrip("\n")).is_relative_to(folder):
+            _remove_tree(record.parent)
     with contextlib.suppress(OSError):
         records.rmdir()

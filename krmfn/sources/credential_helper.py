@@ -6,7 +6,6 @@ import json
 import os
 import re
 import selectors
-import shlex
 import signal
 import subprocess
 import time
@@ -15,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
 
-from krmfn.sanitize import printable
+from krmfn.sanitize import for_shell, printable
 from krmfn.sources.credential import Credential
 
 SECONDS = 30.0
@@ -118,8 +117,8 @@ def _failed(program: str, server: str, code: int, output: bytes) -> str | None:
     """Return what is wrong; None for `credentials not found`, which alone means that there are none."""
     if b"credentials not found" in output:
         return None
-    shown = printable(shlex.quote(server))
-    return f"credential helper {program} failed with exit code {code}: see why with `echo {shown} | {program} get`"
+    call = f"{for_shell('echo', server)} | {program} get"
+    return f"credential helper {program} failed with exit code {code}: see why with `{printable(call)}`"
 
 
 def _read(program: str, out: bytes) -> Credential | str:

@@ -7,7 +7,7 @@ import re
 
 from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.image import HUB
-from krmfn.sanitize import printable
+from krmfn.sanitize import for_shell, printable
 from krmfn.sources.keychain import Found
 from krmfn.sources.registry.endpoints import Question
 from krmfn.sources.registry.exchange import NoReply, Reply
@@ -85,7 +85,7 @@ def _login(question: Question, lookup: Found) -> str:
     places = ", ".join(lookup.searched) or "any docker or podman configuration"
     hub = " (Docker Hub says the same of repositories that do not exist)" if registry == HUB else ""
     return (
-        f"no credentials for {registry} were found in {places}: run `docker login {registry}` or give a secretRef{hub}"
+        f"no credentials for {registry} were found in {places}: run `{for_shell('docker', 'login', registry)}` or give a secretRef{hub}"
     )
 
 
