@@ -29,12 +29,13 @@ from krmfn.plan import (
     resolve,
     rewrite,
     scopes,
+    tag_only,
     taken_back,
 )
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Guarded, Pins
 from krmfn.plan.resolve import TagSource
-from krmfn.plan.target import Bound
+from krmfn.plan.target import Bound, Target
 from krmfn.yamledit import resourcelist
 from krmfn.yamledit.nodes import Block, Edit, Text
 
@@ -138,6 +139,11 @@ def examine(
         scoped = scopes.scope(rules, bound, every=every)
         bound, policies, lock = bound._replace(targets=scoped.targets), scoped.policies, scoped.record
         wanted, rules = list(policies.values()), rules._replace(lock=scoped.lock)
+    losing: Sequence[Target] = ()
+    if any(one.is_verified for one in wanted):
+        early = bound if scoped else bind.bind(blocks, rules, needed.expected(rules, {}), graph)
+        losing = [one for one in tag_only.tag_only(early.targets, policies) if not tag_only.permits(policies[one.setter.policy])]
+        wanted = [one for one in wanted if one.key not in {lost.setter.policy for lost in losing}]
     listings: records.Listings = {}
     dates: records.Dates = {}
     if settings.mode == "frozen":
@@ -182,6 +188,7 @@ def examine(
     said = [
         *rules.notes,
         *bound.results,
+        *tag_only.refused(losing),
         *rewritten.results,
         *judged.results,
         *(one.said for one in taken),

@@ -258,6 +258,13 @@ def values(tag_field: str, more: str = "") -> str:
     )
 
 
+def chart(version: str) -> str:
+    return (
+        "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: chart}\nspec:\n  chart:\n    spec:\n"
+        f'      version: {version} # {{"$imagepolicy": "flux:web:version"}}\n'
+    )
+
+
 def released(outcome: Outcome) -> Mapping[str, str]:
     import yaml
 
@@ -266,17 +273,78 @@ def released(outcome: Outcome) -> Mapping[str, str]:
     return image
 
 
-def test_a_field_that_takes_a_tag_alone_is_an_error_that_says_what_to_do(registry: Registry):
+def test_fields_that_take_a_tag_alone_are_one_error_that_says_what_to_do(registry: Registry):
     attach(registry, "1.2.0", "tag")
-    outcome = update(registry, values("1.0.0"))
+    outcome = update(registry, values("1.0.0"), chart("1.0.0"))
     assert outcome.is_error
     (said,) = messages(outcome, "error")
-    assert "the digest that was verified" in said
+    assert "2 fields take a tag alone, so the digest that was verified would be lost" in said
+    assert "HelmRelease web: spec.values.image.tag (policy flux:web)" in said
+    assert "HelmRelease chart: spec.chart.spec.version (policy flux:web)" in said
     assert "TAG@DIGEST" in said
     assert "allowTagOnly" in said
+    assert registry.seen == []
     permitted = update(registry, values("1.0.0"), rules=(VERIFY, "allowTagOnly: true"))
     assert released(permitted)["tag"] == "1.2.0"
     assert any("allowTagOnly permits that" in one for one in messages(permitted, "warning"))
+
+
+def test_allow_tag_only_of_one_requirement_does_not_speak_for_another(registry: Registry):
+    assert update(registry, values("1.0.0"), rules=(f"{VERIFY}\n      allowTagOnly: true\n    - {VERIFY}",)).is_error
+
+
+def test_a_digest_moves_with_the_tag_beside_it_alone(registry: Registry):
+    """The other tag of the same resource would be written without any."""
+    attach(registry, "1.2.0", "tag")
+    old = registry.tags["acme/web"]["1.0.0"]
+    beside = f'      digest: {old} # {{"$imagepolicy": "flux:web:digest"}}\n'
+    other = '    sidecar:\n      tag: 1.0.0 # {"$imagepolicy": "flux:web:tag"}\n'
+    outcome = update(registry, values("1.0.0", beside + other))
+    (said,) = messages(outcome, "error")
+    assert "1 field takes a tag alone" in said
+    assert "spec.values.sidecar.tag" in said
+
+
+SHOWN = {
+    "a variable": values("${TAG}"),
+    "a variable in an image": pod("REPOSITORY:${TAG}", name="other"),
+    "a range": (
+        "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: web}\n"
+        "spec:\n  url: oci://REPOSITORY\n  ref: {semver: '>=1.0.0'}\n"
+    ),
+    "a range that shadows a tag": (
+        "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: web}\n"
+        "spec:\n  url: oci://REPOSITORY\n  ref: {semver: '>=1.0.0', tag: 1.0.0}\n"
+    ),
+    "a tag without a repository": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {tag: 1.0.0}\n",
+    "another image": pod("ghcr.io/other/web:1.0.0", name="other"),
+}
+
+
+@pytest.mark.parametrize("case", SHOWN)
+def test_what_the_cluster_chooses_is_not_bound_and_never_an_error(registry: Registry, case: str):
+    """The same rules bind the images around it."""
+    attach(registry, "1.2.0", "tag")
+    inline = f"  policies: [{{name: web, image: {web(registry)}, policy: {{semver: {{range: '>=1.0.0'}}}}}}]\n"
+    rules = require(VERIFY).replace("spec:\n", f"spec:\n{inline}", 1)
+    beside = SHOWN[case].partition(" # {")[0].replace("REPOSITORY", web(registry)).rstrip() + "\n"
+    with asking() as source:
+        mine = pod(f"{web(registry)}:1.0.0").partition(" # {")[0] + "\n"
+        outcome = run(resource_list(mine, beside, rules, secret(SIGNER)), source)
+    assert not outcome.is_error, messages(outcome, "error")
+    assert images(outcome)[0] == pinned(registry, "1.2.0")
+    assert beside.splitlines()[-1].strip().encode() in outcome.text
+
+
+@pytest.mark.parametrize("keep", ["true", "false"])
+def test_keep_pins_false_does_not_lose_the_digest_of_a_tag(registry: Registry, keep: str):
+    attach(registry, "1.2.0", "tag")
+    old = registry.tags["acme/web"]["1.0.0"]
+    rules = require(VERIFY).replace("spec:\n", f"spec:\n  keepPins: {keep}\n", 1)
+    rule = policy(image=web(registry)).replace("interval: 5m}", "interval: 5m, insecure: true}")
+    with asking() as source:
+        outcome = run(resource_list(rule, values(f"1.0.0@{old}"), rules, secret(SIGNER)), source)
+    assert released(outcome)["tag"] == f"1.2.0@{registry.tags['acme/web']['1.2.0']}"
 
 
 def test_a_tag_with_its_digest_in_one_field_or_two_takes_what_was_verified(registry: Registry):

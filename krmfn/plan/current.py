@@ -35,7 +35,7 @@ class Deployed:
 
     def __init__(self, targets: Iterable[Target], policies: Mapping[PolicyKey, ImagePolicy]) -> None:
         self.targets = tuple(targets)
-        self._policies = policies
+        self.policies = policies
         self._tags: dict[Place, str] = {}
         self._of: dict[PolicyKey, list[Target]] = {}
         for target in self.targets:
@@ -49,7 +49,7 @@ class Deployed:
         return key in self._of
 
     def _form(self, target: Target) -> Form | None:
-        return target.form(self._policies[target.setter.policy])
+        return target.form(self.policies[target.setter.policy])
 
     def tag(self, target: Target) -> str | None:
         """Return the tag that runs where a field stands; an image without tag and digest is `latest`, as everywhere."""
@@ -59,7 +59,7 @@ class Deployed:
         if target.how == "alone":
             return None
         if target.setter.part is Part.VERSION:
-            return self._tags.get(place(target)) or current_tag(target, self._policies[target.setter.policy])
+            return self._tags.get(place(target)) or current_tag(target, self.policies[target.setter.policy])
         if target.setter.part is Part.TAG and (form := self._form(target)) and form.tag:
             return form.tag
         return target.tag or self._tags.get(place(target))

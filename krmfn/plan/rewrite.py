@@ -23,6 +23,7 @@ from krmfn.model import (
 )
 from krmfn.plan.current import Deployed, place
 from krmfn.plan.records import Change, Guarded, Pins, Place
+from krmfn.plan.tag_only import tag_only, takes_tag_alone
 from krmfn.plan.target import Target
 from krmfn.yamledit.scalars import Refusal, reads_as_text, render
 
@@ -55,7 +56,7 @@ class _Writer:
         self.deployed, self.choices, self.pins, self.settings = deployed, choices, pins, settings
         self.changes: list[Change] = []
         self.results: list[Diagnostic] = []
-        self.with_digest = {place(one) for one in deployed.targets if one.setter.part is Part.DIGEST}
+        self.tag_only = {id(one) for one in tag_only(deployed.targets, deployed.policies)}
         self.refused: set[Place] = set()
         """Places with a field that cannot be edited: what moves together stays together."""
 
@@ -111,7 +112,7 @@ class _Writer:
         if part is Part.NAME:
             return chosen
         if policy.is_verified:
-            return self._verified(target, chosen, is_pinned=is_pinned)
+            return self._verified(target, chosen)
         if not (is_pinned or (policy.reflects and part not in (Part.TAG, Part.VERSION))):
             return chosen._replace(digest=None)
         if not policy.reflects and self.deployed.is_pinned_to(target, policy, tag):
@@ -127,7 +128,7 @@ class _Writer:
             return NotChosen(policy, "lock", message)
         return chosen._replace(digest=digest)
 
-    def _verified(self, target: Target, chosen: Chosen, *, is_pinned: bool) -> Chosen | NotChosen | None:
+    def _verified(self, target: Target, chosen: Chosen) -> Chosen | NotChosen | None:
         """Return a choice with the digest that was verified: that is what is written, whatever the tag says tomorrow."""
         policy = chosen.policy
         digest = chosen.digest or (self.pins.digests.get((policy.key, chosen.tag)) if chosen.record else None)
@@ -136,16 +137,10 @@ class _Writer:
                 return None  # what is deployed stays as it is
             message = f"{chosen.record or 'the choice'} holds no digest of tag {chosen.tag} that was verified: {_FETCH}"
             return NotChosen(policy, "lock", message)
-        if is_pinned or target.setter.part is not Part.TAG:
-            return chosen._replace(digest=digest)
-        if place(target) in self.with_digest or target.form(policy) is None or target.scalar.value == chosen.tag:
-            return chosen._replace(digest=None)
-        message = f"this field takes a tag alone, so the digest that was verified ({digest[:19]}) would be lost"
-        if all(one.allow_tag_only for one in policy.requirements if one.verify):
-            self._say("warning", f"{message}; allowTagOnly permits that", target, policy)
-            return chosen._replace(digest=None)
-        advice = "bind the whole image, write the tag as TAG@DIGEST, add a digest field, or set allowTagOnly: true on the requirement"
-        return NotChosen(policy, "no-digest-field", f"{message}: {advice}")
+        if id(target) in self.tag_only and chosen.tag != self.deployed.tag(target):
+            message = f"this field takes a tag alone, so the digest that was verified ({digest[:19]}) is lost; allowTagOnly permits that"
+            self._say("warning", message, target, policy)
+        return chosen._replace(digest=None) if takes_tag_alone(target, policy) else chosen._replace(digest=digest)
 
     def _unlocked(self, target: Target, chosen: Chosen, tag: str) -> NotChosen | None:
         """Frozen, and the lock knows nothing of this tag: a field that is pinned already stays, any other is an error."""
