@@ -50,6 +50,7 @@ RUN_CODES = {
     "not-chosen": "a policy has no tag: the registry could not be asked, or no tag fits",
     "not-judged": "what is required of a tag could not be looked up, so that nothing moves",
     "not-recorded": "a choice cannot be recorded in annotations of the resource",
+    "no-digest-field": "fields that take a tag alone are bound to an image that must be signed",
     "not-written": "a field cannot take the value that its policy chose",
     "note": "a remark of the configuration: a policy that is suspended, a check that was not possible",
     "pin-kept": "a pinned field stays, as the digest of its new tag is not to be had",

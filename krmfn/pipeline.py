@@ -142,7 +142,7 @@ def examine(
     losing: Sequence[Target] = ()
     if any(one.is_verified for one in wanted):
         early = bound if scoped else bind.bind(blocks, rules, needed.expected(rules, {}), graph)
-        losing = [one for one in tag_only.tag_only(early.targets, policies) if not tag_only.permits(policies[one.setter.policy])]
+        losing = tag_only.losing(Deployed(early.targets, policies))
         wanted = [one for one in wanted if one.key not in {lost.setter.policy for lost in losing}]
     listings: records.Listings = {}
     dates: records.Dates = {}

@@ -30,6 +30,11 @@ def place(target: Target) -> Place:
     return target.resource.block, target.resource.prefix, target.setter.policy
 
 
+def _row(target: Target) -> tuple[Place, str]:
+    """Return the mapping that a field stands in: a digest moves with the tag beside it, not with every one of the resource."""
+    return place(target), target.scalar.path.rpartition(".")[0]
+
+
 class Deployed:
     """The fields of a run, by policy and by place."""
 
@@ -43,6 +48,17 @@ class Deployed:
             tag = current_tag(target, policies[target.setter.policy])
             if tag and target.setter.part is not Part.VERSION:
                 self._tags.setdefault(place(target), tag)
+
+    def tag_only(self) -> list[Target]:
+        """Return the fields of policies with a required signature that can hold no digest, and have none beside them."""
+        with_digest = {_row(one) for one in self.targets if one.setter.part is Part.DIGEST}
+        return [one for one in self.targets if self.takes_tag_alone(one) and _row(one) not in with_digest]
+
+    def takes_tag_alone(self, target: Target) -> bool:
+        """True if a field is a tag or a version without a digest, and its policy wants one that was verified."""
+        is_tag = target.setter.part in (Part.TAG, Part.VERSION) and target.how != "stray"
+        form = self._form(target) if is_tag and self.policies[target.setter.policy].is_verified else None
+        return form is not None and not form.digest
 
     def has(self, key: PolicyKey) -> bool:
         """True if any field takes something of this policy."""

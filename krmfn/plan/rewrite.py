@@ -23,7 +23,6 @@ from krmfn.model import (
 )
 from krmfn.plan.current import Deployed, place
 from krmfn.plan.records import Change, Guarded, Pins, Place
-from krmfn.plan.tag_only import tag_only, takes_tag_alone
 from krmfn.plan.target import Target
 from krmfn.yamledit.scalars import Refusal, reads_as_text, render
 
@@ -56,7 +55,7 @@ class _Writer:
         self.deployed, self.choices, self.pins, self.settings = deployed, choices, pins, settings
         self.changes: list[Change] = []
         self.results: list[Diagnostic] = []
-        self.tag_only = {id(one) for one in tag_only(deployed.targets, deployed.policies)}
+        self.tag_only = {id(one) for one in deployed.tag_only()}
         self.refused: set[Place] = set()
         """Places with a field that cannot be edited: what moves together stays together."""
 
@@ -140,7 +139,7 @@ class _Writer:
         if id(target) in self.tag_only and chosen.tag != self.deployed.tag(target):
             message = f"this field takes a tag alone, so the digest that was verified ({digest[:19]}) is lost; allowTagOnly permits that"
             self._say("warning", message, target, policy)
-        return chosen._replace(digest=None) if takes_tag_alone(target, policy) else chosen._replace(digest=digest)
+        return chosen._replace(digest=None) if self.deployed.takes_tag_alone(target) else chosen._replace(digest=digest)
 
     def _unlocked(self, target: Target, chosen: Chosen, tag: str) -> NotChosen | None:
         """Frozen, and the lock knows nothing of this tag: a field that is pinned already stays, any other is an error."""
