@@ -119,7 +119,10 @@ class _Walk:
             doubt = at.doubt or forms.doubt_of_key(str(key), self.ground.group, self.ground.kind)
             if key == "value" and pointer is None:
                 pointer = pairs.pointer({str(name): node for name, node in children(at.node)}) or ("", "")
-            yield _At(value, (*at.steps, key), pointer[0] if key == "value" and pointer and pointer[0] else str(key), doubt)
+            within = pointer[0] if key == "value" and pointer and pointer[0] else str(key)
+            if at.steps and at.steps[-1] == at.within and forms.is_list_key(at.within) and isinstance(value, yaml.MappingNode):
+                within = f"images-{key}"  # a group in a mapping of images
+            yield _At(value, (*at.steps, key), within, doubt)
 
     def mapping(self, at: _At) -> Iterator[Place]:
         """Read one mapping: what its keys spell together, then what each holds alone."""
