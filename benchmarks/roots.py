@@ -6,8 +6,8 @@ For each checkout (benchmarks/recall.py says where they come from) its files are
 kustomization that is no Component and that `kustomize build` can build without a network, helm or git.
 
 1. Every image that a build emits with a version is one that `check` calls current: at a place that is not overridden, or,
-   in a folder that another kustomization takes in and changes, at one that is, or under the name that it has there; in
-   a hidden folder, which nobody writes, it is one that `check` shows.
+   in a folder that another kustomization takes in and changes, at one that is, or under the name that it has there. In
+   hidden folders and in files that are no YAML, which nobody writes, it is one that `check` shows.
 2. `update` gets one policy for each repository that `check` names, and for each a made-up newer tag with a digest.
    Then every build emits the new tag, and a new digest where there was one, for each image at a place that is sure; what
    stands only at places that are not sure stays.
@@ -127,6 +127,11 @@ def build(kustomize: Path, root: Path) -> list[Emitted] | None:
     ]
 
 
+def is_hidden(path: Path) -> bool:
+    """True for what stands in a hidden folder."""
+    return any(part.startswith(".") for part in path.parts)
+
+
 def images(value: object) -> Iterator[str]:
     """Yield the strings under the key `image`, wherever they stand."""
     if isinstance(value, dict):
@@ -228,12 +233,13 @@ def score(kustomize: Path, checkout: Path, limit: int | None = None, run: Run = 
         with_images = sum(map(bool, emitted.values()))
         seen.counts.update({"folders": len(candidates), "roots": len(emitted), "with images": with_images})
         counted: Counted = defaultdict(set)
-        shown, aside = set(), set()
+        shown: set[str] = set()
+        told: dict[bool, set[Emitted]] = {True: set(), False: set()}
         for place in places(check(folder, run)):
             if place.state in ("counts", "overridden"):
                 shown.add(place.version)
             if place.state == "shown only":
-                aside.add(Emitted(place.repository, place.version))
+                told[is_hidden(Path(place.path))].add(Emitted(place.repository, place.version))
             for repository in (
                 {place.repository, *re.findall(r"(?<=as )\S+", place.why)} if place.state == "counts" else ()
             ):
@@ -241,7 +247,7 @@ def score(kustomize: Path, checkout: Path, limit: int | None = None, run: Run = 
         inner = referred(candidates)
         for root, found in emitted.items():
             hidden, where = shown if root in inner else set(), root.relative_to(folder)
-            known = aside.union(counted) if any(part.startswith(".") for part in where.parts) else set(counted)
+            known = set(counted) | told[False] | (told[True] if is_hidden(where) else set())
             wrong = not_current([image for image in found if image.version not in hidden], known)
             seen.tell("current", where, wrong, counts=bool(found))
         Path(folder, POLICIES).write_text(policies(sorted({image.repository for image in counted})), encoding="utf-8")

@@ -112,8 +112,14 @@ class _Tree:
         if not is_whole:
             target["options"] = {"delimiter": ":", "index": 1}
         source = {"kind": "ConfigMap", "name": f"versions-{folder}", "fieldPath": f"data.{literal.partition('=')[0]}"}
+        generator: Data = {"name": f"versions-{folder}"}
+        if self.maybe(2):
+            generator["literals"] = [literal]
+        else:
+            generator["envs"] = ["versions.env"]
+            self.files[f"{folder}/versions.env"] = f"# versions\n{literal}\n"
         return {
-            "configMapGenerator": [{"name": f"versions-{folder}", "literals": [literal]}],
+            "configMapGenerator": [generator],
             "replacements": [{"source": source, "targets": [target]}],
         }
 

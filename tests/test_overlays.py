@@ -12,9 +12,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 
 from krmfn.kubernetes.kustomize import graph
+from krmfn.kubernetes.overriding import Graph
 from krmfn.yamledit.nodes import Text
 from tests import overlays, tools
-from tests.running import run
+from tests.running import call, run
 
 WEB = """\
 apiVersion: apps/v1
@@ -71,10 +72,15 @@ def over(more: str, **files: str) -> dict[str, str]:
     )
 
 
+def followed(files: Mapping[str, str]) -> Graph:
+    """Return the graph of files; what is no YAML is read when a generator names it."""
+    texts = {name: Text(text.encode(), name) for name, text in files.items()}
+    return graph.read({name: text for name, text in texts.items() if name.endswith(".yaml")}, other=texts.get)
+
+
 def overridden(files: Mapping[str, str], path: str = "base/web.yaml", word: str = "ghcr.io/acme/web:1.0.0") -> str:
     """Return FILE:LINE of what overrides the scalar that starts with a word; empty when it counts."""
-    texts = {name: Text(text.encode(), name) for name, text in files.items()}
-    found = graph.read(texts).overridden(path, files[path].index(word))
+    found = followed(files).overridden(path, files[path].index(word))
     return f"{found.path}:{found.line}" if found else ""
 
 
@@ -138,6 +144,28 @@ CASES = {
             "    fieldPaths: ['spec.template.spec.containers.[name=web].image']\n    options: {delimiter: '/', index: 0}\n"
         ),
         "",
+    ),
+    "a replacement of the image by a line of a file": (
+        over(
+            "configMapGenerator:\n- {name: versions, envs: [versions.env]}\nreplacements:\n"
+            "- source: {kind: ConfigMap, name: versions, fieldPath: data.WEB}\n  targets:\n  - select: {kind: Deployment}\n"
+            "    fieldPaths: ['spec.template.spec.containers.[name=web].image']\n"
+        ) | {"prod/versions.env": "# a word\n\nWEB=ghcr.io/acme/web:1.1.0\n"},
+        "prod/versions.env:3",
+    ),
+    "a replacement by a generator that another one changes": (
+        over(
+            "configMapGenerator:\n- name: versions\n  literals: [WEB=1.1.0]\nreplacements:\n"
+            "- source: {kind: ConfigMap, name: versions, fieldPath: data.WEB}\n  targets:\n  - select: {kind: Deployment}\n"
+            "    fieldPaths: ['spec.template.spec.containers.[name=web].image']\n    options: {delimiter: ':', index: 1}\n"
+        ) | {
+            "base/kustomization.yaml": "resources: [web.yaml]\nconfigMapGenerator: [{name: versions, literals: [WEB=1.0.1, A=b]}]\n",
+            "prod/kustomization.yaml": "resources: [../base]\nconfigMapGenerator:\n- name: versions\n  behavior: merge\n"
+            "  literals:\n  - WEB=1.1.0\nreplacements:\n"
+            "- source: {kind: ConfigMap, name: versions, fieldPath: data.WEB}\n  targets:\n  - select: {kind: Deployment}\n"
+            "    fieldPaths: ['spec.template.spec.containers.[name=web].image']\n    options: {delimiter: ':', index: 1}\n",
+        },
+        "prod/kustomization.yaml:6",
     ),
     "images of a Flux Kustomization": (
         BASE | {"clusters/apps.yaml": f"{FLUX}  images: [{{name: ghcr.io/acme/web, newTag: 1.1.0}}]\n"}, "clusters/apps.yaml:6",
@@ -204,6 +232,54 @@ def test_aliases_and_deep_text_are_followed_without_growing():
     assert overridden(files) == "prod/kustomization.yaml:4"
 
 
+VARIABLE = {
+    "base/web.yaml": WEB.replace("ghcr.io/acme/web:1.0.0", "$(WEB_IMAGE)"),
+    "base/names.yaml": "varReference:\n- {path: spec/template/spec/containers/image, kind: Deployment}\n",
+    "base/kustomization.yaml": "resources: [web.yaml]\nconfigurations: [names.yaml]\n"
+    "configMapGenerator:\n- {name: versions, envs: [versions.env], literals: [PORT=80]}\n"
+    "vars:\n- name: WEB_IMAGE\n  objref: {apiVersion: v1, kind: ConfigMap, name: versions}\n  fieldref: {fieldpath: data.WEB}\n",
+    "base/versions.env": "HOST=localhost:80\nWEB=ghcr.io/acme/web:1.1.0\n",
+    "prod/kustomization.yaml": "resources: [../base]\nnamePrefix: prod-\n",
+}
+LITERAL = {
+    "prod/kustomization.yaml": "resources: [../base]\nconfigMapGenerator:\n- name: versions\n  behavior: merge\n"
+    "  literals:\n  - WEB=ghcr.io/acme/web:1.2.0\n"
+}
+
+
+def test_an_image_that_a_variable_takes_from_a_file_is_shown_with_its_line(tmp_path: Path):
+    top = written(VARIABLE, tmp_path)
+    assert build(top / "prod") == {"ghcr.io/acme/web:1.1.0"}
+    assert overridden(VARIABLE, word="$(WEB_IMAGE)") == "base/versions.env:2"
+    done = call("check", ".", "--all", "--source", "layout:none", "-o", "json", cwd=top)
+    ((image, place),) = [(one, place) for one in json.loads(done.stdout)["images"] for place in one["places"]]
+    assert (image["repository"], image["tag"]) == ("ghcr.io/acme/web", "1.1.0")
+    assert (place["path"], place["line"], place["sure"], place["state"]) == ("base/versions.env", 2, False, "counts")
+    (top / "policy.yaml").write_text(POLICY)
+    assert call("update", ".", cwd=top).returncode == 0
+    assert (top / "base/versions.env").read_text() == VARIABLE["base/versions.env"]
+
+
+def test_a_variable_takes_what_an_overlay_merges_into_its_source(tmp_path: Path):
+    files = VARIABLE | LITERAL
+    assert build(written(files, tmp_path) / "prod") == {"ghcr.io/acme/web:1.2.0"}
+    assert overridden(files, "base/versions.env", "ghcr.io") == "prod/kustomization.yaml:6"
+    texts = followed(files).texts_of("prod/kustomization.yaml", files["prod/kustomization.yaml"].index("WEB=ghcr"))
+    assert texts == {"ghcr.io/acme/web:1.2.0"}
+
+
+def test_a_generator_reads_no_file_outside_of_its_folder(tmp_path: Path):
+    outside = {"base/kustomization.yaml": VARIABLE["base/kustomization.yaml"].replace("versions.env", "../versions.env")}
+    files = VARIABLE | outside | {"versions.env": "WEB=ghcr.io/acme/web:1.1.0\n"}
+    assert followed(files).outside == {}
+    (tmp_path / "versions.env").write_text("WEB=ghcr.io/acme/web:1.1.0\n")
+    top = written(VARIABLE | {"base/versions.env": ""}, tmp_path / "tree")
+    (top / "base/versions.env").unlink()
+    (top / "base/versions.env").symlink_to("../../versions.env")
+    done = call("check", ".", "--all", "--source", "layout:none", "-o", "json", cwd=top)
+    assert json.loads(done.stdout)["images"] == []
+
+
 def images(data: Any) -> Iterator[str]:
     """Yield every `image` of what kustomize printed."""
     if isinstance(data, dict):
@@ -248,7 +324,7 @@ def test_the_graph_emits_the_images_that_kustomize_builds(
     files: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ):
     top = written(files, tmp_path_factory.mktemp("tree"))
-    emitted = graph.read({name: Text(text.encode(), name) for name, text in files.items()}).emitted
+    emitted = followed(files).emitted
     seen = {text for found in emitted.values() for text in found if text.startswith(overlays.IMAGES)}
     if emitted:
         assert set().union(*(build(top / folder) for folder in roots(files))) == seen

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +102,7 @@ class Tree:
         for block in self.blocks:
             blocks.setdefault(block.text.name, []).append(block)
         every = {text.name: text for text in self.every}
-        return graph.read(every, lambda text: blocks.get(text.name) or documents(text))
+        return graph.read(every, lambda text: blocks.get(text.name) or documents(text), _unlinked)
 
 
 def read(
@@ -194,6 +195,13 @@ def read_text(path: Path) -> Text | None:
         return None
     except reading.NotReadError as error:
         raise InputError(f"cannot be read: {error}", name=str(path)) from None
+
+
+def _unlinked(name: str) -> Text | None:
+    """Return a file that a kustomization names; None when it is a link, or cannot be read."""
+    with suppress(InputError):
+        return None if Path(name).is_symlink() else read_text(Path(name))
+    return None
 
 
 def texts(paths: Iterable[Path], words: Iterable[bytes], exclude: Sequence[str] = ()) -> Iterator[Text]:

@@ -27,7 +27,7 @@ def find(blocks: Iterable[Block], graph: Graph = NOTHING) -> tuple[Place, ...]:
     """
     blocks = tuple(blocks)
     known = charts.repositories(blocks)
-    return tuple(deployed(place, graph) for block in blocks for place in places(block, known))
+    return (*(deployed(place, graph) for block in blocks for place in places(block, known)), *_generated(graph))
 
 
 def places(block: Block, known: Mapping[charts.Key, str] | None = None) -> Iterator[Place]:
@@ -70,6 +70,16 @@ def aside(text: Text) -> Iterator[Place]:
             counts = place.state == COUNTS
             shown = place.doubted("it stands in a hidden folder")._replace(slots=())
             yield shown._replace(state=SHOWN) if counts else shown
+
+
+def _generated(graph: Graph) -> Iterator[Place]:
+    """Yield the images that kustomizations take from files of `KEY=VALUE` lines, in which nothing is written."""
+    for spot, image in sorted(graph.outside.items()):
+        text = graph.texts[spot.path]
+        resource = Resource(Block(text, 0, len(text.data), 0), ResourceId(), File(text.name))
+        if (seen := reference.read(image)) and seen.evidence > Evidence.NAME:
+            why = "a generator reads it from a file that is no YAML"
+            yield deployed(Place("generated", resource, "", spot.offset, image, seen.ref, why=why), graph)
 
 
 def _in_no_yaml(text: Text) -> Iterator[Place]:

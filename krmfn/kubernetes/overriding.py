@@ -21,12 +21,19 @@ class Spot(NamedTuple):
 
 
 class Graph:
-    """What counts. `emitted` holds, for each scalar that decides about something, the texts it ends as in the roots."""
+    """What counts. `emitted` holds, for each scalar that decides about something, the texts it ends as in the roots.
+
+    `outside` holds the images that stand in files that are no YAML: where, and what they are.
+    """
 
     def __init__(
-        self, texts: Mapping[str, Text], by: Mapping[Spot, Spot], emitted: Mapping[Spot, frozenset[str]]
+        self,
+        texts: Mapping[str, Text],
+        by: Mapping[Spot, Spot],
+        emitted: Mapping[Spot, frozenset[str]],
+        outside: Mapping[Spot, str] | None = None,
     ) -> None:
-        self.texts, self.by, self.emitted = texts, by, emitted
+        self.texts, self.by, self.emitted, self.outside = texts, by, emitted, outside or {}
 
     def knows(self, path: str, offset: int) -> bool:
         """True if kustomizations pass the scalar on, or something overrides it."""
@@ -75,5 +82,5 @@ def deployed(place: Place, graph: Graph) -> Place:
     if not refs or [*refs] == [place.ref.canonical]:
         return place
     ref = place.ref if place.ref.canonical in refs else min(refs.values(), key=str)
-    why = place.why or f"kustomizations deploy it as {' and as '.join(sorted(refs))}"
+    why = f"{place.why}; " * bool(place.why) + f"kustomizations deploy it as {' and as '.join(sorted(refs))}"
     return place._replace(ref=ref, slots=(), is_sure=False, why=why)

@@ -11,9 +11,10 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from krmfn.errors import InputError
-from krmfn.kubernetes.kustomize.item import Item, changed_by, item
+from krmfn.kubernetes.kustomize.item import Item, changed_by, item, resolved, with_generated
 from krmfn.kubernetes.kustomize.overlay import FILES, Deployment, Overlay, Reader, deployments, overlay
-from krmfn.kubernetes.kustomize.tree import Log, Tree, get, inner, items_of, leaves, trees
+from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, assignments, get, images_in, inner, items_of, leaves, trees
+from krmfn.kubernetes.kustomize.variables import Variable
 from krmfn.kubernetes.overriding import NOTHING, Graph, Spot
 from krmfn.yamledit.nodes import Block, Text, documents
 
@@ -23,9 +24,16 @@ _DEFINITION = b"kind: CustomResourceDefinition"
 _DEPLOYERS = (b"kustomize.toolkit.fluxcd.io/", b"argoproj.io/")
 
 
-def read(texts: Mapping[str, Text], blocks: Callable[[Text], Sequence[Block]] = documents) -> Graph:
-    """Follow every file through the kustomizations among the texts, which are given by their paths."""
-    builds = _Builds(texts, blocks)
+def read(
+    texts: Mapping[str, Text],
+    blocks: Callable[[Text], Sequence[Block]] = documents,
+    other: Callable[[str], Text | None] = lambda _path: None,
+) -> Graph:
+    """Follow every file through the kustomizations among the texts, which are given by their paths.
+
+    `other` reads a file of `KEY=VALUE` lines that a generator names.
+    """
+    builds = _Builds(texts, blocks, other)
     if not builds.changes:
         return NOTHING
     emitted: dict[Spot, set[str]] = {}
@@ -35,9 +43,11 @@ def read(texts: Mapping[str, Text], blocks: Callable[[Text], Sequence[Block]] = 
                 for leaf in leaves(one.tree):
                     for spot in leaf.spots:
                         emitted.setdefault(spot, set()).add(leaf.text)
+                builds.note(one)
     except (_TooManyError, RecursionError):
         return NOTHING
-    return Graph(texts, builds.log.by, {spot: frozenset(found) for spot, found in emitted.items()})
+    every = {**texts, **builds.others}
+    return Graph(every, builds.log.by, {spot: frozenset(found) for spot, found in emitted.items()}, builds.outside)
 
 
 class _TooManyError(Exception):
@@ -47,8 +57,11 @@ class _TooManyError(Exception):
 class _Builds:
     """All kustomizations of a tree; each is followed once, however many refer to it."""
 
-    def __init__(self, texts: Mapping[str, Text], blocks: Callable[[Text], Sequence[Block]]) -> None:
+    def __init__(
+        self, texts: Mapping[str, Text], blocks: Callable[[Text], Sequence[Block]], other: Callable[[str], Text | None]
+    ) -> None:
         self.texts, self.blocks = {posixpath.normpath(path): text for path, text in texts.items()}, blocks
+        self.other, self.others = other, dict[str, Text]()
         self.log = Log()
         self.folders: dict[str, list[str]] = {}
         for path in sorted(self.texts):
@@ -60,6 +73,7 @@ class _Builds:
         self.changes = any(one.changes for one in self.overlays.values()) or any(
             one.overlay.changes for _, one in self.deployed
         )
+        self.outside: dict[Spot, str] = {}
         self.done: dict[str, list[Item]] = {}
         self.open: set[str] = set()
         self.count = 0
@@ -76,7 +90,19 @@ class _Builds:
 
     def _reader(self, path: str) -> Reader:
         folder, text = posixpath.dirname(path), self.texts[path]
-        return Reader(lambda name: self._documents(_joined(folder, name)), lambda leaf: inner(text, leaf))
+        return Reader(
+            lambda name: self._documents(_joined(folder, name)),
+            lambda leaf: inner(text, leaf),
+            lambda name: self._lines(folder, _joined(folder, name)),
+        )
+
+    def _lines(self, folder: str, path: str) -> list[tuple[str, Leaf]]:
+        """Return the keys and values of a file of `KEY=VALUE` lines; none when it is not in the folder."""
+        text = self.others.get(path) or (self.other(path) if _is_below(path, folder) else None)
+        if text is None:
+            return []
+        self.others[path] = text
+        return [*assignments(text)]
 
     def _documents(self, path: str) -> list[Tree]:
         """Return the documents of a file; none when it is not here or cannot be read."""
@@ -105,6 +131,12 @@ class _Builds:
                         if (folder := next((each for each in folders if each in self.above), None)) is not None:
                             yield folder, one
 
+    def note(self, one: Item) -> None:
+        """Note the images of a resource that come from files that are no YAML."""
+        if self.others:
+            for leaf in images_in(one.tree):
+                self.outside |= {spot: leaf.text for spot in leaf.spots if spot.path in self.others}
+
     def roots(self) -> Iterator[list[Item]]:
         """Yield what every root emits."""
         referred = {folder for folder, _ in self.deployed}
@@ -112,10 +144,23 @@ class _Builds:
             referred |= {_joined(folder, name) for name in (*one.resources, *one.components)}
         for folder, deployment in self.deployed:
             own = self.overlays.get(folder) or Overlay(self._generated(folder, is_recursive=deployment.is_recursive))
-            yield self._built(folder, own.extended(deployment.overlay, self.log), [])
+            extended = own.extended(deployment.overlay, self.log)
+            yield resolved(self._built(folder, extended, []), self._variables(folder, extended), self.log)
         for folder, one in self.overlays.items():
             if folder not in referred and not one.is_component:
-                yield self._resources(folder)
+                yield resolved(self._resources(folder), self._variables(folder, one), self.log)
+
+    def _variables(self, folder: str, one: Overlay) -> list[Variable]:
+        """Return the variables of a kustomization and of all that it takes in."""
+        variables, waiting, seen = [], [(folder, one)], {folder}
+        while waiting:
+            folder, one = waiting.pop()
+            variables += one.variables
+            for path in (_joined(folder, name) for name in (*one.resources, *one.components)):
+                if path in self.overlays and path not in seen:
+                    seen.add(path)
+                    waiting.append((path, self.overlays[path]))
+        return variables
 
     def _generated(self, folder: str, *, is_recursive: bool) -> list[str]:
         """Return the resources of the kustomization that Flux makes for a folder without one."""
@@ -150,7 +195,7 @@ class _Builds:
                     items += self._resources(path) if path not in self.open else []
                 else:
                     items += [item(each) for tree in self._documents(path) for each in _members(tree)]
-            items += [item(tree) for tree in one.generated]
+            items = with_generated(items, one.generated, self.log)
             for name in one.components:
                 path = _joined(folder, name)
                 if path in self.overlays:
@@ -158,7 +203,10 @@ class _Builds:
             self.count += len(items)
             if self.count > MAX_ITEMS:
                 raise _TooManyError
-            return changed_by(items, one, self.log)
+            items = changed_by(items, one, self.log)
+            for each in items:
+                self.note(each)
+            return items
         finally:
             self.open.discard(folder)
 

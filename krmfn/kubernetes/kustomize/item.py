@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from krmfn.kubernetes.kustomize.expressions import matcher
 from krmfn.kubernetes.kustomize.images import transformed
-from krmfn.kubernetes.kustomize.overlay import Overlay, Patch
+from krmfn.kubernetes.kustomize.overlay import Generated, Overlay, Patch
 from krmfn.kubernetes.kustomize.patches import is_built_in, merged, operated
 from krmfn.kubernetes.kustomize.replacements import changed, replaced, source_value, steps_of, value_at
 from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, items_of, text_of
+from krmfn.kubernetes.kustomize.variables import Variable, written
 
 
 class Id(NamedTuple):
@@ -143,14 +144,43 @@ def _source(items: list[Item], replacement: Tree) -> Leaf | None:
     source, given = get(replacement, "source"), get(replacement, "sourceValue")
     if isinstance(given, Leaf):
         return given
+    value = value_of(items, source, text_of(source, "fieldPath") or "metadata.name")
+    return None if value is None else source_value(value, get(source, "options"))
+
+
+def value_of(items: list[Item], source: Tree | None, path: str) -> Leaf | None:
+    """Return the field of the one resource that a source selects; None without exactly one."""
     parts = [(part, text_of(source, part)) for part in ("group", "version", "kind", "name", "namespace")]
     found = [
         one
         for one in items
         if all(not wanted or any(getattr(own, part) == wanted for own in one.ids) for part, wanted in parts)
     ]
-    value = value_at(found[0].tree, text_of(source, "fieldPath") or "metadata.name") if len(found) == 1 else None
-    return None if value is None else source_value(value, get(source, "options"))
+    return value_at(found[0].tree, path) if len(found) == 1 else None
+
+
+def resolved(items: list[Item], declared: list[Variable], log: Log) -> list[Item]:
+    """Return what a root emits with its variables written."""
+    found = {one.name: value_of(items, one.source, one.path) for one in declared}
+    values = {name: value for name, value in found.items() if value is not None}
+    return [one._replace(tree=written(one.tree, values, log)) for one in items] if values else items
+
+
+def with_generated(items: list[Item], generated: list[Generated], log: Log) -> list[Item]:
+    """Return resources with what generators make; one that merges or replaces changes the resource of its name."""
+    for one in generated:
+        made = item(dict(one.tree))
+        old = next((each for each in items if one.behavior and _is_same(each, made.tree)), None)
+        if old is None:
+            items = [*items, made]
+            continue
+        before, data = get(old.tree, "data"), get(made.tree, "data")
+        if isinstance(before, dict) and isinstance(data, dict) and isinstance(old.tree, dict):
+            for key, leaf in data.items():
+                log.replaced(before.get(key), leaf if isinstance(leaf, Leaf) else Leaf(""))
+            merged_data: Tree = before | data if one.behavior == "merge" else data
+            items = [each._replace(tree=old.tree | {"data": merged_data}) if each is old else each for each in items]
+    return items
 
 
 def _copied(tree: Tree, paths: list[str], value: Leaf, options: Tree | None, log: Log) -> Tree:

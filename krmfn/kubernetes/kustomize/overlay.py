@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.kubernetes.kustomize.images import Entry, argo_entry, entries
 from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, items_of, leaves, text_of
+from krmfn.kubernetes.kustomize.variables import Variable, variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +26,20 @@ class Patch(NamedTuple):
     target: Tree | None = None
 
 
+class Generated(NamedTuple):
+    """A ConfigMap or Secret that a generator makes, or adds to the one of its name (`merge`, `replace`)."""
+
+    tree: dict[str, Tree]
+    behavior: str
+
+
 @dataclass
 class Overlay:
     """What is done to resources, in kustomize's order: patches, names, images, replacements."""
 
     resources: list[str] = field(default_factory=list)
     components: list[str] = field(default_factory=list)
-    generated: list[Tree] = field(default_factory=list)
+    generated: list[Generated] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
     operations: list[Patch] = field(default_factory=list)
     namespace: str = ""
@@ -39,12 +47,13 @@ class Overlay:
     suffix: str = ""
     images: list[Entry] = field(default_factory=list)
     replacements: list[Tree] = field(default_factory=list)
+    variables: list[Variable] = field(default_factory=list)
     is_component: bool = False
 
     @property
     def changes(self) -> bool:
         """True if a value may come from here that stood elsewhere before."""
-        return bool(self.patches or self.operations or self.images or self.replacements)
+        return bool(self.patches or self.operations or self.images or self.replacements or self.variables)
 
     def extended(self, more: Overlay, log: Log) -> Overlay:
         """Return the overlay with what Flux or Argo CD writes into it before the build; entries of a name give way."""
@@ -65,15 +74,20 @@ class Overlay:
             more.suffix or self.suffix,
             kept + list(names.values()),
             self.replacements,
+            self.variables,
             self.is_component,
         )
 
 
 class Reader(NamedTuple):
-    """Reads what kustomizations refer to: `file` the documents at a path, `text` those inside a scalar."""
+    """Reads what kustomizations refer to: `file` the documents at a path, `text` those inside a scalar.
+
+    `lines` reads the `KEY=VALUE` of a file that is no YAML.
+    """
 
     file: Callable[[str], list[Tree]]
     text: Callable[[Leaf], list[Tree]]
+    lines: Callable[[str], list[tuple[str, Leaf]]]
 
     def documents(self, leaf: Tree | None) -> list[Tree]:
         """Return the documents of an entry that is a path, or YAML itself."""
@@ -101,7 +115,10 @@ def overlay(tree: Tree, reader: Reader) -> Overlay:
         path = get(one, "path")
         found = reader.file(path.text) if isinstance(path, Leaf) else [one]
         built.replacements += [each for some in found for each in (some if isinstance(some, list) else [some])]
-    built.generated = [_config_map(one) for one in items_of(tree, "configMapGenerator")]
+    for kind in ("ConfigMap", "Secret"):
+        key = f"{kind[0].lower()}{kind[1:]}Generator"
+        built.generated += [_generated(kind, one, reader) for one in items_of(tree, key)]
+    built.variables = variables(tree)
     return built
 
 
@@ -120,16 +137,19 @@ def _texts(tree: Tree, key: str) -> list[str]:
     return [one.text for one in items_of(tree, key) if isinstance(one, Leaf)]
 
 
-def _config_map(tree: Tree) -> Tree:
-    """Return the ConfigMap that a generator makes of its literals; files are not read."""
+def _generated(kind: str, tree: Tree, reader: Reader) -> Generated:
+    """Return what a generator makes of its literals and of files of `KEY=VALUE`; whole files are not read."""
     data: dict[str, Tree] = {}
+    for name in (*_texts(tree, "envs"), text_of(tree, "env")):
+        data |= reader.lines(name) if name else ()
     for one in items_of(tree, "literals"):
         if isinstance(one, Leaf):
             key, _, value = one.text.partition("=")
             quote = value[:1] if len(value) > 1 and value[:1] == value[-1:] and value[:1] in "'\"" else ""
             data[key] = Leaf(value[1:-1] if quote else value, one.spots)
     metadata: dict[str, Tree] = {"name": Leaf(text_of(tree, "name")), "namespace": Leaf(text_of(tree, "namespace"))}
-    return {"apiVersion": Leaf("v1"), "kind": Leaf("ConfigMap"), "metadata": metadata, "data": data}
+    made: dict[str, Tree] = {"apiVersion": Leaf("v1"), "kind": Leaf(kind), "metadata": metadata, "data": data}
+    return Generated(made, text_of(tree, "behavior"))
 
 
 class Deployment(NamedTuple):

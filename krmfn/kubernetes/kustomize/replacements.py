@@ -85,13 +85,13 @@ def replaced(old: Leaf, value: Leaf, options: Tree | None, log: Log) -> Leaf:
         parts[at] = value.text
     text = delimiter.join(parts)
     start = len(delimiter.join(parts[:at])) + (len(delimiter) if at else 0)
-    if _is_version(text, start, start + len(value.text)):
+    if is_version(text, start, start + len(value.text)):
         log.replaced(old, value)
         return Leaf(text, value.spots)
     return Leaf(text, old.spots)
 
 
-def _is_version(text: str, start: int, end: int) -> bool:
+def is_version(text: str, start: int, end: int) -> bool:
     """True if the characters from `start` to `end` of an image hold its tag or digest, or their beginning."""
     name, tag, digest = split(text)
     return bool(tag or digest) and start <= len(name) + 1 < end

@@ -133,6 +133,31 @@ def _literal(data: bytes, spot: Spot, value: str) -> Locate | None:
     return locate
 
 
+def assignments(text: Text) -> Iterator[tuple[str, Leaf]]:
+    """Yield the keys and values of `KEY=VALUE` lines as kustomize reads them (api/kv): blanks before a key and comments go."""
+    start = 0
+    for line in text.data.splitlines(keepends=True):
+        key, equals, value = line.rstrip(b"\r\n").partition(b"=")
+        name = key.decode("utf-8", "replace").lstrip("\ufeff").lstrip()
+        if equals and name and not name.startswith("#"):
+            yield name, Leaf(value.decode("utf-8", "replace"), (Spot(text.name, start + len(key) + 1),))
+        start += len(line)
+
+
+def images_in(tree: Tree) -> Iterator[Leaf]:
+    """Yield the scalars under the key `image`, wherever they stand in a tree."""
+    stack: list[Tree] = [tree]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, dict):
+            stack += one.values()
+            image = one.get("image")
+            if isinstance(image, Leaf):
+                yield image
+        elif isinstance(one, list):
+            stack += one
+
+
 def get(tree: Tree | None, *steps: str) -> Tree | None:
     """Return what stands at keys below a tree, or None."""
     for step in steps:
