@@ -11,7 +11,8 @@ import copy
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -27,9 +28,10 @@ from krmfn.signatures.wanted import Identity, TrustedRoot, Wanted
 from tests import signing
 from tests.signing import BUILDER, BUNDLE, SLSA_02, SLSA_1, SOURCE, Artefacts, Signer, statement
 from tests.sigstore_instance import ISSUER, SIGNED, SUBJECT, Authority, Instance, p256
+from tests.test_signatures import DIGEST
 from tests.tools import ROOT as CHECKOUT
 
-DIGEST, OTHER = f"sha256:{'ab' * 32}", f"sha256:{'cd' * 32}"
+OTHER = f"sha256:{'cd' * 32}"
 INSTANCE, ELSEWHERE = Instance(), Instance()
 ROOT = INSTANCE.trusted_root()
 PROMISED, STAMPED = INSTANCE.bundle(statement(DIGEST)), INSTANCE.bundle(statement(DIGEST), rekor=2)
@@ -38,6 +40,7 @@ ACCEPTED = {"promise": PROMISED, "stamp": STAMPED}
 """A bundle whose time Rekor v1 promises, and one of Rekor v2 with a time stamp."""
 ISSUERS, SUBJECTS = r"https://token\.actions\.example\.com", r"https://github\.com/acme/.*"
 FIXTURE = CHECKOUT / "fixtures" / "sigstore"
+FILE = CHECKOUT / "fixtures" / "cosign" / "keyless.json"
 GONE = object()
 
 
@@ -218,6 +221,41 @@ ISSUED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a certificate log of nobody": ({"ctlog": p256()}, "invalid", "failed to verify SCT"),
     "a stamp of another certificate": ({"spoil": b"\0"}, "invalid", "failed to verify SCT"),
 }
+
+
+def forged() -> Iterator[tuple[str, Any]]:
+    """Yield every bundle that is accepted, and every forgery, by name."""
+    yield from ACCEPTED.items()
+    counts = Counter[tuple[str, str]]()
+    for form, path, change, _ in FORGERIES:
+        bundle = copy.deepcopy(ACCEPTED[form])
+        set_field(bundle, path, change(bundle) if callable(change) else change)
+        counts[form, path] += 1
+        yield f"{form} {path} {counts[form, path]}", bundle
+    for case, (change, _, _) in ISSUED.items():
+        yield f"promise {case}", INSTANCE.bundle(statement(DIGEST), **change)
+        yield f"stamp {case}", INSTANCE.bundle(statement(DIGEST), rekor=2, **change)
+
+
+KIND_OF_BODY = "cosign reads the type of an entry out of its body, which the log signed"
+COSIGN_TAKES = {
+    "promise verificationMaterial/tlogEntries/0/kindVersion/kind 1": KIND_OF_BODY,
+    "promise verificationMaterial/tlogEntries/0/kindVersion/kind 2": KIND_OF_BODY,
+    "promise verificationMaterial/tlogEntries/0/kindVersion/version 1": KIND_OF_BODY,
+    "stamp verificationMaterial/tlogEntries/0/kindVersion/kind 1": KIND_OF_BODY,
+    "stamp verificationMaterial/tlogEntries/0/kindVersion/version 1": KIND_OF_BODY,
+    "stamp verificationMaterial/tlogEntries/0 2": "the entry of another signature in Rekor v2: cosign 3.1.3 does not compare it with the envelope",
+    "promise not for signatures": "cosign looks at the extended usage alone",
+    "stamp not for signatures": "cosign looks at the extended usage alone",
+}
+"""What cosign 3.1.3 takes and krmfn refuses, and why."""
+
+
+def test_what_cosign_says_of_every_forgery():
+    said = json.loads(FILE.read_text())
+    assert list(said) == [name for name, _ in forged()]
+    assert {name for name, text in said.items() if text == "passed"} == {*ACCEPTED, *COSIGN_TAKES}
+    assert not [text for text in said.values() if "connection" in text]  # it was judged, not lost
 
 
 @pytest.mark.parametrize("case", ISSUED)

@@ -5,20 +5,24 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from krmfn.cli import main
 from krmfn.outcome import Outcome
 from tests import signing
 from tests.asking import asking
 from tests.lists import digest, images, messages, pod, policy, relocked, resource_list, run
 from tests.registry_server import Registry
+from tests.running import call
 from tests.signing import SLSA_1, SOURCE, Signer, statement
-from tests.sigstore_instance import SIGNED, Instance
-from tests.test_verify import asked, attach, pinned, refer, secret, web
+from tests.sigstore_instance import ISSUER, SIGNED, SUBJECT, Instance
+from tests.test_verify import asked, attach, layout, pinned, refer, secret, web
 
 INSTANCE = Instance()
 WHOLE = {"issuer": r"https://token\.actions\.example\.com", "subject": r"https://github\.com/acme/web/.*"}
@@ -325,3 +329,80 @@ def test_a_url_that_cannot_be_read_is_an_error(registry: Registry):
     outcome = update(registry, rules(trust=TRUST), oci(registry, keyless(), url='"oci://${REGISTRY}/acme/web"'), ROOT_IN_FLUX)
     assert any("with trust: items it has to tell whose signatures it wants" in one for one in messages(outcome, "error"))
     assert any("items" in one for one in messages(update(registry, rules(trust="  trust: all\n")), "error"))
+
+
+# rules from outside, and krmfn verify
+
+
+@pytest.fixture
+def work(tmp_path: Path, registry: Registry) -> Path:
+    """A repository whose rules want acme's signature under a trusted root beside them; the best image is signed by another sigstore."""
+    sign(registry, "1.1.0")
+    name = registry.tags["acme/web"]["1.2.0"]
+    refer(registry, name, ELSEWHERE.bundle(statement(name)), "fallback")
+    layout(tmp_path / "images", registry)
+    folder = tmp_path / "work"
+    (folder / "rules").mkdir(parents=True)
+    (folder / "policy.yaml").write_text(policy(image=web(registry)))
+    (folder / "web.yaml").write_text(pod(f"{web(registry)}:1.0.0"))
+    return folder
+
+
+ELSEWHERE = Instance()
+BY_FILE = identity().replace("trustedRootSecretRef: {name: root}", "trustedRootFile: trusted_root.json")
+RULES = {
+    "a file": {"rules.yaml": rules(BY_FILE), "trusted_root.json": json.dumps(INSTANCE.trusted_root())},
+    "a Secret": {"rules.yaml": rules(identity()), "root.yaml": trusted()},
+    "Flux": {"rules.yaml": rules(trust=TRUST), "root.yaml": ROOT_IN_FLUX, "oci.yaml": ""},
+}
+ATTACKS: dict[str, Callable[[Path, Registry], object]] = {
+    "nothing": lambda _folder, _registry: None,
+    "the rules are gone": lambda folder, _registry: shutil.rmtree(folder),
+    "another trusted root": lambda folder, _registry: [
+        one.write_text(one.read_text().replace(_encoded(INSTANCE), _encoded(ELSEWHERE)).replace(json.dumps(INSTANCE.trusted_root()), json.dumps(ELSEWHERE.trusted_root())))
+        for one in folder.iterdir()
+    ],
+    "anybody may sign": lambda folder, _registry: [one.write_text(one.read_text().replace("acme", ".*")) for one in folder.glob("[ro][uc]*.yaml")],
+    "one more signer": lambda folder, registry: (folder / "oci.yaml").write_text(oci(registry, "{provider: cosign}", name="other")),
+    "no trust": lambda folder, _registry: (folder / "rules.yaml").write_text((folder / "rules.yaml").read_text().replace(TRUST, "  mode: update\n")),
+}
+
+
+def _encoded(instance: Instance) -> str:
+    return base64.b64encode(json.dumps(instance.trusted_root()).encode()).decode()
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("kind", RULES)
+def test_with_rules_from_outside_no_change_lets_another_signer_in(work: Path, registry: Registry, kind: str, attack: str):
+    for file, text in RULES[kind].items():
+        (work / "rules" / file).write_text(text or oci(registry, keyless()))
+    floor = shutil.copytree(work / "rules", work.parent / "floor")
+    ATTACKS[attack](work / "rules", registry)
+    done = call("update", ".", "--rules", str(floor), "--source", f"layout:{work.parent / 'images'}", cwd=work)
+    written = (work / "web.yaml").read_text()
+    assert "1.2.0" not in written, done.stderr
+    if attack in ("nothing", "the rules are gone", "no trust"):
+        assert pinned(registry, "1.1.0") in written, done.stderr
+
+
+def test_a_trusted_root_in_a_file_stands_below_the_rules_alone(work: Path):
+    for file, text in RULES["a file"].items():
+        (work / "rules" / file).write_text(text)
+    done = call("update", ".", "--source", f"layout:{work.parent / 'images'}", cwd=work)
+    assert (done.returncode, "trustedRootFile" in done.stderr, "--rules" in done.stderr) == (1, True, True), done.stderr
+
+
+def test_verify_tells_who_signed_and_when(work: Path, registry: Registry, capsys: pytest.CaptureFixture[str]):
+    (work / "web.yaml").write_text(pod(pinned(registry, "1.1.0")))
+    (work / "other.yaml").write_text(pod(f"{web(registry)}:1.2.0", name="other"))
+    (work / "rules.yaml").write_text("---\n".join([rules(identity()), trusted()]))
+    source = ["--source", f"layout:{work.parent / 'images'}"]
+    assert main(["verify", str(work), *source]) == 1
+    said = capsys.readouterr()
+    assert SUBJECT in said.out
+    assert f"error: {web(registry)}:1.2.0: no signature that counts" in said.err
+    assert main(["verify", str(work), "-o", "json", *source]) == 1
+    first, second = json.loads(capsys.readouterr().out)
+    assert first["identities"] == [{"issuer": ISSUER, "subject": SUBJECT, "signedAt": "2026-01-10T12:00Z"}]
+    assert (first["outcome"], second["outcome"], second["identities"]) == ("passed", "invalid", [])

@@ -18,6 +18,8 @@ from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
 from krmfn.inventory.signed import Subject, judged, subjects
 from krmfn.kubernetes import finder
+from krmfn.policies.number import moment
+from krmfn.signatures.keyless import Signature
 from krmfn.signatures.keys import LIMIT, PublicKey, read_keys
 from krmfn.signatures.wanted import Wanted
 from krmfn.sources.sources import Sources
@@ -112,11 +114,15 @@ def _print(judgements: Sequence[Subject], form: str) -> None:
 def _row(one: Subject) -> tuple[str, ...]:
     where = f"{one.places[0].file.path}:{one.places[0].file.line}" if one.places else ""
     more = f" +{len(one.places) - 1}" if len(one.places) > 1 else ""
-    keys = ", ".join(dict.fromkeys(verdict.key.name for verdict in one.verdicts if verdict.key))
+    signers = ", ".join(dict.fromkeys(verdict.signer for verdict in one.verdicts if verdict.signer))
     built = next((verdict.provenance for verdict in one.verdicts if verdict.provenance), None)
     origin = ", ".join([built.builder, *built.sources[-1:]]) if built else ""
     name = f"{one.ref.name}:{one.ref.tag}" if one.ref.tag else one.ref.name
-    return (name, one.digest[:19], one.state, keys, origin, where + more)
+    return (name, one.digest[:19], one.state, signers, origin, where + more)
+
+
+def _signed(signature: Signature) -> dict[str, str]:
+    return {"issuer": signature.issuer, "subject": signature.subject, "signedAt": moment(signature.time)}
 
 
 def _plain(one: Subject) -> dict[str, object]:
@@ -127,6 +133,7 @@ def _plain(one: Subject) -> dict[str, object]:
         "outcome": one.state,
         "why": one.why or None,
         "keys": [{"name": each.key.name, "sha256": each.key.fingerprint} for each in one.verdicts if each.key],
+        "identities": [_signed(each.signature) for each in one.verdicts if each.signature],
         "provenance": {"builder": built.builder, "sources": list(built.sources)} if built else None,
         "places": [{"path": place.file.path, "line": place.file.line, "column": place.file.column} for place in one.places],
     }
