@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from krmfn.config.hold import Hold
     from krmfn.config.require import Requirement
+    from krmfn.config.windows import Calendar
     from krmfn.errors import RegistryError
     from krmfn.image import ImageRef
     from krmfn.policies.rules import Rules
@@ -157,13 +158,15 @@ class ImagePolicy(NamedTuple):
     rules_hash: str = ""
     """The rulesHash of locks: over what is required of its tags; empty when nothing is."""
     holds: tuple[Hold, ...] = ()
+    windows: tuple[Calendar, ...] = ()
+    """When it may move: all of them have to be open."""
     is_shared: bool = False
-    """True if other policies have a say in when it moves: it is in a group."""
+    """True if other policies have a say in when it moves: it is in a group, or only so many may change at a time."""
 
     @property
     def is_judged(self) -> bool:
         """True if the best tag may have to wait, or to be skipped."""
-        return bool(self.requirements or self.holds or self.is_shared)
+        return bool(self.requirements or self.holds or self.windows or self.is_shared)
 
     @property
     def is_verified(self) -> bool:
@@ -195,7 +198,7 @@ class PassedOver(NamedTuple):
     tag: str
     why: str
     """For people: `too young, eligible 2026-11-24T10:00Z`, `held: tests failed`, `no linux/arm64`."""
-    rule: Literal["age", "hold", "platforms", "pullable", "verify", "unjudged", "group"]
+    rule: Literal["age", "hold", "platforms", "pullable", "verify", "unjudged", "group", "window", "turn"]
     eligible_at: float | None = None
     state: str = ""
     """The same in a few words, for tables: `waits until 2026-11-24T10:00Z`, `held until 2026-12-01T00:00Z`, `no linux/arm64`."""

@@ -170,13 +170,13 @@ def examine(
         evidence, recorded, looked = _recorded_now(rules, offered, deployed, listings, dates, digests_of)
     judged, refused = records.Judged(offered), digests.never  # type: records.Judged, digests.Refused
     if any(choice.policy.is_judged for choice in choices.values()):
-        judged, refused = _judged(offered, deployed, blocks, rules, lock, evidence, dates, source)
+        judged, refused = _judged(offered, deployed, blocks, rules, lock, evidence, dates, source, is_fetch=every)
     choices = dict(judged.choices)
     questions = digests.to_ask(choices, deployed, lock, settings, every=every)
     answers = {**looked, **digests_of(one for one in questions if one not in looked)}
     pins = digests.settle(choices, deployed, lock, answers, settings, refused)
     guarded = guard.guard(choices, deployed, lock, settings)
-    rewritten = rewrite.rewrite(deployed, choices, pins, guarded, settings)
+    rewritten = rewrite.rewrite(deployed, choices, pins, guarded, settings, judged.still)
     renewed = records.Renewal(())
     if rules.lock or every:
         declared = () if rules.is_partial else rules.declared
@@ -209,6 +209,12 @@ def examine(
     )  # fmt: skip
 
 
+def running(blocks: Iterable[Block], rules: Config) -> dict[PolicyKey, tuple[str, ...]]:
+    """Return the tags that the fields of blocks hold, by policy."""
+    deployed = Deployed(bind.bind(tuple(blocks), rules, needed.expected(rules, {})).targets, rules.policies)
+    return {key: deployed.tags(policy) for key, policy in rules.policies.items() if deployed.has(key)}
+
+
 def _recorded_now(
     rules: Config, choices: Mapping[PolicyKey, Choice], deployed: Deployed, listings: records.Listings, dates: records.Dates,
     digests_of: Callable[[Iterable[tuple[Repository, str]]], digests.Answers],
@@ -228,20 +234,29 @@ def _recorded_now(
 
 def _judged(
     choices: dict[PolicyKey, Choice], deployed: Deployed, blocks: Sequence[Block], rules: Config, lock: Lock | None,
-    evidence: Mapping[str, Snapshot], dates: records.Dates, source: TagSource,
+    evidence: Mapping[str, Snapshot], dates: records.Dates, source: TagSource, *, is_fetch: bool,
 ) -> tuple[records.Judged, digests.Refused]:  # fmt: skip
     """Return the choices that may run now, what is to be said of those that may not, and what judges new digests."""
     from krmfn.plan import judge, refusals, together
 
-    facts = refusals.Facts(rules.settings, evidence, source, dates)
+    limit, is_frozen = rules.rulebook.max_changes, rules.settings.mode == "frozen"
+    facts = refusals.Facts(rules.settings, evidence, source, dates, limit is not None)
     in_build = judge.is_build(blocks, rules.settings)
+    goes_on = in_build or is_fetch  # the lock says what runs, where what is written reaches no field
     judged = judge.judge(choices, deployed, lock, facts, in_build=in_build)
     if groups := rules.rulebook.groups:
         judge_again = judge.trying(choices, deployed, lock, facts, in_build=in_build)
         judged = together.unite(
-            judged, choices, groups, deployed, lock, judge_again, rules.absent, in_build=in_build,
-            is_frozen=rules.settings.mode == "frozen",
+            judged, choices, groups, deployed, lock, judge_again, rules.absent, in_build=goes_on, is_frozen=is_frozen
         )
+    if not is_frozen and (limit is not None or any(choice.policy.windows for choice in choices.values())):
+        from krmfn.plan import turns
+
+        def moving() -> list[turns.Unit]:
+            return turns.units(judged, choices, rules.rulebook.groups, deployed, lock, in_build=goes_on)
+
+        judged = turns.await_windows(judged, moving(), facts, in_build=in_build)
+        judged = turns.take_turns(judged, moving(), limit, rules.changed, facts, lock) if limit is not None else judged
     judged = judge.tell(judged, choices)
 
     def refused(policy: ImagePolicy, tag: str, digest: str) -> PassedOver | None:

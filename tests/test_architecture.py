@@ -87,6 +87,8 @@ EDGES = {
     },
     "tempfile": {"disk.writing", "git.program", "fleet.trees", "sources.registry.connections"},
     "pathspec": {"inventory.ignore"},
+    "cronsim": {"config.windows"},
+    "zoneinfo": {"config.windows"},
     "random": {"sources.registry"},
     "time": {"sources", "commands", "git", "terminal"},
 }  # fmt: skip

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import findings, interrupting, options, output, remarks, ruling
+from krmfn.commands import findings, interrupting, options, output, remarks, ruling, workspace
+from krmfn.commands.base import with_changed
 from krmfn.commands.judging import Verdict, judge
 from krmfn.commands.output import to_json
 from krmfn.config.floor import Rulebook
@@ -40,6 +41,7 @@ _QUIET_STATES = ("fixed", "pinned")
 )
 @options.looking(options.LOOKED_AT)
 @ruling.RULES
+@options.WINDOWS
 @click.option("--within", type=options.WITHIN, default="minor", show_default=True, help="The bound of update --within.")
 @click.option("--all", "every", is_flag=True, help="Show every image and every place, also those that stay.")
 @click.option("--wide", is_flag=True, help="Whole names, and lines as long as they get.")
@@ -60,7 +62,7 @@ def command(
     places = (*finder.find(tree.blocks, tree.graph()), *(place for text in tree.aside for place in finder.aside(text)))
     strict = bool(click.get_current_context().meta.get(terminal.STRICT))
     finish = options.finishing(source, None, None, None, is_check=exit_code, strict=strict, unnamed=options.unnamed(within))
-    config = configuration(tree, finish, is_gate=exit_code)
+    config = with_changed(configuration(tree, finish, is_gate=exit_code), tree.texts, workspace.root_of(paths[0]))
     (verdicts, run), memory = interrupting.ask(config, lambda asked: judge(tree, places, config, asked))
     left = [place for place in places if place.state == UNJUDGED]
     if output == "json":

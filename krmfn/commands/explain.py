@@ -35,6 +35,7 @@ WORKERS = 8
 @click.argument("policy", shell_complete=completion.policies)
 @options.looking(options.LOOKED_AT)
 @ruling.RULES
+@options.WINDOWS
 @click.option("--source", metavar="registry|layout:DIR|oci://...", help="Where tags come from.")
 @click.option("--tags", "all_tags", is_flag=True, help="Give the reason of every tag.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the reason of this tag; may be repeated.")

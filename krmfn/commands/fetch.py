@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import builds, options, output, ruling
+from krmfn.commands import builds, options, output, ruling, workspace
+from krmfn.commands.base import with_changed
 from krmfn.commands.package import LOCK, TAGS, Package
 from krmfn.config.loading import Config, Finish, load
 from krmfn.config.lock import Snapshot, merged
@@ -40,6 +41,7 @@ _TRANSIENT = ("not-found", "denied", "rate-limited", "unavailable", "no-match")
 )
 @options.PATHS
 @ruling.RULES
+@options.WINDOWS
 @click.option("--lock", "lock", is_flag=True, help="Write only the ImageLock.")
 @click.option("--snapshot", "snapshot", is_flag=True, help="Write only the TagSnapshots.")
 @click.option(
@@ -81,6 +83,7 @@ def command(
         return _merge(Package(tree, base), rules, others, finish, check=check)
     rules = rules._replace(recording="bootstrap" if bootstrap else "first-seen")
     _refuse_the_past(rules)
+    rules = with_changed(rules, tree.texts, workspace.root_of(paths[0]))
     with terminal.watching() as progress:
         fresh = Sources(rules._replace(snapshots={}), os.environ, progress)
         run = pipeline.examine(

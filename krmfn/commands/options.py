@@ -29,7 +29,7 @@ WOULD_CHANGE = 10
 STDIN = Path("-")
 _HELP_COLUMNS = 74
 """How wide an example may be: help pages have 80 columns, and two in front."""
-_EXCLUDE = "krmfn.exclude"
+_EXCLUDE, _IGNORE_WINDOWS = "krmfn.exclude", "krmfn.ignore_windows"
 
 
 def examples(*lines: str, exits: str) -> str:
@@ -166,6 +166,9 @@ def unnamed(within: str | None, on_error: str | None = None, *, pin: bool = Fals
 
 
 WITHIN = click.Choice(["patch", "minor", "major"])
+WINDOWS = click.option(
+    "--ignore-windows", is_flag=True, expose_value=False, callback=_noted(_IGNORE_WINDOWS), help="Do not wait for the windows of the configuration."
+)
 STRICT = click.option("--strict", is_flag=True, help="Warnings are errors.")
 
 
@@ -193,6 +196,8 @@ def finishing(
             raise click.BadParameter(f"expected registry, layout:DIR or oci://HOST/PATH@DIGEST, found {source!r}", param_hint="--source")
         changes |= {"layout": place if kind == "layout" else None, "layout_provenance": MACHINE}
         changes |= {"artifact": source if kind == "oci" else None, "artifact_provenance": MACHINE}
+    context = click.get_current_context(silent=True)
+    changes["ignore_windows"] = bool(context and context.meta.get(_IGNORE_WINDOWS))
     clock = float(int(time.time()))
 
     def finish(settings: Settings) -> Settings:

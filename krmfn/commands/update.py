@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @options.PATHS
 @options.choosing
 @ruling.RULES
+@options.WINDOWS
 @click.option(
     "--within", type=options.WITHIN, help="Images that no policy names follow newer tags of their shape in this bound."
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from krmfn import pipeline
 from krmfn.commands import interrupting, options, ruling
+from krmfn.commands.base import with_changed
 from krmfn.commands.interrupting import Memory
 from krmfn.commands.remembering import plan
 from krmfn.config.loading import Finish
@@ -92,6 +93,7 @@ def examine(
         if rules.settings.mode == "frozen":
             raise misconfigured("--within and --pin ask registries, which mode frozen forbids: leave one of them out")
         rules = with_unnamed(rules, finder.find(blocks, tree.graph()), rules.settings.unnamed)
+    rules = with_changed(rules, tree.texts, root)
     run, source = interrupting.ask(rules, lambda asked: plan(tree, rules, asked, blocks))
     if source.is_cut and not is_patient:
         raise KeyboardInterrupt

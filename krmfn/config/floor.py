@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from krmfn.config import flux, schema
 from krmfn.config.declared import declared_in
@@ -22,6 +22,7 @@ from krmfn.config.objects import Object, Problems, read
 from krmfn.config.require import Requirement, rules_hash
 from krmfn.config.rollout import Group, check_groups
 from krmfn.config.rule_files import RuleFile, without_rules
+from krmfn.config.selecting import Selecting, is_about, is_about_image, is_about_key
 from krmfn.config.settings import Settings
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError, InputError
@@ -29,6 +30,10 @@ from krmfn.model import Diagnostic, ImagePolicy, Location, Mirror, PolicyKey
 from krmfn.policies.number import moment
 from krmfn.yamledit.nodes import Block
 
+if TYPE_CHECKING:
+    from krmfn.config.windows import Calendar
+
+Rule = TypeVar("Rule", bound=Selecting)
 _OWN = b"krmfn.dev/v"
 _FLUX = b"image.toolkit.fluxcd.io"
 _SECRET = b"Secret"
@@ -47,19 +52,22 @@ class Floor(NamedTuple):
     groups: tuple[Group, ...] = ()
     files: Mapping[str, bytes] = MappingProxyType({})
     """What the files hold that its rules name, by the path as it stands there."""
+    windows: Calendar = ()
+    max_changes: int | None = None
 
     @property
     def is_empty(self) -> bool:
         """True if nothing is ruled or known here: most likely another place was meant."""
-        return not (self.requirements or self.holds or self.groups or self.snapshots or self.locks.every)
+        ruled = self.requirements or self.holds or self.groups or self.windows or self.max_changes is not None
+        return not (ruled or self.snapshots or self.locks.every)
 
     def is_held(self, hold: Hold, policy: ImagePolicy) -> bool:
         """True if a hold concerns a policy, also one that the floor knows by another name; its age is not forgiven there."""
         images = self.images.get(hold.policy, frozenset()) if hold.policy and not hold.no_wait else frozenset()
         return hold.is_about(policy) or policy.repository.image.canonical in images
 
-    def required_of(self, policy: ImagePolicy) -> tuple[Requirement, ...]:
-        """Return what is required of a policy, under whatever name and spelling the tree has it.
+    def about(self, rules: Iterable[Rule], policy: ImagePolicy) -> tuple[Rule, ...]:
+        """Return the requirements or windows that concern a policy, under whatever name and spelling the tree has it.
 
         A policy that the floor does not declare cannot escape by its name; one that it declares, not by another image;
         an image behind a mirror is the one that it mirrors.
@@ -70,8 +78,8 @@ class Floor(NamedTuple):
         is_known = policy.key in self.images
         return tuple(
             one
-            for one in self.requirements
-            if one.is_about_image(*names) and (not is_known or one.is_about_key(policy.key))
+            for one in rules
+            if is_about_image(one, *names) and (not is_known or is_about_key(one, policy.key))
         )
 
 
@@ -83,15 +91,22 @@ class Rulebook(NamedTuple):
     floor: Floor | None = None
     groups: tuple[Group, ...] = ()
     """What moves together, by the tree or by the floor."""
+    windows: Calendar = ()
+    max_changes: int | None = None
+    """How many policies may change at a time, by the tree and by the floor; None: all."""
 
     def put(self, policy: ImagePolicy) -> ImagePolicy:
         """Return the policy with what is required of its tags and the holds that concern it."""
-        required = tuple(one for one in self.requirements if one.is_about(policy))
+        required = tuple(one for one in self.requirements if is_about(one, policy))
         if self.floor is not None:
-            required = (*self.floor.required_of(policy), *(one for one in required if one not in self.floor.requirements))
+            required = (*self.floor.about(self.floor.requirements, policy), *(one for one in required if one not in self.floor.requirements))
             policy = policy._replace(latest=None)
-        if any(policy.key in one.members for one in self.groups):
+        if self.max_changes is not None or any(policy.key in one.members for one in self.groups):
             policy = policy._replace(is_shared=True)
+        of_floor = self.floor.about(self.floor.windows, policy) if self.floor else ()
+        calendars = (of_floor, tuple(one for one in self.windows if is_about(one, policy)))
+        if any(calendars):
+            policy = policy._replace(windows=tuple(one for one in calendars if one))
         if not (required or self.holds or policy.is_judged):
             return policy
         floor = self.floor or Floor()
@@ -138,8 +153,9 @@ def read_floor(blocks: Iterable[Block], place: Callable[[str], str] = str, file:
             if snapshot is not None:
                 there = snapshots.get(snapshot.image)
                 snapshots[snapshot.image] = merged(there, snapshot) if there else snapshot
-    if not images and any(one.policies for one in reader.requirements):
-        where = next(one.id for one in objects if one.spec.get("require"))
+    rules: tuple[Selecting, ...] = (*reader.requirements, *reader.windows)
+    if not images and any(one.policies for one in rules):
+        where = next(one.id for one in objects if one.spec.get("require") or one.spec.get("windows"))
         message = (
             "an entry selects by policies, and none is declared beside it: a change could rename its policy out of it; "
             "select by images, or name rules that hold the policies too, such as --rules git:origin/main"
@@ -148,7 +164,9 @@ def read_floor(blocks: Iterable[Block], place: Callable[[str], str] = str, file:
     check_groups(reader.groups, {*images, *declared_in(objects)}, problems)
     if problems.found:
         raise ConfigError(problems.found)
-    return Floor(reader.requirements, holds, snapshots, Locks(locks), images, _mirrors(objects), reader.groups, files)
+    return Floor(
+        reader.requirements, holds, snapshots, Locks(locks), images, _mirrors(objects), reader.groups, files, reader.windows, reader.max_changes
+    )
 
 
 def _folder(lock: Lock, place: Callable[[str], str]) -> str:

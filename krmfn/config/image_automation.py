@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.config import flux, schema
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
 from krmfn.config.require import Requirement, read_requirements
-from krmfn.config.rollout import Group, read_groups
+from krmfn.config.rollout import Group, least, read_groups
 from krmfn.config.rule_files import RuleFile, without_rules
 from krmfn.config.settings import Settings
 from krmfn.errors import RuleError
@@ -28,13 +28,16 @@ from krmfn.model import (
     ResourceId,
 )
 
+if TYPE_CHECKING:
+    from krmfn.config.windows import Calendar
+
 _FLAT = ("semver", "alphabetical", "numerical", "version", "newest", "digest")
 _FLAT_KEYS = (
     *_FLAT, "name", "namespace", "image", "pattern", "extract", "exclusionList", "allowTags", "ignoreTags", "insecure",
     "digestReflectionPolicy", "bind", "mode", "onError", "onDowngrade", "keepPins", "layout", "annotate",
 )  # fmt: skip
 
-_RULES = ("spec.require", "spec.groups", "spec.trust")
+_RULES = ("spec.require", "spec.groups", "spec.windows", "spec.maxChanges", "spec.trust")
 _FLAT_SETTINGS = ("mode", "onError", "onDowngrade", "keepPins")
 
 
@@ -95,6 +98,8 @@ class OwnReader:
         """`spec.lock`: the name of the ImageLock that counts."""
         self.requirements: tuple[Requirement, ...] = ()
         self.groups: tuple[Group, ...] = ()
+        self.windows: Calendar = ()
+        self.max_changes: int | None = None
         self.rule_file: RuleFile = without_rules
         """Where the files are that rules name."""
 
@@ -116,7 +121,7 @@ class OwnReader:
         return policies
 
     def require(self, objects: tuple[Object, ...]) -> None:
-        """Read what is required and what moves together: of every ImageAutomation, as another one never takes a rule away."""
+        """Read what decides when tags may move: of every ImageAutomation, as another one never takes a rule away."""
         for one in objects:
             if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation":
                 self._require(one, objects)
@@ -135,6 +140,12 @@ class OwnReader:
             self.requirements += read_requirements(resource.id, entries, self.problems, objects, file)
         if groups and not wrong:
             self.groups += read_groups(resource.id, groups, self.problems)
+        if resource.spec.get("windows") and not wrong:
+            from krmfn.config.windows import read_windows  # few lists hold some
+
+            self.windows += read_windows(resource.id, listing(resource.spec["windows"]), self.problems)
+        if resource.spec.get("maxChanges") and not wrong:
+            self.max_changes = least(self.max_changes, int(resource.spec["maxChanges"]))
 
     def _automation(self, automation: Object, wrong: tuple[str, ...]) -> list[ImagePolicy]:
         """Read what the schema found right, so that the problems of the rest are told in the same run."""

@@ -19,7 +19,7 @@ from krmfn.config.image_automation import OwnReader, TargetRule
 from krmfn.config.lock import Lock, Snapshot, read_locks, read_snapshots
 from krmfn.config.locks import Locks
 from krmfn.config.objects import Object, Problems, nearest, read
-from krmfn.config.rollout import check_groups, together
+from krmfn.config.rollout import check_groups, least, together
 from krmfn.config.rule_files import of_rules, without_rules
 from krmfn.config.settings import Settings
 from krmfn.errors import ConfigError, InputError
@@ -66,6 +66,8 @@ class Config(NamedTuple):
     """For stderr only: what was passed over as no configuration."""
     is_partial: bool = False
     """True when a functionConfig spoke: other calls on the same items may bring other policies."""
+    changed: frozenset[PolicyKey] = frozenset()
+    """Policies that differ from the base already; set by commands on files in git, for `maxChanges`."""
     remembers: bool = False
     """Set by `krmfn update`: locks hold what it writes where, and what people took back since is held."""
 
@@ -161,7 +163,8 @@ def load(
     check_groups(parsed.groups, declared, problems)
     outside = floor or Floor()
     groups = together(parsed.groups, outside.groups, by_key, declared, outside.images)
-    rulebook = Rulebook(parsed.requirements, counted, floor, groups)
+    limit = least(parsed.max_changes, outside.max_changes)
+    rulebook = Rulebook(parsed.requirements, counted, floor, groups, parsed.windows, limit)
     by_key = {key: rulebook.put(policy) for key, policy in by_key.items()}
     if problems.found:
         raise ConfigError(problems.found)

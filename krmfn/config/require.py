@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from krmfn.config.objects import Object, Problems, listing
-from krmfn.globs import matches
 from krmfn.image import normal_platform
-from krmfn.model import ImagePolicy, PolicyKey, ResourceId
+from krmfn.model import ResourceId
 from krmfn.policies.newer import Shape
 
 if TYPE_CHECKING:
@@ -55,19 +54,6 @@ class Requirement(NamedTuple):
     """Fields that cannot hold the digest that was verified take the tag alone."""
     defined: ResourceId = ResourceId()
     """The OCIRepository that requires it; nothing for an entry of `require`."""
-
-    def is_about(self, policy: ImagePolicy) -> bool:
-        """True if the globs of the entry match the policy and its image; globs that are left out match everything."""
-        image = policy.repository.image
-        return self.is_about_image(image.canonical, image.name) and self.is_about_key(policy.key)
-
-    def is_about_image(self, *names: str) -> bool:
-        """True if a glob of images matches one of the names of an image, or there is none."""
-        return not self.images or any(matches(glob, name) for glob in self.images for name in names)
-
-    def is_about_key(self, key: PolicyKey) -> bool:
-        """True if a glob of policies matches, or there is none."""
-        return not self.policies or any(matches(glob, str(key)) for glob in self.policies)
 
 
 def seconds(text: str) -> int | None:

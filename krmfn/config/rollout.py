@@ -1,4 +1,4 @@
-"""What moves together: `spec.groups` of an ImageAutomation."""
+"""What moves together, and how much at a time: `spec.groups` and `spec.maxChanges` of an ImageAutomation."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ def read_groups(where: ResourceId, entries: Sequence[Any], problems: Problems) -
             problems.add(where, f"{path}.policies", "expected two policies or more: name or namespace:name")
         groups.append(Group(entry["name"], tuple(members), entry.get("by") or "version", where, path))
     return tuple(groups)
+
+
+def least(*limits: int | None) -> int | None:
+    """Return the lowest of several limits; None where there is none."""
+    return min((one for one in limits if one is not None), default=None)
 
 
 def key_of(name: str, where: ResourceId) -> PolicyKey:

@@ -20,4 +20,24 @@ ROLLOUT: dict[str, Schema] = {
             ("name", "policies"),
         ),
     ),
+    "windows": listed(
+        "When tags may move. A Deny wins; without an Allow it is always.",
+        mapped(
+            "One window, from every start on for its duration. Globs: `*` stays inside a path part, `**` crosses.",
+            {
+                "kind": text("Whether tags may move in it, or may not.", enum=["Allow", "Deny"]),
+                "schedule": text("When it starts, as cron: minute, hour, day of month, month, day of week: `0 2 * * MON-FRI`."),
+                "duration": text("How long it lasts: `2h`, `36 hours`, `3 days`."),
+                "timeZone": text("The time zone of the schedule: `Europe/Berlin`; default UTC."),
+                "images": listed("Globs of repositories; left out: all.", {"type": "string"}),
+                "policies": listed("Globs of `namespace:name`; left out: all.", {"type": "string"}),
+            },
+            ("kind", "schedule", "duration"),
+        ),
+    ),
+    "maxChanges": {
+        "type": "integer",
+        "description": "How many policies may change at a time: the longest waiting first, a group whole.",
+        "minimum": 1,
+    },
 }

@@ -61,6 +61,8 @@ class Settings(NamedTuple):
     """Warnings are errors."""
     now: float | None = None
     """The time, in seconds since 1970; None takes that of the TagSnapshots. Nothing else knows a clock."""
+    ignore_windows: bool = False
+    """The command line lets tags move although their windows are closed."""
     is_build: bool = False
     """What is written goes nowhere that the next run could read: kustomize called."""
     is_floored: bool = False

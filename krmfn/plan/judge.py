@@ -148,22 +148,27 @@ class _Judge:
         return Judgement(runs, self.passed, self.refused, self.steps, tuple(self.results), self.is_stopped)
 
     def problem(self, lock: Lock | None, *, in_build: bool) -> NotChosen | None:
-        """Return why nothing can be judged: no lock where one is needed, no time where age counts."""
-        if not self.policy.requirements:
-            return None
-        if in_build and (lock is None or lock.entry(self.policy.key) is None):
+        """Return why nothing can be judged: no lock where one is needed, no time where a rule asks for it."""
+        policy, facts = self.policy, self.facts
+        asking = (("require", policy.requirements), ("windows", policy.windows), ("maxChanges", facts.is_limited))
+        rules = [name for name, is_there in asking if is_there]
+        if rules and in_build and (lock is None or lock.entry(policy.key) is None):
             message = (
-                "require needs a lock under kustomize, which forgets what runs: the lock has no entry for this policy: "
+                f"{' and '.join(rules)} needs a lock under kustomize, which forgets what runs: the lock has no entry for this policy: "
                 f"{_FETCH}, and list the file it writes under resources"
             )
-            return NotChosen(self.policy, "lock", message)
-        ages = [one.age for one in self.policy.requirements if one.age]
-        if ages and self.refusals.now is None and self.facts.settings.mode != "frozen":
+            return NotChosen(policy, "lock", message)
+        timed = {
+            "minimumReleaseAge": self.refusals.now is None and any(one.age for one in policy.requirements),
+            "windows": facts.now() is None and policy.windows and not facts.settings.ignore_windows,
+        }
+        needs = [name for name, is_missing in timed.items() if is_missing]
+        if needs and facts.settings.mode != "frozen":
             message = (
-                "minimumReleaseAge needs a time, and none is known: set KRMFN_NOW or SOURCE_DATE_EPOCH, "
+                f"{' and '.join(needs)} needs a time, and none is known: set KRMFN_NOW or SOURCE_DATE_EPOCH, "
                 f"or {_FETCH}, which writes spec.time into the TagSnapshot"
             )
-            return NotChosen(self.policy, "no-time", message)
+            return NotChosen(policy, "no-time", message)
         return None
 
     def one(self, choice: Chosen | NotChosen, deployed: Sequence[str]) -> Chosen | NotChosen | None:

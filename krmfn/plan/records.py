@@ -81,6 +81,8 @@ class Judged(NamedTuple):
 
     choices: Mapping[PolicyKey, Choice]
     judgements: Judgements = MappingProxyType({})
+    still: frozenset[PolicyKey] = frozenset()
+    """Policies of which no field is written now, not even a digest: their windows are closed."""
 
     @property
     def results(self) -> tuple[Diagnostic, ...]:
@@ -109,7 +111,7 @@ class Judged(NamedTuple):
             over, refused[passed.tag] = (passed, *over), passed
         runs = chosen.tag if isinstance(chosen, Chosen) else None
         judgement = before._replace(runs=runs, passed_over=over, refused=refused, said=(*before.said, *said))
-        return Judged(choices, {**self.judgements, pin: judgement})
+        return self._replace(choices=choices, judgements={**self.judgements, pin: judgement})
 
 
     def keep(self, pin: Pin, running: tuple[str, ...], passed: PassedOver) -> Judged:

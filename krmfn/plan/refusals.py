@@ -29,6 +29,8 @@ class Facts(NamedTuple):
     evidence: Mapping[str, Snapshot]
     source: TagSource
     dates: Dates = MappingProxyType({})
+    is_limited: bool = False
+    """Only so many policies may change at a time."""
 
     def now(self, image: str | None = None) -> float | None:
         """Return the time: what was set, else that of the repository's own snapshot, or of the newest one."""
@@ -37,6 +39,21 @@ class Facts(NamedTuple):
         if image is not None:
             return self.evidence[image].time if image in self.evidence else None
         return latest(one.time for one in self.evidence.values())
+
+
+def shut(policy: ImagePolicy, facts: Facts) -> PassedOver | None:
+    """Return that the windows of a policy are closed now, about no tag; None when they are open. Frozen, the lock decides."""
+    now = facts.now()
+    if not policy.windows or now is None or facts.settings.ignore_windows or facts.settings.mode == "frozen":
+        return None
+    from krmfn.config.windows import opening
+
+    opens = opening(policy.windows, now)
+    if opens == now:
+        return None
+    if opens is None:
+        return PassedOver("", "its window is closed, and will not open in sight", "window", None, "window closed")
+    return PassedOver("", f"its window is closed, opens {moment(opens)}", "window", opens, f"waits until {moment(opens)}")
 
 
 class Unjudged(NamedTuple):
@@ -195,6 +212,8 @@ class Refusals:
 
     def moved(self, tag: str, digest: str) -> PassedOver | None:
         """Return why a tag that stays may not take this digest yet; None when it may."""
+        if (closed := shut(self.policy, self.facts)) is not None:
+            return closed._replace(tag=tag)
         ages = [] if tag in self.no_wait else [one.age for one in self.policy.requirements if one.age]
         wait, seen = max((age.of(DIGEST) for age in ages), default=0), self.snapshot.seen.get(tag) if self.snapshot else None
         if not wait or (seen and seen.digests and seen.is_old(digest)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from krmfn.config.settings import Settings
@@ -38,13 +38,19 @@ class Changes(NamedTuple):
 
 
 def rewrite(
-    deployed: Deployed, choices: Mapping[PolicyKey, Choice], pins: Pins, guarded: Guarded, settings: Settings
+    deployed: Deployed, choices: Mapping[PolicyKey, Choice], pins: Pins, guarded: Guarded, settings: Settings,
+    still: Collection[PolicyKey] = (),
 ) -> Changes:
-    """Compute every edit, and a result for every change and for every field that stays although it should not."""
+    """Compute every edit, and a result for every change and for every field that stays although it should not.
+
+    Fields of the policies in `still` stay, and nothing is said of them.
+    """
     writer = _Writer(deployed, choices, pins, settings)
-    still = guarded.places | pins.held
+    places = guarded.places | pins.held
     for target in deployed.targets:
-        if target.setter.policy not in guarded.policies and place(target) not in still:
+        key = target.setter.policy
+        is_still = key in still and not isinstance(choices.get(key), NotChosen)
+        if key not in guarded.policies and not is_still and place(target) not in places:
             writer.write(target)
     changes = tuple(change for change in writer.changes if place(change.target) not in writer.refused)
     return Changes(changes, (*pins.results, *guarded.results, *writer.results))

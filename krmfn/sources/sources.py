@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from krmfn.config.loading import Config
 from krmfn.config.lock import Snapshot
+from krmfn.config.selecting import is_about_image
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import PASSING, RegistryError
 from krmfn.image import ImageRef
@@ -91,7 +92,7 @@ class Sources:
         digest = registries.digest(bare, image.tag or "")
         floor = self._config.rulebook.floor
         for one in floor.requirements if floor else ():
-            if one.verify and one.is_about_image(image.canonical, image.name):
+            if one.verify and is_about_image(one, image.canonical, image.name):
                 verdict = registries.verify(bare, digest, one.verify)
                 if verdict.state != "passed":
                     message = f"the scan oci://{image} is {digest}, and not signed as the rules from outside (--rules) want it: {verdict.why}"
@@ -178,7 +179,7 @@ def scan_of(config: Config) -> ImageRef | None:
     from krmfn.sources.artifact import reference
 
     image, floor = reference(config.settings.artifact), config.rulebook.floor
-    is_vouched = any(one.verify and one.is_about_image(image.canonical, image.name) for one in (floor.requirements if floor else ()))
+    is_vouched = any(one.verify and is_about_image(one, image.canonical, image.name) for one in (floor.requirements if floor else ()))
     if image.digest is None and not is_vouched:
         raise misconfigured(
             f"{config.settings.artifact} can be moved by whoever may push there: name the scan by its digest "
