@@ -11,6 +11,7 @@ from krmfn.config.floor import Floor
 from krmfn.config.hold import Hold
 from krmfn.config.loading import Config, Finish, no_change
 from krmfn.config.lock import Lock, Snapshot, is_read_only
+from krmfn.config.rollout import with_groups
 from krmfn.diagnostics import in_order, unreadable
 from krmfn.errors import ConfigError, InputError
 from krmfn.kubernetes.overriding import NOTHING, Graph
@@ -128,7 +129,8 @@ def examine(
     With `every` policies that no field may need are resolved too, digests included. `graph` tells which fields of files
     kustomizations override.
     """
-    wanted = [rules.policies[key] for key in sorted(rules.policies if every else rules.with_groups(needed.wanted(blocks, rules)))]
+    keys = rules.policies.keys() if every else with_groups(needed.wanted(blocks, rules), rules.rulebook.groups)
+    wanted = [rules.policies[key] for key in sorted(keys & rules.policies.keys())]
     source, lock, settings = resolve.Remembered(open_source(rules)), rules.record, rules.settings
     if settings.artifact is not None and settings.mode != "frozen":
         seen = source.recorded(one.repository for one in wanted)
@@ -247,7 +249,7 @@ def _judged(
     if groups := rules.rulebook.groups:
         judge_again = judge.trying(choices, deployed, lock, facts, in_build=in_build)
         judged = together.unite(
-            judged, choices, groups, deployed, lock, judge_again, rules.absent, in_build=goes_on, is_frozen=is_frozen
+            judged, choices, groups, deployed, lock, judge_again, lambda key: absent(key, rules), in_build=goes_on, is_frozen=is_frozen
         )
     if not is_frozen and (limit is not None or any(choice.policy.windows for choice in choices.values())):
         from krmfn.plan import turns
@@ -263,6 +265,15 @@ def _judged(
         return refusals.Refusals(policy, facts).moved(tag, digest)
 
     return judged, refused
+
+
+def absent(key: PolicyKey, rules: Config) -> str:
+    """Return why a policy takes no part in a run; empty for one that does."""
+    if key in rules.policies:
+        return ""
+    if key in rules.unresolved:
+        return rules.unresolved[key].why
+    return "it is suspended" if key in rules.suspended.values() else "it takes no part in this run"
 
 
 def _recorded(changes: Sequence[records.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:

@@ -82,19 +82,6 @@ class Config(NamedTuple):
         floor = self.rulebook.floor
         return bool(self.defined_in) and (self.locks.is_by_folder or (floor is not None and floor.locks.is_by_folder))
 
-    def with_groups(self, keys: frozenset[PolicyKey]) -> frozenset[PolicyKey]:
-        """Return policies with all that are in a group with one of them."""
-        near = (one.members for one in self.rulebook.groups if keys.intersection(one.members))
-        return keys.union(key for members in near for key in members if key in self.policies)
-
-    def absent(self, key: PolicyKey) -> str:
-        """Return why a policy takes no part in a run; empty for one that does."""
-        if key in self.policies:
-            return ""
-        if key in self.unresolved:
-            return self.unresolved[key].why
-        return "it is suspended" if key in self.suspended.values() else "it takes no part in this run"
-
     def by_image(self) -> dict[str, list[ImagePolicy]]:
         """Return the policies that bind images, by canonical repository."""
         policies: dict[str, list[ImagePolicy]] = {}
