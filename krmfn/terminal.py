@@ -89,12 +89,15 @@ def width(stream: TextIO) -> int | None:
 def padded(header: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None = None) -> str:
     r"""Write a table: padded columns, nothing behind the last. No line is wider than `columns`, and no cell is broken.
 
-    What does not fit goes on below its row, indented; a cell is only cut at blanks, so that a path stays whole.
+    A row that is too wide gives up its padding first; what still does not fit goes on below, indented. A cell is only cut at
+    blanks, so that a path stays whole.
 
     >>> padded(("IMAGE", "TAG"), [("web", "1.0"), ("database", "16")])
     'IMAGE     TAG\nweb       1.0\ndatabase  16\n'
     >>> padded((), [("web", "1.0", "apps/web.yaml:7")], 20)
     'web  1.0\n    apps/web.yaml:7\n'
+    >>> padded((), [("database", "16", "x"), ("web", "1.0", "apps/web.yaml:7")], 25)
+    'database  16   x\nweb  1.0  apps/web.yaml:7\n'
     """
     laid_out = _laid_out(header, rows, columns)
     return "".join(f"{''.join(text for _, text in line)}\n" for lines in laid_out for line in lines)
@@ -130,7 +133,9 @@ def _narrowed(rows: Sequence[Sequence[str]], widths: list[int], columns: int) ->
 
 
 def _lines(row: Sequence[str], widths: Sequence[int], columns: int | None) -> list[Line]:
-    starts = accumulate((size + len(_GAP) for size in widths), initial=0)
+    starts = list(accumulate((size + len(_GAP) for size in widths), initial=0))
+    if columns is not None and starts[max(len(row) - 2, 0)] + len(_GAP.join(row[-2:])) > columns >= len(_GAP.join(filter(None, row))):
+        starts = [0] * len(row)  # out of line with the others, and on one line
     lines: list[Line] = [[]]
     length = 0
     for index, (cell, start) in enumerate(zip(row, starts, strict=False)):
