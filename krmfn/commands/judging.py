@@ -12,11 +12,12 @@ from krmfn.errors import RegistryError
 from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, UNJUDGED, Place, Slot
-from krmfn.model import Chosen, Listing, PassedOver, PolicyKey, settled
+from krmfn.model import Chosen, ImagePolicy, Listing, PassedOver, PolicyKey, settled
 from krmfn.plan.current import current_tag
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.plan.unnamed import named_images, with_unnamed
 from krmfn.policies.newer import Newer, newer, state
+from krmfn.policies.selection import left_over
 
 WORKERS = 8
 
@@ -126,6 +127,7 @@ def judge(tree: files.Tree, found: Sequence[Place], config: Config, source: TagS
         _verdict(
             one,
             listings[one.ref.canonical],
+            config.policies.get(one.fate.policy) if one.fate.policy else None,
             answers.get((repositories[one.ref], one.ref.tag or "")) if one.ref.digest else None,
         )._replace(is_digest_gone=(repositories[one.ref], one.ref.digest) in gone)
         if one.is_asked
@@ -139,14 +141,16 @@ def _are_overridden(places: Sequence[Place]) -> bool:
     return all(place.state == OVERRIDDEN for place in places)
 
 
-def _verdict(row: Verdict, listing: Listing | RegistryError, digest: str | RegistryError | None) -> Verdict:
+def _verdict(
+    row: Verdict, listing: Listing | RegistryError, policy: ImagePolicy | None, digest: str | RegistryError | None
+) -> Verdict:
     if isinstance(listing, RegistryError):
         return row._replace(error=listing)
     current = row.ref.tag or ("" if row.ref.digest else "latest")
     is_gone = bool(current) and current not in listing.tags
     failed = digest if isinstance(digest, RegistryError) and not is_gone else None
     return row._replace(
-        newer=newer(current, listing.tags), listed=len(listing.tags), is_gone=is_gone,
+        newer=newer(current, left_over(policy.rules, listing.tags) if policy else listing.tags), listed=len(listing.tags), is_gone=is_gone,
         now=digest if isinstance(digest, str) else None, error=failed,
     )  # fmt: skip
 

@@ -175,6 +175,11 @@ def _sieve(rules: Rules, tags: Sequence[str]) -> bytearray:
     return reasons
 
 
+def left_over(rules: Rules, tags: Sequence[str]) -> list[str]:
+    """Return the tags that exclusionList, allowTags and ignoreTags leave, whatever the policy says of them."""
+    return [tag for tag, reason in zip(tags, _sieve(rules, tags), strict=True) if not reason]
+
+
 def _any(patterns: Sequence[Pattern | Ending], tags: Sequence[str]) -> bytearray:
     flags = bytearray(len(tags))
     for pattern in patterns:
