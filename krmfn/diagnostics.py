@@ -16,6 +16,7 @@ LINT_CODES = {
     "bad-config": "a policy, repository or setting is wrong; krmfn update would refuse it too",
     "bad-setter": "a marker or annotation has not the form namespace:name, or its suffix is not tag, name or digest",
     "bad-target": "a target of an ImageAutomation cannot be looked for in a resource that it selects",
+    "cluster-chooses": "an image must be signed, and a range or variable lets the cluster choose which one runs: nothing is judged",
     "dangling-policy": "a field names a policy whose ImageRepository is missing or may not be read",
     "doubtful": "the key image is given twice in one mapping, and readers differ on which one counts",
     "foreign-value": "the policy of this field could not have produced the value that it holds",
@@ -63,18 +64,21 @@ RUN_CODES = {
     "would-change": "under mode: check a field would change",
 }
 VERIFY_CODES = {
+    "bad-signature": "what signs an image does not count: another signer, another digest, another origin, or broken",
     "not-verified": "whether an image is signed could not be found out",
-    "unsigned": "an image is not signed as it must be, or was not built by whom and from what it must be",
+    "unsigned": "an image has no signature, or no provenance, of the kind that it must have",
 }
 CHECK_CODES = {
+    **VERIFY_CODES,
     "beyond": "a newer image lies beyond the bound, or is kept from the field",
+    "cluster-chooses": "an image must be signed, and a range or variable lets the cluster choose which one runs: nothing is judged",
     "digest-gone": "the registry does not hold a pinned digest any more",
     "drifted": "a tag points to another digest than the pinned one",
     "not-listed": "the registry does not list a deployed tag any more",
     "unknown": "the registry could not be asked about an image",
     "updatable": "krmfn update --within would write a newer image",
 }
-CODES = dict(sorted({**LINT_CODES, **RUN_CODES, **VERIFY_CODES, **CHECK_CODES}.items()))
+CODES = dict(sorted({**LINT_CODES, **RUN_CODES, **CHECK_CODES}.items()))
 """Every code and what it means."""
 
 _RANK = {"error": 0, "warning": 1, "info": 2}

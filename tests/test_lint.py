@@ -3,12 +3,14 @@
 import json
 import re
 from pathlib import Path
+from textwrap import indent
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from krmfn.cli import main
 from krmfn.diagnostics import LINT_CODES
+from tests import signing
 
 POLICIES = """\
 apiVersion: krmfn.dev/v1alpha1
@@ -255,6 +257,26 @@ def test_lint_finds_signers_whose_name_only_contains_a_pattern(pattern, tmp_path
         assert main(["lint", str(tmp_path)]) == int(expected)
         found = capsys.readouterr().out
         assert (f"flux.yaml:{(FLUX + rules).count(chr(10)) + 2}:1 {code} {message}" in found.replace(f"{tmp_path}/", "")) == expected, found
+
+
+CHOSEN = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: web}\nspec:\n  url: oci://ghcr.io/acme/web\n  ref: {semver: '>=1.0.0'}\n"
+
+
+@pytest.mark.parametrize(("text", "is_told"), [
+    (CHOSEN, True),
+    ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - {name: a, image: 'ghcr.io/acme/web:${TAG}'}\n", True),
+    (CHOSEN.replace("acme", "other"), False),
+    (CHOSEN.replace("semver: '>=1.0.0'", "tag: 1.0.0"), False),
+])  # fmt: skip
+def test_lint_says_where_the_cluster_chooses_and_finds_no_fault(text, is_told, tmp_path, capsys):
+    keys = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: keys}}\nstringData:\n  a.pub: |\n{indent(signing.Signer().pem.decode(), '    ')}---\n"
+    rules = "apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata: {name: rules}\nspec:\n  require:\n  - {images: [ghcr.io/acme/*], verify: [{secretRef: {name: keys}}]}\n---\n"
+    (tmp_path / "web.yaml").write_text(keys + rules + text)
+    assert main(["lint", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert ("cluster-chooses" in said) is is_told
+    assert ("ghcr.io/acme/web must be signed; not judged: the cluster chooses (" in said) is is_told
+    assert "cluster-chooses" in LINT_CODES
 
 
 def test_every_code_is_documented_and_tested(capsys):

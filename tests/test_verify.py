@@ -495,6 +495,49 @@ def test_a_tree_is_verified_by_what_it_requires(signed: Path, registry: Registry
     assert verified(signed, capsys, str(signed / "tree"))[0] == 0
 
 
+def checked(signed: Path, *arguments: str) -> tuple[dict[str, Any], str]:
+    done = call("check", str(signed / "tree"), "--source", f"layout:{signed / 'images'}", "-o", "json", *arguments, cwd=signed)
+    shown = call("check", str(signed / "tree"), "--source", f"layout:{signed / 'images'}", *arguments, cwd=signed)
+    return {f"{one['image'].rpartition('/')[2]}:{one['tag']}": one for one in json.loads(done.stdout)["images"]}, shown.stdout
+
+
+def test_check_tells_by_whom_what_runs_is_signed(signed: Path, registry: Registry):
+    attach(registry, "1.0.0", "tag", signer=STRANGER)
+    shutil.rmtree(signed / "images")
+    layout(signed / "images", registry)
+    (signed / "tree" / "stranger.yaml").write_text(pod(f"{web(registry)}:1.0.0", name="stranger").partition(" # ")[0] + "\n")
+    found, shown = checked(signed)
+    digests = registry.tags["acme/web"]
+    assert found["web:1.1.0"]["signed"] == {"outcome": "passed", "by": "k0.pub of Secret cosign-keys", "digest": digests["1.1.0"]}
+    assert "signed by k0.pub of Secret cosign-keys" in found["web:1.1.0"]["states"]
+    assert (found["web:1.2.0"]["signed"]["outcome"], "not signed" in found["web:1.2.0"]["states"]) == ("missing", True)
+    assert (found["web:1.0.0"]["signed"]["outcome"], "bad signature" in found["web:1.0.0"]["states"]) == ("invalid", True)
+    assert ("signed" in found["api:1.0.0"], found["api:1.0.0"]["states"]) == (False, ["fixed", "unknown"])
+    assert "not signed" in shown
+    assert "bad signature" in shown
+    assert "signed by" not in shown  # nothing follows from it
+    sarif = json.loads(call("check", "tree", "--source", "layout:images", "-o", "sarif", cwd=signed).stdout)
+    rules = {one["ruleId"] for one in sarif["runs"][0]["results"]}
+    assert {"unsigned", "bad-signature"} <= rules
+
+
+def test_check_tells_what_could_not_be_verified(signed: Path, registry: Registry):
+    registry.misbehave("other", lambda request: request.error(503, "UNAVAILABLE", "come back later"))
+    done = call("check", str(signed / "tree" / "bad.yaml"), str(signed / "tree" / "rules.yaml"), "-o", "json", cwd=signed)
+    (one,) = json.loads(done.stdout)["images"]
+    assert (one["signed"]["outcome"], "not verified" in one["states"]) == ("unavailable", True)
+    assert "503" in one["signed"]["why"]
+
+
+def test_check_says_where_the_cluster_chooses(signed: Path, registry: Registry):
+    (signed / "tree" / "range.yaml").write_text(SHOWN["a range"].replace("REPOSITORY", web(registry)))
+    found, shown = checked(signed)
+    assert found["web:None"]["states"] == ["range", "not judged: the cluster chooses"]
+    assert "not judged: the cluster chooses" in " ".join(shown.split())
+    (signed / "tree" / "rules.yaml").unlink()
+    assert checked(signed)[0]["web:None"]["states"] == ["range"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "why"),
     [

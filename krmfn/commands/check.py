@@ -26,7 +26,7 @@ from krmfn.sanitize import printable
 
 _HEADER = ("IMAGE", "CURRENT", "UPDATE", "BEYOND", "STATE", "WHERE")
 _STATE = _HEADER.index("STATE")
-_QUIET_STATES = ("fixed", "pinned")
+_QUIET_STATES, _SIGNED = ("fixed", "pinned"), "signed by "
 """Words that the table leaves out, as nothing follows from them."""
 
 
@@ -127,7 +127,7 @@ def _line(place: Place) -> str:
 
 def _row(verdict: Verdict, name: str, *, is_brief: bool = False) -> tuple[str, ...]:
     fate = verdict.fate
-    words = [word for word in verdict.states if not (is_brief and word in _QUIET_STATES)]
+    words = [word for word in verdict.states if not (is_brief and _is_quiet(word))]
     if fate.policy and (fate.kept or not is_brief):
         words.append(str(fate.policy))
     return (
@@ -138,8 +138,12 @@ def _row(verdict: Verdict, name: str, *, is_brief: bool = False) -> tuple[str, .
 
 def _is_told(verdict: Verdict) -> bool:
     """True if there is something to do about an image, or to know."""
-    words = set(verdict.states) - {"fixed", "mutable", "pinned", "not sure"}
-    return verdict.is_asked and bool(verdict.has_update or verdict.beyond or words)
+    words = {word for word in verdict.states if not _is_quiet(word)} - {"mutable", "not sure"}
+    return verdict.is_unjudged or (verdict.is_asked and bool(verdict.has_update or verdict.beyond or words))
+
+
+def _is_quiet(word: str) -> bool:
+    return word in _QUIET_STATES or word.startswith(_SIGNED)
 
 
 def _print_text(verdicts: Sequence[Verdict], *, every: bool, wide: bool) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from krmfn.commands.judging import Verdict
-from krmfn.kubernetes.places import COUNTS, VARIABLE, Place
+from krmfn.inventory.signed import UNJUDGED, Subject
+from krmfn.kubernetes.places import COUNTS, RANGE, VARIABLE, Place
 from krmfn.model import Diagnostic, Field, Location, Severity
 from krmfn.policies.explain import passed_over
 
@@ -15,7 +16,7 @@ def found(verdicts: Iterable[Verdict]) -> Iterator[Diagnostic]:
     for verdict in verdicts:
         for severity, code, message in _told(verdict):
             for place in verdict.places:
-                if place.state == COUNTS:
+                if place.state == COUNTS or (code == "cluster-chooses" and place.state in (RANGE, VARIABLE)):
                     yield Diagnostic(severity, code, message, _location(place), policy=verdict.fate.policy, cause=verdict.error)
 
 
@@ -30,6 +31,10 @@ def _told(verdict: Verdict) -> Iterator[tuple[Severity, str, str]]:
         yield "warning", "not-listed", f"{name}: the registry does not list this tag any more"
     if verdict.has_drifted:
         yield "warning", "drifted", f"{name}: the tag points to another digest today, {str(verdict.now)[:19]}"
+    if verdict.is_unjudged:
+        yield "info", "cluster-chooses", f"{ref.name} must be signed; {UNJUDGED}"
+    for finding in verdict.signed.findings()[:1] if verdict.signed else ():
+        yield "warning", finding.code, finding.message
     beyond = f"; {verdict.beyond} lies beyond the bound" if verdict.beyond else ""
     if verdict.has_update:
         yield "info", "updatable", f"{name}: {'a digest can pin it' if fate.pins else f'can move to {fate.tag}'}{beyond}"
@@ -59,6 +64,12 @@ def _plain_place(place: Place) -> dict[str, object]:
     return made | ({"why": place.why} if place.why else {}) | ({"overriddenBy": place.by} if place.by else {})
 
 
+def _signed(one: Subject) -> dict[str, str]:
+    """Return the state of a required signature: `passed`, `missing`, `invalid` or `unavailable`, by whom, or why not."""
+    made = {"outcome": one.state, "by": one.signers, "why": one.why, "digest": one.digest}
+    return {name: value for name, value in made.items() if value} if one.state != "not required" else {}
+
+
 def _plain(verdict: Verdict) -> dict[str, object]:
     ref = verdict.ref
     made: dict[str, object] = {
@@ -76,6 +87,6 @@ def _plain(verdict: Verdict) -> dict[str, object]:
     policy, error = verdict.fate.policy, verdict.error
     more = {
         "digestNow": verdict.now, "policy": policy and str(policy), "error": error and str(error),
-        "constraint": verdict.places[0].constraint, "passedOver": passed_over(verdict.fate.passed_over),
+        "signed": verdict.signed and _signed(verdict.signed), "constraint": verdict.places[0].constraint, "passedOver": passed_over(verdict.fate.passed_over),
     }  # fmt: skip
     return made | {name: value for name, value in more.items() if value}

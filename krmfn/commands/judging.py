@@ -10,7 +10,9 @@ from krmfn.commands.remembering import plan
 from krmfn.config.loading import Config
 from krmfn.errors import RegistryError
 from krmfn.image import ImageRef
-from krmfn.inventory import files
+from krmfn.inventory import files, signed
+from krmfn.inventory.signed import UNJUDGED as OF_THE_CLUSTER
+from krmfn.inventory.signed import Subject
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, UNJUDGED, Place, Slot
 from krmfn.model import Chosen, ImagePolicy, Listing, PassedOver, PolicyKey, settled
 from krmfn.plan.current import current_tag
@@ -47,6 +49,10 @@ class Verdict(NamedTuple):
     now: str | None = None
     error: RegistryError | None = None
     fate: Fate = Fate()
+    signed: Subject | None = None
+    """The judgement of its digest, where a signature is required; None where none is, or where the cluster chooses."""
+    is_unjudged: bool = False
+    """True if a signature is required, and the cluster chooses the version."""
 
     @property
     def is_asked(self) -> bool:
@@ -72,9 +78,10 @@ class Verdict(NamedTuple):
     def states(self) -> tuple[str, ...]:
         """The words of the STATE column."""
         if not self.is_asked:
-            return (shown(self.places[0]),)
+            return (shown(self.places[0]), *((OF_THE_CLUSTER,) if self.is_unjudged else ()))
         waits = (self.fate.passed_over[0].state,) if self.fate.passed_over else ()
-        kept = (*((self.fate.kept,) if self.fate.kept else ()), *waits)
+        words = (self.signed.word,) if self.signed and self.signed.word else ()
+        kept = (*words, *((self.fate.kept,) if self.fate.kept else ()), *waits)
         if self.error:
             return (state(self.ref), "unknown", *kept)
         more = (("drifted", self.has_drifted), ("not listed", self.is_gone), ("digest gone", self.is_digest_gone))
@@ -134,7 +141,17 @@ def judge(tree: files.Tree, found: Sequence[Place], config: Config, source: TagS
         else one
         for one in rows
     ]
-    return sorted(judged, key=lambda one: one.ref.name), run
+    return sorted(_with_signatures(judged, config, run.source), key=lambda one: one.ref.name), run
+
+
+def _with_signatures(rows: Sequence[Verdict], config: Config, source: TagSource) -> list[Verdict]:
+    """Return the rows with who signed what runs, where that is required."""
+    if not signed.wants_signatures(config):
+        return list(rows)
+    asked = signed.judged([signed.Subject(one.ref, one.places) for one in rows if one.is_asked], config, None, source)
+    subjects = {one.ref: one for one in asked}
+    unjudged = signed.of_the_cluster((place for one in rows for place in one.places), config)
+    return [one._replace(signed=subjects.get(one.ref), is_unjudged=one.ref in unjudged) for one in rows]
 
 
 def _are_overridden(places: Sequence[Place]) -> bool:

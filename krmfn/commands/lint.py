@@ -16,7 +16,10 @@ from krmfn.git import changelog
 from krmfn.git.automation import Automation
 from krmfn.inventory import files, flux_objects
 from krmfn.inventory.lint import in_files, lint, misconfigured
-from krmfn.model import Diagnostic, File, Location
+from krmfn.inventory.signed import UNJUDGED, of_the_cluster, wants_signatures
+from krmfn.kubernetes import finder
+from krmfn.kubernetes.places import RANGE, VARIABLE
+from krmfn.model import Diagnostic, Field, File, Location
 
 
 @click.command(
@@ -57,7 +60,7 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
     ruling.given()
     try:
         config = ruling.load(tree.blocks)
-        findings = tuple(sorted((*lint(tree.blocks, config, tree.skipped), *_overruled(config, tree)), key=in_files))
+        findings = tuple(sorted((*lint(tree.blocks, config, tree.skipped), *_overruled(config, tree), *_of_the_cluster(config, tree)), key=in_files))
     except ConfigError as error:
         findings = misconfigured(error.problems, tree.blocks)
     findings = tuple(finding for finding in findings if finding.code not in ignore)
@@ -71,7 +74,19 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
     if form in ("text", "github"):
         many = f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else "nothing found"
         terminal.say(f"{many} in {len(names)} file{'s' * (len(names) != 1)}")
-    return int(bool(findings))
+    return int(any(one.severity != "info" for one in findings))
+
+
+def _of_the_cluster(config: Config, tree: files.Tree) -> Iterator[Diagnostic]:
+    """Yield the fields whose version the cluster chooses, of images that must be signed."""
+    if not wants_signatures(config):
+        return
+    places = list(finder.find(tree.blocks, tree.graph()))
+    unjudged = of_the_cluster(places, config)
+    for place in places:
+        if place.ref in unjudged and place.state in (RANGE, VARIABLE):
+            message = f"{place.ref.name} must be signed; {UNJUDGED} ({place.constraint or place.text})"
+            yield Diagnostic("info", "cluster-chooses", message, Location(place.resource.id, Field(place.field, place.text), place.file))
 
 
 def _overruled(config: Config, tree: files.Tree) -> Iterator[Diagnostic]:

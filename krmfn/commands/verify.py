@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from krmfn import terminal
 from krmfn.commands import options, output, ruling
-from krmfn.config.loading import Config
-from krmfn.config.require import Requirement
 from krmfn.diagnostics import VERIFY_CODES
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
-from krmfn.inventory.signed import Subject, judged, subjects
+from krmfn.inventory.signed import Subject, judged, subjects, wants_signatures
 from krmfn.kubernetes import finder
 from krmfn.policies.number import moment
 from krmfn.signatures.keyless import Signature
@@ -56,18 +54,12 @@ def command(
     tree = options.read(paths) if paths else None
     config = ruling.load(tree.blocks if tree else (), options.finishing(source, None, None, None))
     places = finder.find(tree.blocks, tree.graph()) if tree else ()
-    if wanted is None and not any(one.verify for one in _entries(config)):
+    if wanted is None and not wants_signatures(config):
         raise click.UsageError("nothing is required: name --key FILE, or write verify under require (docs/requirements.md)")
     with terminal.watching() as progress:
         judgements = judged(subjects(places, images), config, wanted, Sources(config, os.environ, progress))
     _print(judgements, form)
     return int(any(one.findings() for one in judgements))
-
-
-def _entries(config: Config) -> Iterator[Requirement]:
-    yield from config.rulebook.requirements
-    if config.rulebook.floor is not None:
-        yield from config.rulebook.floor.requirements
 
 
 def _wanted(keys: Sequence[Path], builder: str, source: str) -> Wanted | None:

@@ -9,7 +9,7 @@ from krmfn.config.loading import Config
 from krmfn.config.settings import Unnamed
 from krmfn.errors import RegistryError
 from krmfn.image import ImageRef
-from krmfn.kubernetes.places import COUNTS, Place
+from krmfn.kubernetes.places import COUNTS, RANGE, VARIABLE, Place
 from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.policies.rules import parse_rules
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from krmfn.signatures.wanted import Wanted
 
 WORKERS = 8
+UNJUDGED = "not judged: the cluster chooses"
+"""Of an image that must be signed, in a field that does not say which one runs."""
 
 
 class Subject(NamedTuple):
@@ -38,6 +40,17 @@ class Subject(NamedTuple):
         return next((one.state for one in self.verdicts if one.state != "passed"), "passed") if self.verdicts else "not required"
 
     @property
+    def signers(self) -> str:
+        """Who signed, for people."""
+        return ", ".join(dict.fromkeys(one.signer for one in self.verdicts if one.signer))
+
+    @property
+    def word(self) -> str:
+        """The state, for a table."""
+        words = {"passed": f"signed by {self.signers}", "missing": "not signed", "invalid": "bad signature", "unavailable": "not verified"}
+        return words.get(self.state, "")
+
+    @property
     def why(self) -> str:
         """Why it did not pass; empty when it did."""
         return str(self.error) if self.error else next((one.why for one in self.verdicts if one.why), "")
@@ -46,7 +59,7 @@ class Subject(NamedTuple):
         """Return a finding for every place of an image that did not pass."""
         if self.state in ("passed", "not required"):
             return []
-        code = "not-verified" if self.state == "unavailable" else "unsigned"
+        code = {"unavailable": "not-verified", "invalid": "bad-signature"}.get(self.state, "unsigned")
         files: list[File | None] = [File(one.file.path, None, one.file.line, one.file.column) for one in self.places]
         return [Diagnostic("error", code, f"{self.ref}: {self.why}", Location(file=file)) for file in files or [None]]
 
@@ -62,7 +75,7 @@ def subjects(places: Iterable[Place], images: Iterable[ImageRef]) -> list[Subjec
 
 def judged(every: Sequence[Subject], config: Config, wanted: Wanted | None, source: TagSource) -> list[Subject]:
     """Judge images by what the configuration requires of them, and by what is wanted of all. No image is asked about twice."""
-    required = {one.ref: _required(one.ref, config, wanted) for one in every}
+    required = {one.ref: wanted_of(one.ref, config, wanted) for one in every}
 
     def judge(one: Subject) -> Subject:
         repository = config.repository(one.ref)
@@ -77,7 +90,21 @@ def judged(every: Sequence[Subject], config: Config, wanted: Wanted | None, sour
     ]
 
 
-def _required(ref: ImageRef, config: Config, wanted: Wanted | None) -> tuple[Wanted, ...]:
+def wants_signatures(config: Config) -> bool:
+    """True if a signature is required of any image."""
+    floor = config.rulebook.floor
+    return any(one.verify for one in (*config.rulebook.requirements, *(floor.requirements if floor else ())))
+
+
+def of_the_cluster(places: Iterable[Place], config: Config) -> set[ImageRef]:
+    """Return the images of which a signature is required, and whose version the cluster chooses: nobody can judge those here."""
+    if not wants_signatures(config):
+        return set()
+    chosen = {place.ref for place in places if place.ref is not None and place.state in (RANGE, VARIABLE)}
+    return {ref for ref in chosen if wanted_of(ref, config, None)}
+
+
+def wanted_of(ref: ImageRef, config: Config, wanted: Wanted | None) -> tuple[Wanted, ...]:
     """Return what is required of an image: as the policies of its repository have it, or any policy of no name."""
     rules = parse_rules(Unnamed("minor", pin=False, on_error="keep").policy)
     nobody = ImagePolicy(PolicyKey("", ""), config.repository(ref), rules, "")

@@ -149,7 +149,7 @@ class Refusals:
                 failure: RegistryFailure = "integrity" if one.on_unverified == "fail" else "unavailable"
                 return Unjudged(tag, RegistryError(failure, self.policy.repository.image.canonical, verdict.why))
             if verdict.state != "passed":
-                return PassedOver(tag, verdict.why, "verify", None, "not signed")
+                return PassedOver(tag, verdict.why, "verify", None, "not signed" if verdict.state == "missing" else "bad signature")
             if verdict.signature is not None:
                 self.signed_since[digest] = min(verdict.signature.time, self.signed_since.get(digest, verdict.signature.time))
         self.verified[tag] = digest
