@@ -123,8 +123,9 @@ def test_other_images_with_a_like_name_are_left():
 
 
 def test_an_image_field_outside_of_containers_counts_when_it_is_a_full_reference():
-    assert changed("- {kind: Prometheus, spec: {image: 'nginx:1.25.0', baseImage: nginx:1.25.0}}\n") == {
-        "spec.image": "nginx:1.27.1"
+    assert changed("- {kind: Prometheus, spec: {image: 'nginx:1.25.0', baseImage: nginx:1.25.0, from: 'nginx:1.25.0'}}\n") == {
+        "spec.image": "nginx:1.27.1",
+        "spec.baseImage": "nginx:1.27.1",
     }
     assert changed("- {kind: Chart, spec: {image: nginx}}\n") == {}
 
