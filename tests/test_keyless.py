@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from krmfn.signatures.keys import read_keys
 from krmfn.signatures.verifying import Verdict, verify
 from krmfn.signatures.wanted import Identity, TrustedRoot, Wanted
 from tests import signing
+from tests.running import environment
 from tests.signing import BUILDER, BUNDLE, SLSA_02, SLSA_1, SOURCE, Artefacts, Signer, statement
 from tests.sigstore_instance import ISSUER, SIGNED, SUBJECT, Authority, Instance, p256
 from tests.test_signatures import DIGEST
@@ -388,12 +390,37 @@ def test_a_trusted_root_that_cannot_be_used_is_an_error_of_configuration(data: b
         judged(PROMISED, identity(trusted=TrustedRoot("tests", data)))
 
 
-def test_the_package_is_loaded_for_identities_alone():
-    script = (
-        "import sys, krmfn.signatures.verifying, krmfn.config.trust; from tests.test_signatures import judged, accepted;"
-        "assert judged('bundle', accepted('bundle')).state == 'passed'; assert not any(one.startswith('sigstore') for one in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=CHECKOUT)
+OFFLINE = """
+import sys
+from tests import test_keyless, test_signatures
+assert test_signatures.judged("bundle", test_signatures.accepted("bundle")).state == "passed"
+assert not any(one.startswith("sigstore.") for one in sys.modules), "loaded for a key"
+def watch(event, arguments):
+    if event in {"socket.connect", "socket.getaddrinfo", "socket.sendto", "subprocess.Popen"} or (event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")):
+        raise SystemExit(f"{event} {arguments}")
+sys.addaudithook(watch)
+origin = {"source": "https://github.com/malancas/attest-demo"}
+verdict = test_keyless.judged(test_keyless.real("github-provenance.json"), test_keyless.GITHUB, digest=test_keyless.GITHUB_DIGEST, **origin)
+assert verdict.state == "passed", verdict
+"""
+
+
+def test_the_package_is_loaded_for_identities_alone_and_asks_nobody(tmp_path: Path):
+    """No socket is opened, and nothing is written: not even below HOME."""
+    done = subprocess.run([sys.executable, "-c", OFFLINE], check=False, cwd=CHECKOUT, capture_output=True, text=True, env=environment(HOME=str(tmp_path), PYTHONDONTWRITEBYTECODE="1"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_certificate_beside_the_one_that_counts_says_nothing():
+    """Of two certificates the package reads one: who signed is what that one says."""
+    forged = copy.deepcopy(STRANGER)
+    forged[M]["x509CertificateChain"] = {"certificates": [{"rawBytes": PROMISED[M]["certificate"]["rawBytes"]}]}
+    assert judged(forged).state == "invalid"
+    beside = copy.deepcopy(PROMISED)
+    beside[M]["x509CertificateChain"] = {"certificates": [{"rawBytes": STRANGER[M]["certificate"]["rawBytes"]}]}
+    verdict = judged(beside, identity(subject=".*"))
+    assert verdict.signature is None or verdict.signature.subject == SUBJECT
 
 
 @settings(max_examples=150, deadline=None)

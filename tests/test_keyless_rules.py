@@ -325,9 +325,21 @@ def test_the_tag_of_a_block_is_written_with_a_warning_as_flux_verifies_it_again(
     assert any("allowTagOnly permits that" in one for one in messages(outcome, "warning"))
 
 
-def test_a_url_that_cannot_be_read_is_an_error(registry: Registry):
-    outcome = update(registry, rules(trust=TRUST), oci(registry, keyless(), url='"oci://${REGISTRY}/acme/web"'), ROOT_IN_FLUX)
-    assert any("with trust: items it has to tell whose signatures it wants" in one for one in messages(outcome, "error"))
+@pytest.mark.parametrize(("url", "counts"), [("oci://${REGISTRY}/acme/web", True), ("oci://${REGISTRY}/${NAME:=web}", True), ("oci://${REGISTRY}/acme/other", False)])
+def test_a_variable_in_a_url_stands_for_anything(registry: Registry, url: str, counts: bool):
+    sign(registry, "1.1.0")
+    outcome = update(registry, rules(trust=TRUST), oci(registry, keyless(), url=f'"{url}"'), ROOT_IN_FLUX)
+    assert images(outcome) == [pinned(registry, "1.1.0") if counts else f"{web(registry)}:1.2.0"]
+
+
+@pytest.mark.parametrize("url", ["https://r.example/acme/web", "oci://r.example/Acme", "oci://r.example/acme/web:1.0", "''"])
+def test_a_url_that_flux_refuses_too_counts_for_no_image(registry: Registry, url: str):
+    outcome = update(registry, rules(trust=TRUST), oci(registry, keyless(), url=url), ROOT_IN_FLUX)
+    assert images(outcome) == [f"{web(registry)}:1.2.0"]
+    assert any("its verify counts for no image" in one for one in messages(outcome, "warning"))
+
+
+def test_trust_is_for_items_alone(registry: Registry):
     assert any("items" in one for one in messages(update(registry, rules(trust="  trust: all\n")), "error"))
 
 

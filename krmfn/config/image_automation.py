@@ -128,7 +128,7 @@ class OwnReader:
         if any("trust" in one.spec for one in objects):
             from krmfn.config.trusted_items import read_trust, trusts_items  # few lists hold one
 
-            self.requirements += tuple(read_trust(objects, self.problems)) if trusts_items(objects) else ()
+            self.requirements += tuple(read_trust(objects, self.notes)) if trusts_items(objects) else ()
 
     def _require(self, resource: Object, objects: tuple[Object, ...]) -> None:
         entries, groups = listing(resource.spec.get("require")), listing(resource.spec.get("groups"))

@@ -58,20 +58,17 @@ def judge(data: bytes, bundle: Mapping[str, Any], payload: bytes, identities: Se
     """
     certificate = _certificate(bundle)
     issuer, subjects = _named(certificate)
-    fitting = [(one, subject) for one in identities for subject in subjects if one.accepts(issuer, subject)]
+    fitting = [one for one in identities if any(one.accepts(issuer, subject) for subject in subjects)]
     if not fitting:
         who = printable(f"{', '.join(subjects) or 'nobody'} (issuer {issuer or 'none'})", _SHOWN)
         raise StrangerError(f"names {who} as its signer")
     _check_kind(bundle)
     refusals = []
-    for root in dict.fromkeys(one.root for one, _ in fitting):
-        accepted = [(one, subject) for one, subject in fitting if one.root == root]
+    for root in dict.fromkeys(one.root for one in fitting):
         try:
-            time = _verified(data, payload, root, [one for one, _ in accepted])
+            return _verified(data, payload, root, _Named([one for one in fitting if one.root == root]))
         except ValueError as error:
             refusals.append(str(error))
-        else:
-            return Signature(issuer, accepted[0][1], time)
     raise ValueError(refusals[0])
 
 
@@ -122,15 +119,15 @@ def _check_kind(bundle: Mapping[str, Any]) -> None:
         raise ValueError(f"stands in the log as `intoto {version}`, which sigstore-python does not verify: sign it again with a newer signer")
 
 
-def _verified(data: bytes, payload: bytes, root: TrustedRoot, identities: Sequence[Identity]) -> float:
-    """Verify a bundle and return since when it is there; raises ValueError in the words of the package."""
+def _verified(data: bytes, payload: bytes, root: TrustedRoot, named: _Named) -> Signature:
+    """Verify a bundle and return who signed it, and when; raises ValueError in the words of the package."""
     verifier = _verifier(root)
     from sigstore.errors import Error
     from sigstore.models import Bundle
 
     try:
         bundle = Bundle.from_json(data)
-        kind, signed = verifier.verify_dsse(bundle, _Named(identities))
+        kind, signed = verifier.verify_dsse(bundle, named)
         time = _time(bundle)
     except Error as error:
         raise ValueError(f"is refused by sigstore: {_words(error)}") from None
@@ -138,7 +135,7 @@ def _verified(data: bytes, payload: bytes, root: TrustedRoot, identities: Sequen
         raise ValueError(f"is refused by sigstore: {type(error).__name__}: {_words(error)}") from None
     if kind != PAYLOAD_TYPE or signed != payload:
         raise ValueError("can be read in two ways")
-    return time
+    return Signature(named.issuer, named.subject, time)
 
 
 def _words(error: Exception) -> str:
@@ -150,14 +147,18 @@ class _Named:
 
     def __init__(self, identities: Sequence[Identity]) -> None:
         self._identities = identities
+        self.issuer = self.subject = ""
+        """Who signed, once the package has asked."""
 
     def verify(self, cert: Certificate) -> None:
         """Raise the package's VerificationError for a certificate of somebody else."""
         from sigstore.errors import VerificationError
 
         issuer, subjects = _named(cert)
-        if not any(one.accepts(issuer, subject) for one in self._identities for subject in subjects):
+        subject = next((one for one in subjects if any(identity.accepts(issuer, one) for identity in self._identities)), None)
+        if subject is None:
             raise VerificationError("the certificate names somebody else")
+        self.issuer, self.subject = issuer, subject
 
 
 def _time(bundle: Any) -> float:
