@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
@@ -47,6 +53,43 @@ def listener(act) -> Iterator[str]:
         finally:
             stop.set()
             thread.join()
+
+
+def tickets(connection: socket.socket, context: ssl.SSLContext, secrets: Path, stop: threading.Event) -> None:
+    """Send session tickets without an end (RFC 8446 section 4.6.1), faster than anybody can read them."""
+    tls = context.wrap_socket(connection, server_side=True)
+    tls.recv(65536)
+    lines = (line.split() for line in secrets.read_text().splitlines())
+    secret = next(bytes.fromhex(line[2]) for line in lines if line[0] == "SERVER_TRAFFIC_SECRET_0")
+    digest: hashes.HashAlgorithm = hashes.SHA384() if len(secret) == 48 else hashes.SHA256()
+
+    def derive(name: bytes, length: int) -> bytes:
+        return HKDFExpand(digest, length, struct.pack("!HB", length, 6 + len(name)) + b"tls13 " + name + b"\0").derive(secret)
+
+    cipher, nonce = AESGCM(derive(b"key", 32 if len(secret) == 48 else 16)), int.from_bytes(derive(b"iv", 12), "big")
+    ticket = b"\x04\x00\x00\x16" + struct.pack("!IIBBH8sH", 7200, 1, 1, 0, 8, b"x" * 8, 0)
+    text = ticket * (16_000 // len(ticket)) + b"\x16"
+    head = b"\x17\x03\x03" + struct.pack("!H", len(text) + 16)
+    with socket.socket(fileno=tls.detach()) as plain:
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            plain.sendall(head + cipher.encrypt((nonce ^ number).to_bytes(12, "big"), text, head))
+
+
+def test_messages_of_tls_itself_are_within_the_budget_too(authority, tmp_path):
+    """OpenSSL reads on while they come, and never comes back to who asked it."""
+    context = server_context(authority.issue("127.0.0.1"), tmp_path)
+    context.minimum_version, context.num_tickets, context.keylog_filename = ssl.TLSVersion.TLSv1_3, 0, str(tmp_path / "secrets")
+    context.set_ciphers("ECDHE+AESGCM")
+    with (
+        listener(lambda connection, stop: tickets(connection, context, tmp_path / "secrets", stop)) as address,
+        asking(tries=1, **QUICK) as source,
+    ):
+        before = time.monotonic()
+        error = error_of(lambda: source.tags(repository(f"{address}/acme/web", insecure=False, ca_pem=authority.pem)))
+        assert time.monotonic() - before < 3.5
+    assert error.failure in ("unavailable", "limit")
 
 
 CERTIFICATES = {

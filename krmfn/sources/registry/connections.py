@@ -21,12 +21,13 @@ from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameReso
 from urllib3.poolmanager import PoolManager, ProxyManager
 from urllib3.util import Url, parse_url
 from urllib3.util.ssl_ import ALPN_PROTOCOLS
+from urllib3.util.ssltransport import SSLTransport
 
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.sources.registry.budget import NotAdmittedError, OutOfTimeError, current
 from krmfn.sources.registry.exchange import Identity
 from krmfn.sources.registry.heads import StrictResponse, TunnelResponse
-from krmfn.sources.registry.sockets import Secure, connect
+from krmfn.sources.registry.sockets import connect
 
 CA_LIMIT = 16 << 20
 """Bytes of a file of CA certificates; the largest bundles have less than one MiB."""
@@ -60,8 +61,6 @@ class _Connects:
             super()._tunnel()  # type: ignore[misc]
         finally:
             self.response_class = StrictResponse
-        budget = current()
-        self.sock.settimeout(budget.seconds(budget.idle))  # for the handshake inside
 
 
 class _PlainConnection(_Connects, HTTPConnection):
@@ -141,6 +140,19 @@ def proxy_address(proxy: str) -> Url:
     return address
 
 
+class _Secure(SSLTransport):
+    """TLS over a socket of ours, which reads every byte of it within the budget; TLS of a registry may run inside it."""
+
+    @property
+    def _io_refs(self) -> int:
+        """The files open on the socket, which urllib3 counts on whatever is below TLS."""
+        return int(self.socket._io_refs)  # type: ignore[attr-defined]  # noqa: SLF001
+
+    @_io_refs.setter
+    def _io_refs(self, count: int) -> None:
+        self.socket._io_refs = count  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 class SetUpError(ValueError):
     """TLS cannot even be tried: a file or a PEM text that was handed over is no good."""
 
@@ -152,10 +164,11 @@ def tls_context(identity: Identity, env: Mapping[str, str]) -> ssl.SSLContext:
     """
     ca, certificate, key = identity
     context = _trusting(env.get("SSL_CERT_FILE") or None, env.get("SSL_CERT_DIR") or None)
-    context.sslsocket_class = Secure
     context.set_alpn_protocols(ALPN_PROTOCOLS)
     # urllib3 sets them again for each connection, which frees the list that the hello of another thread is made of
     context.set_alpn_protocols = lambda *_: None  # type: ignore[method-assign]
+    # OpenSSL on a socket reads on while messages of TLS itself come, whatever the time; here it gets what our socket has read
+    context.wrap_socket = lambda sock, server_hostname: _Secure(sock, context, server_hostname)  # type: ignore[assignment, method-assign, misc]
     try:
         if ca:
             context.load_verify_locations(

@@ -1,14 +1,13 @@
 """Sockets that hold their budget, whoever uses them, and names that are looked up within it.
 
 A timeout of urllib3 bounds one read, never an answer: a peer that drips a byte now and then keeps a client
-for ever. Here the socket itself looks at the clock before each read, under TLS too.
+for ever. Here the socket itself looks at the clock before each read; TLS gets its bytes from it (connections.py).
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,19 +21,20 @@ _SLICE = 0.25
 """Seconds after which a silent read looks whether the run is over."""
 
 
-class _Reads:
-    """Gives a socket class reads that look at the budget of the exchange under way."""
+class Bounded(socket.socket):
+    """A socket whose reads look at the budget of the exchange under way."""
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        read = super().recv_into  # type: ignore[misc]
-        return self._within(lambda: int(read(buffer, nbytes, flags)), lambda received: received)
+        """Read as http.client does without TLS."""
+        read = super().recv_into
+        return self._within(lambda: read(buffer, nbytes, flags), lambda received: received)
 
-    def recv(self, size: int = 1024, flags: int = 0) -> bytes:
-        """Read as urllib3 does where TLS runs inside the TLS of a proxy."""
-        read = super().recv  # type: ignore[misc]
-        return self._within(lambda: bytes(read(size, flags)), len)
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """Read as TLS does, which gets its bytes from here, those of handshakes too."""
+        read = super().recv
+        return self._within(lambda: read(size, flags), len)
 
-    def _within(self: Any, read: Callable[[], _Received], size: Callable[[_Received], int]) -> _Received:
+    def _within(self, read: Callable[[], _Received], size: Callable[[_Received], int]) -> _Received:
         budget = current()
         silent_until, before = budget.clock() + budget.idle, self.gettimeout()
         try:
@@ -49,19 +49,11 @@ class _Reads:
                     budget.count(size(received))
                     return received
         finally:
-            self.settimeout(before)  # a handshake may follow, and takes what time it finds
+            self.settimeout(before)  # for what is sent
 
 
 class SlowLookupError(TimeoutError):
     """The name of a host was not looked up in the time to connect."""
-
-
-class Plain(_Reads, socket.socket):
-    """A socket without TLS."""
-
-
-class Secure(_Reads, ssl.SSLSocket):  # type: ignore[misc]
-    """A socket under TLS."""
 
 
 def resolve(host: str, port: int, seconds: float) -> list[_Address]:
@@ -106,7 +98,7 @@ def _open(address: _Address, seconds: float, gatekeeper: Gatekeeper | None) -> s
     family, kind, proto, _, where = address
     if gatekeeper:
         gatekeeper.admit(str(where[0]))
-    sock = Plain(family, kind, proto)
+    sock = Bounded(family, kind, proto)
     try:
         sock.settimeout(seconds)
         sock.connect(where)
