@@ -74,11 +74,12 @@ EDGES = {
     "http": {"sources.registry"},
     "socket": {"sources.registry"},
     "ssl": {"sources.registry", "inventory.doctor"},
-    "subprocess": {"sources.credential_helper", "git.program", "inventory.doctor"},
+    "subprocess": {"sources.credential_helper", "git.program", "inventory.doctor", "commands.fleet_run"},
     "cryptography": {"signatures.keys", "signatures.keyless"},
     "sigstore": {"signatures.keyless"},
     "re2": {"policies.engine", "kubernetes.kustomize.expressions", "git.regexp_functions"},
     "semver": {"policies.version"},
+    "jinja2": {"fleet.page"},
     "jsonpath_ng": {"kubernetes.jsonpath"},
     "yaml": {"yamledit", "kubernetes", "config.lock", "plan.bind", "plan.lockfile", "inventory", "adopt", "function"},
     "os": {

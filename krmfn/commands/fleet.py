@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,23 +11,17 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import options, ruling
-from krmfn.config.floor import Rulebook
-from krmfn.config.loading import Config
+from krmfn.commands.fleet_report import report
+from krmfn.commands.fleet_run import run
+from krmfn.commands.scans import opened, planned, published, published_at, registries, summary
 from krmfn.config.lock import Snapshot
 from krmfn.disk import writing
-from krmfn.disk.reading import max_bytes, read_stdin
 from krmfn.fleet import plan as plans
-from krmfn.fleet import publishing, trees
+from krmfn.fleet import publishing
 from krmfn.fleet import scan as scanning
 from krmfn.fleet import store as stores
-from krmfn.fleet.plan import Lane, Plan, PlannedTree
-from krmfn.fleet.publishing import Remote
-from krmfn.git.program import Allowance, seconds_allowed
-from krmfn.model import Repository
+from krmfn.fleet.plan import Lane, Plan
 from krmfn.policies.number import moment
-from krmfn.sources.artifact import SCHEME, Artifact, reference
-from krmfn.sources.registry_source import RegistrySource, Settings
-from krmfn.sources.sources import Sources
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
 _STEP = 10
@@ -73,43 +66,6 @@ def plan(places: tuple[str, ...], since: str | None) -> int:
     return 0
 
 
-def summary(made: Plan) -> str:
-    """Return in one line what is planned."""
-    images = sum(len(shard.images) for lane in made.lanes for shard in lane.shards)
-    return f"{len(made.trees)} trees use {images} repositories at {len(made.lanes)} registries: lanes 0 to {len(made.lanes) - 1}" if images else "no image found"
-
-
-def named(places: Iterable[str]) -> list[trees.Source]:
-    """Return the trees that are named, those on stdin for `-`. Raise InputError."""
-    lines: list[str] = []
-    for place in places:
-        text = read_stdin(sys.stdin.buffer, max_bytes()).decode("utf-8", "surrogateescape") if place == "-" else place
-        lines += [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return [trees.source(line) for line in dict.fromkeys(lines)]
-
-
-def planned(places: Iterable[str], since: str | None) -> Plan:
-    """Make a plan. Raise InputError, GitError, ConfigError."""
-    now = options.settings_of(options.finishing(None, None, None, None)).now or 0.0
-    earlier = {tree.name: tree for tree in opened(since).plan.trees} if since else {}
-    allowance = Allowance(seconds_allowed(os.environ))
-    with terminal.watching("reading trees") as progress:
-        made = [_planned(one, earlier, allowance, progress) for one in named(places)]
-    return plans.make(now, made)
-
-
-def _planned(one: trees.Source, earlier: Mapping[str, PlannedTree], allowance: Allowance, progress: terminal.Progress | None) -> PlannedTree:
-    known = trees.known(one, earlier, allowance)
-    if known is None:
-        tree = trees.read(one, allowance)
-        for problem in tree.problems:
-            terminal.say(f"{one.name}: {problem}", "warning")
-        known = trees.used(tree)
-    if progress:
-        progress(one.name, "listed", 0)
-    return known
-
-
 @command.command(
     epilog=options.examples(
         "krmfn fleet scan plan.json --lane 0 --to scan",
@@ -136,7 +92,7 @@ def scan(plan: Path, lane: str, to: Path, since: str | None, bootstrap: bool) ->
     store.begin(made)
     writing.remove_leftovers(to / chosen.folder)
     with terminal.watching() as progress:
-        failures = scanning.scan(made, chosen, store, lambda: _registries(progress), _earlier(since), _Teller(), is_bootstrap=bootstrap)
+        failures = scanning.scan(made, chosen, store, lambda: registries(progress), _earlier(since), _Teller(), is_bootstrap=bootstrap)
     waits = scanning.passing(failures)
     for error in failures.values():
         terminal.say(str(error), "error" if error.repository in waits else "warning")
@@ -161,17 +117,6 @@ def _earlier(since: str | None) -> scanning.Earlier:
     return opened(since).snapshots
 
 
-def opened(scan: str) -> stores.Store | Remote:
-    """Open a scan in a folder, or one that was published: by digest, or by a tag under rules from outside. Raise ConfigError."""
-    return Remote(published_at(scan)) if scan.startswith(SCHEME) else stores.Store(Path(scan))
-
-
-def published_at(scan: str) -> Artifact:
-    """Open a scan that was published. Raise ConfigError for a tag that nobody vouches for."""
-    settings = options.settings_of(options.finishing(scan, None, None, None))
-    return Sources(Config(settings=settings, rulebook=Rulebook(floor=ruling.given())), os.environ).scan
-
-
 @command.command(
     epilog=options.examples(
         "krmfn fleet publish scan oci://ghcr.io/acme/scan:latest",
@@ -186,15 +131,7 @@ def publish(folder: Path, place: str) -> int:
 
     Logins are those of docker's configuration, under the rules that hold for pulling. What is there already is not sent again.
     """
-    image = reference(place)
-    if not image.tag or image.digest:
-        raise click.BadParameter("expected a tag to publish under, such as oci://ghcr.io/acme/scan:latest", param_hint="oci://HOST/PATH:TAG")
-    with terminal.watching("pushing"):
-        done = publishing.publish(stores.Store(folder), _registries(None).pusher(Repository(image._replace(tag=None))), image.tag)
-    for name in done.missing:
-        terminal.say(f"{name} is not done, and left out: krmfn fleet scan goes on with it", "warning")
-    terminal.echo(f"{SCHEME}{image.name}@{done.digest}")
-    terminal.say(f"{done.shards} shards, {done.sent} of them new; also under {place}")
+    terminal.echo(published(stores.Store(folder), place))
     return 0
 
 
@@ -214,12 +151,6 @@ def pull(place: str, to: Path) -> int:
     return 0
 
 
-def _registries(progress: terminal.Progress | None) -> RegistrySource:
-    """Open the registries for one shard: the limits on a run are those of a shard, and rate limits are waited for."""
-    settings = Settings.of(os.environ, progress=progress, run_seconds=float("inf"), repository_seconds=900.0, retry_after_seconds=600.0)
-    return RegistrySource(settings)
-
-
 class _Teller:
     """Tells how far a lane is where no terminal shows it: ten lines, and the last."""
 
@@ -235,3 +166,5 @@ class _Teller:
             terminal.say(f"{progress.host}: {progress.done} of {progress.whole} repositories{failed}")
 
 
+command.add_command(report)
+command.add_command(run)

@@ -47,6 +47,11 @@ class Remote:
         found = {image: self._published.snapshot(image) for image in images}
         return {image: one for image, one in found.items() if one is not None}
 
+    def failed(self, host: str) -> dict[str, RegistryError]:
+        """Return what could not be asked in the lane of a host. Raise RegistryError, InputError."""
+        there = host in self._published.lanes()
+        return decode_failures(self._published.failures(host), f"{self._published.name} {host}") if host and there else {}
+
 
 class Published(NamedTuple):
     """What was published: the digest of the index, and what was missing."""

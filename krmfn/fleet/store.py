@@ -7,7 +7,7 @@ could not be asked, if anything, and `0000.journal` the answers so far of a shar
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from krmfn.config.lock import Snapshot
@@ -21,6 +21,8 @@ from krmfn.strict_json import parse
 
 PLAN = "plan.json"
 _PLAN_LIMIT = 1 << 30
+_AT_HAND = 32
+"""Shards whose documents are kept."""
 
 
 class Store:
@@ -29,7 +31,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._plan: Plan | None = None
-        self._read: tuple[Path, dict[str, Snapshot]] | None = None
+        self._split: dict[Path, dict[str, bytes]] = {}
 
     @property
     def plan(self) -> Plan:
@@ -65,7 +67,7 @@ class Store:
         else:
             told.unlink(missing_ok=True)
         writing.put(self.path(lane, shard, "jsonl"), shards.encode(snapshots))
-        self._read = None
+        self._split.pop(self.path(lane, shard, "jsonl"), None)
         self.path(lane, shard, "journal").unlink(missing_ok=True)
 
     def has(self, lane: Lane, shard: Shard) -> bool:
@@ -78,13 +80,20 @@ class Store:
 
     def shard(self, lane: Lane, shard: Shard) -> dict[str, Snapshot]:
         """Return the snapshots of a shard."""
+        return self._some(lane, shard, None)
+
+    def _some(self, lane: Lane, shard: Shard, images: Iterable[str] | None) -> dict[str, Snapshot]:
+        """Return the snapshots of some repositories of a shard, or all. The documents of a few shards are kept at hand."""
         path = self.path(lane, shard, "jsonl")
-        if self._read is None or self._read[0] != path:
-            try:
-                self._read = path, shards.decode(self.data(lane, shard), str(path), shard.first, shard.last)
-            except ValueError as error:
-                raise InputError(f"{error}: delete it and scan again", name=str(path)) from None
-        return self._read[1]
+        try:
+            if path not in self._split:
+                while len(self._split) >= _AT_HAND:
+                    del self._split[next(iter(self._split))]
+                self._split[path] = shards.split(self.data(lane, shard), shard.first, shard.last)
+            lines = self._split[path]
+            return {image: shards.read(lines[image], f"{path} {image}") for image in (lines if images is None else images) if image in lines}
+        except ValueError as error:
+            raise InputError(f"{error}: delete it and scan again", name=str(path)) from None
 
     def read(self, lane: Lane, shard: Shard) -> tuple[dict[str, Snapshot], dict[str, RegistryError]] | None:
         """Return the snapshots of a shard and what could not be asked; None while it is not there."""
@@ -97,24 +106,18 @@ class Store:
 
     def snapshots(self, images: Iterable[str]) -> dict[str, Snapshot]:
         """Return what is known of repositories, from the shards that are done."""
-        wanted: dict[tuple[str, str], list[str]] = {}
-        for image in images:
+        found: dict[str, Snapshot] = {}
+        for image in sorted(images):
             lane = self.plan.lane(image.partition("/")[0])
             shard = lane.shard_of(image) if lane else None
             if lane and shard and self.has(lane, shard):
-                wanted.setdefault((lane.host, shard.name), []).append(image)
-        found: dict[str, Snapshot] = {}
-        for lane, shard in self.done():
-            mine = wanted.get((lane.host, shard.name))
-            if mine:
-                there = self.shard(lane, shard)
-                found |= {image: there[image] for image in mine if image in there}
+                found |= self._some(lane, shard, (image,))
         return found
 
-    def done(self) -> Iterator[tuple[Lane, Shard]]:
-        """Yield the shards that are there, in order."""
-        for lane in self.plan.lanes:
-            yield from ((lane, shard) for shard in lane.shards if self.has(lane, shard))
+    def failed(self, host: str) -> dict[str, RegistryError]:
+        """Return what could not be asked in the lane of a host."""
+        lane = self.plan.lane(host)
+        return {image: error for shard in lane.shards for image, error in self.failures(lane, shard).items()} if lane else {}
 
 
 def read_plan(path: Path) -> Plan:

@@ -41,11 +41,6 @@ def _line(snapshot: Snapshot) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
-def decode(data: bytes, name: str, first: str, last: str) -> dict[str, Snapshot]:
-    """Read all snapshots of a shard. Raise ValueError."""
-    return {image: read(line, f"{name} {image}") for image, line in split(data, first, last).items()}
-
-
 def split(data: bytes, first: str, last: str) -> dict[str, bytes]:
     """Return the documents of a shard by their repository. Raise ValueError for anything else than TagSnapshots in order.
 

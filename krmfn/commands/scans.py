@@ -1,0 +1,93 @@
+"""Where a fleet's trees and scans are: what the verbs of `krmfn fleet` share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import click
+
+from krmfn import terminal
+from krmfn.commands import options, ruling
+from krmfn.config.floor import Rulebook
+from krmfn.config.loading import Config
+from krmfn.disk.reading import max_bytes, read_stdin
+from krmfn.fleet import plan as plans
+from krmfn.fleet import publishing, trees
+from krmfn.fleet.plan import Plan, PlannedTree
+from krmfn.fleet.publishing import Remote
+from krmfn.fleet.store import Store
+from krmfn.git.program import Allowance, seconds_allowed
+from krmfn.model import Repository
+from krmfn.sources.artifact import SCHEME, Artifact, reference
+from krmfn.sources.registry_source import RegistrySource, Settings
+from krmfn.sources.sources import Sources
+
+
+def named(places: Iterable[str]) -> list[trees.Source]:
+    """Return the trees that are named, those on stdin for `-`. Raise InputError."""
+    lines: list[str] = []
+    for place in places:
+        text = read_stdin(sys.stdin.buffer, max_bytes()).decode("utf-8", "surrogateescape") if place == "-" else place
+        lines += [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [trees.source(line) for line in dict.fromkeys(lines)]
+
+
+def opened(scan: str) -> Store | Remote:
+    """Open a scan in a folder, or one that was published: by digest, or by a tag under rules from outside. Raise ConfigError."""
+    return Remote(published_at(scan)) if scan.startswith(SCHEME) else Store(Path(scan))
+
+
+def published_at(scan: str) -> Artifact:
+    """Open a scan that was published. Raise ConfigError for a tag that nobody vouches for."""
+    settings = options.settings_of(options.finishing(scan, None, None, None))
+    return Sources(Config(settings=settings, rulebook=Rulebook(floor=ruling.given())), os.environ).scan
+
+
+def registries(progress: terminal.Progress | None) -> RegistrySource:
+    """Open the registries for one shard: the limits on a run are those of a shard, and rate limits are waited for."""
+    settings = Settings.of(os.environ, progress=progress, run_seconds=float("inf"), repository_seconds=900.0, retry_after_seconds=600.0)
+    return RegistrySource(settings)
+
+
+def summary(made: Plan) -> str:
+    """Return in one line what is planned."""
+    images = sum(len(shard.images) for lane in made.lanes for shard in lane.shards)
+    return f"{len(made.trees)} trees use {images} repositories at {len(made.lanes)} registries: lanes 0 to {len(made.lanes) - 1}" if images else "no image found"
+
+
+def planned(places: Iterable[str], since: str | None) -> Plan:
+    """Make a plan. Raise InputError, GitError, ConfigError."""
+    now = options.settings_of(options.finishing(None, None, None, None)).now or 0.0
+    earlier = {tree.name: tree for tree in opened(since).plan.trees} if since else {}
+    allowance = Allowance(seconds_allowed(os.environ))
+    with terminal.watching("reading trees") as progress:
+        made = [_planned(one, earlier, allowance, progress) for one in named(places)]
+    return plans.make(now, made)
+
+
+def _planned(one: trees.Source, earlier: Mapping[str, PlannedTree], allowance: Allowance, progress: terminal.Progress | None) -> PlannedTree:
+    known = trees.known(one, earlier, allowance)
+    if known is None:
+        tree = trees.read(one, allowance)
+        for problem in tree.problems:
+            terminal.say(f"{one.name}: {problem}", "warning")
+        known = trees.used(tree)
+    if progress:
+        progress(one.name, "listed", 0)
+    return known
+
+
+def published(store: Store, place: str) -> str:
+    """Publish a scan under a tag, and return its name by digest. Raise RegistryError, InputError, click.BadParameter."""
+    image = reference(place)
+    if not image.tag or image.digest:
+        raise click.BadParameter("expected a tag to publish under, such as oci://ghcr.io/acme/scan:latest", param_hint="oci://HOST/PATH:TAG")
+    with terminal.watching("pushing"):
+        done = publishing.publish(store, registries(None).pusher(Repository(image._replace(tag=None))), image.tag)
+    for name in done.missing:
+        terminal.say(f"{name} is not done, and left out: krmfn fleet scan goes on with it", "warning")
+    terminal.say(f"{done.shards} shards, {done.sent} of them new; also under {place}")
+    return f"{SCHEME}{image.name}@{done.digest}"

@@ -1,0 +1,90 @@
+"""The report of a fleet as one HTML file that needs no network, and as markdown. Everything foreign is escaped.
+
+The page may run its own script and style, which its policy names by their hashes, and load nothing (Content Security Policy 3).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from krmfn.fleet.report import ACTED_ON, FLAGS, Report, Row
+from krmfn.sanitize import printable
+
+_HERE = Path(__file__).parent
+_SHOWN = 30
+"""Rows of a table in markdown."""
+
+
+def html(report: Report) -> str:
+    """Return the page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    style, script = ((_HERE / f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    loader = FileSystemLoader(_HERE)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["shown"] = lambda text: printable(str(text), 1000)
+    return environment.get_template("report.html").render(
+        report=report, flags=FLAGS, counts=report.counts(), policy=policy,
+        style=Markup(style), script=Markup(script),  # noqa: S704 - files of this package, not what anybody wrote
+    )  # fmt: skip
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def markdown(report: Report) -> str:
+    """Return the report for a summary: counts, what there is to do, and what stands out."""
+    counts = [(flag, count) for flag, count in report.counts().items() if count]
+    parts = [
+        f"## What {len(report.trees)} trees run\n\nScanned at {report.now}: {len(report.rows)} images at a version.\n",
+        _table(("state", "images", "means"), [(flag, str(count), FLAGS[flag]) for flag, count in counts]),
+    ]
+    acted = sorted((row for row in report.rows if set(row.flags) & {*ACTED_ON, "moved"}), key=lambda row: (list(FLAGS).index(row.flags[0]), -len(row.trees), row.image))
+    parts += ["### To do\n", _table(("image", "version", "update", "newest", "behind", "state", "trees"), [_cells(row) for row in acted])] if acted else []
+    if report.several_versions:
+        rows = [(image, ", ".join(dict.fromkeys(row.version for row in some)), str(len({tree for row in some for tree in row.trees}))) for image, some in report.several_versions]
+        parts += ["### One image, several versions\n", _table(("image", "versions", "trees"), rows)]
+    if report.several_digests:
+        rows = [(name, ", ".join(digest[:19] for digest in digests), str(len({tree for row in some for tree in row.trees}))) for name, digests, some in report.several_digests]
+        parts += ["### One tag, several digests\n", _table(("tag", "digests", "trees"), rows)]
+    if report.problems:
+        parts += ["### Not read, and policies that do nothing\n", _table(("tree", "what"), [(one.tree, one.message) for one in report.problems])]
+    return "\n".join(parts)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return row.image, row.version, ", ".join(row.inside) or "-", row.newest or "-", behind(row), ", ".join(row.flags), str(len(row.trees))
+
+
+def behind(row: Row) -> str:
+    """Return how far a row is behind in words.
+
+    >>> from krmfn.fleet.report import Lag
+    >>> behind(Row("a/b", "1", "", (), (), (), "", Lag(3, 12, True), ()))
+    '3 versions, at least 12 days'
+    """
+    if not row.lag.versions:
+        return "-"
+    versions = f"{row.lag.versions} version{'s' * (row.lag.versions != 1)}"
+    if row.lag.days is None:
+        return versions
+    return f"{versions}, {'at least ' * row.lag.is_least}{row.lag.days} day{'s' * (row.lag.days != 1)}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows[:_SHOWN]]
+    text = "".join(f"| {' | '.join(map(_cell, cells))} |\n" for cells in lines)
+    return text + (f"\nand {len(rows) - _SHOWN} more\n" if len(rows) > _SHOWN else "")
+
+
+def _cell(text: str) -> str:
+    shown = printable(text, 300)
+    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;"), ("[", "&#91;"), ("]", "&#93;")):
+        shown = shown.replace(char, entity)
+    return shown if text != "---" else text
