@@ -36,7 +36,8 @@ class Host(Registry):
 
     def fault(self, endpoint: str) -> Any:
         """Return what answers instead of a store of images."""
-        return self._turn_away if not self._is_let_in() else {"tags": self._tags, "head": self._head}.get(endpoint)
+        told = super().fault(endpoint)
+        return told or (self._turn_away if not self._is_let_in() else {"tags": self._tags, "head": self._head}.get(endpoint))
 
     def _is_let_in(self) -> bool:
         if not self.rate:

@@ -83,7 +83,14 @@ class Row(NamedTuple):
     @property
     def trees(self) -> tuple[str, ...]:
         """The trees that run it, each once."""
-        return tuple(dict.fromkeys(place.tree for place in self.places))
+        return tuple(self.by_tree())
+
+    def by_tree(self) -> dict[str, list[str]]:
+        """Return where it stands in each tree."""
+        places: dict[str, list[str]] = {}
+        for tree, where in self.places:
+            places.setdefault(tree, []).append(where)
+        return places
 
 
 class Problem(NamedTuple):
