@@ -25,7 +25,9 @@ SUBJECT = "https://github.com/acme/web/.github/workflows/release.yml@refs/tags/v
 SIGNED = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 TRUSTED_ROOT = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 _FOREVER = {"start": "2020-01-01T00:00:00Z"}
-_SCT_LIST, _ISSUER_V1, _ISSUER_V2 = (x509.ObjectIdentifier(f"1.3.6.1.4.1.{tail}") for tail in ("11129.2.4.2", "57264.1.1", "57264.1.8"))
+_SCT_LIST, _ISSUER_V1, _ISSUER_V2, _OTHER_NAME = (
+    x509.ObjectIdentifier(f"1.3.6.1.4.1.{tail}") for tail in ("11129.2.4.2", "57264.1.1", "57264.1.8", "57264.1.7")
+)
 
 
 def p256() -> ec.EllipticCurvePrivateKey:
@@ -54,6 +56,13 @@ def canonical(data: Mapping[str, Any]) -> bytes:
 
 def name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def general_name(subject: str) -> x509.GeneralName:
+    """Return a subject as Fulcio writes it: a URI, an e-mail address, or the name `USER!DOMAIN` of an issuer of its own."""
+    if "://" in subject:
+        return x509.UniformResourceIdentifier(subject)
+    return x509.OtherName(_OTHER_NAME, tlv(0x0C, subject.encode())) if "!" in subject else x509.RFC822Name(subject)
 
 
 class Authority:
@@ -134,7 +143,7 @@ class Instance:
             digital_signature=signs, content_commitment=not signs, key_encipherment=False, data_encipherment=False, key_agreement=False,
             key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
         )  # fmt: skip
-        names: list[x509.GeneralName] = [x509.RFC822Name(subject) if "@" in subject and "://" not in subject else x509.UniformResourceIdentifier(subject)]
+        names = [general_name(subject)]
         builder = builder_of("", f"{authority.certificate.subject.rfc4514_string()[3:]}", key, at, timedelta(minutes=10))
         builder = builder.add_extension(usage, critical=True).add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)

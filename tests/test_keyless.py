@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -75,6 +76,15 @@ def test_a_signature_without_a_key_is_accepted_with_who_and_when(form: str):
     assert (verdict.signature.issuer, verdict.signature.subject) == (ISSUER, SUBJECT)
     assert verdict.signature.time == (SIGNED + timedelta(minutes=1)).timestamp()
     assert verdict.signer == f"{SUBJECT} (issuer {ISSUER})"
+
+
+@pytest.mark.parametrize("subject", ["alice@example.com", "deploy!acme.example", SUBJECT])
+def test_subjects_of_every_kind(subject: str):
+    """A URI, an e-mail address, the name that an issuer of its own gives."""
+    bundle = INSTANCE.bundle(statement(DIGEST), subject=subject)
+    verdict = judged(bundle, identity(subject=re.escape(subject)))
+    assert (verdict.state, verdict.signature and verdict.signature.subject) == ("passed", subject)
+    assert f"names {subject} (issuer {ISSUER})" in judged(bundle, identity(subject="somebody else")).why
 
 
 @pytest.mark.parametrize("kind", [SLSA_02, SLSA_1])
