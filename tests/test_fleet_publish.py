@@ -374,3 +374,15 @@ def test_the_function_chooses_from_a_scan(tmp_path, away):
     done = run(["krmfn"], text=given)
     assert done.returncode == 0, done.stderr
     assert f"{host}/{PATH}:1.1.0'" in done.stdout
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.9:1/upload", "https://ghcr.io/v2/x", "", "//127.0.0.9:1/x"])
+def test_content_is_sent_to_the_registry_that_was_asked_alone(tmp_path, place):
+    scanned(tmp_path / "scan", "r.example")
+    with Registry() as registry:
+        registry.misbehave("blob", lambda request: request.plain(404) if request.command == "HEAD" else request.plain(202, b"", {"Location": place} if place else {}))
+        done = call("fleet", "publish", "scan", f"oci://{registry.address}/fleet/scan:1", cwd=tmp_path)
+        sent = [seen for seen in registry.seen if seen.method == "PUT"]
+    assert done.returncode == 1
+    assert "names no place of its own where content could be sent" in done.stderr
+    assert sent == []

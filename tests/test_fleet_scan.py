@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,3 +108,117 @@ def test_a_server_that_stands_still_gives_the_same_bytes_whatever_was_killed(tmp
             assert done.returncode == 0, done.stderr
     assert digest(tmp_path / "killed") == digest(tmp_path / "calm")
     assert len(decode(plan.read_bytes(), "plan").lanes) == count
+
+
+def scan(folder: Path, plan: Path, *more: object, now: str = NOW) -> subprocess.CompletedProcess[str]:
+    return call("fleet", "scan", plan, "--lane", 0, *more, cwd=folder, KRMFN_NOW=now)
+
+
+def replanned(folder: Path, now: str) -> Path:
+    path = folder / "later.json"
+    path.write_text(call("fleet", "plan", "tree", cwd=folder, KRMFN_NOW=now).stdout)
+    return path
+
+
+LATER, LATER_MOMENT = "2026-11-27T10:00:00Z", 1795773600.0
+
+
+def test_the_next_scan_keeps_what_was_seen_first(tmp_path):
+    with Hosts(1, 2) as hosts:
+        one = hosts.every[0]
+        plan = planned(tmp_path, hosts.manifest())
+        assert scan(tmp_path, plan, "--to", "first").returncode == 0
+        one.changes = len(one.answered)  # every tag is pushed again, and there is a new one
+        later = replanned(tmp_path, LATER)
+        done = scan(tmp_path, later, "--to", "second", "--since", "first", now=LATER)
+        assert done.returncode == 0, done.stderr
+        back = scan(tmp_path, plan, "--to", "third", "--since", "second")
+        assert back.returncode == 1
+        assert "make a new plan" in back.stderr
+        image = one.images()[0]
+    before, after = (Store(tmp_path / name).snapshots([image])[image] for name in ("first", "second"))
+    assert {tag: seen.first for tag, seen in after.seen.items()} == {**dict.fromkeys(before.tags, MOMENT), "1.3.0": LATER_MOMENT}
+    assert [at for _, at in after.seen["1.1.0"].digests] == [MOMENT, LATER_MOMENT]
+    assert after.tags["1.1.0"] == after.seen["1.1.0"].digests[1][0] != before.tags["1.1.0"]
+    assert after.time == LATER_MOMENT
+
+
+def test_what_a_registry_refuses_is_a_warning_and_stays_as_it_was(tmp_path):
+    with Hosts(1, 2) as hosts:
+        plan = planned(tmp_path, hosts.manifest())
+        assert scan(tmp_path, plan, "--to", "first").returncode == 0
+        later = replanned(tmp_path, LATER)
+        hosts.every[0].misbehave("tags", lambda request: request.error(404, "NAME_UNKNOWN", "gone"), times=1)
+        done = scan(tmp_path, later, "--to", "second", "--since", "first", now=LATER)
+        again = scan(tmp_path, later, "--to", "second", "--strict", now=LATER)
+        store = Store(tmp_path / "second")
+        times = sorted(one.time or 0 for one in store.snapshots(hosts.every[0].images()).values())
+    assert (done.returncode, done.stderr.count("krmfn: warning: ")) == (0, 1)
+    assert (again.returncode, again.stderr.count("krmfn: error: ")) == (1, 1)
+    assert times == [MOMENT, LATER_MOMENT]
+    assert len(store.failed(hosts.every[0].address)) == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "message"),
+    [("2026-11-21T10:00:01Z", "is more than a day old"), ("2026-11-20T09:59:59Z", "is in the future")],
+)
+def test_a_scan_does_not_begin_with_a_plan_of_another_time(tmp_path, now, message):
+    with Hosts(1, 1) as hosts:
+        plan = planned(tmp_path, hosts.manifest())
+        done = scan(tmp_path, plan, "--to", "scan", now=now)
+        assert (done.returncode, message in done.stderr, hosts.requests) == (1, True, 0)
+        assert not (tmp_path / "scan").exists()
+        assert scan(tmp_path, plan, "--to", "scan").returncode == 0
+        assert scan(tmp_path, plan, "--to", "scan", now=now).returncode == 0, "what is begun goes on"
+
+
+def test_a_folder_takes_one_plan(tmp_path):
+    with Hosts(1, 1) as hosts:
+        plan = planned(tmp_path, hosts.manifest())
+        assert scan(tmp_path, plan, "--to", "scan").returncode == 0
+        done = scan(tmp_path, replanned(tmp_path, LATER), "--to", "scan", now=LATER)
+    assert done.returncode == 1
+    assert "holds the scan of another plan" in done.stderr
+
+
+@pytest.mark.parametrize("torn", [0.3, 0.55, 0.999, 1.0])
+def test_a_journal_that_is_torn_anywhere_is_read_to_its_last_whole_line(tmp_path, torn):
+    with Hosts(1, 5) as hosts:
+        plan = planned(tmp_path, hosts.manifest())
+        whole = scan(tmp_path, plan, "--to", "whole")
+        assert whole.returncode == 0, whole.stderr
+        asked = hosts.requests
+        lane = decode(plan.read_bytes(), "plan").lanes[0]
+        store = Store(tmp_path / "torn")
+        path = store.path(lane, lane.shards[0], "journal")
+        lines = [json.dumps({"plan": hashlib.sha256(plan.read_bytes()).hexdigest()})]
+        for repository, what, answer in hosts.every[0].answered:
+            tag = "" if what == "tags" else what
+            lines.append(json.dumps({"image": f"{lane.host}/{repository}", "tag": tag, "answer": answer if tag else [answer, 0]}))
+        journal = "".join(f"{line}\n" for line in lines).encode()
+        path.parent.mkdir(parents=True)
+        path.write_bytes(journal[: int(len(journal) * torn)])
+        known = path.read_bytes().count(b"\n") - 1
+        assert scan(tmp_path, plan, "--to", "torn").returncode == 0
+        assert hosts.requests - asked == asked - known
+    assert digest(tmp_path / "torn") == digest(tmp_path / "whole")
+
+
+def test_a_long_pause_that_a_registry_wants_stops_the_questions(tmp_path):
+    with Hosts(1, 40) as hosts:
+        one = hosts.every[0]
+        plan = planned(tmp_path, hosts.manifest())
+        seen: list[int] = []
+
+        def limit(request: Any) -> None:
+            seen.append(1)
+            request.error(429, "TOOMANYREQUESTS", "tomorrow", {"Retry-After": "86400"}) if len(seen) > 10 else one._tags(request)
+
+        one.misbehave("tags", limit)
+        done = scan(tmp_path, plan, "--to", "scan")
+        assert done.returncode == 1
+        assert len(seen) <= 10 + IN_FLIGHT
+        one.reset(None)
+        assert scan(tmp_path, plan, "--to", "scan").returncode == 0
+    assert "run the same command again, and only those are asked" in done.stderr

@@ -67,11 +67,11 @@ def _report(places: Iterable[str], scan: Store | Remote, within: str) -> Report:
     plan = scan.plan
     named = scans.named(places) or [trees.source(one.name) for one in plan.trees]
     finish = _at(plan.now, options.finishing(None, None, None, None, unnamed=options.unnamed(within)))
-    allowance, known = Allowance(seconds_allowed(os.environ)), _Known(scan)
+    known = _Known(scan)
     commits, findings, problems = [], list[Finding](), list[Problem]()
     with terminal.watching("reading trees") as progress:
         for one in named:
-            tree = trees.read(one, allowance)
+            tree = trees.read(one, Allowance(seconds_allowed(os.environ)))
             commits.append((one.name, tree.commit))
             problems += [Problem(one.name, "not read", skipped.message) for skipped in tree.files.skipped if skipped.matters]
             findings += _of_tree(tree, finish, known, problems)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -24,6 +25,9 @@ from krmfn.model import Repository
 from krmfn.sources.artifact import SCHEME, Artifact, reference
 from krmfn.sources.registry_source import RegistrySource, Settings
 from krmfn.sources.sources import Sources
+
+_REMOTES = 8
+"""Git repositories that are read at once."""
 
 
 def named(places: Iterable[str]) -> list[trees.Source]:
@@ -62,22 +66,24 @@ def planned(places: Iterable[str], since: str | None) -> Plan:
     """Make a plan. Raise InputError, GitError, ConfigError."""
     now = options.settings_of(options.finishing(None, None, None, None)).now or 0.0
     earlier = {tree.name: tree for tree in opened(since).plan.trees} if since else {}
+    with terminal.watching("reading trees") as progress, ThreadPoolExecutor(_REMOTES) as pool:
+        read = list(pool.map(lambda one: _planned(one, earlier, progress), named(places)))
+    for tree, problems in read:
+        for problem in problems:
+            terminal.say(f"{tree.name}: {problem}", "warning")
+    return plans.make(now, [tree for tree, _ in read])
+
+
+def _planned(one: trees.Source, earlier: Mapping[str, PlannedTree], progress: terminal.Progress | None) -> tuple[PlannedTree, tuple[str, ...]]:
+    """Return what a tree uses, and what of it was left out. Git has its time for each tree."""
     allowance = Allowance(seconds_allowed(os.environ))
-    with terminal.watching("reading trees") as progress:
-        made = [_planned(one, earlier, allowance, progress) for one in named(places)]
-    return plans.make(now, made)
-
-
-def _planned(one: trees.Source, earlier: Mapping[str, PlannedTree], allowance: Allowance, progress: terminal.Progress | None) -> PlannedTree:
-    known = trees.known(one, earlier, allowance)
+    known, problems = trees.known(one, earlier, allowance), tuple[str, ...]()
     if known is None:
         tree = trees.read(one, allowance)
-        for problem in tree.problems:
-            terminal.say(f"{one.name}: {problem}", "warning")
-        known = trees.used(tree)
+        known, problems = trees.used(tree), tree.problems
     if progress:
         progress(one.name, "listed", 0)
-    return known
+    return known, problems
 
 
 def published(store: Store, place: str) -> str:

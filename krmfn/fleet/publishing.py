@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from krmfn.config.lock import Snapshot
-from krmfn.disk import writing
 from krmfn.errors import InputError, RegistryError
 from krmfn.fleet import plan as plans
 from krmfn.fleet.plan import Lane, Plan
@@ -121,12 +120,8 @@ def pull(published: Artifact, folder: Path, told: Callable[[str, int], None]) ->
         for shard in lane.shards:
             piece = pieces.get(shard.first)
             if piece is not None and piece.annotations[artifact.LAST] == shard.last:
-                path = store.path(lane, shard, "jsonl")
                 mine = {image: error for image, error in failed.items() if image in shard.images}
-                if mine:
-                    writing.put(store.path(lane, shard, "failed.json"), encode_failures(mine))
-                writing.put(path, published.content(piece))
-                store.shard(lane, shard)
+                store.write(lane, shard, published.snapshots(piece), mine)
         told(lane.host, len(pieces))
     return plan
 

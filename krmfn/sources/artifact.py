@@ -135,9 +135,9 @@ class Artifact:
             raise self._wrong("has no single plan")
         return self._content(layers[0], PLAN_LIMIT)
 
-    def content(self, piece: Piece) -> bytes:
-        """Return the bytes of a shard."""
-        return self._content(piece, shard.LIMIT)
+    def snapshots(self, piece: Piece) -> list[Snapshot]:
+        """Return everything in a shard."""
+        return [self._good(shard.read, line, f"{self.name} {image}") for image, line in self._split(piece).items()]
 
     def _index(self) -> dict[str, Piece]:
         document = self._manifest(self._find())
@@ -191,7 +191,7 @@ class Artifact:
         return data
 
     def _split(self, piece: Piece) -> dict[str, bytes]:
-        data = self.content(piece)
+        data = self._content(piece, shard.LIMIT)
         return self._good(shard.split, data, piece.annotations[FIRST], piece.annotations[LAST])
 
     def _good(self, read: Callable[..., Read], *what: Any) -> Read:
