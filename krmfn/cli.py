@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "adopt": "Print as policies what Renovate, Image Updater, Keel and Dependabot are told.",
     "annotate": "Turn markers into annotations that survive kustomize build.",
+    "backtest": "Report what rules would have adopted and spared in git's history.",
     "check": "Say which images of manifests have newer versions.",
     "completion": "Print the completion script for a shell.",
     "create": "Print ImageRepository, ImagePolicy and ImageUpdateAutomation objects.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from krmfn.image import ImageRef
@@ -50,6 +50,7 @@ class Shape(NamedTuple):
     variant: _Variant
 
     @classmethod
+    @lru_cache(maxsize=4096)
     def parse(cls, tag: str) -> Shape | None:
         """Read a tag; None when it holds no version: a branch, a commit, `latest`."""
         match = _grammar().fullmatch(tag)

@@ -1,0 +1,213 @@
+"""`krmfn backtest`: what rules would have adopted, and spared, over the history of a git repository."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from krmfn import terminal
+from krmfn.commands import options, output, outside
+from krmfn.config import loading
+from krmfn.config.loading import Config
+from krmfn.config.objects import policy_named
+from krmfn.config.require import Age, Requirement, seconds
+from krmfn.git import changelog, history
+from krmfn.git.program import Allowance, Git, seconds_allowed
+from krmfn.inventory.history import Histories, History, Version
+from krmfn.model import ImagePolicy, PolicyKey
+from krmfn.plan.backtest import DAY, Outcome, Taken, simulate, taken_back
+from krmfn.policies.newer import KEPT
+from krmfn.policies.number import moment
+from krmfn.policies.policy import Digest, Newest
+from krmfn.policies.rules import parse_rules
+
+_AGES = ("0 days", "3 days", "7 days")
+_COMMITS = 500
+"""Commits whose files are read together."""
+_SHOWN = 20
+
+
+class RuleSet(NamedTuple):
+    """Rules under their name: a configuration, or the age that every image must have instead."""
+
+    name: str
+    config: Config
+    age: Requirement | None = None
+
+
+class Tested(NamedTuple):
+    """A repository under each set of rules."""
+
+    history: History
+    taken: tuple[Taken, ...]
+    outcomes: tuple[Outcome, ...]
+
+
+@click.command(
+    epilog=options.examples(
+        "krmfn backtest .                                # 0, 3 and 7 days, over all of git's history",
+        "krmfn backtest . --age '12 hours' --age '2 weeks'",
+        "krmfn backtest . --rules now.yaml --rules proposed.yaml -o markdown",
+        "krmfn backtest clusters/prod --policy flux-system:web --all",
+        exits="0 done, 1 error, 2 usage",
+    )
+)
+@options.looking(click.argument("path", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="PATH"))
+@click.option("--age", "ages", multiple=True, metavar="DURATION", help="A minimumReleaseAge to try; repeatable. Default: 0, 3 and 7 days.")
+@click.option("--rules", "files", multiple=True, metavar="FILE|DIR|git:REF", help="Rules to try, as ImageAutomation; repeatable.")
+@click.option("--policy", "named", metavar="NAME", help="Only the image of this policy (namespace:name, or name).")
+@click.option("--within", type=click.Choice(list(KEPT)), default="major", show_default=True, help="How far images move that no policy names.")
+@click.option("--all", "is_all", is_flag=True, help="Every tag that was taken back, and a line for every image.")
+@click.option("--output", "-o", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+def command(
+    path: Path, ages: tuple[str, ...], files: tuple[str, ...], named: str | None, within: str, is_all: bool, form: str
+) -> int:
+    """Report what rules would have adopted, and what they would have spared, over git's history of PATH.
+
+    Every commit that moved an image is an observation, whoever made it: krmfn need not have run. Nothing is asked of any
+    registry, and nothing is written. Docs: docs/backtest.md.
+    """
+    git = Git(path, Allowance(seconds_allowed(os.environ)))
+    tree = options.read((path,))
+    config = loading.load(tree.blocks)
+    sets = tuple(_sets(config, ages, files, path, tree.blocks))
+    histories = _gathered(git, config)
+    if named:
+        image = config.policies[policy_named(named, config.policies)].repository.image
+        histories = [one for one in histories if one.image.canonical == image.canonical]
+    tested = [_tested(one, sets, within) for one in histories]
+    if form == "json":
+        terminal.echo(output.to_json(_data(tested, sets)))
+    else:
+        _print(tested, sets, is_all=is_all, is_markdown=form == "markdown")
+    return 0
+
+
+def _sets(config: Config, ages: Sequence[str], files: Sequence[str], path: Path, blocks: Iterable[Any]) -> Iterator[RuleSet]:
+    """Yield what is to be compared. Raises BadParameter for no duration."""
+    requires = any(one.age for one in config.rulebook.requirements)
+    if requires and not ages and not files:
+        yield RuleSet("as configured", config)
+    for text in ages or (() if files else _AGES):
+        duration = seconds(text)
+        if duration is None:
+            raise click.BadParameter(f"expected a duration such as 3 days, 36 hours or 2w, found {text!r}", param_hint="--age")
+        yield RuleSet(text, config, Requirement(age=Age(duration)))
+    for spec in files:
+        yield RuleSet(spec, loading.load(blocks, None, loading.no_change, outside.read(spec, path)))
+
+
+def _gathered(git: Git, config: Config) -> list[History]:
+    """Read the history. Raises GitError."""
+    commits = history.commits(git)
+    gathered = Histories()
+    with terminal.watching("reading history") as progress:
+        for start in range(0, len(commits), _COMMITS):
+            part = commits[start : start + _COMMITS]
+            names = dict.fromkeys(name for one in part for change in one.changes for name in (change.before, change.after) if name)
+            held = dict(history.contents(git, list(names)))
+            for one in part:
+                for change in one.changes:
+                    gathered.add(Version(one.time, one.id, change.path, held.get(change.before), held.get(change.after)))
+            if progress:
+                progress(f"{start + len(part)} of {len(commits)} commits", "read", 0)
+    if history.is_shallow(git):
+        terminal.say("this clone is shallow: only a part of the history is here; git fetch --unshallow brings the rest", "warning")
+    if gathered.unread:
+        many = "1 version of a file is" if gathered.unread == 1 else f"{gathered.unread} versions of files are"
+        terminal.say(f"{many} no YAML and left out")
+    return gathered.all(config.stored)
+
+
+def _tested(one: History, sets: Sequence[RuleSet], within: str) -> Tested:
+    policies = [_policy(one, rules, within) for rules in sets]
+    taken = taken_back(policies[0].rules, [(move.time, move.before, move.after) for move in one.moves])
+    return Tested(one, taken, tuple(simulate(policy, one.seen, taken) for policy in policies))
+
+
+def _policy(one: History, rules: RuleSet, within: str) -> ImagePolicy:
+    """Return the policy of the configuration for an image, else `version`, with what its rules require."""
+    named = rules.config.by_image().get(one.image.canonical, ())
+    policy = next((policy for policy in named if not isinstance(policy.rules.policy, Newest | Digest)), None)
+    if policy is None:
+        chosen = parse_rules({"version": {"within": within}})
+        bare = ImagePolicy(PolicyKey("", one.image.canonical), rules.config.repository(one.image), chosen, chosen.described, "Never", frozenset())
+        policy = rules.config.rulebook.put(bare)
+    return policy._replace(requirements=(rules.age,)) if rules.age else policy
+
+
+def _print(tested: Sequence[Tested], sets: Sequence[RuleSet], *, is_all: bool, is_markdown: bool) -> None:
+    table = _markdown if is_markdown else terminal.table
+    moves = sum(len({(move.commit, move.before, move.after) for move in one.history.moves}) for one in tested)
+    taken = [(one, index) for one in tested for index in range(len(one.taken))]
+    times = [move.time for one in tested for move in one.history.moves]
+    span = f" from {_day(min(times))} to {_day(max(times))}" if times else ""
+    terminal.tell(f"{len(tested)} images, {moves} moves{span}, {len(taken)} taken back\n")
+    header = ("RULES", "MOVES", "DAYS BEHIND", "LONGEST", "ADOPTED AND TAKEN BACK", "SPARED")
+    table(header, [_row(rules.name, [one.outcomes[number] for one in tested], len(taken)) for number, rules in enumerate(sets)])
+    shown = sorted(taken, key=lambda pair: -pair[0].taken[pair[1]].time)
+    if shown:
+        terminal.tell("")
+        some = shown if is_all else shown[:_SHOWN]
+        table(("TAKEN BACK", "AFTER", "ON", "ADOPTED BY"), [_taken_row(one, one.taken[index], sets) for one, index in some])
+        if len(shown) > len(some):
+            terminal.tell(f"and {len(shown) - len(some)} more: --all")
+    if is_all:
+        terminal.tell("")
+        names = tuple(f"{rules.name}: MOVES, BEHIND" for rules in sets)
+        table(("IMAGE", *names), [(one.history.image.name, *(f"{out.moves}, {out.behind:.1f}" for out in one.outcomes)) for one in tested])
+
+
+def _row(name: str, outcomes: Sequence[Outcome], taken: int) -> tuple[str, ...]:
+    total = Outcome(sum(one.moves for one in outcomes), tuple(wait for one in outcomes for wait in one.waits))
+    adopted = sum(len(one.adopted) for one in outcomes)
+    return name, str(total.moves), f"{total.behind:.1f}", f"{total.longest:.1f}", str(adopted), str(taken - adopted)
+
+
+def _taken_row(one: Tested, tag: Taken, sets: Sequence[RuleSet]) -> tuple[str, ...]:
+    adopted = [rules.name for rules, outcome in zip(sets, one.outcomes, strict=True) if tag.tag in outcome.adopted]
+    name = f"{one.history.image.name}:{tag.tag}"
+    return name, f"{(tag.time - tag.adopted) / DAY:.1f} days", _day(tag.time), ", ".join(adopted) or "none"
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    for cells in (header, ("---",) * len(header), *rows):
+        terminal.echo(f"| {' | '.join(changelog.safe(cell) if cells is not header else cell for cell in cells)} |")
+
+
+def _day(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).date().isoformat()
+
+
+def _data(tested: Sequence[Tested], sets: Sequence[RuleSet]) -> Mapping[str, Any]:
+    return {
+        "rules": [
+            {"name": rules.name, **_outcome(Outcome(sum(one.moves for one in outs), tuple(wait for one in outs for wait in one.waits))),
+             "adoptedAndTakenBack": sum(len(one.adopted) for one in outs),
+             "spared": sum(len(one.taken) - len(out.adopted) for one, out in zip(tested, outs, strict=True))}
+            for rules, outs in ((rules, [one.outcomes[number] for one in tested]) for number, rules in enumerate(sets))
+        ],
+        "images": [
+            {
+                "image": one.history.image.canonical,
+                "moves": len({(move.commit, move.before, move.after) for move in one.history.moves}),
+                "takenBack": [
+                    {"tag": tag.tag, "adopted": moment(tag.adopted), "takenBack": moment(tag.time), "backTo": tag.back_to,
+                     "again": moment(tag.again) if tag.again is not None else None,
+                     "adoptedBy": [rules.name for rules, out in zip(sets, one.outcomes, strict=True) if tag.tag in out.adopted]}
+                    for tag in one.taken
+                ],
+                "rules": [{"name": rules.name, **_outcome(out)} for rules, out in zip(sets, one.outcomes, strict=True)],
+            }
+            for one in tested
+        ],
+    }  # fmt: skip
+
+
+def _outcome(one: Outcome) -> dict[str, Any]:
+    return {"moves": one.moves, "daysBehind": round(one.behind, 2), "longest": round(one.longest, 2)}
