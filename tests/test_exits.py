@@ -22,6 +22,7 @@ Row = Mapping[str, tuple[str, ...]]
 EXITS: Mapping[str, Row] = {
     "adopt": {"done": ("renovate",), "error": ("nowhere",), "usage": ()},
     "annotate": {"done": ("flux-repo",), "error": ("nowhere",), "usage": (), "would change": ("held", "--check")},
+    "backtest": {"done": ("history",), "error": ("nowhere",), "usage": ()},
     "check": {"done": ("web",), "error": ("nowhere",), "usage": (), "would change": ("web", "--exit-code")},
     "completion": {"done": ("bash",), "usage": ("tcsh",)},
     "create": {"done": ("image", "repository", "web", "--image", "ghcr.io/acme/web"), "error": ("image", "repository", "web"), "usage": ("image", "chart")},
@@ -59,6 +60,9 @@ def place(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "fixtures/policytests/recipes.yaml", tmp_path / "tests")
     (tmp_path / "scan").mkdir()
     (tmp_path / "scan/plan.json").write_text('{"apiVersion": "krmfn.dev/v1alpha1", "kind": "FleetPlan", "now": "2026-11-20T10:00Z", "trees": []}')
+    shutil.copytree(tmp_path / "web", tmp_path / "history")
+    for words in (("init", "-q"), ("add", "-A"), ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "a")):
+        subprocess.run(("git", *words), cwd=tmp_path / "history", check=True)
     (tmp_path / "marked/a.yaml").write_text('image: a:1 # {"$imagepolicy": "a:b"}\n')
     return tmp_path
 

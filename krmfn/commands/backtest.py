@@ -57,7 +57,7 @@ class Tested(NamedTuple):
         exits="0 done, 1 error, 2 usage",
     )
 )
-@options.looking(click.argument("path", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="PATH"))
+@options.looking(click.argument("path", type=click.Path(path_type=Path), metavar="PATH"))
 @click.option("--age", "ages", multiple=True, metavar="DURATION", help="A minimumReleaseAge to try; repeatable. Default: 0, 3 and 7 days.")
 @click.option("--rules", "files", multiple=True, metavar="FILE|DIR|git:REF", help="Rules to try, as ImageAutomation; repeatable.")
 @click.option("--policy", "named", metavar="NAME", help="Only the image of this policy (namespace:name, or name).")
@@ -72,8 +72,8 @@ def command(
     Every commit that moved an image is an observation, whoever made it: krmfn need not have run. Nothing is asked of any
     registry, and nothing is written. Docs: docs/backtest.md.
     """
-    git = Git(path, Allowance(seconds_allowed(os.environ)))
     tree = options.read((path,))
+    git = Git(path if path.is_dir() else path.parent, Allowance(seconds_allowed(os.environ)))
     config = loading.load(tree.blocks)
     sets = tuple(_sets(config, ages, files, path, tree.blocks))
     histories = _gathered(git, config)
