@@ -27,13 +27,17 @@ To repeat: clone what the columns `repo` and `commit` name to CHECKOUTS/owner__n
       git -C "CHECKOUTS/${repo%%/*}__${repo#*/}" checkout -q "$commit"
     done
 
-Three tables stand in benchmarks/labels. Each was made by reading, before the finder was run on its files, and hashed.
+Five tables stand in benchmarks/labels. Each was made by reading, before the finder was run on its files, and hashed.
 
 | table | repositories | files | labelled | seed |
 |---|--:|--:|---|---|
 | dev.tsv | 18 | half of 294 | 2026-11-26; the finder was mended by looking at it | `krmfn-14-REPOSITORY` |
 | heldout.tsv | the same | the other half, by a hash of repository and path | the same; only rates are printed | the same |
 | fresh.tsv | 9 others | 111 | 2026-11-26 12:20 UTC, sha256 fab14a48...; by somebody who had not read the finder | `krmfn-14-fresh-REPOSITORY` |
+| fresh2.tsv | 10 others | 200 | 2026-11-26 15:39 UTC, sha256 416eb749...; by somebody who had not read the finder | 20261126 |
+| fresh2-hard.tsv | the same | 108 | the same, sha256 d5ae8511...; files with rarer forms, no random sample | |
+
+The last two were scored once, on a finder whose author had not seen them.
 
 Of each repository half the files were drawn among those with a word such as image, tag, digest or version, others among all
 YAML files, and some among those with rarer forms.
