@@ -116,3 +116,27 @@ def test_flow_style_gets_the_annotation_that_binds_it(tmp_path: Path):
     (tmp_path / "pod.yaml").write_text(pod)
     done = run(["krmfn", "init", ".", "--flux"], cwd=tmp_path)
     assert """write the annotation krmfn.dev/images: '{"web": "flux-system:b"}' on Pod a""" in done.stderr
+
+
+def test_unsure_places_are_bound_where_they_stand(tmp_path: Path):
+    """By a marker in a file, by an annotation where kustomize builds; a second run adds nothing, and an update works at once."""
+    images.write(tmp_path / "images", {name: dict.fromkeys(("1.0.0", "1.4.0", "2.0.0"), TIME) for name in ("ghcr.io/a/file", "ghcr.io/a/built", "ghcr.io/a/pod")})
+    home = tmp_path / "home"
+    (home / "built").mkdir(parents=True)
+    config = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  runner: ghcr.io/a/{}:1.0.0\n  mode: slow\n"
+    (home / "file.yaml").write_text(config.format("file"))
+    (home / "built" / "config.yaml").write_text(config.format("built"))
+    (home / "built" / "kustomization.yaml").write_text("resources: [config.yaml]\n")
+    (home / "pod.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - {name: a, image: 'ghcr.io/a/pod:1.0.0'}\n")
+    done = run(["krmfn", "init", "home", "--dry-run"], cwd=tmp_path)
+    assert "2 places may be no image that runs, left alone: home/file.yaml:6, home/built/config.yaml:6; --unsure binds" in done.stderr
+    done = run(["krmfn", "init", "home", "--unsure"], cwd=tmp_path)
+    assert "wrote 3 policies to home/krmfn.yaml, and markers or annotations in 2 files" in done.stderr
+    assert files(home)["file.yaml"] == config.format("file").replace("1.0.0", '1.0.0 # {"$imagepolicy": "default:file"}')
+    entry = """  annotations:\n    krmfn.dev/images: '{"$.data.runner": "default:built"}'\n  name: c\n"""
+    assert files(home)["built/config.yaml"] == config.format("built").replace("  name: c\n", entry)
+    before = files(home)
+    assert "nothing to add" in run(["krmfn", "init", "home", "--unsure"], cwd=tmp_path).stderr
+    assert files(home) == before
+    succeed(["krmfn", "update", "home", "--source", "layout:images"], cwd=tmp_path)
+    assert files(home) == {name: text if name == "krmfn.yaml" else text.replace("1.0.0", "1.4.0") for name, text in before.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,19 @@ def reader(name: str) -> str:
     beside = _kustomization(Path(name).parent)
     is_read = beside is not None and Path(name).name in _entries(_data(beside), "resources")
     return f", and kustomize build {beside.parent} reads it" if beside and is_read else ""
+
+
+@cache
+def is_built(name: str) -> bool:
+    """True if a kustomization beside a file, or above it in the repository, names it among its resources: comments are lost there."""
+    folder = Path(name).parent
+    for above in (folder, *(folder / Path(*[".."] * depth) for depth in range(1, len(folder.resolve().parents) + 1))):
+        kustomization = _kustomization(above)
+        if kustomization and os.path.relpath(name, above) in _entries(_data(kustomization), "resources"):
+            return True
+        if (above / ".git").exists():
+            break
+    return False
 
 
 def _kustomization(folder: Path) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -12,8 +12,8 @@ from krmfn.commands import builds, options
 from krmfn.commands.update import diffs
 from krmfn.config.loading import load
 from krmfn.inventory import files
-from krmfn.inventory.annotate import with_markers
-from krmfn.inventory.starting import Start, start
+from krmfn.inventory.annotate import Annotations, bound, with_markers
+from krmfn.inventory.starting import Start, may_be_bound, start
 from krmfn.kubernetes import finder
 from krmfn.policies.newer import Within
 from krmfn.yamledit.nodes import Edit, Text, documents
@@ -27,6 +27,7 @@ FILE = "krmfn.yaml"
         "krmfn init . --dry-run              # look first: nothing is written",
         "krmfn init . && krmfn update . --diff --check",
         "krmfn init . --within patch",
+        "krmfn init . --unsure --dry-run     # ConfigMaps, arguments, custom resources: what may be an image",
         "krmfn init clusters/prod --flux     # ImageRepository and ImagePolicy objects, and markers on the fields",
         exits="0 done, 1 an error (nothing is written), 2 usage",
     )
@@ -35,8 +36,9 @@ FILE = "krmfn.yaml"
 @click.option("--within", type=options.WITHIN, default="minor", show_default=True, help="How far the policies go.")
 @click.option("--flux", is_flag=True, help="Write Flux objects and markers instead of an ImageAutomation.")
 @click.option("--namespace", metavar="NAME", default="flux-system", show_default=True, help="Of Flux objects.")
+@click.option("--unsure", is_flag=True, help="Bind places that may be no image too: by markers, or annotations where kustomize builds.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; print what would be written.")
-def command(paths: tuple[Path, ...], within: Within, flux: bool, namespace: str, dry_run: bool) -> int:
+def command(paths: tuple[Path, ...], within: Within, flux: bool, namespace: str, unsure: bool, dry_run: bool) -> int:
     """Write a policy for every image below PATHS that no policy names. No registry is asked.
 
     The policies stand in krmfn.yaml in the first of PATHS; a second run adds only what is new. Fields that are sure to hold an image are
@@ -47,22 +49,28 @@ def command(paths: tuple[Path, ...], within: Within, flux: bool, namespace: str,
     options.tell_skipped(one for one in tree.skipped if one.matters)
     config = load(tree.blocks)
     home = path / FILE if path.is_dir() else path.parent / FILE
-    begun = start(config, finder.find(tree.blocks, tree.graph()), within, namespace if flux else "")
+    places = finder.find(tree.blocks, tree.graph())
+    begun = start(config, places, within, namespace if flux else "", has_unsure=unsure)
     there = next((text for text in tree.texts if Path(text.name) == home), None)
     if there is None:
         there = files.read_text(home)
     new = _home(begun, there)
-    edits = _bindings(tree, begun) if flux else {}
-    changed = {text: rewrite(text, made) for text, made in edits.items() if text is not there}
+    policies = load(documents(Text(begun.document.encode(), FILE))).policies if begun.policies else {}
+    bindings = [with_markers(tree.blocks, list(policies.values()))] if flux else []
+    if unsure:
+        bindings.append(bound(filter(may_be_bound, places), [*config.policies.values(), *policies.values()], builds.is_built))
+    changed = _changed(bindings, there)
     written = {str(home): new} if begun.policies else {}
     if dry_run:
-        terminal.echo("".join(diffs({(there or Text(b"", str(home))): new, **changed} if written else {})), nl=False)
-    elif written:
-        if there is None:
-            files.write_all(changed, tree.leftovers, new={str(home): new})
-        else:
-            files.write_all({**changed, there: new}, tree.leftovers)
-    _tell(begun, [*written, *(text.name for text in changed)], home, dry_run=dry_run)
+        mine = {(there or Text(b"", str(home))): new} if written else {}
+        terminal.echo("".join(diffs({**mine, **changed})), nl=False)
+    elif not written:
+        files.write_all(changed, tree.leftovers)
+    elif there is None:
+        files.write_all(changed, tree.leftovers, new={str(home): new})
+    else:
+        files.write_all({**changed, there: new}, tree.leftovers)
+    _tell(begun, len(changed), home, dry_run=dry_run)
     return 0
 
 
@@ -79,29 +87,29 @@ def _home(begun: Start, there: Text | None) -> bytes:
     return new
 
 
-def _bindings(tree: files.Tree, begun: Start) -> dict[Text, list[Edit]]:
-    """Return the markers, or annotations, that bind the fields to Flux's policies."""
-    policies = load(documents(Text(begun.document.encode(), FILE))).policies if begun.policies else {}
-    annotations = with_markers(tree.blocks, list(policies.values()))
-    for note in annotations.left:
-        place = f"{note.path}:{note.line}:{note.column}"
-        terminal.say(f"{place}: {note.message}", "warning")
+def _changed(bindings: Iterable[Annotations], home: Text | None) -> dict[Text, bytes]:
+    """Return the texts with the markers and annotations that bind fields; say what could not be bound."""
     edits: dict[Text, list[Edit]] = {}
-    for text, edit in annotations.edits:
-        edits.setdefault(text, []).append(edit)
-    return edits
+    for bound_fields in bindings:
+        for note in bound_fields.left:
+            terminal.say(f"{note.path}:{note.line}:{note.column}: {note.message}", "warning")
+        for text, edit in bound_fields.edits:
+            if text is not home:
+                edits.setdefault(text, []).append(edit)
+    return {text: rewrite(text, made) for text, made in edits.items()}
 
 
-def _tell(begun: Start, written: Sequence[str], home: Path, *, dry_run: bool) -> None:
+def _tell(begun: Start, bound_files: int, home: Path, *, dry_run: bool) -> None:
     for reason in begun.left:
         terminal.say(reason, "info")
-    if not begun.policies:
+    count, verb = len(begun.policies), "would write" if dry_run else "wrote"
+    what = [f"{count} polic{'ies' if count != 1 else 'y'} to {home}"] if count else []
+    if bound_files:
+        what.append(f"markers or annotations in {bound_files} file{'s' * (bound_files != 1)}")
+    if not what:
         terminal.say("every image that is sure to be one has a policy: nothing to add")
         return
-    count = len(begun.policies)
-    verb = "would write" if dry_run else "wrote"
-    others = f", and markers in {len(written) - 1} file{'s' * (len(written) != 2)}" if len(written) > 1 else ""
-    terminal.say(f"{verb} {count} polic{'ies' if count != 1 else 'y'} to {home}{others}")
+    terminal.say(f"{verb} {', and '.join(what)}")
     if not dry_run:
         for hint in builds.unseen({str(home): b""}):
             terminal.say(hint, "note")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -128,6 +128,29 @@ def _set(annotations: Annotations, resource: Resource, entries: Mapping[str, str
     for edit in edits:  # a block line reads better in single quotes, as JSON is full of double ones
         annotations.edits.append((block.text, edit._replace(text=edit.text.replace(text, plain)) if is_block else edit))
     annotations.made.append(_note(block, start, f"{resource.id}: {ANNOTATION}: {value}"))
+
+
+def bound(places: Iterable[Place], policies: Iterable[ImagePolicy], is_built: Callable[[str], bool]) -> Annotations:
+    """Bind places to the policies of their images: by the annotation in files that kustomize builds, else by a marker."""
+    annotations, by_image = Annotations(), {policy.repository.image.canonical: policy for policy in policies}
+    built: dict[int, tuple[Resource, dict[int, str]]] = {}
+    taken: dict[int, dict[int, str]] = {}
+    for place in places:
+        policy, block = by_image.get(place.ref.canonical if place.ref else ""), place.resource.block
+        for slot, setter in advised(place, policy) if policy else ():
+            there = taken.setdefault(id(block), {marker.scalar.start: marker.setter for marker in markers.read(block)})
+            if slot.scalar.host is not None:
+                annotations.left.append(_note(block, place.start, "neither a marker nor an annotation fits in text; a target binds it"))
+            elif is_built(block.text.name) and not _unbuilt(place.resource):
+                built.setdefault(id(place.resource.root), (place.resource, {}))[1][slot.scalar.start] = str(setter)
+            elif slot.scalar.start not in there:
+                _mark(annotations, place.resource, slot, [setter], there)
+    for resource, setters in built.values():
+        keys, known = _keys(resource), _known(resource) or {}
+        entries = known | {keys[start]: setter for start, setter in setters.items() if start in keys}
+        if entries != known:
+            _set(annotations, resource, entries)
+    return annotations
 
 
 def with_markers(blocks: Iterable[Block], policies: Sequence[ImagePolicy]) -> Annotations:

@@ -20,6 +20,8 @@ from krmfn.yamledit.nodes import Block, Edit
 
 NAME = "images"
 _FLUX = "image.toolkit.fluxcd.io/v1"
+_NAMED = 3
+"""How many places a message names."""
 _HEAD = "# Policies of images, written by krmfn init; yours to edit. krmfn update follows them.\n"
 
 
@@ -95,18 +97,26 @@ class Start(NamedTuple):
         return Edit(at, at, added.encode()) if at else Edit(len(data), len(data), f"\n{added}".encode())
 
 
-def start(config: Config, places: Iterable[Place], within: Within, namespace: str = "") -> Start:
-    """Return a policy for every repository that stands in a sure place and that no policy names."""
+def start(config: Config, places: Iterable[Place], within: Within, namespace: str = "", *, has_unsure: bool = False) -> Start:
+    """Return a policy for every repository that stands in a sure place and that no policy names.
+
+    With `has_unsure` one for those, too, of which only places are known that may be no image, and that hold a version.
+    """
     named = named_images(config)
     standing: dict[str, list[Place]] = {}
     left: list[str] = []
+    unsure: list[str] = []
     for place in places:
         if place.ref is None or place.ref.canonical in named or place.state != COUNTS:
             continue
-        if place.is_written:
+        if place.is_written or (has_unsure and may_be_bound(place)):
             standing.setdefault(place.ref.canonical, []).append(place)
         else:
-            left.append(f"{place.file.path}:{place.file.line}: {place.text} may be no image that runs: left alone")
+            unsure.append(f"{place.file.path}:{place.file.line}")
+    if unsure:
+        shown = ", ".join(unsure[:_NAMED]) + (", ..." if len(unsure) > _NAMED else "")
+        advice = "" if has_unsure else "; --unsure binds those that hold a version, krmfn check --all tells why"
+        left.append(f"{len(unsure)} place{'s' * (len(unsure) != 1)} may be no image that runs, left alone: {shown}{advice}")
     taken = {key.name for key in config.declared}
     policies = []
     for canonical, mine in sorted(standing.items()):
@@ -119,6 +129,12 @@ def start(config: Config, places: Iterable[Place], within: Within, namespace: st
         taken.add(name)
         policies.append(Policy(name, refs[0].name, tags, any(ref.digest for ref in refs)))
     return Start(tuple(policies), tuple(left), within, namespace)
+
+
+def may_be_bound(place: Place) -> bool:
+    """True if a place is not sure to hold an image, and holds a version in a field that an update can write."""
+    is_open = not place.is_sure and place.state == COUNTS and bool(place.slots)
+    return is_open and place.ref is not None and Shape.parse(place.ref.tag or "") is not None
 
 
 def _numbers(tag: str) -> tuple[int, ...] | None:
