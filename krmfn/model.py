@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from krmfn.config.hold import Hold
+    from krmfn.config.lock import LockEntry
     from krmfn.config.require import Requirement
     from krmfn.config.windows import Calendar
     from krmfn.errors import RegistryError
@@ -158,15 +159,13 @@ class ImagePolicy(NamedTuple):
     rules_hash: str = ""
     """The rulesHash of locks: over what is required of its tags; empty when nothing is."""
     holds: tuple[Hold, ...] = ()
-    windows: tuple[Calendar, ...] = ()
-    """When it may move: all of them have to be open."""
-    is_shared: bool = False
-    """True if other policies have a say in when it moves: it is in a group, or only so many may change at a time."""
+    windows: tuple[Calendar, ...] = ()  # all of them have to be open
+    is_shared: bool = False  # other policies have a say: it is in a group, or only so many may change
 
     @property
     def is_judged(self) -> bool:
         """True if the best tag may have to wait, or to be skipped."""
-        return bool(self.requirements or self.holds or self.windows or self.is_shared)
+        return bool(self.requirements or self.holds or self.windows or self.is_shared or self.rules.followed)
 
     @property
     def is_verified(self) -> bool:
@@ -198,7 +197,7 @@ class PassedOver(NamedTuple):
     tag: str
     why: str
     """For people: `too young, eligible 2026-11-24T10:00Z`, `held: tests failed`, `no linux/arm64`."""
-    rule: Literal["age", "hold", "platforms", "pullable", "verify", "unjudged", "group", "window", "turn"]
+    rule: Literal["age", "hold", "platforms", "pullable", "verify", "unjudged", "soak", "group", "window", "turn"]
     eligible_at: float | None = None
     state: str = ""
     """The same in a few words, for tables: `waits until 2026-11-24T10:00Z`, `held until 2026-12-01T00:00Z`, `no linux/arm64`."""
@@ -230,6 +229,8 @@ class Chosen(NamedTuple):
     """Deployed tags that the policy orders before this one: fields that hold them stay."""
     is_held: bool = False
     """True when a hold names this tag: then even a newer field goes to it."""
+    origin: LockEntry | None = None
+    """The record of another environment that a policy follows; its digest is the one to write."""
 
     @property
     def ref(self) -> str:

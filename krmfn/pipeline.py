@@ -153,7 +153,8 @@ def examine(
     else:
         listings = resolve.ask(decision.to_list(wanted), source.tags, WORKERS)
         dates = resolve.ask(decision.to_date(wanted, listings), lambda moment: source.created(*moment), WORKERS)
-        choices = decision.decide(wanted, listings, dates, lock)
+        locks = rules.rulebook.floor.locks if rules.rulebook.floor else rules.every_lock
+        choices = decision.decide(wanted, listings, dates, lock, locks)
     open_choices = {key: choice for key, choice in choices.items() if not choice.policy.is_judged}
     if scoped is None:
         bound = bind.bind(blocks, rules, needed.expected(rules, open_choices), graph)
@@ -257,9 +258,11 @@ def _judged(
         def moving() -> list[turns.Unit]:
             return turns.units(judged, choices, rules.rulebook.groups, deployed, lock, in_build=goes_on)
 
-        judged = turns.await_windows(judged, moving(), facts, in_build=in_build)
+        judged = turns.await_windows(judged, moving(), facts)
         judged = turns.take_turns(judged, moving(), limit, rules.changed, facts, lock) if limit is not None else judged
     judged = judge.tell(judged, choices)
+    if not in_build:
+        judged = judged._replace(still=frozenset(key for key, choice in judged.choices.items() if refusals.is_still(choice, facts)))
 
     def refused(policy: ImagePolicy, tag: str, digest: str) -> PassedOver | None:
         return refusals.Refusals(policy, facts).moved(tag, digest)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from krmfn import pipeline
 from krmfn.config.first_seen import Seen, merge
 from krmfn.config.lock import Snapshot, merged
-from krmfn.config.require import seconds
 from krmfn.config.settings import dated, overridden
 from krmfn.model import Repository
 from krmfn.outcome import Outcome
 from krmfn.plan.lockfile import snapshot_document
 from krmfn.plan.resolve import Inspection, Lack, Needs
+from krmfn.policies.number import duration
 from krmfn.yamledit.nodes import Text
 from tests.lists import IMAGE, Tags, digest, images, lock, locked, messages, pod, policy, relocked, resource_list, run
 
@@ -459,7 +459,7 @@ def test_snapshots_merge_in_any_order_grouping_and_number_to_the_same_bytes(reco
     [("3 days", 3 * DAY), ("1 day", DAY), ("2w", 14 * DAY), ("36h", 36 * 3600), ("90 minutes", 5400), ("", None), ("3", None), ("1.5 days", None), ("3 Days ago", None)],
 )  # fmt: skip
 def test_durations(text, expected):
-    assert seconds(text) == expected
+    assert duration(text) == expected
 
 
 TWO = policy(name="api", image="ghcr.io/acme/api")

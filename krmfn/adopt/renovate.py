@@ -23,9 +23,9 @@ from krmfn.adopt.renovate_rules import (
     pattern_of,
     unknown,
 )
-from krmfn.config.require import seconds
 from krmfn.errors import RuleError
 from krmfn.policies.constraint import Constraint
+from krmfn.policies.number import duration
 
 NAMES = (
     *(f"{folder}renovate.{kind}" for folder in ("", ".github/", ".gitlab/") for kind in ("json", "json5", "jsonc")),
@@ -151,7 +151,7 @@ def _apply(document: Document, at: Steps, settings: _Settings, kinds: Sequence[s
     elif enabled and at[:1] == ("packageRules",):
         settings.ruled.update(dict.fromkeys(kinds or (*KINDS, "digest"), enabled == "true"))
     if age is not None:
-        waits = {} if age.value in ("null", "") else {kind: age.value for kind in (kinds or ("default",)) if seconds(age.value)}
+        waits = {} if age.value in ("null", "") else {kind: age.value for kind in (kinds or ("default",)) if duration(age.value)}
         settings.ages = {**(settings.ages if kinds else {}), **{key: age for key, age in waits.items() if key in (*KINDS, "default")}}
     if not kinds:
         settings.allowed = document.value(*at, "allowedVersions") or settings.allowed
@@ -212,7 +212,7 @@ def _note(document: Document, at: Steps, kinds: Sequence[str]) -> None:
             said if is_known else f"{NO_EQUAL}: larger steps than a refused one are not taken either", *at, "enabled"
         )
     age = document.value(*at, "minimumReleaseAge")
-    if age in ("null", "") or (seconds(age) is not None and (not kinds or set(kinds) & set(KINDS))):
+    if age in ("null", "") or (duration(age) is not None and (not kinds or set(kinds) & set(KINDS))):
         document.map("spec.require[].minimumReleaseAge", *at, "minimumReleaseAge")
     versions, versioning = document.value(*at, "allowedVersions"), document.value(*at, "versioning")
     if not kinds and (pattern_of(versions)[1] or (versions and _is_range(versions))):

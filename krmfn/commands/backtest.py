@@ -15,14 +15,14 @@ from krmfn.commands import options, output, outside
 from krmfn.config import loading
 from krmfn.config.loading import Config
 from krmfn.config.objects import policy_named
-from krmfn.config.require import Age, Requirement, seconds
+from krmfn.config.require import Age, Requirement
 from krmfn.git import changelog, history
 from krmfn.git.program import Allowance, Git, seconds_allowed
 from krmfn.inventory.history import Histories, History, Version
 from krmfn.model import ImagePolicy, PolicyKey
 from krmfn.plan.backtest import DAY, Outcome, Taken, simulate, taken_back
 from krmfn.policies.newer import KEPT
-from krmfn.policies.number import moment
+from krmfn.policies.number import duration, moment
 from krmfn.policies.policy import Digest, Newest
 from krmfn.policies.rules import parse_rules
 
@@ -94,10 +94,10 @@ def _sets(config: Config, ages: Sequence[str], files: Sequence[str], path: Path,
     if requires and not ages and not files:
         yield RuleSet("as configured", config)
     for text in ages or (() if files else _AGES):
-        duration = seconds(text)
-        if duration is None:
+        lasts = duration(text)
+        if lasts is None:
             raise click.BadParameter(f"expected a duration such as 3 days, 36 hours or 2w, found {text!r}", param_hint="--age")
-        yield RuleSet(text, config, Requirement(age=Age(duration)))
+        yield RuleSet(text, config, Requirement(age=Age(lasts)))
     for spec in files:
         yield RuleSet(spec, loading.load(blocks, None, loading.no_change, outside.read(spec, path)))
 

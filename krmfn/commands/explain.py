@@ -14,12 +14,12 @@ from krmfn.config.loading import Config
 from krmfn.config.objects import policy_named
 from krmfn.errors import RegistryError
 from krmfn.inventory import files
-from krmfn.model import Following, ImagePolicy, NotChosen, Repository
+from krmfn.model import Chosen, Following, ImagePolicy, NotChosen, Repository
 from krmfn.plan import decision, records
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.policies import explain
 from krmfn.policies.explain import Explanation
-from krmfn.policies.selection import select
+from krmfn.policies.selection import Selection, select
 
 WORKERS = 8
 
@@ -55,7 +55,7 @@ def command(
     if found.rules.follows_current:
         return _follow(found, rules, tree, (output, all_tags, tags))
     opened = options.open_source(rules)
-    explanation = _explain(found, opened)
+    explanation = _of_lock(found, _examined(rules, tree, opened)) if found.rules.followed else _explain(found, opened)
     if found.is_judged:
         explanation = _with_verdicts(explanation, found, _examined(rules, tree, opened))
     asked = tuple(dict.fromkeys((*tags, *(explanation.selection.tags if all_tags else ()))))
@@ -104,6 +104,14 @@ def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:
     dates = ask(moments, lambda moment: source.created(*moment), WORKERS)
     selection = select(policy.rules, listing.tags, created=lambda tag: _date(dates, policy.repository, tag))
     return Explanation(str(policy.key), policy.repository.image.name, policy.rules, selection, listing.malformed)
+
+
+def _of_lock(policy: ImagePolicy, run: pipeline.Run) -> Explanation:
+    """Explain a policy that follows another lock by what that holds."""
+    choice = next((one for key, one in run.offered.items() if key.plain == policy.key), None)
+    selected = choice.selection if isinstance(choice, Chosen) else None
+    nothing = Selection(None, choice.message if isinstance(choice, NotChosen) else "", (), b"")
+    return Explanation(str(policy.key), policy.repository.image.name, policy.rules, selected or nothing)
 
 
 def _with_verdicts(explanation: Explanation, policy: ImagePolicy, run: pipeline.Run) -> Explanation:

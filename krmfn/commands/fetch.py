@@ -113,7 +113,7 @@ def _concerns(run: pipeline.Run) -> Iterator[Diagnostic]:
             failure, message = (
                 (choice.failure, choice.message) if isinstance(choice, NotChosen) else ("unavailable", choice.note)
             )
-            yield _failed(f"policy {policy.key}: {message}", failure, policy.defined, keep=keep)._replace(cause=choice.cause)
+            yield _failed(f"policy {policy.key}: {message}", failure, policy.defined, keep=keep or policy.on_error == "keep")._replace(cause=choice.cause)
     for key, unresolved in run.config.unresolved.items():
         yield _failed(f"policy {key}: {unresolved.why}", "not-found", unresolved.defined, keep=keep)
     if not run.choices:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from krmfn.config.requirement_definitions import REQUIRE
-from krmfn.config.rollout_definitions import ROLLOUT
+from krmfn.config.rollout_definitions import FOLLOW, ROLLOUT
 from krmfn.config.shapes import Schema
 from krmfn.config.shapes import listed as _list
 from krmfn.config.shapes import mapped as _map
@@ -33,6 +33,7 @@ _POLICY = _map(
             {"limit": {"type": "integer", "description": "How many candidates may be looked up.", "minimum": 1}},
         ),
         "digest": _map("Keep the tag that is deployed and pin it to its digest.", {}),
+        "follow": FOLLOW,
     },
 )
 _FILTER = _map(

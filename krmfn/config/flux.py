@@ -229,7 +229,7 @@ def reflection_of(
     where: ResourceId, path: str, spec: Mapping[str, Any], rules: policy_rules.Rules, problems: Problems
 ) -> Any:
     """Return whether digests are written: what is said, else Never; a digest policy has nothing else to write."""
-    value = text(spec.get("digestReflectionPolicy")) or ("Always" if rules.pins_current else "Never")
+    value = text(spec.get("digestReflectionPolicy")) or ("Always" if rules.pins_current else "IfNotPresent" if rules.followed else "Never")
     if rules.pins_current and value == "Never":
         message = "policy digest writes nothing but digests: remove Never, or choose another policy"
         problems.add(where, f"{path}.digestReflectionPolicy", message)

@@ -19,6 +19,7 @@ from krmfn.config.image_automation import OwnReader, TargetRule
 from krmfn.config.lock import Lock, Snapshot, read_locks, read_snapshots
 from krmfn.config.locks import Locks
 from krmfn.config.objects import Object, Problems, nearest, read
+from krmfn.config.promotion import check_circles, own_locks
 from krmfn.config.rollout import check_groups, least, together
 from krmfn.config.rule_files import of_rules, without_rules
 from krmfn.config.settings import Settings
@@ -57,6 +58,8 @@ class Config(NamedTuple):
     lock: Lock | None = None
     """The lock that stands here, which a run renews; of several what they hold together."""
     locks: Locks = Locks()
+    every_lock: Locks = Locks()
+    """With those of other environments, which are followed and not renewed."""
     defined_in: Mapping[PolicyKey, str] = MappingProxyType({})
     """The file of every policy, where several locks make a difference."""
     automations: tuple[Object, ...] = ()
@@ -141,7 +144,9 @@ def load(
     declared = frozenset(by_key) | declared_in(objects) | scan_names
     targets = _checked_targets(parsed.targets, by_key, declared, unresolved, problems)
     snapshots = stored = read_snapshots(objects, problems)
-    locks = Locks(read_locks(objects, problems, by_key))
+    every_lock = Locks(read_locks(objects, problems, by_key))
+    locks = own_locks(every_lock, parsed.lock, by_key, declared)
+    check_circles(by_key, locks, parsed.lock, problems)
     lock = locks.as_one(parsed.lock, problems)
     holds = counted = read_holds(objects, problems)
     if floor is not None:
@@ -179,6 +184,7 @@ def load(
         None,
         lock,
         locks,
+        every_lock,
         _files(objects, by_key),
         automations,
         settings,

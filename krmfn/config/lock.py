@@ -90,6 +90,11 @@ class Lock(NamedTuple):
         objects = [*([self.object] if self.object else []), *self.homes.values()]
         return tuple({id(one): one for one in objects}.values())
 
+    @property
+    def name(self) -> str:
+        """`metadata.name`; empty where several are one."""
+        return self.object.id.name if self.object else ""
+
     def home(self, key: PolicyKey) -> Object | None:
         """Return the ImageLock in which a policy is recorded; None where nothing tells it."""
         return self.homes.get(key, self.object)

@@ -37,6 +37,10 @@ class Locks(NamedTuple):
             return holding[0] if holding else above[0]
         return holding[0] if len(holding) == 1 else None
 
+    def named(self, name: str) -> list[Lock]:
+        """Return the locks of a name."""
+        return [one for one in self.every if one.name == name]
+
     def holding(self, key: PolicyKey) -> list[Lock]:
         """Return the locks that have an entry of a policy."""
         return [one for one in self.every if one.entry(key)]
@@ -51,9 +55,9 @@ class Locks(NamedTuple):
 
         `name` is `spec.lock`: where no files tell them apart that one counts alone.
         """
-        named = self.every if self.is_by_folder else tuple(one for one in self.every if name in ("", _name(one)))
+        named = self.every if self.is_by_folder else tuple(one for one in self.every if name in ("", one.name))
         if name and not self.is_by_folder and len(named) != 1 and self.every:
-            many = f"and {len(named)} ImageLocks have this name: rename one" if named else f"and there is none: found {', '.join(map(_name, self.every))}"
+            many = f"and {len(named)} ImageLocks have this name: rename one" if named else f"and there is none: found {', '.join(one.name for one in self.every)}"
             _add(problems, self.every[0], "metadata.name", f"spec.lock names {name}, {many}")
             return None
         homes: dict[tuple[str, PolicyKey], Lock] = {}
@@ -61,7 +65,7 @@ class Locks(NamedTuple):
             for key in dict.fromkeys(entry.policy for entry in lock.all):
                 other = homes.setdefault((lock.folder, key), lock)
                 if other is not lock:
-                    both = f"ImageLock {_name(other)} and ImageLock {_name(lock)}"
+                    both = f"ImageLock {other.name} and ImageLock {lock.name}"
                     _add(problems, lock, "", f"{both} hold policy {key}: name one with spec.lock of an ImageAutomation, or keep one")
         if len(named) < 2 or self.is_by_folder:
             return named[0] if named else None
@@ -98,9 +102,6 @@ def scope_of(home: Lock | None, record: Lock | None) -> str:
     """Return the name of a scope: the folders of the locks that decide in it."""
     return " ".join(dict.fromkeys(one.folder for one in (home, record) if one is not None))
 
-
-def _name(lock: Lock) -> str:
-    return lock.object.id.name if lock.object else ""
 
 
 def _add(problems: Problems, lock: Lock, path: str, message: str) -> None:

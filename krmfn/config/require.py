@@ -5,7 +5,6 @@ Entries that match a policy add up: all of them hold.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -13,6 +12,7 @@ from krmfn.config.objects import Object, Problems, listing
 from krmfn.image import normal_platform
 from krmfn.model import ResourceId
 from krmfn.policies.newer import Shape
+from krmfn.policies.number import duration
 
 if TYPE_CHECKING:
     from krmfn.signatures.wanted import Wanted
@@ -21,8 +21,6 @@ STEPS = ("major", "minor", "patch")
 DIGEST = "digest"
 """The step of a tag that stays, and whose digest moves."""
 _CONDITIONS = ("minimumReleaseAge", "platforms", "pullable", "verify", "provenance")
-_UNITS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}
-_SHORT = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class Age(NamedTuple):
@@ -54,16 +52,6 @@ class Requirement(NamedTuple):
     """Fields that cannot hold the digest that was verified take the tag alone."""
     defined: ResourceId = ResourceId()
     """The OCIRepository that requires it; nothing for an entry of `require`."""
-
-
-def seconds(text: str) -> int | None:
-    """Read a duration such as `3 days`, `36 hours`, `2w`; None when it is not one.
-
-    >>> seconds("3 days"), seconds("1 day"), seconds("36h"), seconds("soon"), seconds("-1 day")
-    (259200, 86400, 129600, None, None)
-    """
-    match = re.fullmatch(r"([0-9]{1,6}) *(?:(minute|hour|day|week)s?|([mhdw]))", text.strip())
-    return int(match[1]) * (_UNITS[match[2]] if match[2] else _SHORT[match[3]]) if match else None
 
 
 def step(current: str, candidate: str) -> str:
@@ -134,12 +122,12 @@ def _age(where: ResourceId, path: str, spec: str | Mapping[str, str], problems: 
     for name, value in members.items():
         if name == "evidence":
             continue
-        duration = seconds(value)
-        if duration is None:
+        seconds = duration(value)
+        if seconds is None:
             at = path if isinstance(spec, str) else f"{path}.{name}"
             problems.add(where, at, f"expected a duration such as 3 days, 36 hours or 2w, found {value!r}")
         else:
-            read[name] = duration
+            read[name] = seconds
     return Age(read.pop("default", 0), tuple(sorted(read.items())), members.get("evidence") == "created")
 
 

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from krmfn.config.shapes import Schema, listed, mapped, text
 
+FOLLOW = mapped(
+    "The tag and digest that another environment's lock has recorded for a while; no registry is asked.",
+    {
+        "lock": text("The `metadata.name` of its ImageLock, which has to be among what is read."),
+        "policy": text("The policy in it, `namespace:name`."),
+        "soak": text("How long it has to be recorded there: `2 days`, `12h`."),
+    },
+    ("lock", "policy", "soak"),
+)
 ROLLOUT: dict[str, Schema] = {
     "groups": listed(
         "Policies that move together: to the highest version that all of them may take, and to no other.",

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from krmfn.config.objects import Problems, nearest
-from krmfn.config.require import seconds
 from krmfn.model import ResourceId
+from krmfn.policies.number import duration
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -114,14 +114,14 @@ def read_windows(where: ResourceId, entries: Sequence[Any], problems: Problems) 
     windows = []
     for index, entry in enumerate(entries):
         path, zone = f"spec.windows[{index}]", entry.get("timeZone") or "UTC"
-        duration = seconds(entry["duration"])
-        if not duration:
+        lasts = duration(entry["duration"])
+        if not lasts:
             problems.add(where, f"{path}.duration", f"expected a duration such as 2h, 36 hours or 3 days, found {entry['duration']!r}")
         if zone not in _zones():
             message = f"{zone!r} is no time zone such as Europe/Berlin{nearest(zone, _zones())}"
             problems.add(where, f"{path}.timeZone", message)
         images, policies = tuple(entry.get("images") or ()), tuple(entry.get("policies") or ())
-        window = Window(entry["kind"], entry["schedule"], duration or 0, zone if zone in _zones() else "UTC", images, policies)
+        window = Window(entry["kind"], entry["schedule"], lasts or 0, zone if zone in _zones() else "UTC", images, policies)
         if (wrong := _wrong(window)) is not None:
             problems.add(where, f"{path}.schedule", wrong)
         windows.append(window)

@@ -163,7 +163,7 @@ def _best(text: str, deployed: Sequence[str], tags: Sequence[str]) -> Iterator[s
         )  # fmt: skip
     except (RulesError, AttributeError):
         return
-    if not (rules.needs_created or rules.pins_current):
+    if not (rules.needs_created or rules.pins_current or rules.followed):
         for current in deployed if rules.follows_current else (None,):
             yield from best(rules, tags, BEST, current=current)
 

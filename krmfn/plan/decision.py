@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from krmfn.config.lock import Lock, LockEntry, recall
+from krmfn.config.locks import Locks
 from krmfn.errors import PASSING, RegistryError
 from krmfn.model import (
     Choice,
@@ -20,13 +21,15 @@ from krmfn.model import (
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Dates, Listings, Moment
 from krmfn.policies import selection
+from krmfn.policies.follow import Follow
 
 _MEND = "run krmfn fetch on the package"
+NO_LOCKS = Locks()
 
 
 def to_list(policies: Iterable[ImagePolicy]) -> list[Repository]:
     """Return the repositories whose tags have to be listed. A digest policy follows what is deployed: no list."""
-    return list(dict.fromkeys(policy.repository for policy in policies if not policy.rules.pins_current))
+    return list(dict.fromkeys(policy.repository for policy in policies if not (policy.rules.pins_current or policy.rules.followed)))
 
 
 def to_date(policies: Iterable[ImagePolicy], listings: Listings) -> list[Moment]:
@@ -40,11 +43,17 @@ def to_date(policies: Iterable[ImagePolicy], listings: Listings) -> list[Moment]
 
 
 def decide(
-    policies: Iterable[ImagePolicy], listings: Listings, dates: Dates, lock: Lock | None
+    policies: Iterable[ImagePolicy], listings: Listings, dates: Dates, lock: Lock | None, locks: Locks = NO_LOCKS
 ) -> dict[PolicyKey, Choice]:
-    """Choose for every policy from what its repository listed; an unreachable registry gives way to a matching record."""
+    """Choose for every policy from what its repository listed; an unreachable registry gives way to a matching record.
+
+    A policy that follows another environment chooses from its lock, which is one of `locks`.
+    """
     choices: dict[PolicyKey, Choice] = {}
     for policy in policies:
+        if policy.rules.followed is not None:
+            choices[policy.key] = _promoted(policy, policy.rules.followed, locks, lock)
+            continue
         if policy.rules.follows_current:
             choices[policy.key] = Following(policy)
             continue
@@ -54,6 +63,36 @@ def decide(
         else:
             choices[policy.key] = _from(policy, listing, dates, lock)
     return choices
+
+
+def _promoted(policy: ImagePolicy, followed: Follow, locks: Locks, own: Lock | None) -> Chosen | NotChosen:
+    """Choose what another environment's lock holds now; whether it has soaked there is judged later.
+
+    Where that lock holds nothing yet the own record stands in, else everything stays.
+    """
+    named = locks.named(followed.lock)
+    if len(named) != 1:
+        names = ", ".join(sorted({one.name for one in locks.every})) or "none"
+        what = f"{len(named)} ImageLocks are" if named else "no ImageLock is"
+        message = f"{what} named {followed.lock} here (found: {names}): metadata.name names a lock, and it has to be among what is read"
+        return NotChosen(policy, "lock", message)
+    entries = [one for one in named[0].all if str(one.policy) == followed.policy]
+    tags = sorted({one.tag for one in entries})
+    if len(tags) != 1:
+        what = f"holds {', '.join(tags)}" if tags else "has no entry"
+        message = f"lock {followed.lock} {what} for policy {followed.policy}: run krmfn fetch where it is decided"
+        record = recorded(policy, own)
+        if isinstance(record, Chosen):
+            return record._replace(note=f"{message}; {record.record} decides: {record.tag}")
+        return NotChosen(policy._replace(on_error="keep"), "no-match", message)
+    entry = max(entries, key=lambda one: one.since)
+    if entry.image.rpartition("/")[2] != policy.repository.image.path.rpartition("/")[2]:
+        message = f"lock {followed.lock} names {entry.image} for policy {followed.policy}, which is no {policy.repository.image.name}"
+        return NotChosen(policy, "lock", message)
+    selected = selection.select(policy.rules, tags)
+    if selected.tag is None:
+        return NotChosen(policy, "no-match", selected.message, selected)
+    return Chosen(policy, entry.tag, digest=entry.digest, selection=selected, origin=entry)
 
 
 def follow(
@@ -203,7 +242,7 @@ def _accepted(policy: ImagePolicy, latest: LatestRef, record: str) -> Chosen | N
         message = f"{record} names {latest.name}, and the policy chooses {policy.repository.image.name}"
     elif not selection.accepts(policy.rules, latest.tag):
         message = f"{record} holds tag {latest.tag}, which the policy ({policy.described}) does not accept"
-    elif policy.digest_reflection != "Never" and latest.digest is None:
+    elif policy.digest_reflection != "Never" and latest.digest is None and policy.rules.followed is None:
         message = f"{record} holds no digest, and the policy wants one"
     if message:
         return NotChosen(policy, "lock", f"{message}: {_MEND} to renew it")

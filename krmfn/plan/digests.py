@@ -70,7 +70,7 @@ def to_ask(
     asked: list[Question] = []
     for chosen, from_tag in _wanted(choices, deployed, settings):
         tag = chosen.tag
-        if chosen.record or chosen.policy.is_verified or not (every or deployed.has(chosen.policy.key)):
+        if chosen.record or chosen.policy.is_verified or chosen.policy.rules.followed or not (every or deployed.has(chosen.policy.key)):
             continue
         if not (every or _is_needed(chosen, from_tag, deployed)):
             continue
@@ -87,7 +87,7 @@ def _kept(chosen: Chosen, tag: str, deployed: Deployed, lock: Lock | None, setti
     policy = chosen.policy
     if chosen.digest or chosen.record:
         return chosen.digest or _locked(chosen, tag, lock)
-    if policy.digest_reflection == "Always":
+    if policy.digest_reflection == "Always" and not policy.rules.followed:
         return None
     if not policy.reflects:
         return _locked(chosen, tag, lock)

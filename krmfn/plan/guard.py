@@ -116,6 +116,8 @@ class _Watch:
         head = f"{chosen.policy.repository.image.name}: kept {tag}: the policy accepts it and it is newer than {chosen.tag}"
         if not selection.accepts(chosen.policy.rules, tag):
             head = f"{chosen.policy.repository.image.name}: kept {tag}: the policy cannot read it, and its numbers are above {chosen.tag}"
+        if chosen.policy.rules.followed and not chosen.record:
+            return f"{head}, which {chosen.policy.rules.followed.policy} of lock {chosen.policy.rules.followed.lock} went down to; onDowngrade: allow follows it"
         if chosen.record:
             return f"{head}, which {chosen.record} holds; run krmfn fetch to renew the lock, or set onDowngrade: allow"
         return (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from krmfn.config.lock import Lock
+from krmfn.config.lock import Lock, LockEntry
 from krmfn.config.settings import Settings
 from krmfn.errors import PASSING
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
@@ -27,7 +27,7 @@ from krmfn.model import (
     Severity,
 )
 from krmfn.plan.current import Deployed
-from krmfn.plan.records import Judged, Judgement, Pin, Trial, Try
+from krmfn.plan.records import Judged, Judgement, Pin, Trial, Try, kept
 from krmfn.plan.refusals import Facts, Refusals, Unjudged
 from krmfn.plan.resolve import ask
 from krmfn.policies import selection
@@ -150,7 +150,7 @@ class _Judge:
     def problem(self, lock: Lock | None, *, in_build: bool) -> NotChosen | None:
         """Return why nothing can be judged: no lock where one is needed, no time where a rule asks for it."""
         policy, facts = self.policy, self.facts
-        asking = (("require", policy.requirements), ("windows", policy.windows), ("maxChanges", facts.is_limited))
+        asking = (("require", policy.requirements), ("windows", policy.windows), ("maxChanges", facts.is_limited), ("follow", policy.rules.followed))
         rules = [name for name, is_there in asking if is_there]
         if rules and in_build and (lock is None or lock.entry(policy.key) is None):
             message = (
@@ -161,6 +161,7 @@ class _Judge:
         timed = {
             "minimumReleaseAge": self.refusals.now is None and any(one.age for one in policy.requirements),
             "windows": facts.now() is None and policy.windows and not facts.settings.ignore_windows,
+            "follow": facts.now() is None and policy.rules.followed,
         }
         needs = [name for name, is_missing in timed.items() if is_missing]
         if needs and facts.settings.mode != "frozen":
@@ -180,11 +181,29 @@ class _Judge:
             return self._recorded(choice)
         if choice.selection is None or choice.stays:
             return choice
+        if choice.origin is not None:
+            return self._promoted(choice, choice.origin, deployed)
         if self.hold is not None:
             return self._held(choice, deployed)
         if tuple(deployed) == (choice.tag,) and choice.tag in (self.among or deployed):
             return self._stays(choice, deployed)
         return self._next_best(choice, deployed)
+
+    def _promoted(self, choice: Chosen, origin: LockEntry, deployed: Sequence[str]) -> Chosen | NotChosen | None:
+        """Return what another environment recorded, once it has soaked there and may run here, too."""
+        followed, tag = self.policy.rules.followed, choice.tag
+        if followed is None or (self.among is not None and tag not in self.among):
+            return kept(choice, deployed)
+        self.refusals.origin = origin
+        hold = self.hold if self.hold and self.hold.tag != tag else None
+        held = PassedOver(tag, hold.described, "hold", hold.until, hold.state) if hold else None
+        refusal = held or self.refusals.soaking(followed) or self.refusals.known(tag, deployed) or self.refusals.looked(tag, deployed)
+        if isinstance(refusal, Unjudged):
+            return self._stop(refusal)
+        if refusal is None:
+            return self._verified(choice)
+        self.passed, self.refused = (refusal,), {tag: refusal}
+        return kept(choice, deployed, refusal)
 
     def _stays(self, choice: Chosen, deployed: Sequence[str]) -> Chosen | NotChosen | None:
         """Keep the tag that is deployed. Only where its digest may move is the new one judged."""

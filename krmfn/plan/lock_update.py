@@ -50,7 +50,7 @@ def _entries(choice: Choice, lock: Lock | None, pins: Pins) -> Iterator[LockEntr
         if not isinstance(chosen, Chosen):
             continue
         digest = pins.digests.get((policy.key, chosen.tag))
-        if not isinstance(digest, str) and (policy.reflects or digest is not None):
+        if not isinstance(digest, str) and ((policy.reflects and not policy.rules.followed) or digest is not None):
             yield None
             continue
         known = digest if isinstance(digest, str) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -113,22 +113,25 @@ class Judged(NamedTuple):
         judgement = before._replace(runs=runs, passed_over=over, refused=refused, said=(*before.said, *said))
         return self._replace(choices=choices, judgements={**self.judgements, pin: judgement})
 
-
     def keep(self, pin: Pin, running: tuple[str, ...], passed: PassedOver) -> Judged:
         """Return what is judged with everything of a policy as it is: its choice is what runs, if the policy takes that.
 
         Of several tags that run it is the lowest, and fields that hold another one stay.
         """
-        chosen, lowest = self.of(pin), running[0] if running else ""
-        rules = chosen.policy.rules if chosen else None
-        for tag in running[1:] if rules else ():
-            lowest = tag if rules and selection.outranks(rules, lowest, tag) else lowest
-        if not isinstance(chosen, Chosen) or not lowest or not all(selection.accepts(chosen.policy.rules, tag) for tag in running):
-            return self.put(pin, None, passed=passed)
-        kept = chosen._replace(tag=lowest, digest=None, stays="", passed_over=(passed, *chosen.passed_over),
-            above=frozenset(running) - {lowest}, is_held=False,
-        )  # fmt: skip
-        return self.put(pin, kept, passed=passed)
+        chosen = self.of(pin)
+        return self.put(pin, kept(chosen, running, passed) if isinstance(chosen, Chosen) else None, passed=passed)
+
+
+def kept(chosen: Chosen, running: Sequence[str], *passed: PassedOver) -> Chosen | None:
+    """Return the choice of what runs in the place of another; None where the policy does not take what runs."""
+    rules = chosen.policy.rules
+    if not running or not all(selection.accepts(rules, tag) for tag in running):
+        return None
+    lowest = running[0]
+    for tag in running[1:]:
+        lowest = tag if selection.outranks(rules, lowest, tag) else lowest
+    above, over = frozenset(running) - {lowest}, (*passed, *chosen.passed_over)
+    return chosen._replace(tag=lowest, digest=None, stays="", passed_over=over, above=above, is_held=False, origin=None)
 
 
 class Trial(NamedTuple):

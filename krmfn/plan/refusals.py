@@ -7,13 +7,14 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from krmfn.config.first_seen import latest
-from krmfn.config.lock import Snapshot
+from krmfn.config.lock import LockEntry, Snapshot
 from krmfn.config.require import DIGEST, needed_platforms, step
 from krmfn.config.settings import Settings
 from krmfn.errors import RegistryError, RegistryFailure
-from krmfn.model import ImagePolicy, PassedOver
+from krmfn.model import Choice, Chosen, ImagePolicy, PassedOver
 from krmfn.plan.records import Dates
 from krmfn.plan.resolve import Lack, Needs, TagSource, ask
+from krmfn.policies.follow import Follow
 from krmfn.policies.number import moment, read_time
 
 _FETCH = "run krmfn fetch on the package"
@@ -56,6 +57,12 @@ def shut(policy: ImagePolicy, facts: Facts) -> PassedOver | None:
     return PassedOver("", f"its window is closed, opens {moment(opens)}", "window", opens, f"waits until {moment(opens)}")
 
 
+def is_still(choice: Choice, facts: Facts) -> bool:
+    """True if no field of a policy is written now, not even a digest: its window is closed, or what it follows has to wait."""
+    waits = choice.policy.rules.followed is not None and isinstance(choice, Chosen) and bool(choice.passed_over)
+    return waits or shut(choice.policy, facts) is not None
+
+
 class Unjudged(NamedTuple):
     """A tag about which the source could not answer."""
 
@@ -76,6 +83,8 @@ class Refusals:
         self.signed = tuple(one for one in policy.requirements if one.verify)
         self.verified: dict[str, str] = {}
         """The digests that were verified, by tag."""
+        self.origin: LockEntry | None = None
+        """The record of another environment whose tag and digest are to run here."""
         self.is_dated = any(one.verify.identities for one in self.signed if one.verify)
         """A signature may tell since when a digest is there."""
         self.signed_since: dict[str, float] = {}
@@ -113,6 +122,8 @@ class Refusals:
         if seen and seen.is_old(digest or recorded):
             return None
         since = seen.since(digest or recorded) if seen else None
+        if since is None and self.origin is not None:
+            since = read_time(self.origin.since)  # there it was recorded, so somebody saw it
         if since is not None:
             return self._until(tag, since + max(wait for wait, _ in ages))
         if self.is_dated or all(by_created for _, by_created in ages):
@@ -122,6 +133,19 @@ class Refusals:
     @staticmethod
     def _untold(tag: str, why: str) -> PassedOver:
         return PassedOver(tag, f"too young for all that is known: {why}: {_FETCH}", "age", None, _WAITS)
+
+    def soaking(self, followed: Follow) -> PassedOver | None:
+        """Return why what another environment recorded may not run here yet; None once it is recorded for as long as it has to be."""
+        origin, now = self.origin, self.facts.now()
+        assert origin is not None  # noqa: S101 - set before
+        since, tag = read_time(origin.since) if origin.since else None, origin.tag
+        if since is None:
+            why = f"lock {followed.lock} does not tell since when it holds it: {_FETCH} where it is decided"
+            return PassedOver(tag, why, "soak", None, _WAITS)
+        if now is not None and now >= since + followed.soak:
+            return None
+        end = moment(since + followed.soak)
+        return PassedOver(tag, f"soaks in lock {followed.lock} since {moment(since)}, eligible {end}", "soak", since + followed.soak, f"soaks until {end}")
 
     def _until(self, tag: str, eligible: float) -> PassedOver | None:
         if self.now is not None and self.now >= eligible:
@@ -157,6 +181,8 @@ class Refusals:
 
     def _digest(self, tag: str) -> str | PassedOver | Unjudged:
         """Return the digest that a tag has now, or why it may not run without one."""
+        if self.origin is not None and self.origin.digest:
+            return self.origin.digest
         question = (self.policy.repository, tag)
         digest = ask([question], lambda one: self.facts.source.digest(*one), 1)[question]
         if not isinstance(digest, RegistryError):
@@ -193,7 +219,7 @@ class Refusals:
         refusal, wait = self._unsigned(tag) if self.is_dated else None, max(wait for wait, _ in ages)
         if refusal is not None:
             return refusal
-        since = self.signed_since.get(self.verified.get(tag, ""))
+        since = self.signed_since.get(self.verified.get(tag, "")) or (read_time(self.origin.since) if self.origin else None)
         if since is not None:
             return self._until(tag, since + wait)
         is_created = all(by_created for _, by_created in ages)

@@ -128,7 +128,9 @@ class _Writer:
         if isinstance(digest, RegistryError):
             message = f"failed fetching digest of {policy.repository.image.name}:{tag}: {digest}"
             return NotChosen(policy, digest.failure, message, cause=digest)
-        if digest is None and not policy.reflects:
+        if digest is None and (not policy.reflects or (is_pinned and policy.rules.followed)):
+            if self.deployed.is_pinned_to(target, policy, tag):
+                return None
             message = f"this field is pinned, and {chosen.record or 'the lock'} holds no digest of tag {tag}: {_FETCH}"
             return NotChosen(policy, "lock", message)
         return chosen._replace(digest=digest)

@@ -34,7 +34,7 @@ def to_look_at(
     questions: list[tuple[Repository, str]] = []
     for choice in choices:
         policy = choice.policy
-        if not is_recorded(policy, before, is_bootstrap=is_bootstrap):
+        if policy.rules.followed or not is_recorded(policy, before, is_bootstrap=is_bootstrap):
             continue
         for one in settled(choice):
             if policy.rules.pins_current and isinstance(one, Chosen):

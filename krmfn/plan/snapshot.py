@@ -30,7 +30,7 @@ def take(learned: Learned, before: Mapping[str, Snapshot], *, all_tags: bool) ->
     all are wanted.
     """
     by_image: dict[str, list[Chosen | NotChosen]] = {}
-    for choice in learned.choices.values():
+    for choice in (one for one in learned.choices.values() if not one.policy.rules.followed):
         by_image.setdefault(choice.policy.repository.image.canonical, []).extend(settled(choice))
     snapshots = {}
     for image, choices in sorted(by_image.items()):

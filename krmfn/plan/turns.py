@@ -56,14 +56,8 @@ def _movers(key: PolicyKey, judged: Judged, deployed: Deployed, lock: Lock | Non
                 yield Mover((key, tag), chosen, running)
 
 
-def await_windows(judged: Judged, every: Iterable[Unit], facts: Facts, *, in_build: bool) -> Judged:
-    """Keep what would move while its window, or that of another member of its group, is closed.
-
-    While its own window is closed nothing of a policy is written; a build writes what runs.
-    """
-    if not in_build:
-        still = frozenset(key for key, choice in judged.choices.items() if shut(choice.policy, facts) is not None)
-        judged = judged._replace(still=still)
+def await_windows(judged: Judged, every: Iterable[Unit], facts: Facts) -> Judged:
+    """Keep what would move while its window, or that of another member of its group, is closed."""
     for unit in every:
         closed = [one for mover in unit.movers if (one := shut(mover.chosen.policy, facts)) is not None]
         if closed:

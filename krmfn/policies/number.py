@@ -114,3 +114,16 @@ def _last_standing(values: Sequence[Number], tags: Sequence[str], texts: Sequenc
         if isnan(value) or isnan(top) or not (value > top if is_least else value < top):
             best = index
     return best
+
+
+_UNITS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def duration(text: str) -> int | None:
+    """Read the seconds of a duration such as `3 days`, `36 hours`, `2w`; None when it is not one.
+
+    >>> duration("3 days"), duration("1 day"), duration("36h"), duration("soon"), duration("-1 day")
+    (259200, 86400, 129600, None, None)
+    """
+    match = re.fullmatch(r"([0-9]{1,6}) *(?:(minute|hour|day|week)s?|([mhdw]))", text.strip())
+    return int(match[1]) * _UNITS[match[2] or match[3]] if match else None

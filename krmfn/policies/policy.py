@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 from krmfn.errors import RuleError
 from krmfn.policies import number, release
 from krmfn.policies.constraint import Constraint
+from krmfn.policies.follow import Follow
 from krmfn.policies.newer import floating, specificity
 from krmfn.policies.protocol import Context, Decision, Policy
 from krmfn.policies.reason import Reason
@@ -253,12 +254,8 @@ class Newest(NamedTuple):
     def evaluate(self, texts: Sequence[str], tags: Sequence[str], context: Context) -> Decision:
         """See Policy.evaluate."""
         if context.created is None:
-            return Decision(
-                _all(texts, Reason.NOT_ASKED),
-                None,
-                "no creation times are known",
-                "policy newest reads them from the registry or a TagSnapshot",
-            )
+            why = "policy newest reads them from the registry or a TagSnapshot"
+            return Decision(_all(texts, Reason.NOT_ASKED), None, "no creation times are known", why)
         floats = floating(tags)
         if all(floats):
             why = f"all {len(tags)} float, such as {max(tags)}; policy digest follows one that is deployed"
@@ -300,6 +297,7 @@ POLICIES: dict[str, Callable[[Mapping[str, Any]], Policy]] = {
     "numerical": Numerical.parse,
     "version": VersionPolicy.parse,
     "digest": Digest.parse,
+    "follow": Follow.parse,
     "newest": Newest.parse,
 }
 """By the member of `policy` in YAML. Of several members the first in this order counts (Flux's factory.go)."""

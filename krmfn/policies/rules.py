@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from krmfn.errors import RuleError, RulesError
+from krmfn.policies.follow import Follow
 from krmfn.policies.pattern import Ending, Pattern, Template
 from krmfn.policies.policy import POLICIES, Digest, Newest
 from krmfn.policies.protocol import Policy
@@ -40,6 +41,11 @@ class Rules(NamedTuple):
     def pins_current(self) -> bool:
         """True when the policy keeps the deployed tag and only asks for its digest."""
         return isinstance(self.policy, Digest)
+
+    @property
+    def followed(self) -> Follow | None:
+        """What the policy follows instead of a list: another environment's lock."""
+        return self.policy if isinstance(self.policy, Follow) else None
 
     @property
     def follows_current(self) -> bool:
