@@ -1,7 +1,7 @@
 # make test   everything: lint, types, tests, with the real tools that can be had here
 # make demo   the main job on a bundled package: no registry, no cluster
 # make bench  the numbers in benchmarks/
-# make differential  Flux's own Go code beside krmfn, at random: needs Go, and clones of Flux's image controllers in .cache/flux
+# make differential  Flux's own Go code beside krmfn, at random: needs Go; FLUX=DIR names clones of Flux's image controllers
 # make record-cosign  what cosign (COSIGN=path, go install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3) makes and says, for fixtures/cosign
 # make coverage  branches of the parsers, by their own tests
 PYTHON ?= python3

@@ -274,6 +274,25 @@ def test_a_field_whose_marker_names_another_policy_is_not_bound_by_its_image():
     ]
 
 
+@pytest.mark.parametrize("how", ["marker", "annotation", "target"])
+@pytest.mark.parametrize(("key", "flag"), [("args", "--web-image="), ("command", "--image="), ("args", "IMAGE="), ("args", "docker://")])
+def test_a_word_of_a_field_that_is_bound_is_not_bound_by_its_image_too(how, key, flag):
+    marker = ' # {"$imagepolicy": "apps:nginx"}' if how == "marker" else ""
+    note = "{krmfn.dev/images: '{\"$.spec.containers[0].KEY[1]\": \"apps:nginx\"}'}" if how == "annotation" else "{}"
+    rule = "    targets: [{policy: nginx, select: {kind: Pod}, path: '$.spec.containers[0].KEY[1]'}]\n" if how == "target" else ""
+    pod = (
+        f"- kind: Pod\n  apiVersion: v1\n  metadata: {{name: a, annotations: {note}}}\n  spec:\n    containers:\n"
+        f"    - name: a\n      {key}:\n      - run\n      - {flag}nginx:1.25.0{marker}\n"
+    )
+    policies = POLICIES.replace("  spec:\n    policies:", f"  spec:\n{rule}    policies:".replace("KEY", key), 1)
+    assert list(changed(pod.replace("KEY", key), policies).values()) == [f"{flag}nginx:1.27.1"]
+
+
+def test_a_word_of_a_field_whose_marker_names_another_policy_is_left():
+    pod = '- kind: Pod\n  spec:\n    containers:\n    - name: a\n      args:\n      - --image=nginx:1.25.0 # {"$imagepolicy": "apps:ngnix"}\n'
+    assert changed(pod) == {}
+
+
 NAMES = {
     "misspelt": ("flux-system:wbe", "unknown-policy", "did you mean flux-system:web?"),
     "in another namespace": ("apps:web", "unknown-policy", "did you mean flux-system:web?"),

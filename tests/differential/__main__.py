@@ -29,13 +29,16 @@ MODULES = {"writing": "image-automation-controller", "choosing": "image-reflecto
 
 def build(sources: Path, name: str) -> Path:
     """Build one of the Go programs inside the module whose internal package it calls."""
-    module = sources / MODULES[name]
+    module = (sources / MODULES[name]).resolve()
     inside = module / "internal" / "differential"
     inside.mkdir(exist_ok=True)
     shutil.copy(HERE / name / "main.go", inside)
     subprocess.run(["go", "build", "-o", f"../{name}", "./internal/differential"], cwd=module, check=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=module, capture_output=True, text=True, check=True).stdout
-    print(f"{MODULES[name]} {commit.strip()}", flush=True)
+    command = ["git", "rev-parse", "--show-toplevel", "HEAD"]
+    top, commit = subprocess.run(command, cwd=module, capture_output=True, text=True, check=True).stdout.splitlines()
+    if Path(top) != module:
+        raise SystemExit(f"{module}: expected a clone of fluxcd/{MODULES[name]}, found a folder of {top}")
+    print(f"{MODULES[name]} {commit}", flush=True)
     return sources / name
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.differential.judging import ODD_TAGS, documented, documents
 
 OLD, NEW = "1.0.0", "1.3.1"
 DIGEST = "sha256:" + "c0ffee00" * 8
@@ -31,7 +29,6 @@ PLAIN = {
     ":digest": ("sha256:" + "0" * 64,),
 }
 OTHERS = ("é:1", "ü", "größe", "x", '"é"', "nginx")
-ODD_TAGS = ("!!int ", "!!float ", "!!null ", "!!binary ", "!custom ")
 COMMENTS = (
     "# a word",
     "# größer",
@@ -41,9 +38,6 @@ COMMENTS = (
     "#! 🚀",
     '# was: {"$imagepolicy": "flux:web"}',
 )
-
-
-_TWO_COMMENTS = re.compile(rb"#[^\n]*\n[ \n\r]*-[ \t]*(?:\r?\n[ ]*)?#[^\n]*\n[ ]*[^ #\n-]")
 
 
 class _Pen:
@@ -179,23 +173,6 @@ class _Pen:
         return marks + ends.join(self.lines) + self.rng.choice((ends, ends, ends, ""))
 
 
-def plain(node: yaml.Node | None) -> Any:
-    """Return the texts of a tree, kinds apart, styles and tags left out."""
-    if isinstance(node, yaml.MappingNode):
-        return {"map": [(plain(key), plain(value)) for key, value in node.value]}
-    if isinstance(node, yaml.SequenceNode):
-        return [plain(child) for child in node.value]
-    return None if node is None else node.value
-
-
-def documents(data: bytes) -> list[Any] | None:
-    """Return the trees of a file; None when it is no YAML to libyaml."""
-    try:
-        return [plain(root) for root in yaml.compose_all(data, yaml.CBaseLoader)]
-    except yaml.YAMLError:
-        return None
-
-
 def _objects() -> Iterator[dict[str, Any]]:
     for name, latest in LATEST.items():
         of = {"name": name, "namespace": "flux"}
@@ -236,7 +213,7 @@ def compare(program: Path, rng: random.Random, count: int, folder: Path, known: 
             others.append(f"{name}: a second run changed it\n{text.decode()}")
         if documents(theirs) == documents(mine):
             continue
-        why = _documented(text, theirs, is_refused=name in refused)
+        why = documented(text, theirs, mine, is_refused=name in refused)
         if why:
             known[why] += 1
         else:
@@ -254,41 +231,3 @@ def _update(folder: Path, policies: Path) -> set[str]:
         raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
     results = json.loads(done.stdout)["results"]
     return {Path(one["file"]["path"]).name for one in results if one["code"] == "not-written"}
-
-
-def _gives_a_key_twice(text: bytes) -> bool:
-    """True if a mapping of the file has one key twice."""
-    waiting = [*yaml.compose_all(text, yaml.CBaseLoader)]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, yaml.MappingNode):
-            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            if len(keys) != len(set(keys)):
-                return True
-            waiting += [value for _, value in node.value]
-        elif isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-    return False
-
-
-def _documented(text: bytes, flux: bytes, *, is_refused: bool) -> str:
-    """Return the class of docs/compatibility.md that a difference belongs to; nothing without one."""
-    if documents(text) is None:
-        return "a file that is no YAML to libyaml is left"
-    if documents(flux) is None:
-        return "Flux writes what is no YAML"
-    if is_refused:
-        return "a value in no known form is left"
-    if b"$imagepolicy" not in text:
-        return "Flux passes over files without the word $imagepolicy"
-    if text.startswith(codecs.BOM_UTF8 * 2):
-        return "two byte order marks"
-    if b"\r---" in text and b"\n" not in text:
-        return "Flux drops the documents behind the first where lines end in CR alone"
-    if any(tag.encode() in text for tag in ODD_TAGS):
-        return "a value with a tag such as !!int stays"
-    if _gives_a_key_twice(text):
-        return "a key given twice in one mapping"
-    if _TWO_COMMENTS.search(text):
-        return "comments above an item and behind its dash"
-    return ""
