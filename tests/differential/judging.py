@@ -46,7 +46,8 @@ def _gives_a_key_twice(text: bytes) -> bool:
 
 def _leaves(data: bytes) -> list[Any]:
     """Return the scalars of a file in order, keys included."""
-    leaves, waiting = [], [documents(data)]
+    leaves: list[Any] = []
+    waiting: list[Any] = [documents(data)]
     while waiting:
         one = waiting.pop()
         waiting += one if isinstance(one, list | tuple) else one.values() if isinstance(one, dict) else ()
