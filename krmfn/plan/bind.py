@@ -298,7 +298,7 @@ class _Binder:
             place = deployed(raw_place, self.graph)
             candidates = self.by_image.get(place.ref.canonical, ()) if place.ref and raw_place.state == COUNTS else ()
             slots = [slot for slot in place.slots if slot.part is not Part.NAME and slot.scalar.value]
-            if not candidates or not slots or any(_starts(slot.scalar) & reserved for slot in slots):
+            if not candidates or not slots or not reserved.isdisjoint(start for slot in slots for start in (slot.scalar.start, *(slot.scalar.host or ())[:1])):
                 continue
             resource, field = place.resource, slots[0].scalar
             if place.state == OVERRIDDEN:
@@ -335,11 +335,6 @@ class _Binder:
         for slot in digests:
             how, tag = ("beside", current_tag(tags[0], policy)) if tags else ("alone", None)
             yield Target(slot.scalar, Setter(policy.key, Part.DIGEST), how, resource, tag)
-
-
-def _starts(scalar: Scalar) -> set[int]:
-    """Return where a scalar starts, and the one that it is a piece of."""
-    return {scalar.start, scalar.host[0]} if scalar.host else {scalar.start}
 
 
 def keyed(resource: Resource, key: str) -> list[tuple[Steps, yaml.Node]]:
