@@ -209,14 +209,15 @@ def test_a_tag_of_a_scan_is_refused_without_rules_from_outside(tmp_path, away):
     assert store.seen == []
 
 
+@pytest.mark.parametrize("form", ["tag", "api"])
 @pytest.mark.parametrize(("signer", "code"), [("own", 0), ("stranger", 1), ("nobody", 1)])
-def test_a_tag_of_a_scan_has_to_be_signed_as_the_floor_wants(tmp_path, signer, code):
+def test_a_tag_of_a_scan_has_to_be_signed_as_the_floor_wants(tmp_path, signer, code, form):
     own, stranger = Signer(), Signer()
     with Registry() as store, Registry() as web:
         web.add(PATH, ["1.0.0", "1.1.0", "1.2.0"])
         published = publishing.publish(scanned(tmp_path / "scan", web.address), Memory(store, PATH), "latest")
         if signer != "nobody":
-            attach(store, "latest", "tag", signer=own if signer == "own" else stranger, of=published.digest)
+            attach(store, "latest", form, signer=own if signer == "own" else stranger, of=published.digest)
         package(tmp_path / "tree", f"{web.address}/{PATH}", reflection="Always")
         (tmp_path / "rules.yaml").write_text(require(f'images: ["{store.address}/acme/*"]', VERIFY) + "---\n" + secret(own))
         done = call("update", "tree", "--rules", "rules.yaml", "--source", f"oci://{store.address}/{PATH}:latest", cwd=tmp_path, KRMFN_NOW=NOW)

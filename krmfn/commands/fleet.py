@@ -10,10 +10,10 @@ from typing import TypeVar
 import click
 
 from krmfn import terminal
-from krmfn.commands import options, ruling
+from krmfn.commands import options, ruling, scans
 from krmfn.commands.fleet_report import report
 from krmfn.commands.fleet_run import run
-from krmfn.commands.scans import opened, planned, published, published_at, registries, summary
+from krmfn.commands.scans import opened, planned, published, published_at, summary
 from krmfn.config.lock import Snapshot
 from krmfn.disk import writing
 from krmfn.fleet import plan as plans
@@ -79,7 +79,8 @@ def plan(places: tuple[str, ...], since: str | None) -> int:
 @ruling.RULES
 @click.option("--since", metavar="DIR|oci://...", help="The last scan, for when tags were first seen.")
 @click.option("--bootstrap", is_flag=True, help="What repositories without an earlier snapshot offer counts as old enough for every age.")
-def scan(plan: Path, lane: str, to: Path, since: str | None, bootstrap: bool) -> int:
+@scans.SOURCE
+def scan(plan: Path, lane: str, to: Path, since: str | None, bootstrap: bool, source: str | None) -> int:
     """Ask one registry host for everything that the PLAN wants of it, and write it below DIR.
 
     A run that is killed is started again as it was: only what was under way is asked again. What a registry refuses (no such
@@ -92,7 +93,8 @@ def scan(plan: Path, lane: str, to: Path, since: str | None, bootstrap: bool) ->
     store.begin(made)
     writing.remove_leftovers(to / chosen.folder)
     with terminal.watching() as progress:
-        failures = scanning.scan(made, chosen, store, lambda: registries(progress), _earlier(since), _Teller(), is_bootstrap=bootstrap)
+        opened_source = scans.source_of(source, progress)
+        failures = scanning.scan(made, chosen, store, opened_source, _earlier(since), _Teller(), is_bootstrap=bootstrap)
     waits = scanning.passing(failures)
     for error in failures.values():
         terminal.say(str(error), "error" if error.repository in waits else "warning")

@@ -59,7 +59,7 @@ def report(places: tuple[str, ...], scan: str, within: str, exit_code: bool, out
     if output == "html":
         sys.stdout.write(page.html(found))
     else:
-        terminal.echo(page.markdown(found) if output == "markdown" else to_json(as_data(found)))
+        terminal.echo(page.markdown(found) if output == "markdown" else to_json(as_data(found)), nl=output == "json")
     return options.WOULD_CHANGE if exit_code and found.asks_for_action else 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from krmfn.fleet.publishing import Remote
 from krmfn.fleet.store import Store
 from krmfn.git.program import Allowance, seconds_allowed
 from krmfn.model import Repository
+from krmfn.plan.resolve import TagSource
 from krmfn.sources.artifact import SCHEME, Artifact, reference
+from krmfn.sources.layout import LayoutSource
 from krmfn.sources.registry_source import RegistrySource, Settings
 from krmfn.sources.sources import Sources
 
@@ -50,8 +52,22 @@ def published_at(scan: str) -> Artifact:
     return Sources(Config(settings=settings, rulebook=Rulebook(floor=ruling.given())), os.environ).scan
 
 
+SOURCE = click.option("--source", metavar="registry|layout:DIR", help="What is scanned; image layouts on disk are, as if they were registries.")
+
+
+def source_of(source: str | None, progress: terminal.Progress | None) -> Callable[[], TagSource]:
+    """Return what opens the source of one shard: the limits on a run are those of a shard, and rate limits are waited for."""
+    given = options.settings_of(options.finishing(source, None, None, None))
+    if source and source.startswith(SCHEME):
+        raise click.BadParameter("a scan asks registries or layouts, not another scan (--since takes one)", param_hint="--source")
+    if given.layout is None:
+        return lambda: registries(progress)
+    place = Path(given.layout)
+    return lambda: LayoutSource(place, None)
+
+
 def registries(progress: terminal.Progress | None) -> RegistrySource:
-    """Open the registries for one shard: the limits on a run are those of a shard, and rate limits are waited for."""
+    """Open the registries, without a limit on the whole run, and with patience for rate limits."""
     settings = Settings.of(os.environ, progress=progress, run_seconds=float("inf"), repository_seconds=900.0, retry_after_seconds=600.0)
     return RegistrySource(settings)
 
