@@ -481,6 +481,73 @@ def test_one_image_is_verified_by_a_key(signed: Path, registry: Registry, capsys
     assert (code, "was built by" in err) == (1, True)
 
 
+def test_one_image_is_told_whole(signed: Path, registry: Registry, capsys: pytest.CaptureFixture[str]):
+    registry.add("acme/web", ["2.0.0"], created="2026-03-04T05:06:07Z", platforms=["linux/amd64", "linux/arm64"])
+    attach(registry, "2.0.0", "tag")
+    attach(registry, "2.0.0", "tag", kind=SLSA_1)
+    shutil.rmtree(signed / "images")
+    layout(signed / "images", registry)
+    image = f"{web(registry)}@{registry.tags['acme/web']['2.0.0']}"
+    code, out, _ = verified(signed, capsys, image, "--key", str(signed / "cosign.pub"), "--source-uri", "https://github.com/acme/*")
+    assert code == 0
+    assert [line.strip() for line in out.splitlines()] == [
+        f"{image}: passed",
+        f"digest     {registry.tags['acme/web']['2.0.0']}",
+        "signed by  cosign.pub",
+        f"built by   {signing.BUILDER}",
+        f"built from {signing.SOURCE}",
+        "platforms  linux/amd64, linux/arm64",
+        "since      2026-03-04T05:06:07Z (created)",
+    ]
+    (one,) = json.loads(verified(signed, capsys, image, "--key", str(signed / "cosign.pub"), "-o", "json")[1])
+    assert (one["platforms"], one["since"]) == (["linux/amd64", "linux/arm64"], {"time": "2026-03-04T05:06:07Z", "evidence": "created"})
+
+
+def test_what_was_seen_first_goes_before_what_the_image_says(signed: Path, registry: Registry, capsys: pytest.CaptureFixture[str]):
+    (signed / "tree" / "seen.yaml").write_text(
+        f"apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {{name: web}}\nspec:\n  image: {web(registry)}\n"
+        "  time: 2026-06-01T00:00:00Z\n  tags: [{name: 1.1.0, firstSeen: 2026-05-01T00:00:00Z}]\n"
+    )
+    found = json.loads(verified(signed, capsys, str(signed / "tree"), "-o", "json")[1])
+    assert {"time": "2026-05-01T00:00Z", "evidence": "first seen"} in [one["since"] for one in found]
+
+
+def test_images_on_stdin_are_judged_as_kubectl_prints_them(signed: Path, registry: Registry):
+    running = {"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": tag}, "spec": {"containers": [{"name": "web", "image": f"{web(registry)}:{tag}"}]}}
+        for tag in ("1.1.0", "1.2.0")
+    ]}  # fmt: skip
+    words = ("verify", "-", "--key", "cosign.pub", "--source", "layout:images")
+    done = call(*words, cwd=signed, text=json.dumps(running))
+    assert done.returncode == 1
+    assert "2 images judged" in done.stderr
+    assert f"{web(registry)}:1.2.0: no signature by cosign.pub" in done.stderr
+    assert call(*words, cwd=signed, text=json.dumps({**running, "items": running["items"][:1]})).returncode == 0
+
+
+WHO = {
+    "--certificate-identity a": "belong together",
+    "--certificate-oidc-issuer b": "belong together",
+    "--certificate-identity a --certificate-identity-regexp a --certificate-oidc-issuer b": "exclude each other",
+    "--certificate-identity-regexp [ --certificate-oidc-issuer b": "missing",
+    "--trusted-root rules.json": "vouches for identities",
+}
+
+
+@pytest.mark.parametrize("words", WHO)
+def test_wrong_ways_to_name_an_identity_are_told(signed: Path, words: str):
+    done = call("verify", "nginx:1", *words.split(), cwd=signed)
+    assert (done.returncode, WHO[words] in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("words", ["--certificate-identity a.b --certificate-oidc-issuer https://c", "--certificate-identity-regexp .* --certificate-oidc-issuer-regexp .*"])
+def test_a_signature_by_key_does_not_meet_an_identity(signed: Path, registry: Registry, words: str):
+    done = call("verify", f"{web(registry)}:1.1.0", *words.split(), "--source", "layout:images", cwd=signed)
+    assert (done.returncode, "no signature by" in done.stderr) == (1, True), done
+    with_key = call("verify", f"{web(registry)}:1.1.0", *words.split(), "--key", "cosign.pub", "--source", "layout:images", cwd=signed)
+    assert with_key.returncode == 0
+
+
 def test_a_tree_is_verified_by_what_it_requires(signed: Path, registry: Registry, capsys: pytest.CaptureFixture[str]):
     code, out, err = verified(signed, capsys, str(signed / "tree"))
     assert code == 1
@@ -544,7 +611,7 @@ def test_check_says_where_the_cluster_chooses(signed: Path, registry: Registry):
         (["nginx:1"], 2, "nothing is required"),
         (["nginx:1", "--source-uri", "x"], 2, "need --key"),
         (["not an image"], 2, "neither a file nor an image"),
-        (["nginx:1", "--key", "lost.pub"], 1, "lost.pub: the key is not there"),
+        (["nginx:1", "--key", "lost.pub"], 1, "lost.pub: the file is not there"),
         (["nginx:1", "--key", "tree/rules.yaml"], 1, "no PEM text"),
         (["nginx:1", "--key", "."], 1, "a directory"),
     ],

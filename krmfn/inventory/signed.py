@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config.loading import Config
@@ -10,15 +10,19 @@ from krmfn.config.settings import Unnamed
 from krmfn.errors import RegistryError
 from krmfn.image import ImageRef
 from krmfn.kubernetes.places import COUNTS, RANGE, VARIABLE, Place
-from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey
+from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey, Repository
 from krmfn.plan.resolve import TagSource, ask
+from krmfn.policies.number import moment
 from krmfn.policies.rules import parse_rules
 
 if TYPE_CHECKING:
+    from krmfn.signatures.statements import Provenance
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
 
 WORKERS = 8
+Describe = Callable[[Repository, str], tuple[tuple[str, ...], str]]
+"""Returns the platforms of a digest and when its image says that it was created. Raises RegistryError."""
 UNJUDGED = "not judged: the cluster chooses"
 """Of an image that must be signed, in a field that does not say which one runs."""
 
@@ -31,6 +35,15 @@ class Subject(NamedTuple):
     digest: str = ""
     verdicts: tuple[Verdict, ...] = ()
     error: RegistryError | None = None
+    platforms: tuple[str, ...] = ()
+    since: str = ""
+    """Since when it is there, by `evidence`: first seen, signed, or created, which whoever pushed it chose."""
+    evidence: str = ""
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What it was built from, by an attestation that counts."""
+        return next((one.provenance for one in self.verdicts if one.provenance), None)
 
     @property
     def state(self) -> str:
@@ -88,6 +101,29 @@ def judged(every: Sequence[Subject], config: Config, wanted: Wanted | None, sour
         one._replace(error=answer) if isinstance(answer, RegistryError) else answer
         for one, answer in zip(every, results, strict=True)
     ]
+
+
+def described(every: Sequence[Subject], config: Config, describe: Describe) -> list[Subject]:
+    """Return images that were judged with their platforms, and since when they are there. What cannot be had is left out."""
+
+    def ask_about(one: Subject) -> Subject:
+        platforms, created = describe(config.repository(one.ref), one.digest)
+        return _dated(one._replace(platforms=platforms), config, created)
+
+    answers = ask([one for one in every if one.digest], ask_about, WORKERS)
+    results = [(one, answers.get(one, one)) for one in every]
+    return [_dated(one, config, "") if isinstance(answer, RegistryError) else answer for one, answer in results]
+
+
+def _dated(one: Subject, config: Config, created: str) -> Subject:
+    snapshot = config.evidence.get(one.ref.canonical)
+    seen = snapshot.seen.get(one.ref.tag or "") if snapshot else None
+    first = seen.since(one.digest) if seen else None
+    signed = min((verdict.signature.time for verdict in one.verdicts if verdict.signature), default=None)
+    since, evidence = moment(first) if first is not None else "", "first seen"
+    if not since:
+        since, evidence = (moment(signed), "signed") if signed is not None else (created, "created")
+    return one._replace(since=since, evidence=evidence if since else "")
 
 
 def wants_signatures(config: Config) -> bool:

@@ -88,7 +88,7 @@ class LayoutSource:
 
     def created(self, repository: Repository, tag: str) -> str:
         """See TagSource.created; `YYYY-MM-DDTHH:MM:SSZ`."""
-        return self._image(repository, tag).created_or_error()
+        return self.image(repository, tag).created_or_error()
 
     def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
         """See TagSource.inspect."""
@@ -108,11 +108,11 @@ class LayoutSource:
 
     def platforms(self, repository: Repository, tag: str) -> tuple[str, ...]:
         """List the platforms of the image, sorted."""
-        return self._image(repository, tag).platforms
+        return self.image(repository, tag).platforms
 
     def labels(self, repository: Repository, tag: str) -> Mapping[str, str]:
         """Return the image's labels, and over them the annotations of its manifest and index."""
-        return self._image(repository, tag).labels
+        return self.image(repository, tag).labels
 
     def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
         """See TagSource.verify."""
@@ -120,7 +120,8 @@ class LayoutSource:
 
         return verify(digest, LayoutAttachments(repository, self._of(repository)), wanted)
 
-    def _image(self, repository: Repository, tag: str) -> Image:
+    def image(self, repository: Repository, tag: str) -> Image:
+        """Return what a tag or digest offers."""
         layout, descriptor = self._of(repository), self._descriptor(repository, tag)
         name = f"{repository.image.canonical}:{tag}"
         try:
@@ -137,6 +138,8 @@ class LayoutSource:
         if tag in layout.twice:
             message = f"tag {tag} in {_shown(layout.folder)} names two different images; remove one from index.json"
             raise _error(repository, "integrity", message)
+        if is_digest(tag):
+            return {"digest": self.digest(repository, tag)}
         if tag not in layout.tags:
             raise _error(repository, "not-found", f"tag {tag} is not in {_shown(layout.folder)}/index.json")
         return layout.tags[tag]

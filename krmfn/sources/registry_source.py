@@ -13,6 +13,7 @@ from krmfn.sources.registry.limits import Progress, Settings
 if TYPE_CHECKING:
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
+    from krmfn.sources.manifest import Image
     from krmfn.sources.registry.attachments import Attachments
     from krmfn.sources.registry.pushing import Pusher
     from krmfn.sources.registry.source import Source
@@ -51,6 +52,10 @@ class RegistrySource:
     def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
         """See TagSource.inspect."""
         return self._source().inspect(repository, tag, needs)
+
+    def image(self, repository: Repository, reference: str) -> Image:
+        """Return what a tag or digest offers."""
+        return self._source().image(repository, reference)
 
     def platforms(self, repository: Repository, tag: str) -> tuple[str, ...]:
         """List the platforms of the image, sorted: `linux/amd64`, `linux/arm/v7`."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
     from krmfn.sources.artifact import Artifact
+    from krmfn.sources.manifest import Image
     from krmfn.sources.registry_source import RegistrySource
 
 Progress = Callable[[str, str, int], None]
@@ -146,6 +147,11 @@ class Sources:
     def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
         """See TagSource.verify. No snapshot holds signatures."""
         return self._behind.verify(repository, digest, wanted)
+
+    def describe(self, repository: Repository, digest: str) -> tuple[tuple[str, ...], str]:
+        """Return the platforms of an image, and when it says that it was created; empty where it does not."""
+        image: Image = self._behind.image(repository, digest)  # type: ignore[attr-defined]
+        return image.platforms, image.created
 
     def notes(self) -> tuple[str, ...]:
         """See TagSource.notes."""
