@@ -553,7 +553,7 @@ def test_a_tree_is_verified_by_what_it_requires(signed: Path, registry: Registry
     assert code == 1
     assert "bad.yaml:" in out
     assert f"error: {web(registry)}:1.2.0: no signature by k0.pub of Secret cosign-keys" in err
-    assert "1 findings, 2 images judged, 1 of which nothing is required" in err
+    assert "1 finding, 2 images judged; nothing is required of 1 more" in err
     code, out, _ = verified(signed, capsys, str(signed / "tree"), "-o", "sarif")
     (result,) = json.loads(out)["runs"][0]["results"]
     assert (result["ruleId"], result["level"]) == ("unsigned", "error")

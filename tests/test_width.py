@@ -30,6 +30,7 @@ SCREENS = ROOT / "fixtures" / "screens"
 WIDTHS = (80, 160)
 NOW = "2026-11-20T09:00:00Z"
 LAYOUT = ("--source", "layout:../../images")
+SIGNED = ("--key", "../../cosign/p256.pub", "--source", "layout:../../cosign/images")
 
 SCENES: dict[str, tuple[tuple[str, ...], ...]] = {
     "adopt": (("adopt", ".", "--keys"), ("adopt", ".")),
@@ -55,7 +56,12 @@ SCENES: dict[str, tuple[tuple[str, ...], ...]] = {
     "release": (("release", "shop:web@1.2.0", "."),),
     "schema": (("schema", "ImageAutomatoin"),),
     "test": (("test", "."), ("test", "clusters")),
-    "verify": (("verify", "ghcr.io/acme/web:1.2.0", "--key", "cosign.pub"), ("verify", "ghcr.io/acme/web:1.2.0", *LAYOUT)),
+    "verify": (
+        ("verify", "ghcr.io/acme/web:1.2.0", "--key", "cosign.pub"),
+        ("verify", "ghcr.io/acme/web:1.2.0", *LAYOUT),
+        ("verify", "r.example/acme/web:p256", *SIGNED, "--source-uri", "https://github.com/acme/*"),
+        ("verify", *(f"r.example/acme/web:{kind}" for kind in ("p256", "rsa", "absent")), *SIGNED),
+    ),
     "update": (
         ("update", ".", "--within", "minor", *LAYOUT),
         ("update", ".", "--check", "--strict", *LAYOUT),
@@ -82,6 +88,7 @@ class Screen(NamedTuple):
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     (tmp_path / "images").symlink_to(images.BUNDLED)
+    (tmp_path / "cosign").symlink_to(ROOT / "fixtures" / "cosign")
     shutil.copytree(SCREENS / "tree", tmp_path / "tree")
     return tmp_path / "tree"
 

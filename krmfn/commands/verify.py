@@ -21,6 +21,8 @@ from krmfn.sanitize import printable
 from krmfn.signatures.keyless import Signature
 from krmfn.sources.sources import Sources
 
+_HEADER = ("IMAGE", "STATE", "SIGNED BY", "BUILT FROM", "SINCE", "WHERE")
+
 
 @click.command(
     epilog=options.examples(
@@ -77,12 +79,16 @@ def _print(judgements: Sequence[Subject], form: str) -> None:
         if len(shown) == 1:
             _print_one(shown[0])
         elif shown:
-            terminal.table(("IMAGE", "STATE", "SIGNED BY", "BUILT FROM", "SINCE", "WHERE"), [_row(one) for one in shown])
+            rows = [_row(one) for one in shown]
+            kept = [number for number in range(len(_HEADER)) if any(row[number] for row in rows)]
+            terminal.table([_HEADER[number] for number in kept], [[row[number] for number in kept] for row in rows])
         for one in judgements:
             if one.why:
                 terminal.say(f"{one.ref}: {one.why}", "error")
     free = sum(one.state == "not required" for one in judgements)
-    terminal.say(f"{len(findings)} findings, {len(judgements) - free} images judged, {free} of which nothing is required")
+    judged_count = len(judgements) - free
+    more = f"; nothing is required of {free} more" if free else ""
+    terminal.say(f"{len(findings)} finding{'s' * (len(findings) != 1)}, {judged_count} image{'s' * (judged_count != 1)} judged{more}")
 
 
 def _row(one: Subject) -> tuple[str, ...]:
