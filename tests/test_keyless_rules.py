@@ -398,6 +398,25 @@ def test_with_rules_from_outside_no_change_lets_another_signer_in(work: Path, re
         assert pinned(registry, "1.1.0") in written, done.stderr
 
 
+ADDED = {"a requirement": rules(identity("elsewhere")), "a block of Flux": rules(trust=TRUST)}
+
+
+@pytest.mark.parametrize("kind", ADDED)
+def test_a_sigstore_that_the_tree_brings_tells_nobody_the_time(work: Path, registry: Registry, kind: str):
+    """The rules from outside want three days. A change adds a requirement under a trusted root of its own, whose log says that it was years ago."""
+    floor = work.parent / "floor"
+    floor.mkdir()
+    (floor / "rules.yaml").write_text(rules("minimumReleaseAge: 3 days"))
+    (work / "added.yaml").write_text("---\n".join([ADDED[kind], trusted(ELSEWHERE, "elsewhere"), trusted(ELSEWHERE, "root", "flux"), oci(registry, keyless())]))
+    source = ["--source", f"layout:{work.parent / 'images'}"]
+    done = call("update", ".", "--rules", str(floor), *source, cwd=work, KRMFN_NOW=at(900))
+    assert f"{web(registry)}:1.0.0 #" in (work / "web.yaml").read_text(), done.stderr
+    assert "nothing tells since when it is there" in done.stderr
+    (floor / "added.yaml").write_text((work / "added.yaml").read_text())
+    call("update", ".", "--rules", str(floor), *source, cwd=work, KRMFN_NOW=at(900))
+    assert pinned(registry, "1.2.0") in (work / "web.yaml").read_text()  # under rules from outside it does
+
+
 def test_a_trusted_root_in_a_file_stands_below_the_rules_alone(work: Path):
     for file, text in RULES["a file"].items():
         (work / "rules" / file).write_text(text)

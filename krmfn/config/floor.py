@@ -99,7 +99,8 @@ class Rulebook(NamedTuple):
         """Return the policy with what is required of its tags and the holds that concern it."""
         required = tuple(one for one in self.requirements if is_about(one, policy))
         if self.floor is not None:
-            required = (*self.floor.about(self.floor.requirements, policy), *(one for one in required if one not in self.floor.requirements))
+            added = (one._replace(tells_time=False) for one in required if one not in self.floor.requirements)  # its trusted root is the tree's
+            required = (*self.floor.about(self.floor.requirements, policy), *added)
             policy = policy._replace(latest=None)
         if self.max_changes is not None or any(policy.key in one.members for one in self.groups):
             policy = policy._replace(is_shared=True)

@@ -50,6 +50,8 @@ class Requirement(NamedTuple):
     """What follows when the best tag is not signed as it must be: the next best, nothing at all, an error."""
     allow_tag_only: bool = False
     """Fields that cannot hold the digest that was verified take the tag alone."""
+    tells_time: bool = True
+    """The time of a signature that it takes is evidence of age; of those of the tree it is none, where rules come from outside."""
     defined: ResourceId = ResourceId()
     """The OCIRepository that requires it; nothing for an entry of `require`."""
 

@@ -85,7 +85,7 @@ class Refusals:
         """The digests that were verified, by tag."""
         self.origin: LockEntry | None = None
         """The record of another environment whose tag and digest are to run here."""
-        self.is_dated = any(one.verify.identities for one in self.signed if one.verify)
+        self.is_dated = any(one.verify.identities for one in self.signed if one.verify and one.tells_time)
         """A signature may tell since when a digest is there."""
         self.signed_since: dict[str, float] = {}
         """The earliest signed time of every digest that was verified."""
@@ -174,7 +174,7 @@ class Refusals:
                 return Unjudged(tag, RegistryError(failure, self.policy.repository.image.canonical, verdict.why))
             if verdict.state != "passed":
                 return PassedOver(tag, verdict.why, "verify", None, "not signed" if verdict.state == "missing" else "bad signature")
-            if verdict.signature is not None:
+            if verdict.signature is not None and one.tells_time:
                 self.signed_since[digest] = min(verdict.signature.time, self.signed_since.get(digest, verdict.signature.time))
         self.verified[tag] = digest
         return None
