@@ -188,3 +188,22 @@ def test_the_rules_in_a_plan_are_those_of_the_policy(given):
         allow_tags=told.get("allowTags", ()), ignore_tags=told.get("ignoreTags", ()),
     )  # fmt: skip
     assert again.canonical() == rules.canonical()
+
+
+def test_trees_that_cannot_be_read_are_told_all_and_may_stay_as_they_were(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "pod.yaml").write_text(pod("nginx:1.25"))
+    first = call("fleet", "plan", "a", cwd=tmp_path, KRMFN_NOW=NOW)
+    (tmp_path / "last").mkdir()
+    (tmp_path / "last" / "plan.json").write_text(first.stdout)
+    (tmp_path / "a").rename(tmp_path / "b")
+    failed = call("fleet", "plan", "a", "b", "c", cwd=tmp_path, KRMFN_NOW=NOW)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "a: there is no such file" in failed.stderr
+    assert "c: there is no such file" in failed.stderr
+    assert "2 of 3 trees could not be read" in failed.stderr
+    kept = call("fleet", "plan", "a", "b", "c", "--on-error", "keep", "--since", "last", cwd=tmp_path, KRMFN_NOW=NOW)
+    assert kept.returncode == 0
+    assert [tree["tree"] for tree in json.loads(kept.stdout)["trees"]] == ["a", "b"]
+    assert "its images are those of the earlier scan" in kept.stderr
+    assert "it is left out" in kept.stderr

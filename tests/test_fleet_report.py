@@ -117,6 +117,16 @@ def test_the_same_scan_gives_the_same_report_at_any_time(fleet):
     assert first.startswith("<!doctype html>")
 
 
+def test_a_tree_that_cannot_be_read_is_told_and_the_others_are_reported(fleet):
+    done = call("fleet", "report", "wiki", "none", "https://git.invalid/x#--upload-pack", "--scan", "scan", "-o", "json", cwd=fleet)
+    assert done.returncode == 1, "a URL that is none is an error of the call"
+    assert done.stdout == ""
+    done = call("fleet", "report", "wiki", "none", "--scan", "scan", "-o", "json", cwd=fleet)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["trees"] == [{"tree": "wiki", "commit": ""}]
+    assert json.loads(done.stdout)["problems"][0]["tree"] == "none"
+
+
 @pytest.mark.parametrize(("trees", "code"), [((), 10), (("wiki",), 10), (("none",), 1)])
 def test_exits(fleet, trees, code):
     done = call("fleet", "report", *trees, "--scan", "scan", "--exit-code", "-o", "markdown", cwd=fleet)

@@ -222,3 +222,20 @@ def test_a_long_pause_that_a_registry_wants_stops_the_questions(tmp_path):
         one.reset(None)
         assert scan(tmp_path, plan, "--to", "scan").returncode == 0
     assert "run the same command again, and only those are asked" in done.stderr
+
+
+def test_a_host_that_is_away_is_one_line_and_the_rest_of_its_lane_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr("krmfn.fleet.plan.SHARD", 3)
+    with Hosts(1, 7) as hosts:
+        plan = planned(tmp_path, hosts.manifest())
+        one = hosts.every[0]
+        one.misbehave("tags", lambda request: request.plain(500))
+        done = scan(tmp_path, plan, "--to", "scan")
+        assert done.returncode == 1
+        assert done.stderr.count("krmfn: error: ") == 1
+        assert "(3 repositories of" in done.stderr
+        assert len(list((tmp_path / "scan").rglob("*.jsonl"))) == 1
+        one.reset(None)
+        assert scan(tmp_path, plan, "--to", "scan").returncode == 0
+        assert len(list((tmp_path / "scan").rglob("*.jsonl"))) == 3
+        assert len(Store(tmp_path / "scan").snapshots(one.images())) == 7

@@ -13,9 +13,11 @@ from krmfn import terminal
 from krmfn.commands import options, ruling, scans
 from krmfn.commands.fleet_report import report
 from krmfn.commands.fleet_run import run
+from krmfn.commands.output import shared, shared_by
 from krmfn.commands.scans import opened, planned, published, published_at, summary
 from krmfn.config.lock import Snapshot
 from krmfn.disk import writing
+from krmfn.errors import PASSING, RegistryError
 from krmfn.fleet import plan as plans
 from krmfn.fleet import publishing
 from krmfn.fleet import scan as scanning
@@ -54,13 +56,14 @@ TREES = click.argument("places", nargs=-1, required=True, metavar="TREE...")
 @options.looking(TREES)
 @ruling.RULES
 @click.option("--since", metavar="DIR|oci://...", help="An earlier scan: git repositories at the same commit are not read again.")
-def plan(places: tuple[str, ...], since: str | None) -> int:
+@scans.ON_ERROR
+def plan(places: tuple[str, ...], since: str | None, on_error: str) -> int:
     """Print the plan of a scan: every image repository of the trees, in lanes and shards.
 
     A TREE is a folder, or the URL of a git repository (https or ssh), with #REF for a branch, tag or commit; - reads more from
     stdin, one a line. The same trees at the same time give the same bytes. New tags will count as first seen at its time.
     """
-    made = planned(places, since)
+    made = planned(places, since, keep=on_error == "keep")
     sys.stdout.write(plans.encode(made).decode())
     terminal.say(f"{summary(made)}")
     return 0
@@ -95,9 +98,12 @@ def scan(plan: Path, lane: str, to: Path, since: str | None, bootstrap: bool, so
     with terminal.watching() as progress:
         opened_source = scans.source_of(source, progress)
         failures = scanning.scan(made, chosen, store, opened_source, _earlier(since), _Teller(), is_bootstrap=bootstrap)
-    waits = scanning.passing(failures)
+    waits, alike = scanning.passing(failures), dict[tuple[str, str], list[RegistryError]]()
     for error in failures.values():
-        terminal.say(str(error), "error" if error.repository in waits else "warning")
+        alike.setdefault(shared_by(error), []).append(error)
+    for some in alike.values():
+        names = [error.repository for error in some]
+        terminal.say(shared(some[0], names) if len(some) > 1 else str(some[0]), "error" if some[0].failure in PASSING else "warning")
     if waits:
         terminal.say(f"{chosen.host}: {len(waits)} of its repositories could not be asked: run the same command again, and only those are asked")
     return int(bool(waits))

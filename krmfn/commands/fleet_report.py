@@ -15,7 +15,7 @@ from krmfn.commands.output import to_json
 from krmfn.config.loading import Config, Finish, settings_among
 from krmfn.config.lock import Snapshot
 from krmfn.config.settings import Settings
-from krmfn.errors import ConfigError, RegistryError
+from krmfn.errors import ConfigError, GitError, InputError, RegistryError
 from krmfn.fleet import page, trees
 from krmfn.fleet.publishing import Remote
 from krmfn.fleet.report import Finding, Flag, Place, Problem, Report, as_data, join
@@ -39,7 +39,7 @@ _WHY: Mapping[str, Flag] = {"age": "waits", "unjudged": "not judged"}
         "krmfn fleet report --scan scan > report.html",
         "krmfn fleet report clusters/prod --scan oci://ghcr.io/acme/scan@sha256:... -o markdown",
         "krmfn fleet report - --scan scan --exit-code -o json < trees.txt",
-        exits="0 done, 1 a tree could not be read, 2 usage, 10 with --exit-code: something is refused, gone, unknown or has an update",
+        exits="0 done, 1 a tree could not be read (the others are reported), 2 usage, 10 with --exit-code: something is refused, gone, unknown or has an update",
     )
 )
 @options.looking(click.argument("places", nargs=-1, metavar="[TREE...]"))
@@ -55,29 +55,37 @@ def report(places: tuple[str, ...], scan: str, within: str, exit_code: bool, out
     does not meet `require`, policies that never matched, what is held and why. Everything is judged at the time of the scan. The page
     is one file that loads nothing.
     """
-    found = _report(places, scans.opened(scan), within)
+    found, unread = _report(places, scans.opened(scan), within)
     if output == "html":
         sys.stdout.write(page.html(found))
     else:
         terminal.echo(page.markdown(found) if output == "markdown" else to_json(as_data(found)), nl=output == "json")
-    return options.WOULD_CHANGE if exit_code and found.asks_for_action else 0
+    for name in unread:
+        terminal.say(f"{name}: the tree could not be read: the report says why", "error")
+    return 1 if unread else options.WOULD_CHANGE if exit_code and found.asks_for_action else 0
 
 
-def _report(places: Iterable[str], scan: Store | Remote, within: str) -> Report:
+def _report(places: Iterable[str], scan: Store | Remote, within: str) -> tuple[Report, list[str]]:
+    """Return the report, and the trees that could not be read at all."""
     plan = scan.plan
     named = scans.named(places) or [trees.source(one.name) for one in plan.trees]
     finish = _at(plan.now, options.finishing(None, None, None, None, unnamed=options.unnamed(within)))
     known = _Known(scan)
-    commits, findings, problems = [], list[Finding](), list[Problem]()
+    commits, unread, findings, problems = [], list[str](), list[Finding](), list[Problem]()
     with terminal.watching("reading trees") as progress:
         for one in named:
-            tree = trees.read(one, Allowance(seconds_allowed(os.environ)))
+            try:
+                tree = trees.read(one, Allowance(seconds_allowed(os.environ)))
+            except (InputError, GitError) as error:
+                problems.append(Problem(one.name, "not read", str(error)))
+                unread.append(one.name)
+                continue
             commits.append((one.name, tree.commit))
             problems += [Problem(one.name, "not read", skipped.message) for skipped in tree.files.skipped if skipped.matters]
             findings += _of_tree(tree, finish, known, problems)
             if progress:
                 progress(one.name, "listed", 0)
-    return join(plan.now, moment(plan.now), commits, findings, problems, known.snapshots)
+    return join(plan.now, moment(plan.now), commits, findings, problems, known.snapshots), unread
 
 
 def _at(now: float, finish: Finish) -> Finish:

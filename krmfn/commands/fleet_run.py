@@ -14,6 +14,7 @@ import click
 from krmfn import terminal
 from krmfn.commands import options, ruling, scans
 from krmfn.commands.scans import published
+from krmfn.disk import writing
 from krmfn.errors import InputError
 from krmfn.fleet.plan import Lane, Plan
 from krmfn.fleet.store import PLAN, Store
@@ -34,10 +35,11 @@ _TRIES = 5
 @click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="The folder of the scan; one that is begun goes on.")
 @click.option("--since", metavar="DIR|oci://...", help="The last scan: what it saw first, and commits that stand still.")
 @click.option("--bootstrap", is_flag=True, help="What repositories without an earlier snapshot offer counts as old enough for every age.")
+@scans.ON_ERROR
 @scans.SOURCE
 @click.option("--processes", type=click.IntRange(1, 64), default=4, show_default=True, help="Lanes at once.")
 @click.option("--publish", "place", metavar="oci://HOST/PATH:TAG", help="Push the scan when it is whole, and print its name by digest.")
-def run(places: tuple[str, ...], to: Path, since: str | None, bootstrap: bool, source: str | None, processes: int, place: str | None) -> int:
+def run(places: tuple[str, ...], to: Path, since: str | None, bootstrap: bool, on_error: str, source: str | None, processes: int, place: str | None) -> int:
     """Plan the trees, scan every lane in a process of its own, and publish the scan.
 
     A folder in which a scan was begun goes on with its plan, as it was made: the trees are not read again.
@@ -46,7 +48,8 @@ def run(places: tuple[str, ...], to: Path, since: str | None, bootstrap: bool, s
     if (to / PLAN).exists():
         terminal.say(f"{to} holds a scan that was begun: it goes on with its plan", "note")
     else:
-        store.begin(scans.planned(places, since))
+        store.begin(scans.planned(places, since, keep=on_error == "keep"))
+    writing.remove_leftovers(to)
     options_of_scan = [*(["--since", since] if since else []), *(["--bootstrap"] if bootstrap else []), *(["--source", source] if source else [])]
     options_of_scan += ["-q"] if terminal.is_quiet() else []
     failed = _lanes(store.plan, to, options_of_scan, processes)

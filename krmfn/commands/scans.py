@@ -15,6 +15,7 @@ from krmfn.commands import options, ruling
 from krmfn.config.floor import Rulebook
 from krmfn.config.loading import Config
 from krmfn.disk.reading import max_bytes, read_stdin
+from krmfn.errors import GitError, InputError, KrmfnError
 from krmfn.fleet import plan as plans
 from krmfn.fleet import publishing, trees
 from krmfn.fleet.plan import Plan, PlannedTree
@@ -78,25 +79,39 @@ def summary(made: Plan) -> str:
     return f"{len(made.trees)} trees use {images} repositories at {len(made.lanes)} registries: lanes 0 to {len(made.lanes) - 1}" if images else "no image found"
 
 
-def planned(places: Iterable[str], since: str | None) -> Plan:
+ON_ERROR = click.option("--on-error", type=click.Choice(["fail", "keep"]), default="fail", show_default=True,
+                        help="keep: a tree that cannot be read is as the scan of --since had it, or left out.")  # fmt: skip
+
+
+def planned(places: Iterable[str], since: str | None, *, keep: bool) -> Plan:
     """Make a plan. Raise InputError, GitError, ConfigError."""
     now = options.settings_of(options.finishing(None, None, None, None)).now or 0.0
     earlier = {tree.name: tree for tree in opened(since).plan.trees} if since else {}
     with terminal.watching("reading trees") as progress, ThreadPoolExecutor(_REMOTES) as pool:
-        read = list(pool.map(lambda one: _planned(one, earlier, progress), named(places)))
-    for tree, problems in read:
-        for problem in problems:
-            terminal.say(f"{tree.name}: {problem}", "warning")
-    return plans.make(now, [tree for tree, _ in read])
+        read = list(pool.map(lambda one: _planned(one, earlier, progress), sources := named(places)))
+    failed = [(source, tree) for source, (tree, _) in zip(sources, read, strict=True) if isinstance(tree, KrmfnError)]
+    for one, error in failed:
+        what = "" if not keep else "; its images are those of the earlier scan" if one.name in earlier else "; it is left out"
+        terminal.say(f"{error}{what}", "warning" if keep else "error")
+    if failed and not keep:
+        message = f"{len(failed)} of {len(sources)} trees could not be read; --on-error keep goes on without them"
+        raise InputError(message, name="the plan")
+    for problem in (problem for _, problems in read for problem in problems):
+        terminal.say(problem, "warning")
+    kept = [earlier[one.name] for one, _ in failed if one.name in earlier]
+    return plans.make(now, [*kept, *(tree for tree, _ in read if isinstance(tree, PlannedTree))])
 
 
-def _planned(one: trees.Source, earlier: Mapping[str, PlannedTree], progress: terminal.Progress | None) -> tuple[PlannedTree, tuple[str, ...]]:
-    """Return what a tree uses, and what of it was left out. Git has its time for each tree."""
+def _planned(one: trees.Source, earlier: Mapping[str, PlannedTree], progress: terminal.Progress | None) -> tuple[PlannedTree | KrmfnError, tuple[str, ...]]:
+    """Return what a tree uses, or why it cannot be read, and what of it was left out. Git has its time for each tree."""
     allowance = Allowance(seconds_allowed(os.environ))
-    known, problems = trees.known(one, earlier, allowance), tuple[str, ...]()
-    if known is None:
-        tree = trees.read(one, allowance)
-        known, problems = trees.used(tree), tree.problems
+    try:
+        known, problems = trees.known(one, earlier, allowance), tuple[str, ...]()
+        if known is None:
+            tree = trees.read(one, allowance)
+            known, problems = trees.used(tree), tuple(f"{one.name}: {problem}" for problem in tree.problems)
+    except (InputError, GitError) as error:
+        return error, ()
     if progress:
         progress(one.name, "listed", 0)
     return known, problems

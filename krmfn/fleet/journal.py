@@ -45,8 +45,10 @@ class Journal:
             raise InputError(f"cannot be written: {error.strerror}", name=str(path)) from None
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._file)
+        """Close the file; answers that come after that, as a run was interrupted, are not written."""
+        with self._lock:
+            os.close(self._file)
+            self._file = -1
 
     def tags(self, repository: Repository) -> Listing:
         """Return what a repository offers. Raise RegistryError."""
@@ -82,7 +84,7 @@ class Journal:
     def _write(self, entry: dict[str, Any]) -> None:
         line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
         with self._lock:
-            while line:
+            while line and self._file >= 0:
                 line = line[os.write(self._file, line) :]
 
 

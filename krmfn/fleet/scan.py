@@ -27,6 +27,8 @@ from krmfn.policies.number import moment
 from krmfn.policies.rules import parse_rules
 
 WORKERS = 8
+BATCH = 250
+"""Repositories of one run of the client, whose limits on tags and bytes are those of a run."""
 _ROUNDS = 100
 """How often repositories are asked that a rate limit kept out, while any of them still gets an answer."""
 DAY = 86400.0
@@ -69,25 +71,32 @@ def check_age(plan: Plan, store: Store, lane: Lane, now: float) -> None:
 
 
 def scan(plan: Plan, lane: Lane, store: Store, open_source: Open, earlier: Earlier, tell: Tell, *, is_bootstrap: bool = False) -> Failures:
-    """Do what is left of a lane, and return why repositories could not be asked. Raise InputError, ConfigError."""
+    """Do what is left of a lane, and return why repositories could not be asked. Raise InputError, ConfigError.
+
+    A host that answers for nothing in a shard is left alone: the next run begins with the shards that are not there.
+    """
     name = hashlib.sha256(plans.encode(plan)).hexdigest()
     whole, done = sum(len(one.images) for one in lane.shards), 0
     failures: dict[str, RegistryError] = {}
     for shard in lane.shards:
         work = _Work(plan.now, shard, store.read(lane, shard), is_bootstrap=is_bootstrap)
-        if work.todo:
+        left = work.todo
+        for start in range(0, len(left), BATCH):
             source = open_source()
             journal = Journal(store.path(lane, shard, "journal"), source, name)
             try:
-                at = Progress(lane.host, done, whole, len(failures))
-                work.do(journal, earlier(work.todo), at, tell)
+                at = Progress(lane.host, done + len(shard.images) - len(left) + start, whole, len(failures))
+                work.do(left[start : start + BATCH], journal, earlier, at, tell)
             finally:
                 journal.close()
                 getattr(source, "close", lambda: None)()
+        if left:
             store.write(lane, shard, work.snapshots.values(), work.failed)
         done += len(shard.images)
         failures |= work.failed
         tell(Progress(lane.host, done, whole, len(failures)))
+        if left and passing(work.failed) == left:
+            break
     return failures
 
 
@@ -100,18 +109,19 @@ class _Work:
         self.snapshots, self.failed = there or ({}, {})
         self.todo = tuple(shard.images) if there is None else passing(self.failed)
 
-    def do(self, journal: Journal, earlier: Mapping[str, Snapshot], at: Progress, tell: Tell) -> None:
-        """Ask what is left. Raise ConfigError."""
-        _refuse_the_past(self.now, earlier)
-        repositories = {image: Repository(parse_repository(image)) for image in self.todo}
-        counted = count(1 + len(self.shard.images) - len(self.todo))
+    def do(self, images: Sequence[str], journal: Journal, earlier: Earlier, at: Progress, tell: Tell) -> None:
+        """Ask about some repositories. Raise ConfigError."""
+        before = earlier(images)
+        _refuse_the_past(self.now, before)
+        repositories = {image: Repository(parse_repository(image)) for image in images}
+        counted = count(1)
 
         def listed(image: str) -> Listing:
             listing = journal.tags(repositories[image])
             tell(at._replace(done=at.done + next(counted)))
             return listing
 
-        listings = _patiently(self.todo, listed)
+        listings = _patiently(images, listed)
         questions = [
             (image, tag)
             for image, listing in listings.items()
@@ -119,11 +129,11 @@ class _Work:
             for tag in _telling(self.shard.images[image], listing.tags)
         ]
         answers = _patiently(questions, lambda question: journal.digest(repositories[question[0]], question[1]))
-        digests: dict[str, dict[str, str | RegistryError]] = {image: {} for image in self.todo}
+        digests: dict[str, dict[str, str | RegistryError]] = {image: {} for image in images}
         for (image, tag), answer in answers.items():
             digests[image][tag] = answer
-        for image in self.todo:
-            self._take(image, listings[image], digests[image], earlier.get(image))
+        for image in images:
+            self._take(image, listings[image], digests[image], before.get(image))
 
     def _take(self, image: str, listing: Listing | RegistryError, digests: Mapping[str, str | RegistryError], old: Snapshot | None) -> None:
         """Note what is known of a repository now; one that could not be asked is as it was."""
