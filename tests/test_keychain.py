@@ -361,6 +361,21 @@ def test_a_helper_in_the_current_folder_is_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / "calls").exists()
 
 
+def test_a_secret_of_many_registries_is_read_once_for_all_repositories(monkeypatch):
+    """6,000 keys in the Secret of 1,000 repositories took half a minute, outside of every deadline."""
+    read: list[str] = []
+
+    def note(key: str) -> str:
+        read.append(key)
+        return normal_key(key)
+
+    monkeypatch.setattr("krmfn.sources.keychain.normal_key", note)
+    text = json.dumps({"auths": {f"r{number}.example": auth() for number in range(2000)}})
+    keychain = Keychain({})
+    assert all(login(keychain.find(f"r{number}.example", "team/app", (text,))) == ("me", "pw") for number in range(0, 2000, 20))
+    assert len(read) == 2000
+
+
 def test_no_helper_is_started_when_there_is_no_time_left(tmp_path):
     env = {**helper(tmp_path / "bin", "fake", ANSWER), "DOCKER_CONFIG": str(tmp_path)}
     write(tmp_path / "config.json", {"credsStore": "fake"})

@@ -8,7 +8,8 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from krmfn.sources.registry import transport
+from krmfn.sources.registry.connections import tls_context
+from krmfn.sources.registry.exchange import Identity
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
 from tests.registry_server import Login, Request, serving
@@ -115,6 +119,23 @@ def test_insecure_does_not_switch_certificates_off(authority, tmp_path):
     with serving(server_context(authority.issue("127.0.0.1"), tmp_path)) as registry, asking() as source:
         assert error_of(lambda: source.tags(repository(f"{registry.address}/acme/web"))).failure == "integrity"
         assert source.tags(repository(f"{registry.address}/acme/web", ca_pem=authority.pem)).tags == ("1.0.0",)
+
+
+def test_what_tls_trusts_for_many_repositories_is_not_kept_for_all(authority, tmp_path, monkeypatch):
+    """A CA of its own for each of a thousand repositories took a gigabyte."""
+    alive: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
+
+    def note(identity: Identity, env: Mapping[str, str]) -> ssl.SSLContext:
+        context = tls_context(identity, env)
+        alive.add(context)
+        return context
+
+    monkeypatch.setattr(transport, "tls_context", note)
+    with serving(server_context(authority.issue("127.0.0.1"), tmp_path)) as registry, asking() as source:
+        for number in range(40):
+            asked = repository(f"{registry.address}/acme/web", ca_pem=f"# {number}\n{authority.pem}")
+            assert source.tags(asked).tags == ("1.0.0",)
+        assert len(alive) <= transport._LANES + 1
 
 
 def test_old_tls_is_refused(authority, tmp_path):

@@ -13,7 +13,7 @@ import binascii
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,9 +40,16 @@ class Found(NamedTuple):
     problems: tuple[str, ...]
 
 
+class _Config(NamedTuple):
+    """A configuration, and the keys of its `auths` by host and path: a Secret of 6,000 keys may be that of many repositories."""
+
+    document: Mapping[str, Any]
+    keys: Mapping[str, Sequence[str]]
+
+
 class _Place(NamedTuple):
     name: str
-    config: dict[str, Any] | str
+    config: _Config | str
     """A configuration, or what is wrong with it."""
     provenance: Provenance = MACHINE
     """Helpers are run for configurations of this machine only, never for Secrets that came with the manifests."""
@@ -57,7 +64,7 @@ class Keychain:
         self._env = env
         self._helpers = Helpers(env, helper_seconds, clock)
         self._machine: Once[None, tuple[_Place, ...]] = Once()
-        self._parsed: Once[str, dict[str, Any] | str] = Once()
+        self._parsed: Once[str, _Config | str] = Once()
 
     def find(
         self,
@@ -83,8 +90,8 @@ class Keychain:
                 return Found(credential, tuple(searched), tuple(problems))
         return Found(None, tuple(searched), tuple(problems))
 
-    def _parse(self, text: str) -> dict[str, Any] | str:
-        return self._parsed.get(text, lambda: _parse(text))
+    def _parse(self, text: str) -> _Config | str:
+        return self._parsed.get(text, lambda: _indexed(_parse(text)))
 
     def _in(self, place: _Place, registry: str, path: str, until: float, problems: list[str]) -> Credential | None:
         config = place.config
@@ -92,7 +99,7 @@ class Keychain:
             problems.append(f"{place.name} {config}")
             return None
         if place.provenance.is_machine:
-            credential = self._from_helpers(config, registry, until, problems)
+            credential = self._from_helpers(config.document, registry, until, problems)
             if credential:
                 return credential
         return _from_auths(config, registry, path, place, problems)
@@ -112,13 +119,13 @@ class Keychain:
 def _machine(env: Mapping[str, str]) -> Iterator[_Place]:
     """List the configurations of this machine; a file that is not there is left out."""
     if env.get("DOCKER_AUTH_CONFIG"):
-        yield _Place("DOCKER_AUTH_CONFIG", _parse(env["DOCKER_AUTH_CONFIG"]))
+        yield _Place("DOCKER_AUTH_CONFIG", _indexed(_parse(env["DOCKER_AUTH_CONFIG"])))
     home = Path(env.get("HOME") or ".")
     for file in _files(env, home if home.is_absolute() else None):
         config = read_configuration(file)
         if config is not None:
             shown = f"~/{file.relative_to(home)}" if file.is_relative_to(home) else str(file)
-            yield _Place(printable(shown), config)
+            yield _Place(printable(shown), _indexed(config))
 
 
 def login_files(env: Mapping[str, str]) -> tuple[Path, ...]:
@@ -218,15 +225,21 @@ def _scopes(registry: str, path: str) -> Iterator[str]:
     yield registry
 
 
-def _from_auths(
-    config: Mapping[str, Any], registry: str, path: str, place: _Place, problems: list[str]
-) -> Credential | None:
-    auths = _mapping(config, "auths")
+def _indexed(config: dict[str, Any] | str) -> _Config | str:
+    if isinstance(config, str):
+        return config
     keys: dict[str, list[str]] = {}
-    for key in auths:
+    for key in _mapping(config, "auths"):
         keys.setdefault(normal_key(key), []).append(key)
+    return _Config(config, keys)
+
+
+def _from_auths(
+    config: _Config, registry: str, path: str, place: _Place, problems: list[str]
+) -> Credential | None:
+    auths = _mapping(config.document, "auths")
     for scope in _scopes(registry, path):
-        for key in sorted(keys.get(scope, ()), key=lambda key: (key != scope, key)):
+        for key in sorted(config.keys.get(scope, ()), key=lambda key: (key != scope, key)):
             entry = auths[key]
             credential = _entry(entry, place) if isinstance(entry, dict) else "is not an object"
             if isinstance(credential, Credential):

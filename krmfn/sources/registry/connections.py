@@ -9,7 +9,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -153,6 +153,17 @@ class _Secure(SSLTransport):
         self.socket._io_refs = count  # type: ignore[attr-defined]  # noqa: SLF001
 
 
+class _Context(ssl.SSLContext):
+    """What TLS trusts, for many threads."""
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """Keep those there are: urllib3 sets them for each connection, which frees what the hello of another thread is made of."""
+
+    def wrap_socket(self, sock: socket.socket, *_: object, server_hostname: str | bytes | None = None, **__: object) -> _Secure:  # type: ignore[override]
+        """Give OpenSSL what a socket of ours has read: on a socket it reads on while messages of TLS itself come, whatever the time."""
+        return _Secure(sock, self, server_hostname)  # type: ignore[arg-type]
+
+
 class SetUpError(ValueError):
     """TLS cannot even be tried: a file or a PEM text that was handed over is no good."""
 
@@ -165,10 +176,7 @@ def tls_context(identity: Identity, env: Mapping[str, str]) -> ssl.SSLContext:
     ca, certificate, key = identity
     context = _trusting(env.get("SSL_CERT_FILE") or None, env.get("SSL_CERT_DIR") or None)
     context.set_alpn_protocols(ALPN_PROTOCOLS)
-    # urllib3 sets them again for each connection, which frees the list that the hello of another thread is made of
-    context.set_alpn_protocols = lambda *_: None  # type: ignore[method-assign]
-    # OpenSSL on a socket reads on while messages of TLS itself come, whatever the time; here it gets what our socket has read
-    context.wrap_socket = lambda sock, server_hostname: _Secure(sock, context, server_hostname)  # type: ignore[assignment, method-assign, misc]
+    context.__class__ = _Context
     try:
         if ca:
             context.load_verify_locations(

@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 _PORTS = {"https": 443, "http": 80}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL = ipaddress.ip_network("2000::/3")
+"""All that IANA gives out for the public; Python's own list knows no site-local addresses, and others in late releases alone."""
+_NOT_GLOBAL = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("3fff::/20"))
 
 
 class Origin(NamedTuple):
@@ -67,6 +70,8 @@ def is_public(address: str) -> bool:
 
     >>> [is_public(text) for text in ("8.8.8.8", "169.254.169.254", "::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe", "0.0.0.0")]
     [True, False, False, False, False]
+    >>> [is_public(text) for text in ("2a00:1450::1", "64:ff9b::808:808", "fec0::1", "::10.0.0.1", "64:ff9b:1::a00:1", "::ffff:0:a00:1")]
+    [True, True, False, False, False, False]
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
@@ -75,7 +80,9 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
+        if ip not in _GLOBAL:
+            return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_GLOBAL)
 
 
 def literal(host: str) -> str | None:

@@ -23,6 +23,8 @@ from krmfn.sources.registry.origin import Origin, is_loopback_name, literal
 
 _CHUNK = 1 << 16
 _ERROR_BODY = 16 << 10
+_LANES = 32
+"""Sets of connections that are kept; each takes a MiB for what its TLS trusts."""
 _HEADERS = {"User-Agent": f"krmfn/{__version__}", "Accept-Encoding": "identity"}
 
 
@@ -62,12 +64,16 @@ class Transport:
 
     def _connections(self, lane: Lane, *, guarded: bool) -> Pools:
         with self._lock:
-            if (lane, guarded) not in self._pools:
+            pools = self._pools.pop((lane, guarded), None)
+            if pools is None:
                 context = functools.partial(tls_context, lane.identity, self._settings.env)
                 own = functools.partial(tls_context, Identity((None, None, None)), self._settings.env)
                 # a proxy of this machine gets its log-in over what this machine trusts, whatever items bring
-                self._pools[lane, guarded] = Pools(context, context if lane.proxy else own, self._settings.workers)
-            return self._pools[lane, guarded]
+                pools = Pools(context, context if lane.proxy else own, self._settings.workers)
+            self._pools[lane, guarded] = pools
+            if len(self._pools) > _LANES:
+                del self._pools[next(iter(self._pools))]  # that of the longest ago; who uses it goes on
+            return pools
 
     def close(self) -> None:
         """Send nothing any more and close every connection."""
