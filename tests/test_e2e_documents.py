@@ -1,6 +1,6 @@
 """Every `console` block of README.md and docs/ runs, and prints what the page shows.
 
-The folder holds `examples`, `shop` (the demo's package), `images` (OCI layouts), `kpt-package`, `kustomize` and `flux-repo` (examples).
+The folder holds `cosign` (what cosign signed, with its keys), `examples`, `shop` (the demo's package), `images` (OCI layouts), `kpt-package`, `kustomize` and `flux-repo` (examples).
 A block is `$ command` lines, each followed by what it prints; a command without output may print anything.
 """
 
@@ -34,6 +34,7 @@ def test_the_readme_has_commands():
 def folder(tmp_path: Path) -> Path:
     shutil.copytree(EXAMPLES / "demo" / "package", tmp_path / "shop")
     shutil.copytree(EXAMPLES, tmp_path / "examples")
+    shutil.copytree(ROOT / "fixtures" / "cosign", tmp_path / "cosign")
     for name in ("images", "kpt-package", "kustomize", "flux-repo"):
         shutil.copytree(EXAMPLES / name, tmp_path / name)
     return tmp_path

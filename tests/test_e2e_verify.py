@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from tests.asking import asking, repository
 from tests.image_store import INDEX, MANIFEST, Images
 from tests.proxy_server import Proxy
 from tests.record_cosign import FOLDER, PLACE
+from tests.running import environment, run
 from tests.signing import BUILDER, SIGN, SLSA_1, SOURCE
+from tests.test_verify import git
 
 KIND = "p256"
 SIGNATURE = Wanted(read_keys("cosign.pub", (FOLDER / f"{KIND}.pub").read_bytes()))
@@ -131,3 +134,50 @@ def judged(proxy: Proxy, digest: str, wanted: Wanted) -> str:
     proxy.seen.clear()
     with asking(env={"HTTP_PROXY": proxy.url, "HTTPS_PROXY": proxy.url}) as source:
         return source.verify(repository("registry.example/acme/web"), digest, wanted).state
+
+
+@pytest.fixture
+def change(tmp_path: Path) -> Path:
+    """A clone on a branch of its own, as a pipeline of a pull request has it, with what cosign signed beside it."""
+    base = tmp_path / "base"
+    (base / "keys").mkdir(parents=True)
+    (base / "keys" / "p256.pub").write_bytes((FOLDER / "p256.pub").read_bytes())
+    (base / "rules.yaml").write_text(
+        "apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata: {name: rules}\n"
+        "spec: {require: [{verify: [{keyFiles: [keys/p256.pub]}]}]}\n"
+    )
+    (base / "web.yaml").write_text(WEB.format("p256"))
+    git(base, "init", "-q", "-b", "main")
+    git(base, "add", ".")
+    git(base, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "rules")
+    git(tmp_path, "clone", "-q", str(base), "change")
+    git(tmp_path / "change", "checkout", "-qb", "change")
+    return tmp_path / "change"
+
+
+WEB = "apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec: {{containers: [{{name: web, image: 'r.example/acme/web:{}'}}]}}\n"
+CHANGES: dict[str, tuple[int, Callable[[Path], object]]] = {
+    "nothing": (0, lambda _folder: None),
+    "an image of another signer": (1, lambda folder: (folder / "web.yaml").write_text(WEB.format("rsa"))),
+    "an image and the key that fits": (1, lambda folder: [
+        (folder / "web.yaml").write_text(WEB.format("rsa")), (folder / "keys" / "p256.pub").write_bytes((FOLDER / "rsa.pub").read_bytes()),
+    ]),
+    "an image, and rules that ask for nothing": (1, lambda folder: [
+        (folder / "web.yaml").write_text(WEB.format("rsa")), (folder / "rules.yaml").write_text("a: b\n"),
+    ]),
+    "another image under an old name": (1, lambda folder: (folder / "web.yaml").write_text(WEB.format("p256@sha256:" + "0" * 64))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_the_job_of_the_page_fails_for_a_change_that_runs_what_is_not_signed(change: Path, name: str):
+    """The very line of docs/verify.md, run by a shell as a workflow runs it."""
+    (line,) = re.findall(r"^- run: (krmfn .*)$", (tools.ROOT / "docs" / "verify.md").read_text(), re.MULTILINE)
+    code, act = CHANGES[name]
+    act(change)
+    images = FOLDER / "images"
+    done = run(["bash", "-ec", line.replace("krmfn verify", f"krmfn verify --source layout:{images}")], cwd=change, env=environment(BASE="main"))
+    assert done.returncode == code, done.stderr
+    results = json.loads((change / "verify.sarif").read_text())["runs"][0]["results"]
+    assert bool(results) is bool(code)
+    assert all(one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "web.yaml" for one in results)
