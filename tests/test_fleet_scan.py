@@ -78,15 +78,17 @@ def test_killed_processes_lose_what_was_in_flight_and_the_result_is_a_serial_ord
     with Hosts(count, repositories, rate=400, changes=repositories) as hosts:
         plan = planned(tmp_path, hosts.manifest())
         killed = disturbed(plan, tmp_path / "scan", hosts, kills)
+        turned_away = sum(len(one.turned_away) for one in hosts.every)
+        print(f"{killed} killed; {hosts.requests} answers, {hosts.again} of them again; {turned_away} answers of 429")
         assert killed
         assert hosts.again <= killed * IN_FLIGHT
-        assert sum(len(one.turned_away) for one in hosts.every) <= hosts.requests // 4
+        assert turned_away <= hosts.requests // 4
     store = Store(tmp_path / "scan")
     assert not list((tmp_path / "scan").rglob("*.journal")), "a shard that is done has no journal"
     for one in hosts.every:
         told = {(path, what, answer) for path, what, answer in one.answered}
         snapshots = store.snapshots(one.images())
-        assert list(snapshots) == one.images()
+        assert list(snapshots) == sorted(one.images())
         for image, snapshot in snapshots.items():
             path = image.partition("/")[2]
             assert (path, "tags", tuple(sorted(snapshot.tags))) in told
