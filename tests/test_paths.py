@@ -6,11 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 
+from krmfn import cli
 from tests import images
 from tests.registry_server import Registry
-from tests.running import EXAMPLES, Done, call, environment, run, succeed
+from tests.running import EXAMPLES, Done, call, run, succeed
+from tests.tools import ROOT
 
 LAYOUT = ("--source", f"layout:{images.BUNDLED}")
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\nspec: {{containers: [{{name: a, image: '{0}'}}]}}\n"
@@ -23,9 +26,13 @@ VERBS = {
     "explain": ["explain", "web"],
     "get": ["get", "image", "all"],
     "test": ["test"],
+    "adopt": ["adopt", "--keys"],
+    "verify": ["verify", "--key", str(ROOT / "fixtures/cosign/p256.pub")],
+    "init": ["init", "--dry-run"],
 }
-LOOKING = ("check", "lint", "explain", "get")
-OFFLINE = ("lint", "annotate", "test")
+LOOKING = ("check", "lint", "explain", "get", "test", "adopt", "verify")
+OFFLINE = ("lint", "annotate", "test", "adopt", "init")
+KEEL = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: k, annotations: {keel.sh/policy: minor}}\nspec: {template: {spec: {containers: [{name: a, image: 'ghcr.io/acme/web:1.2.0'}]}}}\n"
 
 
 def krmfn(verb: str, *arguments: object, cwd: Path, text: str = "") -> Done:
@@ -36,13 +43,23 @@ def krmfn(verb: str, *arguments: object, cwd: Path, text: str = "") -> Done:
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     shutil.copytree(EXAMPLES / "flux-repo", tmp_path / "repo")
+    (tmp_path / "repo" / "apps" / "keel.yaml").write_text(KEEL)
     (tmp_path / "pod.yaml").write_text(POD.format("ghcr.io/acme/web:1.2.0"))
     return tmp_path
 
 
+def test_every_verb_on_files_is_walked():
+    with click.Context(cli.krmfn) as context:
+        commands = {name: cli.krmfn.get_command(context, name) for name in cli.COMMANDS}
+        named = {name: [one.name for one in command.params if one.nargs == -1] for name, command in commands.items() if command}
+    on_files = {name for name, arguments in named.items() if {"paths", "targets"} & {*arguments}}
+    assert on_files | {"get"} == {*VERBS}  # get has commands of its own
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_takes_several_paths(verb: str, place: Path):
-    done = krmfn(verb, "repo/clusters", "repo/apps", "repo/infrastructure", "repo/tests", cwd=place)
+    policies = [] if verb == "init" else ["repo/infrastructure"]
+    done = krmfn(verb, "repo/clusters", "repo/apps", *policies, "repo/tests", cwd=place)
     assert done.returncode in (0, 1, 10), done.stderr
     assert "Usage" not in done.stderr
     alone = krmfn(verb, "repo/clusters", cwd=place)
@@ -173,19 +190,3 @@ def test_get_fails_when_no_registry_could_be_asked(place: Path):
     done = call("get", "image", "all", "repo", "--source", "layout:/nonexistent", cwd=place)
     assert done.returncode == 1
     assert "False" in done.stdout
-
-
-def complete(words: str, cwd: Path) -> list[str]:
-    count = len(words.split(" ")) - 1
-    env = environment(COMP_WORDS=words, COMP_CWORD=str(count), _KRMFN_COMPLETE="bash_complete")
-    return [line.removeprefix("plain,") for line in succeed(["krmfn"], cwd=cwd, env=env).splitlines()]
-
-
-def test_the_shell_completes_the_names_that_stand_in_manifests(place: Path):
-    assert complete("krmfn explain ", place) == ["flux-system:api", "flux-system:cache", "flux-system:web"]
-    assert complete("krmfn explain we", place) == ["web"]
-    assert complete("krmfn explain flux-system:c", place) == ["flux-system:cache"]
-    assert complete("krmfn update repo --automation ", place) == ["apps"]
-    assert complete("krmfn annotate repo --markers fl", place)[0] == "flux-system:api"
-    (place / "repo" / "broken.yaml").write_text(BROKEN)
-    assert complete("krmfn explain w", place) == ["web"]

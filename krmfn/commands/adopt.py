@@ -29,10 +29,11 @@ from krmfn.yamledit.nodes import Block, Text, documents
     epilog=options.examples(
         "krmfn adopt . > krmfn.yaml         # the policies; every key that has no equal stands on stderr",
         "krmfn adopt . --keys               # every key, file and line, and what it is in krmfn",
+        "kubectl get deploy -o yaml | krmfn adopt -    # annotations of Image Updater and Keel in a cluster",
         exits="0 done, 1 an error, or nothing to adopt, 2 usage",
     )
 )
-@options.PATHS
+@options.looking(options.LOOKED_AT)
 @click.option("--keys", is_flag=True, help="Print every key and what became of it, instead of the policies.")
 def command(paths: tuple[Path, ...], keys: bool) -> int:
     """Print the policies that other tools' configuration below PATHS means, as one ImageAutomation.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from krmfn.config.objects import Object
 
+_MORE = {"bash": "COMP_WORDBREAKS=${COMP_WORDBREAKS//:}\n"}
+"""bash would cut `namespace:name` at the colon, and complete the half."""
 _CONFIGURATION = (b"ImagePolicy", b"ImageUpdateAutomation", b"krmfn.dev/v", b"imagePolicies")
 
 
@@ -36,7 +38,7 @@ def command(ctx: click.Context, shell: str) -> None:
     completion = get_completion_class(shell)
     root = ctx.find_root().command
     if completion is not None:
-        terminal.echo(completion(root, {}, "krmfn", "_KRMFN_COMPLETE").source())
+        terminal.echo(completion(root, {}, "krmfn", "_KRMFN_COMPLETE").source() + _MORE.get(shell, ""))
 
 
 def policies(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -26,7 +26,7 @@ _HEADER = ("ID", "TEST", "CASE", "RESULT", "REASON")
         exits="0 every case passed, 1 a case failed or there was none, 2 usage",
     )
 )
-@options.PATHS
+@options.looking(options.LOOKED_AT)
 @click.option("--fail-only", is_flag=True, help="Show the cases that failed alone.")
 @click.option("--output", "-o", type=click.Choice(["text", "json", "junit"]), default="text", show_default=True)
 def command(paths: tuple[Path, ...], fail_only: bool, output: str) -> int:
