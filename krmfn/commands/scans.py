@@ -92,7 +92,8 @@ def planned(places: Iterable[str], since: str | None, *, keep: bool) -> Plan:
     failed = [(source, tree) for source, (tree, _) in zip(sources, read, strict=True) if isinstance(tree, KrmfnError)]
     for one, error in failed:
         what = "" if not keep else "; its images are those of the earlier scan" if one.name in earlier else "; it is left out"
-        terminal.say(f"{error}{what}", "warning" if keep else "error")
+        advice = f" ({error.help})" if isinstance(error, GitError) and error.help else ""
+        terminal.say(f"{error}{what}{advice}", "warning" if keep else "error")
     if failed and not keep:
         message = f"{len(failed)} of {len(sources)} trees could not be read; --on-error keep goes on without them"
         raise InputError(message, name="the plan")
