@@ -72,7 +72,7 @@ def test_a_group_moves_to(by, rule, current, web, api, expected):
 
 
 LAGGARD = Tags({WEB: ["1.0.0", "1.1.0"], API: ["1.0.0"]})
-NEEDS = "1.1.0: group shop waits for flux:api: it needs a tag of 1.1 that semver >=0.0.1 takes; the best is 1.0.0"
+NEEDS = "1.1.0: group shop waits for flux:api: it needs a tag of 1.1; the best by semver >=0.0.1 is 1.0.0"
 
 
 def test_who_holds_a_group_and_what_would_free_it_is_told():

@@ -1,4 +1,4 @@
-"""Two months in the life of a repository, one run a day: what krmfn decided, told as a story in `fixtures/story/decisions.txt`.
+"""Three months in the life of a repository, one run a day: what krmfn decided, told as a story in `fixtures/story`.
 
 The registry is real HTTP on loopback behind a mirror, the repository a real git repository, time is `KRMFN_NOW`. On every
 day on which something moved, `kustomize build` and `kpt fn render` have to come to the same images.
@@ -25,7 +25,8 @@ from tests.tools import ROOT
 
 STORY = ROOT / "fixtures" / "story" / "decisions.txt"
 START = datetime(2026, 9, 1, 6, tzinfo=UTC)
-DAYS = 60
+DAYS, MONTH = 60, range(61, 92)
+ENVIRONMENTS = ("dev", "staging", "prod")
 KEPT_BACK = (3, 16, 27, 37, 57)
 """Days on which something may not run yet: builds have to see that too, besides the days on which something moves."""
 BOTH = ("linux/amd64", "linux/arm64")
@@ -66,10 +67,14 @@ class World:
         self.folder, self.registry, self.day = folder, registry, 1
         self.shop = folder / "shop"
         self.builds = 0
+        self.committed: dict[str, bytes] = {}
 
     @property
     def now(self) -> datetime:
         return START + timedelta(days=self.day - 1)
+
+    def aside(self, name: str) -> Path:
+        return Path(f"{self.folder}-{name}")
 
     def release(self, image: str, *tags: str, platforms: tuple[str, ...] = BOTH) -> None:
         created = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -95,8 +100,10 @@ class World:
         path.write_text(re.sub(r"(image: \S+?:)\S+", rf"\g<1>{tag}", path.read_text()))
 
     def commit(self, message: str) -> None:
-        self.git("add", "-A")
-        if self.git("status", "--porcelain"):
+        files = {str(path): path.read_bytes() for path in self.shop.rglob("*") if path.is_file()}
+        if files != self.committed:
+            self.committed = files
+            self.git("add", "-A")
             self.git("commit", "-q", "-m", message)
 
     def git(self, *words: str) -> str:
@@ -104,8 +111,12 @@ class World:
         return succeed(["git", *who, *words], cwd=self.folder)
 
     def running(self, folder: Path | None = None) -> dict[str, str]:
-        texts = "".join(((folder or self.shop) / f"{name}.yaml").read_text() for name in ("web", "api"))
-        return dict(re.findall(r"image: ghcr.io/acme/(\w+):(\S+)", texts))
+        """Return what the manifests hold: by image, and by environment where there are some."""
+        top, found = folder or self.shop, {}
+        for path in sorted(top.rglob("*.yaml"), key=lambda path: (ENVIRONMENTS.index(path.parent.name) if path.parent != top else 0, path.stem == "api")):
+            for image, tag in re.findall(r"image: ghcr.io/acme/(\w+):(\S+)", path.read_text()):
+                found[image if path.parent == top else f"{path.parent.name} {image}"] = tag
+        return found
 
 
 def hold(world: World) -> None:
@@ -163,22 +174,42 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
+Events = Mapping[int, tuple[tuple[str, Callable[[World], None]], ...]]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_months_read_like_a_story(world: World, update_golden: bool):
-    base = shutil.copytree(world.shop, world.folder.parent / "base")
-    lines, before, quiet = [__doc__.partition("\n")[0].partition(":")[0] + ".", ""], [""], 0
-    for world.day in range(1, DAYS + 1):
-        events = EVENTS.get(world.day, ())
+    base = shutil.copytree(world.shop, world.aside("base"))
+
+    def build(moved: list[str], mornings: Path) -> None:
+        if moved or world.day in KEPT_BACK:
+            assert_builds_agree(world, base, mornings)
+
+    text = "Two months in the life of a repository, one run a day.\n\n" + live(world, range(1, DAYS + 1), EVENTS, told, build)
+    assert_golden(text, STORY, update_golden=update_golden)
+    assert world.builds > 10
+
+
+def assert_golden(text: str, path: Path, *, update_golden: bool) -> None:
+    if update_golden:
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def live(world: World, days: range, happenings: Events, told: Callable[[World], list[str]], build: Callable[[list[str], Path], None]) -> str:
+    """Live through some days, and return what happened on those that were not quiet."""
+    lines, before, quiet = [], [""], 0  # type: list[str], list[str], int
+    for world.day in days:
+        events = happenings.get(world.day, ())
         for _, happen in events:
             happen(world)
         world.commit("What people did")
-        morning, mornings = world.running(), shutil.copytree(world.shop, world.folder.parent / f"day{world.day}")
+        morning, mornings = world.running(), shutil.copytree(world.shop, world.aside(f"day{world.day}"))
         said = told(world)
         world.commit(f"krmfn, day {world.day}")
         moved = [f"{name}: {old} -> {new}" for (name, old), new in zip(morning.items(), world.running().values(), strict=True) if old != new]
-        if moved or world.day in KEPT_BACK:
-            assert_builds_agree(world, base, mornings)
+        build(moved, mornings)
         if moved or events or (said and said != before):
             lines += [f"({quiet} quiet day{'s' * (quiet > 1)})", ""] if quiet else []
             lines += paragraphs(world, [text for text, _ in events], said if said != before or events else [], moved)
@@ -186,21 +217,21 @@ def test_two_months_read_like_a_story(world: World, update_golden: bool):
         else:
             quiet += 1
         before = said
-    lines += [f"({quiet} quiet day{'s' * (quiet > 1)})", "", f"After {DAYS} days: {', '.join(f'{one} {short(tag)}' for one, tag in world.running().items())}."]
-    text = "\n".join(lines) + "\n"
-    if update_golden:
-        STORY.write_text(text)
-    assert text == STORY.read_text()
-    assert world.builds > 10
+    lines += [f"({quiet} quiet day{'s' * (quiet > 1)})", ""] if quiet else []
+    ends = ", ".join(f"{one} {short(tag)}" for one, tag in world.running().items())
+    return "\n".join([*lines, f"After {days[-1]} days: {ends}."]) + "\n"
 
 
 def told(world: World) -> list[str]:
     """Run krmfn as the nightly job does, and return what it says."""
     fetched = world.krmfn("fetch", "shop", *(["--bootstrap"] if world.day == 1 else []))
-    updated = world.krmfn("update", "shop", "-o", "json")
     said = [line.removeprefix("krmfn: ") for line in fetched.stderr.splitlines() if line.startswith("krmfn: error")]
-    results = json.loads(updated.stdout)["results"]
-    said += [one["message"] for one in results if one["code"] not in ("lock", "changed")]
+    return list(dict.fromkeys([*(plain(world, one) for one in said), *updated(world)]))
+
+
+def updated(world: World) -> list[str]:
+    results = json.loads(world.krmfn("update", "shop", "-o", "json").stdout)["results"]
+    said = [one["message"] for one in results if one["code"] not in ("lock", "changed")]
     return list(dict.fromkeys(plain(world, one) for one in said))
 
 
@@ -231,7 +262,7 @@ def assert_builds_agree(world: World, base: Path, morning: Path) -> None:
     written = [world.shop / name for name in ("krmfn-tags.yaml", "krmfn-lock.yaml", "krmfn-holds.yaml")]
     records = [path for path in written if path.is_file() and "kind:" in path.read_text()]
     env = environment(SOURCE_DATE_EPOCH=str(int(world.now.timestamp())), SSL_CERT_FILE=one_certificate())
-    overlay = Path(shutil.copytree(base, world.folder.parent / f"kustomize{world.day}"))
+    overlay = Path(shutil.copytree(base, world.aside(f"kustomize{world.day}")))
     for path in records:
         shutil.copy(path, overlay)
     resources = ["web.yaml", "api.yaml", *(path.name for path in records)]
@@ -240,6 +271,118 @@ def assert_builds_agree(world: World, base: Path, morning: Path) -> None:
     assert dict(re.findall(r"image: ghcr.io/acme/(\w+):(\S+)", shown)) == world.running(), world.day
     for path in records:
         shutil.copy(path, morning)
+    (morning / "Kptfile").write_text("apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata: {name: shop}\npipeline:\n  mutators:\n  - exec: krmfn\n")
+    succeed([tools.require("kpt"), "fn", "render", morning, "--allow-exec"], env=env)
+    assert world.running(morning) == world.running(), world.day
+
+
+# The third month: versions that belong together, windows, and three environments.
+
+THIRD = ROOT / "fixtures" / "story" / "third_month.txt"
+STAGE = """\
+apiVersion: krmfn.dev/v1alpha1
+kind: ImageAutomation
+metadata:
+  name: {name}
+  namespace: {name}
+  annotations:
+    config.kubernetes.io/local-config: "true"
+    config.kubernetes.io/function: |
+      exec:
+        path: krmfn
+spec:
+  lock: {name}
+  policies:
+  - {{name: web, image: ghcr.io/acme/web, bind: [annotations], policy: {web}}}
+  - {{name: api, image: ghcr.io/acme/api, bind: [annotations], policy: {api}}}
+  groups:
+  - {{name: {name}, policies: [web, api]}}
+{more}"""
+RULES = {
+    "dev": ({"web": '{semver: {range: ">=1.0.0"}}', "api": '{semver: {range: ">=2.0.0"}}'}, "  mirrors: [{{from: ghcr.io/acme, to: {address}/acme}}]\n"),
+    "staging": ({name: f'{{follow: {{lock: dev, policy: "dev:{name}", soak: 2 days}}}}' for name in ("web", "api")}, ""),
+    "prod": (
+        {name: f'{{follow: {{lock: staging, policy: "staging:{name}", soak: 3 days}}}}' for name in ("web", "api")},
+        '  windows: [{{kind: Deny, schedule: "0 0 * * SAT", duration: 48h, timeZone: Europe/Berlin, policies: ["prod:*"]}}]\n',
+    ),
+}
+LOCK = 'apiVersion: krmfn.dev/v1alpha1\nkind: ImageLock\nmetadata: {{name: {0}, annotations: {{config.kubernetes.io/local-config: "true"}}}}\nspec:\n  images: []\n'
+
+
+@pytest.fixture
+def stages(tmp_path: Path) -> Iterator[World]:
+    with Registry() as registry:
+        made = World(tmp_path, registry)
+        made.release("web", "1.5.0", "1.5.1")
+        made.release("api", "2.4.0", "2.5.0")
+        for name, (rules, more) in RULES.items():
+            folder = made.shop / name
+            folder.mkdir(parents=True)
+            (folder / "images.yaml").write_text(STAGE.format(name=name, **rules, more=more.format(address=registry.address)))
+            (folder / "lock.yaml").write_text(LOCK.format(name))
+            for image, tag in (("web", "1.5.1"), ("api", "2.5.0")):
+                annotation = f"namespace: {name}, annotations: {{krmfn.dev/images: '{{\"{image}\": \"{name}:{image}\"}}'}}}}"
+                (folder / f"{image}.yaml").write_text(POD.format(image, tag).replace("namespace: shop}", annotation))
+        made.git("init", "-q", "-b", "main")
+        made.commit("The shop after two months")
+        yield made
+
+
+def release_both(version: str) -> Callable[[World], None]:
+    def happen(world: World) -> None:
+        world.release("web", version)
+        world.release("api", version)
+
+    return happen
+
+
+def take_back(world: World) -> None:
+    path = world.shop / "staging" / "web.yaml"
+    path.write_text(path.read_text().replace(":3.2.0", ":3.1.0"))
+
+
+PROLOGUE = (
+    "The shop gets two environments more. dev takes what is released, staging what dev has run for two days, prod what staging has run "
+    "for three, and never on a weekend. web and api belong together from now on."
+)
+THIRD_EVENTS: Events = {
+    61: ((PROLOGUE, lambda world: None),),
+    63: (("The web team releases 3.0.0. The api team is late.", lambda world: world.release("web", "3.0.0")),),
+    66: (("The api team releases 3.0.0.", lambda world: world.release("api", "3.0.0")),),
+    77: (("Both teams release 3.1.0.", release_both("3.1.0")),),
+    82: (("Both teams release 3.2.0.", release_both("3.2.0")),),
+    85: (("Payments fail in staging. Somebody takes web back to 3.1.0 there, by hand.", take_back),),
+    86: (("Both teams release 3.2.1, which mends the payments.", release_both("3.2.1")),),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_third_month_reads_like_a_story(stages: World, update_golden: bool):
+    base = shutil.copytree(stages.shop, stages.aside("base"))
+
+    def build(moved: list[str], mornings: Path) -> None:
+        if any("prod" in one for one in moved) or stages.day in (82, 85):  # what may not move has to stay in builds, too
+            assert_stages_agree(stages, base, mornings)
+
+    text = "A third month: three environments, and versions that belong together.\n\n" + live(stages, MONTH, THIRD_EVENTS, updated, build)
+    assert_golden(text, THIRD, update_golden=update_golden)
+    assert stages.builds >= 5
+
+
+def assert_stages_agree(world: World, base: Path, morning: Path) -> None:
+    """Let kustomize build production from the base of the first day and the locks, and kpt render the tree of the morning."""
+    world.builds += 1
+    env = environment(SOURCE_DATE_EPOCH=str(int(world.now.timestamp())), SSL_CERT_FILE=one_certificate())
+    overlay = Path(shutil.copytree(base / "prod", world.aside(f"prod{world.day}")))
+    shutil.copy(world.shop / "prod" / "lock.yaml", overlay)
+    shutil.copy(world.shop / "staging" / "lock.yaml", overlay / "staging.yaml")
+    (overlay / "kustomization.yaml").write_text("resources: [web.yaml, api.yaml, lock.yaml, staging.yaml]\ntransformers: [images.yaml]\n")
+    shown = succeed([tools.require("kustomize"), "build", "--enable-alpha-plugins", "--enable-exec", overlay], env=env)
+    runs = {image: tag for name, tag in world.running().items() for stage, image in [name.split()] if stage == "prod"}
+    assert dict(re.findall(r"image: ghcr.io/acme/(\w+):(\S+)", shown)) == runs, world.day
+    for holds in world.shop.rglob("krmfn-holds.yaml"):
+        shutil.copy(holds, morning / holds.relative_to(world.shop))
     (morning / "Kptfile").write_text("apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata: {name: shop}\npipeline:\n  mutators:\n  - exec: krmfn\n")
     succeed([tools.require("kpt"), "fn", "render", morning, "--allow-exec"], env=env)
     assert world.running(morning) == world.running(), world.day

@@ -194,6 +194,8 @@ class _Judge:
         followed, tag = self.policy.rules.followed, choice.tag
         if followed is None or (self.among is not None and tag not in self.among):
             return kept(choice, deployed)
+        if tuple(deployed) == (tag,) and not origin.digest:
+            return choice
         self.refusals.origin = origin
         hold = self.hold if self.hold and self.hold.tag != tag else None
         held = PassedOver(tag, hold.described, "hold", hold.until, hold.state) if hold else None

@@ -105,8 +105,8 @@ class _Member:
         if self.by == "version" and self.at and version < max(self.at):
             return _Blocked(key, f"it runs {', '.join(self.running)} already")
         best = self.alone.tag if isinstance(self.alone, Chosen) else ", ".join(self.running)
-        held = "held on" if isinstance(self.alone, Chosen) and self.alone.is_held else "the best is"
-        return _Blocked(key, f"it needs a tag of {shown} that {self.policy.described} takes; {held} {best or 'none'}")
+        held = "held on" if isinstance(self.alone, Chosen) and self.alone.is_held else f"the best by {self.policy.described} is"
+        return _Blocked(key, f"it needs a tag of {shown}; {held} {best or 'none'}")
 
 
 def unite(
