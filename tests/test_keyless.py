@@ -302,6 +302,17 @@ def test_every_part_of_the_trusted_root_counts(member: str):
     assert judged(ACCEPTED[form], identity(trusted=root({**foreign, member: ROOT[member]}))).state == "passed"
 
 
+@pytest.mark.parametrize("form", ACCEPTED)
+def test_an_odd_certificate_is_refused_without_a_warning(form: str, recwarn: pytest.WarningsRecorder):
+    """A serial number below zero, of which cryptography would warn on stderr."""
+    bundle = copy.deepcopy(ACCEPTED[form])
+    der = bytearray(base64.b64decode(bundle[M]["certificate"]["rawBytes"]))
+    der[der.index(bytes.fromhex("a003020102")) + 7] = 0x80
+    bundle[M]["certificate"]["rawBytes"] = signing.text(bytes(der))
+    assert REFUSED in judged(bundle).why
+    assert list(recwarn) == []
+
+
 def test_any_identity_under_any_root_suffices():
     elsewhere = identity(trusted=root(ELSEWHERE.trusted_root()))
     for identities in ((elsewhere, identity()), (identity(), elsewhere), (identity(subject="nobody"), identity())):

@@ -56,6 +56,7 @@ def judge(data: bytes, bundle: Mapping[str, Any], payload: bytes, identities: Se
 
     Raises ValueError that says why it does not count, StrangerError, and ConfigError for a trusted root that cannot be read.
     """
+    _hush()
     certificate = _certificate(bundle)
     issuer, subjects = _named(certificate)
     fitting = [one for one in identities if any(one.accepts(issuer, subject) for subject in subjects)]
@@ -70,6 +71,15 @@ def judge(data: bytes, bundle: Mapping[str, Any], payload: bytes, identities: Se
         except ValueError as error:
             refusals.append(str(error))
     raise ValueError(refusals[0])
+
+
+def _hush() -> None:
+    """Keep cryptography from warning on stderr of what is odd in the certificates of strangers: a verdict says what matters."""
+    import warnings
+
+    from cryptography.utils import CryptographyDeprecationWarning
+
+    warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
 
 
 def _certificate(bundle: Mapping[str, Any]) -> Certificate:
