@@ -99,6 +99,7 @@ CASES = {
     "a component that nobody uses": (over("", tag__kustomization=f"kind: Component\n{TAG}"), ""),
     "an overlay beside one that leaves the tag": (over(TAG, dev__kustomization="resources: [../base]\n"), ""),
     "an overlay on another image": (over(TAG.replace("web", "api")), ""),
+    "an example": (BASE | {"examples/prod/kustomization.yaml": f"resources: [../../base]\n{TAG}"}, ""),
     "an unrelated kustomization": (BASE | {"other/kustomization.yaml": TAG}, ""),
     "an inline merge": (over(MERGE), "prod/kustomization.yaml:12"),
     "a merge in a file": (
@@ -202,6 +203,11 @@ CASES = {
 def test_a_field_is_overridden_by_what_every_root_takes_instead(case: str):
     files, expected = CASES[case]
     assert overridden(files) == expected
+
+
+def test_inside_examples_overlays_override_as_anywhere():
+    files = {f"examples/{name}": text for name, text in over(TAG).items()}
+    assert overridden(files, "examples/base/web.yaml") == "examples/prod/kustomization.yaml:4"
 
 
 def test_an_overlay_overrides_the_tag_of_another():

@@ -1,7 +1,7 @@
 """Which field counts: files followed through every kustomization that reaches them, up to what is deployed.
 
-A root is a kustomization that no other one refers to, or a folder that a Flux Kustomization or an Argo CD Application
-builds. A field is overridden when some root reaches it and it decides about nothing in what any root emits. Where that
+A root is a kustomization that no other one refers to (examples and tests aside), or a folder that a Flux Kustomization or
+an Argo CD Application builds. A field is overridden when some root reaches it and it decides about nothing in what any root emits. Where that
 cannot be told (remote bases, charts, templates, plugins, what cannot be read) nothing is overridden.
 """
 
@@ -21,6 +21,7 @@ from krmfn.yamledit.nodes import Block, Text, documents
 MAX_ITEMS = 100_000
 """How many resources all kustomizations together may pass on; with more nothing is told."""
 _DEFINITION = b"kind: CustomResourceDefinition"
+_EXAMPLES = frozenset({"example", "examples", "sample", "samples", "test", "tests"})
 _DEPLOYERS = (b"kustomize.toolkit.fluxcd.io/", b"argoproj.io/")
 
 
@@ -141,7 +142,8 @@ class _Builds:
         """Yield what every root emits."""
         referred = {folder for folder, _ in self.deployed}
         for folder, one in self.overlays.items():
-            referred |= {_joined(folder, name) for name in (*one.resources, *one.components)}
+            paths = (_joined(folder, name) for name in (*one.resources, *one.components))
+            referred |= {path for path in paths if not _is_example(folder, path)}
         for folder, deployment in self.deployed:
             own = self.overlays.get(folder) or Overlay(self._generated(folder, is_recursive=deployment.is_recursive))
             extended = own.extended(deployment.overlay, self.log)
@@ -222,6 +224,13 @@ def _joined(folder: str, name: str) -> str:
     """Return the path of what a kustomization refers to; the top of relative paths is the empty one."""
     path = posixpath.normpath(posixpath.join(folder, name))
     return "" if path == "." else path
+
+
+def _is_example(folder: str, path: str) -> bool:
+    """True if a kustomization stands among examples or tests, and what it builds does not."""
+    parts = folder.split("/")
+    tops = ("/".join(parts[: at + 1]) for at, part in enumerate(parts) if part in _EXAMPLES)
+    return any(not _is_below(path, top) for top in tops)
 
 
 def _parents(folder: str) -> Iterator[str]:
