@@ -11,6 +11,7 @@ from krmfn.policies import explain
 from krmfn.policies.explain import Explanation
 from krmfn.policies.rules import parse_rules
 from krmfn.policies.selection import select
+from tests.running import call
 
 SIGNATURE = "sha256-" + "0a" * 32
 TAGS = ("v1.2.0", "v1.9.4", "v1.9.4-alpine", "v2.0.0", "v1", "1.9.5", "v1.0.0-dev", "x.sig", SIGNATURE)
@@ -329,3 +330,18 @@ def test_decisions_about_each_deployed_tag_are_data_too(moving: Path, capsys: py
         ("1.2.0", "1.3.0", 8),
     ]
     assert (data["tag"], len(data["deployed"])) == (None, 2)
+
+
+def test_a_policy_that_is_suspended_or_unresolved_says_so(tmp_path: Path) -> None:
+    kinds = {"suspended": "suspend: true, imageRepositoryRef: {name: web}", "lost": "imageRepositoryRef: {name: lost}"}
+    text = "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageRepository\nmetadata: {name: web, namespace: shop}\nspec: {image: ghcr.io/acme/web, interval: 5m}\n"
+    for name, spec in kinds.items():
+        text += f"---\napiVersion: image.toolkit.fluxcd.io/v1\nkind: ImagePolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{{spec}, policy: {{semver: {{range: 1.x}}}}}}\n"
+    (tmp_path / "policies.yaml").write_text(text)
+    said = {name: call("explain", name, ".", cwd=tmp_path).stderr for name in (*kinds, "suspendde")}
+    assert "policy shop:suspended is suspended: it chooses nothing and its fields stay, until spec.suspend is false" in said["suspended"]
+    assert "policy shop:lost chooses nothing: " in said["lost"]
+    assert "no policy suspendde is configured; did you mean suspended?" in said["suspendde"]
+    (tmp_path / "policies.yaml").write_text("a: b\n")
+    assert "no policy web is configured, nor any other; krmfn init PATH writes one" in call("explain", "web", ".", cwd=tmp_path).stderr
+    assert "nothing found, as there is no policy, in" in call("lint", ".", cwd=tmp_path).stderr

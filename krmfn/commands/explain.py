@@ -12,6 +12,7 @@ from krmfn.commands import completion, options, ruling
 from krmfn.commands.output import to_json
 from krmfn.config.loading import Config
 from krmfn.config.objects import policy_named
+from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
 from krmfn.inventory import files
 from krmfn.model import Chosen, Following, ImagePolicy, NotChosen, Repository
@@ -51,16 +52,28 @@ def command(
     tree = options.read(paths)
     options.tell_skipped(tree.skipped)
     rules = ruling.load(tree.blocks, options.finishing(source, None, None, None))
-    found = rules.policies[policy_named(policy, rules.policies)]
+    found = _found(policy, rules)
     if found.rules.follows_current:
         return _follow(found, rules, tree, (output, all_tags, tags))
-    opened = options.open_source(rules)
-    explanation = _of_lock(found, _examined(rules, tree, opened)) if found.rules.followed else _explain(found, opened)
-    if found.is_judged:
-        explanation = _with_verdicts(explanation, found, _examined(rules, tree, opened))
+    with options.open_source(rules) as opened:
+        explanation = _of_lock(found, _examined(rules, tree, opened)) if found.rules.followed else _explain(found, opened)
+        if found.is_judged:
+            explanation = _with_verdicts(explanation, found, _examined(rules, tree, opened))
     asked = tuple(dict.fromkeys((*tags, *(explanation.selection.tags if all_tags else ()))))
     _PRINTERS[output](explanation, asked)
     return int(explanation.runs is None if found.is_judged else explanation.selection.tag is None)
+
+
+def _found(name: str, rules: Config) -> ImagePolicy:
+    """Return the policy of this name. Raise ConfigError for one that chooses nothing, with the reason."""
+    key = policy_named(name, rules.declared)
+    if key in rules.policies:
+        return rules.policies[key]
+    if key in rules.unresolved:
+        raise misconfigured(f"policy {key} chooses nothing: {rules.unresolved[key].why}")
+    if key in rules.suspended.values():
+        raise misconfigured(f"policy {key} is suspended: it chooses nothing and its fields stay, until spec.suspend is false")
+    raise misconfigured(f"policy {key} is declared and chooses nothing here: krmfn update says why")
 
 
 def _follow(
@@ -71,11 +84,11 @@ def _follow(
     output, all_tags, tags = asked
     held = explain_digest.follow(policy, rules, tree.blocks)
     if not policy.rules.pins_current and held.tags:
-        opened = options.open_source(rules)
-        each = _of_each(policy, held.tags, opened)
-        if policy.is_judged:
-            run = _examined(rules, tree, opened)
-            each = tuple(_with_verdicts(one, policy, run) for one in each)
+        with options.open_source(rules) as opened:
+            each = _of_each(policy, held.tags, opened)
+            if policy.is_judged:
+                run = _examined(rules, tree, opened)
+                each = tuple(_with_verdicts(one, policy, run) for one in each)
         held = held._replace(explanations=each)
     known = tuple(tag for one in held.explanations[:1] for tag in one.selection.tags) or held.tags
     show = explain_digest.print_json if output == "json" else explain_digest.print_text

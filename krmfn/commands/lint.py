@@ -62,7 +62,8 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
         config = ruling.load(tree.blocks)
         findings = tuple(sorted((*lint(tree.blocks, config, tree.skipped), *_overruled(config, tree), *_of_the_cluster(config, tree)), key=in_files))
     except ConfigError as error:
-        findings = misconfigured(error.problems, tree.blocks)
+        config, findings = Config(), misconfigured(error.problems, tree.blocks)
+    is_blank = not findings and not config.declared
     findings = tuple(finding for finding in findings if finding.code not in ignore)
     names = [text.name for text in tree.texts]
     if printed := _printed(findings, names, form):
@@ -72,7 +73,7 @@ def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: 
         lines = "".join(f"- {changelog.safe(output.finding(one))}\n" for one in findings) or "Nothing found.\n"
         output.summarise(f"## krmfn lint\n\n{lines}")
     if form in ("text", "github"):
-        many = f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else "nothing found"
+        many = f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else f"nothing found{', as there is no policy,' * is_blank}"
         terminal.say(f"{many} in {len(names)} file{'s' * (len(names) != 1)}")
     return int(any(one.severity != "info" for one in findings))
 

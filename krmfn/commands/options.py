@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -217,11 +218,13 @@ def on_files(finish: Finish) -> Finish:
     return finished
 
 
-def open_source(rules: Config) -> TagSource:
-    """Open what the configuration says."""
+@contextmanager
+def open_source(rules: Config) -> Iterator[TagSource]:
+    """Yield what the configuration says, and show at a terminal what it is asked."""
     from krmfn.sources.sources import Sources
 
-    return Sources(rules, os.environ)
+    with terminal.watching() as progress:
+        yield Sources(rules, os.environ, progress)
 
 
 def settings_of(finish: Finish) -> Settings:

@@ -229,7 +229,7 @@ def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *,
     if not (run.config.policies or run.config.unresolved):
         return (
             f"no policy in {read} file{'s' * (read != 1)}: nothing says which images to choose\n"
-            "help: krmfn check shows newer versions without one; krmfn create image policy --help writes one"
+            "help: krmfn update --within minor needs none, krmfn init writes one for each image, krmfn check looks without"
         )
     if not changed:
         return f"up to date: nothing to change in {read} file{'s' * (read != 1)}"

@@ -122,6 +122,8 @@ def policy_named(name: str, keys: Iterable[PolicyKey]) -> PolicyKey:
         return same[0]
     if same:
         raise misconfigured(f"policy {name} stands in several namespaces: write {' or '.join(map(str, same))}")
+    if not known:
+        raise misconfigured(f"no policy {name} is configured, nor any other; krmfn init PATH writes one for each image, krmfn check needs none")
     names = [*(key.name for key in known), *map(str, known)]
-    hint = nearest(name, names) or f"; there are {', '.join(map(str, known)) or 'none'}"
+    hint = nearest(name, names) or f"; there are {', '.join(map(str, known))}"
     raise misconfigured(f"no policy {name} is configured{hint}")
