@@ -231,6 +231,8 @@ class Chosen(NamedTuple):
     """True when a hold names this tag: then even a newer field goes to it."""
     origin: LockEntry | None = None
     """The record of another environment that a policy follows; its digest is the one to write."""
+    verified_by: str = ""
+    """Who signed the digest, where that had to be verified."""
 
     @property
     def ref(self) -> str:

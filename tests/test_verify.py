@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from krmfn.cli import main
 from krmfn.outcome import Outcome
@@ -367,23 +368,80 @@ def test_keep_pins_false_does_not_lose_what_was_verified(registry: Registry):
     assert images(outcome) == [pinned(registry, "1.2.0")]
 
 
-def test_frozen_takes_the_digest_that_was_verified_and_asks_nobody(registry: Registry):
+@pytest.fixture
+def recorded(registry: Registry) -> tuple[tuple[str, ...], str]:
+    """What a run was given, and the lock that it left."""
     attach(registry, "1.2.0", "tag")
-    parts = package(registry).partition(b"items:\n")
+    rule = policy(image=web(registry)).replace("interval: 5m}", "interval: 5m, insecure: true}")
+    documents = (rule, pod(f"{web(registry)}:1.0.0"), require(VERIFY), secret(SIGNER))
     with asking() as source:
-        rule = policy(image=web(registry)).replace("interval: 5m}", "interval: 5m, insecure: true}")
-        documents = (rule, pod(f"{web(registry)}:1.0.0"), require(VERIFY), secret(SIGNER))
-        record = relocked(*documents, tags=source)
+        record = relocked(*documents, tags=source, KRMFN_NOW="2026-06-01T00:00:00Z")
     registry.seen.clear()
+    return documents, record
+
+
+def frozen(documents: tuple[str, ...], record: str, **more: str) -> Outcome:
     with asking() as source:
-        outcome = run(resource_list(*documents, record), source, KRMFN_MODE="frozen")
-    assert images(outcome) == [pinned(registry, "1.2.0")]
+        return run(resource_list(*documents, record), source, **{"KRMFN_MODE": "frozen", **more})
+
+
+def test_the_lock_tells_who_signed_and_when_that_was_verified(recorded: tuple[tuple[str, ...], str], registry: Registry):
+    documents, record = recorded
+    (entry,) = yaml.safe_load(record)["spec"]["images"]
+    assert (entry["verifiedBy"], entry["verifiedAt"]) == ("k0.pub of Secret cosign-keys", "2026-06-01T00:00Z")
+    assert entry["digest"] == registry.tags["acme/web"]["1.2.0"]
+    with asking() as source:  # a later run that decides the same changes nothing
+        again = run(resource_list(*documents, record), source, KRMFN_NOW="2026-07-01T00:00:00Z")
+    assert locked(again) == yaml.safe_load(record)["spec"]["images"]
+
+
+def test_frozen_takes_the_digest_that_was_verified_and_asks_nobody(recorded: tuple[tuple[str, ...], str], registry: Registry):
+    documents, record = recorded
+    assert images(frozen(documents, record)) == [pinned(registry, "1.2.0")]
     assert registry.seen == []
-    other = resource_list(rule, pod(f"{web(registry)}:1.0.0"), require(VERIFY), secret(STRANGER), record)
+    assert frozen((*documents[:3], secret(STRANGER)), record).is_error  # other keys, other rules
+
+
+RULES = {
+    "provenance too": require(VERIFY, 'provenance: {builder: "**"}'),
+    "a second requirement": require(f"{VERIFY}\n    - verify: [{{secretRef: {{name: cosign-keys}}}}]\n      pullable: true"),
+    "a minimum age": require(VERIFY, "minimumReleaseAge: 1 day"),
+}
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_frozen_with_other_rules_is_an_error_that_names_them(recorded: tuple[tuple[str, ...], str], rules: str):
+    documents, record = recorded
+    outcome = frozen((*documents[:2], RULES[rules], documents[3]), record)
+    assert outcome.is_error
+    assert any("rulesHash" in one or "require" in one for one in messages(outcome, "error")), messages(outcome, "error")
+
+
+def forged(record: str, **fields: str) -> str:
+    """Return a lock as somebody wrote it who wants another image to run."""
+    document = yaml.safe_load(record)
+    document["spec"]["images"][0].update(fields)
+    return str(yaml.safe_dump(document, sort_keys=False))
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["the registry answers", "the registry does not list"])
+@pytest.mark.parametrize("tag", ["1.1.0", "1.2.0"])
+def test_a_verdict_that_is_forged_in_the_lock_gets_nothing_outside_of_frozen(
+    recorded: tuple[tuple[str, ...], str], registry: Registry, tag: str, is_away: bool
+):
+    """The lock claims that the stranger's image was verified, under the right rules."""
+    documents, record = recorded
+    registry.add("acme/web", ["evil"], created="2026-09-09T00:00:00Z")
+    evil = registry.tags["acme/web"].pop("evil")
+    lie = forged(record, tag=tag, digest=evil, verifiedBy="k0.pub of Secret cosign-keys")
+    if is_away:
+        registry.misbehave("tags", lambda request: request.error(503, "UNAVAILABLE", "come back later"))
     with asking() as source:
-        refused = run(other, source, KRMFN_MODE="frozen")
-    assert refused.is_error  # other keys, other rules
-    assert parts
+        outcome = run(resource_list(*documents, lie), source)
+    assert evil not in images(outcome)[0]
+    assert images(outcome) == [f"{web(registry)}:1.0.0" if is_away else pinned(registry, "1.2.0")]
+    if is_away:
+        assert any("proves no signature of tag" in one for one in messages(outcome, "warning"))
 
 
 MISTAKES = {

@@ -206,6 +206,8 @@ SPECS: dict[str, Schema] = {
                         "rulesHash": _text("Fingerprint of what `require` asked of it."),
                         "written": _list("Fields into which krmfn update wrote this tag.", {"type": "string"}),
                         "since": _text("Since when this tag with this digest is recorded, RFC 3339."),
+                        "verifiedBy": _text("Who signed its digest, where a signature is required."),
+                        "verifiedAt": _text("When that was verified, RFC 3339."),
                         "passedOver": _text("The best tag that was passed over, and why."),
                         "listed": {
                             "type": "integer",

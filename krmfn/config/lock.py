@@ -60,6 +60,10 @@ class LockEntry(NamedTuple):
     """Since when this tag with this digest is recorded, where that is known."""
     written: tuple[str, ...] = ()
     """The fields into which `krmfn update` wrote the tag, each by file, resource and path."""
+    verified_by: str = ""
+    """Who signed the digest, where that had to be verified; it counts in mode frozen alone."""
+    verified_at: str = ""
+    """When that was verified, where a time was known."""
 
     @property
     def place(self) -> tuple[PolicyKey, str, str]:
@@ -274,7 +278,7 @@ def _entry(where: ResourceId, path: str, entry: Mapping[str, Any], problems: Pro
         return LockEntry(
             key, entry["image"], entry["tag"], entry["policyHash"], digest, listed, eligible, entry.get("from") or "",
             entry.get("rulesHash") or "", entry.get("passedOver") or "", entry.get("since") or "",
-            tuple(listing(entry.get("written"))),
+            tuple(listing(entry.get("written"))), entry.get("verifiedBy") or "", entry.get("verifiedAt") or "",
         )  # fmt: skip
     return None
 

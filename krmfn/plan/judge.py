@@ -221,7 +221,8 @@ class _Judge:
 
     def _verified(self, choice: Chosen) -> Chosen:
         """Return the choice with the digest that was verified, if one had to be."""
-        return choice._replace(digest=self.refusals.verified[choice.tag]) if choice.tag in self.refusals.verified else choice
+        digest = self.refusals.verified.get(choice.tag)
+        return choice._replace(digest=digest, verified_by=self.refusals.signers[choice.tag]) if digest else choice
 
     def _report(self, deployed: Sequence[str]) -> None:
         """Report what runs although a hold says that it should not: nobody rolls back but people."""
@@ -230,7 +231,14 @@ class _Judge:
                 self._say("warning", "held", f"{tag} is deployed and {self.refusals.skipped[tag].described}; nothing is rolled back")
 
     def _recorded(self, choice: Chosen) -> Chosen | NotChosen | None:
-        """Refuse a record that a hold speaks against; when it only stands in for a registry, everything stays."""
+        """Refuse a record that a hold speaks against; when it only stands in for a registry, everything stays.
+
+        What a record says of signatures counts in mode frozen alone: whoever changes the lock writes what he likes.
+        """
+        if self.policy.is_verified and self.facts.settings.mode != "frozen":
+            message = f"{choice.record} stands in for the registry, and proves no signature of tag {choice.tag} outside of mode frozen"
+            self._say("warning", "not-judged", f"kept as it is: {message}")
+            return None
         skipped = self.refusals.skipped.get(choice.tag)
         if skipped is None:
             return choice

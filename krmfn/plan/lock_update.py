@@ -57,6 +57,7 @@ def _entries(choice: Choice, lock: Lock | None, pins: Pins) -> Iterator[LockEntr
         entry = LockEntry(
             policy.key, policy.repository.image.name, chosen.tag, policy.hash, known, chosen.listed, chosen.eligible,
             from_tag if moves_on else "", policy.rules_hash, str(chosen.passed_over[0]) if chosen.passed_over else "",
+            verified_by=chosen.verified_by,
         )  # fmt: skip
         led_here = [one for one in lock.of(policy.key) if one.tag == from_tag] if lock and moves_on else []
         if led_here and chosen.tag == from_tag:
@@ -79,7 +80,10 @@ def _dated(entry: LockEntry, lock: Lock | None, now: float | None, written: Writ
     places = {*written.get((entry.policy, entry.tag), ()), *(place for one in before for place in one.written)}
     is_same = bool(before) and before[0].digest == entry.digest
     since = before[0].since if is_same else moment(now) if now is not None else ""
-    return entry._replace(since=since, written=tuple(sorted(places)))
+    by, at = (before[0].verified_by, before[0].verified_at) if is_same else ("", "")
+    if entry.verified_by and entry.verified_by != by:
+        by, at = entry.verified_by, moment(now) if now is not None else ""
+    return entry._replace(since=since, written=tuple(sorted(places)), verified_by=by, verified_at=at)
 
 
 def _decided(entry: LockEntry) -> tuple[str | None, ...]:

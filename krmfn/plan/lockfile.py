@@ -33,6 +33,8 @@ def lock_data(entry: LockEntry) -> dict[str, Any]:
         "since": entry.since,
         "written": list(entry.written),
         "rulesHash": entry.rules_hash,
+        "verifiedBy": entry.verified_by,
+        "verifiedAt": entry.verified_at,
         "passedOver": entry.passed_over,
         "listed": str(entry.listed or ""),
         "eligible": str(entry.eligible if entry.listed else ""),

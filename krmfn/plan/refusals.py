@@ -83,6 +83,8 @@ class Refusals:
         self.signed = tuple(one for one in policy.requirements if one.verify)
         self.verified: dict[str, str] = {}
         """The digests that were verified, by tag."""
+        self.signers: dict[str, str] = {}
+        """Who signed them, for people."""
         self.origin: LockEntry | None = None
         """The record of another environment whose tag and digest are to run here."""
         self.is_dated = any(one.verify.identities for one in self.signed if one.verify and one.tells_time)
@@ -164,6 +166,7 @@ class Refusals:
         digest = self._digest(tag)
         if not isinstance(digest, str):
             return digest
+        signers: list[str] = []
         for one in self.signed:
             assert one.verify is not None  # noqa: S101 - `signed` holds no other
             verdict = self.facts.source.verify(self.policy.repository, digest, one.verify)
@@ -176,7 +179,8 @@ class Refusals:
                 return PassedOver(tag, verdict.why, "verify", None, "not signed" if verdict.state == "missing" else "bad signature")
             if verdict.signature is not None and one.tells_time:
                 self.signed_since[digest] = min(verdict.signature.time, self.signed_since.get(digest, verdict.signature.time))
-        self.verified[tag] = digest
+            signers.append(verdict.signer)
+        self.verified[tag], self.signers[tag] = digest, ", ".join(dict.fromkeys(signers))
         return None
 
     def _digest(self, tag: str) -> str | PassedOver | Unjudged:
