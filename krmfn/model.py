@@ -223,16 +223,14 @@ class Chosen(NamedTuple):
     stays: str = ""
     """Why the deployed tag is kept by a policy that moves on from it: it holds no version, or is not listed."""
     selection: Selection | None = None
-    passed_over: tuple[PassedOver, ...] = ()
-    """The best tags that were passed over for this one, best first."""
+    passed_over: tuple[PassedOver, ...] = ()  # the best tags that were passed over for this one, best first
     above: frozenset[str] = frozenset()
     """Deployed tags that the policy orders before this one: fields that hold them stay."""
     is_held: bool = False
     """True when a hold names this tag: then even a newer field goes to it."""
     origin: LockEntry | None = None
     """The record of another environment that a policy follows; its digest is the one to write."""
-    verified_by: str = ""
-    """Who signed the digest, where that had to be verified."""
+    verified_by: str = ""  # who signed the digest, where that had to be verified
 
     @property
     def ref(self) -> str:

@@ -231,16 +231,12 @@ class _Judge:
                 self._say("warning", "held", f"{tag} is deployed and {self.refusals.skipped[tag].described}; nothing is rolled back")
 
     def _recorded(self, choice: Chosen) -> Chosen | NotChosen | None:
-        """Refuse a record that a hold speaks against; when it only stands in for a registry, everything stays.
-
-        What a record says of signatures counts in mode frozen alone: whoever changes the lock writes what he likes.
-        """
-        if self.policy.is_verified and self.facts.settings.mode != "frozen":
-            message = f"{choice.record} stands in for the registry, and proves no signature of tag {choice.tag} outside of mode frozen"
-            self._say("warning", "not-judged", f"kept as it is: {message}")
+        """Refuse a record that a hold speaks against, or outside of frozen what must be signed; what stands in lets all stay."""
+        if self.policy.is_verified and self.facts.settings.mode != "frozen":  # whoever may change a lock writes what he likes
+            why = f"{choice.record} stands in for the registry, and proves no signature of tag {choice.tag} outside of mode frozen"
+            self._say("warning", "not-judged", f"kept as it is: {why}")
             return None
-        skipped = self.refusals.skipped.get(choice.tag)
-        if skipped is None:
+        if (skipped := self.refusals.skipped.get(choice.tag)) is None:
             return choice
         message = f"{choice.record} holds tag {choice.tag}, which is {skipped.described}: {_FETCH} to renew it"
         if self.facts.settings.mode == "frozen":
