@@ -232,17 +232,12 @@ class _Judge:
 
     def _recorded(self, choice: Chosen) -> Chosen | NotChosen | None:
         """Refuse a record that a hold speaks against, or outside of frozen what must be signed; what stands in lets all stay."""
-        if self.policy.is_verified and self.facts.settings.mode != "frozen":  # whoever may change a lock writes what he likes
-            why = f"{choice.record} stands in for the registry, and proves no signature of tag {choice.tag} outside of mode frozen"
-            self._say("warning", "not-judged", f"kept as it is: {why}")
-            return None
-        if (skipped := self.refusals.skipped.get(choice.tag)) is None:
-            return choice
-        message = f"{choice.record} holds tag {choice.tag}, which is {skipped.described}: {_FETCH} to renew it"
-        if self.facts.settings.mode == "frozen":
+        code, message = self.refusals.of_record(choice.tag, choice.record)
+        if message and self.facts.settings.mode == "frozen":
             return NotChosen(self.policy, "lock", message)
-        self._say("warning", "held", f"kept as it is: {message}")
-        return None
+        if message:
+            self._say("warning", code, f"kept as it is: {message}")
+        return None if message else choice
 
     def _held(self, choice: Chosen, deployed: Sequence[str]) -> Chosen | NotChosen | None:
         """Return the tag that a hold names, if the policy takes it and it may run."""

@@ -159,6 +159,14 @@ class Refusals:
         """Ask the source for what is not known yet, no more than is needed: age, parts, then who signed it."""
         return self._seen(tag, deployed) or self._unsigned(tag)
 
+    def of_record(self, tag: str, record: str) -> tuple[str, str]:
+        """Return code and reason why a record may not decide; empty when it may. Whoever may change a lock writes what he likes."""
+        if self.policy.is_verified and self.facts.settings.mode != "frozen":
+            why = f"{record} stands in for the registry, and proves no signature of tag {tag} outside of mode frozen"
+            return "not-judged", why
+        skipped = self.skipped.get(tag)
+        return ("held", f"{record} holds tag {tag}, which is {skipped.described}: {_FETCH} to renew it") if skipped else ("", "")
+
     def _unsigned(self, tag: str) -> PassedOver | Unjudged | None:
         """Return what of its digest is not signed as it must be; None, and the digest in `verified`, when all is."""
         if not self.signed or tag in self.verified:
