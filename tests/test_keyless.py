@@ -313,6 +313,26 @@ def test_an_odd_certificate_is_refused_without_a_warning(form: str, recwarn: pyt
     assert list(recwarn) == []
 
 
+DURING, BEFORE, BEHIND = ("2026-01-01", "2026-02-01"), ("2026-02-01", "2027-02-01"), ("2025-01-01", "2026-01-01")
+
+
+@pytest.mark.parametrize("period", [BEFORE, BEHIND])
+@pytest.mark.parametrize("member", ["certificateAuthorities", "ctlogs", "tlogs", "timestampAuthorities"])
+def test_a_part_of_the_trusted_root_counts_while_it_was_in_use(member: str, period: tuple[str, str]):
+    """Signed before its use began, or after it ended: the key of an authority that is retired signs nothing any more."""
+    form = "stamp" if member == "timestampAuthorities" else "promise"
+    trusted = copy.deepcopy(ROOT)
+    (part,) = trusted[member]
+    for (start, end), state in ((DURING, "passed"), (period, "invalid"), (DURING, "passed")):
+        part.get("publicKey", part)["validFor"] = {"start": f"{start}T00:00:00Z", "end": f"{end}T00:00:00Z"}
+        verdict = judged(ACCEPTED[form], identity(trusted=root(trusted)))
+        assert verdict.state == state, verdict
+        if state == "invalid" and form == "promise":
+            assert f"tells the time 2026-01-10T12:01Z, when nothing of {member} in tests was in use" in verdict.why
+    successor = {**copy.deepcopy(ROOT), member: [*trusted[member], *copy.deepcopy(ELSEWHERE.trusted_root()[member])]}
+    assert judged(ACCEPTED[form], identity(trusted=root(successor))).state == "passed"
+
+
 def test_any_identity_under_any_root_suffices():
     elsewhere = identity(trusted=root(ELSEWHERE.trusted_root()))
     for identities in ((elsewhere, identity()), (identity(), elsewhere), (identity(subject="nobody"), identity())):

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.diagnostics import misconfigured
+from krmfn.policies.number import moment, read_time
 from krmfn.sanitize import printable
 from krmfn.signatures.statements import PAYLOAD_TYPE, decode
 from krmfn.signatures.wanted import Identity, TrustedRoot
@@ -131,14 +132,16 @@ def _check_kind(bundle: Mapping[str, Any]) -> None:
 
 def _verified(data: bytes, payload: bytes, root: TrustedRoot, named: _Named) -> Signature:
     """Verify a bundle and return who signed it, and when; raises ValueError in the words of the package."""
-    verifier = _verifier(root)
+    _verifier(root)
     from sigstore.errors import Error
     from sigstore.models import Bundle
 
     try:
         bundle = Bundle.from_json(data)
-        kind, signed = verifier.verify_dsse(bundle, named)
         time = _time(bundle)
+        kind, signed = _verifier(_in_use(root, time) if time else root).verify_dsse(bundle, named)
+    except _EndedError as ended:
+        raise ValueError(str(ended)) from None
     except Error as error:
         raise ValueError(f"is refused by sigstore: {_words(error)}") from None
     except Exception as error:  # noqa: BLE001 - the bundle is a stranger's: whatever it breaks, it does not pass
@@ -146,6 +149,29 @@ def _verified(data: bytes, payload: bytes, root: TrustedRoot, named: _Named) -> 
     if kind != PAYLOAD_TYPE or signed != payload:
         raise ValueError("can be read in two ways")
     return Signature(named.issuer, named.subject, time)
+
+
+class _EndedError(Exception):
+    """Nothing of one kind in the trusted root was in use when something was signed."""
+
+
+def _in_use(root: TrustedRoot, time: float) -> TrustedRoot:
+    """Return the trusted root without the logs and authorities that were not in use at a time: the package counts them all.
+
+    The time is what the bundle claims, which is verified under what is left.
+    """
+    document = json.loads(root.data or _public())
+    for kind in ("certificateAuthorities", "ctlogs", "tlogs"):
+        every = document.get(kind) or []
+        document[kind] = [one for one in every if _covers(one.get("publicKey", one).get("validFor") or {}, time)]
+        if every and not document[kind]:
+            raise _EndedError(f"tells the time {moment(time)}, when nothing of {kind} in {root.name} was in use")
+    return root._replace(data=json.dumps(document).encode())
+
+
+def _covers(period: Mapping[str, Any], time: float) -> bool:
+    start, end = (read_time(str(period[name])) if name in period else None for name in ("start", "end"))
+    return (start is None or start <= time) and (end is None or time <= end)
 
 
 def _words(error: Exception) -> str:
@@ -172,15 +198,16 @@ class _Named:
 
 
 def _time(bundle: Any) -> float:
-    """Return the signed time of a bundle that was verified: of the log's promise, else of the latest time stamp.
+    """Return the time that a bundle tells: of the log's promise, else of the latest time stamp.
 
-    Of several time stamps one at least was verified, which the package does not name: none is older than the latest says.
+    Once the package has verified the bundle it is signed. Of several time stamps one at least was verified, which the
+    package does not name: none is older than the latest says.
     """
     entry = json.loads(bundle.to_json())["verificationMaterial"]["tlogEntries"][0]
     if entry.get("inclusionPromise") and int(entry.get("integratedTime") or 0):
         return float(entry["integratedTime"])
-    stamps = bundle.verification_material.timestamp_verification_data.rfc3161_timestamps
-    return max(float(one.tst_info.gen_time.timestamp()) for one in stamps)
+    stamps = bundle.verification_material.timestamp_verification_data
+    return max((float(one.tst_info.gen_time.timestamp()) for one in stamps.rfc3161_timestamps), default=0.0) if stamps else 0.0
 
 
 @lru_cache(20)
