@@ -250,6 +250,9 @@ SHARDS: Mapping[str, tuple[Callable[[bytes], bytes], str]] = {
     "a tag that breaks out": (_lines(lambda found: found[0]["spec"]["tags"].append("1.1.1\n# x")), "is not a tag"),
     "a digest that is none": (_lines(lambda found: found[0]["spec"]["tags"].append({"name": "1.1.9", "digest": "x"})), "is not a digest"),
     "seen after it was written": (_lines(lambda found: found[0]["spec"]["tags"].append({"name": "1.1.9", "firstSeen": "2030-01-01T00:00:00Z"})), "is after spec.time"),
+    "a disguise as sent by kustomize": (
+        _lines(lambda found: found[0]["metadata"].update(annotations={"kustomize.config.k8s.io/id": "1"}, x={str(number): {} for number in range(400_000)})), "is no good TagSnapshot",
+    ),
     "an unknown field": (_lines(lambda found: found[0]["spec"].update(policy="x")), "policy"),
     "YAML": (lambda _: b"apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\n", "is not JSON"),
     "deep": (lambda _: b'{"a":' * 100_000, "is nested too deeply"),

@@ -12,6 +12,7 @@ from typing import Any
 from krmfn.config import schema
 from krmfn.config.lock import Snapshot, read_snapshot
 from krmfn.config.objects import Object, Problems, identify, mapping
+from krmfn.errors import InputError
 from krmfn.plan.entries import snapshot_data, tag_data
 from krmfn.plan.snapshot import name_of
 from krmfn.policies.number import moment
@@ -73,7 +74,10 @@ def _image_of(document: Mapping[str, Any], first: str, last: str) -> str:
 def read(line: bytes, name: str) -> Snapshot:
     """Read a document of a shard. Raise ValueError."""
     document, problems, text = parse(line, _VALUES, _VALUES), Problems(), Text(line, name)
-    snapshot = read_snapshot(Object(identify(document), document, Block(text, 0, len(line), 0)), problems)
+    try:
+        snapshot = read_snapshot(Object(identify(document), document, Block(text, 0, len(line), 0)), problems)
+    except InputError as error:  # what says that kustomize sent it is read once more, as YAML
+        raise ValueError(f"{name} is no good TagSnapshot: {error.message}") from None
     if snapshot is None or problems.found:
         raise ValueError(f"{name} is no good TagSnapshot: {problems.found[0] if problems.found else 'it cannot be read'}")
     if snapshot.image != mapping(document["spec"])["image"]:
