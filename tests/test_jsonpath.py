@@ -47,7 +47,11 @@ def steps_of(path):
 
 
 def reference(path, data):
-    return [(written(steps_of(match.full_path)), match.value) for match in parse(path).find(data)]
+    """Return what jsonpath-ng finds, each place once: it finds one again for every `..` that leads there."""
+    places: dict[str, object] = {}
+    for match in parse(path).find(data):
+        places.setdefault(written(steps_of(match.full_path)), match.value)
+    return list(places.items())
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -59,6 +63,21 @@ def test_nodes_are_found_where_jsonpath_ng_finds_data(path):
 
 def test_most_paths_find_something():
     assert sum(bool(found(path, DATA)) for path in PATHS) > len(PATHS) - 5
+
+
+@pytest.mark.parametrize("path", ["$" + "..*" * 8, "$..a..a..a..a..a..x", "$" + "..*" * 4 + ".x"])
+def test_a_path_of_many_descents_meets_every_node_once(path):
+    """A map of 400 values took eight minutes, for each `..` multiplies what it finds."""
+    deep: object = {"x": "v"}
+    for number in range(200):
+        deep = {"a": deep, "b": number}
+    assert 0 < len(found(path, {"a": deep})) < 1000
+
+
+@pytest.mark.parametrize("path", ["$..*..*..*[?(@.x)]", "$..(a..(a..(a..x)))", "$..a[?(@..b)]..c..d"])
+def test_a_path_of_many_descents_that_needs_a_filter_or_brackets_is_refused(path):
+    with pytest.raises(RuleError, match=r"expected at most 2 with a filter, a union or brackets"):
+        JSONPath.parse(path)
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=4)

@@ -15,6 +15,8 @@ from krmfn.yamledit.nodes import Alias, Step, children, construct
 
 Place = tuple[tuple[Step, ...], yaml.Node]
 _WORDS = ("where", "wherenot")
+_DESCENTS = 2
+"""Each multiplies what has to be looked at by the depth of the document, unless krmfn walks itself, which meets a node once."""
 _STEPS = frozenset({"Root", "Child", "Descendants", "Fields", "Index", "Slice", "Wildcard"})
 
 
@@ -34,7 +36,12 @@ class JSONPath(NamedTuple):
         except Exception as error:  # jsonpath-ng raises its own and ply's errors, all meaning the same
             message = f"{text!r} is not a JSONPath: {error}"
             raise RuleError(message, help="for example $.spec.values.image.tag") from error
-        return cls(text, expression, _needle(expression), _is_plain(expression))
+        is_plain = _is_plain(expression)
+        descents = 0 if is_plain else _descents(expression)
+        if descents > _DESCENTS:
+            message = f"{text!r} has {descents} descents (..); expected at most {_DESCENTS} with a filter, a union or brackets"
+            raise RuleError(message, help="name the keys between them")
+        return cls(text, expression, _needle(expression), is_plain)
 
     def find(self, root: yaml.Node) -> Iterator[Place]:
         """Yield (steps, node) of every match below `root`, in document order; an alias at the end stays one.
@@ -85,9 +92,15 @@ def _kind(expression: Any) -> str:
 
 
 def _is_plain(expression: Any) -> bool:
-    if _kind(expression) not in _STEPS:
+    if _kind(expression) not in _STEPS or _descents(getattr(expression, "right", None)):
         return False
     return not hasattr(expression, "left") or (_is_plain(expression.left) and _is_plain(expression.right))
+
+
+def _descents(expression: Any) -> int:
+    """Count the `..` of an expression, those in filters and unions included."""
+    inner = vars(expression).values() if hasattr(expression, "__dict__") else ()
+    return (_kind(expression) == "Descendants") + sum(_descents(one) for one in inner if not isinstance(one, str))
 
 
 def _needle(expression: Any) -> str:
@@ -114,9 +127,16 @@ def _walk(expression: Any, steps: tuple[Step, ...], node: yaml.Node) -> Iterator
         for path, inner in _walk(expression.left, steps, node):
             yield from _walk(expression.right, path, inner)
     elif kind == "Descendants":
+        met: set[tuple[Step, ...]] = set()
+        is_single = _kind(expression.left) == "Root"
         for path, inner in _walk(expression.left, steps, node):
+            if path in met:  # and so is all below it
+                continue
             for place, each in below(path, inner):
-                yield from _walk(expression.right, place, each)
+                if place not in met:
+                    yield from _walk(expression.right, place, each)
+                if not is_single:
+                    met.add(place)
     else:
         yield from _members(kind, expression, steps, _aimed(node))
 
