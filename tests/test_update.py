@@ -208,4 +208,4 @@ def test_without_a_policy_it_says_what_to_do(tmp_path: Path):
     (tmp_path / "pod.yaml").write_text("kind: Pod\nspec: {containers: [{image: 'ghcr.io/acme/web:1.2.0'}]}\n")
     done = run(["krmfn", "update", "."], cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith("no policy in 1 file: nothing says which images to choose\nhelp: krmfn check ")
+    assert done.stderr.startswith("no policy in 1 file: nothing says which images to choose\nhelp: krmfn update --within minor needs none")
