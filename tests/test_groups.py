@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from krmfn import pipeline
@@ -175,6 +175,7 @@ def spelt(number: int, variant: str, head: str) -> str:
     st.lists(st.tuples(st.sampled_from(["", "v"]), NUMBERS, TAGS, st.sampled_from(sorted(RULES)), st.sets(NUMBERS, max_size=2)), min_size=2, max_size=3),
     st.booleans(),
 )  # fmt: skip
+@example(members=[("", 0, {(1, ""), (2, ""), (3, "")}, "semver", set()), ("v", 0, {(1, ""), (2, ""), (4, "")}, "semver", {2})], is_together=True)
 def test_a_group_moves_nothing_that_would_stay_alone_and_never_parts_its_members(members, is_together):
     """Versions are 1.N.0, with variants; some are held."""
     documents, tags, currents = [], {}, []

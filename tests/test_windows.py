@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from krmfn import pipeline
@@ -289,6 +289,7 @@ VERSIONS = ["1.0.0", "1.1.0", "1.2.0", "2.0.0"]
     st.lists(st.tuples(st.sampled_from(VERSIONS), st.dictionaries(st.sampled_from(VERSIONS), st.integers(1, 28), min_size=1)), min_size=1, max_size=5),
     st.integers(1, 4), st.booleans(), st.sampled_from([(), (NIGHT,), (NIGHT.replace("}", ", policies: ['flux:a', 'flux:c']}"),)]), st.sampled_from([DAY, DARK]),
 )  # fmt: skip
+@example(fields=[("1.0.0", {"1.0.0": 1}), ("1.0.0", {"1.0.0": 1})], most=4, has_group=True, windows=(NIGHT.replace("}", ", policies: ['flux:a', 'flux:c']}"),), now=DAY)
 def test_windows_and_turns_move_nothing_that_would_stay_and_no_more_than_may(fields, most, has_group, windows, now):
     documents = [*several([current for current, _ in fields]), *(seen(name, days) for name, (_, days) in zip(NAMES, fields, strict=False))]
     more = GROUP if has_group and len(fields) > 1 else ""
