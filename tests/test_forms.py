@@ -173,6 +173,14 @@ def test_in_a_folder_of_tests_and_of_rendered_files_nothing_is_sure(folder: str)
     assert place.is_sure
 
 
+def test_a_block_is_walked_once_for_the_same_charts():
+    block = documents(Text(b"image: nginx:1.25.0\n"))[0]
+    first = finder.places(block)
+    assert first
+    assert finder.places(block, {}) is first
+    assert finder.places(block, {("", "charts"): "oci://ghcr.io/acme"}) is not first
+
+
 def test_a_row_more_is_a_form_more(monkeypatch: pytest.MonkeyPatch):
     text = "apiVersion: acme.example.org/v1\nkind: Runner\nspec: {image: x, runner: 'acme/web:1.2.0', other: 'acme/web:1.0.0'}\n"
     assert [place.form for place in places_in(text)] == []

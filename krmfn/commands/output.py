@@ -112,7 +112,12 @@ def finding(one: Diagnostic) -> str:
 def to_json(data: Any) -> str:
     """Return JSON as every verb prints it: indented, keys in the order given."""
     text = as_utf8(json.dumps(data, indent=2, ensure_ascii=False))
-    return inert("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text), r"\u00")
+    lines = text.split("\n")
+    return inert("\n".join(line if line.isprintable() else "".join(map(_printable, line)) for line in lines), r"\u00")
+
+
+def _printable(char: str) -> str:
+    return char if char.isprintable() else json.dumps(char)[1:-1]
 
 
 def findings_json(findings: Iterable[Diagnostic]) -> str:

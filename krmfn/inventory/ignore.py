@@ -6,7 +6,7 @@ is left out is never looked at, as git does it (gitignore(5)).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ class Ignored:
         self._told = _compiled(patterns, "--exclude") if patterns else None
         self._folders: dict[Path, Path] = {}
         self._files: dict[Path, GitIgnoreSpec | None] = {}
+        self._holding: dict[Path, tuple[Path, ...]] = {}
 
     def leaves_out(self, path: Path, top: Path, *, is_folder: bool = False) -> bool:
         """True if a path below `top`, a path that was given, is to be left out. Raises InputError, ConfigError."""
@@ -40,7 +41,7 @@ class Ignored:
             base = self._here if whole.is_relative_to(self._here) else self._folder(top)
             if _says(self._told, whole, base, is_folder=is_folder):
                 return True
-        for folder in self._above(whole):
+        for folder in self._above(whole.parent):
             spec = self._file(folder)
             if spec is not None and (said := _says(spec, whole, folder, is_folder=is_folder)) is not None:
                 return said
@@ -51,12 +52,13 @@ class Ignored:
             self._folders[path] = path.resolve()
         return self._folders[path]
 
-    def _above(self, path: Path) -> Iterator[Path]:
-        """Yield the folders whose file counts, the nearest first: up to the repository's, else up to the root."""
-        for folder in path.parents:
-            yield folder
-            if (folder / ".git").exists():
-                return
+    def _above(self, folder: Path) -> tuple[Path, ...]:
+        """Return the folders that hold a file which counts, the nearest first: up to the repository's, else up to the root."""
+        if folder not in self._holding:
+            own = (folder,) if (folder / NAME).exists() else ()
+            is_last = folder == folder.parent or (folder / ".git").exists()
+            self._holding[folder] = own if is_last else own + self._above(folder.parent)
+        return self._holding[folder]
 
     def _file(self, folder: Path) -> GitIgnoreSpec | None:
         if folder not in self._files:

@@ -7,6 +7,8 @@ way, and what is found there stands where the characters stand in the text aroun
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from krmfn.errors import InputError
 from krmfn.kubernetes import charts, forms, prose, reference, walk
@@ -19,6 +21,8 @@ from krmfn.model import File, Part, ResourceId
 from krmfn.yamledit import markers, prefilter
 from krmfn.yamledit.nodes import Block, Text, documents
 
+NONE_KNOWN: Mapping[charts.Key, str] = MappingProxyType({})
+
 
 def find(blocks: Iterable[Block], graph: Graph = NOTHING) -> tuple[Place, ...]:
     """Return every place of every block, in order, with what the graph of kustomizations says of it.
@@ -30,15 +34,29 @@ def find(blocks: Iterable[Block], graph: Graph = NOTHING) -> tuple[Place, ...]:
     return (*(deployed(place, graph) for block in blocks for place in places(block, known)), *_generated(graph))
 
 
-def places(block: Block, known: Mapping[charts.Key, str] | None = None) -> Iterator[Place]:
-    """Yield the places of one block, in order; `known` are the URLs of HelmRepositories."""
+class _Read(NamedTuple):
+    """The places of a block, kept with it: binding, asking and showing all want them."""
+
+    known: Mapping[charts.Key, str]
+    places: tuple[Place, ...]
+
+
+def places(block: Block, known: Mapping[charts.Key, str] = NONE_KNOWN) -> tuple[Place, ...]:
+    """Return the places of one block, in order; `known` are the URLs of HelmRepositories."""
+    if not isinstance(block.notes, _Read) or block.notes.known != known:
+        block.notes = _Read(known, tuple(_places(block, known)))
+    return block.notes.places
+
+
+def _places(block: Block, known: Mapping[charts.Key, str]) -> Iterator[Place]:
+    """Read the places of one block."""
     raw = block.raw
     if not forms.may_hold_image(raw) or is_definition(block) or block.root is None:
         return
     by_offset: dict[int, Place] = {}
     for resource in describe(block):
         if not resource.is_definition:
-            for place in walk.read(resource, known or {}):
+            for place in walk.read(resource, known):
                 if place.start not in by_offset or (place.is_sure and not by_offset[place.start].is_sure):
                     by_offset[place.start] = place
     for place in _marked(block):

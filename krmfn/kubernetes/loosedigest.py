@@ -44,11 +44,12 @@ def loose_digests(root: yaml.Node) -> Iterator[LooseDigest]:
         node, steps = stack.pop()
         if isinstance(node, yaml.MappingNode):
             for key, child in children(node):
-                scalar = anchored(child)
-                form = read_form(scalar.value, Part.DIGEST, "") if scalar and _is_digest_key(str(key)) else None
+                scalar = anchored(child) if _is_digest_key(str(key)) else None
+                form = read_form(scalar.value, Part.DIGEST, "") if scalar else None
                 if form and form.digest:
                     yield LooseDigest(node, steps, str(key), child)
-        stack += reversed([(child, (*steps, step)) for step, child in children(node)])
+        inner = [(child, (*steps, step)) for step, child in children(node) if isinstance(child, yaml.CollectionNode)]
+        stack += reversed(inner)
 
 
 def is_left_behind(place: Place, digests: Iterable[LooseDigest]) -> bool:

@@ -29,24 +29,33 @@ _PAIR = re.compile(
 """Two lines of text that is no YAML: `repository: NAME`, and `tag: TAG` at most one line below it."""
 
 
+class _Pattern(NamedTuple):
+    """The code of a form, words of which a text must have one, and the pattern."""
+
+    code: str
+    words: tuple[str, ...]
+    spelled: re.Pattern[str]
+
+
 @cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Return the code and the pattern of lines `image: REF` and of commands, whose first argument or any may be an image."""
+def _patterns() -> tuple[_Pattern, ...]:
+    """Return the patterns of lines `image: REF` and of commands, whose first argument or any may be an image."""
+    commands = ("docker", "podman", "nerdctl", "crictl")
     run = r"\b(?:docker|podman|nerdctl|crictl)[ \t]+(?:image[ \t]+)?(?:run|pull|push|create)[ \t]"
     ends = r"(?::[A-Za-z0-9_][\w.-]*)?(?:@sha256:[0-9a-f]{64})?(?![\w:/=@$])"
     quoted = r"[\"']?([^\s\"'`$|;&<>(){},]+)"
     lines = (
-        ("text", r"(?<![\w./:@$}-])([a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9._-]+)+(?::[A-Za-z0-9_][\w.-]*)?@sha256:[0-9a-f]{64})(?!\w)"),
-        ("line", r"""^[ \t]*(?:-[ ]+)?["']?[\w.-]*[iI]mage(?:[nN]ame|Ref)?["']?[ \t]*:[ \t]+["']?([^\s"'#,{}]+)(?!\S*[{}])"""),
-        ("line", rf"^[ \t]*(?:export[ \t]+|-[ \t]+|set[ \t]+)?(?:[\w.-]*[iI]mage|[A-Z0-9_]*IMAGE)(?:[nN]ame|_NAME|Ref|_ref)?[ \t]*=[ \t]*{quoted}"),
-        ("text", rf"--(?:[\w-]*-)?image(?:-name)?[= ][ \t]*{quoted}"),
-        ("text", rf"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)?{quoted}"),
-        ("text", rf"\bimage(?:\(|[ \t]+)(?=[\"']){quoted}"),
-        ("text", rf"<\w*[iI]mage\w*>[ \t]*{quoted}"),
-        ("text", rf"{run}[ \t]*(?:--?[a-z][\w-]*(?:=\S+)?[ \t]+)*((?=[\d._-]*[a-z])[a-z0-9][a-z0-9./_-]*{ends})"),
-        ("text", rf"{run}[^\n;|&]*?[ \t]([a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)+:[A-Za-z0-9_][\w.-]*{ends})"),
+        ("text", ("@sha256:",), r"(?<![\w./:@$}-])([a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9._-]+)+(?::[A-Za-z0-9_][\w.-]*)?@sha256:[0-9a-f]{64})(?!\w)"),
+        ("line", ("mage",), r"""^[ \t]*(?:-[ ]+)?["']?[\w.-]*[iI]mage(?:[nN]ame|Ref)?["']?[ \t]*:[ \t]+["']?([^\s"'#,{}]+)(?!\S*[{}])"""),
+        ("line", ("mage", "IMAGE"), rf"^[ \t]*(?:export[ \t]+|-[ \t]+|set[ \t]+)?(?:[\w.-]*[iI]mage|[A-Z0-9_]*IMAGE)(?:[nN]ame|_NAME|Ref|_ref)?[ \t]*=[ \t]*{quoted}"),
+        ("text", ("image",), rf"--(?:[\w-]*-)?image(?:-name)?[= ][ \t]*{quoted}"),
+        ("text", ("FROM",), rf"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)?{quoted}"),
+        ("text", ("image",), rf"\bimage(?:\(|[ \t]+)(?=[\"']){quoted}"),
+        ("text", ("mage",), rf"<\w*[iI]mage\w*>[ \t]*{quoted}"),
+        ("text", commands, rf"{run}[ \t]*(?:--?[a-z][\w-]*(?:=\S+)?[ \t]+)*((?=[\d._-]*[a-z])[a-z0-9][a-z0-9./_-]*{ends})"),
+        ("text", commands, rf"{run}[^\n;|&]*?[ \t]([a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)+:[A-Za-z0-9_][\w.-]*{ends})"),
     )
-    return tuple((code, re.compile(pattern, re.MULTILINE)) for code, pattern in lines)
+    return tuple(_Pattern(code, words, re.compile(pattern, re.MULTILINE)) for code, words, pattern in lines)
 
 
 def mentions(text: str, *, is_list: bool = False) -> Iterator[Mention]:
@@ -56,7 +65,10 @@ def mentions(text: str, *, is_list: bool = False) -> Iterator[Mention]:
     """
     if ":" not in text and "@" not in text:
         return
-    spans = [(code, *hit.span(1)) for code, pattern in _patterns() for hit in pattern.finditer(text)]
+    spans = [
+        (one.code, *hit.span(1))
+        for one in _patterns() if any(word in text for word in one.words) for hit in one.spelled.finditer(text)
+    ]  # fmt: skip
     spans += [("text", *span) for span in reference.words(text)]
     needed = {start: Evidence.VERSION for _, start, _ in spans}
     if is_list:
@@ -69,7 +81,7 @@ def mentions(text: str, *, is_list: bool = False) -> Iterator[Mention]:
         if reading is not None and reading.evidence >= needed.get(start, Evidence.OFFICIAL):
             done.add(start)
             yield Mention(code, start, end, reading)
-    for hit in _PAIR.finditer(text):
+    for hit in _PAIR.finditer(text) if "repository:" in text else ():
         reading = reference.read(f"{hit[2]}:{hit[3]}")
         if hit.start(3) not in done and reading is not None and reading.evidence >= Evidence.VERSION:
             yield Mention("line", *hit.span(3), reading, is_tag=True)

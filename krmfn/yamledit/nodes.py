@@ -147,16 +147,18 @@ class Source:
 class Block:
     """One item of a list or one document of a stream: bytes `start` to `end` of its text, composed when asked.
 
-    `index` counts among its siblings. A cut block was found by lines and is one entry of a list.
+    `index` counts among its siblings. A cut block was found by lines and is one entry of a list. `notes` belongs to whoever
+    reads the block more than once and keeps what it read; it holds no nodes.
     """
 
-    __slots__ = ("_fixed", "_root", "_source", "end", "index", "is_cut", "start", "text")
+    __slots__ = ("_fixed", "_root", "_source", "end", "index", "is_cut", "notes", "start", "text")
 
     def __init__(self, text: Text, start: int, end: int, index: int, *, is_cut: bool = False) -> None:
         self.text, self.start, self.end, self.index, self.is_cut = text, start, end, index, is_cut
         self._fixed = False
         self._root: yaml.Node | None = None
         self._source: Source | None = None
+        self.notes: object = None
 
     @classmethod
     def of_node(cls, text: Text, span: tuple[int, int], index: int, root: yaml.Node | None, source: Source) -> Block:

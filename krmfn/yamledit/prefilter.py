@@ -16,6 +16,7 @@ from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.yamledit.scalars import is_string
 
+_DIGEST = re.compile(rb"sha(?:256|512):|[0-9a-f]{64}|\\")
 _BREAKS = re.compile(rb"\\[xuU0\r\n]")
 _MARKER = re.compile(
     rb"""[ ]*(?:-[ ]+)*(?:[A-Za-z0-9_.-]+:[ ]+)?(?:"([^"\\\n]*)"|'([^'\n]*)'|([A-Za-z0-9][^\s#"'\\{}\[\],&*!|>]*))[ ]*\#+[ ]*
@@ -65,7 +66,7 @@ def may_change(raw: bytes, expected: Expected, needles: tuple[bytes, ...] = ()) 
 
 def may_pin_beside(raw: bytes) -> bool:
     """True if a block may hold a digest in a field of its own beside a tag, which a marker of the tag says nothing of."""
-    return b"igest" in raw or b"sha" in raw
+    return (b"igest" in raw or b"sha" in raw) and _DIGEST.search(raw) is not None
 
 
 def may_hold(raw: bytes, needles: tuple[bytes, ...]) -> bool:
