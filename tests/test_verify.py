@@ -502,6 +502,27 @@ def test_a_layout_holds_signatures_too(tmp_path: Path, registry: Registry):
     assert registry.seen == []
 
 
+@pytest.mark.parametrize("case", ["as it is", "of another image", "lost", "too many"])
+def test_what_refers_to_an_image_in_the_index_of_a_layout_is_found(tmp_path: Path, registry: Registry, case: str):
+    """As `oras copy -r --to-oci-layout` keeps it: a manifest with a subject, and no tag."""
+    digest = registry.tags["acme/web"]["1.2.0"]
+    subject = registry.tags["acme/web"]["1.1.0"] if case == "of another image" else digest
+    put = registry.put(BUNDLE, signing.bundle(signing.envelope(SIGNER, signing.statement(digest, SIGN, {}))))
+    document = {**signing.manifest([put]), "artifactType": BUNDLE, "subject": {"mediaType": signing.MANIFEST, "digest": subject, "size": 1}}
+    entry = registry.put(signing.MANIFEST, document)
+    images_of = layout(tmp_path, registry)
+    index = tmp_path / registry.address / "acme" / "web" / "index.json"
+    whole = json.loads(index.read_text())
+    whole["manifests"] += [entry] if case != "too many" else [{**entry, "digest": f"sha256:{number:064x}"} for number in range(10_001)]
+    index.write_text(json.dumps(whole))
+    if case == "lost":
+        (index.parent / "blobs" / entry["digest"].replace(":", "/")).unlink()
+    outcome = run(package(registry), LayoutSource(images_of))
+    assert images(outcome) == [pinned(registry, "1.2.0") if case == "as it is" else f"{web(registry)}:1.0.0"]
+    if case == "too many":
+        assert any("more than 10000 manifests without a tag" in one.message for one in outcome.results)
+
+
 @pytest.fixture
 def signed(tmp_path: Path, registry: Registry) -> Path:
     """A folder with images, keys, and manifests that run a signed image, one that is not, and one of somebody else."""

@@ -34,6 +34,8 @@ _VALUES, _OBJECTS = 2_000_000, 500_000
 """Values and objects of an index; it holds ten values and two objects for each image."""
 MAX_FOLDERS = 10_000
 """Folders of a tree that are looked through for a repository of a similar name."""
+MAX_UNTAGGED = 10_000
+"""Manifests without a tag that are looked through for what refers to an image."""
 _NAME = "org.opencontainers.image.ref.name"
 
 
@@ -43,6 +45,8 @@ class _Layout(NamedTuple):
     """Each tag's descriptor."""
     twice: frozenset[str]
     malformed: int
+    untagged: tuple[str, ...] = ()
+    """Digests of the manifests without a tag, among which tools keep what refers to others."""
 
 
 class _Pieces:
@@ -67,6 +71,7 @@ class LayoutSource:
         """`within` is the folder that the root may not lead out of, links followed; None allows any place."""
         self._root, self._within = root, within
         self._layouts: Once[str, _Layout | RegistryError] = Once()
+        self._referring: Once[str, Mapping[str, list[Mapping[str, Any]]]] = Once()
 
     def tags(self, repository: Repository) -> Listing:
         """See TagSource.tags."""
@@ -118,7 +123,9 @@ class LayoutSource:
         """See TagSource.verify."""
         from krmfn.signatures.verifying import verify
 
-        return verify(digest, LayoutAttachments(repository, self._of(repository)), wanted)
+        layout = self._of(repository)
+        referring = self._referring.get(repository.image.name, lambda: _referring(layout))
+        return verify(digest, LayoutAttachments(repository, layout, referring), wanted)
 
     def image(self, repository: Repository, tag: str) -> Image:
         """Return what a tag or digest offers."""
@@ -198,16 +205,23 @@ class LayoutSource:
 
 
 class LayoutAttachments:
-    """The artefacts of one repository in a layout; what refers to a digest is found by the tag that the OCI specification falls back to."""
+    """The artefacts of one repository in a layout.
 
-    def __init__(self, repository: Repository, layout: _Layout) -> None:
-        self._repository, self._layout = repository, layout
+    What refers to a digest stands in the index without a tag (`oras copy -r`), or is found by the tag that the OCI
+    specification falls back to.
+    """
+
+    def __init__(self, repository: Repository, layout: _Layout, referring: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        self._repository, self._layout, self._referring = repository, layout, referring
 
     def referrers(self, digest: str) -> Sequence[object]:
         """Return the descriptors of what refers to a digest."""
+        if len(self._layout.untagged) > MAX_UNTAGGED:
+            message = f"more than {MAX_UNTAGGED} manifests without a tag in {_shown(self._layout.folder)}/index.json"
+            raise _error(self._repository, "limit", message)
         index = self.manifest(digest.replace(":", "-"))
         manifests = index.get("manifests") if index else None
-        return manifests if isinstance(manifests, list) else []
+        return [*(manifests if isinstance(manifests, list) else ()), *self._referring.get(digest, ())]
 
     def manifest(self, reference: str) -> Mapping[str, Any] | None:
         """Return a manifest or index by tag or digest; None when there is none."""
@@ -228,6 +242,21 @@ class LayoutAttachments:
         except ValueError as error:
             is_there = (self._layout.folder / "blobs" / digest.replace(":", "/", 1)).exists()
             raise _error(self._repository, "integrity" if is_there else "not-found", f"{_shown(self._layout.folder)} {error}") from None
+
+
+def _referring(layout: _Layout) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the descriptors of manifests without a tag by the digest that they refer to; what cannot be read refers to nothing."""
+    referring: dict[str, list[Mapping[str, Any]]] = {}
+    for name in layout.untagged[:MAX_UNTAGGED]:
+        try:
+            manifest = parse(_blob(layout.folder, name))
+        except ValueError:
+            continue
+        subject = manifest.get("subject")
+        if isinstance(subject, dict) and isinstance(subject.get("digest"), str):
+            told = {"digest": name, "artifactType": manifest.get("artifactType"), "annotations": manifest.get("annotations")}
+            referring.setdefault(subject["digest"], []).append(told)
+    return referring
 
 
 def _is_within(path: Path, folder: Path) -> bool:
@@ -276,16 +305,18 @@ def _layout(folder: Path, data: bytes) -> _Layout:
         raise ValueError("has no list of manifests")  # noqa: TRY004 - the input is wrong
     tags: dict[str, Mapping[str, Any]] = {}
     twice: set[str] = set()
+    untagged: list[str] = []
     malformed = 0
     for entry in manifests:
         tag = _tag(entry)
         if tag is None:
+            untagged += [str(entry["digest"])] if isinstance(entry, dict) and _has_digest(entry) else []
             continue
         if not is_tag(tag) or not _has_digest(entry):
             malformed += 1
         elif tags.setdefault(tag, entry)["digest"] != entry["digest"]:
             twice.add(tag)
-    return _Layout(folder, tags, frozenset(twice), malformed)
+    return _Layout(folder, tags, frozenset(twice), malformed, tuple(dict.fromkeys(untagged)))
 
 
 def _tag(entry: object) -> str | None:
