@@ -231,6 +231,15 @@ ROWS: tuple[Row, ...] = (
     Row(
         "length that is no number", simple(lambda r: start(r, "Content-Length: ten\r\n", b"{")), "integrity", ("tags",)
     ),
+    Row("a length with a sign", simple(lambda r: start(r, "Content-Length: +2\r\n", b"{}")), "integrity", READS),
+    Row("a length below zero", simple(lambda r: start(r, "Content-Length: -5\r\n", b"{}")), "integrity", READS),
+    Row("a transfer coding nobody knows", simple(lambda r: start(r, "Transfer-Encoding: xchunked\r\n", b"{}")), "integrity", READS),
+    Row(
+        "a length beside chunks",
+        simple(lambda r: start(r, "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n")),
+        "integrity",
+        READS,
+    ),
     Row("huge announced length", simple(lambda r: start(r, f"Content-Length: {_BIG}\r\n", b"{")), "limit", READS),
     Row(
         "too small announced length",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from krmfn import cli
 from tests import hostile
@@ -38,6 +41,19 @@ def walk(home: Path, seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_verb_prints_hostile_names_and_values_safely(seed: int, tmp_path: Path):
     walk(tmp_path, seed)
+
+
+def test_no_message_of_a_result_is_a_command_of_a_ci(tmp_path: Path):
+    """kpt prints the messages of results as they are."""
+    odd = {"##[error]x": 1, "policies": [{"name": "##vso[x]", "image": "::error::x"}]}
+    config = {"apiVersion": "krmfn.dev/v1alpha1", "kind": "ImageAutomation", "metadata": {"name": "##[error]a"}, "spec": odd}
+    given = {"apiVersion": "config.kubernetes.io/v1", "kind": "ResourceList", "items": [], "functionConfig": config}
+    said = hostile.function(json.dumps(given).encode(), tmp_path)
+    messages = [one["message"] for one in yaml.safe_load(said.out)["results"]]
+    assert len(messages) >= 2
+    for message in messages:
+        assert not re.search(r"##\[|##vso\[|\A\s*::", message), message
+    check(said._replace(out=b""), codes=(1,))
 
 
 @pytest.mark.soak

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from krmfn.sanitize import inert
 from krmfn.yamledit.editor import Editor, find_key
 from krmfn.yamledit.nodes import Edit, construct
 from krmfn.yamledit.scalars import Refusal
@@ -81,7 +82,7 @@ def entry(diagnostic: Diagnostic) -> Entry:
     message = str(diagnostic) if diagnostic.is_about_text else diagnostic.message
     if diagnostic.help:
         message += f"; {diagnostic.help}"
-    fields: dict[str, str | int | Entry] = {"message": message, "severity": Plain(diagnostic.severity)}
+    fields: dict[str, str | int | Entry] = {"message": inert(message), "severity": Plain(diagnostic.severity)}
     if (ref := resource) is not None:
         names = {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
         fields["resourceRef"] = {key: text for key, text in names.items() if text}

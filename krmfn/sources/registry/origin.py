@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 _PORTS = {"https": 443, "http": 80}
+_host = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+(?:%[a-z0-9._-]+)?", re.ASCII).fullmatch
+"""A name or an address, as it is looked up: libraries differ over what a percent sign in a name stands for."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _GLOBAL = ipaddress.ip_network("2000::/3")
 """All that IANA gives out for the public; Python's own list knows no site-local addresses, and others in late releases alone."""
@@ -18,8 +21,8 @@ class Origin(NamedTuple):
 
     >>> Origin.of("https://Ghcr.io/v2/") == Origin.of("https://ghcr.io:443/token")
     True
-    >>> str(Origin.of("http://[::1]:5000/v2/"))
-    'http://[::1]:5000'
+    >>> str(Origin.of("http://[::1]:5000/v2/")), Origin.of("http://%31%36%39.254.169.254/")
+    ('http://[::1]:5000', None)
     """
 
     scheme: str
@@ -31,14 +34,14 @@ class Origin(NamedTuple):
         """Read the origin of a URL; None unless it is http or https, has a host, and carries no userinfo."""
         try:
             parts = urlsplit(url)
-            port = parts.port
+            host, port = parts.hostname or "", parts.port
         except ValueError:
             return None
-        if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or not url.isascii():
+        if parts.scheme not in _PORTS or not _host(host) or "@" in parts.netloc or not url.isascii():
             return None
         if any(char <= " " or char in '\\"<>' for char in url):
             return None
-        return cls(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port)
+        return cls(parts.scheme, host, _PORTS[parts.scheme] if port is None else port)
 
     @property
     def authority(self) -> str:

@@ -153,7 +153,9 @@ def _receive(response: BaseHTTPResponse, call: Call, *, is_private: bool) -> Rep
         text = f"answered with Content-Encoding {shown(coding, 40)!r} although identity was asked for"
         return NoReply("integrity", "encoding", text)
     cap = call.cap if wanted else _ERROR_BODY
-    declared = headers.get("Content-Length", "")
+    declared, transfer = headers.get("Content-Length", ""), headers.get("Transfer-Encoding", "").strip().lower()
+    if wanted and (transfer not in {"", "chunked"} or (declared and (transfer or not (declared.isascii() and declared.isdecimal())))):
+        return NoReply("integrity", "length", "answered with a length that cannot be relied on (RFC 9112 section 6)")
     if wanted and call.method != "HEAD" and declared.isdecimal() and len(declared) < 20 and int(declared) > cap:
         return too_large(cap)
     body = bytearray()
