@@ -35,6 +35,7 @@ SIGNED = ("--key", "../../cosign/p256.pub", "--source", "layout:../../cosign/ima
 SCENES: dict[str, tuple[tuple[str, ...], ...]] = {
     "adopt": (("adopt", ".", "--keys"), ("adopt", ".")),
     "annotate": (("annotate", ".", "--check"), ("annotate", ".", "--markers", "shop:*", "--check"), ("annotate", "nowhere")),
+    "backtest": (("backtest", "."), ("backtest", "nowhere")),
     "check": (
         ("check", ".", *LAYOUT),
         ("check", ".", "--all", "--within", "major", *LAYOUT),
@@ -49,6 +50,7 @@ SCENES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("explain", "cach-of-the-storefront", ".", *LAYOUT),
     ),
     "fetch": (("fetch", ".", "--check", *LAYOUT), ("fetch", "clusters", *LAYOUT)),
+    "fleet": (("fleet", "plan", "nowhere"), ("fleet", "report", "clusters", "--scan", "nowhere")),
     "get": (("get", "image", "all", ".", *LAYOUT), ("get", "image", "policy", ".", "nothing", *LAYOUT)),
     "hold": (("hold", "shop:web@1.2.0", ".", "--because", "the storefront is frozen"), ("hold", "wep@1.2.0", ".")),
     "init": (("init", "."), ("init", ".", "--flux")),

@@ -35,7 +35,7 @@ def command() -> None:
     """Scan the registries once for many trees, and report what they run and how far behind it is.
 
     \b
-    krmfn fleet plan TREE... > plan.json      which repositories, in a lane for each registry host
+    krmfn fleet plan TREE... > plan.json      the repositories, by host
     krmfn fleet scan plan.json --lane 0 --to scan
     krmfn fleet run TREE... --to scan         both, on this machine
     """  # noqa: D301 - \b is click's mark
