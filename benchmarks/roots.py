@@ -10,7 +10,7 @@ kustomization that is no Component and that `kustomize build` can build without 
    hidden folders and in files that are no YAML, which nobody writes, it is one that `check` shows.
 2. `update` gets one policy for each repository that `check` names, and for each a made-up newer tag with a digest.
    Then every build emits the new tag, and a new digest where there was one, for each image at a place that is sure; what
-   stands only at places that are not sure stays.
+   stands only at places that are not sure stays, and so may, in a folder that another kustomization takes in, what that overrides.
    `check` afterwards names no sure place without the new version.
 3. In every file that changed, PyYAML finds the same nodes; each changed scalar is the old one with the new version in it;
    with the old scalars put back, the file is the old file, byte for byte.
@@ -190,13 +190,15 @@ def not_current(found: list[Emitted], known: set[Emitted]) -> list[str]:
     return [f"emits {image.repository} {image.version}, which check does not call current" for image in sorted(unknown)]
 
 
-def not_moved(found: list[Emitted], moved: list[Emitted] | None, counted: Counted) -> list[str]:
-    """Return the images of a build that are not what they should be after the update."""
+def not_moved(found: list[Emitted], moved: list[Emitted] | None, counted: Counted, hidden: set[str]) -> list[str]:
+    """Return the images of a build that are not what they should be after the update; `hidden` versions may stay."""
     if moved is None or len(moved) != len(found):
         return ["builds no longer"]
     wrong = []
     for was, now in zip(found, moved, strict=True):
         certain = counted.get(was, {False})
+        if now == was and was.version in hidden:
+            continue
         if certain == {True} and not is_new(was, now):
             wrong.append(f"{was.repository} {was.version} became {now.version}, not the new one")
         elif was.version and True not in certain and now != was:
@@ -268,7 +270,7 @@ def score(kustomize: Path, checkout: Path, limit: int | None = None, run: Run = 
             seen.tell("files proven", path.relative_to(folder), [wrong_scalar] if wrong_scalar else [], counts=True)
         for root, found in emitted.items():
             if found:
-                wrong = not_moved(found, build(kustomize, root), counted)
+                wrong = not_moved(found, build(kustomize, root), counted, shown if root in inner else set())
                 seen.tell("updated", root.relative_to(folder), wrong, counts=True)
         update(folder, run)
         wrong = [] if contents(folder) == after else ["a second update changes more"]
