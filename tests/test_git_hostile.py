@@ -163,6 +163,16 @@ def test_what_stands_where_killed_runs_leave_their_notes_holds_nothing_up(kind: 
     shutil.rmtree(home, ignore_errors=True)
 
 
+def test_a_note_whose_run_is_over_is_removed_with_the_lock_files_that_it_names(site: Site):
+    """A signal between the end of a git command and the removal of its note left the note for ever."""
+    home = site.work / ".git/krmfn"
+    home.mkdir()
+    (site.work / ".git/index.lock").touch()
+    (home / "0123456789ab.journal").write_text(str(site.work / ".git/index.lock"))
+    site.update("--commit")
+    assert not home.exists()
+
+
 def test_a_linked_worktree_and_a_submodule_commit_for_themselves(site: Site):
     linked = site.home / "linked"
     site.git("worktree", "add", "--quiet", "-b", "linked", str(linked))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from krmfn.disk.reading import NotReadError, read_file
+from krmfn.disk.signals import signals_held
 from krmfn.disk.temporary import temporary_folder
 from krmfn.errors import GitError
 from krmfn.git.program import Git
@@ -84,11 +85,13 @@ def workspace(git: Git) -> Iterator[Workspace]:
     try:
         yield Workspace(folder, common, lock.with_suffix(".journal"), descriptor, git)
     finally:
-        _remove_folder(folder, common)
-        lock.unlink(missing_ok=True)
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            home.rmdir()
+        with signals_held():
+            _remove_folder(folder, common)
+            lock.with_suffix(".journal").unlink(missing_ok=True)  # an interrupt may have come before it was
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                home.rmdir()
 
 
 def _locked(home: Path) -> tuple[Path, int]:
@@ -109,6 +112,9 @@ def _locked(home: Path) -> tuple[Path, int]:
 
 def _sweep(home: Path) -> None:
     """Remove what runs left that are no longer alive."""
+    for journal in home.glob("*.journal"):
+        if not os.path.lexists(lock := journal.with_suffix(".lock")):
+            _remove(lock)
     for lock in sorted(home.glob("*.lock")):
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
