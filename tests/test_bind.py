@@ -1,6 +1,7 @@
 """Binding: which fields are found, which are left, and what is said about those that are left."""
 
 import textwrap
+from pathlib import Path
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from krmfn.plan.resolve import StaticTags
 from krmfn.plan.target import parse_setter
 from krmfn.yamledit import prefilter
 from krmfn.yamledit.nodes import Text, documents
+from tests.running import run
 
 TAGS = StaticTags(
     {"ghcr.io/acme/web": {"1.0.0": "", "1.2.0": ""}, "docker.io/library/nginx": {"1.25.0": "", "1.27.1": ""}}
@@ -711,3 +713,36 @@ def test_a_change_tells_the_part_that_changes(value, marker, said):
     head, _, tail = value.partition("\n")
     item = f'- kind: X\n  spec:\n    a: {head} # {{"$imagepolicy": "{marker}"}}\n' + (f"{tail}\n" if tail else "")
     assert next(one.message for one in update(item).results if one.field and one.field.proposed).startswith(said)
+
+
+VARIED = {
+    "${REG}/web:1.2.0": "${REG}/web:1.3.0",
+    "$(REG)/acme/web:1.2.0": "$(REG)/acme/web:1.3.0",
+    f"ghcr.io/${{ORG}}/web:1.2.0@sha256:{'a' * 64}": f"ghcr.io/${{ORG}}/web:1.3.0@sha256:{'b' * 64}",
+}
+"""References with variables and a plain version, and what they become where they are bound."""
+REFUSED = ("${REG}/other:1.2.0", "ghcr.io/acme/web:${TAG}", "ghcr.io/acme/web:${TAG:-1.2.0}", "${IMAGE}")
+
+
+@pytest.mark.parametrize("is_plain", [True, False])
+@pytest.mark.parametrize("how", ["marker", "annotation", "target", "name"])
+def test_a_variable_stays_and_a_plain_version_is_written_unless_by_name(tmp_path: Path, how: str, is_plain: bool):
+    marker = ' # {"$imagepolicy": "apps:web"}' * (how == "marker")
+    notes = """annotations: {krmfn.dev/images: '{"main": "apps:web"}'}""" if how == "annotation" else "labels: {}"
+    target = "targets: [{policy: web, select: {kind: Pod}, containers: [main]}]" if how == "target" else "targets: []"
+    (tmp_path / "krmfn.yaml").write_text(
+        "apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata: {name: images, namespace: apps}\nspec:\n"
+        f"  policies: [{{name: web, image: ghcr.io/acme/web, policy: {{semver: {{range: 1.x}}}}}}]\n  {target}\n---\n"
+        "apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {name: web}\n"
+        f"spec: {{image: ghcr.io/acme/web, tags: [1.2.0, {{name: 1.3.0, digest: 'sha256:{'b' * 64}'}}]}}\n"
+    )
+    pod = f"---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  {notes}\nspec:\n  containers:\n  - name: main\n    image: IMAGE{marker}\n"
+    values = VARIED if is_plain else REFUSED
+    before, after = ("".join(pod.replace("IMAGE", value) for value in side) for side in (values, VARIED.values()))
+    (tmp_path / "pods.yaml").write_text(before)
+    done = run(["krmfn", "update", tmp_path])
+    is_written = is_plain and how != "name"
+    assert (tmp_path / "pods.yaml").read_text() == (after if is_written else before)
+    refused = 0 if is_plain or how == "name" else len(REFUSED)
+    assert done.stderr.count("would be lost") == refused, done.stderr
+    assert done.returncode == (1 if refused else 0)

@@ -11,7 +11,8 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from krmfn.errors import RuleError
-from krmfn.image import ImageRef, is_tag
+from krmfn.image import HUB, ImageRef, is_tag
+from krmfn.kubernetes import reference
 from krmfn.model import Part
 
 _OPENED = r"[\s\"'(\[]*(?:-{0,2}[A-Za-z_][A-Za-z0-9_./-]*=)?[\"']?"
@@ -31,10 +32,14 @@ class Form(NamedTuple):
     digest: str = ""
     after: str = ""
     is_hex: bool = False
+    of: str = ""
+    """Of a name with variables: the repository that it may be. The name stays as it is."""
 
     @property
     def canonical(self) -> str:
         """The repository that the field holds, in the form that compares equal; nothing when it holds none."""
+        if self.of:
+            return self.of
         ref = parsed(self.name) if self.name else None
         return ref.canonical if ref else ""
 
@@ -57,7 +62,7 @@ class Form(NamedTuple):
             return f"{self.before}{head}{lone.partition(':')[2] if self.is_hex else lone}{self.after}"
         if part is Part.VERSION:
             return f"{self.before}{_as_version(tag, self.tag)}{self.after}"
-        spelled = name if part is Part.IMAGE else self.name
+        spelled = name if part is Part.IMAGE and not self.of else self.name
         return f"{self.before}{spelled}{':' if spelled else ''}{tag}{f'@{digest}' if digest else ''}{self.after}"
 
     def _behind_name(self) -> str:
@@ -80,7 +85,7 @@ def read_form(value: str, part: Part, canonical: str) -> Form | None:
     `canonical` is the policy's repository. A field that is empty has the form of whatever is written into it.
 
     >>> read_form("--image=nginx:1.25", Part.IMAGE, "docker.io/library/nginx")
-    Form(before='--image=', name='nginx', tag='1.25', digest='', after='', is_hex=False)
+    Form(before='--image=', name='nginx', tag='1.25', digest='', after='', is_hex=False, of='')
     >>> read_form("^1.2", Part.TAG, "docker.io/library/nginx") is None
     True
     """
@@ -93,14 +98,14 @@ def read_form(value: str, part: Part, canonical: str) -> Form | None:
 
 
 def _read_image(text: str, canonical: str) -> Form | None:
-    if whole := _spelled(text):
+    if whole := _spelled(text) or _varied(text, canonical):
         return whole
     if (inside := _inside(text, canonical)) is not None:
         return inside
     before, value, after = _framed(text, is_url=True)
     if before.endswith("=") and not value:
         return Form(before, after=after)
-    form = _spelled(value)
+    form = _spelled(value) or _varied(value, canonical)
     if form is None or not (form.tag or form.digest or "/" in form.name or form.canonical == canonical):
         return None
     return form._replace(before=before, after=after)
@@ -124,7 +129,8 @@ def _read_name(text: str, canonical: str) -> Form | None:
     form = _spelled(value)
     if form and not form.tag and not form.digest:
         return form._replace(before=before, after=after)
-    return _image(text, canonical)
+    image = _image(text, canonical)
+    return None if image and image.of else image
 
 
 def _read_digest(text: str, canonical: str) -> Form | None:
@@ -184,8 +190,26 @@ def _spelled(text: str) -> Form | None:
 
 def _image(text: str, canonical: str) -> Form | None:
     """Return the form of a text that is a reference to the image, or holds one."""
-    form = _spelled(text)
+    form = _spelled(text) or _varied(text, canonical)
     return form if form and form.canonical == canonical else _inside(text, canonical)
+
+
+def _varied(text: str, canonical: str) -> Form | None:
+    """Return the form of a reference whose name has variables and whose version has none, such as `${REG}/web:1.2.0`.
+
+    What of the name is plain must be part of the policy's image.
+    """
+    whole = reference.read(text)
+    if whole is None or not whole.variable:
+        return None
+    ref = whole.ref
+    if not (ref.tag or ref.digest) or reference.variables.search(f"{ref.tag}{ref.digest}"):
+        return None
+    familiar = canonical.removeprefix(f"{HUB}/")
+    plain = ".+".join(map(re.escape, reference.variables.split(ref.name)))
+    if not any(re.fullmatch(plain, name) for name in (canonical, familiar, familiar.removeprefix("library/"))):
+        return None
+    return Form(text[: whole.start], ref.name, ref.tag or "", ref.digest or "", of=canonical)
 
 
 def _framed(text: str, *, is_url: bool) -> tuple[str, str, str]:

@@ -96,7 +96,7 @@ is_placeholder = re.compile(
     r"[A-Z][A-Z_]{2,}|v?[xX]\.[xXyY]\.[xXzZ]|(?i:.*(?:override|change|replace|fill)[_-]?me.*|(?:your|my|some)[_-].*|placeholder|tbd|todo|fixme|example)"
 ).fullmatch
 """Tags that somebody or a script replaces, such as `IMAGE_TAG`, `x.y.z` and `override_me`."""
-_variables = re.compile(r"\$\{[^{}]*\}|\$\([A-Za-z0-9_.-]+\)|\$[A-Za-z_][A-Za-z0-9_]*|\{\{[^{}]*\}\}")
+variables = re.compile(r"\$\{[^{}]*\}|\$\([A-Za-z0-9_.-]+\)|\$[A-Za-z_][A-Za-z0-9_]*|\{\{[^{}]*\}\}")
 _defaulted = re.compile(r"\{\{[^{}]*default +[\"'][^{}]*\}\}")
 
 _versions = re.compile(r"/[a-z0-9._-]+(?::[A-Za-z0-9_]|@sha256:)").finditer
@@ -126,11 +126,11 @@ def read(text: str) -> Reading | None:
     body = text[start:]
     if not body or "://" in body or ("{{" not in body and any(char.isspace() for char in body)) or body.lower().endswith(tuple(_FILES)):
         return None
-    held = _variables.search(body)
+    held = variables.search(body)
     if held and held[0].startswith("{") and not _defaulted.fullmatch(held[0]):
         return None
     try:
-        ref = ImageRef.parse(_variables.sub("x", body) if held else body)
+        ref = ImageRef.parse(variables.sub("x", body) if held else body)
     except RuleError:
         return None
     if ref.registry in _NO_REGISTRY or (ref.registry in _NAMESPACED and "/" not in ref.path):
@@ -155,7 +155,7 @@ def _restored(ref: ImageRef, body: str) -> ImageRef:
 
 def _last_colon(text: str) -> int:
     """Return where the colon before the tag stands; one inside a variable, as in `${TAG:=1.2}`, is none."""
-    blanked = _variables.sub(lambda hit: "x" * len(hit[0]), text)
+    blanked = variables.sub(lambda hit: "x" * len(hit[0]), text)
     return blanked.rfind(":")
 
 
