@@ -33,7 +33,7 @@ Five tables stand in benchmarks/labels. Each was made by reading, before the fin
 |---|--:|--:|---|---|
 | dev.tsv | 18 | half of 294 | 2026-11-26; the finder was mended by looking at it | `krmfn-14-REPOSITORY` |
 | heldout.tsv | the same | the other half, by a hash of repository and path | the same; only rates are printed | the same |
-| fresh.tsv | 9 others | 111 | 2026-11-26 12:20 UTC, sha256 fab14a48...; by somebody who had not read the finder | `krmfn-14-fresh-REPOSITORY` |
+| fresh.tsv | 9 others | 111 | 2026-11-26 12:20 UTC, sha256 fab14a48...; by somebody who had not read the finder; spent since: its misses were mended | `krmfn-14-fresh-REPOSITORY` |
 | fresh2.tsv | 10 others | 200 | 2026-11-26 15:39 UTC, sha256 416eb749...; by somebody who had not read the finder | 20261126 |
 | fresh2-hard.tsv | the same | 108 | the same, sha256 d5ae8511...; files with rarer forms, no random sample | |
 
