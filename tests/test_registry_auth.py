@@ -213,7 +213,8 @@ def test_plain_text_gets_credentials_only_when_insecure_is_set():
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.2", "localhost", "169.254.169.254", "2852039166", "[::ffff:127.0.0.2]", "0.0.0.0"]
+    "host",
+    ["127.0.0.2", "localhost", "169.254.169.254", "2852039166", "[::ffff:127.0.0.2]", "0.0.0.0", "%3127.0.0.2", "[fec0::1]", "[64:ff9b:1::7f00:2]"],
 )
 def test_a_public_registry_leads_no_request_to_a_private_address(host):
     world = Clock().world(is_public=lambda address: address == "127.0.0.1")
