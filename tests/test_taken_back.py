@@ -219,3 +219,13 @@ def test_a_proposal_holds_the_hold(committed: None):
     assert len(branches) == 3
     for name in branches:
         assert ("krmfn-holds.yaml" in git("ls-tree", "-r", "--name-only", name)) == (name != "main")
+
+
+def test_check_shows_what_an_update_makes_of_it():
+    edit("pod", ("1.2.0", "1.0.0"))
+    shown = krmfn("check", "shop", "-o", "json").partition("\n}")[0] + "\n}"
+    assert [one["inside"] for one in yaml.safe_load(shown)["images"]] == ["1.1.0"]
+    krmfn("check", "shop", "--exit-code", code=10)
+    krmfn("update", "shop")
+    assert field() == "1.1.0"
+    krmfn("check", "shop", "--exit-code", code=0)
