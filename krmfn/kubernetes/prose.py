@@ -22,9 +22,10 @@ class Mention(NamedTuple):
     """True if the span holds the tag alone, and the line above it the name."""
 
 
+_VALUE = r"""["']?(?:\{\{[^{}\n]*\bdefault[ \t]+["'])?([^\s"'#{}]+)["']?(?:[ \t]*\}\})?["']?[ \t]*(?:#.*)?"""
+"""A plain value, or the default of a template: `'{{ env "TAG" | default "1.2.0" }}'`."""
 _PAIR = re.compile(
-    r"""^([ \t]*)repository:[ \t]+["']?([^\s"'#{}]+)["']?[ \t]*(?:#.*)?\n(?:\1[\w.-]+:[ \t]+\S+[ \t]*\n)?\1tag:[ \t]+["']?([\w.-]+)["']?[ \t]*(?:#.*)?$""",
-    re.MULTILINE,
+    rf"^([ \t]*)repository:[ \t]+{_VALUE}\n(?:\1[\w.-]+:[ \t]+\S+[ \t]*\n)?\1tag:[ \t]+{_VALUE}$", re.MULTILINE
 )
 """Two lines of text that is no YAML: `repository: NAME`, and `tag: TAG` at most one line below it."""
 

@@ -13,7 +13,7 @@ import yaml
 
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef, is_tag
-from krmfn.kubernetes import charts, forms, pairs, prose, reference
+from krmfn.kubernetes import charts, forms, grammar, pairs, prose, reference
 from krmfn.kubernetes.embedded import Embedded
 from krmfn.kubernetes.ground import Ground
 from krmfn.kubernetes.places import COUNTS, Place
@@ -30,7 +30,6 @@ _REGISTRY_ELSEWHERE = "a registry for all images is named elsewhere in the file"
 _NOTED = "only a comment names its image"
 _DEEPEST = 4
 """Text inside text inside text: how far it is followed."""
-_FLAG = re.compile(r"(--?[A-Za-z0-9][\w.-]*|[A-Za-z_][\w.-]*)=")
 _REGISTRY = re.compile(r"imageRegistry|image_registry|defaultImageRegistry|systemDefaultRegistry").fullmatch
 
 
@@ -220,7 +219,7 @@ class _Walk:
             return
         is_versioned = ":" in text or "@" in text
         for row in forms.references(key, within, ground.group, is_item=is_item):
-            seen = _seen(row, text) if is_versioned or row.shown < Evidence.VERSION else None
+            seen = grammar.read(row, text) if is_versioned or row.shown < Evidence.VERSION else None
             if seen is None:
                 continue
             start, reading = seen
@@ -298,19 +297,3 @@ def _lacks_registry(place: Place) -> bool:
     """True if a place spells a repository in a field of its own, without its registry."""
     ref = place.ref
     return ref is not None and forms.is_pair(place.form) and not ref.name.startswith(f"{ref.registry}/")
-
-
-def _seen(row: forms.Reference, text: str) -> tuple[int, Reading] | None:
-    """Read a scalar by the grammar of a row: where the reference starts, and what it says."""
-    if row.grammar == "whole":
-        seen = reference.read(text)
-        return (0, seen) if seen else None
-    if row.grammar == "flag":
-        head = _FLAG.match(text)
-        if head is None or not row.is_key(head[1].lstrip("-")):
-            return None
-        seen = reference.read(text[head.end() :])
-        return (head.end(), seen) if seen else None
-    name, equals, new = text.partition("=")
-    seen = reference.read(new) if equals and reference.read(name) else None
-    return (len(name) + 1, seen) if seen else None
