@@ -47,6 +47,10 @@ def test_what_cannot_be_ordered_outranks_nothing(policy: Policy) -> None:
         ("numerical", {"order": "DESC"}, "numerical desc", {"numerical": {"order": "desc"}}),
         ("version", {}, "version within minor", {"version": {"within": "minor"}}),
         ("digest", {}, "digest", {"digest": {}}),
+        (
+            "follow", {"lock": "staging", "policy": "shop:web", "soak": "2 days"}, "follow shop:web of lock staging, soak 2 days",
+            {"follow": {"lock": "staging", "policy": "shop:web", "soak": 172800}},
+        ),
         ("newest", {"limit": "7"}, "newest", {"newest": {"limit": 7}}),
     ],
     ids=list(POLICIES),
