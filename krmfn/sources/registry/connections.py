@@ -161,7 +161,11 @@ class _Context(ssl.SSLContext):
 
     def wrap_socket(self, sock: socket.socket, *_: object, server_hostname: str | bytes | None = None, **__: object) -> _Secure:  # type: ignore[override]
         """Give OpenSSL what a socket of ours has read: on a socket it reads on while messages of TLS itself come, whatever the time."""
-        return _Secure(sock, self, server_hostname)  # type: ignore[arg-type]
+        try:
+            return _Secure(sock, self, server_hostname)  # type: ignore[arg-type]
+        except BaseException:
+            sock.close()  # as OpenSSL's own sockets do when the handshake fails
+            raise
 
 
 class SetUpError(ValueError):
