@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from tests import images, tools
+
+settings.register_profile("no clock", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("no clock")
 
 for number in (0, 1, 2):  # closed ones would be taken by the next file or socket that a test opens
     try:

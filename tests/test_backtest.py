@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from krmfn.config.require import Age, Requirement, step
@@ -207,7 +207,6 @@ def by_the_day(seen: dict[str, int], taken: list[Taken], age: Age) -> tuple[list
     return waits, adopted
 
 
-@settings(deadline=None)
 @given(SEEN, AGES, st.lists(st.tuples(st.sampled_from(TAGS[1:]), st.integers(0, 20)), max_size=3, unique_by=lambda pair: pair[0]))
 def test_events_and_days_come_to_the_same(seen, age, pulled):
     taken = [Taken(tag, seen[tag], seen[tag] + after, "1.0.0") for tag, after in pulled if tag in seen]
@@ -215,7 +214,6 @@ def test_events_and_days_come_to_the_same(seen, age, pulled):
     assert (list(outcome.waits), set(outcome.adopted)) == by_the_day(seen, taken, age)
 
 
-@settings(deadline=None)
 @given(SEEN, st.integers(0, 8), st.integers(0, 8))
 def test_nothing_is_adopted_before_it_is_old_enough(seen, age, more):
     shorter, longer = (simulate(policy_of(Age(one)), {tag: float(day) for tag, day in seen.items()}, ()) for one in (age, age + more))
@@ -223,7 +221,6 @@ def test_nothing_is_adopted_before_it_is_old_enough(seen, age, more):
     assert longer.moves <= shorter.moves
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(TAGS), min_size=2, max_size=12))
 def test_only_what_was_moved_to_and_left_for_a_lower_tag_is_taken_back(tags):
     moves = [(float(time), before, after) for time, (before, after) in enumerate(pairwise(tags)) if before != after]
