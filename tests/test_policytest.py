@@ -215,6 +215,10 @@ def test_the_rows_of_flux_run_as_policy_tests(tmp_path: Path, capsys: pytest.Cap
             "spec.cases[0].current: required: the tag that is deployed, which policy digest follows",
         ),
         (
+            "policy: {follow: {lock: staging, policy: 'shop:web', soak: 2 days}}, tags: [1.0.0]",
+            "spec.cases[0].policy.follow: it takes what another lock holds, and no list of tags",
+        ),
+        (
             "policy: {newest: {}}, tags: [{name: 1.0.0, created: today}]",
             "spec.cases[0].tags[0].created: expected an RFC 3339 time",
         ),
@@ -224,7 +228,7 @@ def test_the_rows_of_flux_run_as_policy_tests(tmp_path: Path, capsys: pytest.Cap
         ),
         ("tags: [{created: '2026-01-01T00:00:00Z'}]", "spec.cases[0].tags[0].name: required"),
     ],
-    ids=["version", "digest", "time", "bound", "no name"],
+    ids=["version", "digest", "follow", "time", "bound", "no name"],
 )
 def test_a_case_of_what_is_deployed_or_built_says_what_it_needs(case: str, problem: str) -> None:
     with pytest.raises(ConfigError) as error:

@@ -91,6 +91,8 @@ def _current_problems(case: Mapping[str, Any], path: str) -> Iterable[tuple[str,
     names = [name for name in ("version", "digest") if isinstance(policy, dict) and policy.get(name) is not None]
     if names and not case.get("current"):
         yield f"{path}.current", f"required: the tag that is deployed, which policy {names[0]} follows"
+    if isinstance(policy, dict) and policy.get("follow") is not None:
+        yield f"{path}.policy.follow", "it takes what another lock holds, and no list of tags: krmfn explain says what it chooses"
     for index, entry in enumerate(case["tags"]):
         created = entry.get("created") if isinstance(entry, dict) else None
         if created and read_time(created) is None:
