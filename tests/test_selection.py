@@ -337,7 +337,7 @@ def test_every_problem_is_found_with_its_field(options: dict[str, Any], problems
     [
         ({"semVer": {}}, "write semver: {...} instead of semVer"),
         ({"semver": None}, "semver is empty, write semver: {...}"),
-        ({}, "expected one of semver, alphabetical, numerical, version, digest, newest"),
+        ({}, "expected one of semver, alphabetical, numerical, version, digest, follow, newest"),
     ],
     ids=["misspelt", "null", "empty"],
 )
