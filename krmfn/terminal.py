@@ -62,6 +62,15 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True, color: bool | No
             raise
 
 
+def document(text: str) -> None:
+    """Print a document to stdout as it is, to its last byte: it was made safe where it was written. Raise OSError."""
+    try:
+        click.echo(text, nl=False)
+    except OSError as error:
+        error.filename = "stdout"
+        raise
+
+
 def tell(text: str, *, err: bool = False) -> None:
     """Print lines for people: at a terminal, or for `COLUMNS`, cut at blanks and indented below; in a pipe as they are."""
     stream = sys.stderr if err else sys.stdout

@@ -182,7 +182,7 @@ def suspended(folder: Path, started: Callable[[Registry], Registry]) -> dict[str
 Way = Callable[[Path, Callable[[Any], Any]], dict[str, str]]
 STOPS: dict[Way, str] = {not_allowed: "KRMFN_ALLOWED_REGISTRIES", silent: "0.1", suspended: "suspended"}
 """A setting that keeps a verb from moving anything, and the word that says so."""
-SILENT: dict[tuple[str, Way], str] = {("explain", suspended): "no policy web", ("fetch", suspended): "nothing to fetch", ("get repository", suspended): "found 2 tags"}
+SILENT: dict[tuple[str, Way], str] = {("explain", suspended): "is suspended", ("fetch", suspended): "nothing to fetch", ("get repository", suspended): "found 2 tags"}
 """What some say instead: a policy that is suspended keeps its repository scanned."""
 
 

@@ -64,7 +64,7 @@ def plan(places: tuple[str, ...], since: str | None, on_error: str) -> int:
     stdin, one a line. The same trees at the same time give the same bytes. New tags will count as first seen at its time.
     """
     made = planned(places, since, keep=on_error == "keep")
-    sys.stdout.write(plans.encode(made).decode())
+    terminal.document(plans.encode(made).decode())
     terminal.say(f"{summary(made)}")
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 import click
@@ -57,7 +56,7 @@ def report(places: tuple[str, ...], scan: str, within: str, exit_code: bool, out
     """
     found, unread = _report(places, scans.opened(scan), within)
     if output == "html":
-        sys.stdout.write(page.html(found))
+        terminal.document(page.html(found))
     else:
         terminal.echo(page.markdown(found) if output == "markdown" else to_json(as_data(found)), nl=output == "json")
     for name in unread:
