@@ -48,14 +48,15 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def echo(text: str = "", *, err: bool = False, nl: bool = True, color: bool | None = None) -> None:
+def echo(text: str = "", *, err: bool = False, nl: bool = True, color: bool | None = None, is_safe: bool = False) -> None:
     """Print to stdout, or to stderr with `err`. Nothing in it acts upon the terminal or the CI system that shows it.
 
     With `color` the text holds escape sequences of our own, and all else in it was made safe before. What stderr does not
     take is lost; raise OSError for stdout.
     """
     try:
-        click.echo(inert(text if color else printable_lines(text)), err=err, nl=nl, color=color)
+        shown = text if is_safe else inert(text if color else printable_lines(text))
+        click.echo(shown, err=err, nl=nl, color=color)
     except OSError as error:
         if not err:
             error.filename = "stdout"
@@ -64,11 +65,7 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True, color: bool | No
 
 def document(text: str) -> None:
     """Print a document to stdout as it is, to its last byte: it was made safe where it was written. Raise OSError."""
-    try:
-        click.echo(text, nl=False)
-    except OSError as error:
-        error.filename = "stdout"
-        raise
+    echo(text, nl=False, is_safe=True)
 
 
 def tell(text: str, *, err: bool = False) -> None:
