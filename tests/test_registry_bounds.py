@@ -512,3 +512,30 @@ def test_a_redirect_is_judged_by_the_connection_that_gave_it(monkeypatch):
                 error_of(lambda: source.digest(asked, "1.0.0"))  # noqa: B023
             assert not addresses
             assert bool(inside.seen) == reached
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' + b"[" * depth + b"]" * depth + b"}"
+
+
+@pytest.mark.parametrize(
+    ("data", "wrong"),
+    [
+        (nested(199), ""), (nested(200), "nested too deeply"), (nested(15000), "nested too deeply"),
+        (b'{"a": "' + b"[" * 5000 + b'"}', ""), (b'{"a": ["' + b'[\\"' * 500 + b'"]}', ""),
+        (b'{"a": [' + b",".join([b"[]"] * 5000) + b"]}", ""), (b'{"a": "' + b"[" * 500, "is not JSON"),
+    ],
+    ids=["as deep as may be", "deeper", "very deep", "in a text", "in a text with escapes", "beside each other", "a text without an end"],
+)  # fmt: skip
+def test_collections_are_counted_before_any_is_entered(data: bytes, wrong: str):
+    """Not by Python's limit: finalizers that run while it is reached fail, and are told on stderr."""
+    limit = sys.getrecursionlimit()
+    if not wrong:
+        assert parse_json(data)
+        return
+    sys.setrecursionlimit(100_000)
+    try:
+        with pytest.raises(ValueError, match=wrong):
+            parse_json(data)
+    finally:
+        sys.setrecursionlimit(limit)
