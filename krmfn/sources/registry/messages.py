@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from krmfn.errors import RegistryError, RegistryFailure
@@ -12,6 +11,7 @@ from krmfn.sources.keychain import Found
 from krmfn.sources.registry.endpoints import Question
 from krmfn.sources.registry.exchange import NoReply, Reply
 from krmfn.sources.registry.secrets import Secrets
+from krmfn.strict_json import parse
 
 _code = re.compile(r"[A-Z][A-Z0-9_]{1,63}", re.ASCII).fullmatch
 
@@ -52,9 +52,9 @@ def _failure(status: int) -> RegistryFailure:
 def _read(reply: Reply, secrets: Secrets) -> tuple[str, str]:
     """Read code and message of the first error (OCI distribution spec, error codes)."""
     try:
-        first = json.loads(reply.body)["errors"][0]
+        first = parse(reply.body)["errors"][0]
         code, words = first.get("code"), first.get("message")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return "", ""
     shown = printable(secrets.scrub(words)) if isinstance(words, str) else ""
     return (code if isinstance(code, str) and _code(code) and secrets.scrub(code) == code else ""), shown
