@@ -399,3 +399,20 @@ def test_the_tree_only_tightens(outside, tree, now, expected):
     )
     assert not outcome.is_error, outcome.results
     assert [one.rpartition(":")[2] for one in images(outcome)] == [expected, "1.0.0" if "maxChanges" in outside else expected]
+
+
+@pytest.mark.parametrize("now", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00Z", "2026-11-26T00:00:00Z"])
+@pytest.mark.parametrize("length", ["5200 weeks", "999999 weeks"])
+def test_windows_at_the_ends_of_the_calendar_are_judged_or_refused_with_a_word(length: str, now: str, tmp_path: Path):
+    (tmp_path / "a.yaml").write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: w}\nspec: {containers: [{name: w, image: 'ghcr.io/a/b:1.2.0'}]}\n---\n"
+        "apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata: {name: x}\nspec:\n"
+        f"  windows: [{{kind: Deny, schedule: '* * * * *', duration: {length}, timeZone: Pacific/Apia}}]\n"
+        "  policies: [{name: w, image: ghcr.io/a/b, policy: {semver: {range: 1.x}}}]\n---\n"
+        "apiVersion: krmfn.dev/v1alpha1\nkind: TagSnapshot\nmetadata: {name: t}\nspec: {image: ghcr.io/a/b, tags: [1.2.0, 1.3.0]}\n"
+    )
+    done = call("update", ".", "--check", cwd=tmp_path, KRMFN_NOW=now)
+    assert "bug" not in done.stderr
+    if length == "999999 weeks":
+        assert done.returncode == 1
+        assert "expected a duration" in done.stderr

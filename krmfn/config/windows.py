@@ -86,8 +86,11 @@ def _start(window: Window, time: float, *, is_next: bool) -> float | None:
     # Starts that a schedule names inside an hour that is skipped or repeated come out of order: begin a little aside.
     aside = time - _CLOCK_CHANGE if is_next else time + _CLOCK_CHANGE
     zone = time_zone(window.zone)
-    starts: Iterable[datetime] = CronSim(window.schedule, datetime.fromtimestamp(int(aside), zone), reverse=not is_next)
-    return next((start for one in starts if ((start := one.timestamp()) > time) == is_next), None)
+    try:
+        starts: Iterable[datetime] = CronSim(window.schedule, datetime.fromtimestamp(int(aside), zone), reverse=not is_next)
+        return next((start for one in starts if ((start := one.timestamp()) > time) == is_next), None)
+    except (ValueError, OverflowError):  # beyond the calendar: before the year 1 or after 9999
+        return None
 
 
 @lru_cache(64)

@@ -53,8 +53,13 @@ def read_time(text: str) -> float | None:
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
+_CENTURY = 3_155_760_000
+_LATEST = 253_402_300_799
+"""The end of the year 9999, behind which no date can be written."""
+
+
 def moment(time: float) -> str:
-    """Write seconds since 1970 as RFC 3339 in UTC, without seconds where they are zero.
+    """Write seconds since 1970 as RFC 3339 in UTC, without seconds where they are zero; what is later as the end of 9999.
 
     >>> moment(1795514400.0), moment(1795514401)
     ('2026-11-24T10:00Z', '2026-11-24T10:00:01Z')
@@ -62,7 +67,7 @@ def moment(time: float) -> str:
     from datetime import UTC, datetime
     from math import ceil
 
-    text = datetime.fromtimestamp(ceil(time), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = datetime.fromtimestamp(min(ceil(time), _LATEST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return text.removesuffix(":00Z") + "Z" if text.endswith(":00Z") else text
 
 
@@ -120,10 +125,11 @@ _UNITS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800, "m": 60, "h"
 
 
 def duration(text: str) -> int | None:
-    """Read the seconds of a duration such as `3 days`, `36 hours`, `2w`; None when it is not one.
+    """Read the seconds of a duration such as `3 days`, `36 hours`, `2w`; None when it is not one, or longer than a century.
 
-    >>> duration("3 days"), duration("1 day"), duration("36h"), duration("soon"), duration("-1 day")
-    (259200, 86400, 129600, None, None)
+    >>> duration("3 days"), duration("1 day"), duration("36h"), duration("soon"), duration("-1 day"), duration("999999 weeks")
+    (259200, 86400, 129600, None, None, None)
     """
     match = re.fullmatch(r"([0-9]{1,6}) *(?:(minute|hour|day|week)s?|([mhdw]))", text.strip())
-    return int(match[1]) * _UNITS[match[2] or match[3]] if match else None
+    seconds = int(match[1]) * _UNITS[match[2] or match[3]] if match else None
+    return seconds if seconds is not None and seconds <= _CENTURY else None
