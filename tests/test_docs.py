@@ -23,7 +23,7 @@ from krmfn.policies import pattern
 from krmfn.policies.constraint import Constraint
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version
-from krmfn.sources import credential_helper, keychain, manifest
+from krmfn.sources import artifact, credential_helper, keychain, manifest, shard
 from krmfn.sources.registry import auth, client, listing
 from krmfn.sources.registry_source import Settings
 from krmfn.yamledit import compose, yamltree
@@ -164,6 +164,12 @@ def test_the_security_page_tells_the_limits_of_the_code():
         "values in one page": f"{listing.VALUES_LIMIT:,}",
         "values in another JSON document": f"{strict_json.VALUES:,}",
         "manifest or image configuration": f"{manifest.LIMIT >> 20} MiB",
+        "index or lane of a fleet's scan": f"{manifest.LIMIT >> 20} MiB",
+        "plan of a scan": f"{artifact.PLAN_LIMIT >> 20} MiB",
+        "shard of a scan": f"{shard.LIMIT >> 20} MiB",
+        "values in one document of a shard": f"{shard._VALUES:,}",
+        "all shards that a run needs": f"{artifact.RUN_LIMIT >> 20:,} MiB",
+        "failures of a lane": f"{artifact.FAILURES_LIMIT >> 20} MiB",
         "token server's answer": f"{auth.TOKEN_LIMIT >> 10} KiB",
         "docker config file": f"{keychain.FILE_LIMIT >> 20} MiB",
         "credential helper's answer": f"{credential_helper._LIMIT >> 10} KiB",

@@ -17,12 +17,13 @@ from krmfn.config.lock import Snapshot
 from krmfn.errors import RegistryError
 from krmfn.fleet import plan as plans
 from krmfn.fleet import publishing
+from krmfn.fleet import store as stores
 from krmfn.fleet.plan import PlannedTree, Use
 from krmfn.fleet.store import Store
 from krmfn.sources import artifact
 from tests import registries, tools
 from tests.certificates import Authority
-from tests.registry_server import Registry
+from tests.registry_server import Login, Registry
 from tests.running import call, files, run
 from tests.signing import INDEX, MANIFEST, Signer
 from tests.test_verify import VERIFY, attach, require, secret
@@ -66,13 +67,13 @@ class Memory:
         return digest
 
 
-@pytest.fixture(params=["docker-registry", "registry", "crane"])
+@pytest.fixture(params=["docker-registry", "registry", "crane", "referrers"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Debian's docker-registry, distribution 3, and the registry of crane."""
+    """Debian's docker-registry, distribution 3, the registry of crane, and one with the referrers API."""
     program, data, logs = tools.require(request.param), tmp_path / "data", tmp_path / "logs"
     logs.mkdir()
-    start = registries.crane if request.param == "crane" else registries.distribution
-    with start(program, data, logs) as there:
+    starts = {"crane": registries.crane, "referrers": lambda program, _, logs: registries.referrers(program, logs)}
+    with starts.get(request.param, registries.distribution)(program, data, logs) as there:
         yield there
 
 
@@ -142,8 +143,9 @@ def away() -> Iterator[tuple[Registry, str]]:
         yield stack.enter_context(Registry()), host
 
 
-def test_an_update_from_a_scan_writes_what_the_registries_would(tmp_path, away):
-    store, _ = away
+@pytest.fixture
+def apart(tmp_path: Path) -> str:
+    """An image of a registry that is gone by now: `live` was updated from it, `scanned` was not, and `scan` holds what it said."""
     with Registry() as web:
         web.add(PATH, ["1.0.0", "1.1.0", "1.2.0"])
         image = f"{web.address}/{PATH}"
@@ -153,15 +155,28 @@ def test_an_update_from_a_scan_writes_what_the_registries_would(tmp_path, away):
         plan = call("fleet", "plan", "scanned", cwd=tmp_path, KRMFN_NOW=NOW)
         (tmp_path / "plan.json").write_text(plan.stdout)
         assert call("fleet", "scan", "plan.json", "--lane", 0, "--to", "scan", cwd=tmp_path, KRMFN_NOW=NOW).returncode == 0
+    return image
+
+
+def test_an_update_from_a_scan_writes_what_the_registries_would(tmp_path, apart, away):
+    store, _ = away
     published = publishing.publish(Store(tmp_path / "scan"), Memory(store), "latest")
-    source = f"oci://{store.address}/acme/scan@{published.digest}"
     store.seen.clear()
-    done = call("update", "scanned", "--source", source, cwd=tmp_path, KRMFN_NOW=NOW)
+    done = call("update", "scanned", "--source", f"oci://{store.address}/acme/scan@{published.digest}", cwd=tmp_path, KRMFN_NOW=NOW)
     assert done.returncode == 0, done.stderr
     assert files(tmp_path / "scanned") == files(tmp_path / "live")
-    assert f"{image}:1.1.0@sha256:" in (tmp_path / "scanned/web.yaml").read_text()
+    assert f"{apart}:1.1.0@sha256:" in (tmp_path / "scanned/web.yaml").read_text()
     kinds = [seen.endpoint for seen in store.seen if seen.endpoint != "ping"]
     assert kinds == ["child", "child", "blob"], "an index, a lane, a shard"
+
+
+def test_a_scan_in_a_real_registry_is_enough_when_every_other_host_is_away(tmp_path, apart, address):
+    published = call("fleet", "publish", "scan", f"oci://{address}/fleet/scan:latest", cwd=tmp_path)
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:1")
+    done = call("update", "scanned", "--source", published.stdout.strip(), cwd=tmp_path, KRMFN_NOW=NOW, **nowhere)
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "scanned") == files(tmp_path / "live")
+    assert f"{apart}:1.1.0@sha256:" in (tmp_path / "scanned/web.yaml").read_text()
 
 
 def test_files_name_a_scan_by_its_digest(tmp_path, away):
@@ -357,6 +372,41 @@ def test_a_poisoned_index_or_lane_is_refused(tmp_path, away, poison):
     check_refused(tmp_path, store, host, str(store.put(INDEX, index)["digest"]), message)
 
 
+FAILED: Mapping[str, bytes] = {
+    "a repository of another lane": b'{"ghcr.io/acme/web":{"failure":"denied","message":""}}',
+    "no failure there is": b'{"HOST/acme/api":{"failure":"fine","message":""}}',
+    "a failure that is a list": b'{"HOST/acme/api":{"failure":["denied"],"message":""}}',
+    "a text": b'{"HOST/acme/api":"denied"}',
+    "a list": b"[]",
+    "deep": b'{"a":' * 100_000,
+    "no JSON": b"a: b",
+}
+
+
+@pytest.mark.parametrize("poison", FAILED)
+def test_a_poisoned_list_of_failures_is_refused(tmp_path, away, poison):
+    store, host = away
+    api = f"{host}/acme/api"
+    scan = scanned(tmp_path / "scan", host, failed={api: RegistryError("denied", api, "no login")})
+    bad, good = FAILED[poison].replace(b"HOST", host.encode()), stores.encode_failures({api: RegistryError("denied", api, "no login")})
+
+    class Poisoned(Memory):
+        def blob(self, data: bytes) -> bool:
+            return super().blob(bad if data == good else data)
+
+        def manifest(self, data: bytes, media_type: str, tag: str = "") -> str:
+            for old, new in ((_digest(good), _digest(bad)), (f'"size":{len(good)}', f'"size":{len(bad)}')):
+                data = data.replace(old.encode(), new.encode())
+            return super().manifest(data, media_type, tag)
+
+    digest = _relinked(store, publishing.publish(scan, Poisoned(store), "latest").digest)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/web.yaml").write_text(f"apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec: {{containers: [{{name: web, image: '{api}:1.0.0'}}]}}\n")
+    place = f"oci://{store.address}/acme/scan@{digest}"
+    for done in (call("fleet", "pull", place, "--to", "pulled", cwd=tmp_path), call("fleet", "report", "tree", "--scan", place, cwd=tmp_path)):
+        assert (done.returncode, "is no list of failures" in done.stderr) == (1, True), done.stderr
+
+
 @pytest.mark.parametrize("what", ["index", "lane", "shard"])
 def test_content_with_another_digest_is_refused(tmp_path, away, what):
     store, host = away
@@ -367,6 +417,40 @@ def test_content_with_another_digest_is_refused(tmp_path, away, what):
     kind, data = store.blobs[wrong]
     store.blobs[wrong] = (kind, data.replace(b"1.1.0", b"1.1.9") if what == "shard" else data[:-1] + b" }")
     check_refused(tmp_path, store, host, digest, "has another digest")
+
+
+def test_all_shards_that_a_run_keeps_have_a_limit(tmp_path, away, monkeypatch):
+    store, host = away
+    scan = scanned(tmp_path / "scan", host, more=1200)
+    digest = publishing.publish(scan, Memory(store), "latest").digest
+    sizes = [path.stat().st_size for path in sorted((tmp_path / "scan").rglob("*.jsonl"))]
+    assert len(sizes) == 2
+    for name, image in (("one", "acme/x00001"), ("two", "acme/x01199")):
+        package(tmp_path / name, f"{host}/{image}")
+    monkeypatch.setattr(artifact, "RUN_LIMIT", sum(sizes) - 1)
+    done = [call("update", *trees, "--source", f"oci://{store.address}/acme/scan@{digest}", cwd=tmp_path, KRMFN_NOW=NOW) for trees in (["one"], ["two"], ["."])]
+    assert [one.returncode for one in done] == [0, 0, 1], done[0].stderr
+    assert "that this run needs have more than" in done[2].stderr
+
+
+def test_content_of_a_scan_that_is_led_elsewhere_gets_no_login(tmp_path, away):
+    store, host = away
+    published = publishing.publish(scanned(tmp_path / "scan", host), Memory(store), "latest")
+    package(tmp_path / "tree", f"{host}/{PATH}")
+    store.login = Login("basic", registries.USER, registries.PASSWORD)
+    auth = base64.b64encode(f"{registries.USER}:{registries.PASSWORD}".encode()).decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {store.address: {"auth": auth}}}))
+    told = {"DOCKER_CONFIG": str(tmp_path), "KRMFN_TRUST_CONFIG": store.address, "KRMFN_NOW": NOW}
+    with Registry(host="127.0.0.2") as cdn:
+        cdn.blobs.update(store.blobs)
+        cdn.tags.update(store.tags)
+        store.misbehave("blob", lambda request: request.plain(307, b"", {"Location": f"{cdn.url}{request.path}"}))
+        done = call("update", "tree", "--source", f"oci://{store.address}/acme/scan@{published.digest}", cwd=tmp_path, **told)
+        assert done.returncode == 0, done.stderr
+        assert any("Authorization" in seen.headers for seen in store.seen)
+        assert [seen.endpoint for seen in cdn.seen] == ["blob"]
+        assert registries.PASSWORD not in cdn.text()
+        assert not any("Authorization" in seen.headers for seen in cdn.seen)
 
 
 def test_the_function_chooses_from_a_scan(tmp_path, away):

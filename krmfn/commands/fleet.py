@@ -55,7 +55,7 @@ TREES = click.argument("places", nargs=-1, required=True, metavar="TREE...")
 )
 @options.looking(TREES)
 @ruling.RULES
-@click.option("--since", metavar="DIR|oci://...", help="An earlier scan: git repositories at the same commit are not read again.")
+@scans.since("An earlier scan: git repositories at the same commit are not read again.")
 @scans.ON_ERROR
 def plan(places: tuple[str, ...], since: str | None, on_error: str) -> int:
     """Print the plan of a scan: every image repository of the trees, in lanes and shards.
@@ -78,10 +78,10 @@ def plan(places: tuple[str, ...], since: str | None, on_error: str) -> int:
 )
 @options.looking(click.argument("plan", type=click.Path(path_type=Path), metavar="PLAN"))
 @click.option("--lane", required=True, envvar="JOB_COMPLETION_INDEX", metavar="N|HOST", help="Which lane, by number or by host.")
-@click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Where shards go; what is there is done.")
+@scans.to("Where shards go; what is there is done.")
 @ruling.RULES
-@click.option("--since", metavar="DIR|oci://...", help="The last scan, for when tags were first seen.")
-@click.option("--bootstrap", is_flag=True, help="What repositories without an earlier snapshot offer counts as old enough for every age.")
+@scans.since("The last scan, for when tags were first seen.")
+@scans.BOOTSTRAP
 @scans.SOURCE
 def scan(plan: Path, lane: str, to: Path, since: str | None, bootstrap: bool, source: str | None) -> int:
     """Ask one registry host for everything that the PLAN wants of it, and write it below DIR.
@@ -151,7 +151,7 @@ def publish(folder: Path, place: str) -> int:
 )
 @options.looking(click.argument("place", metavar="oci://HOST/PATH@DIGEST"))
 @ruling.RULES
-@click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Where it is written, as it was scanned.")
+@scans.to("Where it is written, as it was scanned.")
 def pull(place: str, to: Path) -> int:
     """Write a published scan into the folder DIR. Nothing but its plan and its TagSnapshots is taken."""
     made = publishing.pull(published_at(place), to, lambda host, shards: terminal.detail(f"{host}: {shards} shards"))

@@ -32,9 +32,9 @@ _TRIES = 5
 )
 @options.looking(click.argument("places", nargs=-1, required=True, metavar="TREE..."))
 @ruling.RULES
-@click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="The folder of the scan; one that is begun goes on.")
-@click.option("--since", metavar="DIR|oci://...", help="The last scan: what it saw first, and commits that stand still.")
-@click.option("--bootstrap", is_flag=True, help="What repositories without an earlier snapshot offer counts as old enough for every age.")
+@scans.to("The folder of the scan; one that is begun goes on.")
+@scans.since("The last scan: what it saw first, and commits that stand still.")
+@scans.BOOTSTRAP
 @scans.ON_ERROR
 @scans.SOURCE
 @click.option("--processes", type=click.IntRange(1, 64), default=4, show_default=True, help="Lanes at once.")

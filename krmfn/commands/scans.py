@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -29,6 +30,7 @@ from krmfn.sources.layout import LayoutSource
 from krmfn.sources.registry_source import RegistrySource, Settings
 from krmfn.sources.sources import Sources
 
+Verb = TypeVar("Verb", bound=Callable[..., object])
 _REMOTES = 8
 """Git repositories that are read at once."""
 
@@ -79,6 +81,17 @@ def summary(made: Plan) -> str:
     return f"{len(made.trees)} trees use {images} repositories at {len(made.lanes)} registries: lanes 0 to {len(made.lanes) - 1}" if images else "no image found"
 
 
+def to(what: str) -> Callable[[Verb], Verb]:
+    """Return the option for the folder of a scan."""
+    return click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help=what)
+
+
+def since(what: str) -> Callable[[Verb], Verb]:
+    """Return the option for an earlier scan, of which `what` says what counts."""
+    return click.option("--since", metavar="DIR|oci://...", help=what)
+
+
+BOOTSTRAP = click.option("--bootstrap", is_flag=True, help="What repositories without an earlier snapshot offer counts as old enough for every age.")
 ON_ERROR = click.option("--on-error", type=click.Choice(["fail", "keep"]), default="fail", show_default=True,
                         help="keep: a tree that cannot be read is as the scan of --since had it, or left out.")  # fmt: skip
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -98,14 +100,17 @@ def _read(data: bytes, plan: str) -> Known | None:
         return None
     known: Known = {}
     for line in lines[1:]:
-        try:
+        with suppress(ValueError, KeyError, IndexError, TypeError):
             entry = parse(line, _VALUES)
-            image, tag = entry["image"], entry["tag"]
-        except (ValueError, KeyError):
-            continue
-        answer = entry.get("answer")
-        if "failure" in entry:
-            known[image, tag] = RegistryError(entry["failure"], image, entry["message"])
-        elif is_digest(answer) if tag and isinstance(answer, str) else isinstance(answer, list) and all(map(is_tag, answer[0])):
-            known[image, tag] = answer
+            known[entry["image"], entry["tag"]] = _answer(entry)
     return known
+
+
+def _answer(entry: Mapping[str, Any]) -> Any:
+    """Return what an entry answers. Raise ValueError, KeyError, IndexError, TypeError for what is no answer."""
+    if "failure" in entry:
+        return RegistryError(entry["failure"], entry["image"], entry["message"])
+    answer = entry["answer"]
+    if not (is_digest(answer) if entry["tag"] else all(map(is_tag, answer[0])) and isinstance(answer[1], int)):
+        raise ValueError("is no answer")
+    return answer

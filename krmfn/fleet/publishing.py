@@ -48,8 +48,7 @@ class Remote:
 
     def failed(self, host: str) -> dict[str, RegistryError]:
         """Return what could not be asked in the lane of a host. Raise RegistryError, InputError."""
-        there = host in self._published.lanes()
-        return decode_failures(self._published.failures(host), f"{self._published.name} {host}") if host and there else {}
+        return _failures(self._published, host) if host and host in self._published.lanes() else {}
 
 
 class Published(NamedTuple):
@@ -116,7 +115,7 @@ def pull(published: Artifact, folder: Path, told: Callable[[str, int], None]) ->
         if lane.host not in published.lanes():
             continue
         pieces = {piece.annotations[artifact.FIRST]: piece for piece in published.shards(lane.host)}
-        failed = decode_failures(published.failures(lane.host), f"{published.name} {lane.host}")
+        failed = _failures(published, lane.host)
         for shard in lane.shards:
             piece = pieces.get(shard.first)
             if piece is not None and piece.annotations[artifact.LAST] == shard.last:
@@ -126,3 +125,5 @@ def pull(published: Artifact, folder: Path, told: Callable[[str, int], None]) ->
     return plan
 
 
+def _failures(published: Artifact, host: str) -> dict[str, RegistryError]:
+    return decode_failures(published.failures(host), f"{published.name} {host}", host)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, get_args
 
 from krmfn.config.lock import Snapshot
 from krmfn.disk import writing
 from krmfn.disk.reading import NotReadError, read_file
-from krmfn.errors import InputError, RegistryError
+from krmfn.errors import InputError, RegistryError, RegistryFailure
 from krmfn.fleet import plan as plans
 from krmfn.fleet.plan import Lane, Plan, Shard
+from krmfn.sanitize import printable
 from krmfn.sources import shard as shards
 from krmfn.strict_json import parse
 
@@ -102,7 +104,7 @@ class Store:
     def failures(self, lane: Lane, shard: Shard) -> dict[str, RegistryError]:
         """Return what could not be asked."""
         path = self.path(lane, shard, "failed.json")
-        return decode_failures(_bytes(path, 64 << 20), str(path)) if path.exists() else {}
+        return decode_failures(_bytes(path, 64 << 20), str(path), lane.host) if path.exists() else {}
 
     def snapshots(self, images: Iterable[str]) -> dict[str, Snapshot]:
         """Return what is known of repositories, from the shards that are done."""
@@ -138,9 +140,16 @@ def encode_failures(failed: Mapping[str, RegistryError]) -> bytes:
     return (json.dumps(told, indent=1, sort_keys=True) + "\n").encode()
 
 
-def decode_failures(data: bytes, name: str) -> dict[str, RegistryError]:
-    """Read what could not be asked. Raise InputError."""
+def decode_failures(data: bytes, name: str, host: str) -> dict[str, RegistryError]:
+    """Read what could not be asked in the lane of a host. Raise InputError."""
     try:
-        return {image: RegistryError(one["failure"], image, str(one["message"])) for image, one in parse(data, 10**6, 10**6).items()}
+        return {image: _failure(image, told, host) for image, told in parse(data, 10**6, 10**6).items()}
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"is no list of failures ({error}): delete it and scan again", name=name) from None
+
+
+def _failure(image: str, told: Mapping[str, Any], host: str) -> RegistryError:
+    failure = told["failure"]
+    if failure not in get_args(RegistryFailure) or not image.startswith(f"{host}/"):
+        raise ValueError(f"{printable(image, 100)} has no place there")
+    return RegistryError(failure, image, str(told["message"]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 from krmfn.config.lock import Snapshot
@@ -27,8 +28,8 @@ FAILURES = "application/vnd.krmfn.fleet.failures.v1+json"
 SNAPSHOTS = "application/vnd.krmfn.tagsnapshots.v1+jsonl"
 EMPTY = "application/vnd.oci.empty.v1+json"
 HOST, FIRST, LAST, NOW = "dev.krmfn.host", "dev.krmfn.first", "dev.krmfn.last", "dev.krmfn.now"
-PLAN_LIMIT, FAILURES_LIMIT = 256 << 20, 16 << 20
-"""Bytes of a plan, and of what could not be asked in a lane."""
+PLAN_LIMIT, FAILURES_LIMIT, RUN_LIMIT = 256 << 20, 64 << 20, 1 << 30
+"""Bytes of a plan, of what could not be asked in a lane, and of all shards that a run keeps."""
 
 
 class Piece(NamedTuple):
@@ -91,6 +92,7 @@ class Artifact:
         self._indexes: Once[str, dict[str, Piece]] = Once()
         self._lanes: Once[str, tuple[Piece, list[Piece]]] = Once()
         self._shards: Once[str, dict[str, bytes]] = Once()
+        self._lock, self._kept = Lock(), 0
 
     def snapshot(self, image: str) -> Snapshot | None:
         """Return what the scan knows of a repository; None when it does not have it."""
@@ -99,7 +101,7 @@ class Artifact:
             return None
         for piece in self.shards(host):
             if piece.annotations[FIRST] <= image <= piece.annotations[LAST]:
-                line = self._shards.get(piece.digest, partial(self._split, piece)).get(image)
+                line = self._shards.get(piece.digest, partial(self._keep, piece)).get(image)
                 return None if line is None else self._good(shard.read, line, f"{self.name} {image}")
         return None
 
@@ -189,6 +191,14 @@ class Artifact:
         if len(data) != piece.size:
             raise self._wrong(f"holds {piece.digest}, which has another size than it was told to have")
         return data
+
+    def _keep(self, piece: Piece) -> dict[str, bytes]:
+        with self._lock:
+            self._kept += piece.size
+            if self._kept > RUN_LIMIT:
+                message = f"the shards of {self.name} that this run needs have more than {RUN_LIMIT} bytes: update fewer trees at once"
+                raise RegistryError("limit", self._repository, message)
+        return self._split(piece)
 
     def _split(self, piece: Piece) -> dict[str, bytes]:
         data = self._content(piece, shard.LIMIT)
