@@ -374,9 +374,9 @@ def test_a_poisoned_index_or_lane_is_refused(tmp_path, away, poison):
 
 FAILED: Mapping[str, bytes] = {
     "a repository of another lane": b'{"ghcr.io/acme/web":{"failure":"denied","message":""}}',
-    "no failure there is": b'{"HOST/acme/api":{"failure":"fine","message":""}}',
-    "a failure that is a list": b'{"HOST/acme/api":{"failure":["denied"],"message":""}}',
-    "a text": b'{"HOST/acme/api":"denied"}',
+    "no failure there is": b'{"HOST/acme/x00000":{"failure":"fine","message":""}}',
+    "a failure that is a list": b'{"HOST/acme/x00000":{"failure":["denied"],"message":""}}',
+    "a text": b'{"HOST/acme/x00000":"denied"}',
     "a list": b"[]",
     "deep": b'{"a":' * 100_000,
     "no JSON": b"a: b",
@@ -386,8 +386,8 @@ FAILED: Mapping[str, bytes] = {
 @pytest.mark.parametrize("poison", FAILED)
 def test_a_poisoned_list_of_failures_is_refused(tmp_path, away, poison):
     store, host = away
-    api = f"{host}/acme/api"
-    scan = scanned(tmp_path / "scan", host, failed={api: RegistryError("denied", api, "no login")})
+    api = f"{host}/acme/x00000"
+    scan = scanned(tmp_path / "scan", host, failed={api: RegistryError("denied", api, "no login")}, more=1)
     bad, good = FAILED[poison].replace(b"HOST", host.encode()), stores.encode_failures({api: RegistryError("denied", api, "no login")})
 
     class Poisoned(Memory):
@@ -427,6 +427,8 @@ def test_all_shards_that_a_run_keeps_have_a_limit(tmp_path, away, monkeypatch):
     assert len(sizes) == 2
     for name, image in (("one", "acme/x00001"), ("two", "acme/x01199")):
         package(tmp_path / name, f"{host}/{image}")
+        path = tmp_path / name / "web.yaml"
+        path.write_text(path.read_text().replace("name: web", f"name: {name}"))
     monkeypatch.setattr(artifact, "RUN_LIMIT", sum(sizes) - 1)
     done = [call("update", *trees, "--source", f"oci://{store.address}/acme/scan@{digest}", cwd=tmp_path, KRMFN_NOW=NOW) for trees in (["one"], ["two"], ["."])]
     assert [one.returncode for one in done] == [0, 0, 1], done[0].stderr

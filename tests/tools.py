@@ -52,6 +52,7 @@ TOOLS = {
         Tool("podman", debian="podman"),
         Tool("runc", debian="runc"),
         Tool("mmdebstrap", debian="mmdebstrap"),
+        Tool("chromium", debian="chromium", optional=True),
         Tool("kubectl", optional=True),
         Tool("go", optional=True),
     )

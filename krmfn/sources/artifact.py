@@ -195,7 +195,7 @@ class Artifact:
     def _keep(self, piece: Piece) -> dict[str, bytes]:
         with self._lock:
             self._kept += piece.size
-            if self._kept > RUN_LIMIT:
+            if piece.size <= shard.LIMIT and self._kept > RUN_LIMIT:
                 message = f"the shards of {self.name} that this run needs have more than {RUN_LIMIT} bytes: update fewer trees at once"
                 raise RegistryError("limit", self._repository, message)
         return self._split(piece)
