@@ -58,7 +58,11 @@ class ConfigError(KrmfnError):
 
 
 class RegistryError(KrmfnError):
-    """A source of tags could not answer. Carries the class of failure, never a credential."""
+    """A source of tags could not answer. Carries the class of failure, never a credential.
+
+    `common` is what the source says of all repositories that it fails alike, such as those that a layout lacks; empty
+    where a failure is about one repository, or about its host.
+    """
 
     def __init__(
         self,
@@ -68,8 +72,10 @@ class RegistryError(KrmfnError):
         *,
         status: int | None = None,
         code: str | None = None,
+        common: str = "",
     ) -> None:
         self.failure, self.repository, self.message, self.status, self.code = failure, repository, message, status, code
+        self.common = common
         super().__init__(f"{repository}: {message}")
 
     @property

@@ -672,7 +672,7 @@ def test_the_value_filter_never_hides_anything(lines):
     except (InputError, ValueError):  # much of what is drawn is no YAML, or two documents
         return
     finder = bind._Binder(RULES, NOTHING, {})
-    is_seen = prefilter.may_change(block.raw, EXPECTED, finder.needles) or finder.may_name(block.raw)
+    is_seen = prefilter.may_change(block.raw, EXPECTED, finder.needles) or finder.may_name(block)
     if is_seen or not isinstance(block.root, yaml.MappingNode):
         return
     finder.look(block)

@@ -1,7 +1,11 @@
-"""A host that does not answer costs one time-out and one line, however many repositories it has, for every verb that asks."""
+"""A host that does not answer costs one time-out and one line, however many repositories it has, for every verb that asks.
+
+So does a source that has none of them.
+"""
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import images
 from tests.registry_server import Login, Registry
-from tests.running import environment, run
+from tests.running import call, environment, run
 
 COUNT = 30
 VERBS = {
@@ -121,3 +126,36 @@ def test_a_dead_host_is_one_line(verb: str, host: str, tmp_path: Path, stack: Ex
     if verb != "fetch" and "get" not in verb:
         assert f"{2 * COUNT} fields" in warnings[0]
     assert (tmp_path / "all.yaml").read_text() == before
+
+
+def empty(folder: Path) -> str:
+    (folder / "layout").mkdir()
+    return "holds no OCI layout at all"
+
+
+def missing(_folder: Path) -> str:
+    return "holds no OCI layout at all"
+
+
+def of_others(folder: Path) -> str:
+    images.write(folder / "layout", {"registry.example.org/acme/app": {"1.0.0": "2026-01-01T00:00:00Z"}})
+    return "holds no OCI layout (index.json) of them"
+
+
+@pytest.mark.parametrize("layout", [empty, missing, of_others])
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_layout_that_lacks_repositories_is_one_line(verb: str, layout: Callable[[Path], str], tmp_path: Path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    why = layout(tmp_path)
+    write(tree, "registry.example.org", verb)
+    before = (tree / "all.yaml").read_text()
+    done = call(*VERBS[verb], "--source", f"layout:{tmp_path / 'layout'}", cwd=tree)
+    warnings = [line for line in done.stderr.splitlines() if "warning" in line or "error" in line]
+    assert len(warnings) == 1, done.stderr
+    names = r"(?:registry\.example\.org/acme/app-\d+, ){3}\.\.\."
+    assert re.search(rf"{re.escape(f'{tmp_path}/layout {why} ({COUNT} repositories: ')}{names}\)", warnings[0])
+    assert "registry.example.org/acme/app-17" not in (done.stderr if "get" in verb else done.stdout + done.stderr)
+    if verb != "fetch" and "get" not in verb:
+        assert f"{2 * COUNT} fields" in warnings[0]
+    assert (tree / "all.yaml").read_text() == before

@@ -212,6 +212,13 @@ def test_a_repository_that_was_not_scanned_is_told(tmp_path, away):
     done = call("update", "tree", "--source", f"oci://{store.address}/acme/scan@{published.digest}", cwd=tmp_path)
     assert done.returncode == 1
     assert "does not have it: plan its tree too" in done.stderr
+    (tmp_path / "tree/pods.yaml").write_text(
+        "".join(f"---\nkind: Pod\nspec:\n  containers:\n  - image: {host}/acme/more-{index}:1.0.0\n" for index in range(5))
+    )
+    checked = call("check", "tree", "--source", f"oci://{store.address}/acme/scan@{published.digest}", cwd=tmp_path)
+    told = [line for line in checked.stderr.splitlines() if "does not have" in line]
+    assert len(told) == 1, checked.stderr
+    assert f"(6 repositories: {host}/acme/more-0, {host}/acme/more-1, {host}/acme/more-2, ...); nothing is known about 6 fields" in told[0]
 
 
 def test_a_tag_of_a_scan_is_refused_without_rules_from_outside(tmp_path, away):

@@ -163,7 +163,7 @@ def test_what_is_not_there_is_said_with_the_nearest_name(tmp_path, stored):
     assert "did you mean ghcr.io/acme/webs?" in error.message
     webs = repository("ghcr.io/acme/webs")
     assert "tag 9.9 is not in" in error_of(lambda: source.digest(webs, "9.9")).message
-    assert "holds no layout at all" in error_of(lambda: LayoutSource(tmp_path / "nowhere").tags(WEB)).message
+    assert "holds no OCI layout at all" in error_of(lambda: LayoutSource(tmp_path / "nowhere").tags(WEB)).message
 
 
 def test_what_skopeo_writes_is_read(tmp_path, stored):

@@ -170,7 +170,7 @@ def test_an_error_writes_nothing_and_exits_1(repo: Path):
     before = files(repo)
     done = update(repo, source=f"layout:{repo / 'nowhere'}")
     assert done.returncode == 1
-    assert "krmfn: error: repo/apps/api.yaml:13:19: policy flux-system:api" in done.stderr
+    assert "nowhere holds no OCI layout at all (3 repositories: ghcr.io/acme/api, docker.io/library/redis, ghcr.io/acme/web)" in done.stderr
     assert done.stderr.splitlines()[-1].endswith("nothing written")
     assert done.stdout == ""
     assert files(repo) == before
@@ -180,7 +180,7 @@ def test_an_error_writes_nothing_and_exits_1(repo: Path):
 def test_errors_reach_stderr_in_every_form(repo: Path, form: str):
     done = update(repo, "-o", form, source=f"layout:{repo / 'nowhere'}")
     assert done.returncode == 1
-    assert "krmfn: error: repo/apps/api.yaml:13:19: policy flux-system:api" in done.stderr
+    assert "nowhere holds no OCI layout at all (3 repositories: ghcr.io/acme/api, docker.io/library/redis, ghcr.io/acme/web)" in done.stderr
     assert "policy flux-system:api" in done.stdout
 
 

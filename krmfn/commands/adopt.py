@@ -67,7 +67,7 @@ def _found(paths: Iterable[Path]) -> Iterator[tuple[Document, list[Wanted]]]:
     """Yield every document of another tool with the policies that it means. Raises InputError for one that is no YAML."""
     tree = options.read(paths)
     options.tell_skipped(one for one in tree.skipped if one.matters)
-    places = [place for place in finder.find(tree.blocks, tree.graph()) if place.ref is not None]
+    places = [place for place in finder.find(tree.blocks, tree.graph) if place.ref is not None]
     tops = [path for path in paths if path.is_dir()]
     images = [(_from_top(place.file.path, tops), place.ref) for place in places if place.ref]
     comments = [

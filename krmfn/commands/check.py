@@ -59,7 +59,7 @@ def command(
     A digest behind a tag is compared with what the registry says today.
     """
     tree = options.read(paths, is_hidden_shown=True)
-    places = (*finder.find(tree.blocks, tree.graph()), *(place for text in tree.aside for place in finder.aside(text)))
+    places = (*finder.find(tree.blocks, tree.graph), *(place for text in tree.aside for place in finder.aside(text)))
     strict = bool(click.get_current_context().meta.get(terminal.STRICT))
     finish = options.finishing(source, None, None, None, is_check=exit_code, strict=strict, unnamed=options.unnamed(within))
     config = with_changed(configuration(tree, finish, is_gate=exit_code), tree.texts, workspace.root_of(paths[0]))
@@ -147,7 +147,7 @@ def _is_quiet(word: str) -> bool:
 
 
 def _print_text(verdicts: Sequence[Verdict], *, every: bool, wide: bool) -> None:
-    silent = {hosts for hosts, failed in remarks.failing(verdicts).items() if len(remarks.repositories_of(failed)) > 1}
+    silent = {hosts for hosts, failed in remarks.failing(verdicts).items() if remarks.is_about_many(failed)}
     names = _short_names([one.ref for one in verdicts])
     told = [
         one

@@ -71,7 +71,7 @@ def _in_turn(examined: Examined, top: Path, template: str | None, *, split: bool
 
 def _apart(examined: Examined, top: Path, template: str | None) -> Iterator[Part]:
     """Yield the part of every image as if no other image had a policy, from the answers that are already here."""
-    policies, graph = examined.run.config.policies, examined.tree.graph()
+    policies, graph = examined.run.config.policies, examined.tree.graph
     for name, keys in short_names({key: policy.repository for key, policy in policies.items()}).items():
         narrowed = examined.run.config._replace(policies={key: policies[key] for key in keys})
         run = pipeline.examine(examined.blocks, narrowed, lambda _config: examined.run.source, graph=graph)

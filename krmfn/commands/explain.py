@@ -97,7 +97,7 @@ def _follow(
 
 
 def _examined(rules: Config, tree: files.Tree, source: TagSource) -> pipeline.Run:
-    return pipeline.examine(tree.blocks, rules, lambda _: source, every=True, graph=tree.graph())
+    return pipeline.examine(tree.blocks, rules, lambda _: source, every=True, graph=tree.graph)
 
 
 def _of_each(policy: ImagePolicy, deployed: Sequence[str], source: TagSource) -> tuple[Explanation, ...]:

@@ -87,7 +87,7 @@ def command(
     with terminal.watching() as progress:
         fresh = Sources(rules._replace(snapshots={}), os.environ, progress)
         run = pipeline.examine(
-            tree.blocks, rules._replace(snapshots={}), lambda _: fresh, every=True, graph=tree.graph()
+            tree.blocks, rules._replace(snapshots={}), lambda _: fresh, every=True, graph=tree.graph
         )
     package = Package(tree, base)
     results = list(_concerns(run))

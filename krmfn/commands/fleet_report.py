@@ -136,7 +136,7 @@ def _of_tree(tree: trees.Tree, finish: Finish, known: _Known, problems: list[Pro
     except ConfigError as error:
         problems += [Problem(name, "policy", f"its policies do not count: {one}") for one in error.problems]
         config = Config(settings=settings_among(blocks, finish))
-    places = finder.find(blocks, tree.files.graph())
+    places = finder.find(blocks, tree.files.graph)
     images = {place.ref.canonical for place in places if place.ref and place.state == COUNTS}
     source = known.source(images | {policy.repository.image.canonical for policy in config.policies.values()})
     config = config._replace(snapshots={}, evidence={**known.snapshots, **config.evidence})

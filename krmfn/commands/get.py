@@ -153,9 +153,9 @@ def _repositories(failed: Iterable[RegistryError]) -> list[str]:
 
 
 def _in_brief(one: Standing) -> Standing:
-    """Return it with a message that fits a line: why a host does not answer is told once, below the tables."""
-    host = one.cause.host if one.cause else ""
-    return replace(one, ready=one.ready._replace(message=f"{host} could not be asked: see the warning"))
+    """Return it with a message that fits a line: what repositories that fail have in common is told once, below the tables."""
+    what = "the source" if one.cause is None or one.cause.common else one.cause.host
+    return replace(one, ready=one.ready._replace(message=f"{what} could not be asked: see the warning"))
 
 
 def survey(tree: files.Tree, finish: Finish, kind: str, paths: Sequence[Path]) -> tuple[flux_objects.Fleet, bool]:
@@ -181,7 +181,7 @@ def _judged(standings: Iterable[Standing], tree: files.Tree, finish: Finish, sou
     try:
         rules = ruling.load(tree.blocks, finish)
         if any(policy.is_judged for policy in rules.policies.values()):
-            run = pipeline.examine(tree.blocks, rules, lambda _: source, every=True, graph=tree.graph())
+            run = pipeline.examine(tree.blocks, rules, lambda _: source, every=True, graph=tree.graph)
     except KrmfnError:  # Flux judges object by object, and wrong ones are told already
         run = None
     for one in standings:
@@ -218,7 +218,7 @@ def _waiting(
     automation = Automation.read(resource, objects.all)
     rules = automation.narrow(ruling.load(tree.blocks, finish), objects.all)
     top = next((one for path in paths for one in roots(path) if (one / automation.path).exists()), paths[0])
-    run = pipeline.examine(automation.scope(tree.blocks, top), rules, lambda _: source, graph=tree.graph())
+    run = pipeline.examine(automation.scope(tree.blocks, top), rules, lambda _: source, graph=tree.graph)
     wrong = next((result.message for result in run.results if result.severity == "error"), None)
     if wrong:
         raise InputError(wrong, name=str(paths[0]))

@@ -49,7 +49,7 @@ def command(paths: tuple[Path, ...], within: Within, flux: bool, namespace: str,
     options.tell_skipped(one for one in tree.skipped if one.matters)
     config = load(tree.blocks)
     home = path / FILE if path.is_dir() else path.parent / FILE
-    places = finder.find(tree.blocks, tree.graph())
+    places = finder.find(tree.blocks, tree.graph)
     begun = start(config, places, within, namespace if flux else "", has_unsure=unsure)
     there = next((text for text in tree.texts if Path(text.name) == home), None)
     if there is None:

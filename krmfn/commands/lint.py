@@ -82,7 +82,7 @@ def _of_the_cluster(config: Config, tree: files.Tree) -> Iterator[Diagnostic]:
     """Yield the fields whose version the cluster chooses, of images that must be signed."""
     if not wants_signatures(config):
         return
-    places = list(finder.find(tree.blocks, tree.graph()))
+    places = list(finder.find(tree.blocks, tree.graph))
     unjudged = of_the_cluster(places, config)
     for place in places:
         if place.ref in unjudged and place.state in (RANGE, VARIABLE):

@@ -56,13 +56,13 @@ def tell(one: Diagnostic, more: str = "") -> None:
 
 
 def tell_all(diagnostics: Iterable[Diagnostic]) -> None:
-    """Print every problem once: what repositories of one host have in common as one line, else the first of its places."""
+    """Print every problem once: what repositories of one host or source have in common as one line, else the first of its places."""
     alike: dict[tuple[object, ...], list[Diagnostic]] = {}
     for one in diagnostics:
         own = str(one.location) if one.is_about_text else str(one.policy)
         key: tuple[object, ...] = (one.severity, one.code, one.message, own)
-        if one.cause is not None and one.cause.failure in HOST_WIDE:
-            key = (one.severity, one.cause.host, one.cause.failure, _STAYS.get(one.code))
+        if one.cause is not None and (one.cause.common or one.cause.failure in HOST_WIDE):
+            key = (one.severity, *shared_by(one.cause), _STAYS.get(one.code))
         alike.setdefault(key, []).append(one)
     for first, *others in alike.values():
         repositories = list(dict.fromkeys(one.cause.repository for one in (first, *others) if one.cause))
@@ -75,15 +75,18 @@ def tell_all(diagnostics: Iterable[Diagnostic]) -> None:
 
 
 def shared_by(error: RegistryError) -> tuple[str, str]:
-    """Return what failures have in common that are told once: the host, where its repositories share the failure."""
+    """Return what failures have in common that are told once: the source's word, or the host where its repositories share the failure."""
+    if error.common:
+        return (error.common, error.failure)
     return (error.host, error.failure) if error.failure in HOST_WIDE else (error.repository, str(error))
 
 
 def shared(cause: RegistryError, repositories: Sequence[str]) -> str:
-    """Return in one line why a host did not answer, for how many repositories, and the first of them."""
-    names = [name.removeprefix(f"{cause.host}/") for name in repositories[:_NAMED]]
+    """Return in one line why a host or source did not answer, for how many repositories, and the first of them."""
+    head, of = ("", "") if cause.common else (f"{cause.host}/", f" of {cause.host}")
+    names = [name.removeprefix(head) for name in repositories[:_NAMED]]
     more = ", ..." if len(repositories) > _NAMED else ""
-    return f"{cause.message} ({len(repositories)} repositories of {cause.host}: {', '.join(names)}{more})"
+    return f"{cause.common or cause.message} ({len(repositories)} repositories{of}: {', '.join(names)}{more})"
 
 
 def plain(one: Diagnostic) -> dict[str, Any]:

@@ -66,13 +66,19 @@ def _tell_skipped(skipped: Sequence[Skipped]) -> None:
 
 
 def _failures(verdicts: Iterable[Verdict]) -> list[str]:
-    """Return every failure once; repositories of one host that cannot be asked become one line."""
+    """Return every failure once; repositories that fail alike become one line."""
     lines = []
     for failed in failing(verdicts).values():
         first, places, repositories = failed[0].error, sum(len(one.places) for one in failed), repositories_of(failed)
         if first is not None:
-            lines.append(f"{output.shared(first, repositories)}; nothing is known about {places} fields" if len(repositories) > 1 else str(first))
+            line = output.shared(first, repositories) if len(repositories) > 1 else str(first)
+            lines.append(f"{line}; nothing is known about {places} fields" if is_about_many(failed) else line)
     return lines
+
+
+def is_about_many(failed: Iterable[Verdict]) -> bool:
+    """True if one failure leaves several images unknown."""
+    return len({one.ref.canonical for one in failed}) > 1
 
 
 def failing(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], list[Verdict]]:

@@ -29,7 +29,7 @@ from krmfn.yamledit.nodes import Block, Edit, Text
 
 def plan(tree: files.Tree, rules: Config, source: TagSource, blocks: Sequence[Block] | None = None) -> Run:
     """Return what an update of a tree, or of some of its blocks, comes to. Raises InputError."""
-    run = pipeline.examine(tree.blocks if blocks is None else blocks, rules, lambda _: source, graph=tree.graph())
+    run = pipeline.examine(tree.blocks if blocks is None else blocks, rules, lambda _: source, graph=tree.graph)
     run = with_holds(run, tree.texts)
     unread = report.judged((one.diagnostic for one in tree.skipped if one.matters), rules.settings)
     return run._replace(results=in_order([*run.results, *unread]))

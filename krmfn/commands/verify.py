@@ -51,7 +51,7 @@ def command(targets: tuple[str, ...], source: str | None, form: str, **who: Any)
     images = [_image(one) for one in targets if one != "-" and not Path(one).exists()]
     tree = options.read(paths) if paths else None
     config = ruling.load(tree.blocks if tree else (), options.finishing(source, None, None, None))
-    places = finder.find(tree.blocks, tree.graph()) if tree else ()
+    places = finder.find(tree.blocks, tree.graph) if tree else ()
     if wanted is None and not wants_signatures(config):
         raise click.UsageError("nothing is required: name --key FILE or --certificate-identity, or write verify under require (docs/requirements.md)")
     with terminal.watching() as progress:

@@ -92,7 +92,7 @@ def examine(
     if rules.settings.unnamed:
         if rules.settings.mode == "frozen":
             raise misconfigured("--within and --pin ask registries, which mode frozen forbids: leave one of them out")
-        rules = with_unnamed(rules, finder.find(blocks, tree.graph()), rules.settings.unnamed)
+        rules = with_unnamed(rules, finder.find(blocks, tree.graph), rules.settings.unnamed)
     rules = with_changed(rules, tree.texts, root)
     run, source = interrupting.ask(rules, lambda asked: plan(tree, rules, asked, blocks))
     if source.is_cut and not is_patient:

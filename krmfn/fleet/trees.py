@@ -123,7 +123,7 @@ def used(tree: Tree) -> PlannedTree:
 
 
 def _named(tree: Tree) -> Iterator[tuple[str, Use]]:
-    for place in finder.find(tree.files.blocks, tree.files.graph()):
+    for place in finder.find(tree.files.blocks, tree.files.graph):
         if place.ref is not None and place.state == COUNTS:
             yield place.ref.canonical, Use((place.ref.tag,) if place.ref.tag else ())
     for policy in tree.config.policies.values():

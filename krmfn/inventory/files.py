@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import yaml
@@ -80,7 +81,7 @@ class Skipped:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tree:
     """The texts that may matter, their documents in order, and what was left alone."""
 
@@ -94,6 +95,7 @@ class Tree:
     leftovers: tuple[Path, ...] = ()
     """What killed runs left behind; the next one that writes removes it."""
 
+    @cached_property
     def graph(self) -> Graph:
         """Return which fields count where kustomizations change them."""
         from krmfn.kubernetes.kustomize import graph
@@ -236,8 +238,7 @@ class _Survey:
         """Yield every file once, whatever paths lead to it. A path that was named itself is never left out."""
         seen: set[str] = set()
         for path in paths:
-            for one in self._walk(path) if _is_folder(path) else (path,):
-                real = os.path.realpath(one)
+            for one, real in self._walk(path) if _is_folder(path) else ((path, os.path.realpath(path)),):
                 if real not in seen:
                     seen.add(real)
                     yield one
@@ -259,34 +260,42 @@ class _Survey:
         else:
             self.skipped.append(Skipped(str(link), "a symbolic link that leads out of the given paths", any(mark in data for mark in MARKS)))
 
-    def _walk(self, top: Path) -> Iterator[Path]:
+    def _walk(self, top: Path) -> Iterator[tuple[Path, str]]:
+        """Yield the regular files below a folder that may be manifests, each with its real path."""
+
         def refused(error: OSError) -> None:
             self._leave(Path(str(error.filename)), f"cannot be read: {error.strerror}", matters=True)
 
         for folder, names, files in os.walk(top, onerror=refused):
+            here, real, is_judged = Path(folder), os.path.realpath(folder), self._ignored.judges(Path(folder))
+            is_hidden = any(part.startswith(".") for part in here.relative_to(top).parts)
             names[:] = sorted(
                 name
                 for name in names
-                if not (self._leaves_hidden(name) or self._ignored.leaves_out(Path(folder, name), top, is_folder=True))
+                if not (self._leaves_hidden(name) or (is_judged and self._ignored.leaves_out(here / name, top, is_folder=True)))
             )
             for name in sorted(files):
-                path = Path(folder, name)
+                path = here / name
                 if writing.is_leftover(name):
                     self.leftovers.append(path)
-                elif (name.endswith((".yaml", ".yml")) or name in ("Kustomization", "Kptfile")) and not self._ignored.leaves_out(path, top):
+                elif _is_manifest(name) and not (is_judged and self._ignored.leaves_out(path, top)):
                     mode = path.lstat().st_mode
                     if stat.S_ISREG(mode):
-                        if any(part.startswith(".") for part in path.relative_to(top).parts[:-1]):
+                        if is_hidden:
                             self.hidden.add(path)
-                        yield path
+                        yield path, f"{real}{os.sep}{name}"
                     elif stat.S_ISLNK(mode):
                         self._links.append(path)
                     else:
                         self._leave(path, f"expected a regular file, found {reading.kind(mode)}")
 
-
     def _leaves_hidden(self, name: str) -> bool:
         return name.startswith(".") and (not self._is_hidden_shown or name in _TOOLS)
+
+
+def _is_manifest(name: str) -> bool:
+    """True for the names that Flux reads."""
+    return name.endswith((".yaml", ".yml")) or name in ("Kustomization", "Kptfile")
 
 
 def _is_folder(path: Path) -> bool:

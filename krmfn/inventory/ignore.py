@@ -34,6 +34,10 @@ class Ignored:
         self._files: dict[Path, GitIgnoreSpec | None] = {}
         self._holding: dict[Path, tuple[Path, ...]] = {}
 
+    def judges(self, folder: Path) -> bool:
+        """True if any pattern counts for what stands in a folder."""
+        return self._told is not None or bool(self._above(self._folder(folder)))
+
     def leaves_out(self, path: Path, top: Path, *, is_folder: bool = False) -> bool:
         """True if a path below `top`, a path that was given, is to be left out. Raises InputError, ConfigError."""
         whole = self._folder(path.parent) / path.name  # a link at the end stays one

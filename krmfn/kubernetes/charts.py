@@ -131,8 +131,11 @@ def _released(
 def of_mapping(scalars: Mapping[str, yaml.ScalarNode], within: str) -> Found | None:
     """Return the chart that a mapping names, by the rows of the table; only one from a registry, or with an HTTP URL."""
     for row in forms.charts(within):
-        url, version, name = scalars.get(row.url), scalars.get(row.version), scalars.get(row.name)
-        if url is None or version is None or (row.name and (name is None or not name.value)) or not version.value:
+        version, url = scalars.get(row.version), scalars.get(row.url)
+        if version is None or url is None or not version.value:
+            continue
+        name = scalars.get(row.name)
+        if row.name and (name is None or not name.value):
             continue
         place = url.value
         is_registry = place.startswith(_OCI)

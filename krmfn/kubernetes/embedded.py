@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _LONGEST = 1 << 20
 """How many characters are followed one by one; longer text in quotes is read and not edited."""
 _ESCAPES = {"x": 2, "u": 4, "U": 8}
+_PIECES = re.compile(r"\s+|\S+")
 _BLANK = frozenset("ntrNLP_ v\n\r\t")
 """What stands behind a backslash for white space; `\\0`, `\\a`, `\\b`, `\\e`, `\\f` never stand in a reference."""
 
@@ -119,16 +120,24 @@ class Embedded:
             at, end = at + 1, end - 1
         elif style == ">":
             at = data.find(b"\n", at, end) + 1
+        special = {'"': "\\", "'": "'"}.get(style, "")
         places: list[int] = []
-        for char in self.scalar.value:
-            if char.isspace():
-                places.append(-1)
+        for piece in _PIECES.finditer(self.scalar.value):
+            text = piece[0]
+            if text.isspace():
+                places += [-1] * len(text)
                 continue
             at = self._skip(at, end)
-            if at >= end:
-                return []
-            places.append(at)
-            at += self._width(at)
+            if text.isascii() and not (special and special in text) and data.startswith(text.encode(), at, end):
+                places += range(at, at + len(text))
+                at += len(text)
+                continue
+            for _ in text:
+                at = self._skip(at, end)
+                if at >= end:
+                    return []
+                places.append(at)
+                at += self._width(at)
         return [*places, end]
 
     def _skip(self, at: int, end: int) -> int:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from krmfn.errors import InputError
 from krmfn.kubernetes import charts, forms, prose, reference, walk
+from krmfn.kubernetes.ground import is_noted
 from krmfn.kubernetes.loosedigest import STALE, LooseDigest, is_left_behind, loose_digests
 from krmfn.kubernetes.overriding import NOTHING, Graph, deployed
 from krmfn.kubernetes.places import COUNTS, IGNORED, SHOWN, Place, Slot
@@ -43,9 +44,16 @@ class _Read(NamedTuple):
 
 def places(block: Block, known: Mapping[charts.Key, str] = NONE_KNOWN) -> tuple[Place, ...]:
     """Return the places of one block, in order; `known` are the URLs of HelmRepositories."""
-    if not isinstance(block.notes, _Read) or block.notes.known != known:
-        block.notes = _Read(known, tuple(_places(block, known)))
+    if isinstance(block.notes, _Read) and block.notes.known == known:
+        return block.notes.places
+    block.notes = _Read(known, tuple(_places(block, known)))
+    block.forget()
     return block.notes.places
+
+
+def are_read(block: Block, known: Mapping[charts.Key, str]) -> bool:
+    """True if the places of a block are at hand, so that asking for them costs nothing."""
+    return isinstance(block.notes, _Read) and block.notes.known == known
 
 
 def _places(block: Block, known: Mapping[charts.Key, str]) -> Iterator[Place]:
@@ -54,14 +62,14 @@ def _places(block: Block, known: Mapping[charts.Key, str]) -> Iterator[Place]:
     if not forms.may_hold_image(raw) or is_definition(block) or block.root is None:
         return
     by_offset: dict[int, Place] = {}
+    has_notes, may_ignore = is_noted(raw), markers.may_ignore(raw)
     for resource in describe(block):
         if not resource.is_definition:
-            for place in walk.read(resource, known):
+            for place in walk.read(resource, known, has_notes=has_notes, may_ignore=may_ignore):
                 if place.start not in by_offset or (place.is_sure and not by_offset[place.start].is_sure):
                     by_offset[place.start] = place
     for place in _marked(block):
         by_offset.setdefault(place.start, place)
-    may_ignore = markers.may_ignore(raw)
     found = (_heeding(place) if may_ignore else place for _, place in sorted(by_offset.items()))
     yield from _with_digests(found) if prefilter.may_pin_beside(raw) else found
 

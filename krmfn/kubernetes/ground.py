@@ -20,10 +20,16 @@ _RENOVATE = re.compile(rb"[ \t]*#[ \t]*renovate:(?=.*\bdatasource=docker\b).*\b(
 _IGNORE = re.compile(rb"[^\n]*#[ \t]*krmfn:[ \t]*ignore\b")
 
 
+def is_noted(raw: bytes) -> bool:
+    """True if comments of a text may name images for Renovate."""
+    return b"datasource=docker" in raw
+
+
 class Ground(NamedTuple):
     """Nodes of a block, which stands inside the scalars of `hosts`, from the inside out; none for the resource's own.
 
     `group` and `kind` are those of what is read, `lead` the path of the innermost host, `doubt` why nothing here is sure.
+    `is_noted` and `may_ignore` say that comments may name images, and that some may say `# krmfn: ignore`.
     """
 
     resource: Resource
@@ -33,6 +39,8 @@ class Ground(NamedTuple):
     lead: str = ""
     hosts: tuple[Embedded, ...] = ()
     doubt: str = ""
+    is_noted: bool = False
+    may_ignore: bool = False
 
     def slots(self, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None) -> tuple[Slot, ...]:
         """Return the slot of a whole scalar, or of the characters of one."""
@@ -73,8 +81,6 @@ class Ground(NamedTuple):
     def noted(self, node: yaml.Node) -> str:
         """Return the image whose tag a comment of Renovate on the line above calls a value; empty when none does."""
         data = self.block.text.data
-        if b"datasource=docker" not in data:
-            return ""
         start = data.rfind(b"\n", 0, self.block.span(node)[0])
         comment = _RENOVATE.match(data, data.rfind(b"\n", 0, max(start, 0)) + 1, max(start, 0))
         return comment[1].decode("utf-8", "replace") if comment else ""
@@ -109,4 +115,4 @@ class Ground(NamedTuple):
     def is_ignored(self, slots: Iterable[Slot]) -> bool:
         """True if a comment behind a value says `# krmfn: ignore`."""
         data = self.resource.block.text.data
-        return b"krmfn" in self.resource.block.raw and any(_IGNORE.match(data, slot.scalar.end) for slot in slots)
+        return self.may_ignore and any(_IGNORE.match(data, slot.scalar.end) for slot in slots)

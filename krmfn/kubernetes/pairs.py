@@ -122,8 +122,10 @@ def of_mapping(scalars: Scalars, within: str) -> Iterator[Found]:
 def _kustomized(scalars: Scalars, within: str) -> Found | None:
     """Read an `images` entry of a kustomization."""
     name = scalars.get("name")
+    if name is None or not name.value:
+        return None
     tag, digest, new = (_filled(scalars, key) for key in ("newTag", "digest", "newName"))
-    if name is None or not name.value or not (tag or new or (digest and within == "images")):
+    if not (tag or new or (digest and within == "images")):
         return None
     spelled = "newName" if new else "name"
     parts = ((Part.NAME, "newName", new), (Part.TAG, "newTag", tag), (Part.DIGEST, "digest", digest))
@@ -207,12 +209,14 @@ def _text(
 
 def entry(scalars: Scalars) -> tuple[str, str, str] | None:
     """Read a mapping that names its value, such as `{name: WEB_IMAGE, value: ...}`: the name, what it is in, and the key."""
+    key = "value" if "value" in scalars else "default" if "default" in scalars else None
+    if key is None:
+        return None
     pointed = pointer(scalars)
-    if pointed and "value" in scalars:
-        return (*pointed, "value")
+    if pointed and key == "value":
+        return (*pointed, key)
     name = scalars.get("name") or scalars.get("variable")
-    key = next((key for key in ("value", "default") if key in scalars), None)
-    if name is None or key is None or not isinstance(name.value, str):
+    if name is None or not isinstance(name.value, str):
         return None
     head, _, last = name.value.rpartition(".")
     return last, head.rpartition(".")[2], key

@@ -40,7 +40,7 @@ class Resource(NamedTuple):
         """The node of the resource in its block."""
         node = self.block.root
         for step in self.prefix:
-            node = next(child for key, child in children(node) if key == step)
+            node = node.value[step] if isinstance(step, int) and node else next(child for key, child in children(node) if key == step)
         if node is None:
             raise ValueError("an empty block is no resource")
         return node

@@ -15,7 +15,7 @@ from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef, is_tag
 from krmfn.kubernetes import charts, forms, grammar, pairs, prose, reference
 from krmfn.kubernetes.embedded import Embedded
-from krmfn.kubernetes.ground import Ground
+from krmfn.kubernetes.ground import Ground, is_noted
 from krmfn.kubernetes.places import COUNTS, Place
 from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.kubernetes.resource import Resource, Steps, anchored, describe
@@ -33,16 +33,16 @@ _DEEPEST = 4
 _REGISTRY = re.compile(r"imageRegistry|image_registry|defaultImageRegistry|systemDefaultRegistry").fullmatch
 
 
-def read(resource: Resource, known: Mapping[charts.Key, str]) -> Iterator[Place]:
-    """Yield the places of one resource, in the order of the document."""
+def read(resource: Resource, known: Mapping[charts.Key, str], *, has_notes: bool, may_ignore: bool) -> Iterator[Place]:
+    """Yield the places of one resource, in the order of the document; see Ground for what comments of its block may say."""
     group, kind = resource.id.api_version.rpartition("/")[0], resource.id.kind
     if not forms.is_run(group, kind):
         return
     root = resource.root
     doubt = _IN_TEST if _is_test(root) else ""
-    doubt = "it stands in a Secret" if kind == "Secret" and not group else doubt
-    doubt = doubt or forms.doubt_of_file(resource.block.text.name)
-    yield from _Walk(Ground(resource, resource.block, group, kind, doubt=doubt), known).read(root, kind, resource.prefix)
+    doubt = "it stands in a Secret" if kind == "Secret" and not group else doubt or forms.doubt_of_file(resource.block.text.name)
+    ground = Ground(resource, resource.block, group, kind, doubt=doubt, is_noted=has_notes, may_ignore=may_ignore)
+    yield from _Walk(ground, known).read(root, kind, resource.prefix)
 
 
 def _is_test(root: yaml.Node) -> bool:
@@ -185,7 +185,7 @@ class _Walk:
 
     def noted(self, node: yaml.ScalarNode) -> tuple[str, str, Reading] | None:
         """Return the form, the text and the reading of a tag whose image a comment above it names."""
-        name = self.ground.noted(node) if is_tag(node.value) else ""
+        name = self.ground.noted(node) if self.ground.is_noted and is_tag(node.value) else ""
         reading = reference.read(f"{name}:{node.value}") if name else None
         return ("renovate", f"{name}:{node.value}", reading) if reading else None
 
@@ -264,7 +264,7 @@ class _Walk:
         for block, one in roots:
             group = one.id.api_version.rpartition("/")[0]
             if not one.is_definition and forms.is_run(group, one.id.kind):
-                below = Ground(ground.resource, block, group, one.id.kind, f"{path} > ", (host, *ground.hosts), doubt or ground.doubt)
+                below = ground._replace(block=block, group=group, kind=one.id.kind, lead=f"{path} > ", hosts=(host, *ground.hosts), doubt=doubt or ground.doubt, is_noted=is_noted(block.raw))
                 yield from _Walk(below, self.known).read(one.root, one.id.kind, one.prefix, key if isinstance(one.root, yaml.SequenceNode) else "")
 
     def lines(self, node: yaml.ScalarNode, steps: Steps, doubt: str, *, is_list: bool = False) -> Iterator[Place]:

@@ -47,9 +47,9 @@ def bind(blocks: Iterable[Block], config: Config, expected: prefilter.Expected, 
     binder = _Binder(config, graph, charts.repositories(blocks) if config.by_image() else {})
     for block in blocks:
         raw = block.raw
-        if not prefilter.may_change(raw, expected, binder.needles) and not binder.may_name(raw):
+        if not prefilter.may_change(raw, expected, binder.needles) and not binder.may_name(block):
             binder.skip(raw)
-        elif block.root is not None:
+        else:
             binder.look(block)
             block.forget()
     binder.close()
@@ -76,9 +76,14 @@ class _Binder:
             words |= {self.paths[rule.path].needle.encode()} if rule.path else {b"containers", b"Containers"}
         return tuple(sorted(words))
 
-    def may_name(self, raw: bytes) -> bool:
+    def may_name(self, block: Block) -> bool:
         """True if a block may name a policy's image in another way than by a line `image: REFERENCE`."""
-        return any(last in raw for last in self.lasts) and forms.may_hold_compound(raw)
+        raw = block.raw
+        if not (self.by_image and forms.may_hold_compound(raw)):
+            return False
+        if finder.are_read(block, self.charts):
+            return any(place.ref and place.ref.canonical in self.by_image for place in finder.places(block, self.charts))
+        return any(last in raw for last in self.lasts)
 
     def skip(self, raw: bytes) -> None:
         """Count what a block that needs no change holds as bound."""
@@ -91,15 +96,13 @@ class _Binder:
                 self.policies |= {policy.key for policy in self.by_image.get(prefilter.repository_of(value), ())}
 
     def look(self, block: Block) -> None:
-        """Find the targets of one composed block."""
-        resources = describe(block)
-        if not resources:
-            return
+        """Find the targets of one block, which is composed where its places alone do not tell them."""
         targets: dict[int, Target] = {}
         reserved: set[int] = set()
         raw = block.raw
-        may_be_annotated = prefilter.may_hold(raw, (_NEEDLE,))
-        if prefilter.may_hold_marker(raw):
+        is_marked, may_be_annotated = prefilter.may_hold_marker(raw), prefilter.may_hold(raw, (_NEEDLE,))
+        resources = describe(block) if is_marked or may_be_annotated or self.config.targets else ()
+        if is_marked and resources:
             for target in self._marked(markers.read(block), resources, reserved):
                 self._claim(targets, target)
         for resource in resources:
@@ -116,7 +119,7 @@ class _Binder:
             for start in [start for start in targets if markers.is_ignored(block.text.data, start)]:
                 del targets[start]
         if targets and self.config.settings.keep_pins and prefilter.may_pin_beside(raw):
-            for resource in resources:
+            for resource in describe(block):
                 if not resource.is_definition:
                     self._pair(resource, targets, reserved)
         for _, target in sorted(targets.items()):

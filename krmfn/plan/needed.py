@@ -37,15 +37,13 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
 
 def _named(block: Block, raw: bytes, lasts: Iterable[bytes], known: Mapping[charts.Key, str]) -> Iterable[str]:
     """Return the repositories that a block names: by its lines, or by its places when a line is not plain to see."""
-    is_compound = any(last in raw for last in lasts) and forms.may_hold_compound(raw)
+    is_compound = forms.may_hold_compound(raw) and (finder.are_read(block, known) or any(last in raw for last in lasts))
     values = (
         None if is_compound or b"image.toolkit.fluxcd.io" in raw or b"krmfn.dev" in raw else prefilter.image_values(raw)
     )
     if values is not None:
         return {prefilter.repository_of(value) for value in values}
-    names = {place.ref.canonical for place in finder.places(block, known) if place.ref and place.is_sure}
-    block.forget()
-    return names
+    return {place.ref.canonical for place in finder.places(block, known) if place.ref and place.is_sure}
 
 
 def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> prefilter.Expected:

@@ -111,7 +111,8 @@ class Artifact:
         snapshot = self.snapshot(image)
         if snapshot is None:
             message = f"the scan {self.name} does not have it: plan its tree too (krmfn fleet plan), or the last scan could not ask for it"
-            raise RegistryError("not-found", image, message)
+            common = f"the scan {self.name} does not have them: plan their trees too (krmfn fleet plan), or the last scan could not ask for them"
+            raise RegistryError("not-found", image, message, common=common)
         return snapshot
 
     def lanes(self) -> dict[str, Piece]:

@@ -49,6 +49,13 @@ class _Layout(NamedTuple):
     """Digests of the manifests without a tag, among which tools keep what refers to others."""
 
 
+class _Names(NamedTuple):
+    """The repositories of a tree, and what to say when there is none."""
+
+    names: list[str]
+    why: str
+
+
 class _Pieces:
     """The parts of images in a layout, as `contents` wants them."""
 
@@ -71,6 +78,7 @@ class LayoutSource:
         """`within` is the folder that the root may not lead out of, links followed; None allows any place."""
         self._root, self._within = root, within
         self._layouts: Once[str, _Layout | RegistryError] = Once()
+        self._names: Once[str, _Names] = Once()
         self._referring: Once[str, Mapping[str, list[Mapping[str, Any]]]] = Once()
 
     def tags(self, repository: Repository) -> Listing:
@@ -170,7 +178,7 @@ class LayoutSource:
                     f"source.layout.path {_shown(folder)} leads out of {_shown(self._within)}, where krmfn runs: "
                     "a resource may name folders below that one; --source layout:DIR and KRMFN_LAYOUT may name any"
                 )
-                raise _error(repository, "limit", message)
+                raise _error(repository, "limit", message, message if folder == self._root else "")
         for folder in self._places(repository):
             try:
                 data = _read(folder / "index.json", INDEX_LIMIT)
@@ -182,26 +190,32 @@ class LayoutSource:
                 failure: RegistryFailure = "unavailable" if isinstance(error, OSError) else "integrity"
                 raise _error(repository, failure, f"{_shown(folder)}/index.json {why}") from None
         tried = ", ".join(map(_shown, self._places(repository)))
-        raise _error(repository, "not-found", f"no OCI layout (index.json) is in {tried}{self._nearest(repository)}")
+        held = self._names.get("", self._held)
+        message = f"no OCI layout (index.json) is in {tried}{_nearest(repository, held)}"
+        if held.names:
+            raise _error(repository, "not-found", message, f"{_shown(self._root)} holds no OCI layout (index.json) of them")
+        raise _error(repository, "not-found", f"{message}; {held.why}", held.why)
 
     def _places(self, repository: Repository) -> Iterator[Path]:
         image = repository.image
         yield from dict.fromkeys(self._root / name for name in (image.canonical, image.name, image.path))
 
-    def _nearest(self, repository: Repository) -> str:
-        """Return which repository of the tree may have been meant."""
-        from difflib import get_close_matches
-
+    def _held(self) -> _Names:
+        """Return which repositories the tree holds."""
         walked = list(islice(os.walk(self._root), MAX_FOLDERS))
         names = sorted(os.path.relpath(folder, self._root) for folder, _, files in walked if "index.json" in files)
-        if not names:
-            if len(walked) == MAX_FOLDERS:
-                return f"; the first {MAX_FOLDERS} folders below {_shown(self._root)} hold no layout, others were not looked at"
-            return f"; {_shown(self._root)} holds no layout at all"
-        close = get_close_matches(repository.image.canonical, names, 1) or get_close_matches(
-            repository.image.path, names, 1
-        )
-        return f"; did you mean {printable(close[0])}?" if close else ""
+        if len(walked) == MAX_FOLDERS:
+            return _Names(names, f"the first {MAX_FOLDERS} folders below {_shown(self._root)} hold no layout, others were not looked at")
+        return _Names(names, f"{_shown(self._root)} holds no OCI layout at all")
+
+
+def _nearest(repository: Repository, held: _Names) -> str:
+    """Return which repository of the tree may have been meant."""
+    from difflib import get_close_matches
+
+    image = repository.image
+    close = get_close_matches(image.canonical, held.names, 1) or get_close_matches(image.path, held.names, 1)
+    return f"; did you mean {printable(close[0])}?" if close else ""
 
 
 class LayoutAttachments:
@@ -266,8 +280,8 @@ def _is_within(path: Path, folder: Path) -> bool:
         return False
 
 
-def _error(repository: Repository, failure: RegistryFailure, message: str) -> RegistryError:
-    return RegistryError(failure, repository.image.canonical, message)
+def _error(repository: Repository, failure: RegistryFailure, message: str, common: str = "") -> RegistryError:
+    return RegistryError(failure, repository.image.canonical, message, common=common)
 
 
 def _shown(path: Path) -> str:

@@ -142,7 +142,7 @@ class Sources:
             if self._snapshot(repository) is None or error.failure not in (*PASSING, "not-found"):
                 raise
             message = f"{error.message}; no TagSnapshot holds that: krmfn fetch writes what it decided into the lock, for mode frozen"
-            raise RegistryError(error.failure, error.repository, message, status=error.status, code=error.code) from None
+            raise RegistryError(error.failure, error.repository, message, status=error.status, code=error.code, common=error.common) from None
 
     def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
         """See TagSource.verify. No snapshot holds signatures."""
@@ -174,7 +174,8 @@ class Sources:
             lacks = (
                 f"{error.message}; the TagSnapshot holds no {_LACKS[what]} of tag {tag}: run krmfn fetch on the package"
             )
-            raise RegistryError(error.failure, error.repository, lacks, status=error.status, code=error.code) from None
+            common = error.common and f"{error.common}; the TagSnapshots hold no {_LACKS[what]} of their tags: run krmfn fetch on the package"
+            raise RegistryError(error.failure, error.repository, lacks, status=error.status, code=error.code, common=common) from None
         return answer
 
 

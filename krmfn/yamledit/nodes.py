@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 import yaml
@@ -36,6 +37,7 @@ __all__ = [
 
 BOM = b"\xef\xbb\xbf"
 _STEP = 1024
+_COUNTED = 1 << 16
 _OPENERS = 10_000
 _BREAKS = (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 
@@ -43,10 +45,11 @@ _BREAKS = (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 class Text:
     """What was read, and the name it was read from; an empty name is stdin."""
 
-    __slots__ = ("data", "name")
+    __slots__ = ("_lines", "data", "name")
 
     def __init__(self, data: bytes, name: str = "") -> None:
         self.data, self.name = data, name
+        self._lines: tuple[int, ...] = ()
 
     def locate(self, offset: int) -> tuple[int, int]:
         r"""Return line and column, both from one; columns count characters.
@@ -55,8 +58,14 @@ class Text:
         (2, 4)
         """
         start = self.data.rfind(b"\n", 0, offset) + 1
-        head = self.data[start:offset].removeprefix(BOM)
-        return self.data.count(b"\n", 0, start) + 1, len(head.decode("utf-8", "replace")) + 1
+        return self._breaks(start) + 1, len(self.data[start:offset].removeprefix(BOM).decode("utf-8", "replace")) + 1
+
+    def _breaks(self, offset: int) -> int:
+        """Return how many line feeds stand before an offset; those before every `_COUNTED` bytes are counted once."""
+        step, steps = offset // _COUNTED, range(0, len(self.data), _COUNTED)
+        if step and not self._lines:
+            self._lines = (*accumulate((self.data.count(b"\n", at, at + _COUNTED) for at in steps), initial=0),)
+        return (self._lines[step] if step else 0) + self.data.count(b"\n", step * _COUNTED, offset)
 
     def error(self, message: str, offset: int = -1) -> InputError:
         """Make the error that says where in this text; -1 when the place is not known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from sys import intern
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -207,15 +208,17 @@ def _all_json(parent: yaml.Node | None) -> bool:
 
 def _parent(root: yaml.Node | None, wanted: yaml.Node) -> yaml.Node | None:
     """Find the collection that holds a node, by descending along the start marks."""
-    parent, node = None, root
+    parent, node, place = None, root, wanted.start_mark.index
     while node is not None and node is not wanted:
         parent = node
-        best = None
-        for _, value in children(node):
-            if value.start_mark.index > wanted.start_mark.index:
-                break
-            best = value
-        node = best
+        if isinstance(node, yaml.MappingNode):
+            at = bisect_right(node.value, place, key=lambda pair: pair[1].start_mark.index)
+            node = node.value[at - 1][1] if at else None
+        elif isinstance(node, yaml.SequenceNode):
+            at = bisect_right(node.value, place, key=lambda child: child.start_mark.index)
+            node = node.value[at - 1] if at else None
+        else:
+            node = None
     return parent if node is wanted else None
 
 

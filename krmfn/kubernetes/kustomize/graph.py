@@ -206,7 +206,7 @@ class _Builds:
             if self.count > MAX_ITEMS:
                 raise _TooManyError
             items = changed_by(items, one, self.log)
-            for each in items:
+            for each in items if one.replacements else ():
                 self.note(each)
             return items
         finally:
