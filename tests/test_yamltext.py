@@ -351,6 +351,13 @@ def test_an_edit_changes_what_it_says_and_nothing_else(edit, is_fine):
         rewrite(text, [edit])
 
 
+def test_a_key_that_is_an_alias_is_the_scalar_that_it_stands_for():
+    text = b"name: &app web\nof:\n  *app : {image: nginx}\n"
+    block = documents(Text(text))[0]
+    assert [(one.path, one.value) for one in scalars(block)] == [("name", "web"), ("of.web.image", "nginx")]
+    assert construct(block.root) == {"name": "web", "of": {"web": {"image": "nginx"}}}
+
+
 def test_an_alias_keeps_its_own_place():
     block = documents(Text(b"a: &x b\nc: *x\n"))[0]
     alias = dict(children(block.root))["c"]

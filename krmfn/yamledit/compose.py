@@ -174,7 +174,7 @@ def _document(parser: Any) -> yaml.Node:
         if kind is yaml.ScalarEvent:
             node = yaml.ScalarNode(event.tag, event.value, event.start_mark, event.end_mark, event.style)
         elif kind is yaml.AliasEvent:
-            node = Alias(event.anchor, anchors.get(event.anchor), event.start_mark, event.end_mark)
+            node = _aliased(event, anchors.get(event.anchor), stack)
         elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
             node = _opened(event, kind, len(stack))
             stack.append((node, []))
@@ -189,6 +189,14 @@ def _document(parser: Any) -> yaml.Node:
             root: yaml.Node = node
             return root
         stack[-1][1].append(node)
+
+
+def _aliased(event: Any, target: yaml.Node | None, stack: list[tuple[yaml.CollectionNode, list[Any]]]) -> yaml.Node:
+    """Return an alias; one that is the key of a mapping, as in `*app : {image: web}`, is the scalar that it stands for."""
+    is_key = stack and type(stack[-1][0]) is yaml.MappingNode and len(stack[-1][1]) % 2 == 0
+    if is_key and isinstance(target, yaml.ScalarNode):
+        return yaml.ScalarNode(None, target.value, event.start_mark, event.end_mark)
+    return Alias(event.anchor, target, event.start_mark, event.end_mark)
 
 
 def _opened(event: Any, kind: type, depth: int) -> Any:

@@ -203,7 +203,7 @@ def scalar_at(block: Composed, node: yaml.Node, path: str, parent: yaml.Node | N
 
 def _all_json(parent: yaml.Node | None) -> bool:
     """True if a flow mapping quotes all its keys with `"`, as JSON does."""
-    return isinstance(parent, yaml.MappingNode) and all(key.style == '"' for key, _ in parent.value)
+    return isinstance(parent, yaml.MappingNode) and all(isinstance(key, yaml.ScalarNode) and key.style == '"' for key, _ in parent.value)
 
 
 def _parent(root: yaml.Node | None, wanted: yaml.Node) -> yaml.Node | None:
