@@ -16,13 +16,16 @@ from krmfn.image import is_tag
 from krmfn.kubernetes import forms, reference
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, RANGE, UNJUDGED
 from krmfn.kubernetes.reference import Reading
-from krmfn.kubernetes.resource import anchored, describe, get, scalars_of
+from krmfn.kubernetes.resource import anchored, get, scalars_of
 from krmfn.model import Part
-from krmfn.yamledit.nodes import Block, Step, is_null
+from krmfn.yamledit.nodes import Block, Step, children, is_null
 
 Key = tuple[str, str]
 """Namespace and name of a HelmRepository."""
 _OCI = "oci://"
+_REGISTERED = re.compile(rb'\boci"?: *true')
+_HELMFILE = "\0helmfile"
+"""Stands for the namespace of the repositories that helmfiles name."""
 
 
 class Found(NamedTuple):
@@ -46,17 +49,28 @@ def repositories(blocks: Iterable[Block]) -> dict[Key, str]:
     """Return the URLs of the HelmRepositories of the blocks, `oci://` before those of type oci."""
     repositories_by_key: dict[Key, str] = {}
     for block in blocks:
-        if b"HelmRepository" in block.raw and b"url" in block.raw:
-            for resource in describe(block):
-                if resource.id.kind == "HelmRepository":
-                    spec = scalars_of(get(resource.root, "spec"))
-                    repositories_by_key[resource.id.namespace, resource.id.name] = spec.get("url", "")
+        may_name = b"url" in block.raw and (b"HelmRepository" in block.raw or _REGISTERED.search(block.raw))
+        stack = [block.root] if may_name else []
+        while stack:
+            node = stack.pop()
+            plain = scalars_of(node)
+            if plain.get("oci") == "true":
+                key = _HELMFILE, plain.get("name", "")
+                url = _OCI + plain.get("url", "").removeprefix(_OCI)
+                repositories_by_key[key] = url if repositories_by_key.get(key, url) == url else ""
+            elif plain.get("kind") == "HelmRepository":
+                named, spec = scalars_of(get(node, "metadata")), scalars_of(get(node, "spec"))
+                repositories_by_key[named.get("namespace", ""), named.get("name", "")] = spec.get("url", "")
+            else:
+                stack += [child for _, child in children(node) if isinstance(child, yaml.CollectionNode)]
     return repositories_by_key
 
 
 def of_resource(root: yaml.Node, kind: str, group: str, known: Mapping[Key, str]) -> list[Found]:
-    """Return what an OCIRepository, a HelmRelease or a HelmChart names."""
+    """Return what an OCIRepository, a HelmRelease, a HelmChart or a plan of the system-upgrade-controller names."""
     spec = get(root, "spec")
+    if kind == "Plan" and group == "upgrade.cattle.io":
+        return _planned(spec)
     if kind == "OCIRepository" and group == "source.toolkit.fluxcd.io":
         return _artifact(spec)
     if kind in ("HelmRelease", "HelmChart") and group.endswith(".fluxcd.io"):
@@ -66,6 +80,16 @@ def of_resource(root: yaml.Node, kind: str, group: str, known: Mapping[Key, str]
         released = _released(inner, steps, namespace, known)
         return [released] if released else []
     return []
+
+
+def _planned(spec: yaml.Node | None) -> list[Found]:
+    """Read the version of an upgrade plan, which the controller makes the tag of an image that has none: `+` is `-`."""
+    version, image = _filled(spec, "version"), _filled(get(spec, "upgrade"), "image")
+    if version is None or image is None or (named := reference.read(image.value)) is None or named.ref.tag:
+        return []
+    text = f"{image.value}:{version.value.replace('+', '-')}"
+    why = "an upgrade plan makes a tag of it, and replaces nodes"
+    return [Found("upgrade-plan", ("spec", "version"), version, text, reference.read(text), (), why)]
 
 
 def _artifact(spec: yaml.Node | None) -> list[Found]:
@@ -128,8 +152,12 @@ def _released(
     return _chart("helm-release", path, plain["chart"], url, at, version, name)
 
 
-def of_mapping(scalars: Mapping[str, yaml.ScalarNode], within: str) -> Found | None:
+def of_mapping(scalars: Mapping[str, yaml.ScalarNode], within: str, known: Mapping[Key, str]) -> Found | None:
     """Return the chart that a mapping names, by the rows of the table; only one from a registry, or with an HTTP URL."""
+    if within == "releases" and (url := scalars.get("chart")) is not None and (version := scalars.get("version")) is not None:
+        alias, _, chart = url.value.partition("/")
+        if registry := known.get((_HELMFILE, alias)):
+            return _chart("helmfile-chart", ("version",), chart, registry, version, version, alias)._replace(keys=("chart",))
     for row in forms.charts(within):
         version, url = scalars.get(row.version), scalars.get(row.url)
         if version is None or url is None or not version.value:
@@ -143,6 +171,9 @@ def of_mapping(scalars: Mapping[str, yaml.ScalarNode], within: str) -> Found | N
             place, is_registry = _OCI + place, True
         if not is_registry and (not row.name or not re.match(r"https?://", place) or place.endswith(".git")):
             continue
+        if row.is_tag:
+            text, part = f"{place.removeprefix(_OCI)}:{version.value}", (Part.TAG, version, (row.version,))
+            return Found(row.code, (row.version,), version, text, reference.read(text), (part,), row.why, keys=(row.url,))
         chart = _chart(row.code, (row.version,), name.value if name else "", place, version, version, place)
         return chart._replace(keys=(row.url, row.version, row.name))
     return None
@@ -153,6 +184,8 @@ def _chart(
 ) -> Found:
     """Make the place of a chart: an exact version is a tag, anything else a range; `+` is `_` in tags, as Helm has it."""
     wanted = version.value if isinstance(version, yaml.ScalarNode) else ""
+    if chart.startswith(_OCI):
+        url, chart = chart, ""
     if not url.startswith(_OCI):
         why = (
             f"a chart of the HTTP repository {url}"
@@ -170,7 +203,9 @@ def _chart(
     ):
         text = f"{name}:{tag}"
         return Found(code, path, at, text, reference.read(text), ((Part.VERSION, version, path),))
-    if "$" in wanted:
+    if any(sign in wanted for sign in ("$", "{{", "<<")):
         text = f"{name}:{wanted}"
-        return Found(code, path, at, text, reference.read(text), ())
+        reading = reference.read(text)
+        why, state = ("", COUNTS) if reading else ("a template fills in its version", UNJUDGED)
+        return Found(code, path, at, text, reading, (), why, state)
     return Found(code, path, at, name, reference.read(name), (), "it is a range", RANGE, wanted or "*")

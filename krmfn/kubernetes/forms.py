@@ -28,7 +28,7 @@ class Reference(NamedTuple):
     """A whole reference in one scalar: the value of `key` (a regular expression) in a mapping or list `within`.
 
     `is_item` wants an item of the list `within` instead, `grammar` names how the reference stands in the scalar:
-    `whole`, `flag` (`--flag=REF`, where `key` is the flag's name), `argo` (`name=REF`).
+    `whole`, `url` (`oci://REF`), `flag` (`--flag=REF`, where `key` is the flag's name), `argo` (`name=REF`).
     """
 
     code: str
@@ -61,6 +61,7 @@ REFERENCES = (
               why="it is a tag of the cluster's own image stream"),
     Reference("argo-image", "kustomize.images: [name=image:tag]", within="images", shown=VERSION, sure=VERSION, is_item=True, grammar="argo"),
     Reference("list-item", "images: [image:tag]", within=_LIST_KEY, shown=VERSION, sure=OFFICIAL, is_item=True, why=_BARE),
+    Reference("tekton-bundle", "taskRef: {bundle: image:tag}, or a parameter bundle", "bundle", groups=r"tekton\.dev", shown=FULL, sure=KNOWN),
     Reference("cloud-build", "steps: [{name: known-registry/image:tag}]", "name", "steps", shown=KNOWN, sure=KNOWN),
     Reference("flag", "--destination=image:tag", within="args|command|.*[aA]rgs", key="destination|dest|push|output|tag|t|cache-repo", shown=FULL,
               is_item=True, grammar="flag", why="it is what is built, not what runs"),
@@ -73,6 +74,7 @@ REFERENCES = (
     Reference("any-image", "anything with image in its name: acme/image:tag", ".*([iI]mage|IMAGE).*", shown=FULL, why="its key may say something else of an image"),
     Reference("image-map", "images: {any: image:tag}", within=_LIST_KEY, shown=VERSION, sure=OFFICIAL, why=_BARE),
     Reference("image-map", "imagesOrSo: {any: image:tag}", within=_MAP_KEY, shown=VERSION, why="the key above may be about other images than those that run"),
+    Reference("url", "any scalar: oci://image:tag, docker://image:tag", shown=KNOWN, sure=KNOWN, grammar="url"),
     Reference("value", "any scalar: known-registry/image:tag", shown=KNOWN, why="the key does not say that it is an image"),
     Reference("value", "any scalar: --flag=known-registry/image:tag", shown=KNOWN, grammar="flag", why="the key does not say that it is an image"),
 )  # fmt: skip
@@ -119,12 +121,21 @@ class Chart(NamedTuple):
     is_bare: bool = False
     """True where a repository without scheme is a registry, as Argo CD has it."""
     within: str = ".*"
+    is_tag: bool = False
+    """True where the version is a tag as it stands, and no range."""
+    why: str = ""
 
 
 CHARTS = (
     Chart("argo-chart", "Application source: {chart, repoURL, targetRevision}", "chart", "repoURL", "targetRevision", is_bare=True),
     Chart("chart-dependency", "Chart.yaml dependencies[]: {name, repository: oci://, version}", "name", "repository", "version"),
     Chart("kustomize-chart", "helmCharts[]: {name, repo: oci://, version}", "name", "repo", "version"),
+    *(Chart("named-chart", "{chartName, version or chartVersion; url, repoURL or repositoryURL: oci://}", "chartName", url, version)
+      for url in ("url", "repoURL", "repositoryURL") for version in ("chartVersion", "version")),
+    Chart("ansible-chart", "kubernetes.core.helm: {chart_ref: oci://, chart_version}", "", "chart_ref", "chart_version"),
+    Chart("ansible-chart", "kubernetes.core.helm: {chart_ref, chart_repo_url, chart_version}", "chart_ref", "chart_repo_url", "chart_version"),
+    Chart("artifact", "{url: oci://, tag}", "", "url", "tag", is_tag=True),
+    Chart("artifact", "sync: {url: oci://, ref}", "", "url", "ref", within="sync", is_tag=True, why="it is what the cluster syncs, which somebody publishes"),
     Chart("chart-url", "{chart: oci://, version}", "", "chart", "version"),
     Chart("chart-url", "{url: oci://, version}", "", "url", "version"),
     *(Chart("crossplane-dependency", "dependsOn[]: {package or provider, version}", "", key, "version", is_bare=True, within="dependsOn")
@@ -135,6 +146,8 @@ OTHERS = {
     "kustomize-images": "images[]: {name, newName, newTag, digest}",
     "oci-repository": "OCIRepository: spec.url with spec.ref.tag, spec.ref.digest; spec.ref.semver is a range",
     "helm-release": "HelmRelease or HelmChart: chart, version, sourceRef to a HelmRepository of type oci",
+    "helmfile-chart": "releases[]: {chart: name/chart, version} with repositories[]: {name, url, oci: true}",
+    "upgrade-plan": "Plan of the system-upgrade-controller: spec.version with spec.upgrade.image",
     "renovate": "# renovate: datasource=docker depName=image above any: tag",
     "tag-alone": "image: {tag} without a repository, which the chart names",
     "key": "a key of a mapping: known-registry/image:tag",
@@ -264,7 +277,7 @@ def pair(named: str, version: str, within: str) -> tuple[Pair, ...]:
 
 
 _WORDS = re.compile(
-    rb"[iI]mage|IMAGE|datasource=docker|epository:|repoURL|oci://|docker://|package:|chart:|dependsOn|[tT]ag: |(?:docker|podman|nerdctl|crictl) |registry[.-]|harbor\.|\.svc:"
+    rb"[iI]mage|IMAGE|datasource=docker|epository:|repoURL|oci://|docker://|package:|bundle|chart:|dependsOn|[tT]ag: |(?:docker|podman|nerdctl|crictl) |registry[.-]|harbor\.|\.svc:"
     rb"|(?:ghcr|quay|docker|gcr|lscr|azurecr|k8s|nvcr|icr|jfrog|upbound)\.io/[a-z0-9-]+/|(?:pkg|cgr)\.dev/|mcr\.|ecr\.|amazonaws|\\[xuU/\r\n]"
 )
 
@@ -275,7 +288,7 @@ def may_hold_image(raw: bytes) -> bool:
 
 
 _COMPOUND = re.compile(
-    rb"epository|[iI]mage[A-Za-z_-]|[a-z_-]Image|IMAGE|images:|image: *[{&*|>]|oci://|package:|dependsOn|chart:|: *[|>]"
+    rb"epository|[iI]mage[A-Za-z_-]|[a-z_-]Image|IMAGE|images:|image: *[{&*|>]|oci://|docker://|package:|bundle|dependsOn|chart:|: *[|>]"
     rb"|[tT]ag: |DockerImage|repoURL|env:|args:|command:|path: |datasource=docker|\\|imagepolicy|imagescan|: *[\"']?[{\[]"
 )
 

@@ -13,8 +13,8 @@ _FLAG = re.compile(r"(--?[A-Za-z0-9][\w.-]*|[A-Za-z_][\w.-]*)=")
 
 def read(row: Reference, text: str) -> tuple[int, Reading] | None:
     """Read a scalar by the grammar of a row: where the reference starts, and what it says."""
-    if row.grammar == "whole":
-        seen = reference.read(text)
+    if row.grammar in ("whole", "url"):
+        seen = reference.read(text) if row.grammar == "whole" or text.startswith(("oci://", "docker://")) else None
         return (0, seen) if seen else None
     if row.grammar == "flag":
         head = _FLAG.match(text)

@@ -12,7 +12,7 @@ from krmfn.kubernetes import reference
 from krmfn.kubernetes.embedded import Embedded
 from krmfn.kubernetes.places import UNJUDGED, VARIABLE, Place, Slot
 from krmfn.kubernetes.reference import Reading
-from krmfn.kubernetes.resource import Resource
+from krmfn.kubernetes.resource import Resource, get
 from krmfn.model import Part
 from krmfn.yamledit.nodes import Block, Scalar, Step, join_path, scalar_at
 
@@ -23,6 +23,11 @@ _IGNORE = re.compile(rb"[^\n]*#[ \t]*krmfn:[ \t]*ignore\b")
 def is_noted(raw: bytes) -> bool:
     """True if comments of a text may name images for Renovate."""
     return b"datasource=docker" in raw
+
+
+def doubt_of_kind(group: str, kind: str) -> str:
+    """Return why nothing in resources of a kind is sure; empty when nothing speaks against it."""
+    return "it stands in a Secret" if kind == "Secret" and not group else ""
 
 
 class Ground(NamedTuple):
@@ -41,6 +46,14 @@ class Ground(NamedTuple):
     doubt: str = ""
     is_noted: bool = False
     may_ignore: bool = False
+
+    def of_resource(self, node: yaml.Node) -> Ground | None:
+        """Return the ground of a mapping that is a resource inside of another; None for any other node."""
+        kind, version = get(node, "kind"), get(node, "apiVersion")
+        if not isinstance(kind, yaml.ScalarNode) or not isinstance(version, yaml.ScalarNode):
+            return None
+        group = version.value.rpartition("/")[0]
+        return self._replace(group=group, kind=kind.value, doubt=self.doubt or doubt_of_kind(group, kind.value))
 
     def slots(self, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None) -> tuple[Slot, ...]:
         """Return the slot of a whole scalar, or of the characters of one."""

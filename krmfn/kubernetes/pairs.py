@@ -160,6 +160,8 @@ def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within:
         if name is None or key == at:
             continue
         registry = scalars[hub] if hub else None
+        if registry is None and named == "name":  # `{repo: ghcr.io/acme, name: web}`
+            registry = next((node for word in _NAMES["repository"] if (node := _filled(scalars, word))), None)
         short = _filled(scalars, "image") if hub is None and named == "repository" else None
         if short is not None and "/" not in short.value:
             registry, name = name, short
@@ -173,6 +175,9 @@ def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within:
                 why = "" if reading.evidence >= row.sure else row.why
                 if key == "image" and stem not in ("", "image"):
                     why = "its key has another name than that of the image beside it"
+                beside = _filled(scalars, "name") if named == "repository" and not hub and forms.is_image_key(within) else None
+                if beside is not None and "/" not in beside.value and not name.value.endswith(beside.value):
+                    why = why or "the name beside it may stand below it"
                 if hub and key.lower().endswith("repo") and "/" not in name.value:
                     why = why or "its repository may be a namespace, which the chart completes"
                 return Found(row.code, text, reading, parts, at, why)

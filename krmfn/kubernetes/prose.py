@@ -30,6 +30,11 @@ _PAIR = re.compile(
 """Two lines of text that is no YAML: `repository: NAME`, and `tag: TAG` at most one line below it."""
 
 
+_ASSIGNED = re.compile(r"""\{\{-?[ \t]*\$(\w+)[ \t]*:?=[ \t]*["']([^"'\s{}]+)["'][ \t]*-?\}\}""")
+_USED = re.compile(r"""([a-z0-9][\w.-]*(?::\d+)?(?:/[\w.-]+)+):(?:\{\{-?|(?:%s)?["'])[ \t]*\$(\w+)""")
+"""A variable of a template that holds a tag, and where it follows a name: `NAME:{{ $tag }}`, `print "NAME:" $tag`."""
+
+
 class _Pattern(NamedTuple):
     """The code of a form, words of which a text must have one, and the pattern."""
 
@@ -86,6 +91,11 @@ def mentions(text: str, *, is_list: bool = False) -> Iterator[Mention]:
         reading = reference.read(f"{hit[2]}:{hit[3]}")
         if hit.start(3) not in done and reading is not None and reading.evidence >= Evidence.VERSION:
             yield Mention("line", *hit.span(3), reading, is_tag=True)
+    used = {name: image for image, name in reversed(_USED.findall(text))} if "{{" in text and "$" in text else {}
+    for hit in _ASSIGNED.finditer(text) if used else ():
+        reading = reference.read(f"{used.get(hit[1], '')}:{hit[2]}")
+        if reading is not None and reading.evidence >= Evidence.VERSION and not reference.is_placeholder(hit[2]):
+            yield Mention("line", *hit.span(2), reading, is_tag=True)
 
 
 def _is_comment(text: str, at: int) -> bool:

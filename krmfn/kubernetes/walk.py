@@ -15,7 +15,7 @@ from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef, is_tag
 from krmfn.kubernetes import charts, forms, grammar, pairs, prose, reference
 from krmfn.kubernetes.embedded import Embedded
-from krmfn.kubernetes.ground import Ground, is_noted
+from krmfn.kubernetes.ground import Ground, doubt_of_kind, is_noted
 from krmfn.kubernetes.places import COUNTS, Place
 from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.kubernetes.resource import Resource, Steps, anchored, describe
@@ -39,8 +39,7 @@ def read(resource: Resource, known: Mapping[charts.Key, str], *, has_notes: bool
     if not forms.is_run(group, kind):
         return
     root = resource.root
-    doubt = _IN_TEST if _is_test(root) else ""
-    doubt = "it stands in a Secret" if kind == "Secret" and not group else doubt or forms.doubt_of_file(resource.block.text.name)
+    doubt = doubt_of_kind(group, kind) or (_IN_TEST if _is_test(root) else forms.doubt_of_file(resource.block.text.name))
     ground = Ground(resource, resource.block, group, kind, doubt=doubt, is_noted=has_notes, may_ignore=may_ignore)
     yield from _Walk(ground, known).read(root, kind, resource.prefix)
 
@@ -56,6 +55,7 @@ class _At(NamedTuple):
 
     node: yaml.Node
     steps: Steps
+    ground: Ground
     within: str = ""
     doubt: str = ""
 
@@ -71,7 +71,7 @@ class _Walk:
 
     def read(self, root: yaml.Node, kind: str, prefix: Steps, within: str = "") -> list[Place]:
         """Return the places of a tree, which stands under a key; what was noticed on the way counts for all of them."""
-        found = [*self.walk(_At(root, prefix, within), kind)]
+        found = [*self.walk(_At(root, prefix, self.ground, within), kind)]
         if self.doubt:
             found = [place.doubted(self.doubt) for place in found]
         if self.has_registry:
@@ -80,40 +80,42 @@ class _Walk:
 
     def walk(self, top: _At, kind: str) -> Iterator[Place]:
         """Walk a tree, in the order of the document."""
-        root, prefix = top.node, top.steps
-        if charted := charts.of_resource(root, kind, self.ground.group, self.known):
-            yield from self.charts(charted, prefix)
-        if kind == "OCIRepository":
-            return
-        stack = [top]
+        root, stack = top.node, [top]
         while stack:
             at = stack.pop()
+            inner = at.ground.of_resource(at.node) if at.node is not root else None
+            ground = self.ground = inner or at.ground
             if isinstance(at.node, yaml.MappingNode):
+                is_resource = inner is not None or (at.node is root and bool(kind))
+                if is_resource:
+                    yield from self.charts(charts.of_resource(at.node, ground.kind, ground.group, self.known), at.steps)
+                    if ground.kind == "OCIRepository" or not forms.is_run(ground.group, ground.kind):
+                        continue
                 yield from self.mapping(at)
-                stack += reversed([*self.inside(at, is_root=at.node is root and bool(kind))])
+                stack += reversed([*self.inside(at, is_resource=is_resource)])
             elif isinstance(at.node, yaml.SequenceNode):
                 yield from self.sequence(at)
                 stack += reversed(
                     [
-                        _At(child, (*at.steps, index), at.within, at.doubt)
+                        _At(child, (*at.steps, index), at.ground, at.within, at.doubt)
                         for index, child in enumerate(at.node.value)
                         if isinstance(child, yaml.CollectionNode)
                     ]
                 )
-            elif isinstance(at.node, yaml.ScalarNode) and at.node is root:
+            elif at.node is root and isinstance(at.node, yaml.ScalarNode):
                 yield from self.lines(at.node, at.steps, at.doubt)
 
-    def inside(self, at: _At, *, is_root: bool) -> Iterator[_At]:
-        """Yield the collections of a mapping that are walked on: of metadata the annotations, of a root no status."""
+    def inside(self, at: _At, *, is_resource: bool) -> Iterator[_At]:
+        """Yield the collections of a mapping that are walked on: of metadata the annotations, of a resource no status."""
         pointer = None
         for key, value in children(at.node):
-            if not isinstance(value, yaml.CollectionNode) or (is_root and key == "status") or key in _NOT_RUN:
+            if not isinstance(value, yaml.CollectionNode) or (is_resource and key == "status") or key in _NOT_RUN:
                 continue
             self.doubt = self.doubt or forms.SPOILERS.get(str(key), "")
             if key == "metadata":
                 notes = next((each for name, each in children(value) if name == "annotations"), None)
                 if isinstance(notes, yaml.MappingNode):
-                    yield _At(notes, (*at.steps, key, "annotations"), "annotations", "it stands in an annotation")
+                    yield _At(notes, (*at.steps, key, "annotations"), self.ground, "annotations", "it stands in an annotation")
                 continue
             doubt = at.doubt or forms.doubt_of_key(str(key), self.ground.group, self.ground.kind)
             if key == "value" and pointer is None:
@@ -121,7 +123,7 @@ class _Walk:
             within = pointer[0] if key == "value" and pointer and pointer[0] else str(key)
             if at.steps and at.steps[-1] == at.within and forms.is_list_key(at.within) and isinstance(value, yaml.MappingNode):
                 within = f"images-{key}"  # a group in a mapping of images
-            yield _At(value, (*at.steps, key), within, doubt)
+            yield _At(value, (*at.steps, key), self.ground, within, doubt)
 
     def mapping(self, at: _At) -> Iterator[Place]:
         """Read one mapping: what its keys spell together, then what each holds alone."""
@@ -137,7 +139,7 @@ class _Walk:
                 self.doubt = self.doubt or forms.SPOILERS.get(str(key), "")
                 if scalar.value and (_REGISTRY(str(key)) or (at.within == "global" and key in ("hub", "registry"))):
                     self.has_registry = True
-        if chart := charts.of_mapping(scalars, at.within):
+        if chart := charts.of_mapping(scalars, at.within, self.known):
             yield from self.charts([chart], at.steps)
         for spelled in (*pairs.of_paths(scalars), pairs.Spelled(scalars, at.within)):
             yield from self.pairs(at, spelled)
@@ -251,8 +253,7 @@ class _Walk:
     def text(self, node: yaml.ScalarNode, steps: Steps, doubt: str, key: str) -> Iterator[Place]:
         """Read text inside text: YAML and JSON by their nodes, anything else by its words."""
         ground = self.ground
-        path = ground.lead + join_path(steps)
-        host = Embedded(ground.block, scalar_at(ground.block, node, path))
+        host = Embedded(ground.block, scalar_at(ground.block, node, path := ground.lead + join_path(steps)))
         try:
             inner = documents(host.text)
             roots = [(block, one) for block in inner for one in describe(block)]
@@ -261,11 +262,12 @@ class _Walk:
         if not any(isinstance(one.root, yaml.CollectionNode) for _, one in roots):
             yield from self.lines(node, steps, doubt, is_list=forms.is_list_key(key))
             return
+        known = {**self.known, **charts.repositories(inner)}
         for block, one in roots:
             group = one.id.api_version.rpartition("/")[0]
             if not one.is_definition and forms.is_run(group, one.id.kind):
                 below = ground._replace(block=block, group=group, kind=one.id.kind, lead=f"{path} > ", hosts=(host, *ground.hosts), doubt=doubt or ground.doubt, is_noted=is_noted(block.raw))
-                yield from _Walk(below, self.known).read(one.root, one.id.kind, one.prefix, key if isinstance(one.root, yaml.SequenceNode) else "")
+                yield from _Walk(below, known).read(one.root, one.id.kind, one.prefix, key if isinstance(one.root, yaml.SequenceNode) else "")
 
     def lines(self, node: yaml.ScalarNode, steps: Steps, doubt: str, *, is_list: bool = False) -> Iterator[Place]:
         """Read text that is no YAML; that of a list has images and nothing else."""
@@ -295,5 +297,4 @@ class _Walk:
 
 def _lacks_registry(place: Place) -> bool:
     """True if a place spells a repository in a field of its own, without its registry."""
-    ref = place.ref
-    return ref is not None and forms.is_pair(place.form) and not ref.name.startswith(f"{ref.registry}/")
+    return (ref := place.ref) is not None and forms.is_pair(place.form) and not ref.name.startswith(f"{ref.registry}/")

@@ -193,9 +193,10 @@ def _document(parser: Any) -> yaml.Node:
 
 def _aliased(event: Any, target: yaml.Node | None, stack: list[tuple[yaml.CollectionNode, list[Any]]]) -> yaml.Node:
     """Return an alias; one that is the key of a mapping, as in `*app : {image: web}`, is the scalar that it stands for."""
+    untagged: Any = None
     is_key = stack and type(stack[-1][0]) is yaml.MappingNode and len(stack[-1][1]) % 2 == 0
     if is_key and isinstance(target, yaml.ScalarNode):
-        return yaml.ScalarNode(None, target.value, event.start_mark, event.end_mark)
+        return yaml.ScalarNode(untagged, target.value, event.start_mark, event.end_mark)
     return Alias(event.anchor, target, event.start_mark, event.end_mark)
 
 
