@@ -91,8 +91,8 @@ class Page:
         return errors + asked[1:]
 
     def screenshot(self, path: Path) -> None:
-        """Write the whole page as a picture."""
-        path.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
+        """Write what a screen shows as a picture."""
+        path.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot")["data"]))
 
 
 @contextmanager

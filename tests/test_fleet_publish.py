@@ -350,6 +350,9 @@ INDEXES: Mapping[str, tuple[Callable[[Document], object], str]] = {
     "a lane that is the plan": (lambda index: index["manifests"][1].update(digest=index["manifests"][0]["digest"]), "is not what it was told to be"),
     "a lane that is not there": (_set("manifests", 1, "digest", f"sha256:{'b' * 64}"), "lacks sha256:bbb"),
     "a negative size": (_set("manifests", 1, "size", -1), "is wanted"),
+    "an index in the index": (_set("manifests", 1, "mediaType", INDEX), "is wanted"),
+    "a list of images of Docker": (_set("mediaType", "application/vnd.docker.distribution.manifest.list.v2+json"), "is no scan"),
+    "thousands of lanes": (lambda index: index["manifests"].extend({**index["manifests"][1], "annotations": {artifact.HOST: f"h{number}"}} for number in range(4000)), "has more than 20000 values"),
 }
 LANES: Mapping[str, tuple[Callable[[Document], object], str]] = {
     "another kind of layer": (_set("layers", 0, "mediaType", "application/yaml"), "is wanted"),
@@ -361,6 +364,10 @@ LANES: Mapping[str, tuple[Callable[[Document], object], str]] = {
     "a range that ends before it starts": (lambda lane: lane["layers"][0]["annotations"].update({artifact.LAST: lane["layers"][0]["annotations"][artifact.FIRST][:-1]}), "out of place"),
     "notes that are no text": (_set("layers", 0, "annotations", {"a": 1}), "is wanted"),
     "an image": (_set("artifactType", ""), "is not what it was told to be"),
+    "an index for a lane": (_set("mediaType", INDEX), "is not what it was told to be"),
+    "compressed": (_set("layers", 0, "mediaType", f"{artifact.SNAPSHOTS}+gzip"), "is wanted"),
+    "an image's layer": (_set("layers", 0, "mediaType", "application/vnd.oci.image.layer.v1.tar+gzip"), "is wanted"),
+    "thousands of shards": (lambda lane: lane["layers"].extend(lane["layers"] * 4000), "has more than 20000 values"),
 }
 
 
@@ -424,6 +431,24 @@ def test_content_with_another_digest_is_refused(tmp_path, away, what):
     kind, data = store.blobs[wrong]
     store.blobs[wrong] = (kind, data.replace(b"1.1.0", b"1.1.9") if what == "shard" else data[:-1] + b" }")
     check_refused(tmp_path, store, host, digest, "has another digest")
+
+
+def test_titles_and_hosts_of_a_scan_lead_out_of_no_folder(tmp_path, away):
+    store, host = away
+    digest = publishing.publish(scanned(tmp_path / "scan", host), Memory(store), "latest").digest
+    index = json.loads(store.blobs[digest][1])
+    lane = json.loads(store.blobs[index["manifests"][1]["digest"]][1])
+    for one in (*lane["layers"], lane["config"]):
+        one.setdefault("annotations", {})["org.opencontainers.image.title"] = "../../escaped"
+        one["urls"] = ["http://127.0.0.9:1/elsewhere"]
+    changed = store.put(MANIFEST, lane)
+    index["manifests"][1] |= changed
+    index["manifests"].append(index["manifests"][1] | {"annotations": {artifact.HOST: "../escaped"}})
+    place = f"oci://{store.address}/acme/scan@{store.put(INDEX, index)['digest']}"
+    done = call("fleet", "pull", place, "--to", "pulled", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "pulled") == files(tmp_path / "scan")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pulled", "scan"]
 
 
 def test_all_shards_that_a_run_keeps_have_a_limit(tmp_path, away, monkeypatch):

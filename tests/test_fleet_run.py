@@ -55,6 +55,14 @@ def test_a_registry_that_is_away_is_asked_by_the_next_run_alone(tmp_path, hosts)
     assert not list((tmp_path / "scan").rglob("*.failed.json"))
 
 
+def test_a_registry_may_be_called_like_the_file_of_the_plan(tmp_path):
+    (tmp_path / "pod.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: plan.json/a/b:1}]}\n")
+    done = call("fleet", "run", "pod.yaml", "--to", "scan", cwd=tmp_path, http_proxy="http://127.0.0.1:1", https_proxy="http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "not whole: plan.json" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "scan" / "plan.json_").iterdir()) == ["0000.failed.json", "0000.jsonl"]
+
+
 def test_the_pods_of_the_job_do_the_same(tmp_path, hosts):
     """What a kubelet would run, with the index of each pod."""
     container = JOB["spec"]["template"]["spec"]["containers"][0]

@@ -16,8 +16,8 @@ from krmfn.commands import options, ruling, scans
 from krmfn.commands.scans import published
 from krmfn.disk import writing
 from krmfn.errors import InputError
-from krmfn.fleet.plan import Lane, Plan
-from krmfn.fleet.store import PLAN, Store
+from krmfn.fleet.plan import FILE, Lane, Plan
+from krmfn.fleet.store import Store
 
 _TRIES = 5
 """How often the process of a lane is started that something ended; one that ends by itself has said why."""
@@ -45,7 +45,7 @@ def run(places: tuple[str, ...], to: Path, since: str | None, bootstrap: bool, o
     A folder in which a scan was begun goes on with its plan, as it was made: the trees are not read again.
     """
     store = Store(to)
-    if (to / PLAN).exists():
+    if (to / FILE).exists():
         terminal.say(f"{to} holds a scan that was begun: it goes on with its plan", "note")
     else:
         store.begin(scans.planned(places, since, keep=on_error == "keep"))
@@ -70,7 +70,7 @@ def _lanes(plan: Plan, to: Path, more: Sequence[str], processes: int) -> list[st
 
 def _lane(lane: Lane, to: Path, more: Iterable[str]) -> int:
     """Scan a lane to its end, and return the exit code of the last process."""
-    command = [sys.executable, "-P", "-m", "krmfn", "fleet", "scan", str(to / PLAN), "--lane", lane.host, "--to", str(to), *more]
+    command = [sys.executable, "-P", "-m", "krmfn", "fleet", "scan", str(to / FILE), "--lane", lane.host, "--to", str(to), *more]
     code = 1
     for _ in range(_TRIES):
         try:

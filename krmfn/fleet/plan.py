@@ -16,6 +16,8 @@ from krmfn.sanitize import printable
 from krmfn.strict_json import parse
 
 API_VERSION, KIND = "krmfn.dev/v1alpha1", "FleetPlan"
+FILE = "plan.json"
+"""The plan in the folder of a scan."""
 SHARD = 1000
 """Repositories of one shard."""
 _VALUES = 20_000_000
@@ -74,8 +76,8 @@ class Lane(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """The name of its folder; hosts have no underscore."""
-        return self.host.replace(":", "_")
+        """The name of its folder; hosts have no underscore, and one may be called like the file of the plan."""
+        return f"{self.host}_" if self.host == FILE else self.host.replace(":", "_")
 
     def shard_of(self, image: str) -> Shard | None:
         """Return the shard whose range a repository is in."""

@@ -21,7 +21,6 @@ from krmfn.sanitize import printable
 from krmfn.sources import shard as shards
 from krmfn.strict_json import parse
 
-PLAN = "plan.json"
 _PLAN_LIMIT = 1 << 30
 _AT_HAND = 32
 """Shards whose documents are kept."""
@@ -39,12 +38,12 @@ class Store:
     def plan(self) -> Plan:
         """The plan that it is a scan of."""
         if self._plan is None:
-            self._plan = read_plan(self.folder / PLAN)
+            self._plan = read_plan(self.folder / plans.FILE)
         return self._plan
 
     def begin(self, plan: Plan) -> None:
         """Take a plan: the first one that comes, and the same one again."""
-        path = self.folder / PLAN
+        path = self.folder / plans.FILE
         if path.exists():
             if plans.encode(self.plan) != plans.encode(plan):
                 message = "holds the scan of another plan: name a new folder with --to, and this one with --since"
