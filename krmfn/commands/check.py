@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -173,15 +174,9 @@ def _print_text(verdicts: Sequence[Verdict], *, every: bool, wide: bool) -> None
 
 def _short_names(refs: Sequence[ImageRef]) -> dict[str, str]:
     """Return the shortest end of every name that no other image has."""
-    names = dict.fromkeys(ref.name for ref in refs)
-    short = {}
-    for name in names:
-        parts = name.split("/")
-        ends = ["/".join(parts[at:]) for at in range(len(parts) - 1, -1, -1)]
-        short[name] = next(
-            (end for end in ends if sum(other == end or other.endswith(f"/{end}") for other in names) == 1), name
-        )
-    return short
+    ends = {name: [name.split("/", at)[-1] for at in range(name.count("/"), -1, -1)] for name in {ref.name for ref in refs}}
+    counts = Counter(end for every in ends.values() for end in every)
+    return {name: next((end for end in every if counts[end] == 1), name) for name, every in ends.items()}
 
 
 def _print_findings(verdicts: Sequence[Verdict], run: pipeline.Run, form: str) -> None:

@@ -53,6 +53,13 @@ class Embedded:
         host = (self.scalar.start, start)
         return self.scalar._replace(value=value, start=span[0], end=span[1], is_part=True, host=host, piece=value)
 
+    def characters(self, start: int, end: int) -> Scalar | None:
+        """Return the characters `start` to `end` of the value as a part of this scalar; None where that cannot be."""
+        value = self.scalar.value
+        if not value.isascii():
+            start, end = (len(value[:at].encode("utf-8", "surrogatepass")) for at in (start, end))
+        return self.word(start, end)
+
     def span(self, start: int, end: int) -> tuple[int, int] | None:
         """Return where a span of the inner text stands outside; None where it cannot be followed."""
         span = self._in_lines(start, end) if self.scalar.style == "|" else self._followed(start, end)
@@ -70,7 +77,7 @@ class Embedded:
         if self._lines is None:
             self._read_lines()
         data, lines = self.text.data, self._lines or []
-        number = data.count(b"\n", 0, start)
+        number = self.text.locate(start)[0] - 1
         if number >= len(lines) or b"\n" in data[start:end]:
             return None
         at = lines[number][0] + self._indent + start - (data.rfind(b"\n", 0, start) + 1)

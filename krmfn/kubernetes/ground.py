@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import yaml
@@ -57,29 +57,33 @@ class Ground(NamedTuple):
 
     def slots(self, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None) -> tuple[Slot, ...]:
         """Return the slot of a whole scalar, or of the characters of one."""
-        slot = self.slot(Part.IMAGE, node, steps, word)
+        if word is not None:
+            return self.words(node, steps)(*word)
+        slot = self.slot(Part.IMAGE, node, steps)
         return () if slot is None else (slot,)
 
-    def slot(
-        self, part: Part, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None = None
-    ) -> Slot | None:
-        """Return the slot of a scalar, or of a word of it; None where the text around it cannot be followed."""
-        scalar = self.outside(node, steps, word)
-        inside = () if self.hosts else steps[len(self.resource.prefix) :]
-        return None if scalar is None else Slot(part, scalar, inside)
-
-    def outside(
-        self, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None = None
-    ) -> Scalar | None:
-        """Describe a scalar, or a word of it, where it stands in the text of the resource."""
+    def slot(self, part: Part, node: yaml.ScalarNode, steps: tuple[Step, ...]) -> Slot | None:
+        """Return the slot of a scalar; None where the text around it cannot be followed."""
         path = self.lead + join_path(steps)
-        scalar: Scalar | None = scalar_at(self.block, node, path)
-        if word is not None and scalar is not None:
-            begin, end = (len(node.value[:at].encode("utf-8", "surrogatepass")) for at in word)
-            scalar = Embedded(self.block, scalar).word(begin, end)
+        return self._outside(part, scalar_at(self.block, node, path), steps, path)
+
+    def words(self, node: yaml.ScalarNode, steps: tuple[Step, ...]) -> Callable[[int, int], tuple[Slot, ...]]:
+        """Return what returns the slots of characters of a scalar; none where the text around it cannot be followed."""
+        path = self.lead + join_path(steps)
+        inner = Embedded(self.block, scalar_at(self.block, node, path))
+
+        def slots(begin: int, end: int) -> tuple[Slot, ...]:
+            slot = self._outside(Part.IMAGE, inner.characters(begin, end), steps, path)
+            return () if slot is None else (slot,)
+
+        return slots
+
+    def _outside(self, part: Part, scalar: Scalar | None, steps: tuple[Step, ...], path: str) -> Slot | None:
+        """Return the slot of a scalar of the block, or of a word of one, where it stands in the text of the resource."""
         for host in self.hosts:
             scalar = scalar and host.moved(scalar, path)
-        return scalar
+        inside = () if self.hosts else steps[len(self.resource.prefix) :]
+        return None if scalar is None else Slot(part, scalar, inside)
 
     def start(self, node: yaml.Node) -> int:
         """Return where a node stands in the text of the resource; where its text starts when that cannot be told."""

@@ -271,8 +271,12 @@ class _Walk:
 
     def lines(self, node: yaml.ScalarNode, steps: Steps, doubt: str, *, is_list: bool = False) -> Iterator[Place]:
         """Read text that is no YAML; that of a list has images and nothing else."""
-        for one in prose.mentions(node.value, is_list=is_list):
-            slots = () if one.is_tag else self.ground.slots(node, steps, (one.start, one.end))
+        mentions = [*prose.mentions(node.value, is_list=is_list)]
+        if not mentions:
+            return
+        words = self.ground.words(node, steps)
+        for one in mentions:
+            slots = () if one.is_tag else words(one.start, one.end)
             text = node.value[one.start : one.end]
             yield self.ground.place(one.code, steps, node, text, one.reading, slots, doubt or "it stands inside text")
 

@@ -24,6 +24,8 @@ from pathlib import Path
 from tests.differential import policies, writing
 
 HERE = Path(__file__).parent
+BATCH = 5_000
+"""Cases that one process of each program answers."""
 MODULES = {"writing": "image-automation-controller", "choosing": "image-reflector-controller"}
 
 
@@ -62,12 +64,13 @@ def main() -> int:
             program, done, changed = build(asked.sources, what), 0, 0
             rng = random.Random(f"{what} {seed}")
             while done < wanted:
-                count = min(2000, wanted - done)
+                count = min(BATCH, wanted - done)
                 folder = Path(scratch) / f"{what}-{done}"
                 folder.mkdir()
                 changed += compare(program, rng, count, folder, known, others)
                 done += count
                 shutil.rmtree(folder)
+                print(f"{what}: {done} of {wanted}, {len(others)} others", file=sys.stderr, flush=True)
             print(
                 json.dumps(
                     {
