@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from krmfn import pipeline
 from krmfn.config import loading
 from krmfn.errors import InputError
+from krmfn.kubernetes import forms
 from krmfn.kubernetes.overriding import NOTHING
 from krmfn.model import Listing, PolicyKey
 from krmfn.plan import bind, decision, needed, rewrite
@@ -100,6 +101,17 @@ def test_an_image_is_found_by_name_in_every_shape(shape, field):
         inner = f"{step}: {{{inner}}}"
     found = changed(f"- {{apiVersion: {version}, kind: {kind}, metadata: {{name: x}}, {inner}}}\n")
     assert found == {f"{path}.{below}": "nginx:1.27.1"}
+
+
+KEYS = ("image", "my-image", "my_image", "my.image", "Image", "myImage", "MY_IMAGE", "imageName", "image_ref", "image.url", "my-image-name")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_image_is_found_by_every_key_that_ends_so(key):
+    """Nothing else of the list makes krmfn read the item: the key alone has to."""
+    item = f"- apiVersion: example.com/v1\n  kind: Thing\n  metadata:\n    name: a\n  spec:\n    {key}: nginx:1.25.0\n"
+    (value,) = changed(item).values()
+    assert value == "nginx:1.27.1"
 
 
 SPELLINGS = ("nginx:1.25.0", "docker.io/nginx:1.25.0", "docker.io/library/nginx:1.25.0", "index.docker.io/library/nginx:1.25.0", "library/nginx:1.25.0")  # fmt: skip
@@ -648,6 +660,13 @@ def nearly_current(draw):
     return [text[:at] + draw(st.sampled_from(MUTATIONS)) + text[at + draw(st.integers(0, 1)) :]]
 
 
+@st.composite
+def key_of_an_image(draw):
+    """A field that a row of the finder takes by its key alone."""
+    key = draw(st.from_regex(forms._IMAGE_KEY, fullmatch=True, alphabet=st.sampled_from("aZ09_.-$/ " + "imageIMAGEnNrRuUlLtT")))
+    return [f"      {key}: nginx:{draw(st.sampled_from(['1.25.0', '1.27.1']))}\n"]
+
+
 RULES = loading.load(documents(Text(textwrap.dedent(POLICIES.replace("- api", "  api")).encode())))
 
 
@@ -662,7 +681,8 @@ CHOICES, EXPECTED = expected()
 
 
 @settings(max_examples=600, deadline=None)
-@given(st.lists(line_of_yaml(), min_size=1, max_size=3) | nearly_current() | nearly_current())
+@given(st.lists(line_of_yaml(), min_size=1, max_size=3) | nearly_current() | nearly_current() | key_of_an_image())
+@example(["      my-image: nginx:1.25.0\n"])
 @example(['      image: nginx:1.27.1\n        more # {"$imagepolicy": "apps:nginx"}\n'])
 @example(["      image: nginx:1.27.1\n", "      image : nginx:1.25.0\n"])
 def test_the_value_filter_never_hides_anything(lines):

@@ -288,8 +288,8 @@ def may_hold_image(raw: bytes) -> bool:
 
 
 _COMPOUND = re.compile(
-    rb"epository|[iI]mage[A-Za-z_-]|[a-z_-]Image|IMAGE|images:|image: *[{&*|>]|oci://|docker://|package:|bundle|dependsOn|chart:|: *[|>]"
-    rb"|[tT]ag: |DockerImage|repoURL|env:|args:|command:|path: |datasource=docker|\\|imagepolicy|imagescan|: *[\"']?[{\[]"
+    rb"epository|Image|IMAGE|image[A-Za-z_.-]|[_.-]image|image: *[{&*|>]|oci://|docker://|package:|bundle|dependsOn|chart:|: *[|>]"
+    rb"|[tT]ag: |repoURL|env:|args:|command:|path: |datasource=docker|\\|imagepolicy|imagescan|: *[\"']?[{\[]"
 )
 
 
