@@ -8,8 +8,7 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from tests import images, tools
+from tests.waiting import wait_for_server
 
 settings.register_profile("no clock", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("no clock")
@@ -54,6 +54,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """True if expected files are written instead of compared."""
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session")
+def golden(update_golden: bool) -> Callable[[str, Path], None]:
+    """Compare a text with an expected file, or write it there under --update-golden."""
+
+    def compare(seen: str, path: Path) -> None:
+        if update_golden:
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(seen.encode())
+        assert seen == path.read_bytes().decode()
+
+    return compare
 
 
 class Private(NamedTuple):
@@ -125,19 +138,8 @@ def serving(data: Path, http: str = "", more: str = "") -> Iterator[str]:
     with log.open("wb") as out:
         server = subprocess.Popen([program, "serve", config], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     try:
-        _wait(server, address, log)
+        wait_for_server(server, int(address.partition(":")[2]), log)
         yield address
     finally:
         server.terminate()
         server.wait(10)
-
-
-def _wait(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    host, port = address.split(":")
-    for _ in range(500):
-        with socket.socket() as probe:
-            if probe.connect_ex((host, int(port))) == 0:
-                return
-        assert server.poll() is None, log.read_text()
-        time.sleep(0.02)
-    raise TimeoutError(f"docker-registry does not listen on {address} after 10 s")

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.certificates import Pair
 from tests.image_store import INDEX, MANIFEST, Images
+from tests.waiting import wait_for_server
 
 USER, PASSWORD = "canary-user", "canary-password-51c0"
 HTPASSWD = f"{USER}:$2b$04$fW0PeK8dHMgyq4C4XHev7eVuhQ/YpoaBDmRV/5WaNTG1FZ6b34ZFi\n"
@@ -49,12 +50,7 @@ def running(command: list[str], port: int, log: Path, env: dict[str, str] | None
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env={**os.environ, **(env or {})}
         )
     try:
-        for _ in range(1000):
-            with socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.02)
+        wait_for_server(server, port, log)
         yield f"127.0.0.1:{port}"
     finally:
         server.terminate()

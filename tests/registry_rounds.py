@@ -39,6 +39,7 @@ from tests.registry_cases import (
 )
 from tests.registry_server import Login, Registry, Request
 from tests.running import environment
+from tests.waiting import HANGS
 
 SIZE = 16
 """Cases of one round; at most eight of them are under way at once."""
@@ -269,7 +270,7 @@ def _fault_of_all(seats: Sequence[Seat], run: Round, house: House) -> str:
     """Return what is wrong with a round as a whole: its exit, its time, its memory, what it said and what went where."""
     if run.code != int(any(not one.case.is_harmless for one in seats)):
         return f"exit {run.code}"
-    if run.seconds > SECONDS + 1:
+    if run.seconds > SECONDS + HANGS:
         return f"it took {run.seconds:.1f} s"
     if run.peak > MEMORY:
         return f"it took {run.peak} MiB"

@@ -18,6 +18,9 @@ from tests.tools import BIN, ROOT
 
 EXAMPLES = ROOT / "examples"
 Done = subprocess.CompletedProcess[str]
+_PATIENT = "import sys; from krmfn import __main__, terminal; terminal._PATIENCE_SECONDS = 3600; sys.exit(__main__.main())"
+PATIENT = (sys.executable, "-c", _PATIENT)
+"""krmfn that shows no progress at a terminal, however busy the machine is: no run of it takes long."""
 
 
 def environment(**more: str) -> dict[str, str]:

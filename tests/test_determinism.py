@@ -6,7 +6,6 @@ import os
 import random
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from tests import images
 from tests.lists import Tags, digest, items, lock, pod, policy, resource_list, run
 from tests.running import environment, succeed
+from tests.waiting import pause
 
 NAMES = ("web", "api", "worker", "cache", "mail", "search")
 TAGS = {f"ghcr.io/acme/{name}": [f"1.{minor}.0" for minor in range(12)] for name in NAMES}
@@ -51,7 +51,7 @@ class Shuffled(Tags):
     def _late(self) -> None:
         with self.guard:
             seconds = self.chance.random() / 100
-        time.sleep(seconds)
+        pause(seconds)
 
     def tags(self, repository):
         self._late()

@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tests.image_store import Images
 from tests.running import environment, run
 from tests.test_files import CONFIG, DONE, MARKED
 from tests.test_layout import write
+from tests.waiting import pause, wait_until
 
 KRMFN = (sys.executable, "-I", "-m", "krmfn")
 
@@ -212,10 +212,8 @@ def many(tree: Path, count: int) -> list[Path]:
 def stop(tree: Path, number: signal.Signals, seconds: float) -> int:
     """Start an update, and send it a signal once its first new file is there, or after some seconds."""
     process = subprocess.Popen([*KRMFN, "update", tree], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 20
-    while process.poll() is None and not list(tree.rglob(".krmfn.*")) and time.monotonic() < until:
-        time.sleep(0.002)
-    time.sleep(seconds)
+    wait_until(lambda: process.poll() is not None or list(tree.rglob(".krmfn.*")), every=0.002)
+    pause(seconds)
     process.send_signal(number)
     return process.wait(20)
 

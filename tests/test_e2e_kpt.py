@@ -25,15 +25,13 @@ def kpt(*arguments: str | Path) -> Done:
     return run([tools.require("kpt"), "fn", *arguments])
 
 
-def test_render_makes_the_expected_diff_and_results(package: Path, tmp_path: Path, update_golden: bool):
+def test_render_makes_the_expected_diff_and_results(package: Path, tmp_path: Path, golden):
     before = files(package)
     done = kpt("render", package, "--allow-exec", "--results-dir", tmp_path / "results")
     assert done.returncode == 0, done.stderr
     assert diff(before, files(package)) == (EXAMPLE / ".expected" / "diff.patch").read_text()
     seen = (tmp_path / "results" / "results.yaml").read_text()
-    if update_golden:
-        (EXAMPLE / ".expected" / "results.yaml").write_text(seen)
-    assert seen == (EXAMPLE / ".expected" / "results.yaml").read_text()
+    golden(seen, EXAMPLE / ".expected" / "results.yaml")
     assert len(yaml.safe_load(seen)["items"][0]["results"]) == 3
 
 

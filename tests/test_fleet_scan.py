@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from krmfn.fleet.plan import decode
 from krmfn.fleet.store import Store
 from tests.fleet_hosts import Hosts
 from tests.running import call, environment, files
+from tests.waiting import pause
 
 NOW = "2026-11-20T10:00:00Z"
 MOMENT = 1795168800.0
@@ -68,7 +68,7 @@ def disturbed(plan: Path, to: Path, hosts: Hosts, kills: int, processes: int = 4
                     assert process.returncode == -signal.SIGKILL
                     killed += 1
                     lanes.append(lane)
-        time.sleep(0.005)
+        pause(0.005)
     return killed
 
 

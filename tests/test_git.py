@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from krmfn.errors import GitError
 from krmfn.git.program import Allowance, Git
 from tests import images
 from tests.running import EXAMPLES, environment, run, succeed
+from tests.waiting import wait_until
 
 LAYOUT = f"layout:{images.BUNDLED}"
 WEB, API = "apps/web.yaml", "apps/api.yaml"
@@ -491,15 +491,12 @@ def stopped(site: Site, sign: signal.Signals) -> int:
         stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - background jobs of CI runners ignore it
     )
-    until = time.monotonic() + 30
-    while not (site.home / "reached").exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until((site.home / "reached").exists)
     if sign == signal.SIGKILL:
         os.killpg(process.pid, sign)
     else:
         process.send_signal(sign)
     code = process.wait(20)
-    assert (site.home / "reached").exists()
     (site.work / ".git/hooks/pre-commit").unlink()
     return code
 

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from tests import images, tools
 from tests.lists import Tags, lock, pod, policy, relocked, resource_list
 from tests.running import EXAMPLES, environment, files, run, succeed
+from tests.waiting import ending
 
 KRMFN = Path(sys.executable).with_name("krmfn")
 OWN = ("krmfn-lock.yaml", "krmfn-tags.yaml")
@@ -101,9 +101,8 @@ def test_kpt_renders_without_a_network_what_it_renders_with_one(
     succeed([KRMFN, "fetch", fetched])
     offline = copy(fetched, tmp_path / "offline" / "shop", own)
     before = {name: text for name, text in files(offline).items() if name in own}
-    started = time.monotonic()
-    succeed([*off, kpt, "fn", "render", offline, "--allow-exec"], env=environment(**env))
-    assert time.monotonic() - started < 15
+    with ending():
+        succeed([*off, kpt, "fn", "render", offline, "--allow-exec"], env=environment(**env))
     assert rest(offline) == rest(online)
     assert {name: text for name, text in files(offline).items() if name in own} == before
 
@@ -174,9 +173,8 @@ def test_without_lock_or_snapshot_the_render_fails_quickly_and_changes_nothing(
 ):
     package = copy(kpt_package, tmp_path / "shop", ())
     before = files(package)
-    started = time.monotonic()
-    done = run([*off, tools.require("kpt"), "fn", "render", package, "--allow-exec"])
-    assert time.monotonic() - started < 15
+    with ending():
+        done = run([*off, tools.require("kpt"), "fn", "render", package, "--allow-exec"])
     assert done.returncode == 1
     assert files(package) == before
     frozen = run(
@@ -200,9 +198,8 @@ def test_a_hundred_policies_without_a_network_wait_once_not_one_by_one(off: list
     pods = [pod(f"{ADDRESS}/acme/{name}:1.0.0", name=name, setter=f"flux:{name}") for name in names]
     offered = Tags({f"{ADDRESS}/acme/{name}": ["1.2.0"] for name in names})
     (tmp_path / "all.yaml").write_text("---\n".join([*rules, *pods, relocked(*rules, *pods, tags=offered)]))
-    started = time.monotonic()
-    succeed([*off, KRMFN, "update", tmp_path])
-    assert time.monotonic() - started < 10
+    with ending():
+        succeed([*off, KRMFN, "update", tmp_path])
     assert (tmp_path / "all.yaml").read_text().count(":1.2.0 #") == 100
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from krmfn.model import ITEM
 from krmfn.sources.credential import Credential
 from krmfn.sources.credential_helper import run
 from krmfn.sources.keychain import Keychain, normal_key
+from tests.waiting import ending, wait_until
 
 HUB = "https://index.docker.io/v1/"
 
@@ -322,9 +321,9 @@ def test_a_helper_answers_with_an_identity_token(tmp_path):
             "cannot be sent (NUL, or half of a surrogate pair)",
         ),
         ("""printf '{"Username": "<token>", "Secret": "canary\\\\n"}'""", "identity token is none"),
-        ("sleep 30", "no answer in 1 s"),
-        ("sleep 30 & echo '{}'", "something else than JSON"),
-        ("setsid sleep 30 & sleep 30", "no answer in 1 s"),
+        ("sleep 300", "no answer in 1 s"),
+        ("sleep 300 & echo '{}'", "something else than JSON"),
+        ("setsid sleep 300 & sleep 300", "no answer in 1 s"),
         ("yes", "more than 64 KiB"),
         ("yes >&2", "more than 64 KiB"),
         ("kill -9 $$", "exit code -9"),
@@ -332,9 +331,8 @@ def test_a_helper_answers_with_an_identity_token(tmp_path):
 )
 def test_a_helper_that_fails_is_named_and_bounded(script, word, tmp_path):
     env = helper(tmp_path / "bin", "fake", script)
-    before = time.monotonic()
-    found = with_config(env, tmp_path, {"credsStore": "fake"}).find("r.example", "x")
-    assert time.monotonic() - before < 3
+    with ending():
+        found = with_config(env, tmp_path, {"credsStore": "fake"}).find("r.example", "x")
     assert found.credential is None
     assert "docker-credential-fake" in found.problems[0]
     assert word in found.problems[0]
@@ -390,13 +388,11 @@ def test_a_helper_that_ends_leaves_no_process_behind(tmp_path):
     with pytest.raises(TimeoutError, match=r"no answer in 0\.5 s"):
         run("fake", "r.example", env, seconds=0.5)
     pid = int((tmp_path / "bin/pid").read_text())
-    for _ in range(100):
+
+    def has_ended() -> bool:
         try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
         except FileNotFoundError:
-            return
-        if state == "Z":
-            return
-        time.sleep(0.02)
-    os.kill(pid, 9)
-    raise AssertionError("the helper's child lives on")
+            return True
+
+    wait_until(has_ended)

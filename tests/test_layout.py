@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -71,7 +70,7 @@ def test_a_registry_with_a_port_is_a_folder_with_a_colon(tmp_path, stored):
     assert LayoutSource(tmp_path).tags(repository("localhost:5000/acme/web")).tags
 
 
-def test_fifty_thousand_tags_are_read_quickly_once(tmp_path):
+def test_fifty_thousand_tags_are_read_once(tmp_path):
     digest = "sha256:" + "0" * 64
     entries = [
         {
@@ -86,13 +85,10 @@ def test_fifty_thousand_tags_are_read_quickly_once(tmp_path):
     folder.mkdir(parents=True)
     (folder / "index.json").write_text(json.dumps({"manifests": entries}))
     source = LayoutSource(tmp_path)
-    before = time.process_time()
     assert len(source.tags(WEB).tags) == 50_000
-    once = time.process_time() - before
-    before = time.process_time()
+    (folder / "index.json").unlink()
     for number in range(100):
         assert source.digest(WEB, f"1.{number}.0") == digest
-    assert time.process_time() - before < max(once, 0.05)
 
 
 def index(*entries: object) -> str:

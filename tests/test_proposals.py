@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 from tests.running import run, succeed
 from tests.test_git import API, LAYOUT, WEB, Site, second
 from tests.test_update import labelled
+from tests.waiting import pause, wait_until
 
 IMAGES = ("--commit", "--branch", "images", "--push")
 FILES = [API, "apps/kustomization.yaml", WEB]
@@ -552,16 +552,15 @@ def count(events: Path) -> int:
 
 def settle(site: Site) -> None:
     """Wait for what a killed run leaves running: git ends what it has begun."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
+
+    def is_over() -> bool:
         folders = []
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 folders.append((process / "cwd").readlink())
-        if not any(folder.is_relative_to(site.home) for folder in folders):
-            return
-        time.sleep(0.01)
-    raise AssertionError("git does not end")
+        return not any(folder.is_relative_to(site.home) for folder in folders)
+
+    wait_until(is_over)
 
 
 def start_anew(site: Site, way: str, base: str) -> None:
@@ -586,9 +585,8 @@ def test_runs_that_are_killed_anywhere_leave_nothing(site: Site, sent: signal.Si
     for _ in range(kills):
         events.unlink(missing_ok=True)
         process, moment = start(site, way, events), moments.randrange(whole)
-        while process.poll() is None and count(events) < moment:
-            time.sleep(0.001)
-        time.sleep(moments.uniform(0, 0.3 if moment == 0 else 0.01))
+        wait_until(lambda: process.poll() is not None or count(events) >= moment, every=0.001)  # noqa: B023
+        pause(moments.uniform(0, 0.3 if moment == 0 else 0.01))
         process.send_signal(sent)
         code = process.wait(60)
         assert code in (0, 130, -sent)

@@ -7,7 +7,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from krmfn.sources.registry.exchange import Identity
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
 from tests.registry_server import Login, Request, serving
+from tests.waiting import ending
 
 QUICK = {"connect_seconds": 1, "idle_seconds": 0.5, "request_seconds": 1, "repository_seconds": 2}
 
@@ -88,11 +88,9 @@ def test_messages_of_tls_itself_are_within_the_budget_too(authority, tmp_path):
     context.set_ciphers("ECDHE+AESGCM")
     with (
         listener(lambda connection, stop: tickets(connection, context, tmp_path / "secrets", stop)) as address,
-        asking(tries=1, **QUICK) as source,
+        asking(tries=1, **QUICK) as source,ending()
     ):
-        before = time.monotonic()
         error = error_of(lambda: source.tags(repository(f"{address}/acme/web", insecure=False, ca_pem=authority.pem)))
-        assert time.monotonic() - before < 3.5
     assert error.failure in ("unavailable", "limit")
 
 
@@ -157,9 +155,8 @@ def test_tls_holds_its_deadline_against_a_dripping_server(authority, tmp_path):
 
     with serving(server_context(authority.issue("127.0.0.1"), tmp_path)) as registry, asking(**QUICK) as source:
         registry.misbehave("tags", drip)
-        before = time.monotonic()
-        error = error_of(lambda: source.tags(repository(f"{registry.address}/acme/web", ca_pem=authority.pem)))
-        assert time.monotonic() - before < 3
+        with ending():
+            error = error_of(lambda: source.tags(repository(f"{registry.address}/acme/web", ca_pem=authority.pem)))
     assert (error.failure, error.message.endswith("(2 s for this repository)")) == ("unavailable", True)
 
 
@@ -170,12 +167,10 @@ def drip_handshake(connection: socket.socket, stop: threading.Event) -> None:
             return
 
 
-@pytest.mark.parametrize("act", [drip_handshake, lambda connection, stop: stop.wait(20)], ids=["dripping", "silent"])
+@pytest.mark.parametrize("act", [drip_handshake, lambda connection, stop: stop.wait(300)], ids=["dripping", "silent"])
 def test_a_handshake_holds_its_deadline(act, authority):
-    with listener(act) as address, asking(**QUICK) as source:
-        before = time.monotonic()
+    with listener(act) as address, asking(**QUICK) as source, ending():
         error = error_of(lambda: source.tags(repository(f"{address}/acme/web", insecure=False)))
-        assert time.monotonic() - before < 3.5
     assert error.failure == "unavailable"
 
 

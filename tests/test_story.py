@@ -179,7 +179,7 @@ Events = Mapping[int, tuple[tuple[str, Callable[[World], None]], ...]]
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_two_months_read_like_a_story(world: World, update_golden: bool):
+def test_two_months_read_like_a_story(world: World, golden):
     base = shutil.copytree(world.shop, world.aside("base"))
 
     def build(moved: list[str], mornings: Path) -> None:
@@ -187,14 +187,8 @@ def test_two_months_read_like_a_story(world: World, update_golden: bool):
             assert_builds_agree(world, base, mornings)
 
     text = "Two months in the life of a repository, one run a day.\n\n" + live(world, range(1, DAYS + 1), EVENTS, told, build)
-    assert_golden(text, STORY, update_golden=update_golden)
+    golden(text, STORY)
     assert world.builds > 10
-
-
-def assert_golden(text: str, path: Path, *, update_golden: bool) -> None:
-    if update_golden:
-        path.write_text(text)
-    assert text == path.read_text()
 
 
 def live(world: World, days: range, happenings: Events, told: Callable[[World], list[str]], build: Callable[[list[str], Path], None]) -> str:
@@ -358,7 +352,7 @@ THIRD_EVENTS: Events = {
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_third_month_reads_like_a_story(stages: World, update_golden: bool):
+def test_the_third_month_reads_like_a_story(stages: World, golden):
     base = shutil.copytree(stages.shop, stages.aside("base"))
 
     def build(moved: list[str], mornings: Path) -> None:
@@ -366,7 +360,7 @@ def test_the_third_month_reads_like_a_story(stages: World, update_golden: bool):
             assert_stages_agree(stages, base, mornings)
 
     text = "A third month: three environments, and versions that belong together.\n\n" + live(stages, MONTH, THIRD_EVENTS, updated, build)
-    assert_golden(text, THIRD, update_golden=update_golden)
+    golden(text, THIRD)
     assert stages.builds >= 5
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,6 +40,12 @@ def test_the_suite_may_be_started_any_way(start):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("...")
+
+
+def test_no_test_reads_a_clock():
+    """tests/waiting.py waits, and limits what hangs; a run that needs the time takes KRMFN_NOW or a clock of the test."""
+    clock = re.compile(r"^(import|from) time\b|datetime\.(now|today)\(|\bdate\.today\(", re.MULTILINE)
+    assert [path.name for path in (ROOT / "tests").glob("test_*.py") if path.name != "test_suite.py" and clock.search(path.read_text())] == []
 
 
 def test_programs_start_with_signals_as_at_a_terminal():

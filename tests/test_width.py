@@ -13,7 +13,6 @@ import re
 import shutil
 import struct
 import subprocess
-import sys
 import termios
 import threading
 from pathlib import Path
@@ -23,7 +22,7 @@ import pytest
 
 from krmfn.cli import COMMANDS
 from tests import images
-from tests.running import call, environment
+from tests.running import PATIENT, call, environment
 from tests.tools import ROOT
 
 SCREENS = ROOT / "fixtures" / "screens"
@@ -104,7 +103,7 @@ def at_terminal(command: tuple[str, ...], cwd: Path, columns: int, **more: str) 
     for _, device in pairs:
         fcntl.ioctl(device, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "krmfn", *command], cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=pairs[0][1], stderr=pairs[1][1]
+        [*PATIENT, *command], cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=pairs[0][1], stderr=pairs[1][1]
     )
     readers = [threading.Thread(target=_drain, args=(control, data)) for (control, _), data in zip(pairs, seen, strict=True)]
     for reader, (_, device) in zip(readers, pairs, strict=True):
@@ -166,7 +165,7 @@ def test_help_fits(verb: tuple[str, ...], columns: int, tmp_path: Path):
 
 @pytest.mark.parametrize("columns", WIDTHS)
 @pytest.mark.parametrize("verb", SCENES)
-def test_the_screens_of_a_verb(verb: str, columns: int, place: Path, update_golden: bool):
+def test_the_screens_of_a_verb(verb: str, columns: int, place: Path, golden):
     seen = ""
     for number, command in enumerate(SCENES[verb]):
         here, there, free = (shutil.copytree(place, place.parent / f"{kind}{number}" / "tree") for kind in "abc")
@@ -181,12 +180,10 @@ def test_the_screens_of_a_verb(verb: str, columns: int, place: Path, update_gold
         assert "Traceback" not in piped.err
         seen += coloured.shown(command)
     path = SCREENS / f"{verb}.{columns}.txt"
-    if not seen:
-        assert not path.exists()
-    elif update_golden:
-        path.write_text(seen)
+    if seen:
+        golden(seen, path)
     else:
-        assert path.read_text() == seen
+        assert not path.exists()
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
