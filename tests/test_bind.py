@@ -103,10 +103,10 @@ def test_an_image_is_found_by_name_in_every_shape(shape, field):
     assert found == {f"{path}.{below}": "nginx:1.27.1"}
 
 
-KEYS = ("image", "my-image", "my_image", "my.image", "Image", "myImage", "MY_IMAGE", "imageName", "image_ref", "image.url", "my-image-name")
+IMAGE_KEYS = ("image", "my-image", "my_image", "my.image", "Image", "myImage", "MY_IMAGE", "imageName", "image_ref", "image.url", "my-image-name")
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", IMAGE_KEYS)
 def test_an_image_is_found_by_every_key_that_ends_so(key):
     """Nothing else of the list makes krmfn read the item: the key alone has to."""
     item = f"- apiVersion: example.com/v1\n  kind: Thing\n  metadata:\n    name: a\n  spec:\n    {key}: nginx:1.25.0\n"
