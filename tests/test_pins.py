@@ -199,6 +199,15 @@ def test_each_pair_of_a_resource_looks_at_its_own_tag():
     assert (spec["a"]["tag"], spec["a"]["digest"]) == ("1.3.0", NEW)
 
 
+def test_a_digest_in_hexadecimal_moves_with_the_tag_beside_it():
+    old, new = (
+        HELM + f"spec:\n  image:\n    repository: ghcr.io/acme/web\n    tag: {tag}\n    sha256: {digest.removeprefix('sha256:')}\n"
+        for tag, digest in (("1.2.0", OLD), ("1.3.0", NEW))
+    )
+    outcome = run(resource_list(inline("Never"), old), TAGS)
+    assert outcome.text.startswith(resource_list(inline("Never"), new)), outcome.results
+
+
 OCI = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: web}\nspec:\n  url: oci://ghcr.io/acme/web\n"
 KUSTOMIZATION = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nimages:\n"
 BY_NAME = [
@@ -273,6 +282,7 @@ STALE = [
     ("a second digest", "spec:\n  image:\n    repository: ghcr.io/acme/web\n    tag: 1.2.0\n    digest: PIN\n    digestChroot: PIN\n"),
     ("digests by provider", "spec:\n  image:\n    repository: ghcr.io/acme/web\n    tag: 1.2.0\n    genericDigest: PIN\n    awsDigest: PIN\n"),
     ("a digest beside an image", "spec:\n  image: ghcr.io/acme/web:1.2.0\n  imageDigest: PIN\n"),
+    ("a sum beside an address", "spec:\n  image:\n    url: ghcr.io/acme/web:1.2.0\n    sha256: PIN\n"),
 ]
 
 

@@ -152,31 +152,39 @@ def _released(
     return _chart("helm-release", path, plain["chart"], url, at, version, name)
 
 
-def of_mapping(scalars: Mapping[str, yaml.ScalarNode], within: str, known: Mapping[Key, str]) -> Found | None:
+def of_mapping(
+    node: yaml.Node, scalars: Mapping[str, yaml.ScalarNode], within: str, known: Mapping[Key, str]
+) -> Found | None:
     """Return the chart that a mapping names, by the rows of the table; only one from a registry, or with an HTTP URL."""
-    if within == "releases" and (url := scalars.get("chart")) is not None and (version := scalars.get("version")) is not None:
-        alias, _, chart = url.value.partition("/")
+    if within == "releases" and _first(scalars, ("chart",)) and (pinned := scalars.get("version")) is not None:
+        alias, _, chart = scalars["chart"].value.partition("/")
         if registry := known.get((_HELMFILE, alias)):
-            return _chart("helmfile-chart", ("version",), chart, registry, version, version, alias)._replace(keys=("chart",))
+            return _chart("helmfile-chart", ("version",), chart, registry, pinned, pinned, alias)._replace(keys=("chart",))
+    if within == "helmChart" and isinstance(inner := get(get(node, "repository"), "url"), yaml.ScalarNode):
+        scalars = {**scalars, "repository": inner}  # of Carvel
     for row in forms.charts(within):
-        version, url = scalars.get(row.version), scalars.get(row.url)
-        if version is None or url is None or not version.value:
+        version, url, name = (_first(scalars, keys) for keys in (row.version, row.url, row.name))
+        if not version or not url or (row.name and not name):
             continue
-        name = scalars.get(row.name)
-        if row.name and (name is None or not name.value):
-            continue
-        place = url.value
+        place, at = scalars[url].value, scalars[version]
         is_registry = place.startswith(_OCI)
         if row.is_bare and "://" not in place and "." in place.partition("/")[0]:
             place, is_registry = _OCI + place, True
         if not is_registry and (not row.name or not re.match(r"https?://", place) or place.endswith(".git")):
             continue
         if row.is_tag:
-            text, part = f"{place.removeprefix(_OCI)}:{version.value}", (Part.TAG, version, (row.version,))
-            return Found(row.code, (row.version,), version, text, reference.read(text), (part,), row.why, keys=(row.url,))
-        chart = _chart(row.code, (row.version,), name.value if name else "", place, version, version, place)
-        return chart._replace(keys=(row.url, row.version, row.name))
+            text = f"{place.removeprefix(_OCI)}:{at.value}"
+            if (reading := reference.read(text)) is not None:
+                return Found(row.code, (version,), at, text, reading, ((Part.TAG, at, (version,)),), row.why, keys=(url,))
+            continue
+        named = _chart(row.code, (version,), scalars[name].value if name else "", place, at, at, place)
+        return named._replace(keys=(url, version, name))
     return None
+
+
+def _first(scalars: Mapping[str, yaml.ScalarNode], keys: tuple[str, ...]) -> str:
+    """Return the first of some keys that a mapping has filled, an empty text for none."""
+    return next((key for key in keys if key in scalars and scalars[key].value), "")
 
 
 def _chart(

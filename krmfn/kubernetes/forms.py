@@ -20,6 +20,7 @@ _IMAGE_KEY = rf"(?:{_IMAGE})(?:[_.-]?(?:[nN]ame|NAME|[rR]ef|REF|[rR]eference|[uU
 _LIST_KEY = r"images|.*[a-z0-9]Images|.*[_-]images|(?:.*_)?IMAGES"
 _MAP_KEY = rf"{_LIST_KEY}|images(?:[A-Z_-].*)"
 _UNVERSIONED = "it has neither tag nor digest"
+_NO_KEY = "the key does not say that it is an image"
 _BARE = "its name has no namespace and no registry, and is no official image"
 CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 
@@ -57,14 +58,12 @@ REFERENCES = (
     Reference("image-volume", "volumes[].image.reference", "reference", "image", shown=NAME, sure=NAME),
     Reference("crossplane-package", "spec.package of pkg.crossplane.io", "package", "spec", r"pkg\.crossplane\.io", LOCATED, VERSION, why=_UNVERSIONED),
     Reference("docker-image", "from: {kind: DockerImage, name}", "DockerImage", shown=LOCATED, sure=VERSION, why=_UNVERSIONED),
-    Reference("image-stream", "{kind: ImageStreamTag, name: image:tag}", "ImageStream(?:Tag|Image)|ImageTag", shown=VERSION,
-              why="it is a tag of the cluster's own image stream"),
+    Reference("image-stream", "{kind: ImageStreamTag, name: image:tag}", "ImageStream(?:Tag|Image)|ImageTag", shown=VERSION, why="it is a tag of the cluster's own image stream"),
     Reference("argo-image", "kustomize.images: [name=image:tag]", within="images", shown=VERSION, sure=VERSION, is_item=True, grammar="argo"),
     Reference("list-item", "images: [image:tag]", within=_LIST_KEY, shown=VERSION, sure=OFFICIAL, is_item=True, why=_BARE),
     Reference("tekton-bundle", "taskRef: {bundle: image:tag}, or a parameter bundle", "bundle", groups=r"tekton\.dev", shown=FULL, sure=KNOWN),
     Reference("cloud-build", "steps: [{name: known-registry/image:tag}]", "name", "steps", shown=KNOWN, sure=KNOWN),
-    Reference("flag", "--destination=image:tag", within="args|command|.*[aA]rgs", key="destination|dest|push|output|tag|t|cache-repo", shown=FULL,
-              is_item=True, grammar="flag", why="it is what is built, not what runs"),
+    Reference("flag", "--destination=image:tag", within="args|command|.*[aA]rgs", key="destination|dest|push|output|tag|t|cache-repo", shown=FULL, is_item=True, grammar="flag", why="it is what is built, not what runs"),
     Reference("flag", "--any-image=image:tag", within="args|command|literals|.*[aA]rgs", key=_IMAGE_KEY, shown=VERSION, sure=FULL, is_item=True, grammar="flag"),
     Reference("flag", "--flag=registry/image:tag", within="args|command|.*[aA]rgs", shown=KNOWN, sure=KNOWN, is_item=True, grammar="flag"),
     Reference("env", "env: [{name, value: known-registry/image:tag}]", within="env", shown=KNOWN, sure=KNOWN),
@@ -74,9 +73,10 @@ REFERENCES = (
     Reference("any-image", "anything with image in its name: acme/image:tag", ".*([iI]mage|IMAGE).*", shown=FULL, why="its key may say something else of an image"),
     Reference("image-map", "images: {any: image:tag}", within=_LIST_KEY, shown=VERSION, sure=OFFICIAL, why=_BARE),
     Reference("image-map", "imagesOrSo: {any: image:tag}", within=_MAP_KEY, shown=VERSION, why="the key above may be about other images than those that run"),
+    Reference("image-name", "image: {name, ref or url: image:tag}", "name|ref|url|uri|fullName|pullSpec", _IMAGE_KEY, shown=VERSION, sure=OFFICIAL, why=_BARE),
     Reference("url", "any scalar: oci://image:tag, docker://image:tag", shown=KNOWN, sure=KNOWN, grammar="url"),
-    Reference("value", "any scalar: known-registry/image:tag", shown=KNOWN, why="the key does not say that it is an image"),
-    Reference("value", "any scalar: --flag=known-registry/image:tag", shown=KNOWN, grammar="flag", why="the key does not say that it is an image"),
+    Reference("value", "any scalar: known-registry/image:tag", shown=KNOWN, why=_NO_KEY),
+    Reference("value", "any scalar: --flag=known-registry/image:tag", shown=KNOWN, grammar="flag", why=_NO_KEY),
 )  # fmt: skip
 """Whole references. The order decides; the last rows are what is left when no key tells."""
 
@@ -111,13 +111,13 @@ PAIRS = (
 
 
 class Chart(NamedTuple):
-    """A chart in a registry: the keys of its name, its repository and its version; an empty `name` is inside the URL."""
+    """A chart in a registry: keys that may hold its name, its repository and its version; without `name` the URL has it."""
 
     code: str
     looks: str
-    name: str
-    url: str
-    version: str
+    name: tuple[str, ...]
+    url: tuple[str, ...]
+    version: tuple[str, ...]
     is_bare: bool = False
     """True where a repository without scheme is a registry, as Argo CD has it."""
     within: str = ".*"
@@ -126,20 +126,21 @@ class Chart(NamedTuple):
     why: str = ""
 
 
+_CHART_NAMES = ("chart", "chartName", "chartname", "chart_ref", "remoteChart")
+_CHART_URLS = ("url", "repo", "repoURL", "repoUrl", "repository", "repositoryURL", "chartRepo", "chartRepoUrl", "chart_repo_url")
+_CHART_VERSIONS = ("version", "chartVersion", "chart_version")
 CHARTS = (
-    Chart("argo-chart", "Application source: {chart, repoURL, targetRevision}", "chart", "repoURL", "targetRevision", is_bare=True),
-    Chart("chart-dependency", "Chart.yaml dependencies[]: {name, repository: oci://, version}", "name", "repository", "version"),
-    Chart("kustomize-chart", "helmCharts[]: {name, repo: oci://, version}", "name", "repo", "version"),
-    *(Chart("named-chart", "{chartName, version or chartVersion; url, repoURL or repositoryURL: oci://}", "chartName", url, version)
-      for url in ("url", "repoURL", "repositoryURL") for version in ("chartVersion", "version")),
-    Chart("ansible-chart", "kubernetes.core.helm: {chart_ref: oci://, chart_version}", "", "chart_ref", "chart_version"),
-    Chart("ansible-chart", "kubernetes.core.helm: {chart_ref, chart_repo_url, chart_version}", "chart_ref", "chart_repo_url", "chart_version"),
-    Chart("artifact", "{url: oci://, tag}", "", "url", "tag", is_tag=True),
-    Chart("artifact", "sync: {url: oci://, ref}", "", "url", "ref", within="sync", is_tag=True, why="it is what the cluster syncs, which somebody publishes"),
-    Chart("chart-url", "{chart: oci://, version}", "", "chart", "version"),
-    Chart("chart-url", "{url: oci://, version}", "", "url", "version"),
-    *(Chart("crossplane-dependency", "dependsOn[]: {package or provider, version}", "", key, "version", is_bare=True, within="dependsOn")
-      for key in ("package", "provider", "configuration", "function")),
+    Chart("argo-chart", "Application source: {chart, repoURL, targetRevision}", ("chart",), ("repoURL",), ("targetRevision",), is_bare=True),
+    Chart("argo-chart", "Application source: {repoURL: oci://, targetRevision}", (), ("repoURL",), ("targetRevision",)),
+    Chart("chart-dependency", "Chart.yaml dependencies[]: {name, repository: oci://, version}", ("name",), ("repository",), ("version",)),
+    Chart("kustomize-chart", "helmCharts[]: {name, repo: oci://, version}", ("name",), ("repo",), ("version",)),
+    Chart("named-chart", "{chart, chartName or chart_ref; url, repo or repoURL: oci://; version, chartVersion or chart_version}", _CHART_NAMES, _CHART_URLS, _CHART_VERSIONS),
+    Chart("artifact", "{url: oci://, tag}", (), ("url",), ("tag",), is_tag=True),
+    Chart("artifact", "sync: {url: oci://, ref}", (), ("url",), ("ref",), within="sync", is_tag=True, why="it is what the cluster syncs, which somebody publishes"),
+    Chart("artifact", "packages[]: {repository, ref}", (), ("repository",), ("ref",), is_bare=True, within="packages", is_tag=True),
+    Chart("chart-url", "{chart, chartName or chart_ref: oci://; version, chartVersion or chart_version}", (), _CHART_NAMES, _CHART_VERSIONS),
+    Chart("chart-url", "{url: oci://, version}", (), ("url",), ("version",)),
+    Chart("crossplane-dependency", "dependsOn[]: {package or provider, version}", (), ("package", "provider", "configuration", "function"), ("version",), is_bare=True, within="dependsOn"),
 )  # fmt: skip
 
 OTHERS = {

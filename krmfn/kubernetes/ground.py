@@ -14,7 +14,7 @@ from krmfn.kubernetes.places import UNJUDGED, VARIABLE, Place, Slot
 from krmfn.kubernetes.reference import Reading
 from krmfn.kubernetes.resource import Resource, get
 from krmfn.model import Part
-from krmfn.yamledit.nodes import Block, Scalar, Step, join_path, scalar_at
+from krmfn.yamledit.nodes import Block, Scalar, Step, children, join_path, scalar_at
 
 _RENOVATE = re.compile(rb"[ \t]*#[ \t]*renovate:(?=.*\bdatasource=docker\b).*\b(?:depName|packageName)=([^\s\"']+)")
 _IGNORE = re.compile(rb"[^\n]*#[ \t]*krmfn:[ \t]*ignore\b")
@@ -25,9 +25,13 @@ def is_noted(raw: bytes) -> bool:
     return b"datasource=docker" in raw
 
 
-def doubt_of_kind(group: str, kind: str) -> str:
-    """Return why nothing in resources of a kind is sure; empty when nothing speaks against it."""
-    return "it stands in a Secret" if kind == "Secret" and not group else ""
+def doubt_of_resource(root: yaml.Node, group: str, kind: str) -> str:
+    """Return why nothing in a resource is sure: a suite of helm-unittest, a Secret; empty when nothing speaks against it."""
+    if kind == "Secret" and not group:
+        return "it stands in a Secret"
+    keys = {key for key, _ in children(root)} if isinstance(root, yaml.MappingNode) else set()
+    is_suite = "suite" in keys and not keys.isdisjoint(("tests", "templates"))
+    return "it stands in a test of a chart, which says what is expected" if is_suite else ""
 
 
 class Ground(NamedTuple):
@@ -53,7 +57,7 @@ class Ground(NamedTuple):
         if not isinstance(kind, yaml.ScalarNode) or not isinstance(version, yaml.ScalarNode):
             return None
         group = version.value.rpartition("/")[0]
-        return self._replace(group=group, kind=kind.value, doubt=self.doubt or doubt_of_kind(group, kind.value))
+        return self._replace(group=group, kind=kind.value, doubt=self.doubt or doubt_of_resource(node, group, kind.value))
 
     def slots(self, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None) -> tuple[Slot, ...]:
         """Return the slot of a whole scalar, or of the characters of one."""

@@ -60,4 +60,4 @@ def is_left_behind(place: Place, digests: Iterable[LooseDigest]) -> bool:
 
 
 def _is_digest_key(key: str) -> bool:
-    return "digest" in key.lower() or key.lower().endswith("sha")
+    return "digest" in key.lower() or key.lower().endswith(("sha", "sha256"))

@@ -209,7 +209,8 @@ def _text(
     registry: yaml.ScalarNode | None, name: yaml.ScalarNode, tag: yaml.ScalarNode | None, digest: yaml.ScalarNode | None
 ) -> str:
     head = f"{registry.value.rstrip('/')}/{name.value}" if registry else name.value
-    return head + (f":{tag.value}" if tag else "") + (f"@{digest.value}" if digest else "")
+    pin = re.sub(r"^[0-9a-f]{64}$", r"sha256:\g<0>", digest.value) if digest else ""
+    return head + (f":{tag.value}" if tag else "") + (f"@{pin}" if pin else "")
 
 
 def entry(scalars: Scalars) -> tuple[str, str, str] | None:

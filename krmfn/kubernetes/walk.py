@@ -15,7 +15,7 @@ from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef, is_tag
 from krmfn.kubernetes import charts, forms, grammar, pairs, prose, reference
 from krmfn.kubernetes.embedded import Embedded
-from krmfn.kubernetes.ground import Ground, doubt_of_kind, is_noted
+from krmfn.kubernetes.ground import Ground, doubt_of_resource, is_noted
 from krmfn.kubernetes.places import COUNTS, Place
 from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.kubernetes.resource import Resource, Steps, anchored, describe
@@ -24,7 +24,6 @@ from krmfn.yamledit.nodes import children, documents, is_null, join_path, scalar
 TWICE = "its key is given twice in one mapping, and readers differ on which one counts"
 _NOT_RUN = ("openAPIV3Schema", "imageScans")
 """Keys below which images are described and none runs: a schema, and what Rancher Fleet looks for."""
-_IN_TEST = "it stands in a test of a chart, which says what is expected"
 _IN_TEMPLATE = "it stands in a template, which is filled in before it is used"
 _REGISTRY_ELSEWHERE = "a registry for all images is named elsewhere in the file"
 _NOTED = "only a comment names its image"
@@ -39,15 +38,9 @@ def read(resource: Resource, known: Mapping[charts.Key, str], *, has_notes: bool
     if not forms.is_run(group, kind):
         return
     root = resource.root
-    doubt = doubt_of_kind(group, kind) or (_IN_TEST if _is_test(root) else forms.doubt_of_file(resource.block.text.name))
+    doubt = doubt_of_resource(root, group, kind) or forms.doubt_of_file(resource.block.text.name)
     ground = Ground(resource, resource.block, group, kind, doubt=doubt, is_noted=has_notes, may_ignore=may_ignore)
     yield from _Walk(ground, known).read(root, kind, resource.prefix)
-
-
-def _is_test(root: yaml.Node) -> bool:
-    """True for a suite of helm-unittest."""
-    keys = {key for key, _ in children(root)} if isinstance(root, yaml.MappingNode) else set()
-    return {"suite", "tests"} <= keys or {"suite", "templates"} <= keys
 
 
 class _At(NamedTuple):
@@ -139,7 +132,7 @@ class _Walk:
                 self.doubt = self.doubt or forms.SPOILERS.get(str(key), "")
                 if scalar.value and (_REGISTRY(str(key)) or (at.within == "global" and key in ("hub", "registry"))):
                     self.has_registry = True
-        if chart := charts.of_mapping(scalars, at.within, self.known):
+        if chart := charts.of_mapping(at.node, scalars, at.within, self.known):
             yield from self.charts([chart], at.steps)
         for spelled in (*pairs.of_paths(scalars), pairs.Spelled(scalars, at.within)):
             yield from self.pairs(at, spelled)
