@@ -106,7 +106,7 @@ PAIRS = (
     Pair("name-tag", "{name, tag, digest}", "name", shown=FULL, sure=KNOWN, why="no key says that this is an image"),
     Pair("image-version", "image: {repository or name, version}", "repository|image|name", "version", _WITHIN),
     Pair("image-version", "{repository, image or name, version}", "repository|image|name", "version", shown=KNOWN, sure=NEVER, why=_OTHER_VERSION),
-    Pair("image-version", "{image: acme/image, version}", "image", "version", shown=FULL, sure=NEVER, why=_OTHER_VERSION),
+    Pair("image-version", "{image: acme/image, version}", "image", "version", shown=OFFICIAL, sure=NEVER, why=_OTHER_VERSION),
 )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ class Found(NamedTuple):
 
 _VERSION = re.compile(r"(.*?)[_.-]?(tag|Tag|TAG|digest|Digest|DIGEST|sha256|version|Version|VERSION)").fullmatch
 _KUBEADM = frozenset({"local", "dns"})
-_NAMES = {"repository": ("repository", "repo"), "image": ("image", ""), "name": ("name",)}
+_NAMES = {"repository": ("repository", "repo", "repositoryURI", "repositoryUrl"), "image": ("image", ""), "name": ("name",)}
 _REGISTRIES = ("registry", "imageRegistry", "hub")
 _NO_VERSION = frozenset({"true", "false", "yes", "no", "on", "off", "null", "~"})
 _ELSEWHERE = "the repository is named elsewhere, by the chart or another file"

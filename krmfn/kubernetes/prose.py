@@ -35,6 +35,10 @@ _USED = re.compile(r"""([a-z0-9][\w.-]*(?::\d+)?(?:/[\w.-]+)+):(?:\{\{-?|(?:%s)?
 """A variable of a template that holds a tag, and where it follows a name: `NAME:{{ $tag }}`, `print "NAME:" $tag`."""
 
 
+_HELM = re.compile(r"""\boci://([^\s'"`\\]+)["']?(?:[^\n\\;|&]|\\\n)*?[ \t]--version[ =][ \t]*["']?(v?\d[\w.+-]*)""")
+"""A chart and its version in a command: `helm upgrade web oci://NAME --version 1.2.0`, on lines that go on."""
+
+
 class _Pattern(NamedTuple):
     """The code of a form, words of which a text must have one, and the pattern."""
 
@@ -51,7 +55,7 @@ def _patterns() -> tuple[_Pattern, ...]:
     ends = r"(?::[A-Za-z0-9_][\w.-]*)?(?:@sha256:[0-9a-f]{64})?(?![\w:/=@$])"
     quoted = r"[\"']?([^\s\"'`$|;&<>(){},]+)"
     lines = (
-        ("text", ("@sha256:",), r"(?<![\w./:@$}-])([a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9._-]+)+(?::[A-Za-z0-9_][\w.-]*)?@sha256:[0-9a-f]{64})(?!\w)"),
+        ("text", ("@sha256:",), r"(?:(?<=:-)|(?<![\w./:@$}-]))([a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9._-]+)+(?::[A-Za-z0-9_][\w.-]*)?@sha256:[0-9a-f]{64})(?!\w)"),
         ("line", ("mage",), r"""^[ \t]*(?:-[ ]+)?["']?[\w.-]*[iI]mage(?:[nN]ame|Ref)?["']?[ \t]*:[ \t]+["']?([^\s"'#,{}]+)(?!\S*[{}])"""),
         ("line", ("mage", "IMAGE"), rf"^[ \t]*(?:export[ \t]+|-[ \t]+|set[ \t]+)?(?:[\w.-]*[iI]mage|[A-Z0-9_]*IMAGE)(?:[nN]ame|_NAME|Ref|_ref)?[ \t]*=[ \t]*{quoted}"),
         ("text", ("image",), rf"--(?:[\w-]*-)?image(?:-name)?[= ][ \t]*{quoted}"),
@@ -87,15 +91,22 @@ def mentions(text: str, *, is_list: bool = False) -> Iterator[Mention]:
         if reading is not None and reading.evidence >= needed.get(start, Evidence.OFFICIAL):
             done.add(start)
             yield Mention(code, start, end, reading)
+    for code, name, hit, group in _tags(text):
+        reading = reference.read(f"{name}:{hit[group].replace('+', '_')}")
+        is_read = hit.start(group) in done or _is_comment(text, hit.start(group)) or reference.is_placeholder(hit[group])
+        if not is_read and reading is not None and reading.evidence >= Evidence.VERSION:
+            yield Mention(code, *hit.span(group), reading, is_tag=True)
+
+
+def _tags(text: str) -> Iterator[tuple[str, str, re.Match[str], int]]:
+    """Yield tags that stand apart from their names: the form, the name, and the group of the match that has the tag."""
     for hit in _PAIR.finditer(text) if "repository:" in text else ():
-        reading = reference.read(f"{hit[2]}:{hit[3]}")
-        if hit.start(3) not in done and reading is not None and reading.evidence >= Evidence.VERSION:
-            yield Mention("line", *hit.span(3), reading, is_tag=True)
+        yield "line", hit[2], hit, 3
     used = {name: image for image, name in reversed(_USED.findall(text))} if "{{" in text and "$" in text else {}
     for hit in _ASSIGNED.finditer(text) if used else ():
-        reading = reference.read(f"{used.get(hit[1], '')}:{hit[2]}")
-        if reading is not None and reading.evidence >= Evidence.VERSION and not reference.is_placeholder(hit[2]):
-            yield Mention("line", *hit.span(2), reading, is_tag=True)
+        yield "line", used.get(hit[1], ""), hit, 2
+    for hit in _HELM.finditer(text) if "--version" in text else ():
+        yield "text", hit[1], hit, 2
 
 
 def _is_comment(text: str, at: int) -> bool:

@@ -113,7 +113,7 @@ def _known() -> re.Pattern[str]:
 def _word() -> re.Pattern[str]:
     """Match references on such hosts inside text."""
     return re.compile(
-        rf"(?<![A-Za-z0-9_./@$}}-])(?:[a-z+-]+://)?(?:{_HOSTS.replace('[^/]', '[a-z0-9.-]')})(?:/[a-z0-9._-]+)+"
+        rf"(?:(?<=:-)|(?<![A-Za-z0-9_./@$}}-]))(?:[a-z+-]+://)?(?:{_HOSTS.replace('[^/]', '[a-z0-9.-]')})(?:/[a-z0-9._-]+)+"
         rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:@sha256:[0-9a-f]{{64}})?(?![A-Za-z0-9_/:@${{(-])"
     )
 

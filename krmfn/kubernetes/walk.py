@@ -269,9 +269,10 @@ class _Walk:
             return
         words = self.ground.words(node, steps)
         for one in mentions:
-            slots = () if one.is_tag else words(one.start, one.end)
+            slots = words(one.start, one.end)
             text = node.value[one.start : one.end]
-            yield self.ground.place(one.code, steps, node, text, one.reading, slots, doubt or "it stands inside text")
+            place = self.ground.place(one.code, steps, node, text, one.reading, slots, doubt or "it stands inside text")
+            yield place._replace(slots=()) if one.is_tag else place
 
     def charts(self, found: Iterable[charts.Found], steps: Steps) -> Iterator[Place]:
         """Turn charts into places."""
