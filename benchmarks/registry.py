@@ -31,7 +31,8 @@ WORKERS = 8
 KRMFN = """
 import json, sys, time
 from krmfn.image import ImageRef
-from krmfn.model import Access, Repository
+from krmfn.access import Repository
+from krmfn.access import Access
 from krmfn.sources.registry_source import RegistrySource, Settings
 from krmfn.plan.resolve import ask
 names, insecure, env, digests = json.loads(sys.argv[1])

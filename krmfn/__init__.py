@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from krmfn.access import Listing, Repository
     from krmfn.api import choose, run
     from krmfn.errors import ConfigError, InputError, KrmfnError, RegistryError, RuleError, RulesError
     from krmfn.image import ImageRef
-    from krmfn.model import Diagnostic, Listing, Repository
+    from krmfn.model import Diagnostic
     from krmfn.outcome import Outcome
     from krmfn.plan.resolve import StaticTags, TagSource
     from krmfn.policies.selection import Selection
@@ -41,7 +42,8 @@ _HOMES = {
     "krmfn.api": ("choose", "run"),
     "krmfn.errors": ("ConfigError", "InputError", "KrmfnError", "RegistryError", "RuleError", "RulesError"),
     "krmfn.image": ("ImageRef",),
-    "krmfn.model": ("Diagnostic", "Listing", "Repository"),
+    "krmfn.access": ("Listing", "Repository"),
+    "krmfn.model": ("Diagnostic",),
     "krmfn.outcome": ("Outcome",),
     "krmfn.plan.resolve": ("StaticTags", "TagSource"),
     "krmfn.policies.selection": ("Selection",),

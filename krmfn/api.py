@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from krmfn.outcome import Outcome
-from krmfn.plan.resolve import TagSource
 from krmfn.policies.selection import Selection, parse_rules, select
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.outcome import Outcome
+    from krmfn.plan.resolve import TagSource
 
 
 def run(text: str | bytes, source: TagSource | None = None, *, environment: Mapping[str, str] | None = None) -> Outcome:
@@ -18,10 +21,9 @@ def run(text: str | bytes, source: TagSource | None = None, *, environment: Mapp
     registries that fail are diagnostics; InputError is raised for a text that is no ResourceList.
     """
     from krmfn import pipeline
-    from krmfn.config.loading import Config
     from krmfn.config.settings import overridden
     from krmfn.sources.sources import Sources
-    from krmfn.yamledit.nodes import Text
+    from krmfn.yamledit.text import Text
 
     variables = environment or {}
 

@@ -9,24 +9,30 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import yaml
 
 from krmfn import pipeline
-from krmfn.config.floor import Floor
-from krmfn.config.loading import Config, Finish, load
+from krmfn.config.loading import load
 from krmfn.config.settings import dated, overridden
 from krmfn.disk.reading import MAX_MIB, NotReadError, max_bytes, read_file, read_stdin
 from krmfn.errors import ConfigError, InputError, KrmfnError
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
 from krmfn.model import Diagnostic, Location
 from krmfn.outcome import Outcome
-from krmfn.plan.resolve import TagSource
 from krmfn.sanitize import inert, printable
 from krmfn.yamledit import resourcelist
-from krmfn.yamledit.nodes import Block, Text, children, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from krmfn.yamledit.verification import rewrite
+from krmfn.yamledit.yamltree import children
+
+if TYPE_CHECKING:
+    from krmfn.config.floor import Floor
+    from krmfn.config.records import Config, Finish
+    from krmfn.plan.resolve import TagSource
+    from krmfn.yamledit.nodes import Block
 
 _LEGACY = "KUSTOMIZE_PLUGIN_CONFIG_ROOT"
 

@@ -1,7 +1,5 @@
 """The vocabulary: frozen records that the steps pass to each other. No behaviour beyond naming things."""
 
-from __future__ import annotations
-
 import enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -9,12 +7,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from krmfn.access import Repository
     from krmfn.config.hold import Hold
     from krmfn.config.lock import LockEntry
     from krmfn.config.require import Requirement
     from krmfn.config.windows import Calendar
     from krmfn.errors import RegistryError
-    from krmfn.image import ImageRef
     from krmfn.policies.rules import Rules
     from krmfn.policies.selection import Selection
 
@@ -40,7 +38,7 @@ class PolicyKey(NamedTuple):
     lock: str = ""
 
     @property
-    def plain(self) -> PolicyKey:
+    def plain(self) -> "PolicyKey":
         """The policy as it is configured, whatever lock decides."""
         return self._replace(lock="") if self.lock else self
 
@@ -63,76 +61,6 @@ class ResourceId(NamedTuple):
         return " ".join(part for part in (self.kind, name) if part) or "a resource without kind and name"
 
 
-class Provenance(NamedTuple):
-    """Who said something: this machine (its environment and files), or an item, which lives in a namespace or in none."""
-
-    is_machine: bool = False
-    namespace: str = ""
-
-
-MACHINE = Provenance(is_machine=True)
-ITEM = Provenance()
-
-
-class Mirror(NamedTuple):
-    """Repositories below `prefix` are asked for at `place`; `provenance` says who wants that."""
-
-    prefix: str
-    place: str
-    provenance: Provenance = ITEM
-
-
-class Access(NamedTuple):
-    """How to reach a registry for one repository. Secrets never show in repr, results or logs.
-
-    `docker_configs` are texts of dockerconfigjson Secrets, tried in order before the docker config of the machine.
-    `missing_secrets` names the Secrets that were meant to help and are not among the items. `provenance` holds for all that
-    is here: one ImageRepository names every part, and its Secrets live in its namespace.
-    """
-
-    insecure: bool = False
-    timeout_seconds: float | None = None
-    docker_configs: tuple[str, ...] = ()
-    ca_pem: str | None = None
-    client_cert_pem: str | None = None
-    client_key_pem: str | None = None
-    proxy_address: str | None = None
-    proxy_username: str | None = None
-    proxy_password: str | None = None
-    realm_hosts: tuple[str, ...] = ()
-    missing_secrets: tuple[str, ...] = ()
-    provenance: Provenance = ITEM
-
-    def __repr__(self) -> str:
-        """Name no secret."""
-        return f"Access(insecure={self.insecure}, timeout_seconds={self.timeout_seconds}, provenance={self.provenance})"
-
-    def __eq__(self, other: object) -> bool:
-        """Compare what reaches the registry: not `missing_secrets` and `provenance`."""
-        return isinstance(other, Access) and self[:-2] == other[:-2]
-
-    def __hash__(self) -> int:
-        return hash(self[:-2])
-
-
-class Repository(NamedTuple):
-    """A repository whose tags a policy wants. Equal repositories are asked once."""
-
-    image: ImageRef
-    access: Access = Access()
-
-
-class Listing(NamedTuple):
-    """What a repository offered. `malformed` counts entries that were no tags and were dropped at the door.
-
-    `left_out` counts tags that exist but were not kept in a TagSnapshot, as no policy could use them.
-    """
-
-    tags: tuple[str, ...]
-    malformed: int = 0
-    left_out: int = 0
-
-
 class LatestRef(NamedTuple):
     """A decision that was recorded earlier: a lock entry, or `ImagePolicy.status.latestRef`."""
 
@@ -145,8 +73,8 @@ class ImagePolicy(NamedTuple):
     """One policy, ready to use. `bind` holds the bindings it takes part in: markers, annotations, images."""
 
     key: PolicyKey
-    repository: Repository
-    rules: Rules
+    repository: "Repository"
+    rules: "Rules"
     described: str
     """For people: `semver >=1.2.0 <2.0.0`."""
     digest_reflection: Literal["Never", "IfNotPresent", "Always"] = "Never"
@@ -155,12 +83,22 @@ class ImagePolicy(NamedTuple):
     defined: ResourceId = ResourceId()
     on_error: Literal["fail", "keep"] | None = None
     """What becomes of its fields when it has no choice; None leaves that to the settings."""
-    requirements: tuple[Requirement, ...] = ()
+    requirements: "tuple[Requirement, ...]" = ()
     rules_hash: str = ""
     """The rulesHash of locks: over what is required of its tags; empty when nothing is."""
-    holds: tuple[Hold, ...] = ()
-    windows: tuple[Calendar, ...] = ()  # all of them have to be open
+    holds: "tuple[Hold, ...]" = ()
+    windows: "tuple[Calendar, ...]" = ()  # all of them have to be open
     is_shared: bool = False  # other policies have a say: it is in a group, or only so many may change
+
+    def is_for(self, name: str) -> bool:
+        """True if `name` spells the policy's repository."""
+        from krmfn.errors import RuleError
+        from krmfn.image import ImageRef
+
+        try:
+            return ImageRef.parse(name).canonical == self.repository.image.canonical
+        except RuleError:
+            return False
 
     @property
     def is_judged(self) -> bool:
@@ -219,16 +157,16 @@ class Chosen(NamedTuple):
     """What people should know about how it was decided, such as that the lock stood in for a registry."""
     record: str = ""
     """Who decided when it was no list: `the lock`, `status.latestRef`."""
-    cause: RegistryError | None = None  # why a record had to decide
+    cause: "RegistryError | None" = None  # why a record had to decide
     stays: str = ""
     """Why the deployed tag is kept by a policy that moves on from it: it holds no version, or is not listed."""
-    selection: Selection | None = None
+    selection: "Selection | None" = None
     passed_over: tuple[PassedOver, ...] = ()  # the best tags that were passed over for this one, best first
     above: frozenset[str] = frozenset()
     """Deployed tags that the policy orders before this one: fields that hold them stay."""
     is_held: bool = False
     """True when a hold names this tag: then even a newer field goes to it."""
-    origin: LockEntry | None = None
+    origin: "LockEntry | None" = None
     """The record of another environment that a policy follows; its digest is the one to write."""
     verified_by: str = ""  # who signed the digest, where that had to be verified
 
@@ -245,15 +183,15 @@ class NotChosen(NamedTuple):
     policy: ImagePolicy
     failure: str
     message: str
-    selection: Selection | None = None
-    cause: RegistryError | None = None
+    selection: "Selection | None" = None
+    cause: "RegistryError | None" = None
 
 
 class Following(NamedTuple):
     """A policy that follows what is deployed: a choice for each tag that a field of it holds, none before fields are bound."""
 
     policy: ImagePolicy
-    choices: Mapping[str, Chosen | NotChosen] = MappingProxyType({})
+    choices: "Mapping[str, Chosen | NotChosen]" = MappingProxyType({})
     """By the deployed tag, in order."""
 
 
@@ -316,7 +254,7 @@ class Diagnostic(NamedTuple):
     location: Location = Location()
     help: str = ""
     policy: PolicyKey | None = None
-    cause: RegistryError | None = None  # the failure of a registry that it comes from
+    cause: "RegistryError | None" = None  # the failure of a registry that it comes from
     eligible_at: str = ""
     """When the tag that has to wait may run, RFC 3339; empty when nobody knows."""
 

@@ -1,18 +1,17 @@
 """What a run of the function answers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.model import Diagnostic
+if TYPE_CHECKING:
+    from krmfn.model import Diagnostic
 
 
 class Outcome(NamedTuple):
     """What a run answers: the text to print, in pieces, and everything there is to say about it."""
 
     pieces: Sequence[bytes | memoryview]
-    results: tuple[Diagnostic, ...]
+    results: "tuple[Diagnostic, ...]"
     asides: tuple[str, ...] = ()
     """For stderr only: what is worth a word and no result."""
 

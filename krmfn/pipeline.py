@@ -4,41 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config import loading
-from krmfn.config.floor import Floor
-from krmfn.config.hold import Hold
-from krmfn.config.loading import Config, Finish, no_change
-from krmfn.config.lock import Lock, Snapshot, is_read_only
-from krmfn.config.rollout import with_groups
+from krmfn.config.records import Config, Finish, no_change
 from krmfn.diagnostics import in_order, unreadable
 from krmfn.errors import ConfigError, InputError
-from krmfn.kubernetes.overriding import NOTHING, Graph
 from krmfn.kubernetes.resource import is_definition
-from krmfn.model import Choice, Diagnostic, ImagePolicy, PassedOver, PolicyKey, Repository
 from krmfn.outcome import Outcome
 from krmfn.plan import (
     bind,
     decision,
     digests,
     guard,
-    lock_update,
     needed,
     records,
     report,
     resolve,
     rewrite,
-    scopes,
-    tag_only,
-    taken_back,
 )
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Guarded, Pins
 from krmfn.plan.resolve import TagSource
-from krmfn.plan.target import Bound, Target
 from krmfn.yamledit import resourcelist
-from krmfn.yamledit.nodes import Block, Edit, Text
+
+if TYPE_CHECKING:
+    from krmfn.access import Repository
+    from krmfn.config.floor import Floor
+    from krmfn.config.hold import Hold
+    from krmfn.config.snapshot import Snapshot
+    from krmfn.kubernetes.overriding import Graph
+    from krmfn.model import Choice, Diagnostic, PolicyKey
+    from krmfn.plan.taken_back import TakenBack
+    from krmfn.plan.target import Bound
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Edit, Text
 
 OpenSource = Callable[[Config], TagSource]
 WORKERS = 8
@@ -68,7 +68,7 @@ class Run(NamedTuple):
     judgements: records.Judgements = MappingProxyType({})
     source: TagSource = resolve.StaticTags({})
     """What was asked, and repeats what it was told."""
-    taken: tuple[taken_back.TakenBack, ...] = ()
+    taken: tuple[TakenBack, ...] = ()
     """What people took back since it was written."""
     ended: tuple[Hold, ...] = ()
     """Holds until a newer tag, where there is one now."""
@@ -122,14 +122,14 @@ def _idle(text: Text, rules: Config) -> Outcome:
 
 
 def examine(
-    blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, every: bool = False, graph: Graph = NOTHING
+    blocks: Sequence[Block], rules: Config, open_source: OpenSource, *, every: bool = False, graph: Graph | None = None
 ) -> Run:
     """Find out what is to change in the blocks, without writing anything. Raises InputError.
 
     With `every` policies that no field may need are resolved too, digests included. `graph` tells which fields of files
     kustomizations override.
     """
-    keys = rules.policies.keys() if every else with_groups(needed.wanted(blocks, rules), rules.rulebook.groups)
+    keys = rules.policies.keys() if every else _with_groups(needed.wanted(blocks, rules), rules)
     wanted = [rules.policies[key] for key in sorted(keys & rules.policies.keys())]
     source, lock, settings = resolve.Remembered(open_source(rules)), rules.record, rules.settings
     if settings.artifact is not None and settings.mode != "frozen":
@@ -137,14 +137,19 @@ def examine(
         rules = rules._replace(evidence={**seen, **rules.evidence})
     policies, scoped = rules.policies, None
     if rules.is_by_folder:
+        from krmfn.plan import scopes
+
         bound = bind.bind(blocks, rules, needed.expected(rules, {}), graph)
         scoped = scopes.scope(rules, bound, every=every)
         bound, policies, lock = bound._replace(targets=scoped.targets), scoped.policies, scoped.record
         wanted, rules = list(policies.values()), rules._replace(lock=scoped.lock)
-    losing: Sequence[Target] = ()
+    not_pinned: list[Diagnostic] = []
     if any(one.is_verified for one in wanted):
+        from krmfn.plan import tag_only
+
         early = bound if scoped else bind.bind(blocks, rules, needed.expected(rules, {}), graph)
         losing = tag_only.losing(Deployed(early.targets, policies))
+        not_pinned = tag_only.refused(losing)
         wanted = [one for one in wanted if one.key not in {lost.setter.policy for lost in losing}]
     listings: records.Listings = {}
     dates: records.Dates = {}
@@ -160,8 +165,12 @@ def examine(
         bound = bind.bind(blocks, rules, needed.expected(rules, open_choices), graph)
     deployed = Deployed(bound.targets, policies)
     choices = decision.follow(choices, deployed, listings, lock, is_frozen=settings.mode == "frozen")
-    taken = taken_back.find(deployed, policies, rules.lock) if rules.remembers else ()
-    choices = taken_back.held(choices, taken) if taken else choices
+    taken: tuple[TakenBack, ...] = ()
+    if rules.remembers:
+        from krmfn.plan import taken_back
+
+        taken = taken_back.find(deployed, policies, rules.lock)
+        choices = taken_back.held(choices, taken) if taken else choices
     offered = choices
 
     def digests_of(wanted: Iterable[tuple[Repository, str]]) -> digests.Answers:
@@ -170,28 +179,27 @@ def examine(
     evidence = recorded = rules.evidence
     looked: digests.Answers = {}
     if rules.recording:
-        evidence, recorded, looked = _recorded_now(rules, offered, deployed, listings, dates, digests_of)
+        from krmfn import judging
+
+        evidence, recorded, looked = judging.recorded_now(rules, offered, deployed, listings, dates, digests_of)
     judged, refused = records.Judged(offered), digests.never  # type: records.Judged, digests.Refused
     if any(choice.policy.is_judged for choice in choices.values()):
-        judged, refused = _judged(offered, deployed, blocks, rules, lock, evidence, dates, source, is_fetch=every)
+        from krmfn import judging
+
+        judged, refused = judging.judge_all(offered, deployed, blocks, rules, lock, evidence, dates, source, is_fetch=every)
     choices = dict(judged.choices)
     questions = digests.to_ask(choices, deployed, lock, settings, every=every)
     answers = {**looked, **digests_of(one for one in questions if one not in looked)}
     pins = digests.settle(choices, deployed, lock, answers, settings, refused)
     guarded = guard.guard(choices, deployed, lock, settings)
     rewritten = rewrite.rewrite(deployed, choices, pins, guarded, settings, judged.still)
-    renewed = records.Renewal(())
-    if rules.lock or every:
-        declared = () if rules.is_partial else rules.declared
-        named = {key: choice for key, choice in choices.items() if key.plain in rules.declared}
-        written = taken_back.written(rewritten.changes, rules.lock) if rules.remembers else {}
-        renewed = lock_update.renew(rules.lock, named, pins, guarded.policies, declared, settings.now, written)
+    renewed = _renewed(rules, choices, pins, guarded, rewritten.changes) if rules.lock or every else records.Renewal(())
     lock_edits, noted = _lock_edits(rules, renewed)
     record_edits, not_recorded = _recorded(rewritten.changes) if settings.annotate else ((), ())
     said = [
         *rules.notes,
         *bound.results,
-        *tag_only.refused(losing),
+        *not_pinned,
         *rewritten.results,
         *judged.results,
         *(one.said for one in taken),
@@ -208,75 +216,35 @@ def examine(
     return Run(
         rules, choices, bound, rewritten.changes, results,
         listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits, offered, recorded, judged.judgements, source,
-        taken, tuple(taken_back.ended(rules.holds, choices)) if rules.remembers else (),
+        taken, _ended(rules, choices) if rules.remembers else (),
     )  # fmt: skip
+
+
+def _with_groups(keys: frozenset[PolicyKey], rules: Config) -> frozenset[PolicyKey]:
+    """Return policies with all that are in a group with one of them."""
+    return keys.union(key for group in rules.rulebook.groups if keys.intersection(group.members) for key in group.members)
+
+
+def _renewed(rules: Config, choices: Mapping[PolicyKey, Choice], pins: Pins, guarded: Guarded, changes: Sequence[records.Change]) -> records.Renewal:
+    """Return the lock after the run; one that a part of the policies came with keeps what it holds of others."""
+    from krmfn.plan import lock_update, taken_back
+
+    declared = () if rules.is_partial else rules.declared
+    named = {key: choice for key, choice in choices.items() if key.plain in rules.declared}
+    written = taken_back.written(changes, rules.lock) if rules.remembers else {}
+    return lock_update.renew(rules.lock, named, pins, guarded.policies, declared, rules.settings.now, written)
+
+
+def _ended(rules: Config, choices: Mapping[PolicyKey, Choice]) -> tuple[Hold, ...]:
+    from krmfn.plan import taken_back
+
+    return tuple(taken_back.ended(rules.holds, choices))
 
 
 def running(blocks: Iterable[Block], rules: Config) -> dict[PolicyKey, tuple[str, ...]]:
     """Return the tags that the fields of blocks hold, by policy."""
     deployed = Deployed(bind.bind(tuple(blocks), rules, needed.expected(rules, {})).targets, rules.policies)
     return {key: deployed.tags(policy) for key, policy in rules.policies.items() if deployed.has(key)}
-
-
-def _recorded_now(
-    rules: Config, choices: Mapping[PolicyKey, Choice], deployed: Deployed, listings: records.Listings, dates: records.Dates,
-    digests_of: Callable[[Iterable[tuple[Repository, str]]], digests.Answers],
-) -> tuple[Mapping[str, Snapshot], Mapping[str, Snapshot], digests.Answers]:  # fmt: skip
-    """Return the first sightings that are believed and those that are written, and the digests that were asked for them."""
-    from krmfn.plan import sightings
-
-    is_bootstrap, before = rules.recording == "bootstrap", rules.evidence
-    looked = digests_of(sightings.to_look_at(choices.values(), deployed, dates, before, is_bootstrap=is_bootstrap))
-    policies = [choice.policy for choice in choices.values()]
-    now = rules.settings.now or 0.0
-    believed = sightings.record(policies, listings, looked, before, now, is_bootstrap=is_bootstrap)
-    if rules.rulebook.floor is None:
-        return believed, believed, looked
-    return believed, sightings.record(policies, listings, looked, rules.stored, now, is_bootstrap=is_bootstrap), looked
-
-
-def _judged(
-    choices: dict[PolicyKey, Choice], deployed: Deployed, blocks: Sequence[Block], rules: Config, lock: Lock | None,
-    evidence: Mapping[str, Snapshot], dates: records.Dates, source: TagSource, *, is_fetch: bool,
-) -> tuple[records.Judged, digests.Refused]:  # fmt: skip
-    """Return the choices that may run now, what is to be said of those that may not, and what judges new digests."""
-    from krmfn.plan import judge, refusals, together
-
-    limit, is_frozen = rules.rulebook.max_changes, rules.settings.mode == "frozen"
-    facts = refusals.Facts(rules.settings, evidence, source, dates, limit is not None)
-    in_build = judge.is_build(blocks, rules.settings)
-    goes_on = in_build or is_fetch  # the lock says what runs, where what is written reaches no field
-    judged = judge.judge(choices, deployed, lock, facts, in_build=in_build)
-    if groups := rules.rulebook.groups:
-        judge_again = judge.trying(choices, deployed, lock, facts, in_build=in_build)
-        judged = together.unite(
-            judged, choices, groups, deployed, lock, judge_again, lambda key: absent(key, rules), in_build=goes_on, is_frozen=is_frozen
-        )
-    if not is_frozen and (limit is not None or any(choice.policy.windows for choice in choices.values())):
-        from krmfn.plan import turns
-
-        def moving() -> list[turns.Unit]:
-            return turns.units(judged, choices, rules.rulebook.groups, deployed, lock, in_build=goes_on)
-
-        judged = turns.await_windows(judged, moving(), facts)
-        judged = turns.take_turns(judged, moving(), limit, rules.changed, facts, lock) if limit is not None else judged
-    judged = judge.tell(judged, choices)
-    if not in_build:
-        judged = judged._replace(still=frozenset(key for key, choice in judged.choices.items() if refusals.is_still(choice, facts)))
-
-    def refused(policy: ImagePolicy, tag: str, digest: str) -> PassedOver | None:
-        return refusals.Refusals(policy, facts).moved(tag, digest)
-
-    return judged, refused
-
-
-def absent(key: PolicyKey, rules: Config) -> str:
-    """Return why a policy takes no part in a run; empty for one that does."""
-    if key in rules.policies:
-        return ""
-    if key in rules.unresolved:
-        return rules.unresolved[key].why
-    return "it is suspended" if key in rules.suspended.values() else "it takes no part in this run"
 
 
 def _recorded(changes: Sequence[records.Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:
@@ -300,6 +268,7 @@ def _lock_edits(rules: Config, renewed: records.Renewal) -> tuple[tuple[tuple[Te
     """Return how the locks change, and what to say of it. What kustomize sent goes nowhere."""
     if not rules.lock or not renewed or rules.settings.mode == "frozen":
         return (), ()
+    from krmfn.config.lock import is_read_only
     from krmfn.plan.lockfile import edit_lock
 
     edits: list[tuple[Text, Edit]] = []

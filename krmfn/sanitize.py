@@ -7,9 +7,9 @@ import re
 SHOWN = 200
 """Characters of a foreign text that people get to see."""
 
-_undecoded = re.compile("[\udc80-\udcff]+").sub
-_odd = re.compile(r"\r(?!\n)|[^\t\r\n\x20-\x7e]").sub
-_command = re.compile(r"((?:\A|[\n\r])\s*)::|##(?=\[|vso\[)").sub
+_UNDECODED = "[\udc80-\udcff]+"
+_ODD = r"\r(?!\n)|[^\t\r\n\x20-\x7e]"
+_COMMAND = r"((?:\A|[\n\r])\s*)::|##(?=\[|vso\[)"
 
 
 def printable(text: str, limit: int = SHOWN) -> str:
@@ -42,7 +42,9 @@ def as_utf8(text: str) -> str:
     >>> as_utf8("gr\udcc3\udcb6\udcc3\udc9fer"), as_utf8("a\udcff") == "a\udcff"
     ('größer', True)
     """
-    return _undecoded(lambda found: found[0].encode("ascii", "surrogateescape").decode("utf-8", "surrogateescape"), text)
+    if text.isascii():
+        return text
+    return re.sub(_UNDECODED, lambda found: found[0].encode("ascii", "surrogateescape").decode("utf-8", "surrogateescape"), text)
 
 
 def printable_lines(text: str) -> str:
@@ -53,7 +55,7 @@ def printable_lines(text: str) -> str:
     >>> printable_lines("a:\tb\n\x1b[31m\r\n\rc")
     'a:\tb\n\\x1b[31m\r\n\\x0dc'
     """
-    return _odd(lambda found: found[0] if found[0].isprintable() else escaped(found[0]), text)
+    return re.sub(_ODD, lambda found: found[0] if found[0].isprintable() else escaped(found[0]), text)
 
 
 def without_login(text: str) -> str:
@@ -76,7 +78,9 @@ def inert(text: str, escape: str = r"\x") -> str:
     >>> inert("a::b\n  ::error::c ##[add-mask]d")
     'a::b\n  \\x3a:error::c #\\x23[add-mask]d'
     """
-    return _command(lambda found: f"#{escape}23" if found[1] is None else f"{found[1]}{escape}3a:", text)
+    if "::" not in text and "##" not in text:
+        return text
+    return re.sub(_COMMAND, lambda found: f"#{escape}23" if found[1] is None else f"{found[1]}{escape}3a:", text)
 
 
 def escaped(char: str) -> str:

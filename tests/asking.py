@@ -10,9 +10,9 @@ from functools import cache
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from krmfn.access import Access, Repository
 from krmfn.errors import RegistryError
 from krmfn.image import ImageRef
-from krmfn.model import Access, Repository
 from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.origin import is_public
 from krmfn.sources.registry_source import RegistrySource, Settings

@@ -150,7 +150,10 @@ def _leaves(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[tu
     if not isinstance(command, click.Group):
         yield words, command
         return
-    for name_of, inner in command.commands.items():
+    context = click.Context(command)
+    for name_of in command.list_commands(context):
+        inner = command.get_command(context, name_of)
+        assert inner is not None
         yield from _leaves((*words, name_of), inner)
 
 

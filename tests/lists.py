@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from krmfn import pipeline
 from krmfn.config.settings import overridden
 from krmfn.errors import RegistryError
-from krmfn.model import Listing, Repository
-from krmfn.outcome import Outcome
 from krmfn.plan.resolve import StaticTags, TagSource
-from krmfn.yamledit.nodes import Text
+from krmfn.yamledit.text import Text
+
+if TYPE_CHECKING:
+    from krmfn.access import Listing, Repository
+    from krmfn.outcome import Outcome
 
 IMAGE = "ghcr.io/acme/web"
 

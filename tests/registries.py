@@ -19,16 +19,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import socket
 from threading import Thread
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from tests.certificates import Pair
 from tests.image_store import INDEX, MANIFEST, Images
 from tests.waiting import wait_for_server
+
+if TYPE_CHECKING:
+    from tests.certificates import Pair
 
 USER, PASSWORD = "canary-user", "canary-password-51c0"
 HTPASSWD = f"{USER}:$2b$04$fW0PeK8dHMgyq4C4XHev7eVuhQ/YpoaBDmRV/5WaNTG1FZ6b34ZFi\n"

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tests.registry_server import Request
+if TYPE_CHECKING:
+    from tests.registry_server import Request
 
 WHOLE = ("1.0.0", "1.1.0", "2.0.0")
 SECRET = "canary-pass/6c+1"

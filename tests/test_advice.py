@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from krmfn.config.loading import load
 from krmfn.inventory import annotate
-from krmfn.yamledit.nodes import Text, apply, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text, apply
 from tests.lists import IMAGE, Tags, digest, items, messages, policy, resource_list, run
 
 TAGS = Tags({IMAGE: ["1.2.0", "1.3.0"]})

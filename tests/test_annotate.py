@@ -12,8 +12,9 @@ from krmfn.inventory import annotate
 from krmfn.kubernetes.resource import annotations_of
 from krmfn.plan import bind
 from krmfn.yamledit import markers
-from krmfn.yamledit.nodes import Text, apply, documents
+from krmfn.yamledit.documents import documents
 from krmfn.yamledit.prefilter import Expected
+from krmfn.yamledit.text import Text, apply
 
 POLICIES = """\
 apiVersion: krmfn.dev/v1alpha1

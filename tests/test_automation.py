@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.config.objects import Object, read
+from krmfn.config.plain import read
 from krmfn.errors import ConfigError, InputError
 from krmfn.git.automation import DEFAULT_MESSAGE, Automation, find
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
+
+if TYPE_CHECKING:
+    from krmfn.config.objects import Object
 
 HEAD = "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageUpdateAutomation\nmetadata: {name: apps, namespace: flux-system}\nspec:\n"
 COMMIT = "  git: {commit: {author: {email: flux@acme.example}}}\n"

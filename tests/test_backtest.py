@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from krmfn.access import Repository
 from krmfn.config.require import Age, Requirement, step
 from krmfn.image import ImageRef
-from krmfn.model import ImagePolicy, PolicyKey, Repository
+from krmfn.model import ImagePolicy, PolicyKey
 from krmfn.plan.backtest import DAY, Taken, simulate, taken_back
 from krmfn.policies.rules import parse_rules
 from krmfn.policies.selection import outranks, select

@@ -9,18 +9,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from krmfn import pipeline
+from krmfn.access import Listing
 from krmfn.config import loading
 from krmfn.errors import InputError
 from krmfn.kubernetes import forms
-from krmfn.kubernetes.overriding import NOTHING
-from krmfn.model import Listing, PolicyKey
+from krmfn.model import PolicyKey
 from krmfn.plan import bind, decision, needed, rewrite
 from krmfn.plan.current import Deployed
 from krmfn.plan.records import Guarded, Pins
 from krmfn.plan.resolve import StaticTags
 from krmfn.plan.target import parse_setter
 from krmfn.yamledit import prefilter
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from tests.running import run
 
 TAGS = StaticTags(
@@ -691,18 +692,20 @@ def test_the_value_filter_never_hides_anything(lines):
         (block,) = documents(Text(text.encode()))
     except (InputError, ValueError):  # much of what is drawn is no YAML, or two documents
         return
-    finder = bind._Binder(RULES, NOTHING, {})
-    is_seen = prefilter.may_change(block.raw, EXPECTED, finder.needles) or finder.may_name(block)
+    binder = bind.Binder(RULES, ())
+    claims, images = binder.claims, binder.images
+    assert images is not None
+    is_seen = prefilter.may_change(block.raw, EXPECTED, binder.needles) or images.may_name(block)
     if is_seen or not isinstance(block.root, yaml.MappingNode):
         return
-    finder.look(block)
-    made = rewrite.rewrite(Deployed(finder.targets, RULES.policies), CHOICES, Pins({}), Guarded(), RULES.settings)
+    binder.look(block)
+    made = rewrite.rewrite(Deployed(claims.targets, RULES.policies), CHOICES, Pins({}), Guarded(), RULES.settings)
     assert made.changes == ()
-    assert [one for one in finder.results if one.code != "doubtful"] == []  # current twice needs no word
-    finder.policies.clear()
-    found = frozenset(target.setter.policy for target in finder.targets)
-    finder.skip(block.raw)
-    assert found <= finder.policies
+    assert [one for one in claims.results if one.code != "doubtful"] == []  # current twice needs no word
+    claims.policies.clear()
+    found = frozenset(target.setter.policy for target in claims.targets)
+    binder.skip(block.raw)
+    assert found <= claims.policies
     assert found <= needed.wanted([block], RULES)
 
 

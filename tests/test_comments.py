@@ -4,7 +4,8 @@ import pytest
 
 from krmfn.errors import InputError
 from krmfn.yamledit import markers
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from tests.tables import table
 
 TABLE = table("markers_kyaml")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from krmfn.config.loading import Config, load
+from krmfn.config.loading import load
 from krmfn.image import ImageRef
 from krmfn.sources.registry.endpoints import locate
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from tests.asking import asking, error_of, repository
 from tests.registry_server import Login, Registry
 from tests.running import run
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
 
 POLICY = """\
 apiVersion: image.toolkit.fluxcd.io/v1

@@ -2,14 +2,16 @@
 
 import pytest
 
-from krmfn.config import loading
+from krmfn.access import ITEM, Mirror
+from krmfn.config import loading, records
 from krmfn.config.settings import Settings, overridden
 from krmfn.errors import ConfigError
-from krmfn.model import ITEM, Mirror, Part, PolicyKey
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.model import Part, PolicyKey
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 
 
-def load(items="", function_config="", finish=loading.no_change):
+def load(items="", function_config="", finish=records.no_change):
     blocks = documents(Text(items.encode()))
     own = documents(Text(function_config.encode()))
     return loading.load(blocks, own[0] if own else None, finish)

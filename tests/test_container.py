@@ -6,15 +6,18 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from krmfn import __version__
 from tests import tools
-from tests.conftest import Private
 from tests.containers import Containers, prepare
 from tests.running import EXAMPLES, diff, files, run, succeed
 from tests.test_e2e_kustomize import ask_registry, at_registry
+
+if TYPE_CHECKING:
+    from tests.conftest import Private
 
 STRICT = ("--network=none", "--read-only", "--user=nobody", "--security-opt=no-new-privileges", "--cap-drop=all")
 

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from krmfn.config.loading import load
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from tests import images
 from tests.running import run, succeed
 

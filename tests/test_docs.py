@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from krmfn import strict_json
 from krmfn.config import schema
-from krmfn.config.image_automation import _FLAT_KEYS
+from krmfn.config.flat_config import KEYS
 from krmfn.config.loading import load
 from krmfn.disk import reading
 from krmfn.inventory import files, policytest
@@ -27,10 +28,14 @@ from krmfn.sources import artifact, credential_helper, keychain, manifest, shard
 from krmfn.sources.registry import auth, client, listing
 from krmfn.sources.registry_source import Settings
 from krmfn.yamledit import compose, yamltree
-from krmfn.yamledit.nodes import Block, Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from tests import picture, reference
 from tests.running import succeed
 from tests.tools import ROOT
+
+if TYPE_CHECKING:
+    from krmfn.yamledit.nodes import Block
 
 DOCS = ROOT / "docs"
 PAGES = {page.name: page.read_text() for page in sorted(DOCS.glob("*.md"))}
@@ -107,7 +112,7 @@ def test_the_configuration_page_holds_the_schema_that_is_checked():
 
 def test_the_configuration_page_names_every_key_of_the_flat_config_map():
     told = {word for key, _ in rows("configuration.md", "key | means") for word in CODE.findall(key)}
-    assert told == set(_FLAT_KEYS)
+    assert told == set(KEYS)
 
 
 def test_the_configuration_page_names_every_variable_of_krmfn():

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import images, tools
-from tests.conftest import Private
 from tests.running import EXAMPLES, diff, environment, files, run, succeed
+
+if TYPE_CHECKING:
+    from tests.conftest import Private
 
 REPOSITORIES = {"web": "acme/web", "api": "acme/api", "redis": "library/redis"}
 

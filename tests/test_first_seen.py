@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from krmfn import pipeline
 from krmfn.cli import krmfn
 from krmfn.config.loading import load
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from tests import images
 from tests.asking import one_certificate
 from tests.lists import Tags, pod, policy

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from krmfn.config.first_seen import Seen
-from krmfn.config.lock import Snapshot
+from krmfn.config.snapshot import Snapshot
 from krmfn.errors import RegistryError
 from krmfn.fleet import plan as plans
 from krmfn.fleet import publishing

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from krmfn.config.first_seen import Seen
-from krmfn.config.lock import Snapshot
+from krmfn.config.snapshot import Snapshot
 from krmfn.errors import RegistryError
 from krmfn.fleet import page
 from krmfn.fleet.report import DAY, FLAGS, Finding, Place, join

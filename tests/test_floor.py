@@ -17,7 +17,8 @@ from krmfn import pipeline
 from krmfn.config.floor import Floor, read_floor
 from krmfn.config.settings import overridden
 from krmfn.plan.resolve import StaticTags
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from tests import images
 from tests.lists import pod, policy, resource_list
 from tests.running import call, environment, run, succeed

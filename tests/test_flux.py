@@ -10,7 +10,8 @@ from krmfn.config import loading
 from krmfn.config.flux import Unresolved
 from krmfn.errors import ConfigError
 from krmfn.model import LatestRef, PolicyKey
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 
 TABLE = Path(__file__).parent.parent / "fixtures" / "tables" / "flux_policy.json"
 WEB = PolicyKey("flux-system", "web")

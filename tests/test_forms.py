@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -12,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krmfn.kubernetes import finder, forms
-from krmfn.kubernetes.places import Place
 from krmfn.yamledit import scalars
-from krmfn.yamledit.nodes import Edit, Text, apply, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Edit, Text, apply
 from tests import images
 from tests.running import run
+
+if TYPE_CHECKING:
+    from krmfn.kubernetes.places import Place
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES: dict[str, dict[str, Any]] = {

@@ -15,8 +15,8 @@ from krmfn import function, pipeline
 from krmfn.config.settings import overridden
 from krmfn.errors import KrmfnError, RegistryError
 from krmfn.plan.resolve import StaticTags
-from krmfn.yamledit.nodes import Text
 from krmfn.yamledit.results import entry
+from krmfn.yamledit.text import Text
 
 GOLDEN = Path(__file__).parent.parent / "fixtures" / "golden"
 CASES = sorted(path.parent for path in GOLDEN.glob("*/input.yaml"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import Phase, example, given, settings
@@ -14,9 +14,12 @@ from krmfn import pipeline
 from krmfn.config.floor import read_floor
 from krmfn.config.settings import overridden
 from krmfn.errors import RegistryError
-from krmfn.outcome import Outcome
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from tests.lists import Tags, images, lock, locked, messages, pod, policy, relocked, resource_list, run
+
+if TYPE_CHECKING:
+    from krmfn.outcome import Outcome
 
 WEB, API = "ghcr.io/acme/web", "ghcr.io/acme/api"
 SEMVER = 'semver: {range: ">=0.0.1"}'

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krmfn.yamledit import insertion, markers
-from krmfn.yamledit.nodes import Edit, Text, apply, documents, scalars
+from krmfn.yamledit.documents import documents
 from krmfn.yamledit.scalars import Refusal
+from krmfn.yamledit.text import Edit, Text, apply
 from krmfn.yamledit.verification import confirm
+from krmfn.yamledit.yamltree import scalars
 
 KEY = "fluxcd.io/tag.web"
 

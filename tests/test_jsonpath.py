@@ -9,7 +9,10 @@ from jsonpath_ng.ext.parser import parse
 
 from krmfn.errors import InputError, RuleError
 from krmfn.kubernetes.jsonpath import JSONPath, written
-from krmfn.yamledit.nodes import Alias, Text, construct, documents
+from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
+from krmfn.yamledit.yamltree import construct
 
 DATA = {
     "spec": {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.model import ITEM
+from krmfn.access import ITEM
 from krmfn.sources.credential import Credential
 from krmfn.sources.credential_helper import run
 from krmfn.sources.keychain import Keychain, normal_key

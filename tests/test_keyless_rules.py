@@ -9,12 +9,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from krmfn.cli import main
-from krmfn.outcome import Outcome
 from tests import signing
 from tests.asking import asking
 from tests.lists import digest, images, messages, pod, policy, relocked, resource_list, run
@@ -23,6 +22,9 @@ from tests.running import call
 from tests.signing import SLSA_1, SOURCE, Signer, statement
 from tests.sigstore_instance import ISSUER, SIGNED, SUBJECT, Instance
 from tests.test_verify import asked, attach, layout, pinned, refer, secret, web
+
+if TYPE_CHECKING:
+    from krmfn.outcome import Outcome
 
 INSTANCE = Instance()
 WHOLE = {"issuer": r"https://token\.actions\.example\.com", "subject": r"https://github\.com/acme/web/.*"}

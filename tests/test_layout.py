@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.model import Listing
+from krmfn.access import Listing
 from krmfn.sources.layout import LayoutSource
 from tests import images, tools
 from tests.asking import error_of, repository

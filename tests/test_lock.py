@@ -12,13 +12,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from krmfn.config.lock import LockEntry, Snapshot, read_locks, read_snapshot
-from krmfn.config.objects import Object, Problems, read
+from krmfn.config.lock import LockEntry, read_locks
+from krmfn.config.objects import Object, Problems
+from krmfn.config.plain import read
+from krmfn.config.snapshot import Snapshot, name_of, read_snapshot
 from krmfn.model import PolicyKey
 from krmfn.plan.lockfile import edit_lock, edit_snapshot, lock_document, snapshot_document
-from krmfn.plan.snapshot import name_of
-from krmfn.yamledit.nodes import Text, apply, documents
+from krmfn.yamledit.documents import documents
 from krmfn.yamledit.scalars import Refusal
+from krmfn.yamledit.text import Text, apply
 from tests.lists import (
     IMAGE,
     Tags,

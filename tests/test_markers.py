@@ -6,7 +6,8 @@ import yaml
 
 from krmfn.errors import InputError
 from krmfn.yamledit import markers, scalars
-from krmfn.yamledit.nodes import Edit, Text, apply, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Edit, Text, apply
 from tests.tables import rows, table
 from tests.waiting import thrifty
 

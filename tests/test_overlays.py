@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
 from krmfn.kubernetes.kustomize import graph
-from krmfn.kubernetes.overriding import Graph
-from krmfn.yamledit.nodes import Text
+from krmfn.yamledit.text import Text
 from tests import overlays, tools
 from tests.running import call, run
+
+if TYPE_CHECKING:
+    from krmfn.kubernetes.overriding import Graph
 
 WEB = """\
 apiVersion: apps/v1

@@ -14,11 +14,11 @@ from krmfn.policies.pattern import (
     MOST_EXPANDED,
     MOST_PATTERN_BYTES,
     MOST_TEMPLATE_BYTES,
-    Ending,
     Match,
     Pattern,
     Template,
 )
+from krmfn.policies.rules import Ending
 from tests.tables import rows
 from tests.waiting import thrifty
 

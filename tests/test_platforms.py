@@ -9,23 +9,25 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from krmfn import pipeline
 from krmfn.config.settings import overridden
 from krmfn.errors import RegistryError
-from krmfn.outcome import Outcome
-from krmfn.plan.resolve import Inspection, Needs
+from krmfn.plan.inspection import Inspection, Needs
 from krmfn.sources.contents import lacking
 from krmfn.sources.layout import LayoutSource
 from krmfn.sources.manifest import DOCKER_LIST, DOCKER_MANIFEST
-from krmfn.yamledit.nodes import Text
+from krmfn.yamledit.text import Text
 from tests.asking import asking, error_of, repository
 from tests.image_store import CONFIG, INDEX, MANIFEST, Images
 from tests.lists import images, lock, locked, messages, pod, policy, relocked, resource_list, run
 from tests.registry_server import Registry, Request
+
+if TYPE_CHECKING:
+    from krmfn.outcome import Outcome
 
 BOTH = "platforms: [linux/amd64, linux/arm64]"
 ARM64 = "platforms: [linux/arm64]"

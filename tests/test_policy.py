@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from krmfn.errors import RuleError
-from krmfn.policies.policy import POLICIES, Alphabetical, Digest, Newest, Numerical, SemVer
-from krmfn.policies.protocol import Policy
+from krmfn.policies.digest import Digest
+from krmfn.policies.newest import Newest
+from krmfn.policies.ordering import Alphabetical, Numerical
+from krmfn.policies.policy import POLICIES, parse_policy
 from krmfn.policies.rules import parse_rules
 from krmfn.policies.selection import accepts, candidates, outranks
+from krmfn.policies.semver import SemVer
+
+if TYPE_CHECKING:
+    from krmfn.policies.protocol import Policy
 
 SEMVER = SemVer.parse({"range": "^1.0"})
 
@@ -58,9 +66,9 @@ def test_what_cannot_be_ordered_outranks_nothing(policy: Policy) -> None:
 def test_every_policy_is_read_by_its_name(
     name: str, options: dict[str, str], described: str, canonical: dict[str, object]
 ) -> None:
-    policy = POLICIES[name](options)
+    policy = parse_policy(name, options)
     assert (policy.described, policy.canonical()) == (described, canonical)
-    assert policy == POLICIES[name](options)
+    assert policy == parse_policy(name, options)
 
 
 def test_policies_that_hold_the_same_are_not_equal() -> None:

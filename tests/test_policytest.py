@@ -10,7 +10,8 @@ import pytest
 from krmfn.cli import main
 from krmfn.errors import ConfigError
 from krmfn.inventory import policytest
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from tests.tables import rows, table
 from tests.tools import ROOT
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -13,11 +14,14 @@ from hypothesis import strategies as st
 from krmfn import pipeline
 from krmfn.config.floor import read_floor
 from krmfn.config.settings import overridden
-from krmfn.outcome import Outcome
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from tests import images as layouts
 from tests.lists import Tags, digest, images, items, messages, pod, resource_list, run
 from tests.running import call
+
+if TYPE_CHECKING:
+    from krmfn.outcome import Outcome
 
 WEB = "ghcr.io/acme/web"
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -19,8 +19,8 @@ from krmfn import function
 from krmfn.cli import main
 from krmfn.plan import lockfile, rewrite
 from krmfn.yamledit import editor, writing
-from krmfn.yamledit.nodes import Edit, Scalar, Text
 from krmfn.yamledit.scalars import Refusal, render
+from krmfn.yamledit.text import Edit, Scalar, Text
 from tests.running import files
 
 CONFIG = """\

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import yaml
 
 from krmfn import pipeline
-from krmfn.outcome import Outcome
 from krmfn.plan.resolve import StaticTags
-from krmfn.yamledit.nodes import Text
+from krmfn.yamledit.text import Text
+
+if TYPE_CHECKING:
+    from krmfn.outcome import Outcome
 
 TAGS = StaticTags({"ghcr.io/acme/web": {"1.0.0": "", "1.2.0": ""}})
 LIST = """\

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krmfn.model import Listing, Mirror
+from krmfn.access import Listing, Mirror
 from krmfn.plan.resolve import ask
 from krmfn.sources.registry.listing import listing, next_page
 from krmfn.sources.registry_source import Settings

@@ -6,16 +6,18 @@ import base64
 import json
 import resource
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from krmfn.errors import RegistryError
-from krmfn.sources.registry_source import RegistrySource
 from tests import faults
 from tests.asking import Clock, asking, repository
 from tests.registry_server import Login, Registry, Request
 from tests.waiting import ending
+
+if TYPE_CHECKING:
+    from krmfn.sources.registry_source import RegistrySource
 
 USER, PASSWORD = "canary-user", "canary-password-7d1f"
 CANARIES = (PASSWORD, "canary-token", base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from krmfn.model import Mirror, Provenance
+from krmfn.access import Mirror, Provenance
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
 from tests.proxy_server import Proxy

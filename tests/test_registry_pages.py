@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from krmfn.sources.registry_source import RegistrySource
 from tests.asking import asking, error_of, repository
 from tests.registry_server import Registry, Request
+
+if TYPE_CHECKING:
+    from krmfn.sources.registry_source import RegistrySource
 
 PATH = "acme/web"
 QUICK = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

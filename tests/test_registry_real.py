@@ -7,17 +7,19 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from krmfn.model import Repository
 from tests import registries, tools
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority
 from tests.image_store import Images
 from tests.registries import PASSWORD, USER
 from tests.registry_server import Registry
+
+if TYPE_CHECKING:
+    from krmfn.access import Repository
 
 PATHS = {"acme/web": 23, "acme/team/multi": 3, "public/tool": 5, "nginx": 1}
 LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -19,11 +20,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from krmfn.sources.registry import transport
 from krmfn.sources.registry.connections import tls_context
-from krmfn.sources.registry.exchange import Identity
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
 from tests.registry_server import Login, Request, serving
 from tests.waiting import ending
+
+if TYPE_CHECKING:
+    from krmfn.sources.registry.exchange import Identity
 
 QUICK = {"connect_seconds": 1, "idle_seconds": 0.5, "request_seconds": 1, "repository_seconds": 2}
 

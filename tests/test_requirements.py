@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -12,15 +13,17 @@ from hypothesis import strategies as st
 
 from krmfn import pipeline
 from krmfn.config.first_seen import Seen, merge
-from krmfn.config.lock import Snapshot, merged
 from krmfn.config.settings import dated, overridden
-from krmfn.model import Repository
-from krmfn.outcome import Outcome
+from krmfn.config.snapshot import Snapshot, merged
+from krmfn.plan.inspection import Inspection, Lack, Needs
 from krmfn.plan.lockfile import snapshot_document
-from krmfn.plan.resolve import Inspection, Lack, Needs
 from krmfn.policies.number import duration
-from krmfn.yamledit.nodes import Text
+from krmfn.yamledit.text import Text
 from tests.lists import IMAGE, Tags, digest, images, lock, locked, messages, pod, policy, relocked, resource_list, run
+
+if TYPE_CHECKING:
+    from krmfn.access import Repository
+    from krmfn.outcome import Outcome
 
 DAY = 86400
 START = datetime(2026, 11, 1, tzinfo=UTC)

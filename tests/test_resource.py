@@ -4,7 +4,9 @@ import pytest
 
 from krmfn.kubernetes.resource import KUSTOMIZE_ID, containers, describe, image_fields, owner
 from krmfn.model import File, ResourceId
-from krmfn.yamledit.nodes import Text, documents, join_path
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
+from krmfn.yamledit.yamltree import join_path
 
 
 def block_of(text, name=""):

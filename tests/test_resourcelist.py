@@ -6,7 +6,8 @@ import yaml
 from krmfn.errors import InputError
 from krmfn.model import Diagnostic, Field, File, Location, PolicyKey, ResourceId
 from krmfn.yamledit import resourcelist
-from krmfn.yamledit.nodes import Edit, Text, construct
+from krmfn.yamledit.text import Edit, Text
+from krmfn.yamledit.yamltree import construct
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
 RESULT = Diagnostic(

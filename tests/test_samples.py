@@ -9,7 +9,7 @@ import yaml
 
 from krmfn import pipeline
 from krmfn.plan.resolve import StaticTags
-from krmfn.yamledit.nodes import Text
+from krmfn.yamledit.text import Text
 
 SAMPLES = sorted((Path(__file__).parent.parent / "fixtures" / "samples").glob("*.yaml"))
 POLICIES = b"""functionConfig:

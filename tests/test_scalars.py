@@ -8,8 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from krmfn.yamledit.nodes import Edit, Text, apply, documents, scalars
+from krmfn.yamledit.documents import documents
 from krmfn.yamledit.scalars import Refusal, is_plain, is_string, quoted, render, single_quoted
+from krmfn.yamledit.text import Edit, Text, apply
+from krmfn.yamledit.yamltree import scalars
 
 TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,12}", fullmatch=True)
 TYPED = [

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from krmfn.errors import InputError
 from krmfn.yamledit import markers, prefilter
-from krmfn.yamledit.nodes import Text, documents, scalars
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
+from krmfn.yamledit.yamltree import scalars
 from tests import yamldocs
 
 MARK = '# {"$imagepolicy": "f:n"}'

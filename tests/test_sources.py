@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from krmfn.config.loading import Config
-from krmfn.config.lock import Snapshot
+from krmfn.access import Listing, Repository
+from krmfn.config.records import Config
 from krmfn.config.settings import Settings
+from krmfn.config.snapshot import Snapshot
 from krmfn.errors import RegistryError
 from krmfn.image import ImageRef
-from krmfn.model import Listing, Repository
 from krmfn.sources.sources import Sources
 from tests import images
 from tests.lists import IMAGE, digest

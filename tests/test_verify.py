@@ -8,21 +8,23 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from krmfn.cli import main
-from krmfn.outcome import Outcome
 from krmfn.sources.layout import LayoutSource
 from tests import signing
 from tests.asking import asking
-from tests.image_store import Images
 from tests.lists import images, lock, locked, messages, pod, policy, relocked, resource_list, run
 from tests.registry_server import Registry, Request
 from tests.running import call, environment
 from tests.signing import BUNDLE, SIGN, SLSA_02, SLSA_1, Signer
+
+if TYPE_CHECKING:
+    from krmfn.outcome import Outcome
+    from tests.image_store import Images
 
 SIGNER, STRANGER = Signer(), Signer("ed25519")
 PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"

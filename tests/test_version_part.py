@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from krmfn.errors import RegistryError
-from krmfn.model import Repository
-from krmfn.outcome import Outcome
 from tests.lists import IMAGE, Tags, digest, items, messages, policy, resource_list, run
 from tests.running import run as execute
+
+if TYPE_CHECKING:
+    from krmfn.access import Repository
+    from krmfn.outcome import Outcome
 
 TAGS = Tags({IMAGE: ["v3.13.2", "v3.14.0"]})
 OLD = digest("old")

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from krmfn.errors import RulesError
-from krmfn.policies.newer import KEPT, Shape, floating, newer
+from krmfn.policies.newer import Shape, floating, newer
+from krmfn.policies.protocol import KEPT
 from krmfn.policies.reason import Reason
 from krmfn.policies.rules import Rules, parse_rules
 from krmfn.policies.selection import outranks, select

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,11 +17,14 @@ from krmfn import pipeline
 from krmfn.config.floor import read_floor
 from krmfn.config.settings import overridden
 from krmfn.config.windows import Window, is_open, opening
-from krmfn.outcome import Outcome
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 from tests.images import write
 from tests.lists import Tags, digest, images, lock, locked, messages, pod, policy, relocked, resource_list, run
 from tests.running import call, succeed
+
+if TYPE_CHECKING:
+    from krmfn.outcome import Outcome
 
 IMAGE = "ghcr.io/acme/web"
 NIGHT = "{kind: Allow, schedule: '0 2 * * *', duration: 2h, timeZone: Europe/Berlin}"

@@ -14,8 +14,8 @@ from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
 from krmfn.model import Diagnostic, Field, Location
 from krmfn.yamledit import compose, markers, prefilter, resourcelist, scalars
-from krmfn.yamledit.nodes import Edit, Text, apply
-from krmfn.yamledit.nodes import scalars as values
+from krmfn.yamledit.text import Edit, Text, apply
+from krmfn.yamledit.yamltree import scalars as values
 from tests import yamldocs
 
 CORPUS = sorted((Path(__file__).parent.parent / "fixtures" / "yaml" / "corpus").glob("*.yaml"))

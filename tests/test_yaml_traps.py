@@ -6,8 +6,10 @@ import yaml
 
 from krmfn.errors import InputError
 from krmfn.yamledit import markers, prefilter, resourcelist, scalars
-from krmfn.yamledit.nodes import Edit, Text, construct, documents
-from krmfn.yamledit.nodes import scalars as values
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Edit, Text
+from krmfn.yamledit.yamltree import construct
+from krmfn.yamledit.yamltree import scalars as values
 from tests.waiting import thrifty
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"

@@ -9,21 +9,11 @@ from hypothesis import strategies as st
 
 from krmfn.errors import InputError
 from krmfn.yamledit import compose
-from krmfn.yamledit.nodes import (
-    Alias,
-    Edit,
-    Source,
-    Text,
-    apply,
-    children,
-    construct,
-    documents,
-    is_null,
-    join_path,
-    scalar_at,
-    scalars,
-)
+from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Edit, Source, Text, apply
 from krmfn.yamledit.verification import rewrite
+from krmfn.yamledit.yamltree import children, construct, is_null, join_path, scalar_at, scalars
 from tests import yamldocs
 
 LETTERS = st.text(st.sampled_from("ab\né🚀\u2028 "), max_size=3000)

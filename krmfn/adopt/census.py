@@ -6,13 +6,16 @@ import re
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
-from krmfn.yamledit.nodes import Block, children
+from krmfn.yamledit.yamltree import children
+
+if TYPE_CHECKING:
+    from krmfn.yamledit.nodes import Block
 
 Steps = tuple[str, ...]
 NO_EQUAL = "has no equal in krmfn"

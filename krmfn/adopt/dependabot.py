@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Steps, Wanted, aged, is_bound, is_like, within
-from krmfn.image import ImageRef
+
+if TYPE_CHECKING:
+    from krmfn.image import ImageRef
 
 NAMES = (".github/dependabot.yml", ".github/dependabot.yaml")
 _ECOSYSTEMS = ("docker", "docker-compose", "helm")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Steps, Wanted, glob
 from krmfn.errors import RuleError
-from krmfn.image import ImageRef
 from krmfn.policies.version import Version
+
+if TYPE_CHECKING:
+    from krmfn.image import ImageRef
 
 PREFIX = "keel.sh/"
 _OLD = "keel.observer/"

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from krmfn.adopt.census import Document, Steps
 from krmfn.errors import RuleError
 from krmfn.globs import matches
 from krmfn.image import ImageRef
 from krmfn.policies.pattern import Pattern
+
+if TYPE_CHECKING:
+    from krmfn.adopt.census import Document, Steps
 
 Places = Sequence[tuple[str, ImageRef]]
 MANAGERS = ("kubernetes", "kustomize", "flux", "helm-values", "argocd")

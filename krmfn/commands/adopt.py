@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,14 +15,18 @@ from krmfn.commands import options
 from krmfn.config.loading import load
 from krmfn.config.schema import API_VERSION
 from krmfn.errors import InputError
-from krmfn.image import ImageRef
 from krmfn.inventory import files
 from krmfn.kubernetes import finder
 from krmfn.kubernetes.form import parsed
-from krmfn.kubernetes.places import Place
 from krmfn.sanitize import printable
 from krmfn.yamledit.authored import document as written
-from krmfn.yamledit.nodes import Block, Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
+
+if TYPE_CHECKING:
+    from krmfn.image import ImageRef
+    from krmfn.kubernetes.places import Place
+    from krmfn.yamledit.nodes import Block
 
 
 @click.command(

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from krmfn import terminal
 from krmfn.commands import completion, options
-from krmfn.commands.update import diffs
+from krmfn.commands.diffs import diffs
 from krmfn.config.loading import load
 from krmfn.config.objects import nearest
 from krmfn.inventory import files
 from krmfn.inventory.annotate import Annotations, Note, from_markers, with_markers
-from krmfn.model import ImagePolicy
 from krmfn.sanitize import printable
-from krmfn.yamledit.nodes import Block, Edit, Text
 from krmfn.yamledit.verification import rewrite
+
+if TYPE_CHECKING:
+    from krmfn.model import ImagePolicy
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Edit, Text
 
 
 @click.command(

@@ -6,14 +6,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from krmfn import terminal
 from krmfn.commands import options, output, outside
-from krmfn.config import loading
-from krmfn.config.loading import Config
+from krmfn.config import loading, records
 from krmfn.config.objects import policy_named
 from krmfn.config.require import Age, Requirement
 from krmfn.git import changelog, history
@@ -21,10 +20,12 @@ from krmfn.git.program import Allowance, Git, seconds_allowed
 from krmfn.inventory.history import Histories, History, Version
 from krmfn.model import ImagePolicy, PolicyKey
 from krmfn.plan.backtest import DAY, Outcome, Taken, simulate, taken_back
-from krmfn.policies.newer import KEPT
 from krmfn.policies.number import duration, moment
-from krmfn.policies.policy import Digest, Newest
+from krmfn.policies.protocol import KEPT
 from krmfn.policies.rules import parse_rules
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
 
 _AGES = ("0 days", "3 days", "7 days")
 _COMMITS = 500
@@ -99,7 +100,7 @@ def _sets(config: Config, ages: Sequence[str], files: Sequence[str], path: Path,
             raise click.BadParameter(f"expected a duration such as 3 days, 36 hours or 2w, found {text!r}", param_hint="--age")
         yield RuleSet(text, config, Requirement(age=Age(lasts)))
     for spec in files:
-        yield RuleSet(spec, loading.load(blocks, None, loading.no_change, outside.read(spec, path)))
+        yield RuleSet(spec, loading.load(blocks, None, records.no_change, outside.read(spec, path)))
 
 
 def _gathered(git: Git, config: Config) -> list[History]:
@@ -133,7 +134,7 @@ def _tested(one: History, sets: Sequence[RuleSet], within: str) -> Tested:
 def _policy(one: History, rules: RuleSet, within: str) -> ImagePolicy:
     """Return the policy of the configuration for an image, else `version`, with what its rules require."""
     named = rules.config.by_image().get(one.image.canonical, ())
-    policy = next((policy for policy in named if not isinstance(policy.rules.policy, Newest | Digest)), None)
+    policy = next((policy for policy in named if policy.rules.policy.kind not in ("newest", "digest")), None)
     if policy is None:
         chosen = parse_rules({"version": {"within": within}})
         bare = ImagePolicy(PolicyKey("", one.image.canonical), rules.config.repository(one.image), chosen, chosen.described, "Never", frozenset())

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from krmfn import pipeline
-from krmfn.config.loading import Config
 from krmfn.config.lock import read_locks
-from krmfn.config.objects import Object, Problems, read
+from krmfn.config.objects import Object, Problems
+from krmfn.config.plain import read
 from krmfn.errors import GitError, InputError
-from krmfn.model import PolicyKey
-from krmfn.yamledit.nodes import Block, Text, documents
+from krmfn.yamledit.documents import documents
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.model import PolicyKey
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Text
 
 
 def with_changed(rules: Config, texts: Iterable[Text], root: Path) -> Config:

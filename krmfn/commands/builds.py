@@ -8,10 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from krmfn.config.objects import listing, read, text
+from krmfn.config.objects import listing, text
+from krmfn.config.plain import read
 from krmfn.disk.reading import NotReadError, max_bytes, read_file
 from krmfn.errors import InputError
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
 
 _NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _FUNCTION = b"config.kubernetes.io/function"

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,16 +15,18 @@ from krmfn.commands import findings, interrupting, options, output, remarks, rul
 from krmfn.commands.base import with_changed
 from krmfn.commands.judging import Verdict, judge
 from krmfn.commands.output import to_json
-from krmfn.config.floor import Rulebook
-from krmfn.config.loading import Config, Finish, settings_among
-from krmfn.config.settings import Settings
+from krmfn.config.loading import settings_among
+from krmfn.config.records import Config, Finish, Rulebook
 from krmfn.diagnostics import CHECK_CODES
 from krmfn.errors import ConfigError
-from krmfn.image import ImageRef
-from krmfn.inventory import files
 from krmfn.kubernetes import finder
 from krmfn.kubernetes.places import COUNTS, RANGE, UNJUDGED, Place
 from krmfn.sanitize import printable
+
+if TYPE_CHECKING:
+    from krmfn.config.settings import Settings
+    from krmfn.image import ImageRef
+    from krmfn.inventory import files
 
 _HEADER = ("IMAGE", "CURRENT", "UPDATE", "BEYOND", "STATE", "WHERE")
 _STATE = _HEADER.index("STATE")

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from krmfn import terminal
 from krmfn.commands import drafting, options, proposing
-from krmfn.commands.workspace import Examined, automation_of, examine, inside
-from krmfn.config.loading import Finish
+from krmfn.commands.examined import Examined
+from krmfn.commands.workspace import automation_of, examine, inside
 from krmfn.errors import GitError
-from krmfn.git.automation import Automation
 from krmfn.git.drafts import Author, Draft, Style, Worktree
 from krmfn.git.names import branch_problem
 from krmfn.git.own_commits import patch_id
@@ -28,7 +28,11 @@ from krmfn.git.proposals import Proposal
 from krmfn.git.repository import Repository
 from krmfn.git.workspace import Workspace, workspace
 from krmfn.sanitize import for_shell, printable
-from krmfn.yamledit.nodes import Text
+from krmfn.yamledit.text import Text
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Finish
+    from krmfn.git.automation import Automation
 
 Report = Callable[[Examined, Mapping[Text, bytes], Sequence[Proposal]], None]
 _MOST = 100

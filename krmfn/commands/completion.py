@@ -43,8 +43,7 @@ def command(ctx: click.Context, shell: str) -> None:
 
 def policies(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the names of policies, `namespace:name`; what was typed may leave the namespace out."""
-    from krmfn.config.flux import key_of
-    from krmfn.config.objects import listing, mapping, text
+    from krmfn.config.objects import key_of, listing, mapping, text
 
     found: set[str] = set()
     for resource in _objects(ctx):
@@ -75,10 +74,10 @@ def _items(names: Iterable[str]) -> list[CompletionItem]:
 
 def _objects(ctx: click.Context) -> Iterator[Object]:
     """Yield what can be read of the configuration below the paths that were typed; a shell is told no errors."""
-    from krmfn.config.objects import read
+    from krmfn.config.plain import read
     from krmfn.errors import KrmfnError
     from krmfn.inventory import files
-    from krmfn.yamledit.nodes import documents
+    from krmfn.yamledit.documents import documents
 
     paths = ctx.params.get("paths") or (Path(),)
     try:

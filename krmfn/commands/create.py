@@ -12,14 +12,23 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import options
-from krmfn.config.flux import GROUP, duration
+from krmfn.commands.create_flags import (
+    REFLECTIONS,
+    check_name,
+    check_rules,
+    digest_interval,
+    duration_of,
+    filter_of,
+    label_of,
+    policy_of,
+    reflection_of,
+)
+from krmfn.config.objects import GROUP
 from krmfn.diagnostics import misconfigured
-from krmfn.errors import RuleError, RulesError
+from krmfn.errors import RuleError
 from krmfn.image import parse_repository
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
-_ORDERS = ("asc", "desc")
-_REFLECTIONS = ("Never", "IfNotPresent", "Always")
 _VERSION = f"{GROUP}/v1"
 
 
@@ -81,11 +90,11 @@ def repository(
     spec: dict[str, Any] = {}
     if cert_ref:
         spec["certSecretRef"] = {"name": cert_ref}
-    spec |= {"image": image_name, "interval": _duration("--interval", interval)}
+    spec |= {"image": image_name, "interval": duration_of("--interval", interval)}
     if secret_ref:
         spec["secretRef"] = {"name": secret_ref}
     if scan_timeout:
-        spec["timeout"] = _duration("--scan-timeout", scan_timeout)
+        spec["timeout"] = duration_of("--scan-timeout", scan_timeout)
     _print("ImageRepository", name, namespace, labels, spec)
 
 
@@ -111,7 +120,7 @@ def repository(
 )
 @click.option("--filter-regex", metavar="RE2", help="Only tags that match.")
 @click.option("--filter-extract", metavar="TEMPLATE", help="Compare by this part of the match: $ts.")
-@click.option("--reflect-digest", metavar="|".join(_REFLECTIONS), help="Write the digest behind the tag.")
+@click.option("--reflect-digest", metavar="|".join(REFLECTIONS), help="Write the digest behind the tag.")
 @click.option("--interval", help="How often the digest is asked for; only with --reflect-digest=Always.")
 def policy(
     name: str, namespace: str, labels: tuple[str, ...], export: bool, image_ref: str | None, select_semver: str | None,
@@ -124,100 +133,20 @@ def policy(
         raise misconfigured("the name of an ImageRepository in the namespace is required (--image-ref)")
     spec: dict[str, Any] = {}
     if reflect_digest:
-        spec["digestReflectionPolicy"] = _reflection(reflect_digest)
-    if filter_tags := _filter(filter_regex, filter_extract):
+        spec["digestReflectionPolicy"] = reflection_of(reflect_digest)
+    if filter_tags := filter_of(filter_regex, filter_extract):
         spec["filterTags"] = filter_tags
     spec["imageRepositoryRef"] = {"name": image_ref}
-    if interval_of := _digest_interval(interval, reflect_digest):
+    if interval_of := digest_interval(interval, reflect_digest):
         spec["interval"] = interval_of
-    spec["policy"] = _policy(select_semver, select_alpha, select_numeric, select_version)
-    _check(spec)
+    spec["policy"] = policy_of(select_semver, select_alpha, select_numeric, select_version)
+    check_rules(spec)
     if select_version is None:
         _print("ImagePolicy", name, namespace, labels, spec)
         return
     _print("ImagePolicy", name, namespace, labels, spec, {"config.kubernetes.io/local-config": "true"})
     note = "krmfn: note: Flux's controllers know no policy version: the object is marked local-config, which kustomize leaves out"
     terminal.tell(note, err=True)
-
-
-def _policy(semver: str | None, alpha: str | None, numeric: str | None, version: str | None) -> dict[str, Any]:
-    selected = [value for value in (semver, alpha, numeric, version) if value is not None]
-    if not selected:
-        flags = "--select-semver, --select-alpha or --select-numeric (or --select-version, for krmfn alone)"
-        raise misconfigured(f"a policy must be provided with either {flags}")
-    if len(selected) > 1 and version is not None:
-        raise misconfigured("--select-version can not be used with another --select flag")
-    if len(selected) > 1:
-        raise misconfigured("only one of --select-semver, --select-alpha or --select-numeric can be specified")
-    if semver is not None:
-        return {"semver": {"range": semver}}
-    if version is not None:
-        return {"version": {"within": version}}
-    for flag, member, value in (("--select-alpha", "alphabetical", alpha), ("--select-numeric", "numerical", numeric)):
-        if value is not None and value not in _ORDERS:
-            raise misconfigured(f'{flag} must be one of ["asc", "desc"]')
-        if value is not None:
-            made = {member: {"order": value}}
-    return made
-
-
-def _reflection(value: str) -> str:
-    if value not in _REFLECTIONS:
-        names = ", ".join(f"'{name}'" for name in _REFLECTIONS)
-        raise misconfigured(f"invalid value for --reflect-digest, must be one of {names}")
-    return value
-
-
-def _digest_interval(interval: str | None, reflection: str | None) -> str:
-    if interval and reflection != "Always":
-        message = "the --interval flag can only be used with the 'Always' digest reflection policy, use --reflect-digest=Always"
-        raise misconfigured(message)
-    if reflection == "Always" and not interval:
-        raise misconfigured("--reflect-digest=Always needs --interval, for example --interval=10m")
-    return _duration("--interval", interval) if interval else ""
-
-
-def _filter(pattern: str | None, extract: str | None) -> dict[str, str]:
-    from krmfn.policies.pattern import Pattern
-
-    if extract and not pattern:
-        raise misconfigured("cannot specify --filter-extract without specifying --filter-regex")
-    if not pattern:
-        return {}
-    try:
-        compiled = Pattern.parse(pattern)
-    except RuleError as error:
-        raise misconfigured(f"--filter-regex is an invalid regex pattern: {error}") from None
-    if not extract:
-        return {"pattern": pattern}
-    _check_extract(extract, compiled.names)
-    return {"extract": extract, "pattern": pattern}
-
-
-def _check_extract(extract: str, names: tuple[str, ...]) -> None:
-    import re
-
-    from krmfn.policies.pattern import Template
-
-    if "$" in re.sub(r"\$\$|\$\w+|\$\{\w+\}", "", extract):
-        raise misconfigured("--filter-extract is malformed: expected $name, ${name}, $1 or $$ behind every $")
-    for part in Template.parse(extract).parts:
-        if isinstance(part, tuple) and (part[0] not in names if part[1] < 0 else part[1] >= len(names)):
-            named = part[0] if part[1] < 0 else part[1]
-            raise misconfigured(f"capture group ${named} used in --filter-extract not found in --filter-regex")
-
-
-def _check(spec: dict[str, Any]) -> None:
-    """Parse the rules as a run would: what a controller would only report later is refused now."""
-    from krmfn.policies.rules import parse_rules
-
-    try:
-        parse_rules(spec["policy"], filter_tags=spec.get("filterTags"))
-    except RulesError as error:
-        problems = error.problems
-        raise misconfigured(
-            *(f"spec.{one.field}: {one.message}" + (f" ({one.help})" if one.help else "") for one in problems)
-        ) from None
 
 
 @image.command(
@@ -256,7 +185,7 @@ def update(
             "commit": _commit(flags),
             **({"push": {"branch": flags["push_branch"]}} if flags["push_branch"] else {}),
         },
-        "interval": _duration("--interval", interval),
+        "interval": duration_of("--interval", interval),
         "sourceRef": source,
         "update": {"path": flags["git_repo_path"] or ".", "strategy": "Setters"},
     }
@@ -293,12 +222,6 @@ def _commit(flags: dict[str, str | None]) -> dict[str, Any]:
     return commit
 
 
-def _duration(flag: str, value: str) -> str:
-    if duration(value) is None:
-        raise misconfigured(f"{flag}: expected a duration such as 10m, found {value!r}")
-    return value
-
-
 def _print(
     kind: str, name: str, namespace: str, labels: Iterable[str], spec: dict[str, Any],
     annotations: dict[str, str] | None = None,
@@ -306,25 +229,11 @@ def _print(
     from krmfn.yamledit.authored import document
 
     metadata: dict[str, Any] = {}
-    pairs = dict(_label(label) for label in labels)
+    pairs = dict(label_of(label) for label in labels)
     if pairs:
         metadata["labels"] = pairs
-    _check_name(name)
+    check_name(name)
     if annotations:
         metadata["annotations"] = annotations
     metadata |= {"name": name, "namespace": namespace}
     terminal.echo("---\n" + document({"apiVersion": _VERSION, "kind": kind, "metadata": metadata, "spec": spec}), nl=False)
-
-
-def _label(label: str) -> tuple[str, str]:
-    key, equals, value = label.partition("=")
-    if not key or not equals:
-        raise misconfigured(f"invalid label format {label!r}, must be key=value")
-    return key, value
-
-
-def _check_name(name: str) -> None:
-    import re
-
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", name) or len(name) > 253:
-        raise misconfigured(f"{name!r} is no name for an object: expected lower case letters, digits, - and .")

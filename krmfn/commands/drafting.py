@@ -8,17 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from krmfn import pipeline
+from krmfn.commands.examined import Examined, rewritten
 from krmfn.commands.remembering import with_holds
-from krmfn.commands.workspace import Examined, rewritten
 from krmfn.errors import GitError
 from krmfn.git import changelog, message
-from krmfn.git.changelog import Row
 from krmfn.git.drafts import Draft
-from krmfn.model import NotChosen, PolicyKey, Repository
-from krmfn.yamledit.nodes import Edit, Text
+from krmfn.model import NotChosen, PolicyKey
+
+if TYPE_CHECKING:
+    from krmfn.access import Repository
+    from krmfn.git.changelog import Row
+    from krmfn.yamledit.text import Edit, Text
 
 Answer = TypeVar("Answer")
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import completion, options, ruling
 from krmfn.commands.output import to_json
-from krmfn.config.loading import Config
 from krmfn.config.objects import policy_named
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
-from krmfn.inventory import files
-from krmfn.model import Chosen, Following, ImagePolicy, NotChosen, Repository
+from krmfn.model import Chosen, Following, ImagePolicy, NotChosen
 from krmfn.plan import decision, records
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.policies import explain
 from krmfn.policies.explain import Explanation
 from krmfn.policies.selection import Selection, select
+
+if TYPE_CHECKING:
+    from krmfn.access import Repository
+    from krmfn.config.records import Config
+    from krmfn.inventory import files
 
 WORKERS = 8
 

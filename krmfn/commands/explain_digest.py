@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn import terminal
 from krmfn.commands.output import to_json
-from krmfn.config.loading import Config
-from krmfn.model import ImagePolicy
 from krmfn.plan import bind, needed
 from krmfn.plan.current import Deployed
-from krmfn.plan.target import Target
 from krmfn.policies import explain
-from krmfn.policies.explain import Explanation
 from krmfn.policies.reason import Reason
 from krmfn.sanitize import printable
-from krmfn.yamledit.nodes import Block
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.model import ImagePolicy
+    from krmfn.plan.target import Target
+    from krmfn.policies.explain import Explanation
+    from krmfn.yamledit.nodes import Block
 
 
 class Held(NamedTuple):

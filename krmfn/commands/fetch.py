@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,19 +13,22 @@ from krmfn import pipeline, terminal
 from krmfn.commands import builds, options, output, ruling, workspace
 from krmfn.commands.base import with_changed
 from krmfn.commands.package import LOCK, TAGS, Package
-from krmfn.config.loading import Config, Finish, load
-from krmfn.config.lock import Snapshot, merged
-from krmfn.config.objects import Object
+from krmfn.config.loading import load
+from krmfn.config.snapshot import Snapshot, merged, name_of
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
 from krmfn.inventory import files
 from krmfn.model import Choice, Chosen, Diagnostic, Location, NotChosen, PolicyKey, settled
 from krmfn.plan import lockfile, report, sightings
-from krmfn.plan.snapshot import Learned, name_of, take
+from krmfn.plan.snapshot import Learned, take
 from krmfn.policies.number import moment
 from krmfn.sources.sources import Sources
-from krmfn.yamledit.nodes import Edit
 from krmfn.yamledit.scalars import Refusal
+from krmfn.yamledit.text import Edit
+
+if TYPE_CHECKING:
+    from krmfn.config.objects import Object
+    from krmfn.config.records import Config, Finish
 
 _TRANSIENT = ("not-found", "denied", "rate-limited", "unavailable", "no-match")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from krmfn.commands.judging import Verdict
 from krmfn.inventory.signed import UNJUDGED, Subject
 from krmfn.kubernetes.places import COUNTS, RANGE, VARIABLE, Place
 from krmfn.model import Diagnostic, Field, Location, Severity
 from krmfn.policies.explain import passed_over
+
+if TYPE_CHECKING:
+    from krmfn.commands.judging import Verdict
 
 
 def found(verdicts: Iterable[Verdict]) -> Iterator[Diagnostic]:

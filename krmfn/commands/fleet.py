@@ -5,32 +5,52 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from krmfn import terminal
 from krmfn.commands import options, ruling, scans
-from krmfn.commands.fleet_report import report
-from krmfn.commands.fleet_run import run
 from krmfn.commands.output import shared, shared_by
 from krmfn.commands.scans import opened, planned, published, published_at, summary
-from krmfn.config.lock import Snapshot
+from krmfn.config.snapshot import Snapshot
 from krmfn.disk import writing
 from krmfn.errors import PASSING, RegistryError
 from krmfn.fleet import plan as plans
 from krmfn.fleet import publishing
 from krmfn.fleet import scan as scanning
 from krmfn.fleet import store as stores
-from krmfn.fleet.plan import Lane, Plan
 from krmfn.policies.number import moment
+
+if TYPE_CHECKING:
+    from krmfn.fleet.plan import Lane, Plan
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
 _STEP = 10
 """Lines of progress of a lane without a terminal."""
 
 
-@click.group(short_help="Plan, scan and report what many trees run.")
+class _Verbs(click.Group):
+    """Imports the verbs that stand in modules of their own when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name every verb, in order."""
+        return sorted([*super().list_commands(ctx), "report", "run"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a verb."""
+        if cmd_name == "report":
+            from krmfn.commands.fleet_report import report
+
+            return report
+        if cmd_name == "run":
+            from krmfn.commands.fleet_run import run
+
+            return run
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Verbs, short_help="Plan, scan and report what many trees run.")
 def command() -> None:
     """Scan the registries once for many trees, and report what they run and how far behind it is.
 
@@ -173,6 +193,3 @@ class _Teller:
             failed = f", {progress.failed} could not be asked" if progress.failed else ""
             terminal.say(f"{progress.host}: {progress.done} of {progress.whole} repositories{failed}")
 
-
-command.add_command(report)
-command.add_command(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,22 +12,26 @@ from krmfn import pipeline, terminal
 from krmfn.commands import options, ruling, scans
 from krmfn.commands.judging import Verdict, judge
 from krmfn.commands.output import to_json
-from krmfn.config.loading import Config, Finish, settings_among
-from krmfn.config.lock import Snapshot
-from krmfn.config.settings import Settings
+from krmfn.config.loading import settings_among
+from krmfn.config.records import Config, Finish
 from krmfn.errors import ConfigError, GitError, InputError, RegistryError
 from krmfn.fleet import page, trees
-from krmfn.fleet.publishing import Remote
 from krmfn.fleet.report import Finding, Flag, Place, Problem, Report, as_data, join
-from krmfn.fleet.store import Store
 from krmfn.git.program import Allowance, seconds_allowed
 from krmfn.image import is_digest
 from krmfn.kubernetes import finder
 from krmfn.kubernetes.places import COUNTS
-from krmfn.model import Repository
+from krmfn.plan.inspection import Needs
 from krmfn.plan.refusals import Facts, Refusals
-from krmfn.plan.resolve import Needs, StaticTags
+from krmfn.plan.resolve import StaticTags
 from krmfn.policies.number import moment
+
+if TYPE_CHECKING:
+    from krmfn.access import Repository
+    from krmfn.config.settings import Settings
+    from krmfn.config.snapshot import Snapshot
+    from krmfn.fleet.publishing import Remote
+    from krmfn.fleet.store import Store
 
 _IDLE = ("unbound-policy", "unknown-policy", "dangling-policy")
 """Codes of policies that never matched a field."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,8 +17,11 @@ from krmfn.commands import options, ruling, scans
 from krmfn.commands.scans import published
 from krmfn.disk import writing
 from krmfn.errors import InputError
-from krmfn.fleet.plan import FILE, Lane, Plan
+from krmfn.fleet.plan import FILE
 from krmfn.fleet.store import Store
+
+if TYPE_CHECKING:
+    from krmfn.fleet.plan import Lane, Plan
 
 _TRIES = 5
 """How often the process of a lane is started that something ended; one that ends by itself has said why."""

@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import interrupting, options, ruling
-from krmfn.commands.output import shared, shared_by, to_json
-from krmfn.config.flux import key_of
-from krmfn.config.loading import Finish, settings_among
-from krmfn.config.objects import Object, mapping, nearest, text
+from krmfn.commands.get_tables import print_objects, print_table, tables
+from krmfn.commands.output import shared, shared_by
+from krmfn.config.loading import settings_among
+from krmfn.config.objects import Object, key_of, mapping, nearest, text
 from krmfn.config.settings import Settings, dated, overridden
 from krmfn.errors import InputError, KrmfnError, RegistryError
 from krmfn.git.automation import Automation
 from krmfn.inventory import files, flux_objects, flux_status
-from krmfn.inventory.flux_status import Standing
-from krmfn.model import PolicyKey
-from krmfn.plan.resolve import TagSource
-from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+    from krmfn.config.records import Finish
+    from krmfn.inventory.flux_status import Standing
+    from krmfn.model import PolicyKey
+    from krmfn.plan.resolve import TagSource
 
 _NAMES = {
     "repository": "ImageRepository", "repositories": "ImageRepository", "policy": "ImagePolicy", "policies": "ImagePolicy",
     "update": "ImageUpdateAutomation", "updates": "ImageUpdateAutomation",
 }  # fmt: skip
 _KINDS = ("all", "repository", "policy", "update")
-_BOOLEANS = ("suspend", "insecure")
-_NUMBERS = ("generation", "observedGeneration", "tagCount")
 
 
 class _Kind(click.ParamType):  # type: ignore[type-arg]  # generic only in newer versions of click
@@ -126,9 +125,9 @@ def image(
         if terminal.width(sys.stdout):
             chosen = [_in_brief(one) if id(one.cause) in told else one for one in chosen]
         for header, rows in tables(chosen, wide=wide, is_all=kind == "all"):
-            _print_table(() if no_header else header, rows, is_all=kind == "all")
+            print_table(() if no_header else header, rows, is_all=kind == "all")
     else:
-        _print_objects(chosen, output)
+        print_objects(chosen, output, now())
     for failed in silent:
         _say(shared(failed[0], _repositories(failed)))
     if is_cut:
@@ -265,61 +264,3 @@ def _has_status(one: Standing, selector: str) -> bool:
         raise click.BadParameter(message, param_hint="--status-selector")
     holds = kind.lower() == "ready" and one.ready.status.lower() == wanted.lower()
     return holds != (operator == "!=")
-
-
-Rows = list[tuple[str, ...]]
-
-
-def tables(standings: Sequence[Standing], *, wide: bool, is_all: bool) -> Iterable[tuple[tuple[str, ...], Rows]]:
-    """Yield flux's tables, header and rows; with `all` names carry their kind."""
-    for kind in flux_objects.KINDS:
-        some = [one for one in standings if one.object.id.kind == kind]
-        if some:
-            header = (*(("NAMESPACE",) if wide else ()), *flux_status.columns(kind))
-            yield header, [_row(one, wide=wide, is_all=is_all) for one in some]
-
-
-def _print_table(header: tuple[str, ...], rows: Rows, *, is_all: bool) -> None:
-    """Print a table with flux's bytes; at a terminal one that fits. With `all` a blank line follows."""
-    if terminal.width(sys.stdout):
-        terminal.table(header, rows)
-    else:
-        terminal.echo(flux_status.table(header, rows), nl=False)
-    if is_all:
-        terminal.echo()
-
-
-def _row(one: Standing, *, wide: bool, is_all: bool) -> tuple[str, ...]:
-    name = f"{one.object.id.kind.lower()}/{one.object.id.name}" if is_all else one.object.id.name
-    cells = flux_status.cells(one, name)
-    return tuple(printable(cell, 2000) for cell in ((one.namespace, *cells) if wide else cells))
-
-
-def _print_objects(standings: Sequence[Standing], output: str) -> None:
-    time = now()
-    objects = [with_status(one, time) for one in standings]
-    if output == "json":
-        terminal.echo(to_json({"apiVersion": "v1", "kind": "List", "items": objects}))
-        return
-    from krmfn.yamledit.authored import document
-
-    for data in objects:
-        terminal.echo("---\n" + document(data), nl=False)
-
-
-def with_status(one: Standing, time: str) -> dict[str, Any]:
-    """Return the object as plain data, with the status that a controller would write."""
-    data = {key: value for key, value in one.object.data.items() if key != "status"}
-    made: dict[str, Any] = _typed(data)
-    return {**made, "status": _typed(one.status(time))}
-
-
-def _typed(data: Any, name: str = "") -> Any:
-    """Give booleans and numbers of Flux objects their type back; what was read is all text."""
-    if isinstance(data, Mapping):
-        return {key: _typed(value, str(key)) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_typed(value) for value in data]
-    if name in _BOOLEANS and data in ("true", "false"):
-        return data == "true"
-    return int(data) if name in _NUMBERS and isinstance(data, str) and data.isdigit() else data

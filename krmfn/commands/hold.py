@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,16 +11,19 @@ from krmfn import terminal
 from krmfn.commands import completion, options
 from krmfn.commands.package import HOLDS, Package
 from krmfn.config.hold import NEWER, Hold
-from krmfn.config.loading import Config, load
+from krmfn.config.loading import load
 from krmfn.config.objects import policy_named
+from krmfn.config.snapshot import name_of
 from krmfn.diagnostics import misconfigured
 from krmfn.image import is_tag
 from krmfn.inventory import files
-from krmfn.model import PolicyKey
 from krmfn.plan.holdfile import hold_document
-from krmfn.plan.snapshot import name_of
 from krmfn.policies.number import read_time
 from krmfn.sanitize import for_shell
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.model import PolicyKey
 
 PATH = click.argument("path", default=".", type=click.Path(path_type=Path, exists=True))
 

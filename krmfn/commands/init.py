@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from krmfn import terminal
 from krmfn.commands import builds, options
-from krmfn.commands.update import diffs
+from krmfn.commands.diffs import diffs
 from krmfn.config.loading import load
 from krmfn.inventory import files
 from krmfn.inventory.annotate import Annotations, bound, with_markers
 from krmfn.inventory.starting import Start, may_be_bound, start
 from krmfn.kubernetes import finder
-from krmfn.policies.newer import Within
-from krmfn.yamledit.nodes import Edit, Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Edit, Text
 from krmfn.yamledit.verification import rewrite
+
+if TYPE_CHECKING:
+    from krmfn.policies.protocol import Within
 
 FILE = "krmfn.yaml"
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from krmfn import terminal
-from krmfn.config.loading import Config
 from krmfn.errors import RegistryError
-from krmfn.model import Repository
 from krmfn.plan.resolve import Answer, Remembered, TagSource
 from krmfn.sources.sources import Sources
 
 if TYPE_CHECKING:
+    from krmfn.access import Repository
+    from krmfn.config.records import Config
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn import pipeline
+from krmfn.access import Listing
 from krmfn.commands.remembering import plan
-from krmfn.config.loading import Config
 from krmfn.errors import RegistryError
-from krmfn.image import ImageRef
 from krmfn.inventory import files, signed
 from krmfn.inventory.signed import UNJUDGED as OF_THE_CLUSTER
 from krmfn.inventory.signed import Subject
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, UNJUDGED, Place, Slot
-from krmfn.model import Chosen, ImagePolicy, Listing, PassedOver, PolicyKey, settled
+from krmfn.model import Chosen, ImagePolicy, PassedOver, PolicyKey, settled
 from krmfn.plan.current import current_tag
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.plan.unnamed import named_images, with_unnamed
 from krmfn.policies.newer import Newer, newer, state
 from krmfn.policies.selection import left_over
+
+if TYPE_CHECKING:
+    from krmfn import pipeline
+    from krmfn.config.records import Config
+    from krmfn.image import ImageRef
 
 WORKERS = 8
 

@@ -9,7 +9,7 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import options, output, ruling
-from krmfn.config.loading import Config
+from krmfn.config.records import Config
 from krmfn.diagnostics import LINT_CODES
 from krmfn.errors import ConfigError
 from krmfn.git import changelog

@@ -9,20 +9,23 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from krmfn import terminal
-from krmfn.config.loading import Config, Finish
-from krmfn.config.settings import Settings, Unnamed, overridden
+from krmfn.access import MACHINE
+from krmfn.config.settings import Settings, overridden
+from krmfn.config.unnamed import Unnamed
 from krmfn.disk.reading import max_bytes, read_stdin
 from krmfn.inventory import files
-from krmfn.inventory.files import Skipped
-from krmfn.model import MACHINE
-from krmfn.plan.resolve import TagSource
 from krmfn.sanitize import printable
-from krmfn.yamledit.nodes import Text
+from krmfn.yamledit.text import Text
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config, Finish
+    from krmfn.inventory.survey import Skipped
+    from krmfn.plan.resolve import TagSource
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 WOULD_CHANGE = 10

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from krmfn.config.floor import Floor, read_floor
-from krmfn.config.rule_files import LIMIT, below
+from krmfn.config.rule_files import GIT, LIMIT, below
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.errors import InputError, RuleError
 from krmfn.inventory import files
 from krmfn.sanitize import printable
-from krmfn.yamledit.nodes import Block, documents
+from krmfn.yamledit.documents import documents
 
-VARIABLE, GIT = "KRMFN_RULES", "git:"
+if TYPE_CHECKING:
+    from krmfn.yamledit.nodes import Block
+
 _OWN, _WORDS = b"krmfn.dev/v", (b"krmfn.dev/v", b"image.toolkit.fluxcd.io", b"kind: Secret")
 
 

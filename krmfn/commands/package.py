@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from krmfn.inventory import files
-from krmfn.yamledit.nodes import Edit, Text
+from krmfn.yamledit.text import Edit, Text
 from krmfn.yamledit.verification import rewrite
 
 LOCK, TAGS, HOLDS = "krmfn-lock.yaml", "krmfn-tags.yaml", "krmfn-holds.yaml"

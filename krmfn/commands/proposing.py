@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from krmfn import terminal
-from krmfn.commands.drafting import Part
 from krmfn.errors import GitError
-from krmfn.git.automation import Automation
-from krmfn.git.drafts import Style, Worktree
 from krmfn.git.proposals import Branches, Proposal
-from krmfn.git.repository import Repository
-from krmfn.git.workspace import Workspace
 from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
     from krmfn.commands.committing import Destination
+    from krmfn.commands.drafting import Part
+    from krmfn.git.automation import Automation
+    from krmfn.git.drafts import Style, Worktree
+    from krmfn.git.repository import Repository
+    from krmfn.git.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from krmfn.config.loading import load
 from krmfn.diagnostics import misconfigured
 from krmfn.inventory import files
 from krmfn.kubernetes.resource import describe
-from krmfn.yamledit.nodes import Edit
+from krmfn.yamledit.text import Edit
 
 
 @click.command(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from krmfn import pipeline, terminal
 from krmfn.commands import output
-from krmfn.commands.judging import Verdict
-from krmfn.inventory import files
-from krmfn.inventory.files import Skipped
 from krmfn.kubernetes import forms
-from krmfn.kubernetes.places import Place
-from krmfn.model import Diagnostic
+
+if TYPE_CHECKING:
+    from krmfn.commands.judging import Verdict
+    from krmfn.inventory import files
+    from krmfn.inventory.survey import Skipped
+    from krmfn.kubernetes.places import Place
+    from krmfn.model import Diagnostic
 
 _ALLOWED_SKIPPED = 3
 """How many files that are no YAML get a line each."""

@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from krmfn import pipeline
 from krmfn.commands.package import HOLDS, behind
 from krmfn.config.hold import NEWER
-from krmfn.config.loading import Config
+from krmfn.config.snapshot import name_of
 from krmfn.diagnostics import in_order
 from krmfn.disk.reading import NotReadError, max_bytes, read_file
 from krmfn.errors import InputError
-from krmfn.inventory import files
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Diagnostic, Location
-from krmfn.pipeline import Run
 from krmfn.plan import report
 from krmfn.plan.holdfile import hold_document
-from krmfn.plan.resolve import TagSource
-from krmfn.plan.snapshot import name_of
 from krmfn.plan.taken_back import BECAUSE
-from krmfn.yamledit.nodes import Block, Edit, Text
+from krmfn.yamledit.text import Edit, Text
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.inventory import files
+    from krmfn.pipeline import Run
+    from krmfn.plan.resolve import TagSource
+    from krmfn.yamledit.nodes import Block
 
 
 def plan(tree: files.Tree, rules: Config, source: TagSource, blocks: Sequence[Block] | None = None) -> Run:

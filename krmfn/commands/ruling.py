@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from krmfn import terminal
-from krmfn.commands import outside
 from krmfn.config import loading
-from krmfn.config.floor import Floor
-from krmfn.config.loading import Config, Finish, no_change
-from krmfn.yamledit.nodes import Block
+from krmfn.config.records import Config, Finish, no_change
+from krmfn.config.rule_files import GIT, VARIABLE
+
+if TYPE_CHECKING:
+    from krmfn.config.floor import Floor
+    from krmfn.yamledit.nodes import Block
 
 _SPEC, _FLOOR = "krmfn.rules", "krmfn.floor"
 
 
 def _note(ctx: click.Context, _option: click.Parameter, value: str | None) -> None:
     """Note where the rules are; commits are computed in another folder, so that a path is made absolute here."""
-    ctx.meta[_SPEC] = value if not value or value.startswith(outside.GIT) else str(Path(value).absolute())
+    ctx.meta[_SPEC] = value if not value or value.startswith(GIT) else str(Path(value).absolute())
 
 
 RULES = click.option(
-    "--rules", metavar="FILE|DIR|git:REF", envvar=outside.VARIABLE, expose_value=False, callback=_note,
+    "--rules", metavar="FILE|DIR|git:REF", envvar=VARIABLE, expose_value=False, callback=_note,
     help="Rules, holds, locks and snapshots from outside the change under review; those below PATHS are only added to them.",
 )  # fmt: skip
 
@@ -37,6 +40,8 @@ def given() -> Floor | None:
     """Return the rules that the command line or the environment names, read once; None without any."""
     meta = click.get_current_context().meta
     if meta.get(_SPEC) and _FLOOR not in meta:
+        from krmfn.commands import outside
+
         near = meta.get(terminal.FIRST_PATH) or Path()
         meta[_FLOOR] = outside.read(meta[_SPEC], near)
     floor: Floor | None = meta.get(_FLOOR)

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from krmfn import terminal
+from krmfn.access import Repository
 from krmfn.commands import options, ruling
-from krmfn.config.floor import Rulebook
-from krmfn.config.loading import Config
+from krmfn.config.records import Config, Rulebook
 from krmfn.disk.reading import max_bytes, read_stdin
 from krmfn.errors import GitError, InputError, KrmfnError
 from krmfn.fleet import plan as plans
@@ -23,12 +23,13 @@ from krmfn.fleet.plan import Plan, PlannedTree
 from krmfn.fleet.publishing import Remote
 from krmfn.fleet.store import Store
 from krmfn.git.program import Allowance, seconds_allowed
-from krmfn.model import Repository
-from krmfn.plan.resolve import TagSource
 from krmfn.sources.artifact import SCHEME, Artifact, reference
 from krmfn.sources.layout import LayoutSource
 from krmfn.sources.registry_source import RegistrySource, Settings
 from krmfn.sources.sources import Sources
+
+if TYPE_CHECKING:
+    from krmfn.plan.resolve import TagSource
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
 _REMOTES = 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +11,9 @@ from krmfn import terminal
 from krmfn.commands import options
 from krmfn.commands.output import to_json
 from krmfn.config import schema
-from krmfn.config.shapes import Schema
+
+if TYPE_CHECKING:
+    from krmfn.config.shapes import Schema
 
 
 @click.command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +13,12 @@ from krmfn.commands import options
 from krmfn.commands.output import to_json
 from krmfn.disk import reading
 from krmfn.errors import InputError
-from krmfn.inventory import files, policytest
-from krmfn.inventory.policytest import Verdict
+from krmfn.inventory import policytest
 from krmfn.sanitize import printable
+
+if TYPE_CHECKING:
+    from krmfn.inventory.policytest import Verdict
+    from krmfn.inventory.survey import Skipped
 
 _HEADER = ("ID", "TEST", "CASE", "RESULT", "REASON")
 
@@ -44,7 +48,7 @@ def command(paths: tuple[Path, ...], fail_only: bool, output: str) -> int:
     return int(failed > 0)
 
 
-def _refuse_unreadable(skipped: Iterable[files.Skipped]) -> None:
+def _refuse_unreadable(skipped: Iterable[Skipped]) -> None:
     """Refuse a file that cannot be read and may hold tests: those must not pass in silence."""
     for one in skipped:
         try:

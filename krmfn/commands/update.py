@@ -11,16 +11,17 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import completion, interrupting, options, output, ruling
-from krmfn.commands.workspace import Examined, examine
-from krmfn.config.loading import Finish
+from krmfn.commands.diffs import diffs
+from krmfn.commands.workspace import examine
 from krmfn.git import changelog
-from krmfn.model import Diagnostic
-from krmfn.pipeline import Run
-from krmfn.sanitize import printable
-from krmfn.yamledit.nodes import Text
 
 if TYPE_CHECKING:
+    from krmfn.commands.examined import Examined
+    from krmfn.config.records import Finish
     from krmfn.git.proposals import Proposal
+    from krmfn.model import Diagnostic
+    from krmfn.pipeline import Run
+    from krmfn.yamledit.text import Text
 
 
 @click.command(
@@ -171,27 +172,6 @@ def _bodies(examined: Examined, proposals: Sequence[Proposal]) -> str:
 
 def _body(examined: Examined, rows: Sequence[changelog.Row], lock: str = "") -> str:
     return changelog.markdown(rows, links(examined, rows), examined.run.results, "" if rows else lock)
-
-
-def diffs(written: Mapping[Text, bytes]) -> Iterable[str]:
-    """Yield unified diffs of the texts that change, with everything escaped that a terminal or a log would act upon."""
-    from difflib import unified_diff
-
-    for text, data in written.items():
-        old, new = (one.decode("utf-8", "replace").split("\n") for one in (text.data, data))
-        name = printable(text.name, len(text.name))
-        head = list(unified_diff(_lines(old), _lines(new), f"a/{name}", f"b/{name}"))
-        for line in head:
-            body = line.rstrip("\n")
-            shown = "\t".join(printable(part, len(part)) for part in body.removesuffix("\r").split("\t"))
-            yield f"{shown}{chr(13) * body.endswith(chr(13))}\n"
-            if not line.endswith("\n"):
-                yield "\\ No newline at end of file\n"
-
-
-def _lines(parts: Sequence[str]) -> list[str]:
-    """Return lines with their ends, cut at line feeds alone."""
-    return [f"{line}\n" for line in parts[:-1]] + [line for line in parts[-1:] if line]
 
 
 def links(examined: Examined, rows: Iterable[changelog.Row]) -> dict[changelog.Row, changelog.Link]:

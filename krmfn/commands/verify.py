@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,8 +18,10 @@ from krmfn.inventory.signed import Subject, described, judged, subjects, wants_s
 from krmfn.kubernetes import finder
 from krmfn.policies.number import moment
 from krmfn.sanitize import printable
-from krmfn.signatures.keyless import Signature
 from krmfn.sources.sources import Sources
+
+if TYPE_CHECKING:
+    from krmfn.signatures.keyless import Signature
 
 _HEADER = ("IMAGE", "STATE", "SIGNED BY", "BUILT FROM", "SINCE", "WHERE")
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from krmfn.config import flux
-from krmfn.config.objects import Object, listing, mapping, text
+from krmfn.config.objects import GROUP, Object, key_of, listing, mapping, text
 from krmfn.kubernetes.form import parsed
 from krmfn.model import PolicyKey
+
+if TYPE_CHECKING:
+    from krmfn.config import flux
 
 
 def declared_in(objects: tuple[Object, ...]) -> frozenset[PolicyKey]:
     """Name every policy that stands somewhere, used here or not: a marker for it is no mistake."""
     keys = {
-        flux.key_of(resource.id)
+        key_of(resource.id)
         for resource in objects
-        if resource.id.kind == "ImagePolicy" and resource.group == flux.GROUP
+        if resource.id.kind == "ImagePolicy" and resource.group == GROUP
     }
     for resource in objects:
         if resource.id.kind == "ImageAutomation":
@@ -34,12 +37,12 @@ def suspended_images(
     suspended: dict[str, PolicyKey] = {}
     for resource in objects:
         namespace = resource.id.namespace or "default"
-        if resource.id.kind == "ImagePolicy" and resource.group == flux.GROUP:
+        if resource.id.kind == "ImagePolicy" and resource.group == GROUP:
             reference = mapping(resource.spec.get("imageRepositoryRef"))
             source = PolicyKey(text(reference.get("namespace")) or namespace, text(reference.get("name")))
             known = repositories.get(source)
             if known and (text(resource.spec.get("suspend")) == "true" or known.is_suspended):
-                suspended[known.repository.image.canonical] = flux.key_of(resource.id)
+                suspended[known.repository.image.canonical] = key_of(resource.id)
         elif resource.id.kind == "ImageAutomation":
             for entry in map(mapping, listing(resource.spec.get("policies"))):
                 image = parsed(text(entry.get("image")))

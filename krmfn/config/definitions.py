@@ -8,7 +8,7 @@ from krmfn.config.shapes import Schema
 from krmfn.config.shapes import listed as _list
 from krmfn.config.shapes import mapped as _map
 from krmfn.config.shapes import text as _text
-from krmfn.policies.newer import KEPT
+from krmfn.policies.protocol import KEPT
 
 _ORDER = _map("Order of the values.", {"order": _text("`asc` takes the last, `desc` the first.")})
 _POLICY = _map(

@@ -6,12 +6,14 @@ Two records merge as a grow-only map (tag, digest) -> the earliest time, so that
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.config.objects import Problems, listing, text
 from krmfn.image import is_digest
-from krmfn.model import ResourceId
 from krmfn.policies.number import moment, read_time
+
+if TYPE_CHECKING:
+    from krmfn.model import ResourceId
 
 
 class Seen(NamedTuple):

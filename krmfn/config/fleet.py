@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from krmfn.access import Repository
 from krmfn.config import flux, secrets
 from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.kubernetes.resource import get, scalars_of
-from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey, Repository, ResourceId
+from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey, ResourceId
 from krmfn.yamledit.markers import SCANS
-from krmfn.yamledit.nodes import Block, children
+from krmfn.yamledit.yamltree import children
+
+if TYPE_CHECKING:
+    from krmfn.yamledit.nodes import Block
 
 _API_VERSION = "fleet.cattle.io/v1alpha1"
 _POLICIES = ("semver", "alphabetical")

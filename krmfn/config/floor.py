@@ -13,25 +13,28 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from krmfn.config import flux, schema
 from krmfn.config.declared import declared_in
-from krmfn.config.flux import BrokenRepository
 from krmfn.config.hold import Hold, read_holds
 from krmfn.config.image_automation import OwnReader
-from krmfn.config.lock import Lock, Snapshot, merged, read_locks, read_snapshot
+from krmfn.config.lock import Lock, read_locks
 from krmfn.config.locks import Locks
-from krmfn.config.objects import Object, Problems, read
-from krmfn.config.require import Requirement, rules_hash
+from krmfn.config.objects import Object, Problems
+from krmfn.config.plain import read
 from krmfn.config.rollout import Group, check_groups
 from krmfn.config.rule_files import RuleFile, without_rules
-from krmfn.config.selecting import Selecting, is_about, is_about_image, is_about_key
-from krmfn.config.settings import Settings
+from krmfn.config.selecting import Selecting, is_about_image, is_about_key
+from krmfn.config.snapshot import Snapshot, merged, read_snapshot
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError, InputError
-from krmfn.model import Diagnostic, ImagePolicy, Location, Mirror, PolicyKey
+from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey
 from krmfn.policies.number import moment
-from krmfn.yamledit.nodes import Block
 
 if TYPE_CHECKING:
+    from krmfn.access import Mirror
+    from krmfn.config.flux import BrokenRepository
+    from krmfn.config.require import Requirement
+    from krmfn.config.settings import Settings
     from krmfn.config.windows import Calendar
+    from krmfn.yamledit.nodes import Block
 
 Rule = TypeVar("Rule", bound=Selecting)
 _OWN = b"krmfn.dev/v"
@@ -81,38 +84,6 @@ class Floor(NamedTuple):
             for one in rules
             if is_about_image(one, *names) and (not is_known or is_about_key(one, policy.key))
         )
-
-
-class Rulebook(NamedTuple):
-    """Everything that decides which tags may run, besides the policies: of the tree, and of the floor if there is one."""
-
-    requirements: tuple[Requirement, ...] = ()
-    holds: tuple[Hold, ...] = ()
-    floor: Floor | None = None
-    groups: tuple[Group, ...] = ()
-    """What moves together, by the tree or by the floor."""
-    windows: Calendar = ()
-    max_changes: int | None = None
-    """How many policies may change at a time, by the tree and by the floor; None: all."""
-
-    def put(self, policy: ImagePolicy) -> ImagePolicy:
-        """Return the policy with what is required of its tags and the holds that concern it."""
-        required = tuple(one for one in self.requirements if is_about(one, policy))
-        if self.floor is not None:
-            added = (one._replace(tells_time=False) for one in required if one not in self.floor.requirements)  # its trusted root is the tree's
-            required = (*self.floor.about(self.floor.requirements, policy), *added)
-            policy = policy._replace(latest=None)
-        if self.max_changes is not None or any(policy.key in one.members for one in self.groups):
-            policy = policy._replace(is_shared=True)
-        of_floor = self.floor.about(self.floor.windows, policy) if self.floor else ()
-        calendars = (of_floor, tuple(one for one in self.windows if is_about(one, policy)))
-        if any(calendars):
-            policy = policy._replace(windows=tuple(one for one in calendars if one))
-        if not (required or self.holds or policy.is_judged):
-            return policy
-        floor = self.floor or Floor()
-        held = tuple(one for one in self.holds if floor.is_held(one, policy))
-        return policy._replace(requirements=required, rules_hash=rules_hash(required), holds=held)
 
 
 def _before_mirror(name: str, mirror: Mirror) -> str:
@@ -181,8 +152,7 @@ def _check(objects: Iterable[Object], problems: Problems) -> None:
         if one.group == "krmfn.dev" and one.id.api_version != schema.API_VERSION and one.id.kind in schema.KINDS:
             problems.add(one.id, "apiVersion", f"expected {schema.API_VERSION}, found {one.id.api_version}")
         elif one.id.kind == "ImageAutomation" and one.group == "krmfn.dev":
-            for path, message in schema.problems("ImageAutomation", one.data):
-                problems.add(one.id, path, message)
+            problems.add_all(one.id, schema.problems("ImageAutomation", one.data))
 
 
 def _objects(blocks: Iterable[Block], problems: Problems) -> Iterable[Object]:

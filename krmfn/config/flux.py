@@ -11,19 +11,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from krmfn.access import Repository
 from krmfn.config import secrets
-from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
+from krmfn.config.go_duration import go_duration
+from krmfn.config.objects import GROUP, Object, Problems, key_of, listing, mapping, nearest, text
 from krmfn.errors import RuleError, RulesError
 from krmfn.image import is_digest, parse_repository
-from krmfn.model import Diagnostic, ImagePolicy, LatestRef, Location, PolicyKey, Repository, ResourceId
+from krmfn.model import Diagnostic, ImagePolicy, LatestRef, Location, PolicyKey, ResourceId
 from krmfn.policies import rules as policy_rules
 
-GROUP = "image.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")
 _REFLECTIONS = ("Always", "IfNotPresent", "Never")
-_DURATION = r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)"
 _WEAK_TAG = r"[A-Za-z0-9_.-]{1,128}"  # go-containerregistry, WeakValidation
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 ALL_BINDINGS = frozenset({"markers", "annotations", "images"})
 
 
@@ -93,23 +92,6 @@ def read_repositories(
     return by_key
 
 
-def key_of(identity: ResourceId) -> PolicyKey:
-    """Name a policy or repository by its resource; without a namespace it lives in `default`."""
-    return PolicyKey(identity.namespace or "default", identity.name)
-
-
-def duration(value: str) -> float | None:
-    """Return the seconds of a Go duration such as `1m30s`, or None.
-
-    >>> duration("1m30s"), duration("soon")
-    (90.0, None)
-    """
-    parts = re.findall(_DURATION, value)
-    if not parts or "".join(number + unit for number, unit in parts) != value:
-        return None
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
-
-
 def _repository(resource: Object, objects: tuple[Object, ...], problems: Problems) -> ImageRepository | None:
     spec = resource.spec
     image = text(spec.get("image"))
@@ -117,7 +99,7 @@ def _repository(resource: Object, objects: tuple[Object, ...], problems: Problem
         problems.add(resource.id, "spec.image", "required: a repository such as ghcr.io/acme/web")
         return None
     ref = parse_repository(image)
-    timeout = duration(text(spec.get("timeout"))) if spec.get("timeout") else None
+    timeout = go_duration(text(spec.get("timeout"))) if spec.get("timeout") else None
     if spec.get("timeout") and timeout is None:
         problems.add(resource.id, "spec.timeout", f"expected a duration such as 30s, found {spec['timeout']!r}")
     access = secrets.access(spec, resource.id, objects, problems)._replace(insecure=text(spec.get("insecure")) == "true",
@@ -289,7 +271,9 @@ def _referred(
     why, cause = "", Unresolved.NOT_READY
     if isinstance(repository, ImageRepository):
         if wanted.namespace != key.namespace:
-            why, cause = _access_denied(repository, wanted, key, objects, notes, resource.id), Unresolved.DENIED
+            from krmfn.config.flux_access import access_denied  # few policies read from another namespace
+
+            why, cause = access_denied(repository, wanted, key, objects, notes, resource.id), Unresolved.DENIED
         if not why:
             return repository
     elif repository is not None:
@@ -303,37 +287,3 @@ def _referred(
         hint = nearest(f"{wanted.namespace}/{name}", (f"{one.namespace}/{one.name}" for one in repositories))
         why = f"referenced ImageRepository does not exist: {wanted.namespace}/{name} is not among the items{hint}"
     return UnresolvedPolicy(cause, f"failed to get the referred ImageRepository: {why}", resource.id, wanted)
-
-
-def _access_denied(
-    repository: ImageRepository,
-    wanted: PolicyKey,
-    key: PolicyKey,
-    objects: tuple[Object, ...],
-    notes: list[Diagnostic],
-    where: ResourceId,
-) -> str:
-    """Return why Flux's cross-namespace ACL refuses (fluxcd/pkg runtime/acl), or nothing; unknown labels pass with a warning."""
-    if repository.access_from is None:
-        return f"access denied: '{wanted.namespace}/{wanted.name}' can't be accessed due to missing ACL labels on 'accessFrom'"
-    labels = {"kubernetes.io/metadata.name": key.namespace}
-    is_known = False
-    for resource in objects:
-        if resource.id.kind == "Namespace" and resource.id.name == key.namespace:
-            labels |= {
-                str(k): text(v) for k, v in mapping(mapping(resource.data.get("metadata")).get("labels")).items()
-            }
-            is_known = True
-    selectors = [
-        mapping(mapping(one).get("matchLabels")) for one in listing(repository.access_from.get("namespaceSelectors"))
-    ]
-    if any(all(labels.get(name) == value for name, value in selector.items()) for selector in selectors):
-        return ""
-    if not is_known and any(set(selector) - set(labels) for selector in selectors):
-        message = f"policy {key} reads {repository.defined} of another namespace: Namespace {key.namespace} is not among the items, so accessFrom was not checked"
-        notes.append(Diagnostic("warning", "note", message, Location(where)))
-        return ""
-    return (
-        f"access denied: '{wanted.namespace}/{wanted.name}' can't be accessed due to ACL labels mismatch "
-        f"on namespace '{key.namespace}'"
-    )

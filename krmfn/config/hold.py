@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config import schema
-from krmfn.config.objects import Object, Problems
 from krmfn.errors import RuleError
 from krmfn.image import is_tag, parse_repository
 from krmfn.model import ImagePolicy, PolicyKey
 from krmfn.policies.number import read_time
+
+if TYPE_CHECKING:
+    from krmfn.config.objects import Object, Problems
 
 NEWER = "newer"
 
@@ -67,10 +69,8 @@ def read_holds(objects: Iterable[Object], problems: Problems) -> tuple[Hold, ...
     holds = []
     for resource in objects:
         if resource.id.kind == "ImageHold" and resource.id.api_version == schema.API_VERSION:
-            wrong = list(schema.problems("ImageHold", resource.data))
-            for path, message in wrong:
-                problems.add(resource.id, path, message)
-            if not wrong and (hold := _hold(resource, problems)):
+            is_wrong = problems.add_all(resource.id, schema.problems("ImageHold", resource.data))
+            if not is_wrong and (hold := _hold(resource, problems)):
                 holds.append(hold)
     for index, one in enumerate(holds):
         twin = next((other for other in holds[:index] if _is_torn(one, other)), None)

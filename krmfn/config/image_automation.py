@@ -1,4 +1,4 @@
-"""krmfn's own configuration: ImageAutomation and the flat ConfigMap -> inline policies, targets and settings."""
+"""krmfn's own configuration, ImageAutomation -> inline policies, targets, rules and settings."""
 
 from __future__ import annotations
 
@@ -6,39 +6,22 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from krmfn.access import ITEM, Access, Mirror, Provenance, Repository
 from krmfn.config import flux, schema
-from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
+from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.config.require import Requirement, read_requirements
 from krmfn.config.rollout import Group, least, read_groups
 from krmfn.config.rule_files import RuleFile, without_rules
 from krmfn.config.settings import Settings
 from krmfn.errors import RuleError
 from krmfn.image import parse_repository
-from krmfn.model import (
-    ITEM,
-    Access,
-    Diagnostic,
-    ImagePolicy,
-    Location,
-    Mirror,
-    Part,
-    PolicyKey,
-    Provenance,
-    Repository,
-    ResourceId,
-)
+from krmfn.model import Diagnostic, ImagePolicy, Location, Part, PolicyKey, ResourceId
 
 if TYPE_CHECKING:
     from krmfn.config.windows import Calendar
 
-_FLAT = ("semver", "alphabetical", "numerical", "version", "newest", "digest")
-_FLAT_KEYS = (
-    *_FLAT, "name", "namespace", "image", "pattern", "extract", "exclusionList", "allowTags", "ignoreTags", "insecure",
-    "digestReflectionPolicy", "bind", "mode", "onError", "onDowngrade", "keepPins", "layout", "annotate",
-)  # fmt: skip
 
 _RULES = ("spec.require", "spec.groups", "spec.windows", "spec.maxChanges", "spec.trust")
-_FLAT_SETTINGS = ("mode", "onError", "onDowngrade", "keepPins")
 
 
 class Select(NamedTuple):
@@ -115,8 +98,7 @@ class OwnReader:
         policies: list[ImagePolicy] = []
         for automation in chosen:
             wrong = list(schema.problems("ImageAutomation", automation.data))
-            for path, message in wrong:
-                self.problems.add(automation.id, path, message)
+            self.problems.add_all(automation.id, wrong)
             policies += self._automation(automation, tuple(path for path, _ in wrong))
         return policies
 
@@ -133,8 +115,7 @@ class OwnReader:
     def _require(self, resource: Object, objects: tuple[Object, ...]) -> None:
         entries, groups = listing(resource.spec.get("require")), listing(resource.spec.get("groups"))
         wrong = [one for one in schema.problems("ImageAutomation", resource.data) if one[0].startswith(_RULES)]
-        for path, message in wrong:
-            self.problems.add(resource.id, path, message)
+        self.problems.add_all(resource.id, wrong)
         if entries and not wrong:
             file = partial(self.rule_file, resource.block.text.name)
             self.requirements += read_requirements(resource.id, entries, self.problems, objects, file)
@@ -208,107 +189,11 @@ class OwnReader:
         key = PolicyKey(names or namespace, name)
         self.targets.append(TargetRule(key, part, chosen, jsonpath, containers, automation.id, f"{path}.policy"))
 
-    def read_config_map(self, objects: tuple[Object, ...], asides: list[str]) -> list[ImagePolicy]:
-        """Read a flat ConfigMap as functionConfig: `kpt fn eval -- image=ghcr.io/acme/web semver=^1`."""
-        config_map = next((one for one in objects if one.is_function_config and one.id.kind == "ConfigMap"), None)
-        data = mapping(config_map.data.get("data")) if config_map else {}
-        if config_map is None or not data:
-            return []
-        if not any(key in _FLAT_KEYS or nearest(key, _FLAT_KEYS) for key in data):
-            asides.append(
-                f"{config_map.id}: none of its keys ({', '.join(sorted(data))}) is configuration of krmfn: passed over"
-            )
-            return []
-        for key in data:
-            if key not in _FLAT_KEYS:
-                hint = nearest(key, _FLAT_KEYS) or f"; known: {', '.join(_FLAT_KEYS)}"
-                self.problems.add(config_map.id, f"data.{key}", f"unknown key{hint}")
-        spec = self._flat_spec(config_map, data)
-        wrong = list(schema.problems("ImageAutomation", {"spec": spec}))
-        for path, message in wrong:
-            flat = path.replace("spec.policies[0].", "data.").replace("spec.", "data.")
-            self.problems.add(config_map.id, _flat_place(flat), message)
-        if wrong or self.problems.found:
-            return []
-        self.settings = set_up(self.settings, spec)
-        bind = frozenset(_words(data.get("bind"))) or flux.ALL_BINDINGS
-        entries = listing(spec.get("policies"))
-        policies = [
-            self.inline(config_map.id, "data", entry, config_map.id.namespace or "default", bind) for entry in entries
-        ]
-        self.problems.found[:] = map(_flat_problem, self.problems.found)
-        return [policy for policy in policies if policy is not None]
-
-    def _flat_spec(self, config_map: Object, data: Mapping[str, Any]) -> dict[str, Any]:
-        spec: dict[str, Any] = {name: data[name] for name in _FLAT_SETTINGS if data.get(name)}
-        if data.get("layout"):
-            spec["source"] = {"layout": {"path": data["layout"]}}
-        if data.get("annotate"):
-            spec["update"] = {"annotate": data["annotate"]}
-        about_policy = [key for key in data if key in _FLAT_KEYS and key not in (*spec, "layout", "annotate")]
-        if not about_policy:
-            return spec
-        entry: dict[str, Any] = {
-            "name": data.get("name") or _last_part(text(data.get("image"))),
-            "image": data.get("image"),
-        }
-        for name in ("namespace", "digestReflectionPolicy", "insecure"):
-            if data.get(name):
-                entry[name] = data[name]
-        for name in ("exclusionList", "allowTags", "ignoreTags", "bind"):
-            if data.get(name):
-                entry[name] = list(_words(data[name]))
-        if data.get("pattern") or data.get("extract"):
-            entry["filterTags"] = {name: data[name] for name in ("pattern", "extract") if data.get(name)}
-        chosen = [name for name in _FLAT if name in data]
-        if len(chosen) > 1:
-            self.problems.add(config_map.id, "data", f"expected one policy, found {', '.join(chosen)}")
-        if chosen:
-            entry["policy"] = {chosen[0]: _member(chosen[0], text(data[chosen[0]]))}
-        spec["policies"] = [entry]
-        return spec
-
-
-def _flat_problem(problem: Diagnostic) -> Diagnostic:
-    resource, field, file = problem.location
-    flat = field._replace(path=_flat_place(field.path)) if field else None
-    return problem._replace(location=Location(resource, flat, file))
-
-
-def _flat_place(problem: str) -> str:
-    """Name the key of a flat ConfigMap: `data.semver` for `data.policy.semver.range`."""
-    for kind, member in (
-        ("semver", "range"),
-        ("alphabetical", "order"),
-        ("numerical", "order"),
-        ("version", "within"),
-        ("newest", "limit"),
-    ):
-        problem = problem.replace(f"data.policy.{kind}.{member}", f"data.{kind}")
-    return problem.replace("data.policy.", "data.").replace("data.filterTags.", "data.")
-
 
 def _bindings(spec: Mapping[str, Any], default: frozenset[Any]) -> frozenset[Any]:
     """Return how a policy finds its fields; an empty list leaves nothing but targets."""
     ways = spec.get("bind")
     return frozenset(ways) if isinstance(ways, list) else default
-
-
-def _member(kind: str, value: str) -> dict[str, str]:
-    if kind == "semver":
-        return {"range": value}
-    if kind in ("alphabetical", "numerical") and value:
-        return {"order": value}
-    member = {"newest": "limit", "version": "within"}.get(kind)
-    return {member: value} if member and value else {}
-
-
-def _words(value: Any) -> tuple[str, ...]:
-    return tuple(part for part in text(value).replace(",", "\n").split() if part)
-
-
-def _last_part(image: str) -> str:
-    return image.rpartition("/")[2] or "image"
 
 
 def _jsonpath_problem(path: str) -> str | None:

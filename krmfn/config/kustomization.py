@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from krmfn.access import Access, Repository
 from krmfn.config import flux
 from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.errors import RuleError
 from krmfn.image import parse_repository
-from krmfn.model import Access, ImagePolicy, PolicyKey, Repository
+from krmfn.model import ImagePolicy, PolicyKey
 
 _PROVIDERS = ("aws", "gcr", "oci", "dockerhub", "azure", "github")
 

@@ -6,108 +6,27 @@ asks a network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from krmfn.config import flux, schema, secrets
+from krmfn.config import flux, schema
 from krmfn.config.declared import declared_in, suspended_images
-from krmfn.config.floor import Floor, Rulebook, believed, under_floor
-from krmfn.config.flux import BrokenRepository, UnresolvedPolicy
-from krmfn.config.hold import Hold, read_holds
-from krmfn.config.image_automation import OwnReader, TargetRule
-from krmfn.config.lock import Lock, Snapshot, read_locks, read_snapshots
+from krmfn.config.gathering import SCANS, gather
 from krmfn.config.locks import Locks
-from krmfn.config.objects import Object, Problems, nearest, read
-from krmfn.config.promotion import check_circles, own_locks
-from krmfn.config.rollout import check_groups, least, together
-from krmfn.config.rule_files import of_rules, without_rules
-from krmfn.config.settings import Settings
-from krmfn.errors import ConfigError, InputError
-from krmfn.image import ImageRef
-from krmfn.kubernetes.resource import describe
-from krmfn.model import Access, Diagnostic, File, ImagePolicy, Location, PolicyKey, Repository
-from krmfn.yamledit.nodes import Block
+from krmfn.config.objects import GROUP, Object, Problems, nearest
+from krmfn.config.records import Config, Finish, Own, Rulebook, no_change
+from krmfn.config.snapshot import read_snapshots
+from krmfn.errors import ConfigError
+from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey
 
-UNREADABLE = "not-read"
-"""The code of what could not be read, although it holds configuration or markers."""
-_SCANS = (b"imageScans", b"ImageScan")
-_WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v", b"imagePolicies", *_SCANS)
+if TYPE_CHECKING:
+    from krmfn.config.floor import Floor
+    from krmfn.config.flux import BrokenRepository, UnresolvedPolicy
+    from krmfn.config.hold import Hold
+    from krmfn.config.image_automation import TargetRule
+    from krmfn.config.settings import Settings
+    from krmfn.yamledit.nodes import Block
 
-
-class Config(NamedTuple):
-    """Everything that was configured, checked. `declared` also names policies that are suspended or belong elsewhere."""
-
-    policies: Mapping[PolicyKey, ImagePolicy] = MappingProxyType({})
-    repositories: Mapping[PolicyKey, flux.ImageRepository] = MappingProxyType({})
-    unresolved: Mapping[PolicyKey, UnresolvedPolicy] = MappingProxyType({})
-    declared: frozenset[PolicyKey] = frozenset()
-    suspended: Mapping[str, PolicyKey] = MappingProxyType({})
-    """The images, by canonical repository, of policies that are suspended."""
-    targets: tuple[TargetRule, ...] = ()
-    snapshots: Mapping[str, Snapshot] = MappingProxyType({})
-    evidence: Mapping[str, Snapshot] = MappingProxyType({})
-    """Where first sightings are looked up: the snapshots, also when a run asks registries in their place."""
-    stored: Mapping[str, Snapshot] = MappingProxyType({})
-    """The TagSnapshots that stand here, which `krmfn fetch` renews."""
-    rulebook: Rulebook = Rulebook()
-    holds: tuple[Hold, ...] = ()
-    """The holds that stand here, whether they count or not."""
-    recording: Literal["first-seen", "bootstrap"] | None = None
-    """Set by `krmfn fetch`, which writes down what it sees for the first time."""
-    lock: Lock | None = None
-    """The lock that stands here, which a run renews; of several what they hold together."""
-    locks: Locks = Locks()
-    every_lock: Locks = Locks()
-    """With those of other environments, which are followed and not renewed."""
-    defined_in: Mapping[PolicyKey, str] = MappingProxyType({})
-    """The file of every policy, where several locks make a difference."""
-    automations: tuple[Object, ...] = ()
-    settings: Settings = Settings()
-    notes: tuple[Diagnostic, ...] = ()
-    asides: tuple[str, ...] = ()
-    """For stderr only: what was passed over as no configuration."""
-    is_partial: bool = False
-    """True when a functionConfig spoke: other calls on the same items may bring other policies."""
-    changed: frozenset[PolicyKey] = frozenset()
-    """Policies that differ from the base already; set by commands on files in git, for `maxChanges`."""
-    remembers: bool = False
-    """Set by `krmfn update`: locks hold what it writes where, and what people took back since is held."""
-
-    @property
-    def record(self) -> Lock | None:
-        """The lock whose decisions are believed: that of the floor, if there is one."""
-        return self.rulebook.floor.locks.here() if self.rulebook.floor else self.lock
-
-    @property
-    def is_by_folder(self) -> bool:
-        """True if several locks decide, each for the files below it."""
-        floor = self.rulebook.floor
-        return bool(self.defined_in) and (self.locks.is_by_folder or (floor is not None and floor.locks.is_by_folder))
-
-    def by_image(self) -> dict[str, list[ImagePolicy]]:
-        """Return the policies that bind images, by canonical repository."""
-        policies: dict[str, list[ImagePolicy]] = {}
-        for policy in self.policies.values():
-            if "images" in policy.bind:
-                policies.setdefault(policy.repository.image.canonical, []).append(policy)
-        return policies
-
-    def repository(self, image: ImageRef) -> Repository:
-        """Return the repository of an image, reached as the first policy or ImageRepository of it says."""
-        bare = image._replace(tag=None, digest=None)
-        known = (policy.repository for policy in self.policies.values())
-        declared = (one.repository for one in self.repositories.values())
-        access = next((one.access for one in (*known, *declared) if one.image.canonical == bare.canonical), Access())
-        return Repository(bare, access._replace(realm_hosts=self.settings.realm_hosts))
-
-
-Finish = Callable[[Settings], Settings]
-
-
-def no_change(settings: Settings) -> Settings:
-    """Leave the settings as they were configured."""
-    return settings
 
 
 def load(
@@ -119,7 +38,7 @@ def load(
     """
     problems, notes, asides = Problems(), [], []  # type: Problems, list[Diagnostic], list[str]
     items = tuple(items)
-    objects = _gather(items, function_config, problems, notes)
+    objects = gather(items, function_config, problems, notes)
     problems.locate(objects)
     broken: dict[PolicyKey, BrokenRepository] = {}
     repositories = flux.read_repositories(objects, problems, broken)
@@ -134,39 +53,33 @@ def load(
         if one.group == "kustomize.toolkit.fluxcd.io":
             policies += _inline(one, problems)
     scanned, scan_names, suspended_scans = _scans(items, objects, problems, notes)
-    parsed = OwnReader(problems, notes)
-    own_policies = parsed.read_automations(objects)
-    parsed.rule_file = of_rules(floor.files) if floor is not None else without_rules
-    parsed.require(objects)
-    own_policies += parsed.read_config_map(objects, asides)
+    own = _own(objects, floor, problems, notes, asides)
     _refuse_foreign(objects, problems)
-    by_key = _by_key([*policies, *scanned, *own_policies], problems)
+    by_key = _by_key([*policies, *scanned, *own.policies], problems)
     declared = frozenset(by_key) | declared_in(objects) | scan_names
-    targets = _checked_targets(parsed.targets, by_key, declared, unresolved, problems)
+    targets = _checked_targets(own.targets, by_key, declared, unresolved, problems)
     snapshots = stored = read_snapshots(objects, problems)
-    every_lock = Locks(read_locks(objects, problems, by_key))
-    locks = own_locks(every_lock, parsed.lock, by_key, declared)
-    check_circles(by_key, locks, parsed.lock, problems)
-    lock = locks.as_one(parsed.lock, problems)
-    holds = counted = read_holds(objects, problems)
+    locks, every_lock = _locks(objects, own.lock, by_key, declared, problems)
+    lock = locks.as_one(own.lock, problems)
+    holds = counted = _holds(objects, problems)
     if floor is not None:
+        from krmfn.config.floor import believed
+
         snapshots, counted, left_out = believed(floor, stored, holds, problems)
         notes += left_out
-    check_groups(parsed.groups, declared, problems)
-    outside = floor or Floor()
-    groups = together(parsed.groups, outside.groups, by_key, declared, outside.images)
-    limit = least(parsed.max_changes, outside.max_changes)
-    rulebook = Rulebook(parsed.requirements, counted, floor, groups, parsed.windows, limit)
+    rulebook = _rulebook(own, floor, counted, by_key, declared, problems)
     by_key = {key: rulebook.put(policy) for key, policy in by_key.items()}
     if problems.found:
         raise ConfigError(problems.found)
-    own = next((one for one in objects if one.id.kind == "ImageAutomation"), None)
-    if own is not None and not declared:
-        asides.append(f"{own.id} has no policies, and there are none elsewhere: nothing is chosen")
-    settings = finish(parsed.settings)
+    automation = next((one for one in objects if one.id.kind == "ImageAutomation"), None)
+    if automation is not None and not declared:
+        asides.append(f"{automation.id} has no policies, and there are none elsewhere: nothing is chosen")
+    settings = finish(own.settings)
     if floor is not None:
+        from krmfn.config.floor import under_floor
+
         settings = under_floor(settings, floor, notes)
-    automations = tuple(one for one in objects if one.id.kind == "ImageUpdateAutomation" and one.group == flux.GROUP)
+    automations = tuple(one for one in objects if one.id.kind == "ImageUpdateAutomation" and one.group == GROUP)
     if settings.realm_hosts:
         by_key = {key: _trusting(policy, settings.realm_hosts) for key, policy in by_key.items()}
     return Config(
@@ -194,6 +107,69 @@ def load(
     )
 
 
+def _own(
+    objects: tuple[Object, ...], floor: Floor | None, problems: Problems, notes: list[Diagnostic], asides: list[str]
+) -> Own:
+    """Read krmfn's own configuration, where there is some."""
+    if not any(one.id.kind in ("ImageAutomation", "ConfigMap") or "trust" in one.spec for one in objects):
+        return Own()
+    from krmfn.config.image_automation import OwnReader
+    from krmfn.config.rule_files import of_rules, without_rules
+
+    reader = OwnReader(problems, notes)
+    reader.rule_file = of_rules(floor.files) if floor is not None else without_rules
+    policies = reader.read_automations(objects)
+    reader.require(objects)
+    if any(one.is_function_config and one.id.kind == "ConfigMap" for one in objects):
+        from krmfn.config.flat_config import read_config_map
+
+        policies += read_config_map(reader, objects, asides)
+    return Own(
+        tuple(policies), reader.settings, tuple(reader.targets), reader.lock, reader.requirements, reader.groups, reader.windows, reader.max_changes
+    )
+
+
+def _locks(
+    objects: tuple[Object, ...], name: str, policies: Mapping[PolicyKey, ImagePolicy], declared: frozenset[PolicyKey], problems: Problems
+) -> tuple[Locks, Locks]:
+    """Return the locks that a run renews, and with them those that are only followed. `name` is `spec.lock`."""
+    locks = every = Locks()
+    if any(one.id.kind == "ImageLock" for one in objects):
+        from krmfn.config.lock import read_locks
+
+        locks = every = Locks(read_locks(objects, problems, policies))
+    if any(policy.rules.followed for policy in policies.values()):
+        from krmfn.config.promotion import check_circles, own_locks
+
+        locks = own_locks(every, name, policies, declared)
+        check_circles(policies, locks, name, problems)
+    return locks, every
+
+
+def _holds(objects: tuple[Object, ...], problems: Problems) -> tuple[Hold, ...]:
+    if not any(one.id.kind == "ImageHold" for one in objects):
+        return ()
+    from krmfn.config.hold import read_holds
+
+    return read_holds(objects, problems)
+
+
+def _rulebook(
+    own: Own, floor: Floor | None, holds: tuple[Hold, ...], policies: Mapping[PolicyKey, ImagePolicy], declared: frozenset[PolicyKey], problems: Problems
+) -> Rulebook:
+    """Return the rules of the tree and of the floor; groups that are wrong are noted."""
+    groups, limit = own.groups, own.max_changes
+    if own.groups or floor is not None:
+        from krmfn.config.floor import Floor
+        from krmfn.config.rollout import check_groups, least, together
+
+        check_groups(own.groups, declared, problems)
+        outside = floor or Floor()
+        groups = together(own.groups, outside.groups, policies, declared, outside.images)
+        limit = least(own.max_changes, outside.max_changes)
+    return Rulebook(own.requirements, holds, floor, groups, own.windows, limit)
+
+
 def _files(objects: tuple[Object, ...], policies: Mapping[PolicyKey, ImagePolicy]) -> dict[PolicyKey, str]:
     """Return the file in which every policy is defined; none where they came on stdin."""
     files = {one.id: one.block.text.name for one in objects}
@@ -202,10 +178,12 @@ def _files(objects: tuple[Object, ...], policies: Mapping[PolicyKey, ImagePolicy
 
 def settings_among(items: Iterable[Block], finish: Finish = no_change) -> Settings:
     """Return the settings that are configured, whatever is wrong with policies: for those who judge object by object."""
+    from krmfn.config.image_automation import OwnReader
+
     problems = Problems()
-    parsed = OwnReader(problems, [])
-    parsed.read_automations(_gather(items, None, problems, []))
-    return finish(parsed.settings)
+    reader = OwnReader(problems, [])
+    reader.read_automations(gather(items, None, problems, []))
+    return finish(reader.settings)
 
 
 def _inline(resource: Object, problems: Problems) -> list[ImagePolicy]:
@@ -217,73 +195,11 @@ def _inline(resource: Object, problems: Problems) -> list[ImagePolicy]:
 def _scans(
     items: tuple[Block, ...], objects: tuple[Object, ...], problems: Problems, notes: list[Diagnostic]
 ) -> tuple[list[ImagePolicy], set[PolicyKey], dict[str, PolicyKey]]:
-    if not any(word in block.raw for block in items for word in _SCANS):
+    if not any(word in block.raw for block in items for word in SCANS):
         return [], set(), {}
     from krmfn.config import fleet  # few trees hold one
 
     return fleet.read_scans(objects, fleet.pinned(items), problems, notes)
-
-
-def _gather(
-    items: Iterable[Block], function_config: Block | None, problems: Problems, notes: list[Diagnostic]
-) -> tuple[Object, ...]:
-    items = tuple(items)
-    objects: list[Object] = []
-
-    def take(block: Block, *, is_function_config: bool = False) -> None:
-        try:
-            objects.extend(read(block, is_function_config=is_function_config))
-        except InputError as error:
-            if is_function_config or _is_record(block) or (_is_configuration(block) and not block.text.name):
-                problems.note(error)
-            elif _is_configuration(block):
-                notes.append(_unreadable(error))
-
-    if function_config is not None:
-        take(function_config, is_function_config=True)
-    for block in items:
-        if any(word in block.raw for word in _WORDS):
-            take(block)
-    if any(one.spec.get("trust") for one in objects):
-        for block in items:
-            if b"OCIRepository" in block.raw and not any(word in block.raw for word in _WORDS):
-                take(block)
-    if any(secrets.names_secret(one.spec) for one in objects):
-        for block in items:
-            if b"Secret" in block.raw and not any(word in block.raw for word in _WORDS):
-                take(block)
-    if any(one.spec.get("accessFrom") for one in objects):
-        for block in items:
-            if b"Namespace" in block.raw and not any(word in block.raw for word in _WORDS):
-                take(block)
-    return _without_twins(objects)
-
-
-def _is_configuration(block: Block) -> bool:
-    """True if a document that was composed says that it is read here, whatever else is in it."""
-    return any(
-        one.is_configuration or one.id.api_version.startswith("kustomize.toolkit.fluxcd.io/") or one.id.kind in ("Secret", "OCIRepository")
-        for one in describe(block)
-    )
-
-
-def _is_record(block: Block) -> bool:
-    """True for what nobody may go on without when it is there: a lock, a snapshot, a hold."""
-    return any(one.id.kind in ("ImageLock", "TagSnapshot", "ImageHold") for one in describe(block))
-
-
-def _unreadable(error: InputError) -> Diagnostic:
-    """Report configuration in a file that was left out; the other files go on."""
-    file = File(error.name, None, error.line, error.column)
-    return Diagnostic("warning", UNREADABLE, f"configuration left out: {error.message}", Location(file=file))
-
-
-def _without_twins(objects: list[Object]) -> tuple[Object, ...]:
-    """Drop the item that is also the functionConfig: kpt sends a configPath document in both places."""
-    first = next((one for one in objects if one.is_function_config), None)
-    if first is None:
-        return tuple(objects)
-    return tuple(one for one in objects if one.is_function_config or one.id != first.id or not first.id.name)
 
 
 def _refuse_foreign(objects: tuple[Object, ...], problems: Problems) -> None:
@@ -306,7 +222,7 @@ def _refuse_foreign(objects: tuple[Object, ...], problems: Problems) -> None:
 def _is_understood(resource: Object) -> bool:
     if resource.group == "kustomize.toolkit.fluxcd.io":
         return resource.id.kind == "Kustomization"
-    return resource.group == flux.GROUP or (resource.id.api_version == "v1" and resource.id.kind == "ConfigMap")
+    return resource.group == GROUP or (resource.id.api_version == "v1" and resource.id.kind == "ConfigMap")
 
 
 def _by_key(policies: list[ImagePolicy], problems: Problems) -> dict[PolicyKey, ImagePolicy]:
@@ -329,7 +245,7 @@ def _trusting(policy: ImagePolicy, hosts: tuple[str, ...]) -> ImagePolicy:
 
 
 def _checked_targets(
-    targets: list[TargetRule],
+    targets: Iterable[TargetRule],
     policies: Mapping[PolicyKey, ImagePolicy],
     declared: frozenset[PolicyKey],
     unresolved: Mapping[PolicyKey, UnresolvedPolicy],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.config.lock import Lock, LockEntry
-from krmfn.config.objects import Object, Problems
-from krmfn.model import PolicyKey
+if TYPE_CHECKING:
+    from krmfn.config.lock import Lock, LockEntry
+    from krmfn.config.objects import Object, Problems
+    from krmfn.model import PolicyKey
 
 HERE = "here"
 """The path of what stands in no file: it is taken for a file in the folder where krmfn runs."""
@@ -89,6 +90,8 @@ def by_scope(pairs: Iterable[tuple[PolicyKey, Lock | None]], others: Iterable[Lo
 
 
 def _joined(homes: Iterable[tuple[PolicyKey, Lock]]) -> Lock:
+    from krmfn.config.lock import Lock
+
     entries: list[LockEntry] = []
     objects: dict[PolicyKey, Object] = {}
     for key, lock in homes:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+import posixpath
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.diagnostics import misconfigured, unreadable
-from krmfn.errors import InputError
 from krmfn.model import Diagnostic, Field, File, Location, PolicyKey, ResourceId
-from krmfn.yamledit.nodes import Block, construct
 
-_LISTS = ("List", "ConfigMapList", "SecretList", "ImagePolicyList", "ImageRepositoryList", "ImageUpdateAutomationList")
+if TYPE_CHECKING:
+    from krmfn.errors import InputError
+    from krmfn.yamledit.nodes import Block
+
+
+GROUP = "image.toolkit.fluxcd.io"
+"""The group of Flux's image objects."""
 
 
 class Object(NamedTuple):
@@ -30,6 +35,11 @@ class Object(NamedTuple):
     def spec(self) -> Mapping[str, Any]:
         """The spec, empty when it is missing or no mapping."""
         return mapping(self.data.get("spec"))
+
+    @property
+    def folder(self) -> str:
+        """The folder of the file in which it stands; empty for stdin."""
+        return posixpath.normpath(posixpath.dirname(self.block.text.name) or ".") if self.block.text.name else ""
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -59,19 +69,9 @@ def identify(data: Any) -> ResourceId:
     )
 
 
-def read(block: Block, *, is_function_config: bool = False) -> Iterator[Object]:
-    """Construct the object of a block; the members of a `List` come one by one. Raises InputError."""
-    yield from _unpack(construct(block.root, block), block, is_function_config) if block.root is not None else ()
-
-
-def _unpack(data: Any, block: Block, is_function_config: bool) -> Iterator[Object]:
-    if not isinstance(data, dict):
-        return
-    if data.get("kind") in _LISTS and isinstance(data.get("items"), list):
-        for member in data["items"]:
-            yield from _unpack(member, block, is_function_config)
-        return
-    yield Object(identify(data), data, block, is_function_config)
+def key_of(identity: ResourceId) -> PolicyKey:
+    """Name a policy or repository by its resource; without a namespace it lives in `default`."""
+    return PolicyKey(identity.namespace or "default", identity.name)
 
 
 class Problems:
@@ -100,6 +100,13 @@ class Problems:
         problem = Diagnostic("error", "bad-config", message, location)
         if problem not in self.found:
             self.found.append(problem)
+
+    def add_all(self, where: ResourceId, wrong: Iterable[tuple[str, str]]) -> bool:
+        """Note problems of one object, each by its path; True if there are any."""
+        pairs = list(wrong)
+        for path, message in pairs:
+            self.add(where, path, message)
+        return bool(pairs)
 
     def note(self, error: InputError) -> None:
         """Note that a text could not be read."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from krmfn.config.locks import Locks
-from krmfn.config.objects import Problems
 from krmfn.model import ImagePolicy, PolicyKey
+
+if TYPE_CHECKING:
+    from krmfn.config.objects import Problems
 
 
 def own_locks(locks: Locks, name: str, policies: Mapping[PolicyKey, ImagePolicy], declared: Collection[PolicyKey]) -> Locks:

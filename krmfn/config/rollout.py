@@ -31,11 +31,6 @@ def read_groups(where: ResourceId, entries: Sequence[Any], problems: Problems) -
     return tuple(groups)
 
 
-def with_groups(keys: frozenset[PolicyKey], groups: Iterable[Group]) -> frozenset[PolicyKey]:
-    """Return policies with all that are in a group with one of them."""
-    return keys.union(key for group in groups if keys.intersection(group.members) for key in group.members)
-
-
 def least(*limits: int | None) -> int | None:
     """Return the lowest of several limits; None where there is none."""
     return min((one for one in limits if one is not None), default=None)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from krmfn.errors import RuleError
 from krmfn.sanitize import printable
 
+VARIABLE, GIT = "KRMFN_RULES", "git:"
+"""What names the rules from outside, and how a commit is told from a path."""
 LIMIT = 64 << 10
 """Bytes of such a file."""
 RuleFile = Callable[[str, str], bytes]

@@ -7,10 +7,12 @@ Data that is checked comes from `yamltree.construct`: every scalar is its text, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from krmfn.config.definitions import SPECS
-from krmfn.config.shapes import Schema
+
+if TYPE_CHECKING:
+    from krmfn.config.shapes import Schema
 
 API_VERSION = "krmfn.dev/v1alpha1"
 KINDS = tuple(SPECS)

@@ -6,10 +6,13 @@ Keys: https://fluxcd.io/flux/components/image/imagerepositories/ (secretRef, cer
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from krmfn.access import Access, Provenance
 from krmfn.config.objects import Object, Problems, mapping, text
-from krmfn.model import Access, Provenance, ResourceId
+
+if TYPE_CHECKING:
+    from krmfn.model import ResourceId
 
 FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from krmfn.globs import matches
-from krmfn.model import ImagePolicy, PolicyKey
+
+if TYPE_CHECKING:
+    from krmfn.model import ImagePolicy, PolicyKey
 
 
 class Selecting(Protocol):

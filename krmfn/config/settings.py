@@ -1,12 +1,13 @@
 """How a run behaves: what configuration, the environment and the command line may say, in one record."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from krmfn.access import MACHINE, Mirror, Provenance
 from krmfn.diagnostics import misconfigured
-from krmfn.model import MACHINE, Mirror, Provenance
+
+if TYPE_CHECKING:
+    from krmfn.config.unnamed import Unnamed
 
 Mode = Literal["update", "check", "frozen"]
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -21,27 +22,6 @@ _ENVIRONMENT = {
     "KRMFN_ON_DOWNGRADE": "on_downgrade",
     "KRMFN_KEEP_PINS": "keep_pins",
 }
-
-
-class Unnamed(NamedTuple):
-    """What images that no policy names follow: `version` inside a bound, or, without one, the tag that they have.
-
-    `pin` pins what is not; `on_error` says what becomes of an image that cannot be asked about.
-    """
-
-    within: Literal["patch", "minor", "major"] | None = None
-    pin: bool = False
-    on_error: Literal["fail", "keep"] = "keep"
-
-    @property
-    def described(self) -> str:
-        """The bound for people: `within minor`."""
-        return f"within {self.within}" if self.within else "pin"
-
-    @property
-    def policy(self) -> dict[str, Any]:
-        """The policy as configuration spells it."""
-        return {"version": {"within": self.within}} if self.within else {"digest": {}}
 
 
 class Settings(NamedTuple):
@@ -69,7 +49,7 @@ class Settings(NamedTuple):
     """Rules come from outside: what the tree pins or recorded is no evidence."""
     keep_pins: bool = True
     """A field that holds a digest goes on holding one, whatever `digestReflectionPolicy` says."""
-    unnamed: Unnamed | None = None
+    unnamed: "Unnamed | None" = None
     """What images follow that no policy names; None leaves them alone."""
     artifact: str | None = None
     """The scan of a fleet that stands in for the registries, `oci://HOST/PATH@DIGEST`; None asks the registries."""

@@ -8,16 +8,18 @@ https://fluxcd.io/flux/components/source/ocirepositories/#verification
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.config.secrets import secret_values
 from krmfn.errors import RuleError
-from krmfn.model import ResourceId
 from krmfn.sanitize import printable
 from krmfn.signatures.keys import LIMIT, PublicKey, read_keys
 from krmfn.signatures.wanted import Identity, TrustedRoot, Wanted
 from krmfn.strict_json import parse
+
+if TYPE_CHECKING:
+    from krmfn.model import ResourceId
 
 _SUFFIX = ".pub"
 _ROOT = "trusted_root.json"

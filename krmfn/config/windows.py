@@ -11,11 +11,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from krmfn.config.objects import Problems, nearest
-from krmfn.model import ResourceId
 from krmfn.policies.number import duration
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
+
+    from krmfn.model import ResourceId
 
 _CLOCK_CHANGE = 3 * 3600
 """Seconds by which starts may be out of order where clocks change."""

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from krmfn.access import Listing, Repository
 from krmfn.errors import InputError, RegistryError
 from krmfn.image import is_digest, is_tag
-from krmfn.model import Listing, Repository
-from krmfn.plan.resolve import TagSource
 from krmfn.strict_json import parse
+
+if TYPE_CHECKING:
+    from krmfn.plan.resolve import TagSource
 
 _VALUES = 1_000_000
 Known = dict[tuple[str, str], Any]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from krmfn.config.lock import Snapshot
 from krmfn.errors import InputError, RegistryError
 from krmfn.fleet import plan as plans
-from krmfn.fleet.plan import Lane, Plan
 from krmfn.fleet.store import Store, decode_failures, encode_failures
 from krmfn.policies.number import moment
 from krmfn.sources import artifact
 from krmfn.sources.artifact import Artifact, Piece
 from krmfn.sources.manifest import OCI_INDEX, OCI_MANIFEST
+
+if TYPE_CHECKING:
+    from krmfn.config.snapshot import Snapshot
+    from krmfn.fleet.plan import Lane, Plan
 
 
 class Registry(Protocol):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from krmfn.config.lock import Snapshot
 from krmfn.policies.newer import Shape, newer
+
+if TYPE_CHECKING:
+    from krmfn.config.snapshot import Snapshot
 
 DAY = 86400.0
 Flag = Literal["update", "behind", "unpinned", "floating", "gone", "moved", "refused", "waits", "held", "unknown", "not judged"]

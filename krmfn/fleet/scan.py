@@ -9,22 +9,24 @@ import hashlib
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from krmfn.config.lock import Snapshot
+from krmfn.access import Listing, Repository
+from krmfn.config.snapshot import Snapshot
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import PASSING, RegistryError, RulesError
 from krmfn.fleet import plan as plans
 from krmfn.fleet.journal import Journal
-from krmfn.fleet.plan import Lane, Plan, Shard, Use
-from krmfn.fleet.store import Store
 from krmfn.image import parse_repository
-from krmfn.model import Listing, Repository
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.plan.sightings import BEST, best, seen_now
 from krmfn.policies.newer import newer
 from krmfn.policies.number import moment
 from krmfn.policies.rules import parse_rules
+
+if TYPE_CHECKING:
+    from krmfn.fleet.plan import Lane, Plan, Shard, Use
+    from krmfn.fleet.store import Store
 
 WORKERS = 8
 BATCH = 250

@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from krmfn.config.lock import Snapshot
 from krmfn.disk import writing
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.errors import InputError, RegistryError, RegistryFailure
 from krmfn.fleet import plan as plans
-from krmfn.fleet.plan import Lane, Plan, Shard
 from krmfn.sanitize import printable
 from krmfn.sources import shard as shards
 from krmfn.strict_json import parse
+
+if TYPE_CHECKING:
+    from krmfn.config.snapshot import Snapshot
+    from krmfn.fleet.plan import Lane, Plan, Shard
 
 _PLAN_LIMIT = 1 << 30
 _AT_HAND = 32

@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from krmfn.config.loading import Config, load
+from krmfn.config.loading import load
+from krmfn.config.records import Config
 from krmfn.disk.temporary import temporary_folder
 from krmfn.errors import ConfigError, GitError, InputError
 from krmfn.fleet.plan import PlannedTree, Use, written
@@ -18,7 +19,7 @@ from krmfn.inventory import files
 from krmfn.kubernetes import finder
 from krmfn.kubernetes.places import COUNTS
 from krmfn.sanitize import printable, without_login
-from krmfn.yamledit.nodes import Text
+from krmfn.yamledit.text import Text
 
 _PART = r"[A-Za-z0-9_.~%+@:-]+"
 _https = re.compile(rf"https://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?(?:/{_PART})+/?", re.ASCII).fullmatch

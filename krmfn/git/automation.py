@@ -9,16 +9,17 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from krmfn.config.flux import GROUP, key_of
-from krmfn.config.loading import Config
-from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
+from krmfn.config.objects import GROUP, Object, Problems, key_of, listing, mapping, nearest, text
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError, InputError
 from krmfn.git.names import branch_problem, refspec_problem, text_problem
-from krmfn.model import PolicyKey
-from krmfn.yamledit.nodes import Block
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.model import PolicyKey
+    from krmfn.yamledit.nodes import Block
 
 DEFAULT_MESSAGE = "Update from image update automation"
 _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.model import Diagnostic, Part
 from krmfn.plan import report
-from krmfn.plan.records import Change
 from krmfn.sanitize import printable
+
+if TYPE_CHECKING:
+    from krmfn.plan.records import Change
 
 _SHOWN = 3
 _LONGEST_URL = 300

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import GitError
-from krmfn.git.program import Git
 from krmfn.git.snapshot import MAX_FILE
+
+if TYPE_CHECKING:
+    from krmfn.git.program import Git
 
 _MANIFESTS = ("*.yaml", "*.yml")
 _BATCH = 64 << 20

@@ -8,12 +8,14 @@ recognised by making it again: `git merge-tree --write-tree` of its parents give
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import GitError
-from krmfn.git.program import Git
-from krmfn.git.repository import Repository
 from krmfn.sanitize import printable
+
+if TYPE_CHECKING:
+    from krmfn.git.program import Git
+    from krmfn.git.repository import Repository
 
 TREE, PATCH = "Krmfn-Tree", "Krmfn-Patch"
 _TRAILER = re.compile(r"[A-Za-z0-9-]+: ")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from krmfn.errors import GitError
-from krmfn.git.changelog import Row
 from krmfn.git.own_commits import Commit, OwnCommits, read_commit, same_proposal
-from krmfn.git.repository import Repository
-from krmfn.git.workspace import Workspace
 from krmfn.sanitize import for_shell
+
+if TYPE_CHECKING:
+    from krmfn.git.changelog import Row
+    from krmfn.git.repository import Repository
+    from krmfn.git.workspace import Workspace
 
 State = Literal["pushed", "committed", "unchanged", "foreign", "obsolete", "deleted", "refused"]
 """`foreign`: left alone, as it holds a commit that is not krmfn's. `obsolete`: nothing is left to propose, it still exists.

@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from krmfn.errors import GitError
 from krmfn.git.program import Allowance, Git
-from krmfn.git.workspace import Workspace
 from krmfn.sanitize import for_shell, printable
+
+if TYPE_CHECKING:
+    from krmfn.git.workspace import Workspace
 
 _BUSY = {
     "MERGE_HEAD": "a merge", "rebase-merge": "a rebase", "rebase-apply": "a rebase", "CHERRY_PICK_HEAD": "a cherry-pick",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from krmfn.errors import GitError, RuleError
-from krmfn.git.program import Git
 from krmfn.sanitize import for_shell, printable
-from krmfn.yamledit.nodes import Text
+from krmfn.yamledit.text import Text
+
+if TYPE_CHECKING:
+    from krmfn.git.program import Git
 
 MAX_FILE, MAX_TOTAL = 16 << 20, 256 << 20
 """Bytes of one manifest, and of all manifests of a commit."""

@@ -16,13 +16,16 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.disk.signals import signals_held
 from krmfn.disk.temporary import temporary_folder
 from krmfn.errors import GitError
-from krmfn.git.program import Git
 from krmfn.sanitize import printable
+
+if TYPE_CHECKING:
+    from krmfn.git.program import Git
 
 _TRIES = 5
 _LONGEST = 64 << 10

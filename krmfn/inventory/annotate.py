@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
@@ -19,12 +19,15 @@ from krmfn.kubernetes.resource import (
     describe,
     owner,
 )
-from krmfn.model import ImagePolicy
 from krmfn.plan.target import ANNOTATION, Setter, parse_setter
 from krmfn.plan.unbound import advised, is_of
 from krmfn.yamledit import insertion, markers, prefilter
-from krmfn.yamledit.nodes import Block, Edit, Text
 from krmfn.yamledit.scalars import Refusal, quoted
+
+if TYPE_CHECKING:
+    from krmfn.model import ImagePolicy
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Edit, Text
 
 
 class Note(NamedTuple):

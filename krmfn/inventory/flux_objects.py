@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from krmfn.config import flux
-from krmfn.config.loading import Config
-from krmfn.config.lock import Snapshot, read_snapshot
-from krmfn.config.objects import Object, Problems, read
+from krmfn.config.objects import GROUP, Object, Problems, key_of
+from krmfn.config.plain import read
+from krmfn.config.records import Config
 from krmfn.config.schema import API_VERSION
-from krmfn.config.settings import Settings
+from krmfn.config.snapshot import Snapshot, read_snapshot
 from krmfn.errors import InputError, RegistryError
 from krmfn.inventory import flux_status
 from krmfn.inventory.flux_status import Standing
-from krmfn.model import Chosen, Diagnostic, Following, ImagePolicy, Listing, NotChosen, PolicyKey, Repository
+from krmfn.model import Chosen, Diagnostic, Following, ImagePolicy, NotChosen, PolicyKey
 from krmfn.plan import decision
 from krmfn.plan.resolve import TagSource, ask
-from krmfn.yamledit.nodes import Block
+
+if TYPE_CHECKING:
+    from krmfn.access import Listing, Repository
+    from krmfn.config.settings import Settings
+    from krmfn.yamledit.nodes import Block
 
 KINDS = ("ImageRepository", "ImagePolicy", "ImageUpdateAutomation")
 _WORDS = (b"image.toolkit.fluxcd.io", b"TagSnapshot", b"Secret", b"kind: Namespace", b"source.toolkit.fluxcd.io")
@@ -41,8 +46,8 @@ class Objects:
 
     def of(self, kind: str) -> list[Object]:
         """Return the Flux objects of a kind, by namespace and name."""
-        resources = (resource for resource in self.all if resource.group == flux.GROUP and resource.id.kind == kind)
-        return sorted(resources, key=lambda resource: flux.key_of(resource.id))
+        resources = (resource for resource in self.all if resource.group == GROUP and resource.id.kind == kind)
+        return sorted(resources, key=lambda resource: key_of(resource.id))
 
     def but(self, resource: Object) -> tuple[Object, ...]:
         """Return one policy or repository together with everything that is neither."""
@@ -84,7 +89,7 @@ def judge(
     fleet = _Fleet(objects, source, now, realm_hosts)
     standings = [*fleet.repositories(), *fleet.policies()]
     standings += [
-        flux_status.automation(one, pending.get(flux.key_of(one.id), 0)) for one in objects.of("ImageUpdateAutomation")
+        flux_status.automation(one, pending.get(key_of(one.id), 0)) for one in objects.of("ImageUpdateAutomation")
     ]
     return Fleet(tuple(standings), objects.problems)
 
@@ -105,13 +110,13 @@ class _Fleet:
             access = one.repository.access._replace(realm_hosts=self.realm_hosts)
             self.known[key] = one._replace(repository=one.repository._replace(access=access))
         if problems.found:
-            self.wrong[flux.key_of(resource.id)] = _in_field(problems.found[0])
+            self.wrong[key_of(resource.id)] = _in_field(problems.found[0])
 
     def repositories(self) -> list[Standing]:
         return [self._repository(resource) for resource in self.objects.of("ImageRepository")]
 
     def _repository(self, resource: Object) -> Standing:
-        key = flux.key_of(resource.id)
+        key = key_of(resource.id)
         repository = self.known.get(key)
         if key in self.wrong or repository is None:
             return flux_status.unready(resource, "ImageURLInvalid", self.wrong.get(key, flux_status.WAITING))
@@ -122,9 +127,9 @@ class _Fleet:
 
     def policies(self) -> list[Standing]:
         things = self.objects.of("ImagePolicy")
-        read = {flux.key_of(resource.id): self._policy(resource) for resource in things}
+        read = {key_of(resource.id): self._policy(resource) for resource in things}
         chosen = self._choose([one for one in read.values() if isinstance(one, ImagePolicy)])
-        return [self._standing(resource, read[flux.key_of(resource.id)], chosen) for resource in things]
+        return [self._standing(resource, read[key_of(resource.id)], chosen) for resource in things]
 
     def _policy(self, resource: Object) -> ImagePolicy | tuple[str, str]:
         """Return the policy, or (reason, message)."""

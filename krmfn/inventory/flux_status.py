@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.config.objects import Object, mapping, text
 from krmfn.errors import RegistryError
-from krmfn.model import Chosen, LatestRef, Listing, NotChosen
-from krmfn.plan.records import Judgement
+from krmfn.model import Chosen, LatestRef, NotChosen
 from krmfn.policies.pattern import Pattern
 from krmfn.policies.rules import DEFAULT_EXCLUSIONS
+
+if TYPE_CHECKING:
+    from krmfn.access import Listing
+    from krmfn.plan.records import Judgement
 
 WAITING = "waiting to be reconciled"
 _SHOWN_TAGS = 10

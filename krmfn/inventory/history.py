@@ -8,14 +8,18 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.config.lock import Snapshot
-from krmfn.config.objects import listing, mapping, read
+from krmfn.config.objects import listing, mapping
+from krmfn.config.plain import read
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
 from krmfn.kubernetes import finder
-from krmfn.yamledit.nodes import Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
+
+if TYPE_CHECKING:
+    from krmfn.config.snapshot import Snapshot
 
 _LOCK = b"kind: ImageLock"
 _TOLD = re.compile(rb"[0-9]")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from krmfn.config import fleet
-from krmfn.config.loading import Config
-from krmfn.inventory.files import Skipped
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Diagnostic, Field, File, ImagePolicy, Location, Part, ResourceId
 from krmfn.plan import bind, needed
-from krmfn.plan.target import Target
 from krmfn.plan.unbound import unbound
 from krmfn.policies import selection
 from krmfn.yamledit import markers, prefilter
-from krmfn.yamledit.nodes import Block
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.inventory.survey import Skipped
+    from krmfn.plan.target import Target
+    from krmfn.yamledit.nodes import Block
 
 
 def lint(blocks: Sequence[Block], config: Config, skipped: Iterable[Skipped] = ()) -> tuple[Diagnostic, ...]:

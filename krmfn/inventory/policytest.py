@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.config import schema
 from krmfn.errors import ConfigError, RulesError
@@ -12,7 +12,10 @@ from krmfn.policies.number import read_time
 from krmfn.policies.reason import Reason
 from krmfn.policies.rules import parse_rules
 from krmfn.policies.selection import Selection, select
-from krmfn.yamledit.nodes import Block, construct
+from krmfn.yamledit.yamltree import construct
+
+if TYPE_CHECKING:
+    from krmfn.yamledit.nodes import Block
 
 KIND = "PolicyTest"
 WORDS = tuple(reason.word for reason in Reason)

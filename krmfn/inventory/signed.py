@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.config.loading import Config
-from krmfn.config.settings import Unnamed
+from krmfn.access import Repository
+from krmfn.config.unnamed import Unnamed
 from krmfn.errors import RegistryError
-from krmfn.image import ImageRef
 from krmfn.kubernetes.places import COUNTS, RANGE, VARIABLE, Place
-from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey, Repository
+from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.policies.number import moment
 from krmfn.policies.rules import parse_rules
 
 if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.image import ImageRef
     from krmfn.signatures.statements import Provenance
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted

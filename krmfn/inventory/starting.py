@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from krmfn.config.loading import Config
 from krmfn.config.schema import API_VERSION
-from krmfn.image import ImageRef
 from krmfn.kubernetes.places import COUNTS, Place
 from krmfn.kubernetes.resource import describe, get
 from krmfn.plan.unnamed import named_images
-from krmfn.policies.newer import KEPT, Shape, Within
+from krmfn.policies.newer import Shape
+from krmfn.policies.protocol import KEPT, Within
 from krmfn.yamledit.authored import document
-from krmfn.yamledit.nodes import Block, Edit
+from krmfn.yamledit.text import Edit
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.image import ImageRef
+    from krmfn.yamledit.nodes import Block
 
 NAME = "images"
 _FLUX = "image.toolkit.fluxcd.io/v1"

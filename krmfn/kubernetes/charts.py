@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from krmfn.image import is_tag
 from krmfn.kubernetes import forms, reference
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, RANGE, UNJUDGED
-from krmfn.kubernetes.reference import Reading
 from krmfn.kubernetes.resource import anchored, get, scalars_of
 from krmfn.model import Part
-from krmfn.yamledit.nodes import Block, Step, children, is_null
+from krmfn.yamledit.yamltree import Step, children, is_null
+
+if TYPE_CHECKING:
+    from krmfn.kubernetes.reference import Reading
+    from krmfn.yamledit.nodes import Block
 
 Key = tuple[str, str]
 """Namespace and name of a HelmRepository."""

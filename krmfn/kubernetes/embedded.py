@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from krmfn.yamledit.nodes import Scalar, Text
+from krmfn.yamledit.text import Scalar, Text
 
 if TYPE_CHECKING:
     from krmfn.yamledit.nodes import Block

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import InputError
 from krmfn.kubernetes import charts, forms, prose, reference, walk
@@ -20,7 +20,11 @@ from krmfn.kubernetes.reference import Evidence
 from krmfn.kubernetes.resource import Resource, Steps, describe, is_definition
 from krmfn.model import File, Part, ResourceId
 from krmfn.yamledit import markers, prefilter
-from krmfn.yamledit.nodes import Block, Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.nodes import Block
+
+if TYPE_CHECKING:
+    from krmfn.yamledit.text import Text
 
 NONE_KNOWN: Mapping[charts.Key, str] = MappingProxyType({})
 
@@ -128,7 +132,7 @@ def _heeding(place: Place) -> Place:
 
 def _marked(block: Block) -> Iterator[Place]:
     """Yield the scalars that a marker calls an image and that have no form of their own."""
-    if not any(mark in block.raw for mark in markers.MARKS):
+    if not any(mark in block.raw for mark in prefilter.MARKS):
         return
     resource = describe(block)[0]
     for marker in markers.read(block):

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from krmfn.errors import RuleError
 from krmfn.image import HUB, ImageRef, is_tag
-from krmfn.kubernetes import reference
 from krmfn.model import Part
 
 _OPENED = r"[\s\"'(\[]*(?:-{0,2}[A-Za-z_][A-Za-z0-9_./-]*=)?[\"']?"
@@ -146,27 +145,27 @@ def _read_digest(text: str, canonical: str) -> Form | None:
     return image if image and image.digest and not image.tag else None
 
 
-_VERSION = re.compile(r"([A-Za-z][A-Za-z._-]*)?([0-9][A-Za-z0-9._+-]*)").fullmatch
-_RANGE = re.compile(r"(?:^|\.)[xX](?:\.|$)").search
-_BUILD = re.compile(r"(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)_([0-9A-Za-z.-]+)").fullmatch
+_VERSION = r"([A-Za-z][A-Za-z._-]*)?([0-9][A-Za-z0-9._+-]*)"
+_RANGE = r"(?:^|\.)[xX](?:\.|$)"
+_BUILD = r"(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)_([0-9A-Za-z.-]+)"
 
 
 def holds_version(tag: str) -> bool:
     """True if a tag is a version, behind a prefix or not: `1.2.0`, `v1.2.0`, `release-7`."""
-    return _VERSION(tag) is not None
+    return re.fullmatch(_VERSION, tag) is not None
 
 
 def _as_version(tag: str, held: str) -> str:
     """Return the version of a tag with the prefix of the version that is held."""
-    new, old = _VERSION(tag), _VERSION(held)
+    new, old = re.fullmatch(_VERSION, tag), re.fullmatch(_VERSION, held)
     number = new[2] if new else tag
-    build = _BUILD(number)
+    build = re.fullmatch(_BUILD, number)
     return (old[1] or "" if old else "") + (f"{build[1]}+{build[2]}" if build else number)
 
 
 def _read_version(text: str, _canonical: str) -> Form | None:
     before, value, after = _framed(text, is_url=False)
-    if holds_version(value) and not _RANGE(value) and is_tag(tag := value.replace("+", "_", 1)):
+    if holds_version(value) and not re.search(_RANGE, value) and is_tag(tag := value.replace("+", "_", 1)):
         return Form(before, "", tag, "", after)
     return Form(before, after=after) if before.endswith("=") and not value else None
 
@@ -199,6 +198,8 @@ def _varied(text: str, canonical: str) -> Form | None:
 
     What of the name is plain must be part of the policy's image.
     """
+    from krmfn.kubernetes import reference  # most fields hold a plain reference
+
     whole = reference.read(text)
     if whole is None or not whole.variable:
         return None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from krmfn.kubernetes import reference
-from krmfn.kubernetes.forms import Reference
-from krmfn.kubernetes.reference import Reading
+
+if TYPE_CHECKING:
+    from krmfn.kubernetes.forms import Reference
+    from krmfn.kubernetes.reference import Reading
 
 _FLAG = re.compile(r"(--?[A-Za-z0-9][\w.-]*|[A-Za-z_][\w.-]*)=")
 

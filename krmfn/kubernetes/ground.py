@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from krmfn.kubernetes import reference
 from krmfn.kubernetes.embedded import Embedded
 from krmfn.kubernetes.places import UNJUDGED, VARIABLE, Place, Slot
-from krmfn.kubernetes.reference import Reading
-from krmfn.kubernetes.resource import Resource, get
+from krmfn.kubernetes.resource import get
 from krmfn.model import Part
-from krmfn.yamledit.nodes import Block, Scalar, Step, children, join_path, scalar_at
+from krmfn.yamledit.yamltree import Step, children, join_path, scalar_at
+
+if TYPE_CHECKING:
+    from krmfn.kubernetes.reference import Reading
+    from krmfn.kubernetes.resource import Resource
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Scalar
 
 _RENOVATE = re.compile(rb"[ \t]*#[ \t]*renovate:(?=.*\bdatasource=docker\b).*\b(?:depName|packageName)=([^\s\"']+)")
 _IGNORE = re.compile(rb"[^\n]*#[ \t]*krmfn:[ \t]*ignore\b")

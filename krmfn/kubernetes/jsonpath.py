@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from krmfn.errors import RuleError
-from krmfn.yamledit.nodes import Alias, Step, children, construct
+from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.yamltree import Step, children, construct
 
 Place = tuple[tuple[Step, ...], yaml.Node]
 _WORDS = ("where", "wherenot")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from krmfn.kubernetes.form import read_form
-from krmfn.kubernetes.places import Place
 from krmfn.kubernetes.resource import Steps, anchored
 from krmfn.model import Part
-from krmfn.yamledit.nodes import children
+from krmfn.yamledit.yamltree import children
+
+if TYPE_CHECKING:
+    from krmfn.kubernetes.places import Place
 
 STALE = "a digest beside it pins an image and would not move along"
 """Why a place is not sure whose tag or image a digest pins in no form that is known."""

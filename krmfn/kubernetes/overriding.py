@@ -10,7 +10,7 @@ from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, Place
 from krmfn.model import File
 
 if TYPE_CHECKING:
-    from krmfn.yamledit.nodes import Text
+    from krmfn.yamledit.text import Text
 
 
 class Spot(NamedTuple):

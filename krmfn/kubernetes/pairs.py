@@ -12,7 +12,7 @@ import yaml
 from krmfn.kubernetes import forms, reference
 from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.model import Part
-from krmfn.yamledit.nodes import Step, children
+from krmfn.yamledit.yamltree import Step, children
 
 Scalars = Mapping[str, yaml.ScalarNode]
 

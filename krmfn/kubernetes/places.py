@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.image import ImageRef
-from krmfn.kubernetes.resource import Resource, Steps
 from krmfn.model import File, Part
-from krmfn.yamledit.nodes import Scalar
+
+if TYPE_CHECKING:
+    from krmfn.image import ImageRef
+    from krmfn.kubernetes.resource import Resource, Steps
+    from krmfn.yamledit.text import Scalar
 
 COUNTS = "counts"
 RANGE = "range"

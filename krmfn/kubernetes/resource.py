@@ -10,10 +10,12 @@ import yaml
 
 from krmfn.model import File, ResourceId
 from krmfn.yamledit import compose
-from krmfn.yamledit.nodes import Alias, Block, Step, children
+from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.yamltree import Step, children
 
 if TYPE_CHECKING:
     from krmfn.config.image_automation import Select
+    from krmfn.yamledit.nodes import Block
 
 CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 KUSTOMIZE_ID = "kustomize.config.k8s.io/id"

@@ -19,7 +19,8 @@ from krmfn.kubernetes.ground import Ground, doubt_of_resource, is_noted
 from krmfn.kubernetes.places import COUNTS, Place
 from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.kubernetes.resource import Resource, Steps, anchored, describe
-from krmfn.yamledit.nodes import children, documents, is_null, join_path, scalar_at
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.yamltree import children, is_null, join_path, scalar_at
 
 TWICE = "its key is given twice in one mapping, and readers differ on which one counts"
 _NOT_RUN = ("openAPIV3Schema", "imageScans")

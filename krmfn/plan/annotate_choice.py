@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.kubernetes.resource import Resource, Steps, get
 from krmfn.model import Chosen, Diagnostic, Location
-from krmfn.plan.records import Change
 from krmfn.policies.pattern import Template
 from krmfn.yamledit import insertion
-from krmfn.yamledit.nodes import Block, Edit, Text
 from krmfn.yamledit.scalars import Refusal
+
+if TYPE_CHECKING:
+    from krmfn.plan.records import Change
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Edit, Text
 
 TAG, BUILD = "fluxcd.io/tag.", "fluxcd.io/build.number"
 _LONGEST = 63

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config.require import step
-from krmfn.model import ImagePolicy
-from krmfn.policies.rules import Rules
 from krmfn.policies.selection import outranks, select
+
+if TYPE_CHECKING:
+    from krmfn.model import ImagePolicy
+    from krmfn.policies.rules import Rules
 
 DAY = 86400.0
 _KNOWN, _TAKEN, _AGAIN = range(3)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from krmfn.config.lock import Lock, recall
-from krmfn.kubernetes.form import Form
-from krmfn.model import ImagePolicy, Part, PolicyKey
-from krmfn.plan.records import Place
-from krmfn.plan.target import Target
+from krmfn.model import ImagePolicy, LatestRef, Part, PolicyKey
+
+if TYPE_CHECKING:
+    from krmfn.config.lock import Lock
+    from krmfn.kubernetes.form import Form
+    from krmfn.plan.records import Place
+    from krmfn.plan.target import Target
 
 
 def current_tag(target: Target, policy: ImagePolicy) -> str | None:
@@ -128,3 +131,13 @@ class Deployed:
         for target, _ in self.pins(policy):
             if not self._holds(target, policy, tag) and from_tag in (None, self.tag(target)):
                 yield target
+
+
+def recall(policy: ImagePolicy, lock: Lock | None) -> LatestRef | None:
+    """Return what was decided earlier for this policy's repository, by whatever rules: from the lock, or from status."""
+    entry = lock.entry(policy.key) if lock else None
+    if entry and entry.is_for(policy):
+        return LatestRef(entry.image, entry.tag, entry.digest)
+    if policy.latest and policy.is_for(policy.latest.name):
+        return policy.latest
+    return None

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from krmfn.config.lock import Lock, LockEntry, recall
+from krmfn.access import Listing, Repository
 from krmfn.config.locks import Locks
 from krmfn.errors import PASSING, RegistryError
-from krmfn.model import (
-    Choice,
-    Chosen,
-    Following,
-    ImagePolicy,
-    LatestRef,
-    Listing,
-    NotChosen,
-    PolicyKey,
-    Repository,
-)
-from krmfn.plan.current import Deployed
-from krmfn.plan.records import Dates, Listings, Moment
+from krmfn.model import Choice, Chosen, Following, ImagePolicy, LatestRef, NotChosen, PolicyKey
+from krmfn.plan.current import recall
 from krmfn.policies import selection
-from krmfn.policies.follow import Follow
+
+if TYPE_CHECKING:
+    from krmfn.config.lock import Lock, LockEntry
+    from krmfn.plan.current import Deployed
+    from krmfn.plan.records import Dates, Listings, Moment
+    from krmfn.policies.follow import Follow
 
 _MEND = "run krmfn fetch on the package"
 NO_LOCKS = Locks()

@@ -8,10 +8,9 @@ is pinned stays pinned: it gets the digest of its new tag under Never too, unles
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.config.lock import Lock, recall
-from krmfn.config.settings import Settings
+from krmfn.access import Repository
 from krmfn.errors import PASSING, RegistryError
 from krmfn.model import (
     Choice,
@@ -23,12 +22,15 @@ from krmfn.model import (
     Location,
     PassedOver,
     PolicyKey,
-    Repository,
     Severity,
 )
-from krmfn.plan.current import Deployed, place
+from krmfn.plan.current import Deployed, place, recall
 from krmfn.plan.records import Pin, Pins, Place
-from krmfn.plan.target import Target
+
+if TYPE_CHECKING:
+    from krmfn.config.lock import Lock
+    from krmfn.config.settings import Settings
+    from krmfn.plan.target import Target
 
 Choices = Mapping[PolicyKey, Choice]
 Question = tuple[Repository, str]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from krmfn.config.lock import Snapshot
 from krmfn.policies.number import moment
 from krmfn.yamledit.scalars import is_plain, quoted
 from krmfn.yamledit.writing import Plain, Value
+
+if TYPE_CHECKING:
+    from krmfn.config.snapshot import Snapshot
 
 Data = str | dict[str, Any]
 NUMBERS = ("listed", "eligible")

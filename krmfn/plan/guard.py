@@ -9,14 +9,17 @@ and no longer accepts (its range was changed) never is. What nothing can order m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from krmfn.config.lock import Lock, recall
-from krmfn.config.settings import Settings
 from krmfn.model import Choice, Chosen, Diagnostic, Field, Following, Location, Part, PolicyKey, Severity
-from krmfn.plan.current import Deployed, current_tag, is_of, place
+from krmfn.plan.current import Deployed, current_tag, is_of, place, recall
 from krmfn.plan.records import Guarded, Place
-from krmfn.plan.target import Target
 from krmfn.policies import selection
+
+if TYPE_CHECKING:
+    from krmfn.config.lock import Lock
+    from krmfn.config.settings import Settings
+    from krmfn.plan.target import Target
 
 
 def guard(choices: Mapping[PolicyKey, Choice], deployed: Deployed, lock: Lock | None, settings: Settings) -> Guarded:

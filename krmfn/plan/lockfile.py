@@ -6,19 +6,24 @@ Tags, digests and hashes are always quoted: kustomize sends items through JSON, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from krmfn.config.lock import LockEntry, Snapshot
-from krmfn.config.objects import Object
 from krmfn.config.schema import API_VERSION
 from krmfn.kubernetes.resource import describe, get
 from krmfn.plan.entries import NUMBERS, Data, recorded, snapshot_data, typed
+from krmfn.yamledit.compose import Alias
 from krmfn.yamledit.editor import Editor, find_key
-from krmfn.yamledit.nodes import Alias, Edit, construct
 from krmfn.yamledit.scalars import Refusal, is_string
+from krmfn.yamledit.text import Edit
 from krmfn.yamledit.writing import Value, block_lines
+from krmfn.yamledit.yamltree import construct
+
+if TYPE_CHECKING:
+    from krmfn.config.lock import LockEntry
+    from krmfn.config.objects import Object
+    from krmfn.config.snapshot import Snapshot
 
 Key = Callable[[Any], Any]
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from krmfn.config.loading import Config
-from krmfn.kubernetes import charts, finder, forms
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Choice, Chosen, Part, PolicyKey
 from krmfn.plan.target import ANNOTATION, Setter, annotated, parse_setter
 from krmfn.yamledit import prefilter
-from krmfn.yamledit.nodes import Block
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.plan.needed_images import NeededImages
+    from krmfn.yamledit.nodes import Block
 
 
 def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
@@ -18,16 +21,15 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
     by_image = config.by_image()
     keys = {rule.policy for rule in config.targets}
     blocks = tuple(blocks)
-    lasts = tuple({name.rpartition("/")[2].encode() for name in by_image})
-    known = charts.repositories(blocks) if by_image else {}
+    images = _images(by_image, blocks)
     for block in blocks:
         if keys >= config.policies.keys():
             break
         raw = block.raw
         if prefilter.may_hold_marker(raw):
             keys |= {setter.policy for text in prefilter.setters_in(raw) if (setter := parse_setter(text))}
-        if by_image:
-            for name in _named(block, raw, lasts, known):
+        if images is not None:
+            for name in images.named(block, raw):
                 keys |= {policy.key for policy in by_image.get(name, ())}
         if prefilter.may_hold(raw, (ANNOTATION.encode(),)) and block.root is not None:
             keys |= {setter.policy for one in describe(block) for _, _, setter in annotated(one) if setter}
@@ -35,15 +37,12 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
     return frozenset(key for key in keys if key in config.policies)
 
 
-def _named(block: Block, raw: bytes, lasts: Iterable[bytes], known: Mapping[charts.Key, str]) -> Iterable[str]:
-    """Return the repositories that a block names: by its lines, or by its places when a line is not plain to see."""
-    is_compound = forms.may_hold_compound(raw) and (finder.are_read(block, known) or any(last in raw for last in lasts))
-    values = (
-        None if is_compound or b"image.toolkit.fluxcd.io" in raw or b"krmfn.dev" in raw else prefilter.image_values(raw)
-    )
-    if values is not None:
-        return {prefilter.repository_of(value) for value in values}
-    return {place.ref.canonical for place in finder.places(block, known) if place.ref and place.is_sure}
+def _images(by_image: Iterable[str], blocks: Iterable[Block]) -> NeededImages | None:
+    if not by_image:
+        return None
+    from krmfn.plan.needed_images import NeededImages  # most policies bind markers
+
+    return NeededImages(by_image, blocks)
 
 
 def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> prefilter.Expected:

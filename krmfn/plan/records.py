@@ -1,30 +1,20 @@
 """What the steps found out: the records that pass between them."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.config.lock import LockEntry
-from krmfn.config.objects import Object
+from krmfn.access import Listing, Repository
 from krmfn.errors import RegistryError
 from krmfn.kubernetes.resource import Steps
-from krmfn.model import (
-    Choice,
-    Chosen,
-    Diagnostic,
-    Following,
-    ImagePolicy,
-    Listing,
-    NotChosen,
-    PassedOver,
-    PolicyKey,
-    Repository,
-)
-from krmfn.plan.target import Target
-from krmfn.policies import selection
-from krmfn.yamledit.nodes import Block, Edit
+from krmfn.model import Choice, Chosen, Diagnostic, Following, ImagePolicy, NotChosen, PassedOver, PolicyKey
+from krmfn.yamledit.nodes import Block
+from krmfn.yamledit.text import Edit
+
+if TYPE_CHECKING:
+    from krmfn.config.lock import LockEntry
+    from krmfn.config.objects import Object
+    from krmfn.plan.target import Target
 
 Pin = tuple[PolicyKey, str]
 """A policy and one of its tags."""
@@ -94,7 +84,7 @@ class Judged(NamedTuple):
         choice = self.choices.get(pin[0])
         return choice.choices.get(pin[1]) if isinstance(choice, Following) else choice
 
-    def put(self, pin: Pin, chosen: Chosen | NotChosen | None, *said: Diagnostic, passed: PassedOver | None = None) -> Judged:
+    def put(self, pin: Pin, chosen: Chosen | NotChosen | None, *said: Diagnostic, passed: PassedOver | None = None) -> "Judged":
         """Return what is judged with another choice: `passed` is the tag that was to run before, and why it may not."""
         key, tag = pin
         choices, before = dict(self.choices), self.judgements.get(pin, Judgement())
@@ -113,7 +103,7 @@ class Judged(NamedTuple):
         judgement = before._replace(runs=runs, passed_over=over, refused=refused, said=(*before.said, *said))
         return self._replace(choices=choices, judgements={**self.judgements, pin: judgement})
 
-    def keep(self, pin: Pin, running: tuple[str, ...], passed: PassedOver) -> Judged:
+    def keep(self, pin: Pin, running: tuple[str, ...], passed: PassedOver) -> "Judged":
         """Return what is judged with everything of a policy as it is: its choice is what runs, if the policy takes that.
 
         Of several tags that run it is the lowest, and fields that hold another one stay.
@@ -124,6 +114,8 @@ class Judged(NamedTuple):
 
 def kept(chosen: Chosen, running: Sequence[str], *passed: PassedOver) -> Chosen | None:
     """Return the choice of what runs in the place of another; None where the policy does not take what runs."""
+    from krmfn.policies import selection
+
     rules = chosen.policy.rules
     if not running or not all(selection.accepts(rules, tag) for tag in running):
         return None
@@ -134,21 +126,10 @@ def kept(chosen: Chosen, running: Sequence[str], *passed: PassedOver) -> Chosen 
     return chosen._replace(tag=lowest, digest=None, stays="", passed_over=over, above=above, is_held=False, origin=None)
 
 
-class Trial(NamedTuple):
-    """What comes of judging a policy again among some of its tags only."""
-
-    choice: Chosen | NotChosen | None
-    judgement: Judgement
-
-
-Try = Callable[[Pin, Collection[str]], Trial]
-"""Judges the choice of a policy, or that for one deployed tag, again among some tags."""
-
-
 class Change(NamedTuple):
     """One field that takes a new value. `chosen` is None where the policy's repository is all that the field names."""
 
-    target: Target
+    target: "Target"
     value: str
     policy: ImagePolicy
     chosen: Chosen | None
@@ -158,13 +139,13 @@ class Change(NamedTuple):
 class Renewal(NamedTuple):
     """The entries of the new lock, sorted, and what is different from the old one."""
 
-    entries: tuple[LockEntry, ...]
-    changed: tuple[tuple[LockEntry, LockEntry], ...] = ()
+    entries: "tuple[LockEntry, ...]"
+    changed: "tuple[tuple[LockEntry, LockEntry], ...]" = ()
     """Old and new."""
-    added: tuple[LockEntry, ...] = ()
-    removed: tuple[LockEntry, ...] = ()
+    added: "tuple[LockEntry, ...]" = ()
+    removed: "tuple[LockEntry, ...]" = ()
 
-    def at(self, lock: Object, home: Callable[[PolicyKey], Object | None]) -> Renewal:
+    def at(self, lock: "Object", home: "Callable[[PolicyKey], Object | None]") -> "Renewal":
         """Return what of it concerns the policies whose home is one lock."""
 
         def is_there(key: PolicyKey) -> bool:
@@ -190,7 +171,7 @@ class Renewal(NamedTuple):
         return ", ".join((*changed, *added, *removed))
 
 
-def _moved(old: LockEntry, new: LockEntry) -> str:
+def _moved(old: "LockEntry", new: "LockEntry") -> str:
     if old.image != new.image:
         return f"{old.image}:{_version(old)} -> {new.image}:{_version(new)}"
     if (old.tag, old.digest) != (new.tag, new.digest):
@@ -200,5 +181,5 @@ def _moved(old: LockEntry, new: LockEntry) -> str:
     return f"stays at {_version(new)} by other rules"
 
 
-def _version(entry: LockEntry) -> str:
+def _version(entry: "LockEntry") -> str:
     return entry.tag + (f"@{entry.digest[:19]}" if entry.digest else "")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config.first_seen import latest
-from krmfn.config.lock import LockEntry, Snapshot
 from krmfn.config.require import DIGEST, needed_platforms, step
-from krmfn.config.settings import Settings
 from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.model import Choice, Chosen, ImagePolicy, PassedOver
-from krmfn.plan.records import Dates
-from krmfn.plan.resolve import Lack, Needs, TagSource, ask
-from krmfn.policies.follow import Follow
+from krmfn.plan.inspection import Lack, Needs
+from krmfn.plan.resolve import TagSource, ask
 from krmfn.policies.number import moment, read_time
+
+if TYPE_CHECKING:
+    from krmfn.config.lock import LockEntry
+    from krmfn.config.settings import Settings
+    from krmfn.config.snapshot import Snapshot
+    from krmfn.plan.records import Dates
+    from krmfn.policies.follow import Follow
 
 _FETCH = "run krmfn fetch on the package"
 _WAITS = "waits for krmfn fetch"

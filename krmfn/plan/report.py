@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from krmfn.config.lock import Lock
-from krmfn.config.objects import Object
-from krmfn.config.settings import Settings
+from krmfn.access import Listing
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef, is_digest
 from krmfn.kubernetes.resource import describe
-from krmfn.model import Choice, Chosen, Diagnostic, Field, Listing, Location, settled
-from krmfn.plan.records import Change, Listings, Renewal
-from krmfn.yamledit.nodes import Edit
+from krmfn.model import Choice, Chosen, Diagnostic, Field, Location, settled
 from krmfn.yamledit.scalars import Refusal
+
+if TYPE_CHECKING:
+    from krmfn.config.lock import Lock
+    from krmfn.config.objects import Object
+    from krmfn.config.settings import Settings
+    from krmfn.plan.records import Change, Listings, Renewal
+    from krmfn.yamledit.text import Edit
 
 
 def changes(edited: Iterable[Change]) -> list[Diagnostic]:

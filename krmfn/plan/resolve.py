@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from krmfn.access import Listing, Repository
 from krmfn.errors import RegistryError
-from krmfn.model import Listing, Repository
 from krmfn.singleflight import Once
 
 if TYPE_CHECKING:
-    from krmfn.config.lock import Snapshot
+    from krmfn.config.snapshot import Snapshot
+    from krmfn.plan.inspection import Inspection, Needs
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
 
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
-
-
-class Needs(NamedTuple):
-    """What an image has to be: for all these platforms (`normal_platform`), and whole, so that a cluster can pull it."""
-
-    platforms: tuple[str, ...] = ()
-    pullable: bool = False
-
-
-class Lack(NamedTuple):
-    """What an image lacks: a platform, or a part that its registry does not have (its digest). `image`: an empty index."""
-
-    kind: Literal["platform", "manifest", "config", "layer", "image"]
-    name: str
-
-    def __str__(self) -> str:
-        """Return `no linux/arm64`, `layer sha256:0123456789ab not there`."""
-        if self.kind == "image":
-            return "an index without any image"
-        return f"no {self.name}" if self.kind == "platform" else f"{self.kind} {self.name[:19]} not there"
-
-
-class Inspection(NamedTuple):
-    """What was found out about an image: the digest that was looked at, None if its tag is not there, and what it lacks."""
-
-    digest: str | None
-    lacks: tuple[Lack, ...] = ()
 
 
 class TagSource(Protocol):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.config.settings import Settings
 from krmfn.errors import RegistryError
 from krmfn.kubernetes.form import Form, holds_version
 from krmfn.model import (
@@ -23,8 +22,11 @@ from krmfn.model import (
 )
 from krmfn.plan.current import Deployed, place
 from krmfn.plan.records import Change, Guarded, Pins, Place
-from krmfn.plan.target import Target
 from krmfn.yamledit.scalars import Refusal, reads_as_text, render
+
+if TYPE_CHECKING:
+    from krmfn.config.settings import Settings
+    from krmfn.plan.target import Target
 
 _FETCH = "run krmfn fetch on the package to add it"
 _MASKABLE = ("not-found", "denied", "rate-limited", "unavailable", "no-match")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.config.loading import Config
-from krmfn.config.lock import Lock
 from krmfn.config.locks import HERE, by_scope, scope_of
-from krmfn.model import ImagePolicy, PolicyKey
-from krmfn.plan.target import Bound, Target
+
+if TYPE_CHECKING:
+    from krmfn.config.lock import Lock
+    from krmfn.config.records import Config
+    from krmfn.model import ImagePolicy, PolicyKey
+    from krmfn.plan.target import Bound, Target
 
 
 class Scoped(NamedTuple):

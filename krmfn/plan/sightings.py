@@ -6,16 +6,20 @@ Asked are the digests of the best five tags of each policy under an age and of w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
+from krmfn.access import Listing, Repository
 from krmfn.config.first_seen import Seen, merge
-from krmfn.config.lock import Snapshot
+from krmfn.config.snapshot import Snapshot
 from krmfn.errors import RegistryError
-from krmfn.model import Choice, Chosen, ImagePolicy, Listing, Repository, settled
-from krmfn.plan.current import Deployed
-from krmfn.plan.records import Dates, Listings
+from krmfn.model import Choice, Chosen, ImagePolicy, settled
 from krmfn.policies import selection
 from krmfn.policies.reason import ELIGIBLE
-from krmfn.policies.rules import Rules
+
+if TYPE_CHECKING:
+    from krmfn.plan.current import Deployed
+    from krmfn.plan.records import Dates, Listings
+    from krmfn.policies.rules import Rules
 
 BEST = 5
 Looked = Mapping[tuple[Repository, str], str | RegistryError]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from krmfn.config.lock import Snapshot
+from krmfn.access import Repository
+from krmfn.config.snapshot import Snapshot
 from krmfn.errors import RegistryError
-from krmfn.model import Choice, Chosen, NotChosen, PolicyKey, Repository, settled
+from krmfn.model import Choice, Chosen, NotChosen, PolicyKey, settled
 from krmfn.policies.reason import ELIGIBLE
 
 Facts = Mapping[tuple[Repository, str], str | RegistryError]
@@ -70,18 +71,3 @@ def _unless_same(old: Snapshot | None, new: Snapshot) -> Snapshot:
     """Keep the old count of listed tags when nothing else is different: a count alone is no change."""
     is_same = old is not None and (old.tags, old.created) == (new.tags, new.created)
     return new._replace(listed=old.listed) if old is not None and is_same else new
-
-
-def name_of(image: str, taken: Collection[str]) -> str:
-    """Return the metadata.name for a repository: `ghcr.io-acme-web`; a number follows when that is taken.
-
-    >>> name_of("docker.io/library/redis", ())
-    'docker.io-library-redis'
-    >>> name_of("ghcr.io/acme/a-b", ("ghcr.io-acme-a-b",))
-    'ghcr.io-acme-a-b-2'
-    """
-    whole = "".join(char if char.isalnum() or char == "." else "-" for char in image.lower())[:240].strip("-.")
-    count = 1
-    while (name := whole if count == 1 else f"{whole}-{count}") in taken:
-        count += 1
-    return name

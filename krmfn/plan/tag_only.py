@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from krmfn.model import Diagnostic, Field, Location
-from krmfn.plan.current import Deployed
-from krmfn.plan.target import Target
+
+if TYPE_CHECKING:
+    from krmfn.plan.current import Deployed
+    from krmfn.plan.target import Target
 
 _ADVICE = (
     "bind the whole image, write the tag as TAG@DIGEST, add a digest field beside it, or set allowTagOnly: true on the requirement, "

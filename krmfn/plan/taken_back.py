@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config.hold import Hold
-from krmfn.config.lock import Lock, folder_of
 from krmfn.model import Choice, Chosen, Diagnostic, Field, ImagePolicy, Location, Part, PolicyKey, settled
 from krmfn.plan.current import Deployed, is_of
-from krmfn.plan.records import Change, Written
-from krmfn.plan.target import Target
 from krmfn.policies import selection
 from krmfn.policies.newer import compare
+
+if TYPE_CHECKING:
+    from krmfn.config.lock import Lock
+    from krmfn.plan.records import Change, Written
+    from krmfn.plan.target import Target
 
 BECAUSE = "taken back by hand"
 
@@ -45,7 +47,7 @@ def find(deployed: Deployed, policies: Mapping[PolicyKey, ImagePolicy], lock: Lo
         tag = deployed.tag(target)
         if lock is None or home is None or tag is None or key not in recorded or not is_of(target, policies[key]):
             continue
-        policy, place = policies[key], _place(target, folder_of(home))
+        policy, place = policies[key], _place(target, home.folder)
         for entry in lock.of(key):
             is_same = entry.policy_hash == policy.hash and place in entry.written
             if is_same and _is_lower(policy, tag, entry.tag) and not any(one.skip == entry.tag for one in policy.holds):
@@ -56,7 +58,7 @@ def find(deployed: Deployed, policies: Mapping[PolicyKey, ImagePolicy], lock: Lo
                     f"{key} away from it until there is a newer tag"
                 )
                 said = Diagnostic("warning", "taken-back", message, location, policy=key)
-                found.setdefault((key.plain, entry.tag), TakenBack(key, entry.tag, folder_of(home), said))
+                found.setdefault((key.plain, entry.tag), TakenBack(key, entry.tag, home.folder, said))
     return tuple(found.values())
 
 
@@ -87,7 +89,7 @@ def written(changes: Iterable[Change], lock: Lock | None) -> Written:
     for change in changes:
         key, home = change.target.setter.policy, lock.home(change.target.setter.policy) if lock else None
         if change.chosen and home is not None and change.target.setter.part in (Part.IMAGE, Part.TAG):
-            found.setdefault((key, change.chosen.tag), set()).add(_place(change.target, folder_of(home)))
+            found.setdefault((key, change.chosen.tag), set()).add(_place(change.target, home.folder))
     return {pin: frozenset(places) for pin, places in found.items()}
 
 

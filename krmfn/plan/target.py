@@ -1,16 +1,16 @@
 """Targets: a field of a resource and the part of a policy's choice that it takes, as markers spell it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config.objects import nearest
 from krmfn.kubernetes.form import Form, read_form
 from krmfn.kubernetes.resource import Resource, annotations_of
 from krmfn.model import Diagnostic, ImagePolicy, Part, PolicyKey
-from krmfn.yamledit.nodes import Scalar
+
+if TYPE_CHECKING:
+    from krmfn.yamledit.text import Scalar
 
 ANNOTATION = "krmfn.dev/images"
 """Binds fields of the resource it stands on, and survives `kustomize build`: container name or JSONPath -> setter."""
@@ -42,7 +42,7 @@ class Target(NamedTuple):
     name and has no tag beside it is `alone`: it takes the digest of the tag that is chosen.
     """
 
-    scalar: Scalar
+    scalar: "Scalar"
     setter: Setter
     how: str
     resource: Resource

@@ -8,15 +8,18 @@ a version that unites them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.config.lock import Lock
-from krmfn.config.rollout import Group
 from krmfn.model import Choice, Chosen, Diagnostic, Following, ImagePolicy, Location, NotChosen, PassedOver, PolicyKey
-from krmfn.plan.current import Deployed
-from krmfn.plan.records import Judged, Judgement, Pin, Trial, Try
+from krmfn.plan.records import Judged, Judgement, Pin
 from krmfn.policies import selection
 from krmfn.policies.newer import Shape
+
+if TYPE_CHECKING:
+    from krmfn.config.lock import Lock
+    from krmfn.config.rollout import Group
+    from krmfn.plan.current import Deployed
+    from krmfn.plan.trial import Trial, Try
 
 TRIES = 20
 """How many versions are tried for which a source may have to be asked."""

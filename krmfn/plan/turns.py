@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.config.lock import Lock
-from krmfn.config.rollout import Group
 from krmfn.model import Choice, Chosen, Following, PassedOver, PolicyKey
-from krmfn.plan.current import Deployed
-from krmfn.plan.records import Judged, Pin
 from krmfn.plan.refusals import Facts, shut
 from krmfn.policies import selection
 from krmfn.policies.number import read_time
 
 if TYPE_CHECKING:
+    from krmfn.config.lock import Lock
+    from krmfn.config.rollout import Group
     from krmfn.config.windows import Calendar
+    from krmfn.plan.current import Deployed
+    from krmfn.plan.records import Judged, Pin
 
 
 class Mover(NamedTuple):

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from krmfn.config.loading import Config
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.kubernetes import finder
 from krmfn.kubernetes.jsonpath import written
-from krmfn.kubernetes.places import Place, Slot
 from krmfn.kubernetes.resource import KUSTOMIZE_ID, Resource, containers, describe
 from krmfn.model import Diagnostic, ImagePolicy, Location, Part, PolicyKey
 from krmfn.plan.target import ANNOTATION, Bound, Setter, parse_setter
 from krmfn.yamledit import markers
-from krmfn.yamledit.nodes import Block
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.kubernetes.places import Place, Slot
+    from krmfn.yamledit.nodes import Block
 
 _LOOKS = 200
 """How many blocks that mention an image are composed to find one that runs it."""

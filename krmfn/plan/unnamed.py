@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from krmfn.config.loading import Config
-from krmfn.config.settings import Unnamed
-from krmfn.kubernetes.places import Place
 from krmfn.model import ImagePolicy, PolicyKey
 from krmfn.policies.rules import parse_rules
+
+if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.config.unnamed import Unnamed
+    from krmfn.kubernetes.places import Place
 
 
 def with_unnamed(config: Config, places: Iterable[Place], unnamed: Unnamed) -> Config:

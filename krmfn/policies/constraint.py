@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import RuleError
 from krmfn.policies import intervals
-from krmfn.policies.intervals import Intervals
 from krmfn.policies.term import Term
 from krmfn.policies.version import IDENTIFIERS, Version
+
+if TYPE_CHECKING:
+    from krmfn.policies.intervals import Intervals
 
 MOST_BYTES = 512
 MOST_GROUPS = 32

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from krmfn.model import PassedOver
 from krmfn.policies.number import moment
-from krmfn.policies.policy import SemVer
 from krmfn.policies.reason import Reason
-from krmfn.policies.rules import Rules
 from krmfn.policies.selection import Selection, read
+from krmfn.policies.semver import SemVer
 from krmfn.policies.version import parse_tag
 from krmfn.sanitize import printable
+
+if TYPE_CHECKING:
+    from krmfn.model import PassedOver
+    from krmfn.policies.rules import Rules
 
 _SAMPLES = 3
 

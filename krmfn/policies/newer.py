@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from krmfn.image import ImageRef
+from krmfn.policies.protocol import KEPT, Within
 from krmfn.policies.reason import Reason
 
-Within = Literal["patch", "minor", "major"]
-KEPT: dict[Within, int] = {"patch": 2, "minor": 1, "major": 0}
-"""How many of the leading numbers stay, by the name of the bound."""
+if TYPE_CHECKING:
+    from krmfn.image import ImageRef
+
 State = Literal["pinned", "fixed", "mutable"]
 _DATE = 1000
 """A first number from here on is a date or a build number, not the next version after a smaller one."""
@@ -213,6 +213,7 @@ def is_variant(tag: str) -> bool:
 def state(ref: ImageRef) -> State:
     """Return how firmly a reference stands: a digest pins it, a full version or a commit is fixed by custom, the rest moves.
 
+    >>> from krmfn.image import ImageRef
     >>> [state(ImageRef.parse(text)) for text in ("nginx", "nginx:1.25", "nginx:1.25.3", "nginx:20240101")]
     ['mutable', 'mutable', 'fixed', 'fixed']
     """

@@ -99,23 +99,6 @@ def _scan_lines(find: Find, text: bytes, index: int) -> Iterator[tuple[int, byte
         counted, index = at, index + 1
 
 
-class Ending(NamedTuple):
-    """A pattern that only says how a tag ends, without an engine: everybody has the default exclusion list."""
-
-    text: str
-    tail: str
-
-    def matches(self, tags: Sequence[str]) -> bytearray:
-        """See Pattern.matches."""
-        flags = bytearray([tag.endswith(self.tail) for tag in tags])
-        at = flags.find(1)
-        while at >= 0:
-            # `.` takes no line end.
-            flags[at] = "\n" not in tags[at]
-            at = flags.find(1, at + 1)
-        return flags
-
-
 class Template(NamedTuple):
     """A template of Go's Expand: text, `$name`, `${name}`, `$1`, `$$`.
 

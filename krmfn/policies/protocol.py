@@ -1,9 +1,11 @@
-"""What a policy is: the context that it is given, and the decision that it returns. The policies themselves are in `policy`."""
-
-from __future__ import annotations
+"""What a policy is: the context that it is given, and the decision that it returns. `policy` lists the policies themselves."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
+
+Within = Literal["patch", "minor", "major"]
+KEPT: dict[Within, int] = {"patch": 2, "minor": 1, "major": 0}
+"""How many of the leading numbers of a tag stay, by the bound of policy `version`."""
 
 
 class Context(NamedTuple):
@@ -35,6 +37,11 @@ class Policy(Protocol):
 
     `kind` is the member of `policy` in YAML; it also keeps records apart that hold the same otherwise.
     """
+
+    @property
+    def kind(self) -> str:
+        """One of `policy.POLICIES`."""
+        ...
 
     @property
     def described(self) -> str:

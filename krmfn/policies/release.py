@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from krmfn.policies import intervals
 from krmfn.policies.constraint import Constraint
-from krmfn.policies.intervals import Intervals
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import IDENTIFIERS, Key, has_leading_zero, parse_tag, prerelease_key
+
+if TYPE_CHECKING:
+    from krmfn.policies.intervals import Intervals
 
 _DIGITS = 18
 """Numbers with more digits than this are read one by one: they may exceed uint64."""

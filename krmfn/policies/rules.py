@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from krmfn.errors import RuleError, RulesError
-from krmfn.policies.follow import Follow
-from krmfn.policies.pattern import Ending, Pattern, Template
-from krmfn.policies.policy import POLICIES, Digest, Newest
-from krmfn.policies.protocol import Policy
-from krmfn.policies.version_policy import VersionPolicy
+from krmfn.policies.policy import POLICIES, parse_policy
+
+if TYPE_CHECKING:
+    from krmfn.policies.follow import Follow
+    from krmfn.policies.pattern import Pattern, Template
+    from krmfn.policies.protocol import Policy
+
+
+class Ending(NamedTuple):
+    """A pattern that only says how a tag ends, without an engine: everybody has the default exclusion list."""
+
+    text: str
+    tail: str
+
+    def matches(self, tags: Sequence[str]) -> bytearray:
+        """See Pattern.matches."""
+        flags = bytearray([tag.endswith(self.tail) for tag in tags])
+        at = flags.find(1)
+        while at >= 0:
+            # `.` takes no line end.
+            flags[at] = "\n" not in tags[at]
+            at = flags.find(1, at + 1)
+        return flags
+
 
 _SIGNATURES = Ending(r"^.*\.sig$", ".sig")
 DEFAULT_EXCLUSIONS = (_SIGNATURES.text,)
@@ -40,22 +59,22 @@ class Rules(NamedTuple):
     @property
     def pins_current(self) -> bool:
         """True when the policy keeps the deployed tag and only asks for its digest."""
-        return isinstance(self.policy, Digest)
+        return self.policy.kind == "digest"
 
     @property
     def followed(self) -> Follow | None:
         """What the policy follows instead of a list: another environment's lock."""
-        return self.policy if isinstance(self.policy, Follow) else None
+        return cast("Follow", self.policy) if self.policy.kind == "follow" else None
 
     @property
     def follows_current(self) -> bool:
         """True when the policy chooses for each deployed tag anew, and so for each field."""
-        return isinstance(self.policy, Digest | VersionPolicy)
+        return self.policy.kind in ("digest", "version")
 
     @property
     def needs_created(self) -> bool:
         """True when the policy has to know when images were built."""
-        return isinstance(self.policy, Newest)
+        return self.policy.kind == "newest"
 
     def canonical(self) -> dict[str, Any]:
         """Return the rules as plain data that can be written as JSON; a lock's policyHash is computed from it."""
@@ -84,7 +103,7 @@ def parse_rules(
     """
     problems: list[RuleError] = []
     rules = Rules(
-        _attempt(problems, "policy", _policy, policy) or Newest(),
+        _attempt(problems, "policy", _policy, policy) or parse_policy("newest", {}),
         _attempt(problems, "filterTags", _filter, filter_tags),
         _patterns(problems, "exclusionList", exclusion_list or DEFAULT_EXCLUSIONS),
         _patterns(problems, "allowTags", allow_tags),
@@ -106,13 +125,13 @@ def _attempt(problems: list[RuleError], name: str, read: Callable[[Any], Any], d
 
 def _policy(data: Any) -> Policy:
     if data is None:
-        return Newest()
+        return parse_policy("newest", {})
     members = _mapping(data)
     name = next((name for name in POLICIES if members.get(name) is not None), None)
     if name is None:
         raise RuleError(f"invalid policy: given ImagePolicyChoice object is invalid: {_no_member(members)}")
     try:
-        return POLICIES[name](_mapping(members[name]))
+        return parse_policy(name, _mapping(members[name]))
     except RuleError as error:
         place = f"{name}.{error.field}" if error.field else name
         raise RuleError(f"invalid policy: {error.message}", field=place, help=error.help) from None
@@ -134,6 +153,8 @@ def _no_member(members: Mapping[str, Any]) -> str:
 def _filter(data: Any) -> Filter | None:
     if data is None:
         return None
+    from krmfn.policies.pattern import Pattern, Template
+
     options = _mapping(data)
     pattern, extract = _scalar(options, "pattern"), _scalar(options, "extract")
     try:
@@ -160,6 +181,8 @@ def _one_pattern(text: Any) -> Pattern | Ending:
         raise RuleError("expected a pattern as text")
     if text == _SIGNATURES.text:
         return _SIGNATURES
+    from krmfn.policies.pattern import Pattern  # brings an engine of regular expressions
+
     try:
         return Pattern.parse(text)
     except RuleError as error:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import compress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from krmfn.errors import RuleError
-from krmfn.policies.pattern import Ending, Pattern
-from krmfn.policies.policy import Newest
 from krmfn.policies.protocol import Context
 from krmfn.policies.reason import CANDIDATES, ELIGIBLE, Reason
 from krmfn.policies.rules import Filter, Rules, parse_rules
+
+if TYPE_CHECKING:
+    from krmfn.policies.newest import Newest
+    from krmfn.policies.pattern import Pattern
+    from krmfn.policies.rules import Ending
 
 __all__ = [
     "Reason",
@@ -282,11 +285,11 @@ def read(rules: Rules, tag: str) -> str | None:
 
 def candidates(rules: Rules, tags: Sequence[str], limit: int | None = None) -> tuple[str, ...]:
     """Return the tags whose creation time `select` will ask: bounded for policy newest, none for every other."""
-    if not isinstance(rules.policy, Newest):
+    if not rules.needs_created:
         return ()
     reasons = _sieve(rules, tags)
     try:
         places, _ = _texts(rules.filter, tags, reasons, _kept(reasons))
     except RuleError:
         return ()
-    return rules.policy.candidates([tags[place] for place in places], limit)
+    return cast("Newest", rules.policy).candidates([tags[place] for place in places], limit)

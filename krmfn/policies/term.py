@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.policies import intervals
-from krmfn.policies.intervals import Intervals
-from krmfn.policies.version import Version
+
+if TYPE_CHECKING:
+    from krmfn.policies.intervals import Intervals
+    from krmfn.policies.version import Version
 
 
 class Term(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from krmfn.errors import RuleError
 from krmfn.policies.constraint import Constraint
-from krmfn.policies.newer import KEPT, Shape, Within, successor
-from krmfn.policies.protocol import Context, Decision
+from krmfn.policies.newer import Shape, successor
+from krmfn.policies.protocol import KEPT, Context, Decision, Within
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version
 

@@ -16,10 +16,11 @@ from krmfn.diagnostics import misconfigured
 from krmfn.policies.number import moment, read_time
 from krmfn.sanitize import printable
 from krmfn.signatures.statements import PAYLOAD_TYPE, decode
-from krmfn.signatures.wanted import Identity, TrustedRoot
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+
+    from krmfn.signatures.wanted import Identity, TrustedRoot
 
 _ISSUER, _ISSUER_V1, _OTHER_NAME = "1.3.6.1.4.1.57264.1.8", "1.3.6.1.4.1.57264.1.1", "1.3.6.1.4.1.57264.1.7"
 _MISSING = "signatures without a key are verified by the sigstore package, which is not installed: pip install 'krmfn[verify]'"

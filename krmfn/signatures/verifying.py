@@ -8,13 +8,12 @@ What was signed by others, and what is of another kind, is passed over; it never
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from krmfn.errors import RegistryError
 from krmfn.globs import matches
 from krmfn.image import is_digest
 from krmfn.signatures.keyless import Signature, StrangerError, check_installed, judge
-from krmfn.signatures.keys import PublicKey
 from krmfn.signatures.statements import (
     PROVENANCE,
     SIGNATURE,
@@ -28,8 +27,11 @@ from krmfn.signatures.statements import (
     read_envelope,
     read_statement,
 )
-from krmfn.signatures.wanted import Wanted
 from krmfn.strict_json import parse
+
+if TYPE_CHECKING:
+    from krmfn.signatures.keys import PublicKey
+    from krmfn.signatures.wanted import Wanted
 
 BUNDLE = "application/vnd.dev.sigstore.bundle"
 _BUNDLES = (BUNDLE, "application/vnd.oci.empty.v1+json")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.policies.pattern import Pattern
-from krmfn.signatures.keys import PublicKey
+
+if TYPE_CHECKING:
+    from krmfn.signatures.keys import PublicKey
 
 
 class TrustedRoot(NamedTuple):

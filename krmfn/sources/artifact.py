@@ -10,17 +10,19 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from krmfn.config.lock import Snapshot
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError, RuleError
 from krmfn.image import ImageRef, is_digest
-from krmfn.model import Repository
 from krmfn.sanitize import printable, without_login
 from krmfn.singleflight import Once
 from krmfn.sources import shard
 from krmfn.sources.manifest import OCI_INDEX, OCI_MANIFEST
+
+if TYPE_CHECKING:
+    from krmfn.access import Repository
+    from krmfn.config.snapshot import Snapshot
 
 SCHEME = "oci://"
 FLEET, LANE, PLAN = (f"application/vnd.krmfn.fleet.{name}.v1+json" for name in ("scan", "lane", "plan"))

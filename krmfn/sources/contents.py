@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from krmfn.plan.resolve import Lack, Needs
+from krmfn.plan.inspection import Lack, Needs
 from krmfn.sources.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,

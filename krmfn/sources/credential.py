@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from krmfn.model import MACHINE, Provenance
+from krmfn.access import MACHINE, Provenance
 
 is_token = re.compile(r"[!-~]{1,65536}", re.ASCII).fullmatch
 """Matches what can stand in a header as a token: visible ASCII, no blank, no line end."""

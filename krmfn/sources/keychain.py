@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from krmfn.access import ITEM, MACHINE, Provenance
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.image import HUB
-from krmfn.model import ITEM, MACHINE, Provenance
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
 from krmfn.sources.credential import Credential

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from krmfn.model import Listing, Repository
-from krmfn.plan.resolve import Inspection, Needs
 from krmfn.sources.registry.limits import Progress, Settings
 
 if TYPE_CHECKING:
+    from krmfn.access import Listing, Repository
+    from krmfn.plan.inspection import Inspection, Needs
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
     from krmfn.sources.manifest import Image

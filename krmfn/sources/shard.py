@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from krmfn.config import schema
-from krmfn.config.lock import Snapshot, read_snapshot
 from krmfn.config.objects import Object, Problems, identify, mapping
+from krmfn.config.snapshot import Snapshot, name_of, read_snapshot
 from krmfn.errors import InputError
 from krmfn.plan.entries import snapshot_data, tag_data
-from krmfn.plan.snapshot import name_of
 from krmfn.policies.number import moment
 from krmfn.sanitize import printable
 from krmfn.strict_json import parse
-from krmfn.yamledit.nodes import Block, Text
+from krmfn.yamledit.nodes import Block
+from krmfn.yamledit.text import Text
 
 LIMIT = 256 << 20
 """Bytes of a shard."""

@@ -7,24 +7,27 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from krmfn.config.loading import Config
-from krmfn.config.lock import Snapshot
+from krmfn.access import Listing, Repository
 from krmfn.config.selecting import is_about_image
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import PASSING, RegistryError
-from krmfn.image import ImageRef
-from krmfn.model import Listing, Repository
-from krmfn.plan.resolve import Inspection, Needs, TagSource
-from krmfn.sources.registry.limits import Settings
 
 if TYPE_CHECKING:
+    from krmfn.config.records import Config
+    from krmfn.config.snapshot import Snapshot
+    from krmfn.image import ImageRef
+    from krmfn.plan.inspection import Inspection, Needs
+    from krmfn.plan.resolve import TagSource
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
     from krmfn.sources.artifact import Artifact
     from krmfn.sources.manifest import Image
+    from krmfn.sources.registry.limits import Settings
     from krmfn.sources.registry_source import RegistrySource
 
 Progress = Callable[[str, str, int], None]
+RESTRICTIONS = ("KRMFN_ALLOWED_REGISTRIES", "KRMFN_TRUST_CONFIG")
+"""The variables of which an entry may be wrong."""
 _LACKS = {"digest": "digest", "created": "creation time"}
 
 
@@ -36,11 +39,19 @@ class Sources:
 
     def __init__(self, config: Config, environment: Mapping[str, str], progress: Progress | None = None) -> None:
         self._config = config
-        self._registries = Settings.of(environment, mirrors=config.settings.mirrors, progress=progress)
+        self._environment, self._progress = environment, progress
+        if any(environment.get(name) for name in RESTRICTIONS):
+            self._limits()
         self._scan = scan_of(config)
         self._artifact: Artifact | None = None
         self._lock = allocate_lock()
         self._opened: TagSource | None = None
+
+    def _limits(self) -> Settings:
+        """Return what the run allows itself at registries."""
+        from krmfn.sources.registry.limits import Settings
+
+        return Settings.of(self._environment, mirrors=self._config.settings.mirrors, progress=self._progress)
 
     @property
     def _behind(self) -> TagSource:
@@ -60,7 +71,7 @@ class Sources:
             return LayoutSource(Path(settings.layout), within)
         from krmfn.sources.registry_source import RegistrySource
 
-        return RegistrySource(self._registries)
+        return RegistrySource(self._limits())
 
     def _snapshot(self, repository: Repository) -> Snapshot | None:
         """Return what travels among the items, else what the scan of the fleet knows. Raises RegistryError."""
@@ -81,7 +92,7 @@ class Sources:
         from krmfn.sources.artifact import Artifact
         from krmfn.sources.registry_source import RegistrySource
 
-        registries = RegistrySource(self._registries)
+        registries = RegistrySource(self._limits())
         bare = self._config.repository(image)
         attachments = registries.attachments(bare)
         return Artifact(image, partial(self._verified, image, bare, registries), attachments.manifest, attachments.blob)

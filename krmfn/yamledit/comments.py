@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from krmfn.yamledit.nodes import join_path
+from krmfn.yamledit.yamltree import join_path
 
 if TYPE_CHECKING:
-    from krmfn.yamledit.nodes import Block, Step
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.yamltree import Step
 
 LOOKAHEAD = 512
 """How many bytes of blanks yaml.v3 looks past for a comment."""

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import yaml
 
 from krmfn.yamledit.compose import Alias
-from krmfn.yamledit.nodes import Edit, is_null, scalar_at
 from krmfn.yamledit.scalars import Refusal, render
+from krmfn.yamledit.text import Edit, value_offset
 from krmfn.yamledit.writing import Value, block_lines, flow
-from krmfn.yamledit.yamltree import value_offset
+from krmfn.yamledit.yamltree import is_null, scalar_at
 
 if TYPE_CHECKING:
-    from krmfn.yamledit.nodes import Block, Text
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Text
     from krmfn.yamledit.yamltree import Offsets
 
 class Editor:

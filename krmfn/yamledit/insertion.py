@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import yaml
 
 from krmfn.yamledit.editor import Editor
-from krmfn.yamledit.nodes import Edit
 from krmfn.yamledit.scalars import Refusal
+from krmfn.yamledit.text import Edit
 
 if TYPE_CHECKING:
-    from krmfn.yamledit.nodes import Block, Scalar
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Scalar
 
 
 def annotations(block: "Block", wanted: Mapping[str, str], root: yaml.Node | None = None) -> tuple[Edit, ...] | Refusal:

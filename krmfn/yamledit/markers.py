@@ -15,22 +15,21 @@ import yaml
 
 from krmfn.yamledit.comments import Comment, Place, deciding, end_of_line, leaf_after, leaf_before, start_of_line
 from krmfn.yamledit.compose import Alias
-from krmfn.yamledit.nodes import Scalar, scalar_at
+from krmfn.yamledit.yamltree import scalar_at
 
 if TYPE_CHECKING:
     from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Scalar
 
 KEY = "$imagepolicy"
 SCAN = "$imagescan"
 SCANS = "imageScans"
 """Stands for the namespace that a marker of Fleet does not name; no namespace can be called so."""
-MARKS = (b'"$imagepolicy"', b'"$imagescan"')
-"""What a text holds that has markers to heed."""
 _REF = "#/definitions/io.k8s.cli.setters."
 _LOOKALIKE = rb"""(?i)(?:\$|\{ ?['"]?)image[-_]?(?:policy|scan)\b"""
 _NEEDLES = (b"$imagepolicy", b"$imagescan", b"\\u", b'"$ref"')
 
-_IGNORE = re.compile(rb"[^\r\n]*?[ \t]#[ \t]*krmfn:[ \t]*ignore(?![\w-])")
+_IGNORE = rb"[^\r\n]*?[ \t]#[ \t]*krmfn:[ \t]*ignore(?![\w-])"
 
 
 def may_ignore(raw: bytes) -> bool:
@@ -40,7 +39,7 @@ def may_ignore(raw: bytes) -> bool:
 
 def is_ignored(data: bytes, start: int) -> bool:
     """True if `# krmfn: ignore` stands behind the value that starts at this byte, on its line."""
-    return _IGNORE.match(data, start) is not None
+    return re.compile(_IGNORE).match(data, start) is not None
 
 
 class Marker(NamedTuple):

@@ -16,8 +16,10 @@ from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.yamledit.scalars import is_string
 
-_DIGEST = re.compile(rb"sha(?:256|512):|[0-9a-f]{64}|\\")
-_BREAKS = re.compile(rb"\\[xuU0\r\n]")
+MARKS = (b'"$imagepolicy"', b'"$imagescan"')
+"""What a text holds that has markers to heed."""
+_DIGEST = rb"sha(?:256|512):|[0-9a-f]{64}|\\"
+_BREAKS = rb"\\[xuU0\r\n]"
 _MARKER = re.compile(
     rb"""[ ]*(?:-[ ]+)*(?:[A-Za-z0-9_.-]+:[ ]+)?(?:"([^"\\\n]*)"|'([^'\n]*)'|([A-Za-z0-9][^\s#"'\\{}\[\],&*!|>]*))[ ]*\#+[ ]*
     \{[ ]*"\$imagepolicy"[ ]*:[ ]*"([^"\\%~/\n]+)"[ ]*\}[ ]*\r?$""",
@@ -66,14 +68,14 @@ def may_change(raw: bytes, expected: Expected, needles: tuple[bytes, ...] = ()) 
 
 def may_pin_beside(raw: bytes) -> bool:
     """True if a block may hold a digest in a field of its own beside a tag, which a marker of the tag says nothing of."""
-    return (b"igest" in raw or b"sha" in raw) and _DIGEST.search(raw) is not None
+    return (b"igest" in raw or b"sha" in raw) and re.search(_DIGEST, raw) is not None
 
 
 def may_hold(raw: bytes, needles: tuple[bytes, ...]) -> bool:
     """True if any of the words may stand in a block, escapes allowed for."""
     if any(needle in raw for needle in needles):
         return True
-    return b"\\" in raw and (b"\\/" in raw or _BREAKS.search(raw) is not None)
+    return b"\\" in raw and (b"\\/" in raw or re.search(_BREAKS, raw) is not None)
 
 
 def may_hold_marker(raw: bytes) -> bool:

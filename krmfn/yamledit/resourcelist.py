@@ -16,7 +16,9 @@ import yaml
 from krmfn.errors import InputError
 from krmfn.yamledit import compose
 from krmfn.yamledit.compose import Alias
-from krmfn.yamledit.nodes import BOM, Block, Edit, Source, Text, apply, check, has_plain_breaks, pieces, unreadable
+from krmfn.yamledit.documents import check, has_plain_breaks
+from krmfn.yamledit.nodes import Block, unreadable
+from krmfn.yamledit.text import BOM, Edit, Source, Text, apply, pieces
 from krmfn.yamledit.verification import confirm, confirm_whole
 
 if TYPE_CHECKING:

@@ -9,13 +9,14 @@ import yaml
 
 from krmfn.sanitize import inert
 from krmfn.yamledit.editor import Editor, find_key
-from krmfn.yamledit.nodes import Edit, construct
 from krmfn.yamledit.scalars import Refusal
 from krmfn.yamledit.writing import Plain
+from krmfn.yamledit.yamltree import construct
 
 if TYPE_CHECKING:
     from krmfn.model import Diagnostic
     from krmfn.yamledit.resourcelist import ResourceList
+    from krmfn.yamledit.text import Edit
 
 Entry = Mapping[str, "str | int | Entry"]
 

@@ -8,10 +8,9 @@ yaml.v3 adds (old octal, `0b`, signed and underscored forms).
 from __future__ import annotations
 
 import re
-from json.encoder import encode_basestring
 from typing import NamedTuple
 
-from krmfn.yamledit.nodes import Edit, Scalar, Text
+from krmfn.yamledit.text import Edit, Scalar, Text
 
 _WORDS = frozenset(
     {"", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "=", "<<", ".inf", "-.inf", "+.inf", ".nan"}
@@ -31,7 +30,13 @@ def quoted(value: str) -> str:
     >>> print(quoted('a "b"\x7f\u2028'))
     "a \"b\"\u007f\u2028"
     """
-    text: str = encode_basestring(value)  # what json.dumps(ensure_ascii=False) does for text, without an encoder each
+    if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return f'"{value}"'
+    from json.encoder import (
+        encode_basestring,  # what json.dumps(ensure_ascii=False) does for text, without an encoder each
+    )
+
+    text: str = encode_basestring(value)
     return text if text.isascii() and "\x7f" not in text else _special().sub(lambda hit: f"\\u{ord(hit[0]):04x}", text)
 
 

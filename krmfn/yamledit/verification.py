@@ -12,15 +12,20 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from krmfn.errors import InputError
 from krmfn.yamledit import compose
-from krmfn.yamledit.nodes import BOM, Alias, Block, Edit, Source, Text, apply, documents
+from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.documents import documents
 from krmfn.yamledit.scalars import is_string
-from krmfn.yamledit.yamltree import is_null, value_offset
+from krmfn.yamledit.text import BOM, Edit, Source, Text, apply, value_offset
+from krmfn.yamledit.yamltree import is_null
+
+if TYPE_CHECKING:
+    from krmfn.yamledit.nodes import Block
 
 _WORD = rb"""(["']?)[A-Za-z0-9_]+(?:[./@:+-]+[A-Za-z0-9_]+)*(["']?)"""
 

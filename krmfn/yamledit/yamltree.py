@@ -1,4 +1,4 @@
-"""Nodes of composed YAML as values: scalars with their spans and paths, children, plain data."""
+"""Nodes of composed YAML as values: scalars with their paths, children, plain data."""
 
 from __future__ import annotations
 
@@ -6,54 +6,25 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from sys import intern
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
 from krmfn.errors import InputError
 from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.text import PROPERTY, Scalar, value_offset
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from krmfn.yamledit.nodes import Block, Text
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Text
 
 MAX_VALUES = 1_000_000
 """How many values `construct` makes of one node before it suspects an alias bomb."""
 
 _plain_key = re.compile(r"[^\s.\[\]'\"]+").fullmatch
-_PROPERTY = rb"&[0-9A-Za-z_-]+|!<[^>\s]*>|![0-9A-Za-z_;/?:@&=+$.%!~*'()-]*"
-_PROPERTIES = rb"(?:(?:" + _PROPERTY + rb")(?:[ \t\r\n]+(?:#[^\r\n]*[\r\n]+[ \t\r\n]*)*)?)*"
-"""Anchor and tag as libyaml reads them, which ends an anchor at the first sign that is no letter, digit, `_` or `-`."""
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-
-
-class Scalar(NamedTuple):
-    """A scalar value and where it stands: bytes `start` to `end` of its text, without anchor and tag.
-
-    `style` is `""` for plain, else the indicator. `indent` is the column of the collection it belongs to, -1 for a
-    root; `is_json` says that its whole surroundings are JSON; `tag` is the tag that is written out, if any.
-    """
-
-    value: str
-    start: int
-    end: int
-    style: str = ""
-    path: str = ""
-    in_flow: bool = False
-    is_null: bool = False
-    anchored: bool = False
-    tag: str | None = None
-    indent: int = -1
-    is_json: bool = False
-    hosts: tuple[str, ...] = ()
-    """The styles of the scalars whose text this one stands in, from the inside out: YAML inside text."""
-    is_part: bool = False
-    """True for a word of a longer scalar, such as the reference of `--image=nginx:1.25`."""
-    host: tuple[int, int] | None = None
-    """Of a piece of a longer scalar: where that scalar starts, and where in its value the piece, both in bytes."""
-    piece: str = ""
-    """Of a piece of a longer scalar: what it is in the value of that scalar, quotes and escapes included."""
 
 
 Step = str | int
@@ -121,17 +92,9 @@ def is_null(node: yaml.Node) -> bool:
     return not isinstance(tag, str) or tag == "tag:yaml.org,2002:null"
 
 
-def value_offset(data: bytes, start: int, end: int) -> int:
-    """Skip anchor and tag, and the white space and comments after them, from the start of a node."""
-    if data[start : start + 1] not in (b"&", b"!"):
-        return start
-    properties = re.compile(_PROPERTIES).match(data, start, end)
-    return properties.end() if properties is not None else start
-
-
 def _properties(written: bytes) -> list[bytes]:
     """Return anchor and tag, from what is written of them before a node, comments included."""
-    return [one for one in re.findall(rb"#[^\r\n]*|(" + _PROPERTY + rb")", written) if one]
+    return [one for one in re.findall(rb"#[^\r\n]*|(" + PROPERTY + rb")", written) if one]
 
 
 Walk = tuple["Walk | None", Step]

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from krmfn.errors import InputError
 from krmfn.kubernetes.kustomize.item import Item, changed_by, item, resolved, with_generated
 from krmfn.kubernetes.kustomize.overlay import FILES, Deployment, Overlay, Reader, deployments, overlay
 from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, assignments, get, images_in, inner, items_of, leaves, trees
-from krmfn.kubernetes.kustomize.variables import Variable
 from krmfn.kubernetes.overriding import NOTHING, Graph, Spot
-from krmfn.yamledit.nodes import Block, Text, documents
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
+
+if TYPE_CHECKING:
+    from krmfn.kubernetes.kustomize.variables import Variable
+    from krmfn.yamledit.nodes import Block
 
 MAX_ITEMS = 100_000
 """How many resources all kustomizations together may pass on; with more nothing is told."""

@@ -6,13 +6,19 @@ Trees are never changed in place: a transformation returns a new tree that share
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from krmfn.errors import InputError
 from krmfn.kubernetes.overriding import Spot
-from krmfn.yamledit.nodes import Alias, Block, Text, documents, is_null
+from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.documents import documents
+from krmfn.yamledit.text import Text
+from krmfn.yamledit.yamltree import is_null
+
+if TYPE_CHECKING:
+    from krmfn.yamledit.nodes import Block
 
 MAX_DEPTH = 100
 """Deeper collections are left out of a tree: nothing in them is followed."""

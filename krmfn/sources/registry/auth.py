@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
-from krmfn.errors import RegistryError
 from krmfn.sanitize import printable, without_login
 from krmfn.sources.credential import Credential, is_token
-from krmfn.sources.keychain import Found, Keychain
 from krmfn.sources.registry import messages
 from krmfn.sources.registry.challenge import Challenge
 from krmfn.sources.registry.challenge import parse as parse_challenges
-from krmfn.sources.registry.clock import World
-from krmfn.sources.registry.endpoints import Question
 from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
 from krmfn.sources.registry.origin import Origin
-from krmfn.sources.registry.secrets import Secrets
-from krmfn.sources.registry.travel import Trust
 from krmfn.strict_json import parse as parse_json
+
+if TYPE_CHECKING:
+    from krmfn.sources.keychain import Found, Keychain
+    from krmfn.sources.registry.clock import World
+    from krmfn.sources.registry.endpoints import Question
+    from krmfn.sources.registry.secrets import Secrets
+    from krmfn.sources.registry.travel import Trust
 
 TOKEN_LIMIT = 64 << 10
 _SHORTEST_LIFE = 60.0
@@ -174,7 +175,8 @@ class Authorizer:
         if isinstance(reply, NoReply):
             raise question.error(reply.failure, f"the token server of {question.target.registry}: {reply.text}")
         if reply.status != 200:
-            raise self._denied(question, key, realm, reply)
+            sent = key.credential is not None and not question.withheld
+            raise messages.token_refusal(question, realm, reply, self.found(question), is_sent=sent)
         try:
             return self._read(reply)
         except ValueError as error:
@@ -276,25 +278,6 @@ class Authorizer:
         life = answer.get("expires_in")
         seconds = life if isinstance(life, int | float) else 0
         return _Token(text, self._world.clock() + max(_SHORTEST_LIFE, min(seconds, _LONGEST_LIFE)) - _EARLY)
-
-    def _denied(self, question: Question, key: _Key, realm: Origin, reply: Reply) -> RegistryError:
-        who = f"the token server {realm} of {question.target.registry}"
-        if reply.status in {408, 429} or reply.status >= 500:
-            failure = "rate-limited" if reply.status == 429 else "unavailable"
-            return question.error(failure, f"{who} answered {reply.status}", status=reply.status)  # type: ignore[arg-type]
-        if 300 <= reply.status < 400:
-            return question.error(
-                "integrity", f"{who} answered with a redirect, which is not followed", status=reply.status
-            )
-        lookup = self.found(question)
-        sent = key.credential and not question.withheld
-        how = (
-            f"refused the credentials from {lookup.credential.origin}"
-            if sent and lookup.credential
-            else "gives no anonymous token"
-        )
-        advice = "; ".join(["", *messages.withheld(question, lookup)])
-        return question.error("denied", f"{who} {how} (status {reply.status}){advice}", status=reply.status)
 
 
 def _scope(question: Question) -> str:

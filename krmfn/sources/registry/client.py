@@ -10,18 +10,13 @@ import copy
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import urljoin
+from typing import TYPE_CHECKING, Any
 
-from krmfn.errors import RegistryError
 from krmfn.image import is_digest
-from krmfn.model import Listing
 from krmfn.sanitize import printable, without_login
 from krmfn.singleflight import Once
 from krmfn.sources.manifest import OCI_INDEX, shown
 from krmfn.sources.registry import messages
-from krmfn.sources.registry.auth import Authorizer
-from krmfn.sources.registry.endpoints import Question
 from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
 from krmfn.sources.registry.listing import (
     BYTES_LIMIT,
@@ -36,10 +31,17 @@ from krmfn.sources.registry.listing import (
 )
 from krmfn.sources.registry.oras_import import oras
 from krmfn.sources.registry.origin import Origin
-from krmfn.sources.registry.retries import Attempts
-from krmfn.sources.registry.secrets import Secrets
-from krmfn.sources.registry.transport import Transport
-from krmfn.sources.registry.travel import Trust
+from krmfn.sources.registry.redirects import redirected
+
+if TYPE_CHECKING:
+    from krmfn.access import Listing
+    from krmfn.errors import RegistryError
+    from krmfn.sources.registry.auth import Authorizer
+    from krmfn.sources.registry.endpoints import Question
+    from krmfn.sources.registry.retries import Attempts
+    from krmfn.sources.registry.secrets import Secrets
+    from krmfn.sources.registry.transport import Transport
+    from krmfn.sources.registry.travel import Trust
 
 _HOPS = 5
 _RECEIPT = 64 << 10
@@ -189,9 +191,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             (count > TAGS_LIMIT, f"{TAGS_LIMIT} tags"),
         ):
             if is_over:
-                message = (
-                    f"{self.question.target.registry} lists more than {text} for one repository, which is the limit"
-                )
+                message = f"{self.question.target.registry} lists more than {text} for one repository, which is the limit"
                 raise self.question.error("limit", message)
         if self._run["bytes"] > RUN_BYTES_LIMIT or self._run["tags"] > RUN_TAGS_LIMIT:
             text = f"{RUN_BYTES_LIMIT >> 20} MiB or {RUN_TAGS_LIMIT} tags"
@@ -281,7 +281,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             location = reply.headers.get("Location", "")
             if reply.status not in _REDIRECTS or not location or not hops:
                 return reply
-            call = self._hop(call, location)
+            call = redirected(call, self.question, location, self._secrets)
             guarded = call.origin != home and not reply.is_private
         raise self.question.error("integrity", f"{self.question.target.registry} redirects more than {_HOPS} times")
 
@@ -298,22 +298,3 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
 
     def _wait(self) -> None:
         self._progress("waiting", 0)
-
-    def _hop(self, call: Call, location: str) -> Call:
-        try:
-            url = urljoin(call.url, location)
-        except ValueError:
-            url = ""
-        origin = Origin.of(url)
-        shown = printable(without_login(self._secrets.scrub(location)))
-        if origin is None:
-            raise self.question.error(
-                "integrity", f"{self.question.target.registry} redirects to {shown!r}, which is no http(s) URL"
-            )
-        if origin.scheme == "http" and call.origin.scheme == "https":
-            raise self.question.error("integrity", f"{self.question.target.registry} redirects from https to {shown!r}")
-        if not (call.method == "GET" and call.by_digest) and not self.question.may_connect(origin.authority):
-            what = f"{shown}, where {self.question.target.registry} redirects to,"
-            raise self.question.not_allowed(what, origin.authority)
-        lane = call.lane if origin == call.origin else call.lane.to_others()
-        return call._replace(url=url, origin=origin, lane=lane)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -25,9 +25,11 @@ from urllib3.util.ssltransport import SSLTransport
 
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.sources.registry.budget import NotAdmittedError, OutOfTimeError, current
-from krmfn.sources.registry.exchange import Identity
 from krmfn.sources.registry.heads import StrictResponse, TunnelResponse
 from krmfn.sources.registry.sockets import connect
+
+if TYPE_CHECKING:
+    from krmfn.sources.registry.exchange import Identity
 
 CA_LIMIT = 16 << 20
 """Bytes of a file of CA certificates; the largest bundles have less than one MiB."""

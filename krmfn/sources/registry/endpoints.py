@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from krmfn.access import ITEM, MACHINE, Mirror, Provenance
 from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.image import HUB
-from krmfn.model import ITEM, MACHINE, Mirror, Provenance, Repository
 from krmfn.sources.keychain import normal_key
-from krmfn.sources.registry.exchange import Lane
 from krmfn.sources.registry.limits import without_port
 from krmfn.sources.registry.origin import Origin, is_loopback_name
 from krmfn.sources.registry.travel import Connection
+
+if TYPE_CHECKING:
+    from krmfn.access import Repository
+    from krmfn.sources.registry.exchange import Lane
 
 _HUB_SERVER = "registry-1.docker.io"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from krmfn.errors import RegistryFailure
-from krmfn.sources.registry.origin import Origin
+if TYPE_CHECKING:
+    from krmfn.errors import RegistryFailure
+    from krmfn.sources.registry.origin import Origin
 
 
 class Identity(tuple[str | None, str | None, str | None]):

@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import urllib3.exceptions
 
@@ -19,8 +20,10 @@ from krmfn.sources.registry.budget import Budget, NotAdmittedError
 from krmfn.sources.registry.connections import SetUpError
 from krmfn.sources.registry.exchange import Call, NoReply
 from krmfn.sources.registry.heads import BadHeaderError, EndlessHeadError
-from krmfn.sources.registry.origin import Origin
 from krmfn.sources.registry.sockets import SlowLookupError
+
+if TYPE_CHECKING:
+    from krmfn.sources.registry.origin import Origin
 
 _tunnel = re.compile(r"Tunnel connection failed: ([0-9]{3})\b").match
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (

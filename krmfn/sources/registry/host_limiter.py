@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from krmfn.sources.registry.clock import World
-from krmfn.sources.registry.origin import Origin
+if TYPE_CHECKING:
+    from krmfn.sources.registry.clock import World
+    from krmfn.sources.registry.origin import Origin
 
 
 class Gate:

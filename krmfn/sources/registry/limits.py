@@ -11,7 +11,7 @@ from krmfn.diagnostics import misconfigured
 from krmfn.sanitize import printable, without_login
 
 if TYPE_CHECKING:
-    from krmfn.model import Mirror
+    from krmfn.access import Mirror
     from krmfn.sources.registry.clock import World
 
 _HOST = r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from krmfn.access import Listing
 from krmfn.image import is_tag
-from krmfn.model import Listing
 from krmfn.sources.manifest import shown
 from krmfn.sources.registry.links import links
 from krmfn.strict_json import parse

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.image import HUB
 from krmfn.sanitize import for_shell, printable
-from krmfn.sources.keychain import Found
-from krmfn.sources.registry.endpoints import Question
-from krmfn.sources.registry.exchange import NoReply, Reply
-from krmfn.sources.registry.secrets import Secrets
 from krmfn.strict_json import parse
+
+if TYPE_CHECKING:
+    from krmfn.errors import RegistryError, RegistryFailure
+    from krmfn.sources.keychain import Found
+    from krmfn.sources.registry.endpoints import Question
+    from krmfn.sources.registry.exchange import NoReply, Reply
+    from krmfn.sources.registry.origin import Origin
+    from krmfn.sources.registry.secrets import Secrets
 
 _code = re.compile(r"[A-Z][A-Z0-9_]{1,63}", re.ASCII).fullmatch
 
@@ -116,3 +120,22 @@ def _missing(question: Question) -> list[str]:
     return [
         f"Secret {printable(name, 600)} is not among the items" for name in question.repository.access.missing_secrets
     ]
+
+
+def token_refusal(question: Question, realm: Origin, reply: Reply, lookup: Found, *, is_sent: bool) -> RegistryError:
+    """Turn a token server's answer that is no token into an error; `is_sent` says that credentials were with the request."""
+    who = f"the token server {realm} of {question.target.registry}"
+    if reply.status in {408, 429} or reply.status >= 500:
+        failure = "rate-limited" if reply.status == 429 else "unavailable"
+        return question.error(failure, f"{who} answered {reply.status}", status=reply.status)  # type: ignore[arg-type]
+    if 300 <= reply.status < 400:
+        return question.error(
+            "integrity", f"{who} answered with a redirect, which is not followed", status=reply.status
+        )
+    how = (
+        f"refused the credentials from {lookup.credential.origin}"
+        if is_sent and lookup.credential
+        else "gives no anonymous token"
+    )
+    advice = "; ".join(["", *withheld(question, lookup)])
+    return question.error("denied", f"{who} {how} (status {reply.status}){advice}", status=reply.status)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from krmfn.sources.manifest import LIMIT
 from krmfn.sources.registry.client import Client
-from krmfn.sources.registry.exchange import Reply
 from krmfn.sources.registry.oras_import import oras
 from krmfn.sources.registry.origin import Origin
+
+if TYPE_CHECKING:
+    from krmfn.sources.registry.exchange import Reply
 
 Ask = Callable[[str, Callable[[Client], Any]], Any]
 """Asks by a client that is bound to the repository and may push; the text names for people what is sent."""

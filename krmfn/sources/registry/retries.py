@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
-from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.exchange import Call, NoReply, Reply
-from krmfn.sources.registry.host_limiter import Gate
-from krmfn.sources.registry.limits import Settings
-from krmfn.sources.registry.origin import Origin
-from krmfn.sources.registry.transport import Transport
+
+if TYPE_CHECKING:
+    from krmfn.sources.registry.clock import World
+    from krmfn.sources.registry.host_limiter import Gate
+    from krmfn.sources.registry.limits import Settings
+    from krmfn.sources.registry.origin import Origin
+    from krmfn.sources.registry.transport import Transport
 
 _AGAIN = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
 """Statuses that pass by themselves: those of go-containerregistry, which Flux uses."""

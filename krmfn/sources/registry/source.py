@@ -7,12 +7,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.image import is_digest
-from krmfn.model import Access, Listing, Repository
-from krmfn.plan.resolve import Inspection, Lack, Needs
+from krmfn.plan.inspection import Inspection, Lack, Needs
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
 from krmfn.sources.contents import TooManyError, lacking
@@ -26,7 +25,6 @@ from krmfn.sources.registry.connections import SetUpError, proxy_address
 from krmfn.sources.registry.endpoints import Question, is_allowed, locate
 from krmfn.sources.registry.exchange import Identity, Lane, Reply
 from krmfn.sources.registry.host_limiter import Gate
-from krmfn.sources.registry.limits import Settings
 from krmfn.sources.registry.proxies import proxy_url
 from krmfn.sources.registry.pushing import Pusher
 from krmfn.sources.registry.retries import Attempts
@@ -34,6 +32,10 @@ from krmfn.sources.registry.secrets import Secrets
 from krmfn.sources.registry.transport import Transport
 from krmfn.sources.registry.travel import Trust
 from krmfn.strict_json import parse
+
+if TYPE_CHECKING:
+    from krmfn.access import Access, Listing, Repository
+    from krmfn.sources.registry.limits import Settings
 
 _ACCEPT = ", ".join(MEDIA_TYPES)
 Answer = TypeVar("Answer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.client
 import threading
+from typing import TYPE_CHECKING
 
 import urllib3.exceptions
 from urllib3 import BaseHTTPResponse
@@ -14,12 +15,14 @@ from krmfn import __version__
 from krmfn.sources.manifest import shown
 from krmfn.sources.registry import proxies
 from krmfn.sources.registry.budget import Budget, NotAdmittedError, spending
-from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.connections import Pools, tls_context
 from krmfn.sources.registry.exchange import Call, Identity, Lane, NoReply, Reply
 from krmfn.sources.registry.failures import explain, refused, too_large
-from krmfn.sources.registry.limits import Settings
 from krmfn.sources.registry.origin import Origin, is_loopback_name, literal
+
+if TYPE_CHECKING:
+    from krmfn.sources.registry.clock import World
+    from krmfn.sources.registry.limits import Settings
 
 _CHUNK = 1 << 16
 _ERROR_BODY = 16 << 10

@@ -7,11 +7,13 @@ for the environment alone: `KRMFN_TRUST_CONFIG`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.model import MACHINE, Provenance
+from krmfn.access import MACHINE, Provenance
 from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
-from krmfn.sources.registry.origin import Origin
+
+if TYPE_CHECKING:
+    from krmfn.sources.registry.origin import Origin
 
 
 class Connection(NamedTuple):
