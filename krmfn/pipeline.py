@@ -117,8 +117,8 @@ def run(text: Text, open_source: OpenSource, finish: Finish = no_change, floor: 
 def _idle(text: Text, rules: Config) -> Outcome:
     """Return the very bytes that came: without any policy nothing can be meant, and nothing is a mistake."""
     marked = b"$imagepolicy" in text.data or b"$imagescan" in text.data
-    said = ("the items hold markers, but no policy is configured: nothing was looked up",) if marked else ()
-    return Outcome((text.data,), (), rules.asides + said)
+    remarks = ("the items hold markers, but no policy is configured: nothing was looked up",) if marked else ()
+    return Outcome((text.data,), (), rules.asides + remarks)
 
 
 def examine(
@@ -196,7 +196,7 @@ def examine(
     renewed = _renewed(rules, choices, pins, guarded, rewritten.changes) if rules.lock or every else records.Renewal(())
     lock_edits, noted = _lock_edits(rules, renewed)
     record_edits, not_recorded = _recorded(rewritten.changes) if settings.annotate else ((), ())
-    said = [
+    diagnostics = [
         *rules.notes,
         *bound.results,
         *not_pinned,
@@ -207,12 +207,12 @@ def examine(
         *noted,
         *report.notes(choices.values(), listings, source.notes()),
     ]
-    said = list(report.judged([*said, *_unbound(rules, bound, blocks)], settings))
+    diagnostics = list(report.judged([*diagnostics, *_unbound(rules, bound, blocks)], settings))
     if settings.mode == "check":
-        said += report.unwanted(rewritten.changes)
-    elif not any(result.severity == "error" for result in said):
-        said += report.changes(rewritten.changes)
-    results = in_order(said)
+        diagnostics += report.unwanted(rewritten.changes)
+    elif not any(result.severity == "error" for result in diagnostics):
+        diagnostics += report.changes(rewritten.changes)
+    results = in_order(diagnostics)
     return Run(
         rules, choices, bound, rewritten.changes, results,
         listings, dates, answers, pins, guarded, renewed, lock_edits, record_edits, offered, recorded, judged.judgements, source,

@@ -86,9 +86,9 @@ def has_colour(stream: TextIO) -> bool:
 
 def width(stream: TextIO) -> int | None:
     """Return how many columns a stream has: what `COLUMNS` says, else the terminal; None for a pipe, which has any number."""
-    said = os.environ.get("COLUMNS", "")
-    if said.isdecimal() and int(said) > 0:
-        return int(said)
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
     return os.get_terminal_size(stream.fileno()).columns or None if is_terminal(stream) else None
 
 

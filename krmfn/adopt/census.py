@@ -82,7 +82,7 @@ class Document:
 
 def leaves(block: Block) -> dict[Steps, Leaf]:
     """Return every scalar of a document by its path; an empty list or mapping counts as one."""
-    found: dict[Steps, Leaf] = {}
+    leaves_by_steps: dict[Steps, Leaf] = {}
     todo: list[tuple[Steps, Any]] = [((), block.root)]
     while todo:
         steps, node = todo.pop()
@@ -92,8 +92,8 @@ def leaves(block: Block) -> dict[Steps, Leaf]:
         ]
         if not below and isinstance(node, yaml.Node):
             value = node.value if isinstance(node, yaml.ScalarNode) else ""
-            found[steps] = Leaf(value, block.text.locate(block.span(node)[0])[0])
-    return found
+            leaves_by_steps[steps] = Leaf(value, block.text.locate(block.span(node)[0])[0])
+    return leaves_by_steps
 
 
 @dataclass

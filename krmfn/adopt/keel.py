@@ -56,8 +56,8 @@ def annotated(document: Document, images: Iterable[ImageRef]) -> Iterator[Wanted
         (document.map if is_force else document.leave)("policy digest keeps the tag" if is_force else "only for force", *match)
     if "matchPreRelease" in named:
         is_default = document.value(*named["matchPreRelease"]) == "true"
-        said = "policy version keeps what stands behind the numbers"
-        (document.map if is_default else document.leave)(said, *named["matchPreRelease"])
+        why = "policy version keeps what stands behind the numbers"
+        (document.map if is_default else document.leave)(why, *named["matchPreRelease"])
     for key in document.leaves:
         document.leave(_LEFT.get(key[-1].rpartition("/")[2], NO_EQUAL), *key)
 

@@ -73,7 +73,7 @@ def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, str
 def _named(blocks: Sequence[Block], patterns: Sequence[str]) -> list[ImagePolicy]:
     """Find the policies by their names, with or without namespace. Raises click.BadParameter for a name of none."""
     policies = load(blocks).policies
-    found: dict[object, ImagePolicy] = {}
+    policies_by_name: dict[object, ImagePolicy] = {}
     for pattern in (part for text in patterns for part in text.split(",")):
         mine = [key for key in policies if fnmatchcase(str(key), pattern) or key.name == pattern]
         if not mine:
@@ -82,8 +82,8 @@ def _named(blocks: Sequence[Block], patterns: Sequence[str]) -> list[ImagePolicy
                 or f"; configured: {', '.join(sorted(map(str, policies))) or 'none'}"
             )
             raise click.BadParameter(f"no policy {pattern} is configured{hint}", param_hint="--markers")
-        found |= {key: policies[key] for key in mine}
-    return list(found.values())
+        policies_by_name |= {key: policies[key] for key in mine}
+    return list(policies_by_name.values())
 
 
 def _rewritten(texts: Sequence[Text], annotations: Annotations) -> dict[Text, bytes]:

@@ -31,8 +31,8 @@ def policy_of(semver: str | None, alpha: str | None, numeric: str | None, versio
         if value is not None and value not in _ORDERS:
             raise misconfigured(f'{flag} must be one of ["asc", "desc"]')
         if value is not None:
-            made = {member: {"order": value}}
-    return made
+            ordered = {member: {"order": value}}
+    return ordered
 
 
 def reflection_of(value: str) -> str:

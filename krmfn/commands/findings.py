@@ -60,22 +60,22 @@ def as_data(verdicts: Sequence[Verdict], left: Sequence[Place]) -> dict[str, obj
 
 def _plain_place(place: Place) -> dict[str, object]:
     file = place.file
-    made: dict[str, object] = {
+    fields: dict[str, object] = {
         "path": file.path, "line": file.line, "column": file.column, "field": place.field,
         "resource": str(place.resource.id), "form": place.form, "sure": place.is_sure, "state": place.state,
     }  # fmt: skip
-    return made | ({"why": place.why} if place.why else {}) | ({"overriddenBy": place.by} if place.by else {})
+    return fields | ({"why": place.why} if place.why else {}) | ({"overriddenBy": place.by} if place.by else {})
 
 
 def _signed(one: Subject) -> dict[str, str]:
     """Return the state of a required signature: `passed`, `missing`, `invalid` or `unavailable`, by whom, or why not."""
-    made = {"outcome": one.state, "by": one.signers, "why": one.why, "digest": one.digest}
-    return {name: value for name, value in made.items() if value} if one.state != "not required" else {}
+    fields = {"outcome": one.state, "by": one.signers, "why": one.why, "digest": one.digest}
+    return {name: value for name, value in fields.items() if value} if one.state != "not required" else {}
 
 
 def _plain(verdict: Verdict) -> dict[str, object]:
     ref = verdict.ref
-    made: dict[str, object] = {
+    fields: dict[str, object] = {
         "image": ref.name,
         "repository": ref.canonical if verdict.places[0].state != VARIABLE else ref.name,
         "tag": ref.tag,
@@ -92,4 +92,4 @@ def _plain(verdict: Verdict) -> dict[str, object]:
         "digestNow": verdict.now, "policy": policy and str(policy), "error": error and str(error),
         "signed": verdict.signed and _signed(verdict.signed), "constraint": verdict.places[0].constraint, "passedOver": passed_over(verdict.fate.passed_over),
     }  # fmt: skip
-    return made | {name: value for name, value in more.items() if value}
+    return fields | {name: value for name, value in more.items() if value}

@@ -83,9 +83,9 @@ def plan(places: tuple[str, ...], since: str | None, on_error: str) -> int:
     A TREE is a folder, or the URL of a git repository (https or ssh), with #REF for a branch, tag or commit; - reads more from
     stdin, one a line. The same trees at the same time give the same bytes. New tags will count as first seen at its time.
     """
-    made = planned(places, since, keep=on_error == "keep")
-    terminal.document(plans.encode(made).decode())
-    terminal.say(f"{summary(made)}")
+    fleet_plan = planned(places, since, keep=on_error == "keep")
+    terminal.document(plans.encode(fleet_plan).decode())
+    terminal.say(f"{summary(fleet_plan)}")
     return 0
 
 
@@ -109,15 +109,15 @@ def scan(plan: Path, lane: str, to: Path, since: str | None, bootstrap: bool, so
     A run that is killed is started again as it was: only what was under way is asked again. What a registry refuses (no such
     repository, no login) is a warning; what could not be asked at all is an error, and asked again by the next run.
     """
-    made = stores.read_plan(plan)
-    chosen = _lane(made, lane)
+    fleet_plan = stores.read_plan(plan)
+    chosen = _lane(fleet_plan, lane)
     store = stores.Store(to)
-    scanning.check_age(made, store, chosen, options.settings_of(options.finishing(None, None, None, None)).now or 0.0)
-    store.begin(made)
+    scanning.check_age(fleet_plan, store, chosen, options.settings_of(options.finishing(None, None, None, None)).now or 0.0)
+    store.begin(fleet_plan)
     writing.remove_leftovers(to / chosen.folder)
     with terminal.watching() as progress:
         opened_source = scans.source_of(source, progress)
-        failures = scanning.scan(made, chosen, store, opened_source, _earlier(since), _Teller(), is_bootstrap=bootstrap)
+        failures = scanning.scan(fleet_plan, chosen, store, opened_source, _earlier(since), _Teller(), is_bootstrap=bootstrap)
     waits, alike = scanning.passing(failures), dict[tuple[str, str], list[RegistryError]]()
     for error in failures.values():
         alike.setdefault(shared_by(error), []).append(error)
@@ -129,13 +129,13 @@ def scan(plan: Path, lane: str, to: Path, since: str | None, bootstrap: bool, so
     return int(bool(waits))
 
 
-def _lane(made: Plan, name: str) -> Lane:
-    if name.isdecimal() and int(name) < len(made.lanes):
-        return made.lanes[int(name)]
-    lane = made.lane(name)
+def _lane(fleet_plan: Plan, name: str) -> Lane:
+    if name.isdecimal() and int(name) < len(fleet_plan.lanes):
+        return fleet_plan.lanes[int(name)]
+    lane = fleet_plan.lane(name)
     if lane is None:
-        last = len(made.lanes) - 1
-        raise click.BadParameter(f"expected 0 to {last}, or a host: {', '.join(one.host for one in made.lanes[:20])}", param_hint="--lane")
+        last = len(fleet_plan.lanes) - 1
+        raise click.BadParameter(f"expected 0 to {last}, or a host: {', '.join(one.host for one in fleet_plan.lanes[:20])}", param_hint="--lane")
     return lane
 
 
@@ -174,8 +174,8 @@ def publish(folder: Path, place: str) -> int:
 @scans.to("Where it is written, as it was scanned.")
 def pull(place: str, to: Path) -> int:
     """Write a published scan into the folder DIR. Nothing but its plan and its TagSnapshots is taken."""
-    made = publishing.pull(published_at(place), to, lambda host, shards: terminal.detail(f"{host}: {shards} shards"))
-    terminal.say(f"{summary(made)}; scanned at {moment(made.now)}")
+    fleet_plan = publishing.pull(published_at(place), to, lambda host, shards: terminal.detail(f"{host}: {shards} shards"))
+    terminal.say(f"{summary(fleet_plan)}; scanned at {moment(fleet_plan.now)}")
     return 0
 
 

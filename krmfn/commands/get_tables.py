@@ -62,8 +62,8 @@ def print_objects(standings: Sequence[Standing], output: str, time: str) -> None
 def with_status(one: Standing, time: str) -> dict[str, Any]:
     """Return the object as plain data, with the status that a controller would write."""
     data = {key: value for key, value in one.object.data.items() if key != "status"}
-    made: dict[str, Any] = _typed(data)
-    return {**made, "status": _typed(one.status(time))}
+    typed: dict[str, Any] = _typed(data)
+    return {**typed, "status": _typed(one.status(time))}
 
 
 def _typed(data: Any, name: str = "") -> Any:

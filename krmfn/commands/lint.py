@@ -97,12 +97,12 @@ def _overruled(config: Config, tree: files.Tree) -> Iterator[Diagnostic]:
     objects = flux_objects.gather(tree.blocks).all
     for one in config.automations:
         try:
-            made = Automation.read(one, objects)
+            automation = Automation.read(one, objects)
         except ConfigError:
             continue  # it updates nothing
-        mine = made.narrow(config, objects).policies.values()
+        mine = automation.narrow(config, objects).policies.values()
         judged = ", ".join(str(policy.key) for policy in mine if policy.is_judged and policy.defined.kind == "ImagePolicy")
-        if judged and not made.is_suspended:
+        if judged and not automation.is_suspended:
             block = one.block
             line, column = block.text.locate(block.span(block.root)[0]) if block.root is not None else (0, 0)
             message = f"the controller in the cluster updates {judged} without regard to require and holds: suspend it, or select others"

@@ -188,10 +188,10 @@ def finishing(
     unnamed: Unnamed | None = None,
 ) -> Finish:
     """Return how the command line changes the settings. Raises click.BadParameter for a source that is none."""
-    given: dict[str, Any] = {
+    chosen: dict[str, Any] = {
         "mode": mode, "on_error": on_error, "on_downgrade": on_downgrade, "keep_pins": keep_pins
     }  # fmt: skip
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = {name: value for name, value in chosen.items() if value is not None}
     if unnamed is not None:
         changes["unnamed"] = unnamed
     if source is not None:
@@ -205,8 +205,8 @@ def finishing(
     clock = float(int(time.time()))
 
     def finish(settings: Settings) -> Settings:
-        made = overridden(settings, os.environ)._replace(**changes, is_check=is_check, strict=strict)
-        return made._replace(now=clock if made.now is None else made.now)
+        finished = overridden(settings, os.environ)._replace(**changes, is_check=is_check, strict=strict)
+        return finished._replace(now=clock if finished.now is None else finished.now)
 
     return finish
 

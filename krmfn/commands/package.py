@@ -53,8 +53,8 @@ class Package:
         for name, documents in self.documents.items():
             text = there.setdefault(name, Text(b"", name))
             edits.setdefault(name, []).append(behind(text, documents))
-        found = {name: rewrite(there[name], made) for name, made in sorted(edits.items())}
-        return {name: data for name, data in found.items() if data != there[name].data}
+        contents = {name: rewrite(there[name], made) for name, made in sorted(edits.items())}
+        return {name: data for name, data in contents.items() if data != there[name].data}
 
     def write(self, written: Mapping[str, bytes]) -> None:
         """Write what was answered; a file that somebody else changed meanwhile stops it. Raises InputError."""

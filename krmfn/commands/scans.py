@@ -61,12 +61,12 @@ SOURCE = click.option("--source", metavar="registry|layout:DIR", help="What is s
 
 def source_of(source: str | None, progress: terminal.Progress | None) -> Callable[[], TagSource]:
     """Return what opens the source of one shard: the limits on a run are those of a shard, and rate limits are waited for."""
-    given = options.settings_of(options.finishing(source, None, None, None))
+    settings = options.settings_of(options.finishing(source, None, None, None))
     if source and source.startswith(SCHEME):
         raise click.BadParameter("a scan asks registries or layouts, not another scan (--since takes one)", param_hint="--source")
-    if given.layout is None:
+    if settings.layout is None:
         return lambda: registries(progress)
-    place = Path(given.layout)
+    place = Path(settings.layout)
     return lambda: LayoutSource(place, None)
 
 
@@ -76,10 +76,10 @@ def registries(progress: terminal.Progress | None) -> RegistrySource:
     return RegistrySource(settings)
 
 
-def summary(made: Plan) -> str:
+def summary(fleet_plan: Plan) -> str:
     """Return in one line what is planned."""
-    images = sum(len(shard.images) for lane in made.lanes for shard in lane.shards)
-    return f"{len(made.trees)} trees use {images} repositories at {len(made.lanes)} registries: lanes 0 to {len(made.lanes) - 1}" if images else "no image found"
+    images = sum(len(shard.images) for lane in fleet_plan.lanes for shard in lane.shards)
+    return f"{len(fleet_plan.trees)} trees use {images} repositories at {len(fleet_plan.lanes)} registries: lanes 0 to {len(fleet_plan.lanes) - 1}" if images else "no image found"
 
 
 def to(what: str) -> Callable[[Verb], Verb]:

@@ -214,8 +214,8 @@ def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *,
     if not changed:
         return f"up to date: nothing to change in {read} file{'s' * (read != 1)}"
     images, fields = changelog.images(tuple(rows)), len(run.changes)
-    said = f"{images} image{'s' * (images != 1)}, {fields} field{'s' * (fields != 1)} in {changed} of {read} file{'s' * (read != 1)}"
-    return f"{said} {'would change' if is_plan else 'changed'}"
+    changes = f"{images} image{'s' * (images != 1)}, {fields} field{'s' * (fields != 1)} in {changed} of {read} file{'s' * (read != 1)}"
+    return f"{changes} {'would change' if is_plan else 'changed'}"
 
 
 def _plain(examined: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal]) -> dict[str, Any]:

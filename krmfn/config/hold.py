@@ -86,15 +86,15 @@ def _is_torn(one: Hold, other: Hold) -> bool:
 
 def _hold(resource: Object, problems: Problems) -> Hold | None:
     spec, key, image = resource.spec, None, ""
-    said = [name for name in ("tag", "not", "releaseAge") if spec.get(name)]
+    members = [name for name in ("tag", "not", "releaseAge") if spec.get(name)]
     if bool(spec.get("policy")) == bool(spec.get("image")):
         problems.add(resource.id, "spec", "expected either policy (namespace:name) or image")
         return None
-    if len(said) != 1:
+    if len(members) != 1:
         problems.add(resource.id, "spec", "expected one of tag (stay on it), not (skip it), releaseAge (do not wait for it)")
         return None
-    if not is_tag(spec[said[0]]):
-        problems.add(resource.id, f"spec.{said[0]}", f"{spec[said[0]]!r} is not a tag")
+    if not is_tag(spec[members[0]]):
+        problems.add(resource.id, f"spec.{members[0]}", f"{spec[members[0]]!r} is not a tag")
     if spec.get("policy"):
         namespace, colon, name = spec["policy"].partition(":")
         if not colon or not name or ":" in name:

@@ -27,14 +27,14 @@ def own_locks(locks: Locks, name: str, policies: Mapping[PolicyKey, ImagePolicy]
 def check_circles(policies: Mapping[PolicyKey, ImagePolicy], own: Locks, name: str, problems: Problems) -> None:
     """Note circles of policies that follow each other, and a policy that follows its own record."""
     after = {key: PolicyKey(*one.policy.split(":")) for key, policy in policies.items() if (one := policy.rules.followed)}
-    told: set[PolicyKey] = set()
+    reported: set[PolicyKey] = set()
     for start in sorted(after):
         way = [start]
         while (key := after.get(way[-1])) is not None and key not in way:
             way.append(key)
         followed = policies[start].rules.followed
-        if key == start and len(way) > 1 and start not in told:
-            told.update(way)
+        if key == start and len(way) > 1 and start not in reported:
+            reported.update(way)
             circle = " -> ".join(map(str, (*way, start)))
             problems.add(policies[start].defined, "", f"policies follow each other in a circle: {circle}: let one of them choose by itself")
         elif key == start and len(way) == 1 and followed and name in ("", followed.lock) and own.named(followed.lock):

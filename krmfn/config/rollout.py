@@ -77,6 +77,6 @@ def _renamed(
     group: Group, policies: Mapping[PolicyKey, ImagePolicy], declared: Collection[PolicyKey], images: Mapping[PolicyKey, frozenset[str]]
 ) -> Group:
     known = frozenset().union(*(images.get(key, frozenset()) for key in group.members))
-    found = {key: policy.repository.image.canonical for key, policy in policies.items()}
-    same = [key for key, image in found.items() if image in known and image not in images.get(key, ())]
+    images_by_key = {key: policy.repository.image.canonical for key, policy in policies.items()}
+    same = [key for key, image in images_by_key.items() if image in known and image not in images.get(key, ())]
     return group._replace(members=tuple(dict.fromkeys((*(key for key in group.members if key in declared), *same))))

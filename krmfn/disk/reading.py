@@ -62,8 +62,8 @@ def read_stdin(stream: BinaryIO, limit: int) -> bytes:
     """Return all of stdin; raise InputError when it has more bytes than the limit, before more of it is read."""
     try:
         with contextlib.suppress(io.UnsupportedOperation):  # a stream in memory
-            if stat.S_ISREG((found := os.fstat(stream.fileno())).st_mode):
-                _judge(found, limit)
+            if stat.S_ISREG((status := os.fstat(stream.fileno())).st_mode):
+                _judge(status, limit)
         return _read(stream, limit)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}") from None

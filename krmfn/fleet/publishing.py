@@ -45,8 +45,8 @@ class Remote:
 
     def snapshots(self, images: Iterable[str]) -> dict[str, Snapshot]:
         """Return what is known of repositories. Raise RegistryError."""
-        found = {image: self._published.snapshot(image) for image in images}
-        return {image: one for image, one in found.items() if one is not None}
+        known = {image: self._published.snapshot(image) for image in images}
+        return {image: one for image, one in known.items() if one is not None}
 
     def failed(self, host: str) -> dict[str, RegistryError]:
         """Return what could not be asked in the lane of a host. Raise RegistryError, InputError."""
@@ -87,10 +87,10 @@ def _lane(lane: Lane, plan: Plan, layers: list[Piece], store: Store, registry: R
     failed: dict[str, RegistryError] = {}
     for shard in lane.shards:
         failed |= store.failures(lane, shard)
-    told = encode_failures(failed)
-    registry.blob(told)
+    failures = encode_failures(failed)
+    registry.blob(failures)
     notes = {artifact.HOST: lane.host, artifact.NOW: moment(plan.now)}
-    data = artifact.manifest(artifact.LANE, _piece(artifact.FAILURES, told, {}), layers, notes)
+    data = artifact.manifest(artifact.LANE, _piece(artifact.FAILURES, failures, {}), layers, notes)
     registry.manifest(data, OCI_MANIFEST)
     return _piece(OCI_MANIFEST, data, {artifact.HOST: lane.host}, artifact.LANE)
 

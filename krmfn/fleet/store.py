@@ -64,11 +64,11 @@ class Store:
 
     def write(self, lane: Lane, shard: Shard, snapshots: Iterable[Snapshot], failed: Mapping[str, RegistryError]) -> None:
         """Write a shard; it is there when all of it is."""
-        told = self.path(lane, shard, "failed.json")
+        path = self.path(lane, shard, "failed.json")
         if failed:
-            writing.put(told, encode_failures(failed))
+            writing.put(path, encode_failures(failed))
         else:
-            told.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         writing.put(self.path(lane, shard, "jsonl"), shards.encode(snapshots))
         self._split.pop(self.path(lane, shard, "jsonl"), None)
         self.path(lane, shard, "journal").unlink(missing_ok=True)
@@ -109,13 +109,13 @@ class Store:
 
     def snapshots(self, images: Iterable[str]) -> dict[str, Snapshot]:
         """Return what is known of repositories, from the shards that are done."""
-        found: dict[str, Snapshot] = {}
+        known: dict[str, Snapshot] = {}
         for image in sorted(images):
             lane = self.plan.lane(image.partition("/")[0])
             shard = lane.shard_of(image) if lane else None
             if lane and shard and self.has(lane, shard):
-                found |= self._some(lane, shard, (image,))
-        return found
+                known |= self._some(lane, shard, (image,))
+        return known
 
     def failed(self, host: str) -> dict[str, RegistryError]:
         """Return what could not be asked in the lane of a host."""
@@ -137,8 +137,8 @@ def _bytes(path: Path, limit: int) -> bytes:
 
 def encode_failures(failed: Mapping[str, RegistryError]) -> bytes:
     """Return the bytes of what could not be asked."""
-    told = {image: {"failure": error.failure, "message": error.message} for image, error in failed.items()}
-    return (json.dumps(told, indent=1, sort_keys=True) + "\n").encode()
+    failures = {image: {"failure": error.failure, "message": error.message} for image, error in failed.items()}
+    return (json.dumps(failures, indent=1, sort_keys=True) + "\n").encode()
 
 
 def decode_failures(data: bytes, name: str, host: str) -> dict[str, RegistryError]:
@@ -149,8 +149,8 @@ def decode_failures(data: bytes, name: str, host: str) -> dict[str, RegistryErro
         raise InputError(f"is no list of failures ({error}): delete it and scan again", name=name) from None
 
 
-def _failure(image: str, told: Mapping[str, Any], host: str) -> RegistryError:
-    failure = told["failure"]
+def _failure(image: str, entry: Mapping[str, Any], host: str) -> RegistryError:
+    failure = entry["failure"]
     if failure not in get_args(RegistryFailure) or not image.startswith(f"{host}/"):
         raise ValueError(f"{printable(image, 100)} has no place there")
-    return RegistryError(failure, image, str(told["message"]))
+    return RegistryError(failure, image, str(entry["message"]))

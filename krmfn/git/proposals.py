@@ -101,8 +101,8 @@ class Branches:
     def named(self, pattern: str) -> Iterable[str]:
         """Return the branches that fit a pattern."""
         refs = f"refs/heads/{pattern}"
-        found = self.repository.remote_refs(self.remote, refs) if self.remote else self.repository.tips(refs)
-        return sorted(name.removeprefix("refs/heads/") for name in found if name.startswith("refs/heads/"))
+        tips = self.repository.remote_refs(self.remote, refs) if self.remote else self.repository.tips(refs)
+        return sorted(name.removeprefix("refs/heads/") for name in tips if name.startswith("refs/heads/"))
 
     def _has_own(self, tip: str) -> bool:
         names = self.repository.git.read("rev-list", "--max-count=50", tip, f"^{self.base}").split()

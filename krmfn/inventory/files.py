@@ -78,20 +78,20 @@ def read(
     What is given as a text, such as stdin, comes first. `exclude` are patterns of gitignore; see `ignore`.
     """
     survey = Survey(Ignored(exclude), is_hidden_shown=is_hidden_shown)
-    found: list[Text] = [*texts_in_memory]
+    named: list[Text] = [*texts_in_memory]
     aside: list[Text] = []
     limit, total = reading.max_bytes(), 0
     for path in survey.files(paths):
         if (text := survey.text(path, limit)) is not None:
-            (aside if path in survey.hidden else found).append(text)
+            (aside if path in survey.hidden else named).append(text)
             total += len(text.data)
             if total > MAX_TOTAL:
                 raise InputError(f"expected at most {MAX_TOTAL} bytes in all files, found more; name fewer paths", name=text.name)
     skipped = survey.skipped
-    is_any = any(all(word in text.data for word in _TARGETS) for text in found)
+    is_any = any(all(word in text.data for word in _TARGETS) for text in named)
     texts: list[Text] = []
     blocks: list[Block] = []
-    for text in found:
+    for text in named:
         is_told = is_any or any(word in text.data for word in _WORDS) or may_hold_image(text.data)
         if is_told or text.data.startswith(_WIDE):
             held = _documents(text, skipped)
@@ -100,7 +100,7 @@ def read(
                 blocks += (block for block in held if not is_definition(block))
             else:
                 aside.append(text)
-    every = tuple(text for text in found if not _defines_alone(text.data))
+    every = tuple(text for text in named if not _defines_alone(text.data))
     return Tree(tuple(texts), tuple(blocks), tuple(skipped), every, tuple(aside), tuple(survey.leftovers))
 
 

@@ -71,8 +71,8 @@ def gather(blocks: Iterable[Block]) -> Objects:
 def snapshots(objects: Objects) -> dict[str, Snapshot]:
     """Return the TagSnapshots by canonical image; wrong ones are left out, `krmfn lint` tells them."""
     own = (one for one in objects.all if one.id.kind == "TagSnapshot" and one.id.api_version == API_VERSION)
-    found = (read_snapshot(resource, Problems()) for resource in own)
-    return {one.image: one for one in found if one is not None}
+    every = (read_snapshot(resource, Problems()) for resource in own)
+    return {one.image: one for one in every if one is not None}
 
 
 def judge(

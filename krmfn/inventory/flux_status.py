@@ -156,12 +156,12 @@ def ready_message(latest: LatestRef, previous: LatestRef | None) -> str:
     >>> ready_message(LatestRef("foo/bar", "1.1.0"), LatestRef("foo/bar", "1.0.0"))
     'Latest image tag for foo/bar resolved to 1.1.0 (previously foo/bar:1.0.0)'
     """
-    said = f"Latest image tag for {latest.name} resolved to {latest.tag}"
-    said += f" with digest {latest.digest}" if latest.digest else ""
+    message = f"Latest image tag for {latest.name} resolved to {latest.tag}"
+    message += f" with digest {latest.digest}" if latest.digest else ""
     if previous is None or previous == latest:
-        return said
+        return message
     tail = f"@{previous.digest}" if previous.digest else ""
-    return f"{said} (previously {previous.name}:{previous.tag}{tail})"
+    return f"{message} (previously {previous.name}:{previous.tag}{tail})"
 
 
 def automation(resource: Object, pending: int | str) -> Standing:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def lint(blocks: Sequence[Block], config: Config, skipped: Iterable[Skipped] = ()) -> tuple[Diagnostic, ...]:
     """Return everything there is to look at, in the order of files and lines."""
     bound = bind.bind(blocks, config, needed.expected(config, {}))
-    told = [*bound.results, *unbound(config, bound, blocks), *_unanchored(config)]
-    findings = [*_located(told, blocks), *_ignored(blocks), *_unread(skipped)]
+    diagnostics = [*bound.results, *unbound(config, bound, blocks), *_unanchored(config)]
+    findings = [*_located(diagnostics, blocks), *_ignored(blocks), *_unread(skipped)]
     for target in bound.targets:
         policy = config.policies[target.setter.policy]
         if problem := _digest(target, policy) or _value(target, policy):

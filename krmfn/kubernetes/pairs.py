@@ -107,16 +107,16 @@ def of_paths(scalars: Scalars) -> Iterator[Spelled]:
 
 def of_mapping(scalars: Scalars, within: str) -> Iterator[Found]:
     """Yield the images of one mapping, which stands under the key `within`."""
-    if found := _kustomized(scalars, within):
-        yield found
+    if pair := _kustomized(scalars, within):
+        yield pair
         return
     stems: dict[str, dict[str, str]] = {}
     for key, node in scalars.items():
         if (split := _stem(key)) and node.value and node.value.lower() not in _NO_VERSION:
             stems.setdefault(split[0], {}).setdefault(split[1], key)
     for stem, versions in stems.items():
-        if found := _versioned(scalars, stem, versions, within):
-            yield found
+        if pair := _versioned(scalars, stem, versions, within):
+            yield pair
 
 
 def _kustomized(scalars: Scalars, within: str) -> Found | None:

@@ -65,12 +65,12 @@ class _Walk:
 
     def read(self, root: yaml.Node, kind: str, prefix: Steps, within: str = "") -> list[Place]:
         """Return the places of a tree, which stands under a key; what was noticed on the way counts for all of them."""
-        found = [*self.walk(_At(root, prefix, self.ground, within), kind)]
+        places = [*self.walk(_At(root, prefix, self.ground, within), kind)]
         if self.doubt:
-            found = [place.doubted(self.doubt) for place in found]
+            places = [place.doubted(self.doubt) for place in places]
         if self.has_registry:
-            found = [place.doubted(_REGISTRY_ELSEWHERE) if _lacks_registry(place) else place for place in found]
-        return found
+            places = [place.doubted(_REGISTRY_ELSEWHERE) if _lacks_registry(place) else place for place in places]
+        return places
 
     def walk(self, top: _At, kind: str) -> Iterator[Place]:
         """Walk a tree, in the order of the document."""

@@ -82,7 +82,7 @@ def _said(chosen: Chosen) -> Mapping[str, str]:
     image = chosen.policy.repository.image.path.rpartition("/")[2]
     rules = chosen.policy.rules
     value = (chosen.digest if rules.pins_current else None) or chosen.tag
-    said = {f"{TAG}{image}": value} if len(f"tag.{image}") <= _LONGEST else {}
+    annotations = {f"{TAG}{image}": value} if len(f"tag.{image}") <= _LONGEST else {}
     match = rules.filter.pattern.search(chosen.tag) if rules.filter else None
     build = Template.parse("$build").expand(match) if match else ""
-    return said | ({BUILD: build} if build else {})
+    return annotations | ({BUILD: build} if build else {})

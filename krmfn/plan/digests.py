@@ -170,7 +170,7 @@ def _hold(
         return []
     image = chosen.policy.repository.image.name
     why = str(error) if error else f"{chosen.record} holds none"
-    said = []
+    diagnostics = []
     for target in pinned:
         if place(target) not in held:
             held.add(place(target))
@@ -179,8 +179,8 @@ def _hold(
             )
             where = Field(target.scalar.path, target.scalar.value)
             location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
-            said.append(Diagnostic("warning", "pin-kept", message, location, policy=chosen.policy.key, cause=error))
-    return said
+            diagnostics.append(Diagnostic("warning", "pin-kept", message, location, policy=chosen.policy.key, cause=error))
+    return diagnostics
 
 
 def _stood_in(chosen: Chosen, tag: str, error: RegistryError) -> Diagnostic:

@@ -54,8 +54,8 @@ def judge(
         choice = choices[key]
         return _judged(choice, deployed, lock, facts, in_build=in_build) if choice.policy.is_judged else _Verdict(choice)
 
-    made = {key: one(key) for key in choices if key not in asking} | ask(asking, one, WORKERS)
-    verdicts = {key: verdict for key in choices if isinstance(verdict := made[key], _Verdict)}
+    by_key = {key: one(key) for key in choices if key not in asking} | ask(asking, one, WORKERS)
+    verdicts = {key: verdict for key in choices if isinstance(verdict := by_key[key], _Verdict)}
     judged = {key: one.choice for key, one in verdicts.items() if one.choice is not None}
     return Judged(judged, {(key, tag): one for key, verdict in verdicts.items() for tag, one in verdict.judgements.items()})
 

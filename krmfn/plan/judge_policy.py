@@ -43,9 +43,9 @@ class Judge:
         text = f"{self.image.name}: {message} (policy {self.policy.key})"
         self.results.append(Diagnostic(severity, code, text, Location(self.policy.defined), policy=self.policy.key))
 
-    def judgement(self, made: Chosen | NotChosen | None) -> Judgement:
+    def judgement(self, choice: Chosen | NotChosen | None) -> Judgement:
         """Return what was judged, with the choice that came of it."""
-        runs = made.tag if isinstance(made, Chosen) else None
+        runs = choice.tag if isinstance(choice, Chosen) else None
         return Judgement(runs, self.passed, self.refused, self.steps, tuple(self.results), self.is_stopped)
 
     def problem(self, lock: Lock | None, *, in_build: bool) -> NotChosen | None:

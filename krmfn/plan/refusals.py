@@ -248,8 +248,8 @@ class Refusals:
             return Unjudged(tag, answer)
         created = None if isinstance(answer, RegistryError) else read_time(answer)
         if created is None or created < _EPOCH:
-            told = "its image tells no time" if isinstance(answer, RegistryError) else f"its image tells {answer}, which is no time of a build"
-            return self._untold(tag, told)
+            why = "its image tells no time" if isinstance(answer, RegistryError) else f"its image tells {answer}, which is no time of a build"
+            return self._untold(tag, why)
         return self._until(tag, created + wait)
 
     def moved(self, tag: str, digest: str) -> PassedOver | None:

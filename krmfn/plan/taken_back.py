@@ -40,7 +40,7 @@ class TakenBack(NamedTuple):
 def find(deployed: Deployed, policies: Mapping[PolicyKey, ImagePolicy], lock: Lock | None) -> tuple[TakenBack, ...]:
     """Return what people took back since it was written, and what no hold keeps away yet; each tag of a policy once."""
     recorded = {entry.policy for entry in lock.all if entry.written} if lock else set()
-    found: dict[tuple[PolicyKey, str], TakenBack] = {}
+    taken: dict[tuple[PolicyKey, str], TakenBack] = {}
     for target in deployed.targets if recorded else ():
         key = target.setter.policy
         home = lock.home(key) if lock else None
@@ -57,9 +57,9 @@ def find(deployed: Deployed, policies: Mapping[PolicyKey, ImagePolicy], lock: Lo
                     f"{policy.repository.image.name}: {entry.tag} was taken back to {tag} by hand: an ImageHold keeps policy "
                     f"{key} away from it until there is a newer tag"
                 )
-                said = Diagnostic("warning", "taken-back", message, location, policy=key)
-                found.setdefault((key.plain, entry.tag), TakenBack(key, entry.tag, home.folder, said))
-    return tuple(found.values())
+                warning = Diagnostic("warning", "taken-back", message, location, policy=key)
+                taken.setdefault((key.plain, entry.tag), TakenBack(key, entry.tag, home.folder, warning))
+    return tuple(taken.values())
 
 
 def _is_lower(policy: ImagePolicy, tag: str, recorded: str) -> bool:
@@ -85,12 +85,12 @@ def held(choices: Mapping[PolicyKey, Choice], taken: Iterable[TakenBack]) -> dic
 
 def written(changes: Iterable[Change], lock: Lock | None) -> Written:
     """Return the fields that get a tag in this run, by policy and tag, as their lock names them."""
-    found: dict[tuple[PolicyKey, str], set[str]] = {}
+    fields: dict[tuple[PolicyKey, str], set[str]] = {}
     for change in changes:
         key, home = change.target.setter.policy, lock.home(change.target.setter.policy) if lock else None
         if change.chosen and home is not None and change.target.setter.part in (Part.IMAGE, Part.TAG):
-            found.setdefault((key, change.chosen.tag), set()).add(_place(change.target, home.folder))
-    return {pin: frozenset(places) for pin, places in found.items()}
+            fields.setdefault((key, change.chosen.tag), set()).add(_place(change.target, home.folder))
+    return {pin: frozenset(places) for pin, places in fields.items()}
 
 
 def _place(target: Target, folder: str) -> str:

@@ -213,8 +213,8 @@ def _apart(judged: Judged, group: Group, members: Sequence[_Member]) -> Judged:
         return judged
     held = ", ".join(f"{one.pin[0]} at {', '.join(one.running)}" for one in members if one.running)
     message = f"group {group.name}: its members are apart ({held}); they stay until there is a version that all of them may take"
-    said = Diagnostic("warning", "apart", message, Location(group.defined), policy=members[0].pin[0])
-    return judged.put(members[0].pin, judged.of(members[0].pin), said)
+    warning = Diagnostic("warning", "apart", message, Location(group.defined), policy=members[0].pin[0])
+    return judged.put(members[0].pin, judged.of(members[0].pin), warning)
 
 
 def _shown(version: Version) -> str:

@@ -123,13 +123,13 @@ def advised(place: Place, policy: ImagePolicy) -> list[tuple[Slot, Setter]]:
     moves with the tag beside it.
     """
     name = policy.repository.image.name
-    found = [
+    places = [
         (slot, Setter(policy.key, slot.marked))
         for slot in place.slots
         if (slot.part is not Part.DIGEST or policy.reflects)
         and (slot.part is not Part.NAME or slot.scalar.value == name)
     ]
-    return found if any(slot.part is not Part.NAME for slot, _ in found) else []
+    return places if any(slot.part is not Part.NAME for slot, _ in places) else []
 
 
 def is_of(reference: str, policy: ImagePolicy) -> bool:

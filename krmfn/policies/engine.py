@@ -30,8 +30,8 @@ def compile_pattern(text: str, *, never_nl: bool = False) -> Find:
     try:
         compiled = re2.compile(text.encode("utf-8", "surrogatepass"), options)
     except re2.error as error:
-        said = error.args[0]
-        words = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        message = error.args[0]
+        words = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
         raise RuleError(f"error parsing regexp: {dialect.go_error(text, words)}") from None
     return direct(compiled) or indirect(compiled)
 

@@ -113,13 +113,13 @@ class Sources:
 
     def recorded(self, repositories: Iterable[Repository]) -> dict[str, Snapshot]:
         """Return what the scan of the fleet, if there is one, knows of first sightings; what it cannot tell is told with the tags."""
-        found: dict[str, Snapshot] = {}
+        known: dict[str, Snapshot] = {}
         for repository in repositories if self._scan is not None else ():
             try:
-                found[repository.image.canonical] = self.scan.known(repository)
+                known[repository.image.canonical] = self.scan.known(repository)
             except RegistryError:
                 continue
-        return found
+        return known
 
     def tags(self, repository: Repository) -> Listing:
         """See TagSource.tags."""

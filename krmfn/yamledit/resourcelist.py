@@ -234,12 +234,12 @@ def splice(resource_list: ResourceList, edits: Sequence[Edit], results: Sequence
         return pieces(resource_list.text.data, edits)
     from krmfn.yamledit.results import events, insert, unknown
 
-    said = unknown(resource_list, results)
-    one = _confirm_around(resource_list, [*around, *insert(resource_list, said[:1])])
-    added = insert(resource_list, said)
-    if len(said) > 1:
+    diagnostics = unknown(resource_list, results)
+    one = _confirm_around(resource_list, [*around, *insert(resource_list, diagnostics[:1])])
+    added = insert(resource_list, diagnostics)
+    if len(diagnostics) > 1:
         many = apply(resource_list.frame.data, resource_list.frame.edits([*around, *added]))
-        if compose.raw_parse(many) != compose.raw_parse(one) + sum(map(events, said[1:])):
+        if compose.raw_parse(many) != compose.raw_parse(one) + sum(map(events, diagnostics[1:])):
             raise resource_list.text.error("the results of this run would change the list; nothing was written")
     return pieces(resource_list.text.data, [*edits, *added])
 

@@ -190,12 +190,12 @@ class _Builds:
             self.done[folder] = self._built(folder, self.overlays[folder], [])
         return self.done[folder]
 
-    def _built(self, folder: str, one: Overlay, given: list[Item]) -> list[Item]:
+    def _built(self, folder: str, one: Overlay, resources: list[Item]) -> list[Item]:
         if folder in self.open:
-            return given
+            return resources
         self.open.add(folder)
         try:
-            items = [*given]
+            items = [*resources]
             for name in one.resources:
                 path = _joined(folder, name)
                 if path in self.overlays:

@@ -143,9 +143,9 @@ def _with_copies(items: list[Item], replacement: Tree, log: Log) -> list[Item]:
 
 
 def _source(items: list[Item], replacement: Tree) -> Leaf | None:
-    source, given = get(replacement, "source"), get(replacement, "sourceValue")
-    if isinstance(given, Leaf):
-        return given
+    source, literal = get(replacement, "source"), get(replacement, "sourceValue")
+    if isinstance(literal, Leaf):
+        return literal
     value = value_of(items, source, text_of(source, "fieldPath") or "metadata.name")
     return None if value is None else source_value(value, get(source, "options"))
 
@@ -153,12 +153,12 @@ def _source(items: list[Item], replacement: Tree) -> Leaf | None:
 def value_of(items: list[Item], source: Tree | None, path: str) -> Leaf | None:
     """Return the field of the one resource that a source selects; None without exactly one."""
     parts = [(part, text_of(source, part)) for part in ("group", "version", "kind", "name", "namespace")]
-    found = [
+    leaves = [
         one
         for one in items
         if all(not wanted or any(getattr(own, part) == wanted for own in one.ids) for part, wanted in parts)
     ]
-    return value_at(found[0].tree, path) if len(found) == 1 else None
+    return value_at(leaves[0].tree, path) if len(leaves) == 1 else None
 
 
 def resolved(items: list[Item], declared: list[Variable], log: Log) -> list[Item]:
@@ -171,12 +171,12 @@ def resolved(items: list[Item], declared: list[Variable], log: Log) -> list[Item
 def with_generated(items: list[Item], generated: list[Generated], log: Log) -> list[Item]:
     """Return resources with what generators make; one that merges or replaces changes the resource of its name."""
     for one in generated:
-        made = item(dict(one.tree))
-        old = next((each for each in items if one.behavior and _is_same(each, made.tree)), None)
+        renamed = item(dict(one.tree))
+        old = next((each for each in items if one.behavior and _is_same(each, renamed.tree)), None)
         if old is None:
-            items = [*items, made]
+            items = [*items, renamed]
             continue
-        before, data = get(old.tree, "data"), get(made.tree, "data")
+        before, data = get(old.tree, "data"), get(renamed.tree, "data")
         if isinstance(before, dict) and isinstance(data, dict) and isinstance(old.tree, dict):
             for key, leaf in data.items():
                 log.replaced(before.get(key), leaf if isinstance(leaf, Leaf) else Leaf(""))

@@ -48,13 +48,13 @@ def written(tree: Tree, values: dict[str, Leaf], log: Log) -> Tree:
 def _expanded(leaf: Leaf, values: dict[str, Leaf], log: Log) -> Leaf:
     """Return a scalar with its variables written; its version comes from where the variable in it comes from."""
     text, at, placed = "", 0, []
-    for found in _reference.finditer(leaf.text):
-        value = values.get(found[1]) if found[1] else None
-        text += leaf.text[at : found.start()]
+    for match in _reference.finditer(leaf.text):
+        value = values.get(match[1]) if match[1] else None
+        text += leaf.text[at : match.start()]
         if value is not None:
             placed.append((len(text), len(text) + len(value.text), value))
-        text += value.text if value is not None else "$" if found[0] == "$$" else found[0]
-        at = found.end()
+        text += value.text if value is not None else "$" if match[0] == "$$" else match[0]
+        at = match.end()
     text += leaf.text[at:]
     is_whole = len(placed) == 1 and placed[0][:2] == (0, len(text))
     sources = [value for start, end, value in placed if is_whole or is_version(text, start, end)]

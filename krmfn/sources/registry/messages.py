@@ -35,11 +35,11 @@ def refusal(question: Question, reply: Reply, what: str, lookup: Found, secrets:
     """Turn a status that is no success into an error; `what` was asked for (`tags`, `tag 1.2.3`)."""
     code, words = _read(reply, secrets)
     failure = _failure(reply.status)
-    said = f"{question.target.registry} answered {reply.status} for {what}"
+    text = f"{question.target.registry} answered {reply.status} for {what}"
     if code or words:
-        said += f" ({': '.join(filter(None, (code, words)))})"
+        text += f" ({': '.join(filter(None, (code, words)))})"
     return question.error(
-        failure, said + _advice(question, reply, failure, lookup, code, secrets), status=reply.status, code=code or None
+        failure, text + _advice(question, reply, failure, lookup, code, secrets), status=reply.status, code=code or None
     )
 
 
