@@ -193,24 +193,25 @@ def drawn(number: int) -> dict[str, str]:
 
 
 def generated(number: int) -> dict[str, Any]:
-    """Return the case of a seed: of ten four lists, two lists that try hard to be misread, and four trees."""
+    """Return the case of a seed: of ten six lists, two lists that try hard to be misread, and two trees with three calls each."""
     kind, env, lists = number % 10, environment(number), Lists(number)
-    if kind < 4:
-        return {"list": encoded(lists.text()), "environment": env}
     if kind < 6:
+        return {"list": encoded(lists.text()), "environment": env}
+    if kind < 8:
         text = yamldocs.Writer(number).mutated()
         more = f"- apiVersion: v1\n  kind: X\n{''.join('-' + _indented(one)[1:] for one in (lists.own(), *lists.records()))}"
         at = text.find("items:\n")
         return {"list": encoded((text[: at + 7] + more + text[at + 7 :]).encode("utf-8", "surrogatepass")), "environment": env}
-    calls = list(TREE_CALLS)
-    if kind == 6:
+    calls = lists.chance.sample(TREE_CALLS, 3)
+    form = number // 10 % 8 if kind == 8 else 7
+    if form == 0:
         with tempfile.TemporaryDirectory() as folder:
-            hostile.tree(Path(folder), number, is_configured=number % 20 == 6)
+            hostile.tree(Path(folder), number, is_configured=number % 160 == 8)
             files = {str(path.relative_to(folder)): encoded(path.read_bytes()) for path in sorted(Path(folder).rglob("*")) if path.is_file()}
         return {"files": files, "calls": calls, "environment": env}
-    if kind == 7:
+    if form < 3:
         tree = drawn(number) | {"policies.yaml": "---\n".join([lists.own(), *lists.records()])}
-    elif kind == 8:
+    elif form < 5:
         one = ugly.ugly(number)
         return {"files": {one.name: encoded(one.before), "policies.yaml": encoded(lists.own().encode())}, "calls": calls, "environment": env}
     else:
