@@ -41,6 +41,7 @@ COLUMNS = (
 )
 CREATED = "2026-01-01T00:00:00Z"
 DIGEST = re.compile("sha256:[0-9a-f]{64}")
+HEX = re.compile("[0-9a-f]{64}")
 PLAIN = re.compile(r"v?\d+\.\d+\.\d+")
 
 
@@ -63,7 +64,7 @@ class Offer:
         self.old: defaultdict[str, set[str]] = defaultdict(set)
         for place in found:
             tag = place.version.partition("@")[0]
-            if re.fullmatch(r"[\w.:-]+/[\w./-]+", place.repository) and re.fullmatch(r"\w[\w.-]{0,120}", tag):
+            if re.fullmatch(r"[\w.:\[\]-]+/[\w./-]+", place.repository) and re.fullmatch(r"\w[\w.-]{0,120}", tag):
                 self.old[place.repository].add(tag)
         self.new = {
             repository: {newer for tag in tags if (newer := raised(tag))} for repository, tags in self.old.items()
@@ -85,9 +86,10 @@ class Offer:
 
     def is_intended(self, before: str, after: str) -> bool:
         """True if a scalar differs from the old one in offered tags and their digests alone, word by word."""
-        old, new = (re.split(r"([\s\"'=,@]|(?<!sha256):)", text) for text in (before, after))
+        old, new = (re.split(r"([\s\"'=,@{}\[\]]|(?<!sha256):)", text) for text in (before, after))
         return len(old) == len(new) and all(
             a == b or b in self._every_new or (DIGEST.fullmatch(a) is not None and b in self._every_digest)
+            or (HEX.fullmatch(a) is not None and f"sha256:{b}" in self._every_digest)
             for a, b in zip(old, new, strict=True)
         )
 
