@@ -74,7 +74,8 @@ REFERENCES = (
     Reference("image-map", "images: {any: image:tag}", within=_LIST_KEY, shown=VERSION, sure=OFFICIAL, why=_BARE),
     Reference("image-map", "imagesOrSo: {any: image:tag}", within=_MAP_KEY, shown=VERSION, why="the key above may be about other images than those that run"),
     Reference("image-name", "image: {name, ref or url: image:tag}", "name|ref|url|uri|fullName|pullSpec", _IMAGE_KEY, shown=VERSION, sure=OFFICIAL, why=_BARE),
-    Reference("url", "any scalar: oci://image:tag, docker://image:tag", shown=KNOWN, sure=KNOWN, grammar="url"),
+    Reference("url", "distribution: {artifact: oci://image:tag}", "artifact", "distribution", shown=KNOWN, sure=KNOWN, grammar="url"),
+    Reference("url", "url: oci://image:tag of a WasmPlugin", "url", "spec", r"extensions\.istio\.io", shown=KNOWN, sure=KNOWN, grammar="url"),
     Reference("value", "any scalar: known-registry/image:tag", shown=KNOWN, why=_NO_KEY),
     Reference("value", "any scalar: --flag=known-registry/image:tag", shown=KNOWN, grammar="flag", why=_NO_KEY),
 )  # fmt: skip
@@ -189,8 +190,7 @@ NOT_RUN = (
     (r"source\.toolkit\.fluxcd\.io", "HelmRepository|GitRepository|Bucket"),
     (r"(?:kbld|imgpkg)\..*|argocd-image-updater\..*|imagepolicy\..*", ".*"),
     (r"policy\.sigstore\.dev|config\.openshift\.io|operator\.openshift\.io", ".*Policy|Image.*|.*MirrorSet"),
-    (r"apiextensions\.k8s\.io", "CustomResourceDefinition"),
-    (r"fleet\.cattle\.io", "ImageScan"),
+    (r"apiextensions\.k8s\.io|fleet\.cattle\.io", "CustomResourceDefinition|ImageScan"),
 )
 """API groups and kinds that speak of images and run none: configuration of updaters, policies, definitions."""
 
@@ -289,7 +289,7 @@ def may_hold_image(raw: bytes) -> bool:
 
 
 _COMPOUND = re.compile(
-    rb"epository|Image|IMAGE|image[A-Za-z_.-]|[_.-]image|image: *[{&*|>]|oci://|docker://|package:|bundle|dependsOn|chart:|: *[|>]"
+    rb"epository|Image|IMAGE|image[A-Za-z_.-]|[_.-]image|image: *[{&*|>#\r\n]|oci://|docker://|package:|bundle|dependsOn|chart:|: *[|>]"
     rb"|[tT]ag: |repoURL|env:|args:|command:|path: |datasource=docker|\\|imagepolicy|imagescan|: *[\"']?[{\[]"
 )
 

@@ -18,7 +18,7 @@ from krmfn.kubernetes.embedded import Embedded
 from krmfn.kubernetes.ground import Ground, doubt_of_resource, is_noted
 from krmfn.kubernetes.places import COUNTS, Place
 from krmfn.kubernetes.reference import Evidence, Reading
-from krmfn.kubernetes.resource import Resource, Steps, anchored, describe
+from krmfn.kubernetes.resource import Resource, Steps, anchored, describe, get
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.yamltree import children, is_null, join_path, scalar_at
 
@@ -174,6 +174,7 @@ class _Walk:
                 slots.append(self.ground.slot(part, spelled.scalars[key], steps))
             written = tuple(slot for slot in slots if slot is not None)
             doubt = at.doubt or pair.why or ("the text around it cannot be followed" if len(written) < len(slots) else "")
+            doubt = doubt or (_REGISTRY_ELSEWHERE if isinstance(get(at.node, "registry"), yaml.CollectionNode) else "")
             node = spelled.scalars[pair.at]
             noted = self.noted(node) if pair.reading is None else None
             code, text, reading = noted or (pair.code, pair.text, pair.reading)
