@@ -17,7 +17,15 @@ DEPTH = 200
 
 
 def parse(data: bytes | bytearray, values: int = VALUES, objects: int = VALUES) -> dict[str, Any]:
-    """Read a JSON object; raises ValueError, whose text quotes nothing of the document.
+    """Read a JSON object; see `read`."""
+    value = read(data, values, objects)
+    if not isinstance(value, dict):
+        raise ValueError("is not a JSON object")  # noqa: TRY004 - the input is wrong, not the program
+    return value
+
+
+def read(data: bytes | bytearray, values: int = VALUES, objects: int = VALUES) -> Any:
+    """Read a JSON document; raises ValueError, whose text quotes nothing of it.
 
     Values are counted before any is made: each but the first stands behind one of `,[{`. Objects take the
     most memory and have a limit of their own.
@@ -28,10 +36,10 @@ def parse(data: bytes | bytearray, values: int = VALUES, objects: int = VALUES) 
         raise ValueError(f"has more than {objects} objects")
     if any(data.find(b'"', start, start + _TEXT) < 0 for start in range(0, len(data) - _TEXT, _TEXT)):
         raise ValueError(f"has a text of more than {_TEXT >> 10} KiB")
-    if _is_deep(data):
+    if is_deep(data):
         raise ValueError("is nested too deeply")
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+        return json.loads(data.decode(), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON (line {error.lineno}, column {error.colno})") from None
     except UnicodeDecodeError:
@@ -40,12 +48,9 @@ def parse(data: bytes | bytearray, values: int = VALUES, objects: int = VALUES) 
         raise ValueError(str(error)) from None
     except ValueError:  # Python's limit for digits
         raise ValueError("has a number that is too long") from None
-    if not isinstance(value, dict):
-        raise ValueError("is not a JSON object")  # noqa: TRY004 - the input is wrong, not the program
-    return value
 
 
-def _is_deep(data: bytes | bytearray) -> bool:
+def is_deep(data: bytes | bytearray) -> bool:
     """True if more than DEPTH collections are open at once; brackets in texts do not count."""
     if data.count(b"[") + data.count(b"{") <= DEPTH:
         return False

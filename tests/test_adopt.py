@@ -360,3 +360,17 @@ def test_configuration_that_is_no_json5_is_named(text: str, tmp_path: Path):
     done = adopt(tmp_path, {"renovate.json": text})
     assert done.returncode == 1
     assert "krmfn: error: renovate.json:" in done.stderr
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("unit", ["/*", '"\\"', "'", "/* ", "//", ":"])
+def test_a_text_of_renovate_without_an_end_takes_linear_time(unit: str, tmp_path: Path):
+    (tmp_path / "renovate.json5").write_text("{a: " + unit * 100_000)
+    (tmp_path / "a.yaml").write_text("# renovate:" + "\t" * 100_000 + "\nimage: redis:7.2.4 #" + " " * 100_000 + "\n")
+    (tmp_path / ".github").mkdir()
+    versions = f'["{" " * 50_000}x", "1{".1" * 50_000}x"]'
+    (tmp_path / ".github/dependabot.yml").write_text(
+        f"updates:\n- package-ecosystem: docker\n  directory: /\n  ignore: [{{dependency-name: '*', versions: {versions}}}]\n"
+    )
+    done = call("adopt", ".", cwd=tmp_path)
+    assert "bug" not in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -234,3 +235,46 @@ def test_only_what_was_moved_to_and_left_for_a_lower_tag_is_taken_back(tags):
     raised = {after for _, before, after in moves if outranks(VERSION, after, before)}
     assert {one.tag for one in taken} <= lowered & raised
     assert DAY == 86400
+
+
+def raw(place: Path, kind: str, data: str) -> str:
+    done = subprocess.run(
+        ["git", "hash-object", "-w", "-t", kind, "--literally", "--stdin"], cwd=place, input=data.encode(), env=environment(), check=True, capture_output=True
+    )
+    return done.stdout.decode().strip()
+
+
+@pytest.mark.parametrize("when", ["99999999999999", "253402300800", "-5", "soon", "", None])
+@pytest.mark.parametrize("form", ["text", "json", "markdown"])
+def test_a_commit_of_any_time_is_told(when: str | None, form: str, place: Path):
+    """git keeps what whoever made a commit wrote as its time, and shows nothing where there is none."""
+    for web in ("1.2.0", "1.1.1"):
+        commit(place, 30, {"web.yaml": pod(f"{WEB}:{web}")})
+        head, tree = (subprocess.run(["git", "rev-parse", one], cwd=place, check=True, capture_output=True, text=True).stdout.strip() for one in ("HEAD~1", "HEAD^{tree}"))
+        committer = "" if when is None else f"committer A <a@b> {when} +0000\n"
+        name = raw(place, "commit", f"tree {tree}\nparent {head}\nauthor A <a@b> 5 +0000\n{committer}\nx\n")
+        (place / ".git/refs/heads/main").write_text(f"{name}\n")
+    done = told(place, "--all", "-o", form)
+    assert done.returncode == 0, done.stderr
+    assert "1.2.0" in done.stdout
+
+
+def test_files_of_any_name_have_a_history(tmp_path: Path):
+    git(tmp_path, "init", "-q", "-b", "main")
+    names = ("a\x01b.yaml", "\x01" + "0" * 40 + " 5.yaml", "a\nb.yaml", ":100644 100644 0 0 M.yaml", "\n.yaml")
+    for day, tag in enumerate(("1.0.0", "1.1.0")):
+        commit(tmp_path, day, {name: pod(f"{WEB}{number}:{tag}") for number, name in enumerate(names)})
+    data = json.loads(told(tmp_path, "-o", "json").stdout)
+    assert [one["moves"] for one in data["images"]] == [1] * len(names)
+
+
+def test_history_is_read_a_few_megabytes_at_a_time(tmp_path: Path):
+    """Sixty versions of ten megabytes, which git packs into a few kilobytes."""
+    git(tmp_path, "init", "-q", "-b", "main")
+    lines = "# " + "x" * 8190 + "\n"
+    for number in range(24):
+        commit(tmp_path, number, {f"{side}.yaml": pod(f"{WEB}:1.0.{number}") + lines * 1200 for side in "ab"})
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (600 << 20,) * 2); sys.argv = ['krmfn', 'backtest', '.', '-o', 'json'];from krmfn.__main__ import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"][0]["moves"] == 23

@@ -292,3 +292,21 @@ def test_an_automation_without_any_policy_is_told():
         "ImageAutomation images has no policies, and there are none elsewhere: nothing is chosen",
     )
     assert load("", automation(WEB)).asides == ()
+
+
+def objects(count: int) -> str:
+    """Return so many policies, and as many of everything that can name one that is not there."""
+    lines = ["apiVersion: krmfn.dev/v1alpha1\nkind: ImageAutomation\nmetadata: {name: a}\nspec:\n  policies:"]
+    lines += [f"  - {{name: p{number}, image: ghcr.io/acme/a{number}, policy: {{semver: {{range: 1.x}}}}}}" for number in range(count)]
+    lines += ["  targets:", *(f"  - {{policy: 'q{number}x', select: {{kind: X{number}}}, fieldPaths: [spec.image]}}" for number in range(count))]
+    lines += ["  groups:", *(f"  - {{name: g{number}, policies: ['q{number}x', 'r{number}']}}" for number in range(count))]
+    return "\n".join(lines)
+
+
+@pytest.mark.timeout(60)
+def test_thousands_of_wrong_names_are_told_in_no_time():
+    """A hint for each took minutes: every name was compared with every other, and every problem with those before it."""
+    with pytest.raises(ConfigError) as told:
+        load(objects(3000))
+    hints = [one for one in told.value.problems if "did you mean" in one.message]
+    assert 0 < len(hints) < 100 < len(told.value.problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import signal
 import subprocess
@@ -243,3 +244,47 @@ def test_a_host_that_is_away_is_one_line_and_the_rest_of_its_lane_waits(tmp_path
         assert scan(tmp_path, plan, "--to", "scan").returncode == 0
         assert len(list((tmp_path / "scan").rglob("*.jsonl"))) == 3
         assert len(Store(tmp_path / "scan").snapshots(one.images())) == 7
+
+
+ODD: tuple[dict[str, Any], ...] = (
+    {}, {"image": ["x"], "tag": ""}, {"image": "IMAGE", "tag": ""}, {"image": "IMAGE", "tag": "", "answer": []}, {"image": "IMAGE", "tag": "", "answer": [5, 0]},
+    {"image": "IMAGE", "tag": "", "answer": [["1.0.0"]]}, {"image": "IMAGE", "tag": "", "answer": [["9.9.9"], "x"]}, {"image": "IMAGE", "tag": "", "answer": [[["9"]], 0]},
+    {"image": "IMAGE", "tag": "", "failure": "denied"}, {"image": "IMAGE", "tag": "", "failure": ["x"], "message": "m"}, {"image": "IMAGE", "tag": "1.0.0", "answer": "sha256:0"},
+)  # fmt: skip
+
+
+def journal_of(tmp_path: Path, plan: Path) -> Path:
+    lane = decode(plan.read_bytes(), "plan").lanes[0]
+    path = Store(tmp_path / "scan").path(lane, lane.shards[0], "journal")
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_a_line_of_a_journal_that_is_no_answer_is_passed_over(tmp_path):
+    with Hosts(1, 2) as hosts:
+        plan = planned(tmp_path, hosts.manifest())
+        image = next(iter(decode(plan.read_bytes(), "plan").lanes[0].shards[0].images))
+        lines = [json.dumps({"plan": hashlib.sha256(plan.read_bytes()).hexdigest()}), *(json.dumps(one).replace("IMAGE", image) for one in ODD), "[" * 5000]
+        path = journal_of(tmp_path, plan)
+        path.write_text("".join(f"{line}\n" for line in lines))
+        done = scan(tmp_path, plan, "--to", "scan")
+        assert done.returncode == 0, done.stderr
+        assert scan(tmp_path, plan, "--to", "other").returncode == 0
+    assert digest(tmp_path / "scan") == digest(tmp_path / "other")
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "link", "device", "folder"])
+def test_a_journal_that_is_no_regular_file_is_neither_read_nor_written(kind, tmp_path):
+    """A scan that somebody checked in may have a link in the place of a journal, which is cut to its last whole line."""
+    kept = tmp_path / "kept"
+    kept.write_text("somebody's\n")
+    with Hosts(1, 2) as hosts:
+        plan = planned(tmp_path, hosts.manifest())
+        path = journal_of(tmp_path, plan)
+        make = {"FIFO": os.mkfifo, "link": lambda one: one.symlink_to(kept), "device": lambda one: one.symlink_to("/dev/zero"), "folder": Path.mkdir}
+        make[kind](path)
+        done = scan(tmp_path, plan, "--to", "scan")
+    assert done.returncode == 1
+    assert f"{path.name}: " in done.stderr
+    assert "delete it and scan again" in done.stderr
+    assert kept.read_text() == "somebody's\n"

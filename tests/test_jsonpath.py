@@ -155,3 +155,15 @@ def test_a_filter_over_a_key_that_is_given_twice_is_refused():
     block = read(b"a: [{b: 1, b: 2}]\n")
     with pytest.raises(InputError, match="given twice"):
         list(JSONPath.parse("$.a[?(@.b == 1)]").find(block))
+
+
+@pytest.mark.parametrize("path", ["$.a.`sub(/x/, y)`", "$.a.`split(x, 0, -1)`", "$.a.`str()`", "$.a & $.b", '$..a[?(@.x =~ "(")]', '$..a[?(@.x =~ "(?=a)")]', "$" + ".a" * 3000, "$" + "[0]" * 3000, "$.a|" * 500 + "$.b"])
+def test_a_path_that_computes_or_is_endless_is_refused(path):
+    """What jsonpath-ng raises while it follows a path was a bug of krmfn; its regular expressions are Python's."""
+    with pytest.raises(RuleError, match=r"is not a JSONPath|has more than 200 steps"):
+        JSONPath.parse(path)
+
+
+def test_a_filter_by_a_regular_expression_takes_linear_time():
+    assert found('$.a[?(@.x =~ "^(a+)+$")]', {"a": [{"x": "a" * 5000 + "!"}, {"x": "a" * 5000}]})[0][0] == "$.a[1]"
+    assert found('$.a[?(@.x =~ "we.")].x', {"a": [{"x": "web"}, {"x": "api"}]}) == [("$.a[0].x", "web")]

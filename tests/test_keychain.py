@@ -134,7 +134,7 @@ def test_entries_are_read(entry, expected):
 @pytest.mark.parametrize(
     ("config", "word"),
     [
-        ('{"auths": ', "is not JSON (line 1)"),
+        ('{"auths": ', "is not JSON (line 1, column 11)"),
         ("[]", "is not a JSON object"),
         ("[" * 15_000, "is nested too deeply"),
         ('{"auths": {"r.example": {"auth": "%%%"}}}', "auth that is not base64"),

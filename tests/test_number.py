@@ -51,3 +51,11 @@ def test_integers_are_exact(value: int) -> None:
 )  # fmt: skip
 def test_reads_times(text: str, seconds: float | None) -> None:
     assert number.read_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "0001-01-01", "9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59.9Z"])
+def test_a_time_at_the_end_of_the_calendar_can_be_written_again(text: str) -> None:
+    time = number.read_time(text)
+    assert time is not None
+    assert number.read_time(number.moment(time)) == time
+    assert number.moment(time)[:4] == text[:4]

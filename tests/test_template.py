@@ -154,3 +154,34 @@ def test_any_text_can_be_read_or_is_refused_with_its_place(text: str):
     except TemplateError as error:
         place = (error.line, error.column)
     assert min(place) >= 1
+
+
+TWICE = "{{$l := list 1}}{{range until 60}}{{$l = list $l $l}}{{end}}"
+"""A list that holds itself twice, sixty times over: small, and without an end when anybody looks at all of it."""
+ENDLESS = (
+    f"{TWICE}{{{{$l}}}}", f"{TWICE}{{{{len (print $l)}}}}", f"{TWICE}{{{{toJson $l}}}}", f"{TWICE}{{{{has 2 (list $l)}}}}", f"{TWICE}{{{{len (uniq $l)}}}}", f'{TWICE}{{{{join "" $l}}}}',
+    f"{TWICE}{{{{range $l}}}}{{{{.}}}}{{{{end}}}}", '{{$d := dict "a" 1}}{{$_ := set $d "self" $d}}{{$d}}', '{{$d := dict "a" 1}}{{$_ := set $d "self" $d}}{{toJson $d}}',
+    '{{len (replace "a" (repeat 30000 "b") (repeat 100000 "a"))}}', '{{len (join (repeat 1000000 "x") (until 10000))}}', '{{len (indent 1000 (repeat 500000 "\\n"))}}',
+    '{{len (nindent 1000 (repeat 500000 "\\n"))}}', '{{len (wrapWith 1 (repeat 100000 "x") (repeat 100000 "a "))}}', '{{len (regexReplaceAllLiteral "a" (repeat 100000 "a") (repeat 100000 "b"))}}',
+    '{{len (regexReplaceAll "a" (repeat 1000000 "a") (repeat 200 "b"))}}', '{{$x := repeat 1000000 "a b"}}{{range until 10000}}{{$y := upper $x}}{{end}}',
+    "{{$x := until 10000}}{{range until 10000}}{{$y := sortAlpha $x}}{{end}}", "{{$l := list}}{{range until 10000}}{{$l = append $l .}}{{end}}", '{{fromJson "' + "[" * 100_000 + '"}}',
+    "{{" * 50_000, '{{ "' + '\\"' * 50_000, "{{ " + "9" * 30_000 + " }}", "{{ add1 9223372036854775807 }}", "{{ sub -9223372036854775808 9 }}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("template", ENDLESS, ids=range(len(ENDLESS)))
+def test_a_template_that_has_no_end_is_refused(template: str):
+    """What a function looks at and makes is counted: steps alone bound neither time nor memory."""
+    with pytest.raises(ConfigError, match=r"commit message template|failed to run template"):
+        filled(template)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ 1e999 }}", "+Inf"), ('{{ float64 "-inf" }}', "-Inf"), ('{{ float64 "nan" }}', "NaN"), ("{{ uniq (list 1 1.0 1) }}", "[1 1]"),
+        ('{{ $m := .Changed.Objects }}{{ $_ := set $m "a" 1 }}{{ range $k, $v := $m }}{{ kindOf $k }},{{ end }}', "string,struct,struct,struct,"),
+    ],
+)  # fmt: skip
+def test_a_value_that_python_cannot_write_or_sort_is_written_as_go_does(template: str, text: str):
+    assert filled(template) == text

@@ -93,7 +93,7 @@ def _opposite(text: str) -> str:
     >>> _opposite(">= 2.0"), _opposite("4.x"), _opposite("1.2.3"), _opposite(">= 1, < 2")
     ('<2.0', '!=4.x', '!=1.2.3', '')
     """
-    bound = re.fullmatch(r"\s*(>=|<=|<|>|=)?\s*v?([0-9]+(?:\.[0-9]+)*(?:\.[x*])?)\s*", text)
+    bound = re.fullmatch(r"(>=|<=|<|>|=)?\s*v?([0-9]+(?:\.[0-9]+)*(?:\.[x*])?)", text.strip())
     if not bound:
         return ""
     return f"{_OPPOSITE.get(bound[1] or '', '!=')}{bound[2].replace('*', 'x')}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 _TOKEN = re.compile(
-    r"""(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<colon>:)|(?P<tab>\t)""",
+    r"""(?P<text>"(?:\\.|[^"\\])*(?:"|\Z)|'(?:\\.|[^'\\])*(?:'|\Z))|(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))|(?P<colon>:)|(?P<tab>\t)""",
     re.DOTALL,
 )
+"""What has no end goes to that of the text, so that nothing is looked through twice."""
 
 
 def as_yaml(data: bytes) -> bytes:
@@ -27,5 +28,7 @@ def _token(match: re.Match[str]) -> str:
     if match["tab"]:
         return " "
     text = match["text"]
+    if len(text) < 2 or text[-1] != text[0]:
+        return text  # it has no end, as the reader of YAML will say
     body = text[1:-1] if text[0] == '"' else text[1:-1].replace('"', '\\"').replace("\\'", "'")
     return f'"{body}"'

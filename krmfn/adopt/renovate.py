@@ -32,7 +32,7 @@ NAMES = (
     *(f".renovaterc{kind}" for kind in ("", ".json", ".json5", ".jsonc")),
 )
 """Where Renovate looks, from the top of the repository."""
-_COMMENT = re.compile(r"#\s*renovate:\s*(?P<pairs>.*\S)")
+_COMMENT = re.compile(r"#[^\S\n]*renovate:(?P<pairs>.*)")
 _AS_DOCKER = ("docker", "semver", "semver-coerced", "semver-partial", "loose", "pep440")
 """Ways to read a version under which the shape of the deployed tag decides just as well."""
 _PRESETS = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from krmfn.config.records import Config
 
 _AGES = ("0 days", "3 days", "7 days")
-_COMMITS = 500
-"""Commits whose files are read together."""
 _SHOWN = 20
 
 
@@ -106,17 +103,14 @@ def _sets(config: Config, ages: Sequence[str], files: Sequence[str], path: Path,
 def _gathered(git: Git, config: Config) -> list[History]:
     """Read the history. Raises GitError."""
     commits = history.commits(git)
-    gathered = Histories()
+    gathered, total = Histories(), sum(len(one.changes) for one in commits)
     with terminal.watching("reading history") as progress:
-        for start in range(0, len(commits), _COMMITS):
-            part = commits[start : start + _COMMITS]
-            names = dict.fromkeys(name for one in part for change in one.changes for name in (change.before, change.after) if name)
-            held = dict(history.contents(git, list(names)))
-            for one in part:
-                for change in one.changes:
-                    gathered.add(Version(one.time, one.id, change.path, held.get(change.before), held.get(change.after)))
-            if progress:
-                progress(f"{start + len(part)} of {len(commits)} commits", "read", 0)
+        last = ""
+        for number, (one, change, before, after) in enumerate(history.contents(git, commits), 1):
+            gathered.add(Version(one.time, one.id, change.path, before, after))
+            if progress and one.id != last:
+                last = one.id
+                progress(f"{number} of {total} changes", "read", 0)
     if history.is_shallow(git):
         terminal.say("this clone is shallow: only a part of the history is here; git fetch --unshallow brings the rest", "warning")
     if gathered.unread:
@@ -182,7 +176,7 @@ def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def _day(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).date().isoformat()
+    return moment(time)[:10]
 
 
 def _data(tested: Sequence[Tested], sets: Sequence[RuleSet]) -> Mapping[str, Any]:

@@ -194,7 +194,7 @@ def now() -> str:
 
     time = dated(overridden(Settings(), os.environ), os.environ).now
     when = datetime.now(UTC) if time is None else datetime.fromtimestamp(time, UTC)
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return when.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def waiting(

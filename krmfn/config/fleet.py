@@ -27,7 +27,7 @@ _API_VERSION = "fleet.cattle.io/v1alpha1"
 _POLICIES = ("semver", "alphabetical")
 _REFLECTIONS: tuple[Literal["Never", "Always"], ...] = ("Never", "Always")
 """For a marker that takes a name or tag, and for `:digest`, which writes both tag and digest."""
-_PINNED = re.compile(rb'"\$imagescan"[ \t]*:[ \t]*"([^"\\\n]+):digest"|imageScans:([^"\\\n@]+)@digest')
+_PINNED = re.compile(rb'"\$imagescan"[ \t]*:[ \t]*"([^"\\\n]+):digest"|imageScans:([^"\\\n@:]+)@digest')
 
 
 Scans = tuple[list[ImagePolicy], set[PolicyKey], dict[str, PolicyKey]]

@@ -284,6 +284,6 @@ def _referred(
         except RuleError as error:
             return UnresolvedPolicy(cause, f"status.latestRef.name: {error}", resource.id, wanted)
     else:
-        hint = nearest(f"{wanted.namespace}/{name}", (f"{one.namespace}/{one.name}" for one in repositories))
+        hint = problems.hints.nearest(str(wanted), repositories).replace(":", "/")
         why = f"referenced ImageRepository does not exist: {wanted.namespace}/{name} is not among the items{hint}"
     return UnresolvedPolicy(cause, f"failed to get the referred ImageRepository: {why}", resource.id, wanted)

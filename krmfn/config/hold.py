@@ -72,16 +72,12 @@ def read_holds(objects: Iterable[Object], problems: Problems) -> tuple[Hold, ...
             is_wrong = problems.add_all(resource.id, schema.problems("ImageHold", resource.data))
             if not is_wrong and (hold := _hold(resource, problems)):
                 holds.append(hold)
-    for index, one in enumerate(holds):
-        twin = next((other for other in holds[:index] if _is_torn(one, other)), None)
-        if twin is not None and one.resource and twin.resource:
+    staying: dict[tuple[PolicyKey | None, str], Hold] = {}
+    for one in holds:
+        twin = staying.setdefault((one.policy, one.image), one) if one.tag else one
+        if twin.tag != one.tag and one.resource and twin.resource:
             problems.add(one.resource.id, "spec.tag", f"{twin.resource.id} holds {twin.tag} for the same: keep one")
     return tuple(holds)
-
-
-def _is_torn(one: Hold, other: Hold) -> bool:
-    is_same = (one.policy, one.image) == (other.policy, other.image)
-    return bool(is_same and one.tag and other.tag and one.tag != other.tag)
 
 
 def _hold(resource: Object, problems: Problems) -> Hold | None:

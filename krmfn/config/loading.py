@@ -256,6 +256,6 @@ def _checked_targets(
         if target.policy in unresolved:
             problems.add(target.defined, target.where, f"policy {target.policy}: {unresolved[target.policy].why}")
         elif target.policy not in declared:
-            hint = nearest(str(target.policy), map(str, declared))
+            hint = problems.hints.nearest(str(target.policy), declared)
             problems.add(target.defined, target.where, f"no policy {target.policy} is configured{hint}")
     return tuple(target for target in targets if target.policy in policies)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.diagnostics import misconfigured, unreadable
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 GROUP = "image.toolkit.fluxcd.io"
 """The group of Flux's image objects."""
+_LONGEST_NAME = 200
+_LOOKS = 50_000
+"""Names that are compared for hints."""
 
 
 class Object(NamedTuple):
@@ -79,6 +82,8 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
+        self._known: set[Diagnostic] = set()
+        self.hints = Hints()
         self._files: dict[ResourceId, File] = {}
 
     def locate(self, objects: Iterable[Object]) -> None:
@@ -98,7 +103,8 @@ class Problems:
         """Note a problem once."""
         location = Location(where, Field(path) if path else None, self._files.get(where))
         problem = Diagnostic("error", "bad-config", message, location)
-        if problem not in self.found:
+        if problem not in self._known:
+            self._known.add(problem)
             self.found.append(problem)
 
     def add_all(self, where: ResourceId, wrong: Iterable[tuple[str, str]]) -> bool:
@@ -114,11 +120,28 @@ class Problems:
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
-    """Return a hint with the nearest known name, or nothing."""
+    """Return a hint with the nearest known name, or nothing; a long name is like no other."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, list(known), 1, likeness)
+    near = get_close_matches(name, list(known), 1, likeness) if len(name) <= _LONGEST_NAME else ()
     return f"; did you mean {near[0]}?" if near else ""
+
+
+class Hints:
+    """What one run may spend on hints: each is looked for among all names, and of thousands of mistakes the first get one."""
+
+    def __init__(self) -> None:
+        self._left = _LOOKS
+
+    def nearest(self, name: str, known: Collection[object]) -> str:
+        """Return a hint with the nearest known name, or nothing."""
+        return nearest(name, map(str, known)) if self.may_look_at(len(known)) else ""
+
+    def may_look_at(self, names: int) -> bool:
+        """True if so many names may be looked at once more; the first look is always allowed."""
+        is_allowed = self._left > 0
+        self._left -= names
+        return is_allowed
 
 
 def policy_named(name: str, keys: Iterable[PolicyKey]) -> PolicyKey:

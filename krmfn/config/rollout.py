@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from krmfn.config.objects import Problems, nearest
 from krmfn.model import ImagePolicy, PolicyKey, ResourceId
+
+if TYPE_CHECKING:
+    from krmfn.config.objects import Problems
 
 
 class Group(NamedTuple):
@@ -50,7 +52,7 @@ def check_groups(groups: Iterable[Group], declared: Collection[PolicyKey], probl
             path = f"{group.where}.policies[{index}]"
             other = homes.setdefault(key, group)
             if key not in declared:
-                problems.add(group.defined, path, f"no policy {key} is configured{nearest(str(key), map(str, declared))}")
+                problems.add(group.defined, path, f"no policy {key} is configured{problems.hints.nearest(str(key), declared)}")
             elif other is not group:
                 problems.add(group.defined, path, f"policy {key} stands in group {other.name} too: keep one")
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 API_VERSION = "krmfn.dev/v1alpha1"
 KINDS = tuple(SPECS)
+_DIGITS = 18
+"""Of a whole number."""
 
 
 def document(kind: str) -> Schema:
@@ -104,8 +106,9 @@ def _check_boolean(data: Any, _schema: Schema, path: str) -> Iterator[tuple[str,
 
 
 def _check_integer(data: Any, schema: Schema, path: str) -> Iterator[tuple[str, str]]:
-    if not (isinstance(data, str) and data.isascii() and data.isdigit() and int(data) >= schema.get("minimum", 0)):
-        yield path, f"expected a whole number from {schema.get('minimum', 0)}, found {_seen(data)}"
+    is_number = isinstance(data, str) and data.isascii() and data.isdigit() and len(data) <= _DIGITS
+    if not (is_number and int(data) >= schema.get("minimum", 0)):
+        yield path, f"expected a whole number from {schema.get('minimum', 0)} of at most {_DIGITS} digits, found {_seen(data)}"
 
 
 def _seen(data: Any) -> str:

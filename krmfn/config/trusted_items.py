@@ -42,7 +42,7 @@ def _image(url: str) -> str | None:
     if scheme != "oci":
         return None
     if "${" in name:
-        return re.sub(r"\$\{[^}]*\}", "**", name)
+        return re.sub(r"\$\{[^{}]*\}", "**", name)
     try:
         return parse_repository(name).canonical
     except RuleError:

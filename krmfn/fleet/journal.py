@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from krmfn.access import Listing, Repository
+from krmfn.disk.reading import NotReadError, read_file
 from krmfn.errors import InputError, RegistryError
 from krmfn.image import is_digest, is_tag
 from krmfn.strict_json import parse
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from krmfn.plan.resolve import TagSource
 
 _VALUES = 1_000_000
+_LIMIT = 1 << 30
+"""Bytes of a journal."""
+_LASTING = ("not-found", "denied")
+"""Failures that are kept."""
 Known = dict[tuple[str, str], Any]
 
 
@@ -35,12 +40,12 @@ class Journal:
         """Answers that were known already."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            data = path.read_bytes() if path.exists() else b""
+            data = _content(path)
             whole = data[: data.rfind(b"\n") + 1]
             known = _read(whole, plan)
             self._known = known or {}
             whole = whole if known is not None else b""
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
             if len(whole) != len(data):
                 os.ftruncate(self._file, len(whole))
             if not whole:
@@ -79,7 +84,7 @@ class Journal:
         try:
             answer = ask()
         except RegistryError as error:
-            if error.failure in ("not-found", "denied"):
+            if error.failure in _LASTING:
                 self._write({"image": image, "tag": tag, "failure": error.failure, "message": error.message})
             raise
         self._write({"image": image, "tag": tag, "answer": answer})
@@ -92,6 +97,18 @@ class Journal:
                 line = line[os.write(self._file, line) :]
 
 
+def _content(path: Path) -> bytes:
+    """Return what a journal holds; nothing where there is none. Raise InputError for anything but a regular file, links included."""
+    if path.is_symlink():
+        raise InputError("is a symbolic link, which is not followed: delete it and scan again", name=str(path))
+    try:
+        return read_file(path, _LIMIT)
+    except FileNotFoundError:
+        return b""
+    except NotReadError as error:
+        raise InputError(f"cannot be read: {error}: delete it and scan again", name=str(path)) from None
+
+
 def _read(data: bytes, plan: str) -> Known | None:
     """Return the answers of a journal; None when it is that of another plan. A line that is no answer is passed over."""
     lines = data.splitlines()
@@ -102,17 +119,21 @@ def _read(data: bytes, plan: str) -> Known | None:
         return None
     known: Known = {}
     for line in lines[1:]:
-        with suppress(ValueError, KeyError, IndexError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, IndexError):
             entry = parse(line, _VALUES)
-            known[entry["image"], entry["tag"]] = _answer(entry)
+            known[str(entry["image"]), str(entry["tag"])] = _answer(entry)
     return known
 
 
 def _answer(entry: Mapping[str, Any]) -> Any:
-    """Return what an entry answers. Raise ValueError, KeyError, IndexError, TypeError for what is no answer."""
-    if "failure" in entry:
-        return RegistryError(entry["failure"], entry["image"], entry["message"])
-    answer = entry["answer"]
-    if not (is_digest(answer) if entry["tag"] else all(map(is_tag, answer[0])) and isinstance(answer[1], int)):
-        raise ValueError("is no answer")
-    return answer
+    """Return the answer in a line: a list of tags and how many were malformed, a digest, or a failure. Raise ValueError, KeyError and others."""
+    image, answer = str(entry["image"]), entry.get("answer")
+    if entry.get("failure") in _LASTING:
+        return RegistryError(entry["failure"], image, str(entry["message"]))
+    if entry["tag"] and isinstance(answer, str) and is_digest(answer):
+        return answer
+    if not entry["tag"] and isinstance(answer, list):
+        tags, malformed = answer
+        if isinstance(tags, list) and all(map(is_tag, tags)) and isinstance(malformed, int):
+            return tags, malformed
+    raise ValueError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import GitError
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from krmfn.git.program import Git
 
 _MANIFESTS = ("*.yaml", "*.yml")
-_BATCH = 64 << 20
+_BATCH = 32 << 20
 """Bytes of files that are read together."""
+_AT_ONCE = 5000
+"""Changes whose sizes are asked together."""
 _NONE = "0" * 7
 
 
@@ -24,13 +26,18 @@ class Change(NamedTuple):
     before: str
     after: str
 
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """The names of what the file held."""
+        return tuple(filter(None, (self.before, self.after)))
+
 
 class Commit(NamedTuple):
     """A commit of the checked-out branch; of a merge what it brought. `time` is the committer's, in seconds since 1970."""
 
     id: str
     time: float
-    changes: tuple[Change, ...]
+    changes: list[Change]
 
 
 def commits(git: Git) -> list[Commit]:
@@ -39,8 +46,24 @@ def commits(git: Git) -> list[Commit]:
     History that is not here is not fetched: `is_shallow` tells whether there is more.
     """
     log = ("log", "--first-parent", "-m", "--reverse", "--raw", "--no-abbrev", "--no-renames", "-z", "--format=%x01%H %ct")
-    printed = git.pipe(*log, "--", *_MANIFESTS).decode("utf-8", "surrogateescape")
-    return [_commit(part) for part in printed.split("\x01")[1:]]
+    found: list[Commit] = []
+    fields = iter(git.pipe(*log, "--", *_MANIFESTS).decode("utf-8", "surrogateescape").split("\0"))
+    for field in fields:
+        words = field.lstrip("\n")
+        if words.startswith("\x01"):
+            name, _, time = words[1:].partition(" ")
+            found.append(Commit(name, _seconds(time), []))
+        elif words.startswith(":"):
+            old_mode, new_mode, before, after = words[1:].split()[:4]
+            change = Change(next(fields), *("" if one.startswith(_NONE) else one for one in (before, after)))
+            if {old_mode, new_mode} <= {"000000", "100644", "100755"}:
+                found[-1].changes.append(change)
+    return found
+
+
+def _seconds(text: str) -> float:
+    """Return the time of a commit; 0 where whoever made it wrote none, or one that no clock tells."""
+    return float(text) if text.isdecimal() and len(text) < 12 else 0.0
 
 
 def is_shallow(git: Git) -> bool:
@@ -48,44 +71,48 @@ def is_shallow(git: Git) -> bool:
     return git.read("rev-parse", "--is-shallow-repository") == "true"
 
 
-def _commit(printed: str) -> Commit:
-    head, _, rest = printed.partition("\0")
-    name, _, time = head.partition(" ")
-    fields = rest.lstrip("\n\0").split("\0")
-    changes = []
-    for words, path in zip(fields[::2], fields[1::2], strict=False):
-        old_mode, new_mode, before, after = words.lstrip(":").split()[:4]
-        if {old_mode, new_mode} <= {"000000", "100644", "100755"}:
-            changes.append(Change(path, *("" if one.startswith(_NONE) else one for one in (before, after))))
-    return Commit(name, float(time), tuple(changes))
+def contents(git: Git, commits: Iterable[Commit]) -> Iterator[tuple[Commit, Change, bytes | None, bytes | None]]:
+    """Yield every change with what the file held before and after, a few megabytes at a time. Raise GitError.
+
+    There is None for no file, and for one that is larger than a manifest can be, or not in this clone.
+    """
+    changes = [(one, change) for one in commits for change in one.changes]
+    for start in range(0, len(changes), _AT_ONCE):
+        some = changes[start : start + _AT_ONCE]
+        sizes = _sizes(git, [name for _, change in some for name in change.blobs])
+        part: list[tuple[Commit, Change]] = []
+        total = 0
+        for pair in some:
+            part.append(pair)
+            total += sum(sizes.get(name, 0) for name in pair[1].blobs)
+            if total > _BATCH:
+                yield from _read(git, part, sizes)
+                part, total = [], 0
+        yield from _read(git, part, sizes)
 
 
-def contents(git: Git, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield what files held, by git's names of it; what is larger than a manifest can be is left out. Raise GitError."""
-    listed = git.pipe("cat-file", "--batch-check=%(objectname) %(objectsize)", data=_lines(names)).decode().splitlines()
-    sizes = {name: int(size) for name, size in (line.split(" ", 1) for line in listed) if size.isdigit()}
-    batch: list[str] = []
-    total = 0
-    for name, size in sizes.items():
-        if size <= MAX_FILE:
-            batch.append(name)
-            total += size
-        if total > _BATCH:
-            yield from _read(git, batch)
-            batch, total = [], 0
-    yield from _read(git, batch)
+def _sizes(git: Git, names: Iterable[str]) -> dict[str, int]:
+    """Return the sizes of the files that are here and not too large."""
+    printed = git.pipe("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", data=_lines(names)).decode()
+    found = [line.split() for line in printed.splitlines()]
+    return {one[0]: int(one[2]) for one in found if one[1] == "blob" and int(one[2]) <= MAX_FILE}
 
 
-def _read(git: Git, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def _read(
+    git: Git, part: Sequence[tuple[Commit, Change]], sizes: Mapping[str, int]
+) -> Iterator[tuple[Commit, Change, bytes | None, bytes | None]]:
+    names = {name: None for _, change in part for name in change.blobs if name in sizes}
     printed = git.pipe("cat-file", "--batch", data=_lines(names)) if names else b""
+    held: dict[str, bytes] = {}
     at = 0
-    while at < len(printed):
-        end = printed.index(b"\n", at)
-        name, _, size = printed[at:end].decode().split(" ")
-        if name not in names:
-            raise GitError("git cat-file printed what it was not asked for")
-        at = end + 1 + int(size) + 1
-        yield name, printed[end + 1 : at - 1]
+    for name in names:
+        end = printed.find(b"\n", at) + 1
+        if printed[at:end] != f"{name} blob {sizes[name]}\n".encode():
+            raise GitError(f"git cat-file printed something else than {name}", help="git fsck tells what is wrong with the repository")
+        held[name] = printed[end : end + sizes[name]]
+        at = end + sizes[name] + 1
+    for one, change in part:
+        yield one, change, held.get(change.before), held.get(change.after)
 
 
 def _lines(names: Iterable[str]) -> bytes:

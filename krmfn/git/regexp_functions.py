@@ -7,6 +7,7 @@ from typing import Any
 
 from krmfn.errors import RuleError
 from krmfn.gotemplate.errors import TemplateError
+from krmfn.gotemplate.values import check_length
 from krmfn.policies.pattern import Match, Pattern, Template
 
 
@@ -43,21 +44,26 @@ def _regex_find_all(pattern: str, text: str, count: int) -> list[str]:
     return hits if count < 0 else hits[:count]
 
 
-def _regex_replace(pattern: str, text: str, replacement: str) -> str:
-    names = Pattern.parse(pattern).names
-    parts, end = [], 0
-    try:
-        template = Template.parse(replacement)
-        for hit in _matches(pattern, text):
-            parts += [text[end : hit.start()], template.expand(Match((hit[0], *hit.groups()), names))]
-            end = hit.end()
-    except RuleError as error:
-        raise TemplateError(f"error calling regexReplaceAll: {error}") from None
+def _replaced(pattern: str, text: str, new: Callable[[Any], str]) -> str:
+    parts, end, length = [], 0, 0
+    for hit in _matches(pattern, text):
+        parts += [text[end : hit.start()], new(hit)]
+        end, length = hit.end(), length + len(parts[-1])
+        check_length(length)
     return "".join((*parts, text[end:]))
 
 
+def _regex_replace(pattern: str, text: str, replacement: str) -> str:
+    names = Pattern.parse(pattern).names
+    try:
+        template = Template.parse(replacement)
+        return _replaced(pattern, text, lambda hit: template.expand(Match((hit[0], *hit.groups()), names)))
+    except RuleError as error:
+        raise TemplateError(f"error calling regexReplaceAll: {error}") from None
+
+
 def _regex_replace_literal(pattern: str, text: str, replacement: str) -> str:
-    return str(_pattern(pattern).sub(lambda _hit: replacement, text))
+    return _replaced(pattern, text, lambda _: replacement)
 
 
 def _regex_split(pattern: str, text: str, count: int) -> list[str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from krmfn.gotemplate.errors import TemplateError
-from krmfn.gotemplate.functions import FUNCTIONS, mismatch, not_defined
+from krmfn.gotemplate.functions import COPYING, COST, FUNCTIONS, SHALLOW, mismatch, not_defined
 from krmfn.gotemplate.parser import MOST_DEPTH, Action, Branch, Call, Jump, Node, Operand, Pipe, Template, Text
 from krmfn.gotemplate.tokens import place
 from krmfn.gotemplate.values import MISSING, MOST_TEXT, in_order, is_list, is_struct, is_true, kind, shown
 
 MOST_STEPS = 100_000
+MOST_WORK = 2_000_000
+"""Characters and values that the functions of one run look at and make; what stands in several places counts in each."""
 _NO_VALUE = object()
 
 
@@ -34,7 +36,7 @@ class _Run:
     def __init__(self, template: Template, data: Any, functions: Functions) -> None:
         self.template, self.functions = template, functions
         self.out: list[str] = []
-        self.size = self.steps = self.depth = 0
+        self.size = self.steps = self.depth = self.work = 0
         self.variables: list[tuple[str, Any]] = [("$", data)]
 
     def fail(self, message: str, at: int) -> TemplateError:
@@ -44,6 +46,25 @@ class _Run:
         self.steps += 1
         if self.steps > MOST_STEPS:
             raise self.fail(f"template takes more than {MOST_STEPS} steps", at)
+
+    def weigh(self, values: Iterable[Any], at: int, cost: int = 0) -> None:
+        """Count all that values hold: a list that holds itself twice, and so on, is small and prints without an end."""
+        todo = list(values)
+        self.work += cost
+        while todo and self.work <= MOST_WORK:
+            one = todo.pop()
+            self.work += len(one) if isinstance(one, str) else 1
+            if isinstance(one, dict):
+                todo += (*one, *one.values())
+            elif isinstance(one, list | tuple):
+                todo += one
+        if self.work > MOST_WORK:
+            raise self.fail(f"template works on more than {MOST_WORK} characters and values", at)
+
+    def shown(self, value: Any, at: int) -> str:
+        """Return the text of a value."""
+        self.weigh((value,), at)
+        return shown(value)
 
     def write(self, text: str, at: int = 0) -> None:
         self.size += len(text)
@@ -58,7 +79,7 @@ class _Run:
             elif isinstance(node, Action):
                 value = self.value(node.pipe, dot)
                 if not node.pipe.names:
-                    self.write("<no value>" if value is None else shown(value), node.pipe.at)
+                    self.write("<no value>" if value is None else self.shown(value, node.pipe.at), node.pipe.at)
             elif isinstance(node, Branch):
                 self._branch(node, dot)
             elif isinstance(node, Jump):
@@ -107,7 +128,7 @@ class _Run:
             return ((index, index) for index in range(value))
         if value is None or value is MISSING:
             return iter(())
-        raise self.fail(f"range can't iterate over {shown(value)}", at)
+        raise self.fail(f"range can't iterate over {self.shown(value, at)}", at)
 
     def _call(self, node: Call, dot: Any) -> None:
         if node.name not in self.template.defined:
@@ -167,6 +188,10 @@ class _Run:
         return self._apply(name, function, arguments, named.at)
 
     def _apply(self, name: str, function: Callable[..., Any], arguments: list[Any], at: int) -> Any:
+        if name in SHALLOW and not any(map(is_struct, arguments)):
+            self.weigh((), at, sum(len(one) for one in arguments if isinstance(one, list | dict)) if name in COPYING else 1)
+        else:
+            self.weigh(arguments, at, COST.get(name, 0))
         try:
             value = function(*arguments)
         except TemplateError as error:
@@ -176,8 +201,10 @@ class _Run:
             if isinstance(error, ValueError):
                 reason = str(error).partition("\n")[0]
             raise self.fail(f"error calling {name}: {reason}", at) from None
-        if isinstance(value, str) and len(value) > MOST_TEXT:
-            raise self.fail(f"{name} makes a text of more than {MOST_TEXT} characters", at)
+        if isinstance(value, str):
+            if len(value) > MOST_TEXT:
+                raise self.fail(f"{name} makes a text of more than {MOST_TEXT} characters", at)
+            self.weigh((value,), at)
         return value
 
     def _logic(self, name: str, operands: list[Operand], more: list[Any], dot: Any) -> Any:
@@ -221,7 +248,7 @@ class _Run:
             if name in (*value._fields, *(value.go_methods() if hasattr(value, "go_methods") else ())):
                 member = getattr(value, name)
                 return member() if callable(member) else member
-        raise self.fail(f"can't evaluate field {name} in {kind(value)} {shown(value)[:60]}", at)
+        raise self.fail(f"can't evaluate field {name} in {kind(value)} {self.shown(value, at)[:60]}", at)
 
 
 def _spelled(operand: Operand) -> str:

@@ -90,6 +90,13 @@ _BUILTIN: dict[str, Callable[..., Any]] = {
 FUNCTIONS: dict[str, Callable[..., Any]] = {**sprig_text.FUNCTIONS, **sprig_lists.FUNCTIONS, **_BUILTIN}
 
 
+COPYING = frozenset({"append", "prepend", "push"})
+SHALLOW = COPYING | {
+    "coalesce", "default", "dig", "empty", "eq", "first", "get", "hasKey", "index", "kindIs", "kindOf", "last", "len", "list", "ne", "not", "set", "ternary",
+}  # fmt: skip
+"""Functions that look no deeper than at their arguments themselves; all others may look at everything in them."""
+COST = dict.fromkeys(("regexFind", "regexFindAll", "regexMatch", "regexReplaceAll", "regexReplaceAllLiteral", "regexSplit"), 1000)
+"""What functions cost besides: a pattern is compiled."""
 _KINDS: dict[str, str] = {
     **dict.fromkeys(
         ("text", "part", "path", "chars", "joint", "old", "new", "pattern", "replacement", "many", "key"), "string"

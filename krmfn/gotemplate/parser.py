@@ -12,6 +12,8 @@ from krmfn.gotemplate.errors import TemplateError
 from krmfn.gotemplate.tokens import Piece, Token, constant, pieces, place, tokens_of
 
 MOST_DEPTH = 100
+MOST_TEMPLATE = 1 << 16
+"""Characters of a template."""
 
 
 class Text(NamedTuple):
@@ -81,6 +83,8 @@ class Template:
     @classmethod
     def parse(cls, source: str) -> Template:
         """Parse a template. Raise TemplateError with line and column."""
+        if len(source) > MOST_TEMPLATE:
+            raise TemplateError(f"the template has more than {MOST_TEMPLATE} characters")
         parser = _Parser(source)
         nodes, _ = parser.nodes(())
         return cls(source, nodes, parser.defined)

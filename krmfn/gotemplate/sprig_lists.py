@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from krmfn.gotemplate.errors import TemplateError
-from krmfn.gotemplate.values import MISSING, Strings, is_list, is_struct, is_true, kind, shown
+from krmfn.gotemplate.values import MISSING, Strings, in_order, is_list, is_struct, is_true, kind, shown
 
 MOST = 10_000
 """Entries of a list that a function makes."""
+_COLLECTIONS = 200
+"""Lists and objects of a JSON text."""
 
 
 def _empty(value: Any) -> bool:
@@ -46,11 +48,10 @@ def _concat(*lists: Any) -> list[Any]:
 
 
 def _uniq(values: Any) -> list[Any]:
-    distinct: list[Any] = []
+    distinct: dict[tuple[str, str], Any] = {}
     for value in values:
-        if value not in distinct:
-            distinct.append(value)
-    return distinct
+        distinct.setdefault((kind(value), shown(value)), value)
+    return list(distinct.values())
 
 
 def _texts(values: Any) -> list[str]:
@@ -61,13 +62,19 @@ def _plain(value: Any) -> Any:
     if is_struct(value):
         return {name: _plain(part) for name, part in zip(value._fields, value, strict=True)}
     if isinstance(value, dict):
-        return {shown(key): _plain(value[key]) for key in sorted(value)}
+        return {shown(key): _plain(value[key]) for key in in_order(value)}
     return [_plain(part) for part in value] if is_list(value) else None if value is MISSING else value
 
 
 def _json(value: Any) -> str:
     text = json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _from_json(text: str) -> Any:
+    if text.count("[") + text.count("{") > _COLLECTIONS:  # before any is entered: Python's limit on depth is no guard
+        raise TemplateError(f"error calling fromJson: more than {_COLLECTIONS} lists and objects")
+    return json.loads(text)
 
 
 def _dict(*pairs: Any) -> dict[Any, Any]:
@@ -122,9 +129,9 @@ def _float(value: Any) -> float:
         return 0.0
 
 
-def _fold(operation: Callable[[int, int], int]) -> Callable[..., int]:
+def _fold(operation: Callable[[int, int], int], *more: int) -> Callable[..., int]:
     def run(*values: Any) -> int:
-        numbers = [_int(value) for value in values]
+        numbers = [*map(_int, values), *more]
         total = numbers[0]
         for number in numbers[1:]:
             total = operation(total, number)
@@ -167,7 +174,7 @@ def _slice(values: Any, *bounds: int) -> Any:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": _fold(lambda left, right: left + right),
-    "add1": lambda value: _int(value) + 1,
+    "add1": _fold(lambda left, right: left + right, 1),
     "all": lambda *values: all(map(is_true, values)),
     "any": lambda *values: any(map(is_true, values)),
     "append": lambda values, value: [*values, value],
@@ -185,7 +192,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "first": lambda values: values[0] if values else None,
     "float64": _float,
     "floor": lambda value: float(math.floor(_float(value))),
-    "fromJson": json.loads,
+    "fromJson": _from_json,
     "get": lambda mapping, key: mapping.get(key, ""),
     "has": _has,
     "hasKey": lambda mapping, key: key in mapping,
@@ -213,7 +220,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "set": _set,
     "slice": _slice,
     "sortAlpha": lambda value: sorted(_texts(value)),
-    "sub": lambda left, right: _int(left) - _int(right),
+    "sub": _fold(lambda left, right: left - right),
     "ternary": lambda yes, no, holds: yes if holds else no,
     "toJson": _json,
     "toStrings": _texts,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from krmfn.gotemplate.errors import TemplateError
-from krmfn.gotemplate.values import MISSING, Strings, is_list, quoted, shown
+from krmfn.gotemplate.values import MISSING, Strings, check_length, is_list, quoted, shown
 
 
 def _strings(parts: tuple[Any, ...]) -> list[str]:
@@ -48,14 +48,14 @@ def _abbrev(width: int, text: str) -> str:
 def _repeat(count: int, text: str) -> str:
     if count < 0:
         raise TemplateError("error calling repeat: strings: negative Repeat count")
-    if count * len(text) > 1 << 20:
-        raise TemplateError("error calling repeat: the text would be too long")
+    check_length(count * len(text))
     return text * count
 
 
 def _indent(count: int, text: str) -> str:
     if not 0 <= count <= 1000:
         raise TemplateError(f"error calling indent: {count} is no number of blanks from 0 to 1000")
+    check_length(count * (text.count("\n") + 1))
     pad = " " * count
     return pad + text.replace("\n", "\n" + pad)
 
@@ -70,10 +70,13 @@ def _camel(text: str) -> str:
 
 
 def _wrap(width: int, text: str, joint: str = "\n") -> str:
-    return joint.join(textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False))
+    lines = textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
+    check_length(len(joint) * len(lines))
+    return joint.join(lines)
 
 
 def _replace(old: str, new: str, text: str) -> str:
+    check_length(text.count(old) * len(new))
     return text.replace(old, new)
 
 
@@ -90,7 +93,9 @@ def _swapcase(text: str) -> str:
 
 
 def _join(joint: str, parts: Any) -> str:
-    return joint.join(_strings(tuple(parts)) if is_list(parts) else [shown(parts)])
+    texts = _strings(tuple(parts)) if is_list(parts) else [shown(parts)]
+    check_length(len(joint) * len(texts))
+    return joint.join(texts)
 
 
 def _parts(joint: str, text: str, count: int = -1) -> list[str]:

@@ -98,17 +98,21 @@ def constant(token: Token, source: str) -> object:
             return ord(_unquoted(token.text[1:-1]))
         return _number(token.text)
     except (ValueError, TypeError, OverflowError):
-        raise TemplateError(f"bad constant {token.text}", *place(source, token.at)) from None
+        shown = token.text if len(token.text) < 80 else f"{token.text[:80]}..."
+        raise TemplateError(f"bad constant {shown}", *place(source, token.at)) from None
 
 
 def _number(text: str) -> int | float:
     plain = text.replace("_", "")
     try:
-        if re.fullmatch(r"[-+]?0[0-7]+", plain):
-            return int(plain, 8)
-        return int(plain, 0)
+        number = int(plain, 8 if re.fullmatch(r"[-+]?0[0-7]+", plain) else 0)
     except ValueError:
+        if plain.lstrip("+-").isdigit():
+            raise OverflowError from None
         return float(plain)
+    if not -(1 << 63) <= number < 1 << 64:
+        raise OverflowError
+    return number
 
 
 def _unquoted(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from math import isinf, isnan
 from typing import Any
 
 from krmfn.gotemplate.errors import TemplateError
@@ -47,8 +48,14 @@ def is_true(value: Any) -> bool:
 
 
 def in_order(mapping: dict[Any, Any]) -> list[Any]:
-    """Return the keys of a map in the order in which `range` visits them."""
-    return sorted(mapping)
+    """Return the keys of a map in the order in which `range` visits them; structs stand behind texts."""
+    return sorted(mapping, key=lambda key: (is_struct(key), key))
+
+
+def check_length(count: int) -> None:
+    """Raise TemplateError for a text that would have so many characters, if that is too many."""
+    if count > MOST_TEXT:
+        raise TemplateError(f"the text would have more than {MOST_TEXT} characters")
 
 
 def shown(value: Any) -> str:
@@ -76,6 +83,8 @@ def shown(value: Any) -> str:
 
 
 def _float(value: float) -> str:
+    if isnan(value) or isinf(value):
+        return "NaN" if isnan(value) else "+Inf" if value > 0 else "-Inf"
     if value == int(value) and abs(value) < 1e21:
         return str(int(value))
     return re.sub(r"e([-+])(\d)$", r"e\g<1>0\2", repr(value))

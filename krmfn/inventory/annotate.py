@@ -21,6 +21,7 @@ from krmfn.kubernetes.resource import (
 )
 from krmfn.plan.target import ANNOTATION, Setter, parse_setter
 from krmfn.plan.unbound import advised, is_of
+from krmfn.strict_json import parse
 from krmfn.yamledit import insertion, markers, prefilter
 from krmfn.yamledit.scalars import Refusal, quoted
 
@@ -99,10 +100,11 @@ def _known(resource: Resource) -> dict[str, str] | None:
     if not text:
         return {}
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        known = parse(text.encode("utf-8", "surrogatepass"))
+        json.dumps(known, ensure_ascii=False).encode()  # it goes into the file again
+    except ValueError:
         return None
-    return data if isinstance(data, dict) else None
+    return known
 
 
 def _keys(resource: Resource) -> dict[int, str]:

@@ -5,6 +5,7 @@ Every commit that moved an image is an observation, whoever made it; so is an Im
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -62,6 +63,7 @@ class Histories:
     def __init__(self) -> None:
         self.unread = 0
         self._last: dict[str, tuple[bytes, Deployed]] = {}
+        """Of each file the hash of what was read last, and what that runs."""
         self._seen: dict[str, dict[str, float]] = defaultdict(dict)
         self._moves: dict[str, list[Move]] = defaultdict(list)
 
@@ -70,10 +72,10 @@ class Histories:
         before, after = version.before or b"", version.after or b""
         if not _may_move(before, after):
             return
-        last, known = self._last.get(version.path, (b"", {}))
-        old = known if last == before else self._deployed(before)
+        last, known = self._last.get(version.path, (_hash(b""), {}))
+        old = known if last == _hash(before) else self._deployed(before)
         new = self._deployed(after)
-        self._last[version.path] = after, new
+        self._last[version.path] = _hash(after), new
         for key, tags in new.items():
             image = key[1]
             for tag in tags:
@@ -101,6 +103,10 @@ class Histories:
     def _with(seen: Mapping[str, float], snapshot: Snapshot | None) -> dict[str, float]:
         recorded = {tag: one.first for tag, one in snapshot.seen.items() if one.first is not None} if snapshot else {}
         return {tag: min(time for time in (seen.get(tag), recorded.get(tag)) if time is not None) for tag in {**seen, **recorded}}
+
+
+def _hash(data: bytes) -> bytes:
+    return hashlib.blake2b(data).digest()
 
 
 def _may_move(before: bytes, after: bytes) -> bool:

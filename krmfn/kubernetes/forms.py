@@ -50,7 +50,7 @@ class Reference(NamedTuple):
 
 @lru_cache(16384)
 def _matches(pattern: str, text: str) -> bool:
-    return re.fullmatch(pattern, text) is not None
+    return len(text) <= 253 and re.fullmatch(pattern, text) is not None  # no name in Kubernetes is longer
 
 
 REFERENCES = (
@@ -201,22 +201,19 @@ def charts(within: str) -> tuple[Chart, ...]:
     return tuple(row for row in CHARTS if re.fullmatch(row.within, within))
 
 
-@lru_cache(4096)
 def is_image_key(key: str) -> bool:
     """True if a key says that its value is an image, or a list of images."""
-    return re.fullmatch(_WITHIN, key) is not None
+    return _matches(_WITHIN, key)
 
 
-@lru_cache(4096)
 def is_list_key(key: str) -> bool:
     """True if what stands under a key are several images."""
-    return re.fullmatch(_MAP_KEY, key) is not None
+    return _matches(_MAP_KEY, key)
 
 
-@lru_cache(4096)
 def is_list_of_tags(key: str) -> bool:
     """True if a key says that the items of its list are tags of one image."""
-    return re.fullmatch(r"(?:.*[iI]mage|image)[_-]?(?:[tT]ags|[vV]ersions)", key) is not None
+    return _matches(r"(?:.*[iI]mage|image)[_-]?(?:[tT]ags|[vV]ersions)", key)
 
 
 def is_image_kind(kind: str) -> bool:

@@ -6,11 +6,11 @@ What is no plain step (filters, `where`, unions) is found by jsonpath-ng on plai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import yaml
 
-from krmfn.errors import RuleError
+from krmfn.errors import InputError, RuleError
 from krmfn.yamledit.compose import Alias
 from krmfn.yamledit.yamltree import Step, children, construct
 
@@ -18,6 +18,12 @@ Place = tuple[tuple[Step, ...], yaml.Node]
 _WORDS = ("where", "wherenot")
 _DESCENTS = 2
 """Each multiplies what has to be looked at by the depth of the document, unless krmfn walks itself, which meets a node once."""
+_PARTS = 200
+"""Steps of one path, which are nested as they are read."""
+_PLACES = frozenset({
+    "Root", "This", "Child", "Parent", "Descendants", "Fields", "Index", "Slice", "Wildcard", "Where", "WhereNot", "_Union", "Filter", "Expression", "And", "Or", "Len", "Keys",
+})  # fmt: skip
+"""What of jsonpath-ng leads to a place, or compares; the rest computes values that stand nowhere."""
 _STEPS = frozenset({"Root", "Child", "Descendants", "Fields", "Index", "Slice", "Wildcard"})
 
 
@@ -32,8 +38,11 @@ class JSONPath(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> JSONPath:
         """Compile a path; raises RuleError with what jsonpath-ng says."""
+        if sum(map(text.count, ".[|&")) > _PARTS:
+            raise RuleError(f"{text[:80]!r}... has more than {_PARTS} steps", help="for example $.spec.values.image.tag")
         try:
             expression = _parser(text)(text)
+            _check(expression)
         except Exception as error:  # jsonpath-ng raises its own and ply's errors, all meaning the same
             message = f"{text!r} is not a JSONPath: {error}"
             raise RuleError(message, help="for example $.spec.values.image.tag") from error
@@ -47,12 +56,17 @@ class JSONPath(NamedTuple):
     def find(self, root: yaml.Node) -> Iterator[Place]:
         """Yield (steps, node) of every match below `root`, in document order; an alias at the end stays one.
 
-        Raises InputError when a filter meets a key that is given twice.
+        Raises InputError when a filter meets a key that is given twice, or what it cannot compare.
         """
         if self.is_plain:
             yield from _walk(self.expression, (), root)
             return
-        for match in _listed(self.expression.find(construct(root))):
+        data = construct(root)
+        try:
+            matches = _listed(self.expression.find(data))
+        except Exception as error:  # what a path of others meets in data of others
+            raise InputError(f"{self.text!r} cannot be followed here: {type(error).__name__}") from error
+        for match in matches:
             steps = tuple(_steps(match.full_path))
             node = _follow(root, steps)
             if node is not None:
@@ -86,6 +100,37 @@ def _parser(text: str) -> Callable[[str], Any]:
     from jsonpath_ng import parser
 
     return parser.parse
+
+
+class _Found(str):
+    """A pattern of RE2 that equals every text in which it is found: jsonpath-ng's own `=~` takes exponential time."""
+
+    __slots__ = ("is_in",)
+    is_in: Callable[[str], bool]
+
+    def __new__(cls, pattern: str) -> Self:
+        from krmfn.kubernetes.kustomize.expressions import searcher
+
+        made = super().__new__(cls, pattern)
+        made.is_in = searcher(pattern)
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.is_in(other)
+
+    __hash__ = str.__hash__
+
+
+def _check(expression: Any) -> None:
+    """Let regular expressions be matched by RE2. Raise ValueError for what computes a value."""
+    for inner in vars(expression).values() if hasattr(expression, "__dict__") else ():
+        for one in inner if isinstance(inner, list) else (inner,):
+            if type(one).__module__.startswith("jsonpath_ng"):
+                _check(one)
+    if _kind(expression) not in _PLACES:
+        raise ValueError(f"{_kind(expression)} leads to no place")
+    if getattr(expression, "op", None) == "=~":
+        expression.op, expression.value = "==", _Found(str(expression.value))
 
 
 def _kind(expression: Any) -> str:

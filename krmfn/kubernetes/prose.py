@@ -52,6 +52,7 @@ def _patterns() -> tuple[_Pattern, ...]:
     """Return the patterns of lines `image: REF` and of commands, whose first argument or any may be an image."""
     commands = ("docker", "podman", "nerdctl", "crictl")
     run = r"\b(?:docker|podman|nerdctl|crictl)[ \t]+(?:image[ \t]+)?(?:run|pull|push|create)[ \t]"
+    between = r"(?:(?!\b(?:docker|podman|nerdctl|crictl)[ \t])[^\n;|&])*?"
     ends = r"(?::[A-Za-z0-9_][\w.-]*)?(?:@sha256:[0-9a-f]{64})?(?![\w:/=@$])"
     quoted = r"[\"']?([^\s\"'`$|;&<>(){},]+)"
     lines = (
@@ -63,7 +64,7 @@ def _patterns() -> tuple[_Pattern, ...]:
         ("text", ("image",), rf"\bimage(?:\(|[ \t]+)(?=[\"']){quoted}"),
         ("text", ("mage",), rf"<\w*[iI]mage\w*>[ \t]*{quoted}"),
         ("text", commands, rf"{run}[ \t]*(?:--?[a-z][\w-]*(?:=\S+)?[ \t]+)*((?=[\d._-]*[a-z])[a-z0-9][a-z0-9./_-]*{ends})"),
-        ("text", commands, rf"{run}[^\n;|&]*?[ \t]([a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)+:[A-Za-z0-9_][\w.-]*{ends})"),
+        ("text", commands, rf"{run}{between}[ \t]([a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)+:[A-Za-z0-9_][\w.-]*{ends})"),
     )
     return tuple(_Pattern(code, words, re.compile(pattern, re.MULTILINE)) for code, words, pattern in lines)
 

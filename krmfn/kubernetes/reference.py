@@ -50,7 +50,7 @@ _HOSTS = (
     r"|mcr\.microsoft\.com|public\.ecr\.aws|code\.forgejo\.org|codeberg\.org|factory\.talos\.dev|docker\.[^/]+"
     r"|(?:[^/]+\.)?(?:gcr\.io|pkg\.dev|azurecr\.io|azurecr\.cn|icr\.io|ocir\.io|amazonaws\.com|amazonaws\.com\.cn|aliyuncs\.com|myhuaweicloud\.com"
     r"|redhat\.com|redhat\.io|oracle\.com|jfrog\.io|cloudsmith\.io|gitlab\.com|crunchydata\.com|elastic\.co|upbound\.io|crossplane\.io|quay\.io|ghcr\.io)"
-    r"|(?:[^/]+\.)?(?:registry|harbor|nexus|artifactory|cr|ecr|xpkg|oci|images?|containers?|repo)(?:-[^/.]+)?\.[^/]+|[^/]*registry[^/]*\.[^/]+"
+    r"|(?:[^/]+\.)?(?:registry|harbor|nexus|artifactory|cr|ecr|xpkg|oci|images?|containers?|repo)(?:-[^/.]+)?\.[^/]+|(?:(?!registry)[^/])*registry[^/.]*\.[^/]+"
     r"|[^/]+\.svc(?:\.[^/]+)?:[0-9]+|localhost:[0-9]+"
 )
 _OFFICIAL = (
@@ -111,9 +111,9 @@ def _known() -> re.Pattern[str]:
 
 @lru_cache(1)
 def _word() -> re.Pattern[str]:
-    """Match references on such hosts inside text."""
+    """Match references on such hosts inside text. Nothing is tried twice: a host ends at a slash, and its path where it can."""
     return re.compile(
-        rf"(?:(?<=:-)|(?<![A-Za-z0-9_./@$}}-]))(?:[a-z+-]+://)?(?:{_HOSTS.replace('[^/]', '[a-z0-9.-]')})(?:/[a-z0-9._-]+)+"
+        rf"(?:(?<=:-)|(?<![A-Za-z0-9_./@$}}-]))(?:[a-z+-]{{1,20}}://)?(?=[a-z0-9.:-]{{1,253}}/)(?>(?:{_HOSTS.replace('[^/]', '[a-z0-9.-]').replace('[^/.]', '[a-z0-9-]')})(?=/))(?:/[a-z0-9._-]++)++"
         rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:@sha256:[0-9a-f]{{64}})?(?![A-Za-z0-9_/:@${{(-])"
     )
 
@@ -173,7 +173,7 @@ def weigh(ref: ImageRef) -> Evidence:
     if ref.digest is not None and "/" in ref.name:
         return Evidence.KNOWN
     is_hosted = ref.name.lower().startswith(f"{ref.registry}/") or ref.registry != HUB
-    if "/" in ref.name and is_hosted and _known().fullmatch(ref.registry):
+    if "/" in ref.name and is_hosted and len(ref.registry) <= 253 and _known().fullmatch(ref.registry):
         return Evidence.KNOWN
     is_port = ref.tag is not None and ref.tag.isdecimal() and len(ref.tag) > 3
     if is_port or is_too_deep(ref):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from krmfn.config.objects import Hints
 from krmfn.model import Diagnostic, Field, Location
 from krmfn.plan.target import FORMS, meant
 
@@ -23,6 +24,7 @@ class Claims:
         self.targets: list[Target] = []
         self.results: list[Diagnostic] = []
         self.policies: set[PolicyKey] = set()
+        self.hints = Hints()
 
     def claim(self, targets: dict[int, Target], target: Target) -> None:
         """Take a target of a block; two policies for one field are an error that names both."""
@@ -44,7 +46,7 @@ class Claims:
     ) -> bool:
         """True if a setter names a policy that this binding may use; why not is reported. `how` names the place."""
         if setter is None:
-            message = f"{how} {text!r} names no policy: expected {FORMS}{meant(text, self.config.declared)}"
+            message = f"{how} {text!r} names no policy: expected {FORMS}{meant(text, self.config.declared, self.hints)}"
             self.say("warning", "bad-setter", message, resource, scalar)
         elif setter.policy in self.config.policies:
             if binding in self.config.policies[setter.policy].bind:
@@ -57,6 +59,6 @@ class Claims:
             message = f"policy {setter.policy}: {self.config.unresolved[setter.policy].why}"
             self.say(severity, "dangling-policy", message, resource, scalar)
         elif setter.policy not in self.config.declared:
-            message = f"{how} names policy {setter.policy}, which is not configured{meant(str(setter.policy), self.config.declared)}"
+            message = f"{how} names policy {setter.policy}, which is not configured{meant(str(setter.policy), self.config.declared, self.hints)}"
             self.say("warning", "unknown-policy", message, resource, scalar)
         return False

@@ -1,13 +1,14 @@
 """Targets: a field of a resource and the part of a policy's choice that it takes, as markers spell it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.config.objects import nearest
+from krmfn.config.objects import Hints, nearest
 from krmfn.kubernetes.form import Form, read_form
 from krmfn.kubernetes.resource import Resource, annotations_of
 from krmfn.model import Diagnostic, ImagePolicy, Part, PolicyKey
+from krmfn.strict_json import parse
 
 if TYPE_CHECKING:
     from krmfn.yamledit.text import Scalar
@@ -77,12 +78,14 @@ def parse_setter(text: str) -> Setter | None:
     return Setter(PolicyKey(namespace, name), Part.IMAGE) if colon and name and ":" not in name else None
 
 
-def meant(text: str, declared: Iterable[PolicyKey]) -> str:
+def meant(text: str, declared: Collection[PolicyKey], hints: Hints) -> str:
     """Hint at the setter that a wrong one may have meant: the same name elsewhere, or the nearest spelling.
 
-    >>> meant("web:tag", [PolicyKey("default", "web")])
+    >>> meant("web:tag", [PolicyKey("default", "web")], Hints())
     '; did you mean default:web:tag?'
     """
+    if not hints.may_look_at(len(declared) * (len(_PARTS) + 1)):
+        return ""
     keys = sorted(declared)
     head, _, tail = text.rpartition(":")
     policy, suffix = (head, f":{tail}") if head and tail in _PARTS else (text, "")
@@ -101,14 +104,12 @@ def meant(text: str, declared: Iterable[PolicyKey]) -> str:
 
 def annotated(resource: Resource) -> Iterator[tuple[str, str, Setter | None]]:
     """Yield key, text and setter of the entries of a resource's annotation; an empty key when it is no JSON object."""
-    import json
-
     text = annotations_of(resource.root).get(ANNOTATION)
     if not text or resource.is_definition:
         return
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        data = None
-    for key, value in data.items() if isinstance(data, dict) else [("", text)]:
+        entries = list(parse(text.encode("utf-8", "surrogatepass")).items())
+    except ValueError:
+        entries = [("", text)]
+    for key, value in entries:
         yield key, str(value), parse_setter(value) if isinstance(value, str) else None

@@ -43,31 +43,31 @@ def extreme(values: Sequence[Number], tags: Sequence[str], texts: Sequence[str],
 
 
 def read_time(text: str) -> float | None:
-    """Read an RFC 3339 time as seconds since 1970 in UTC; None when it is not one."""
+    """Read an RFC 3339 time as seconds since 1970 in UTC, at the end of the calendar where its zone leads out of it; None for no time."""
     from datetime import UTC, datetime
 
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return min(max((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp(), _EARLIEST), _LATEST)
 
 
 _CENTURY = 3_155_760_000
-_LATEST = 253_402_300_799
-"""The end of the year 9999, behind which no date can be written."""
+_EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799
+"""The ends of the calendar: the start of the year 1 and the end of 9999, in seconds since 1970."""
 
 
 def moment(time: float) -> str:
-    """Write seconds since 1970 as RFC 3339 in UTC, without seconds where they are zero; what is later as the end of 9999.
+    """Write seconds since 1970 as RFC 3339 in UTC, without seconds where they are zero; what no calendar has as its end.
 
-    >>> moment(1795514400.0), moment(1795514401)
-    ('2026-11-24T10:00Z', '2026-11-24T10:00:01Z')
+    >>> moment(1795514400.0), moment(1795514401), moment(-1e15)
+    ('2026-11-24T10:00Z', '2026-11-24T10:00:01Z', '0001-01-01T00:00Z')
     """
     from datetime import UTC, datetime
     from math import ceil
 
-    text = datetime.fromtimestamp(min(ceil(time), _LATEST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = datetime.fromtimestamp(min(max(ceil(time), _EARLIEST), _LATEST), UTC).isoformat().replace("+00:00", "Z")
     return text.removesuffix(":00Z") + "Z" if text.endswith(":00Z") else text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import selectors
@@ -16,6 +15,7 @@ from typing import IO, cast
 
 from krmfn.sanitize import for_shell, printable
 from krmfn.sources.credential import Credential
+from krmfn.strict_json import parse
 
 SECONDS = 30.0
 """How long a helper may take; cloud log-ins start whole SDKs."""
@@ -123,9 +123,9 @@ def _failed(program: str, server: str, code: int, output: bytes) -> str | None:
 
 def _read(program: str, out: bytes) -> Credential | str:
     try:
-        answer = json.loads(out)
+        answer = parse(out)
         username, secret = answer["Username"], answer["Secret"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError):
         return f"credential helper {program} answered something else than JSON with Username and Secret"
     if not isinstance(username, str) or not isinstance(secret, str):
         return f"credential helper {program} answered a Username or Secret that is no text"

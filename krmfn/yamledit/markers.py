@@ -90,9 +90,13 @@ def setter_of(comment: str) -> str | None:
     """
     import json
 
+    from krmfn.strict_json import is_deep
+
+    if is_deep(comment.encode("utf-8", "surrogatepass")):
+        return None
     try:
-        fields = json.loads(comment.lstrip("#"), parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        fields = json.loads(comment.lstrip("#"), parse_constant=_refuse)  # of a key that is there twice Flux takes the last
+    except ValueError:
         return None
     if not isinstance(fields, dict):
         return None
@@ -274,9 +278,11 @@ def _misread(comment: bytes) -> str:
     """Name what is wrong with the text of a comment that names no setter."""
     import json
 
+    from krmfn.strict_json import is_deep
+
     try:
-        fields = json.loads(comment.lstrip(b"#"))
-    except (ValueError, RecursionError):
+        fields = None if is_deep(comment) else json.loads(comment.lstrip(b"#"))
+    except ValueError:
         return "text"
     if not isinstance(fields, dict):
         return "text"

@@ -1,10 +1,11 @@
-"""The regular expressions of kustomizations: Go's dialect, anchored at both ends."""
+"""The regular expressions of kustomizations: Go's dialect, anchored at both ends; and those of filters, which search."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 _is_simple = re.compile(r"[A-Za-z0-9_/:@.-]+").fullmatch
 _LONGEST = 1000
@@ -16,12 +17,25 @@ def matcher(expression: str) -> Callable[[str], bool]:
     if _is_simple(expression):
         simple = re.compile(expression)
         return lambda text: len(text) <= _LONGEST and simple.fullmatch(text) is not None
+    try:
+        compiled = _compiled(expression)
+    except ValueError:
+        return lambda _: False
+    return lambda text: len(text) <= _LONGEST and compiled.fullmatch(text) is not None
+
+
+def searcher(expression: str) -> Callable[[str], bool]:
+    """Return the test whether an expression is found in a text. Raise ValueError for one that cannot be read."""
+    compiled = _compiled(expression)
+    return lambda text: compiled.search(text) is not None
+
+
+def _compiled(expression: str) -> Any:
     import re2
 
     options = re2.Options()
     options.log_errors = False
     try:
-        compiled = re2.compile(expression, options)
+        return re2.compile(expression, options)
     except re2.error:
-        return lambda _: False
-    return lambda text: len(text) <= _LONGEST and compiled.fullmatch(text) is not None
+        raise ValueError(f"{expression!r} is no regular expression") from None

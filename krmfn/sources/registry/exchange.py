@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from krmfn.strict_json import read
 
 if TYPE_CHECKING:
     from krmfn.errors import RegistryFailure
@@ -77,7 +78,7 @@ class Reply(NamedTuple):
 
     def json(self) -> Any:
         """Read the body as oras does."""
-        return json.loads(self.body)
+        return read(self.body)
 
 
 class NoReply(NamedTuple):
