@@ -31,7 +31,7 @@ _PAIR = re.compile(
 
 
 _ASSIGNED = re.compile(r"""\{\{-?[ \t]*\$(\w+)[ \t]*:?=[ \t]*["']([^"'\s{}]+)["'][ \t]*-?\}\}""")
-_USED = re.compile(r"""([a-z0-9][\w.-]*(?::\d+)?(?:/[\w.-]+)+):(?:\{\{-?|(?:%s)?["'])[ \t]*\$(\w+)""")
+_USED = re.compile(r"""(?<![\w./:@-])([a-z0-9][\w.-]*(?::\d+)?(?:/[\w.-]+)+):(?:\{\{-?|(?:%s)?["'])[ \t]*\$(\w+)""")
 """A variable of a template that holds a tag, and where it follows a name: `NAME:{{ $tag }}`, `print "NAME:" $tag`."""
 
 
@@ -103,8 +103,9 @@ def _tags(text: str) -> Iterator[tuple[str, str, re.Match[str], int]]:
     """Yield tags that stand apart from their names: the form, the name, and the group of the match that has the tag."""
     for hit in _PAIR.finditer(text) if "repository:" in text else ():
         yield "line", hit[2], hit, 3
-    used = {name: image for image, name in reversed(_USED.findall(text))} if "{{" in text and "$" in text else {}
-    for hit in _ASSIGNED.finditer(text) if used else ():
+    assigned = [*_ASSIGNED.finditer(text)] if "{{" in text and "$" in text else []
+    used = {name: image for image, name in reversed(_USED.findall(text))} if assigned else {}
+    for hit in assigned:
         yield "line", used.get(hit[1], ""), hit, 2
     for hit in _HELM.finditer(text) if "--version" in text else ():
         yield "text", hit[1], hit, 2
