@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from krmfn.inventory.files import read
-from krmfn.kubernetes.finder import find
+from krmfn.kubernetes.finder import aside, find
 from krmfn.yamledit import compose
 from tests import images
 from tests.running import environment, run, succeed
@@ -326,3 +326,11 @@ def test_hidden_folders_and_texts_that_are_no_yaml_are_shown_and_never_written(p
     assert done.returncode == 0, done.stderr
     assert {name: (repo / name).read_text() for name in texts} == texts
     assert "web:2.0.0" in (repo / "ok.yaml").read_text()
+
+
+def test_a_long_word_in_a_template_is_read_once(tmp_path: Path):
+    """Read from each of its characters it would take an hour."""
+    template = 'a: {{ $tag := "1.2.0" }}\n{{ if }}: "ghcr.io/acme/web:{{ $tag }}"\nkey: [' + "Ab0." * 500_000 + "\n"
+    (tmp_path / "a.yaml").write_text(template)
+    (text,) = read([tmp_path]).aside
+    assert [str(place.ref) for place in aside(text)] == ["ghcr.io/acme/web:1.2.0"]

@@ -354,3 +354,12 @@ def test_an_alias_keeps_its_own_place():
     assert isinstance(alias, Alias)
     assert alias.target is dict(children(block.root))["a"]
     assert block.span(alias) == (11, 13)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 131_072, 200_000])
+def test_places_in_large_texts_are_those_that_counting_gives(size: int):
+    data = (b"ab\n\ncde: f\n" * (size // 10 + 1))[:size]
+    text = Text(data)
+    for offset in {0, size, *range(0, size, 4_999), *(one for one in (65_535, 65_536, 65_537, 131_071, 131_072) if one <= size)}:
+        before = data[:offset]
+        assert text.locate(offset) == (before.count(b"\n") + 1, offset - before.rfind(b"\n"))
