@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Key = tuple[str, str]
 """Namespace and name of a HelmRepository."""
 _OCI = "oci://"
+_VERSIONS = frozenset(key for row in forms.CHARTS for key in row.version)
+"""Keys of which a mapping has one if it names a chart."""
 _REGISTERED = re.compile(rb'\boci"?: *true')
 _HELMFILE = "\0helmfile"
 """Stands for the namespace of the repositories that helmfiles name."""
@@ -159,6 +161,8 @@ def of_mapping(
     node: yaml.Node, scalars: Mapping[str, yaml.ScalarNode], within: str, known: Mapping[Key, str]
 ) -> Found | None:
     """Return the chart that a mapping names, by the rows of the table; only one from a registry, or with an HTTP URL."""
+    if _VERSIONS.isdisjoint(scalars):
+        return None
     if within == "releases" and _first(scalars, ("chart",)) and (pinned := scalars.get("version")) is not None:
         alias, _, chart = scalars["chart"].value.partition("/")
         if registry := known.get((_HELMFILE, alias)):

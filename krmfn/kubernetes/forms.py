@@ -45,17 +45,12 @@ class Reference(NamedTuple):
 
     def is_key(self, key: str) -> bool:
         """True if the row is about this key."""
-        return _fits(self.key, key)
+        return _matches(self.key, key)
 
 
 @lru_cache(16384)
 def _matches(pattern: str, text: str) -> bool:
     return len(text) <= 253 and re.fullmatch(pattern, text) is not None  # no name in Kubernetes is longer
-
-
-def _fits(pattern: str, text: str) -> bool:
-    """True if a text is what a row asks for; most rows ask for anything."""
-    return pattern == ".*" or _matches(pattern, text)
 
 
 REFERENCES = (
@@ -239,7 +234,7 @@ def doubt_of_key(key: str, group: str, kind: str, *, is_name: bool = False) -> s
             row.why
             for row in DOUBTS
             if row.is_name == is_name
-            and _matches(row.key, key) and _fits(row.groups, group) and _fits(row.kinds, kind)
+            and _matches(row.key, key) and _matches(row.groups, group) and _matches(row.kinds, kind)
         ),
         "",
     )
@@ -264,8 +259,8 @@ def references(key: str, within: str, group: str, *, is_item: bool) -> tuple[Ref
         for row in REFERENCES
         if (row.is_item == is_item or not row.is_item)
         and (row.grammar == "flag" or row.is_key(key))
-        and _fits(row.within, within)
-        and _fits(row.groups, group)
+        and _matches(row.within, within)
+        and _matches(row.groups, group)
     )
 
 
