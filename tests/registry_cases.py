@@ -64,12 +64,12 @@ GOOD_LINKS = {name for name in LINKS if name.startswith("next")}
 
 
 def with_length(request: Request, body: bytes, headers: dict[str, str]) -> None:
-    """Answer as it should be."""
+    """Reply as it should be."""
     request.plain(200, body, headers)
 
 
 def chunked(request: Request, body: bytes, headers: dict[str, str]) -> None:
-    """Answer in chunks, and with a trailer."""
+    """Reply in chunks, and with a trailer."""
     head = "".join(f"{name}: {value}\r\n" for name, value in {**headers, "Transfer-Encoding": "chunked"}.items())
     size = 4096 if len(body) < 1 << 16 else 1 << 20
     chunks = b"".join(b"%x;x=y\r\n%s\r\n" % (len(part), part) for part in parts(body, size))
@@ -82,7 +82,7 @@ def parts(body: bytes, size: int) -> Iterator[bytes]:
 
 
 def raw(request: Request, head: str, body: bytes, headers: dict[str, str]) -> None:
-    """Answer with a head of one's own."""
+    """Reply with a head of one's own."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     request.raw(f"HTTP/1.1 200 OK\r\n{lines}{head}\r\n".encode() + body)
 
@@ -94,7 +94,7 @@ def sent(request: Request) -> str:
 
 
 def dripping(request: Request, body: bytes, headers: dict[str, str]) -> None:
-    """Answer, and never come to an end."""
+    """Reply, and never come to an end."""
     raw(request, f"Content-Length: {len(body) + 9999}\r\n", body, headers)
     request.drip(b" ", 0.1)
 

@@ -56,7 +56,7 @@ def answer(case: dict[str, Any], folder: Path) -> list[Any]:
 
 
 def main() -> None:
-    """Answer until the input ends; the folder of every case is the first argument."""
+    """Run every case of the input; the folder in which they run is the first argument."""
     folder, out = Path(sys.argv[1]), os.dup(1)
     for line in sys.stdin.buffer:
         os.write(out, json.dumps(answer(json.loads(line), folder)).encode("utf-8", "surrogateescape") + b"\n")

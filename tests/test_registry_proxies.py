@@ -104,7 +104,7 @@ def test_proxies_are_chosen_as_go_does(url, env, expected):
 
 
 def answer(connection: socket.socket, place: str, head: bytes, seconds: float = 0.0) -> None:
-    """Answer CONNECT with this head and lead on, or end where it has no end."""
+    """Reply to CONNECT with this head and lead on, or end where it has no end."""
     connection.recv(65536)
     connection.sendall(head)
     if not head.endswith(b"\n"):

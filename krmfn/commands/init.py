@@ -92,7 +92,7 @@ def _home(begun: Start, there: Text | None) -> bytes:
 
 
 def _changed(bindings: Iterable[Annotations], home: Text | None) -> dict[Text, bytes]:
-    """Return the texts with the markers and annotations that bind fields; say what could not be bound."""
+    """Return the texts with the markers and annotations that bind fields, and report what could not be bound."""
     edits: dict[Text, list[Edit]] = {}
     for bound_fields in bindings:
         for note in bound_fields.left:
