@@ -236,11 +236,16 @@ def test_what_a_page_says_of_the_code_is_there(page: str):
     """Modules of the flow, files and rooms that a page names exist; a table of rooms has them all."""
     text = (ROOT.parent / page).read_text()
     rooms = "|".join(sorted(ROOMS.keys() - {"doors"}))
-    named = set(re.findall(rf"(?<![\w/.])(?:{rooms})\.[a-z_]+(?![\w(])", text)) - {"cli.COMMANDS"}
+    named = set(re.findall(rf"(?<![\w/.])(?:{rooms})\.(?!md\b)[a-z_]+(?![\w(])", text)) - {"cli.COMMANDS"}
     assert sorted(one for one in named if f"krmfn.{one}" not in FILES) == []
     files = set(re.findall(rf"`(?:krmfn/)?((?:(?:{rooms})/)?[a-z_]+\.py)`", text))
     assert sorted(one for one in files if not (ROOT / one).exists() and not list(ROOT.rglob(one))) == []
     assert len(named | files) > 5
+    tables = set(re.findall(r"`([a-z_/]+\.py)`, `(_?[A-Z][A-Z_]+)`", text))
+    tables |= {(file, one) for one, file in re.findall(r"`(_?[A-Z][A-Z_]+)` (?:in|of) `([a-z_/]+\.py)`", text)}
+    for file, one in tables:
+        defined = (ROOT.parent if file.startswith(("krmfn/", "tests/")) else ROOT) / file
+        assert re.search(rf"(?m)^{one}\b", defined.read_text()), f"{page} says that {one} is in {file}"
     table = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert not table or set(table) == ROOMS.keys() - {"doors"}
 

@@ -22,6 +22,7 @@ from krmfn.disk import reading
 from krmfn.inventory import files, policytest
 from krmfn.policies import pattern
 from krmfn.policies.constraint import Constraint
+from krmfn.policies.policy import POLICIES
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version
 from krmfn.sources import artifact, credential_helper, keychain, manifest, shard
@@ -112,7 +113,8 @@ def test_the_configuration_page_holds_the_schema_that_is_checked():
 
 def test_the_configuration_page_names_every_key_of_the_flat_config_map():
     told = {word for key, _ in rows("configuration.md", "key | means") for word in CODE.findall(key)}
-    assert told == set(KEYS)
+    assert told == set(KEYS), "the table of the flat ConfigMap has other keys than config/flat_config.py"
+    assert set(KEYS) >= set(POLICIES) - {"follow"}, "a policy has no key in config/flat_config.py"
 
 
 def test_the_configuration_page_names_every_variable_of_krmfn():
@@ -144,9 +146,16 @@ def test_every_policy_test_in_the_pages_passes(tmp_path: Path):
 
 
 def test_the_policies_page_names_every_reason():
-    assert [CODE.findall(row[0]) for row in rows("policies.md", "reason | the tag")] == [
-        [reason.word] for reason in (*sorted(Reason)[1:], Reason.NOT_EVALUATED)
-    ]
+    told = [CODE.findall(row[0]) for row in rows("policies.md", "reason | the tag")]
+    reasons = [[reason.word] for reason in (*list(Reason)[1:], Reason.NOT_EVALUATED)]
+    assert told == reasons, "the table of reasons has other rows than policies/reason.py, or another order"
+
+
+def test_the_pages_name_every_policy():
+    told = {CODE.findall(row[0])[0].partition(":")[0] for row in rows("policies.md", "member | takes")}
+    assert told == set(POLICIES), "the table of members in policies.md has other rows than policies/policy.py"
+    order = f"the first counts, in the order {', '.join(POLICIES)}."
+    assert order in " ".join(PAGES["configuration.md"].split()), "configuration.md has another order of policies"
 
 
 def test_the_security_page_tells_the_limits_of_the_code():

@@ -47,22 +47,26 @@ def test_what_cannot_be_ordered_outranks_nothing(policy: Policy) -> None:
     assert not policy.outranks("1.0.0", "x")
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "described", "canonical"),
-    [
-        ("semver", {"range": "1 - 2"}, "semver 1 - 2", {"semver": {"range": ">=1 <=2"}}),
-        ("alphabetical", {}, "alphabetical asc", {"alphabetical": {"order": "asc"}}),
-        ("numerical", {"order": "DESC"}, "numerical desc", {"numerical": {"order": "desc"}}),
-        ("version", {}, "version within minor", {"version": {"within": "minor"}}),
-        ("digest", {}, "digest", {"digest": {}}),
-        (
-            "follow", {"lock": "staging", "policy": "shop:web", "soak": "2 days"}, "follow shop:web of lock staging, soak 2 days",
-            {"follow": {"lock": "staging", "policy": "shop:web", "soak": 172800}},
-        ),
-        ("newest", {"limit": "7"}, "newest", {"newest": {"limit": 7}}),
-    ],
-    ids=list(POLICIES),
-)
+READ: list[tuple[str, dict[str, str], str, dict[str, object]]] = [
+    ("semver", {"range": "1 - 2"}, "semver 1 - 2", {"semver": {"range": ">=1 <=2"}}),
+    ("alphabetical", {}, "alphabetical asc", {"alphabetical": {"order": "asc"}}),
+    ("numerical", {"order": "DESC"}, "numerical desc", {"numerical": {"order": "desc"}}),
+    ("version", {}, "version within minor", {"version": {"within": "minor"}}),
+    ("digest", {}, "digest", {"digest": {}}),
+    (
+        "follow", {"lock": "staging", "policy": "shop:web", "soak": "2 days"}, "follow shop:web of lock staging, soak 2 days",
+        {"follow": {"lock": "staging", "policy": "shop:web", "soak": 172800}},
+    ),
+    ("newest", {"limit": "7"}, "newest", {"newest": {"limit": 7}}),
+]
+"""For each of POLICIES: its options, how it is told to people, and its canonical data."""
+
+
+def test_every_policy_is_in_the_table():
+    assert [name for name, *_ in READ] == list(POLICIES), "READ has a row for each of POLICIES, in their order"
+
+
+@pytest.mark.parametrize(("name", "options", "described", "canonical"), READ, ids=[name for name, *_ in READ])
 def test_every_policy_is_read_by_its_name(
     name: str, options: dict[str, str], described: str, canonical: dict[str, object]
 ) -> None:

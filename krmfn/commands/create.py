@@ -14,14 +14,15 @@ from krmfn import terminal
 from krmfn.commands import options
 from krmfn.commands.create_flags import (
     REFLECTIONS,
+    SELECTIONS,
     check_name,
     check_rules,
     digest_interval,
     duration_of,
     filter_of,
     label_of,
-    policy_of,
     reflection_of,
+    selection_of,
 )
 from krmfn.config.objects import GROUP
 from krmfn.diagnostics import misconfigured
@@ -60,6 +61,12 @@ def _shared(verb: Verb) -> Verb:
         click.argument("name"),
     ):
         verb = option(verb)
+    return verb
+
+
+def _selections(verb: Verb) -> Verb:
+    for one in reversed(SELECTIONS):
+        verb = click.option(one.flag, one.policy, metavar=one.metavar, help=one.help)(verb)
     return verb
 
 
@@ -110,22 +117,14 @@ def repository(
 )
 @_shared
 @click.option("--image-ref", metavar="NAME", help="The ImageRepository whose tags are chosen from.")
-@click.option("--select-semver", metavar="RANGE", help="The highest version inside a range: '>=1.2.0 <2.0.0'.")
-@click.option("--select-alpha", metavar="asc|desc", help="The last (asc) or first (desc) tag by the alphabet.")
-@click.option("--select-numeric", metavar="asc|desc", help="The highest (asc) or lowest (desc) number.")
-@click.option(
-    "--select-version",
-    metavar="patch|minor|major",
-    help="The highest tag of the deployed one's shape; krmfn's own, not Flux's.",
-)
+@_selections
 @click.option("--filter-regex", metavar="RE2", help="Only tags that match.")
 @click.option("--filter-extract", metavar="TEMPLATE", help="Compare by this part of the match: $ts.")
 @click.option("--reflect-digest", metavar="|".join(REFLECTIONS), help="Write the digest behind the tag.")
 @click.option("--interval", help="How often the digest is asked for; only with --reflect-digest=Always.")
 def policy(
-    name: str, namespace: str, labels: tuple[str, ...], export: bool, image_ref: str | None, select_semver: str | None,
-    select_alpha: str | None, select_numeric: str | None, select_version: str | None, filter_regex: str | None, filter_extract: str | None,
-    reflect_digest: str | None, interval: str | None,
+    name: str, namespace: str, labels: tuple[str, ...], export: bool, image_ref: str | None, filter_regex: str | None,
+    filter_extract: str | None, reflect_digest: str | None, interval: str | None, **selections: str | None,
 ) -> None:  # fmt: skip
     """Print an ImagePolicy."""
     del export
@@ -139,13 +138,14 @@ def policy(
     spec["imageRepositoryRef"] = {"name": image_ref}
     if interval_of := digest_interval(interval, reflect_digest):
         spec["interval"] = interval_of
-    spec["policy"] = policy_of(select_semver, select_alpha, select_numeric, select_version)
+    selected, value = selection_of(selections)
+    spec["policy"] = {selected.policy: {selected.field: value}}
     check_rules(spec)
-    if select_version is None:
+    if selected.is_of_flux:
         _print("ImagePolicy", name, namespace, labels, spec)
         return
     _print("ImagePolicy", name, namespace, labels, spec, {"config.kubernetes.io/local-config": "true"})
-    note = "krmfn: note: Flux's controllers know no policy version: the object is marked local-config, which kustomize leaves out"
+    note = f"krmfn: note: Flux's controllers know no policy {selected.policy}: the object is marked local-config, which kustomize leaves out"
     terminal.tell(note, err=True)
 
 

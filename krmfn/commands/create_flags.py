@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.config.go_duration import go_duration
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RuleError, RulesError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _ORDERS = ("asc", "desc")
 REFLECTIONS = ("Never", "IfNotPresent", "Always")
 
 
+class Selection(NamedTuple):
+    """A flag that selects a policy: the member of `policy`, and the one field of it that the value of the flag gives."""
 
-def policy_of(semver: str | None, alpha: str | None, numeric: str | None, version: str | None) -> dict[str, Any]:
-    """Return the policy that one of the `--select` flags asks for. Raise ConfigError for a mistake."""
-    selected = [value for value in (semver, alpha, numeric, version) if value is not None]
-    if not selected:
+    policy: str
+    field: str
+    flag: str
+    metavar: str
+    help: str
+    is_of_flux: bool = True
+
+
+SELECTIONS = (
+    Selection("semver", "range", "--select-semver", "RANGE", "The highest version inside a range: '>=1.2.0 <2.0.0'."),
+    Selection("alphabetical", "order", "--select-alpha", "asc|desc", "The last (asc) or first (desc) tag by the alphabet."),
+    Selection("numerical", "order", "--select-numeric", "asc|desc", "The highest (asc) or lowest (desc) number."),
+    Selection(
+        "version", "within", "--select-version", "patch|minor|major",
+        "The highest tag of the deployed one's shape; krmfn's own, not Flux's.", is_of_flux=False,
+    ),
+)  # fmt: skip
+
+
+def selection_of(values: Mapping[str, str | None]) -> tuple[Selection, str]:
+    """Return the one flag that is given, with its value; `values` are by policy. Raise ConfigError for a mistake."""
+    given = [(one, value) for one in SELECTIONS if (value := values[one.policy]) is not None]
+    if not given:
         flags = "--select-semver, --select-alpha or --select-numeric (or --select-version, for krmfn alone)"
         raise misconfigured(f"a policy must be provided with either {flags}")
-    if len(selected) > 1 and version is not None:
-        raise misconfigured("--select-version can not be used with another --select flag")
-    if len(selected) > 1:
+    if len(given) > 1:
+        if own := next((one for one, _ in given if not one.is_of_flux), None):
+            raise misconfigured(f"{own.flag} can not be used with another --select flag")
         raise misconfigured("only one of --select-semver, --select-alpha or --select-numeric can be specified")
-    if semver is not None:
-        return {"semver": {"range": semver}}
-    if version is not None:
-        return {"version": {"within": version}}
-    for flag, member, value in (("--select-alpha", "alphabetical", alpha), ("--select-numeric", "numerical", numeric)):
-        if value is not None and value not in _ORDERS:
-            raise misconfigured(f'{flag} must be one of ["asc", "desc"]')
-        if value is not None:
-            ordered = {member: {"order": value}}
-    return ordered
+    ((selected, value),) = given
+    if selected.field == "order" and value not in _ORDERS:
+        raise misconfigured(f'{selected.flag} must be one of ["asc", "desc"]')
+    return selected, value
 
 
 def reflection_of(value: str) -> str:

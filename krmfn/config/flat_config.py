@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from krmfn.config.image_automation import OwnReader
     from krmfn.model import Diagnostic, ImagePolicy
 
-_POLICIES = ("semver", "alphabetical", "numerical", "version", "newest", "digest")
+_POLICIES = {"semver": "range", "alphabetical": "order", "numerical": "order", "version": "within", "newest": "limit", "digest": ""}
+"""The one field of each policy that its key gives; `follow` needs three, and has no key."""
 KEYS = (
     *_POLICIES, "name", "namespace", "image", "pattern", "extract", "exclusionList", "allowTags", "ignoreTags", "insecure",
     "digestReflectionPolicy", "bind", "mode", "onError", "onDowngrade", "keepPins", "layout", "annotate",
@@ -92,24 +93,15 @@ def _problem(problem: Diagnostic) -> Diagnostic:
 
 def _place(problem: str) -> str:
     """Name the key of a flat ConfigMap: `data.semver` for `data.policy.semver.range`."""
-    for kind, member in (
-        ("semver", "range"),
-        ("alphabetical", "order"),
-        ("numerical", "order"),
-        ("version", "within"),
-        ("newest", "limit"),
-    ):
+    for kind, member in _POLICIES.items():
         problem = problem.replace(f"data.policy.{kind}.{member}", f"data.{kind}")
     return problem.replace("data.policy.", "data.").replace("data.filterTags.", "data.")
 
 
 def _member(kind: str, value: str) -> dict[str, str]:
-    if kind == "semver":
-        return {"range": value}
-    if kind in ("alphabetical", "numerical") and value:
-        return {"order": value}
-    member = {"newest": "limit", "version": "within"}.get(kind)
-    return {member: value} if member and value else {}
+    """Return what the key of a policy gives; an empty range is written, and refused, every other empty value is the default."""
+    field = _POLICIES[kind]
+    return {field: value} if field and (value or kind == "semver") else {}
 
 
 def _words(value: Any) -> tuple[str, ...]:

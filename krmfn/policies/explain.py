@@ -91,7 +91,7 @@ def _detail(explanation: Explanation, tag: str, reason: Reason) -> str:
         case Reason.OUT_OF_RANGE if isinstance(rules.policy, SemVer) and text and (version := parse_tag(text)):
             return rules.policy.constraint.why_not(version)
         case Reason.OUT_OF_RANGE:
-            return f"{rules.described}, from {explanation.current}"
+            return rules.described + (f", from {explanation.current}" if explanation.current else "")
         case Reason.OTHER_SHAPE | Reason.OLDER:
             return explanation.current
         case Reason.LOWER | Reason.SHADOWED | Reason.CHOSEN | Reason.NOT_A_NUMBER | Reason.NOT_A_VERSION:

@@ -3,66 +3,49 @@
 from __future__ import annotations
 
 import enum
+from typing import Self
 
 
 class Reason(enum.IntEnum):
-    """What decided about a tag, in the order of the steps; the first step that drops a tag names it."""
+    """What decided about a tag; the first step that drops it names it.
 
-    NOT_EVALUATED = 0
-    MALFORMED = 1
-    ARTEFACT = 2
-    EXCLUDED = 3
-    NOT_ALLOWED = 4
-    IGNORED = 5
-    FILTERED = 6
-    NOT_A_VERSION = 7
-    NOT_A_NUMBER = 8
-    PRERELEASE = 9
-    OUT_OF_RANGE = 10
-    NOT_CURRENT = 11
-    OTHER_SHAPE = 12
-    OLDER = 13
-    FLOATING = 14
-    NOT_ASKED = 15
-    UNDATED = 16
-    SHADOWED = 17
-    LOWER = 18
-    CHOSEN = 19
+    Members stand in the order of the steps, whatever their numbers. A member is a byte in `Decision.reasons`; it has a
+    `word` for data (JSON output, `expect.rejected` of a PolicyTest) and a `text` for people. A tag with a new one counts
+    as refused by the policy, unless ELIGIBLE has it too.
+    """
 
-    @property
-    def word(self) -> str:
-        """The reason in data: JSON output and `expect.rejected` of a PolicyTest."""
-        return _WORDS[self][0]
+    word: str
+    text: str
 
-    @property
-    def text(self) -> str:
-        """The reason for people."""
-        return _WORDS[self][1]
+    def __new__(cls, number: int, word: str = "", text: str = "") -> Self:
+        """Keep the word and the text beside the number, which is the value."""
+        member = int.__new__(cls, number)
+        member._value_ = number
+        member.word, member.text = word, text
+        return member
+
+    NOT_EVALUATED = 0, "open", "not evaluated: the policy failed on another tag"
+    MALFORMED = 1, "malformed", "not a valid tag"
+    ARTEFACT = 2, "artefact", "a signature or attestation of another image"
+    EXCLUDED = 3, "excluded", "matches the exclusionList"
+    NOT_ALLOWED = 4, "not-allowed", "matches none of allowTags"
+    IGNORED = 5, "ignored", "matches ignoreTags"
+    FILTERED = 6, "filter", "does not match filterTags"
+    NOT_A_VERSION = 7, "not-a-version", "not a semantic version with three parts"
+    NOT_A_NUMBER = 8, "not-a-number", "not a number"
+    PRERELEASE = 9, "prerelease", "a prerelease, and the range asks for releases only"
+    OUT_OF_RANGE = 10, "range", "outside the range"
+    NOT_CURRENT = 11, "not-current", "not the tag that is deployed"
+    OTHER_SHAPE = 12, "shape", "not of the shape of the tag that is deployed"
+    OLDER = 13, "older", "not above the tag that is deployed"
+    FLOATING = 14, "floating", "moves from image to image, and names no single version"
+    NOT_ASKED = 15, "not-asked", "beyond the number of images that are looked up"
+    UNDATED = 16, "undated", "has no readable creation time"
+    SHADOWED = 17, "shadowed", "extracts the same text as another tag, and the smallest tag stands for them"
+    LOWER = 18, "lower", "another tag is ordered before it"
+    CHOSEN = 19, "chosen", "chosen"
 
 
 CANDIDATES = frozenset({Reason.LOWER, Reason.SHADOWED, Reason.CHOSEN})
 ELIGIBLE = frozenset({Reason.NOT_ASKED, Reason.UNDATED, Reason.SHADOWED, Reason.LOWER, Reason.CHOSEN})
 """The reasons of tags that the policy would have taken, had there been no better one."""
-
-_WORDS = {
-    Reason.NOT_EVALUATED: ("open", "not evaluated: the policy failed on another tag"),
-    Reason.MALFORMED: ("malformed", "not a valid tag"),
-    Reason.ARTEFACT: ("artefact", "a signature or attestation of another image"),
-    Reason.EXCLUDED: ("excluded", "matches the exclusionList"),
-    Reason.NOT_ALLOWED: ("not-allowed", "matches none of allowTags"),
-    Reason.IGNORED: ("ignored", "matches ignoreTags"),
-    Reason.FILTERED: ("filter", "does not match filterTags"),
-    Reason.NOT_A_VERSION: ("not-a-version", "not a semantic version with three parts"),
-    Reason.NOT_A_NUMBER: ("not-a-number", "not a number"),
-    Reason.PRERELEASE: ("prerelease", "a prerelease, and the range asks for releases only"),
-    Reason.OUT_OF_RANGE: ("range", "outside the range"),
-    Reason.NOT_CURRENT: ("not-current", "not the tag that is deployed"),
-    Reason.OTHER_SHAPE: ("shape", "not of the shape of the tag that is deployed"),
-    Reason.OLDER: ("older", "not above the tag that is deployed"),
-    Reason.FLOATING: ("floating", "moves from image to image, and names no single version"),
-    Reason.NOT_ASKED: ("not-asked", "beyond the number of images that are looked up"),
-    Reason.UNDATED: ("undated", "has no readable creation time"),
-    Reason.SHADOWED: ("shadowed", "extracts the same text as another tag, and the smallest tag stands for them"),
-    Reason.LOWER: ("lower", "another tag is ordered before it"),
-    Reason.CHOSEN: ("chosen", "chosen"),
-}

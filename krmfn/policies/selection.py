@@ -89,12 +89,17 @@ class Selection(NamedTuple):
         return (*steps, Step("chosen", int(self.tag is not None)))
 
 
-_FUNNEL = (
+_SIEVED = (
     ("valid", (Reason.MALFORMED, Reason.ARTEFACT)),
     ("not excluded", (Reason.EXCLUDED, Reason.NOT_ALLOWED, Reason.IGNORED)),
     ("match filterTags", (Reason.FILTERED,)),
-    ("accepted by the policy", (Reason.NOT_A_VERSION, Reason.NOT_A_NUMBER, Reason.PRERELEASE, Reason.OUT_OF_RANGE, Reason.NOT_CURRENT, Reason.OTHER_SHAPE, Reason.OLDER, Reason.FLOATING)),
-)  # fmt: skip
+)
+_BEFORE = frozenset(reason for _, dropped in _SIEVED for reason in dropped)
+_FUNNEL = (
+    *_SIEVED,
+    ("accepted by the policy", tuple(frozenset(Reason) - _BEFORE - ELIGIBLE - {Reason.NOT_EVALUATED})),
+)
+"""What each step drops; the policy drops whatever is neither eligible nor dropped before."""
 
 
 def select(
