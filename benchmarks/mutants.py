@@ -1,12 +1,13 @@
 """Break krmfn in small ways, one at a time, and see whether its tests notice.
 
     python -m benchmarks.mutants map [--map FILE] [--programs] [--sample N] [PYTEST ARGUMENT...]
-    python -m benchmarks.mutants run [--map FILE] [--seed S] [--count N] [--seconds T] [--room ROOM] [--listed FILE]
+    python -m benchmarks.mutants run [--map FILE] [--seed S] [--count N] [--seconds T] [--room ROOM,...] [--listed FILE]
 
 `map` runs tests once under coverage and notes in FILE (build/mutants.json) which of them execute which line, with --programs in
 programs that they start, too, and how long each takes; later calls add to it. With --sample only some cases of a test are run then. `run` draws N mutations by the seed, from each room
 of krmfn in proportion to its size and two at least, or takes those of a list (path, old text, new text, by tabs), and runs for each
-the tests that execute the changed line, the quickest first, until one fails or they would take longer than T seconds.
+the tests that execute the changed line, the quickest first, until one fails or they would take longer than T seconds. Where the map
+knows none, the files of the room are run (TESTS), those that name most of the module first, for as long.
 
 All of it happens in a copy of the tree with an environment of its own, so the tree may be worked in meanwhile.
 """
@@ -34,8 +35,28 @@ from coverage import CoverageData
 from benchmarks.mutations import Mutation, Source, Where, is_python, room
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "benchmarks.covering", "--tb=line")
+PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "benchmarks.covering", "--tb=line", "--timeout=120")
 SETTINGS = "[run]\nsource = {root}/krmfn\ndata_file = {data}\nparallel = true\n"
+
+TESTS = {
+    "adopt": "adopt",
+    "commands": "exits settings cli check within update get lint explain fetch create init locks agreement verbs_on_disk verify fleet_plan backtest",
+    "config": "config schema flux lock windows floor promotion requirements groups sources metadata create verify automation key_files",
+    "disk": "disk verbs_on_disk",
+    "fleet": "fleet_plan fleet_report fleet_publish fleet_run fleet_scan",
+    "git": "git automation template proposals git_hostile",
+    "gotemplate": "template",
+    "inventory": "files annotate lint get doctor policytest advice check within update",
+    "kubernetes": "resource forms overlays jsonpath bind check corpus neighbours",
+    "plan": "decision rewrite guard lock pins groups promotion windows requirements first_seen taken_back record platforms bind verify golden backtest",
+    "policies": "policy version version_policy constraint pattern selection release newer number explain",
+    "signatures": "signatures keyless_rules cosign keyless verify",
+    "sources": "keychain registry_pages registry_auth registry_limits registry_client registry_bounds layout layout_bounds manifest platforms "
+    "registry_tls registry_proxies registry_surroundings registry_faults fleet_publish registry_logins",
+    "values": "api function diagnostics version_part globs exits golden sources record registry_limits cli",
+    "yamledit": "yamltext scalars comments markers insertion resourcelist screen proof record bind yaml_traps golden automation",
+}
+"""The files of tests of each room."""
 
 
 class Covering(NamedTuple):
@@ -180,8 +201,7 @@ class Judge:
             if chosen and total > self._seconds:
                 break
             chosen.append(test)
-        if not chosen:
-            return Trial(mutation, "survived", "no test runs it", 0, 0)
+        chosen = chosen or self._files(mutation.path)
         original = self._sources[mutation.path]
         self._write(mutation.path, mutation.applied(original))
         try:
@@ -194,20 +214,29 @@ class Judge:
         """Run tests in the copy until one fails; return how that ended, and which failed."""
         listed = self._copy.parent / "tests"
         listed.write_text("\n".join(tests), encoding="utf-8")
-        files = sorted({test.partition("::")[0] for test in tests})
-        command = [self._copy / ".venv" / "bin" / "python", *PYTEST, "-m", "", *files]
+        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        chosen = {"COVERING_TESTS": str(listed)} if "::" in tests[0] else {}
+        command = [self._copy / ".venv" / "bin" / "python", *PYTEST, "-m", "not slow and not soak", *files]
         with subprocess.Popen(
-            command, cwd=self._copy, env=environment(self._copy, COVERING_TESTS=str(listed)), text=True,
+            command, cwd=self._copy, env=environment(self._copy, **chosen), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
         ) as child:  # fmt: skip
             try:
-                shown, _ = child.communicate(timeout=60 + 3 * self._seconds)
+                shown, _ = child.communicate(timeout=60 + 3 * self._seconds if chosen else self._seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, 9)
-                return "timeout", ""
+                return ("timeout", "") if chosen else ("unfinished", "")
         failed = re.findall(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", shown, re.MULTILINE)
         verdict = {0: "survived", 5: "survived"}.get(child.returncode, "killed")
         return verdict, failed[0] if failed else "" if verdict == "survived" else shown.strip()[-200:]
+
+    def _files(self, path: str) -> list[str]:
+        """Return the files of tests of a room, those first that name most of what a module defines."""
+        defined = re.findall(rb"^(?:def |class |)([A-Za-z][A-Za-z0-9_]{3,})(?=[(:]| =)", self._sources[path], re.MULTILINE)
+        words = re.compile(rb"\b(?:" + b"|".join({*defined, Path(path).stem.encode()}) + rb")\b")
+        files = [self._copy / "tests" / f"test_{name}.py" for name in TESTS[room(path)].split()]
+        files.sort(key=lambda file: -len(set(words.findall(file.read_bytes()))))
+        return [file.relative_to(self._copy).as_posix() for file in files]
 
     def _write(self, path: str, source: bytes) -> None:
         """Write a file with a time of its own, so that no compiled one is taken for it."""
@@ -220,8 +249,7 @@ def drawn(sources: dict[str, bytes], seed: int, count: int, only: str) -> list[M
     """Draw mutations by a seed: from every room in proportion to its size, two at least; no two of one statement."""
     by_room: dict[str, list[Mutation]] = defaultdict(list)
     for path, source in sources.items():
-        if only in ("", room(path)):
-            by_room[room(path)] += Source(path, source).mutations()
+        by_room[room(path)] += Source(path, source).mutations()
     total, draw = sum(map(len, by_room.values())), random.Random(seed)
     chosen = []
     for _, mutations in sorted(by_room.items()):
@@ -232,7 +260,7 @@ def drawn(sources: dict[str, bytes], seed: int, count: int, only: str) -> list[M
                 break
             if statement not in statements and is_python(mutation.applied(sources[mutation.path])):
                 statements.add(statement)
-                chosen.append(mutation)
+                chosen += [mutation] if not only or room(mutation.path) in only.split(",") else []
     return chosen
 
 
@@ -285,19 +313,19 @@ def main() -> int:
         return 0
     trials = []
     with scratch() as copy:
-        judge = Judge(copy, Covering.read(options.map), options.seconds)
+        judge = Judge(copy, Covering.read(options.map) if options.map.exists() else Covering({}, {}), options.seconds)
         for mutation in mutations:
             trials.append(judge.judge(mutation))
             print(shown(trials[-1], sources[mutation.path]), flush=True)
         noticed = sorted({trial.by for trial in trials if trial.verdict == "killed" and "::" in trial.by})
         verdict, by = judge.run(noticed) if noticed else ("survived", "")
-    print("\n| room | mutants | killed | timeouts | survived |\n|---|---|---|---|---|")
+    print("\n| room | mutants | killed | timeouts | unfinished | survived |\n|---|---|---|---|---|---|")
     of_room = defaultdict[str, Counter[str]](Counter)
     for trial in trials:
         of_room[room(trial.mutation.path)][trial.verdict] += 1
         of_room["all"][trial.verdict] += 1
     for name, counts in sorted(of_room.items(), key=lambda item: (item[0] == "all", item[0])):
-        print(f"| {name} | {counts.total()} | {counts['killed']} | {counts['timeout']} | {counts['survived']} |")
+        print(f"| {name} | {counts.total()} | {counts['killed']} | {counts['timeout']} | {counts['unfinished']} | {counts['survived']} |")
     print("\nwithout a mutant the tests that noticed pass" if verdict == "survived" else f"\nfails without a mutant: {by}")
     return 0
 
