@@ -2,19 +2,22 @@
 
 COVERING_TIMES=FILE: append a line for each test, its name, seconds and outcome; coverage's contexts are those names, in programs
 that a test starts too. COVERING_SAMPLE=N: run N of the cases of each test. COVERING_TESTS=FILE: of the collected tests run those named there,
-in that order, with all of their cases.
+in that order, with all of their cases. COVERING_BRIEFLY=1: one case of every test of a file first, properties with few examples.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import coverage
 import pytest
 from hypothesis import Phase, settings
+
+EXAMPLES = 25
 
 
 def pytest_collection() -> None:
@@ -33,6 +36,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             cases.setdefault(name(item.nodeid), []).append(item)
         items[:] = [item for same in cases.values() for item in same[:: max(1, len(same) // sample)]]
+    if os.environ.pop("COVERING_BRIEFLY", ""):
+        files = {item.path: number for number, item in enumerate(reversed(items))}
+        seen: Counter[str] = Counter()
+        order = {}
+        for item in items:
+            order[item.nodeid] = (-files[item.path], seen[name(item.nodeid)])
+            seen[name(item.nodeid)] += 1
+            known = getattr(getattr(item, "obj", None), "_hypothesis_internal_use_settings", None)
+            if known:
+                item.obj._hypothesis_internal_use_settings = settings(known, max_examples=min(known.max_examples, EXAMPLES))  # noqa: SLF001
+        items.sort(key=lambda item: order[item.nodeid])
 
 
 def name(node: str) -> str:

@@ -215,17 +215,17 @@ class Judge:
         listed = self._copy.parent / "tests"
         listed.write_text("\n".join(tests), encoding="utf-8")
         files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
-        chosen = {"COVERING_TESTS": str(listed)} if "::" in tests[0] else {}
+        chosen = {"COVERING_TESTS": str(listed)} if "::" in tests[0] else {"COVERING_BRIEFLY": "1"}
         command = [self._copy / ".venv" / "bin" / "python", *PYTEST, "-m", "not slow and not soak", *files]
         with subprocess.Popen(
             command, cwd=self._copy, env=environment(self._copy, **chosen), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
         ) as child:  # fmt: skip
             try:
-                shown, _ = child.communicate(timeout=60 + 3 * self._seconds if chosen else self._seconds)
+                shown, _ = child.communicate(timeout=60 + 3 * self._seconds if "COVERING_TESTS" in chosen else self._seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, 9)
-                return ("timeout", "") if chosen else ("unfinished", "")
+                return ("timeout", "") if "COVERING_TESTS" in chosen else ("unfinished", "")
         failed = re.findall(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", shown, re.MULTILINE)
         verdict = {0: "survived", 5: "survived"}.get(child.returncode, "killed")
         return verdict, failed[0] if failed else "" if verdict == "survived" else shown.strip()[-200:]
@@ -235,7 +235,7 @@ class Judge:
         defined = re.findall(rb"^(?:def |class |)([A-Za-z][A-Za-z0-9_]{3,})(?=[(:]| =)", self._sources[path], re.MULTILINE)
         words = re.compile(rb"\b(?:" + b"|".join({*defined, Path(path).stem.encode()}) + rb")\b")
         files = [self._copy / "tests" / f"test_{name}.py" for name in TESTS[room(path)].split()]
-        files.sort(key=lambda file: -len(set(words.findall(file.read_bytes()))))
+        files.sort(key=lambda file: (file.stem != f"test_{Path(path).stem}", -len(set(words.findall(file.read_bytes())))))
         return [file.relative_to(self._copy).as_posix() for file in files]
 
     def _write(self, path: str, source: bytes) -> None:
