@@ -3,26 +3,19 @@
 # make bench  the numbers in benchmarks/
 # make differential  Flux's own Go code beside krmfn, at random: needs Go; FLUX=DIR names clones of Flux's image controllers
 # make record-cosign  what cosign (COSIGN=path, go install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3) makes and says, for fixtures/cosign
-# make coverage  branches of the parsers, by their own tests
+# make coverage  lines and branches of each room, by the quick tests alone
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 PIP    := $(RUN) -m pip --disable-pip-version-check --no-input -q install
 HASHED := --require-hashes --no-deps
 
-PARSERS := */registry/links.py,*/registry/challenge.py,*/registry/listing.py,*/registry/heads.py,*/registry/sockets.py,*/krmfn/strict_json.py,*/sources/keychain.py,*/sources/credential*.py
-PARSER_TESTS := tests/test_registry_pages.py tests/test_registry_proxies.py tests/test_registry_surroundings.py tests/test_registry_auth.py \
-	tests/test_registry_bounds.py tests/test_keychain.py tests/test_doctor.py
-
-CHOOSING_TESTS := tests/test_policy.py tests/test_selection.py tests/test_release.py tests/test_version.py tests/test_version_policy.py \
-	tests/test_constraint.py tests/test_number.py tests/test_newer.py tests/test_explain.py tests/test_pattern.py krmfn/policies
-
 .PHONY: help test unit lint coverage demo bench differential tools record-cosign lock clean
 help:
 	@sed -n 's/^# //p' Makefile
 
 test: lint tools
-	$(RUN) -m pytest $(PYTEST)
+	$(RUN) -m pytest -p tests.covered $(PYTEST)
 
 # without the tests that start other programs
 unit: $(VENV)/.dev
@@ -32,14 +25,9 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check -q .
 	$(VENV)/bin/mypy
 
-# branches of what reads text of registries, docker and helpers, and of what chooses tags, by their own tests
+# the floors of tests/covered.py, without the tests that start other programs
 coverage: $(VENV)/.dev
-	$(RUN) -m coverage erase
-	$(RUN) -m coverage run --branch --include='$(PARSERS)' -m pytest -q -m 'not slow and not soak' $(PARSER_TESTS)
-	$(RUN) -m coverage report --fail-under=98 --show-missing
-	$(RUN) -m coverage erase
-	$(RUN) -m coverage run --branch --include='krmfn/policies/*' -m pytest -q -m 'not slow and not soak' $(CHOOSING_TESTS)
-	$(RUN) -m coverage report --fail-under=95 --show-missing
+	$(RUN) -m pytest -p tests.covered -m 'not slow and not soak' --ignore-glob='tests/test_e2e_*' --ignore=tests/test_container.py --ignore=tests/test_packaging.py
 
 demo: $(VENV)/.runtime
 	@$(RUN) examples/demo/run.py

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests.floors import FLOORS, below
 from tests.tools import ROOT
 
 SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE)
@@ -55,3 +56,22 @@ def test_programs_start_with_signals_as_at_a_terminal():
     default = "<Handlers.SIG_DFL: 0>"
     handlers = ["<built-in function default_int_handler>", default, default, default, "<Handlers.SIG_IGN: 1>"]
     assert done.stdout == f"[{', '.join(handlers)}] set() True\n"  # Python itself ignores SIGPIPE
+
+
+def test_every_room_has_a_floor_of_coverage():
+    rooms = {path.name for path in (ROOT / "krmfn").iterdir() if path.is_dir() and path.name[0] != "_"}
+    assert FLOORS.keys() == rooms | {"values"}
+    assert below(dict.fromkeys(FLOORS, 100.0)) == []
+    assert below({"policies": FLOORS["policies"] - 0.1}) == [f"policies: {FLOORS['policies'] - 0.1:.1f}% of lines and branches, the floor is {FLOORS['policies']}%"]
+
+
+def test_a_run_that_takes_less_than_a_floor_fails_and_its_closing_line_is_last():
+    one = "tests/test_globs.py"
+    run = [sys.executable, "-m", "pytest", "-p", "tests.covered", "-p", "no:cacheprovider", "-q", "-o", "addopts="]
+    part = subprocess.run([*run, "-v", one], cwd=ROOT, capture_output=True, text=True, check=False)
+    whole = subprocess.run([*run, "-v", "-o", f"testpaths={one}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (part.returncode, whole.returncode) == (0, 1)
+    assert "covered: adopt 0.0%" in part.stdout
+    assert "adopt: 0.0% of lines and branches, the floor is" not in part.stdout
+    assert "adopt: 0.0% of lines and branches, the floor is" in whole.stdout
+    assert " passed in " in whole.stdout.splitlines()[-1]
