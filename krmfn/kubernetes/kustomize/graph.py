@@ -122,6 +122,7 @@ class _Builds:
         try:
             for block in self.blocks(text):
                 if _DEFINITION not in block.raw and (tree := trees(block)) is not None:
+                    block.forget()
                     yield tree
         except (InputError, RecursionError):
             return
