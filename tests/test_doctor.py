@@ -36,7 +36,7 @@ def test_a_program_that_does_not_run_is_wrong(tmp_path: Path):
 
 def test_logins_are_named_without_their_secrets(tmp_path: Path):
     secret = base64.b64encode(b"ada:hunter2").decode()
-    (tmp_path / "config.json").write_text(json.dumps({"auths": {"ghcr.io": {"auth": secret}}, "credsStore": "nowhere"}))
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"ghcr.io": {"auth": secret}, f"https://me:{secret}@a.example/v1/": {}, f"{secret}@b.example": {}}, "credsStore": "nowhere"}))
     done = run(["krmfn", "doctor"], env=environment(DOCKER_CONFIG=str(tmp_path), HOME=str(tmp_path)))
     assert found(DOCKER_CONFIG=str(tmp_path), HOME="/")["docker-credential-nowhere"].state == "wrong"
     assert "ghcr.io, helpers nowhere" in done.stdout

@@ -211,12 +211,13 @@ def test_the_page_is_usable_without_eyes_and_without_a_mouse():
 
 
 def test_markdown_shows_no_markup_of_anybody(fleet):
-    (fleet / "shop" / "bad.yaml").write_text('image: [ # {"$imagepolicy": "a:<script>|`[x](y)"}\n')
+    (fleet / "shop" / "<script>|`[x](y),@acme fixes #12 &#64;acme.yaml").write_text('image: [ # {"$imagepolicy": "a:b"}\n')
     done = call("fleet", "report", "--scan", "scan", "-o", "markdown", cwd=fleet)
     assert done.returncode == 0
     assert "## What 3 trees run" in done.stdout
     assert f"| {WEB} | 1.0.0 | 1.1.0 | 2.0.0 | 3 versions, 20 days | update, waits, behind, unpinned | 1 |" in done.stdout
-    assert "<script>" not in done.stdout
+    assert r"@\u200bacme fixes #\u200b12 \&#\u200b64;acme" in done.stdout, "nobody is mentioned, and no issue is closed"
+    assert not re.search(r"(?<!\\)[<&`\[]", done.stdout)
 
 
 def test_a_thousand_trees_stay_readable():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from krmfn.fleet.report import ACTED_ON, FLAGS, Report, Row
+from krmfn.git.changelog import safe
 from krmfn.sanitize import printable
 
 _HERE = Path(__file__).parent
@@ -78,13 +79,6 @@ def behind(row: Row) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows[:_SHOWN]]
-    text = "".join(f"| {' | '.join(map(_cell, cells))} |\n" for cells in lines)
+    lines = [header, ["---"] * len(header), *(tuple(map(safe, cells)) for cells in rows[:_SHOWN])]
+    text = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
     return text + (f"\nand {len(rows) - _SHOWN} more\n" if len(rows) > _SHOWN else "")
-
-
-def _cell(text: str) -> str:
-    shown = printable(text, 300)
-    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;"), ("[", "&#91;"), ("]", "&#93;")):
-        shown = shown.replace(char, entity)
-    return shown if text != "---" else text

@@ -140,11 +140,11 @@ def _table_row(row: Row, page: Link | None) -> str:
 
 
 def safe(text: str) -> str:
-    """Return a text in which Markdown and HTML find nothing to act upon; a mention of a person stays a text."""
+    """Return a text in which Markdown and HTML find nothing to act upon; mentions of people and of issues stay a text."""
     import re
 
-    shown = re.sub(r"([\\\\|`*\[\]<])", r"\\\1", printable(text, 2000))
-    return re.sub(r"(^|[\s(])@", "\\1@\u200b", shown)
+    shown = re.sub(r"([\\\\|`*\[\]<&])", r"\\\1", printable(text, 2000))
+    return re.sub(r"(?<!\w)[@!](?=\w)|#(?=\d)", "\\g<0>\u200b", shown)
 
 
 def message(moved: Sequence[Row], named: Callable[[str], str] = str) -> str:

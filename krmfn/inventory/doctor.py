@@ -117,7 +117,7 @@ def _login(path: Path, config: Mapping[str, Any] | str, environment: Mapping[str
         return
     hosts, helpers = named(config)
     programs = f", helpers {', '.join(helpers)}" if helpers else ""
-    yield Finding("login", "ok", f"{path}: {', '.join(map(without_login, hosts)) or 'no registry'}{programs}")
+    yield Finding("login", "ok", f"{path}: {', '.join(hosts) or 'no registry'}{programs}")
     for helper in helpers:
         program = f"docker-credential-{helper}"
         if not shutil.which(program, path=environment.get("PATH")):

@@ -85,9 +85,12 @@ def _compiled(patterns: Sequence[str], where: str) -> GitIgnoreSpec:
     for number, line in enumerate(lines, 1):
         try:
             GitIgnoreSpec.from_lines([line])
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 - its own, and those of the engine that pathspec has chosen
             raise misconfigured(f"{where}: pattern {number} ({printable(patterns[number - 1])}) is none of gitignore's: {error}") from None
-    return GitIgnoreSpec.from_lines(lines)
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except Exception:  # noqa: BLE001 - as above; each alone is good
+        raise misconfigured(f"{where}: its {len(lines)} patterns are too much to be matched together; leave out folders instead of files") from None
 
 
 def _says(spec: GitIgnoreSpec, path: Path, base: Path, *, is_folder: bool) -> bool | None:

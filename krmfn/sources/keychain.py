@@ -174,10 +174,11 @@ def _parse(text: str) -> dict[str, Any] | str:
 
 
 def named(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """List the keys of registries and the names of helpers in a configuration, sorted."""
+    """List the keys of registries, without what somebody wrote before an `@`, and the names of helpers in a configuration, sorted."""
     helpers = _mapping(config, "credHelpers")
     names = {name for name in (*helpers.values(), config.get("credsStore")) if isinstance(name, str) and name}
-    return sorted({*_mapping(config, "auths"), *helpers}), sorted(names)
+    keys = {f"***@{key.rpartition('@')[2]}" if "@" in key else key for key in (*_mapping(config, "auths"), *helpers)}
+    return sorted(keys), sorted(names)
 
 
 def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
