@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,15 @@ def test_a_form_is_found_and_nothing_else(checked: dict[str, list[dict[str, Any]
         assert place["sure"] or place["why"], place
         at = lines[place["line"] - 1][place["column"] - 1 :]
         assert place["tag"] is None or place["tag"] in at, "the column leads to the version"
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "filled in" not in name])
+def test_no_form_is_hidden_by_the_words_of_a_text(name: str):
+    """Whatever the host: cases name one that is a word itself. A flag of a build stands beside an image, if not in the case."""
+    text = CASES[name]["text"].replace("ghcr.io/acme/", "acme/")
+    worded = re.sub(r"(?m)^(?=---)|\Z", "# [image: ]\n", text)
+    found, all_of_them = ([(place.form, place.field) for place in places_in(one) if place.form != "flag"] for one in (text, worded))
+    assert found == all_of_them, "the text holds none of the words of forms._WORDS, so that no row is looked at: add the key"
 
 
 def test_every_row_of_the_table_has_a_case():

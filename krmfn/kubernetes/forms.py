@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from krmfn.kubernetes.reference import Evidence
 
@@ -22,6 +22,7 @@ _MAP_KEY = rf"{_LIST_KEY}|images(?:[A-Z_-].*)"
 _UNVERSIONED = "it has neither tag nor digest"
 _NO_KEY = "the key does not say that it is an image"
 _BARE = "its name has no namespace and no registry, and is no official image"
+Named = Literal["repository", "image", "name"]
 CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 
 
@@ -83,13 +84,16 @@ REFERENCES = (
 
 
 class Pair(NamedTuple):
-    """An image in several scalars of one mapping: a name key of a kind, and a version key, in a mapping `within`."""
+    """An image in several scalars of one mapping: a name key of a kind, and a version key, in a mapping `within`.
+
+    `pairs` knows the spellings of both kinds of keys; keys of other names (`rev`) are a row of CHARTS.
+    """
 
     code: str
     looks: str
-    named: str
-    """`repository`, `image` or `name`, with any prefix and either spelling of compound words."""
-    version: str = "tag"
+    named: tuple[Named, ...]
+    """The kinds of name keys, with any prefix and either spelling of compound words."""
+    version: Literal["tag", "version"] = "tag"
     """`tag`, which stands for `digest` too, or `version`."""
     within: str = ".*"
     shown: Evidence = VERSION
@@ -101,13 +105,13 @@ _OTHER_VERSION = "version may be the version of something else"
 _WITHIN = rf"{_IMAGE_KEY}|{_LIST_KEY}"
 
 PAIRS = (
-    Pair("repository-tag", "{registry, repository, tag, digest}", "repository"),
-    Pair("image-tag", "{registry, image, tag, digest}, {image, imageTag or imageVersion}, {imageRepository, imagePath, tag}", "image"),
-    Pair("name-tag", "image: {name, tag, digest}", "name", within=_WITHIN),
-    Pair("name-tag", "{name, tag, digest}", "name", shown=FULL, sure=KNOWN, why="no key says that this is an image"),
-    Pair("image-version", "image: {repository or name, version}", "repository|image|name", "version", _WITHIN),
-    Pair("image-version", "{repository, image or name, version}", "repository|image|name", "version", shown=KNOWN, sure=NEVER, why=_OTHER_VERSION),
-    Pair("image-version", "{image: acme/image, version}", "image", "version", shown=OFFICIAL, sure=NEVER, why=_OTHER_VERSION),
+    Pair("repository-tag", "{registry, repository, tag, digest}", ("repository",)),
+    Pair("image-tag", "{registry, image, tag, digest}, {image, imageTag or imageVersion}, {imageRepository, imagePath, tag}", ("image",)),
+    Pair("name-tag", "image: {name, tag, digest}", ("name",), within=_WITHIN),
+    Pair("name-tag", "{name, tag, digest}", ("name",), shown=FULL, sure=KNOWN, why="no key says that this is an image"),
+    Pair("image-version", "image: {repository or name, version}", ("repository", "image", "name"), "version", _WITHIN),
+    Pair("image-version", "{repository, image or name, version}", ("repository", "image", "name"), "version", shown=KNOWN, sure=NEVER, why=_OTHER_VERSION),
+    Pair("image-version", "{image: acme/image, version}", ("image",), "version", shown=OFFICIAL, sure=NEVER, why=_OTHER_VERSION),
 )  # fmt: skip
 
 
@@ -270,7 +274,7 @@ def pair(named: str, version: str, within: str) -> tuple[Pair, ...]:
     return tuple(
         row
         for row in PAIRS
-        if named in row.named.split("|") and row.version == version and re.fullmatch(row.within, within)
+        if named in row.named and row.version == version and re.fullmatch(row.within, within)
     )
 
 
@@ -281,7 +285,7 @@ _WORDS = re.compile(
 
 
 def may_hold_image(raw: bytes) -> bool:
-    """True if a text has any word of any form; a cheap superset."""
+    """True if a text has any word of any form; a cheap superset, without which no row of the table is looked at."""
     return _WORDS.search(raw) is not None
 
 

@@ -61,12 +61,14 @@ class Policy(Protocol):
         ...
 
     def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:
-        """True if the policy does not know where a text stands in its order, so that it cannot have left it out on purpose.
+        """True if the policy cannot read a text (semver `8.4`), so that it cannot have left it out on purpose.
 
-        With `numbers`, those that the text begins with, it must also be one that would be taken, the higher the better.
+        The guard asks before it calls a deployed tag newer than the chosen one (`selection.goes_back`). With `numbers`, those
+        that the text begins with, a version of these numbers must also be one that would be taken, the higher the better.
+        A policy that reads every text, or takes nothing below what is deployed, returns False.
         """
         ...
 
     def canonical(self) -> dict[str, Any]:
-        """Return the policy as plain data, equal for policies that mean the same."""
+        """Return the policy as plain data, equal for policies that mean the same; `policyHash` of a lock is made of it."""
         ...
