@@ -99,6 +99,7 @@ TRAPS: dict[str, tuple[str, object]] = {
     "18 an alias as a key": (items(f"- a: &x b\n  c:\n    *x : e {MARK}\n"), items(f"- a: &x b\n  c:\n    *x : nginx:9 {MARK}\n")),
     "18 an alias as a key on the way": (items(f"- a: &x b\n  *x :\n    image: e {MARK}\n"), items(f"- a: &x b\n  *x :\n    image: nginx:9 {MARK}\n")),
     "18 an alias as a key in flow": (items(f"- a: &x b\n  c: {{*x : y, image: &y e}} {MARK}\n"), None),
+    "18 an anchored scalar that is a key elsewhere": (items(f"- image: &x b {MARK}\n  c:\n    *x : d\n"), items(f"- image: &x nginx:9 {MARK}\n  c:\n    *x : d\n")),
     "18 an alias of nothing as a key": (items(f"- *x : y\n  image: e {MARK}\n"), items(f"- *x : y\n  image: nginx:9 {MARK}\n")),
     "19 a plain value over two lines": (items(f"- image: a\n    b {MARK}\n  c: d\n"), items(f"- image: nginx:9 {MARK}\n  c: d\n")),
     "20 a marker inside a complex key": (items(f"- ? [a {MARK}\n    ]\n  : b\n"), None),

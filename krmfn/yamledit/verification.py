@@ -255,7 +255,8 @@ class _Comparison:
         start, end = _span(was, source, self.before.data)
         edit, moved = self.due.pop(start, (None, 0))
         if edit is None:
-            value = _pieced(was.value, self.pieces.pop(start, ()), start)
+            is_alias = not was.style and self.before.data[start : start + 1] == b"*"  # of an edited scalar, as a key
+            value = becomes.value if is_alias else _pieced(was.value, self.pieces.pop(start, ()), start)
             if value != becomes.value or (was.style or "") != (becomes.style or ""):
                 raise _Difference(f"{was.value[:80]!r} becomes {becomes.value[:80]!r}", start)
             return
