@@ -2,9 +2,9 @@
 
 This is the one way from edits to bytes, for stdin and files. An edit of a scalar says what the scalar read before
 and reads after (`Edit.before`, `Edit.after`); any other edit may add nodes inside the bytes that it inserts and drop
-nodes inside the bytes that it deletes. Every other node keeps its value, style, tag and place in the tree.
-The proof guards against mistakes of an editing step, not against input. A failed proof raises InputError with the
-place of the edit, and then nothing may be written.
+nodes inside the bytes that it deletes. Every other node keeps its value, style, tag and place in the tree; aliases keep
+their text. The proof guards against mistakes of an editing step, not against input. A failed proof raises InputError
+with the place of the edit, and then nothing may be written.
 """
 
 from __future__ import annotations
@@ -255,8 +255,8 @@ class _Comparison:
         start, end = _span(was, source, self.before.data)
         edit, moved = self.due.pop(start, (None, 0))
         if edit is None:
-            is_alias = not was.style and self.before.data[start : start + 1] == b"*"  # of an edited scalar, as a key
-            value = becomes.value if is_alias else _pieced(was.value, self.pieces.pop(start, ()), start)
+            is_key = not was.style and self.before.data[start : start + 1] == b"*"  # an alias of an edited scalar
+            value = becomes.value if is_key else _pieced(was.value, self.pieces.pop(start, ()), start)
             if value != becomes.value or (was.style or "") != (becomes.style or ""):
                 raise _Difference(f"{was.value[:80]!r} becomes {becomes.value[:80]!r}", start)
             return
@@ -264,8 +264,8 @@ class _Comparison:
             raise _Difference(f"the scalar here is {was.value[:80]!r}, not {edit.before!r}", start)
         if becomes.value != edit.after:
             raise _Difference(f"it would read {becomes.value[:80]!r}, not {edit.after!r}", start)
-        blanks = len(edit.text) - len(edit.text.lstrip(b" "))
-        if _span(becomes, new_source, self.new) != (start + moved + blanks, start + moved + len(edit.text)):
+        begin = start + moved + len(edit.text) - len(edit.text.lstrip(b" "))
+        if _span(becomes, new_source, self.new) != (begin, start + moved + len(edit.text)):
             raise _Difference("more than the value would be written", start)
         if not becomes.style and _tag(becomes) is None and not is_string(becomes.value):
             raise _Difference(f"{becomes.value[:80]!r} would not be read as a string", start)
@@ -293,8 +293,7 @@ def _span(node: yaml.Node, source: Source, data: bytes) -> tuple[int, int]:
 
 
 def _tag(node: yaml.Node) -> str | None:
-    tag: object = node.tag
-    return tag if isinstance(tag, str) else None
+    return tag if isinstance(tag := getattr(node, "tag", None), str) else None
 
 
 def _kind(node: yaml.Node) -> str:
