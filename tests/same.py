@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -243,10 +244,19 @@ class Checkout:
     """A process that runs the krmfn of a checkout."""
 
     def __init__(self, root: Path, folder: Path) -> None:
-        self.folder = folder
         command = [sys.executable, "-P", str(ROOT / "tests" / "same_worker.py"), str(folder)]
         env = {**os.environ, "PYTHONPATH": str(root), "PYTHONHASHSEED": "0"}
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+        assert self.process.stdout
+        self.process.stdout.close()
 
     def ask(self, case: dict[str, Any]) -> Any:
         """Return what this checkout makes of a case."""
@@ -277,10 +287,10 @@ def main(other: str, count: int = 500, first: int = 1) -> int:
     from difflib import unified_diff
 
     different = done = 0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
         images.write(Path(folder, "layout"), {name: dict.fromkeys(tags, TIME) for name, tags in OFFERED.items()})
         os.environ["SAME_LAYOUT"] = str(Path(folder, "layout"))
-        here, there = (Checkout(root, Path(folder, "work")) for root in (ROOT, Path(other).resolve()))
+        here, there = (processes.enter_context(Checkout(root, Path(folder, "work"))) for root in (ROOT, Path(other).resolve()))
         cases = [] if count == 1 else list(fixed())
         for name, case in (*cases, *((f"seed {number}", generated(number)) for number in range(first, first + count))):
             before, after = there.ask(case), here.ask(case)
