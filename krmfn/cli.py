@@ -147,7 +147,7 @@ def main(arguments: list[str]) -> int:
         return 1
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
-            _say(f"{error.filename or 'the system'}: {error.strerror or type(error).__name__}")
+            _say(f"{error.filename or _place()}: {error.strerror or type(error).__name__}")
         return 1
     except Exception as error:  # noqa: BLE001 - nobody is to see a traceback
         from krmfn import bug
@@ -155,6 +155,15 @@ def main(arguments: list[str]) -> int:
         _say(bug.message(error))
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _place() -> str:
+    """Return what an error of the system without a file name is about."""
+    try:
+        os.getcwd()  # noqa: PTH109 - whether there is one
+    except OSError:
+        return "the working directory is gone, change to another one"
+    return "the system"
 
 
 def _say(message: str, advice: str = "") -> None:

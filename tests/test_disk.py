@@ -290,3 +290,12 @@ def test_modes_are_those_of_the_old_file_and_of_a_new_one(tree: Path, tmp_path_f
     assert update(tree).returncode == 0
     assert stat.S_IMODE((tree / "a.yaml").stat().st_mode) == 0o640
     assert stat.S_IMODE((tree / "krmfn-lock.yaml").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("arguments", ["check .", "update a.yaml", "lint .", "backtest ."])
+def test_a_working_directory_that_is_gone_is_told(arguments: str, tmp_path: Path):
+    (tmp_path / "gone").mkdir()
+    done = run(["sh", "-c", 'cd gone && rmdir ../gone && exec "$@"', "sh", *KRMFN, *arguments.split()], cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "gone" in done.stderr or "no such file" in done.stderr

@@ -196,3 +196,13 @@ def test_a_linked_worktree_and_a_submodule_commit_for_themselves(site: Site):
     done = run(["krmfn", "update", ".", "--source", LAYOUT, "--commit"], cwd=outer, env=site.env)
     assert "Traceback" not in done.stderr
     assert site.git("log", "-1", "--format=%s", cwd=outer / "inner") == "start"
+
+
+def test_a_manifest_that_is_not_in_the_repository_is_named(site: Site):
+    """git lists a file whose content it lacks, as partial clones and broken ones have it."""
+    tree = succeed(["git", "mktree", "--missing"], cwd=site.work, text=f"100644 blob {'1' * 40}\ta.yaml\n", env=site.env).strip()
+    commit = site.git("commit-tree", tree, "-m", "x")
+    done = run(["krmfn", "update", ".", "--check", "--source", LAYOUT, "--rules", f"git:{commit}"], cwd=site.work, env=site.env)
+    assert done.returncode == 1
+    assert "a.yaml is not in this repository" in done.stderr
+    assert "help: fetch it whole: git fetch --refetch" in done.stderr

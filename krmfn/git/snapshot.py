@@ -31,7 +31,7 @@ def manifests(git: Git, revision: str) -> Iterator[Text]:
         path = raw.decode("utf-8", "surrogateescape")
         mode, _, blob, length = (head.decode().split() + [""] * 4)[:4]
         if mode in _PLAIN and f"/{path}".endswith(_ENDS):
-            blobs.append((path, blob, int(length)))
+            blobs.append((path, blob, _size(length, name, path)))
     large = next((path for path, _, size in blobs if size > MAX_FILE), None)
     if large is not None or sum(size for *_, size in blobs) > MAX_TOTAL:
         where = printable(large) if large else "all manifests together"
@@ -42,9 +42,9 @@ def manifests(git: Git, revision: str) -> Iterator[Text]:
     answers = git.pipe("cat-file", "--batch", data="".join(f"{blob}\n" for _, blob, _ in blobs).encode())
     at = 0
     for path, blob, size in blobs:
-        start = answers.index(b"\n", at) + 1
+        start = answers.find(b"\n", at) + 1
         if answers[at:start].decode().split() != [blob, "blob", str(size)]:
-            raise GitError(f"{printable(name)}: {printable(path)} is not in this repository", help="fetch it whole: git fetch --refetch")
+            raise _missing(name, path)
         yield Text(answers[start : start + size], f"{name}:{path}")
         at = start + size + 1
 
@@ -57,9 +57,20 @@ def content(git: Git, revision: str, path: str, limit: int) -> bytes:
     mode, _, blob, length = (head.decode().split() + [""] * 4)[:4]
     if raw.decode("utf-8", "surrogateescape") != path or mode not in _PLAIN:
         raise RuleError(f"{printable(path)} is no file of {printable(name)}", help="links and submodules are not followed")
-    if int(length) > limit:
+    if _size(length, name, path) > limit:
         raise RuleError(f"{printable(path)} of {printable(name)} has more than {limit} bytes")
     return git.pipe("cat-file", "blob", blob)
+
+
+def _size(length: str, name: str, path: str) -> int:
+    """Return the bytes of a file, as git lists them. Raise GitError for one that is not here."""
+    if not length.isdecimal():
+        raise _missing(name, path)
+    return int(length)
+
+
+def _missing(name: str, path: str) -> GitError:
+    return GitError(f"{printable(name)}: {printable(path)} is not in this repository", help="fetch it whole: git fetch --refetch")
 
 
 def _commit(git: Git, name: str) -> str:

@@ -16,6 +16,7 @@ from krmfn.config.plain import read
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
 from krmfn.kubernetes import finder
+from krmfn.kubernetes.forms import may_hold_image
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.text import Text
 
@@ -118,7 +119,7 @@ def _may_move(before: bytes, after: bytes) -> bool:
 def _deployed(data: bytes) -> Deployed:
     """Return what a file runs. Raises InputError for no YAML."""
     tags: dict[tuple[str, str], list[str]] = defaultdict(list)
-    if data:
+    if b"image" in data or may_hold_image(data):
         for resource, ref in _named(data):
             if ref.tag:
                 tags[resource, ref.canonical].append(ref.tag)
