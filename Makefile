@@ -1,6 +1,7 @@
 # make test   everything: lint, types, tests, with the real tools that can be had here
 # make demo   the main job on a bundled package: no registry, no cluster
 # make bench  the numbers in benchmarks/
+# make fleet-proof  the Job of examples/fleet in a real control plane, with pods that are killed: needs root and Go, takes half an hour
 # make differential  Flux's own Go code beside krmfn, at random: needs Go; FLUX=DIR names clones of Flux's image controllers
 # make record-cosign  what cosign (COSIGN=path, go install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3) makes and says, for fixtures/cosign
 # make coverage  lines and branches of each room, by the quick tests alone
@@ -10,7 +11,7 @@ RUN    := $(VENV)/bin/python
 PIP    := $(RUN) -m pip --disable-pip-version-check --no-input -q install
 HASHED := --require-hashes --no-deps
 
-.PHONY: help test unit lint coverage demo bench differential tools record-cosign lock clean
+.PHONY: help test unit lint coverage demo bench differential tools record-cosign lock clean PARSERS := */registry/links.py,*/registry/challenge.py,*/registry/listing.py,*/registry/heads.py,*/registry/sockets.py,*/krmfn/strict_json.py,*/sources/keychain.py,*/sources/credential*.py PARSER_TESTS tests/test_registry_pages.py tests/test_registry_proxies.py tests/test_registry_surroundings.py tests/test_registry_auth.py \ tests/test_registry_bounds.py tests/test_keychain.py tests/test_doctor.py CHOOSING_TESTS tests/test_policy.py tests/test_selection.py tests/test_release.py tests/test_version.py tests/test_version_policy.py tests/test_constraint.py tests/test_number.py tests/test_newer.py tests/test_explain.py tests/test_pattern.py krmfn/policies fleet-proof
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -34,6 +35,9 @@ demo: $(VENV)/.runtime
 
 bench: $(VENV)/.dev tools
 	$(RUN) -m benchmarks $(BENCH)
+
+fleet-proof: $(VENV)/.dev tools
+	$(RUN) -m benchmarks.fleet_proof $(REPOSITORIES)
 
 FLUX := .cache/flux
 differential: $(VENV)/.dev
