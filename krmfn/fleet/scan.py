@@ -5,7 +5,6 @@ Tags count as first seen at the plan's time, so that equal answers give equal by
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
@@ -15,7 +14,6 @@ from krmfn.access import Listing, Repository
 from krmfn.config.snapshot import Snapshot
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import PASSING, RegistryError, RulesError
-from krmfn.fleet import plan as plans
 from krmfn.fleet.journal import Journal
 from krmfn.image import parse_repository
 from krmfn.plan.resolve import TagSource, ask
@@ -77,7 +75,6 @@ def scan(plan: Plan, lane: Lane, store: Store, open_source: Open, earlier: Earli
 
     A host that answers for nothing in a shard is left alone: the next run begins with the shards that are not there.
     """
-    name = hashlib.sha256(plans.encode(plan)).hexdigest()
     whole, done = sum(len(one.images) for one in lane.shards), 0
     failures: dict[str, RegistryError] = {}
     for shard in lane.shards:
@@ -85,7 +82,7 @@ def scan(plan: Plan, lane: Lane, store: Store, open_source: Open, earlier: Earli
         left = work.todo
         for start in range(0, len(left), BATCH):
             source = open_source()
-            journal = Journal(store.path(lane, shard, "journal"), source, name)
+            journal = Journal(store.path(lane, shard, "journal"), source, store.plan_digest)
             try:
                 at = Progress(lane.host, done + len(shard.images) - len(left) + start, whole, len(failures))
                 work.do(left[start : start + BATCH], journal, earlier, at, tell)

@@ -6,6 +6,7 @@ could not be asked, if anything, and `0000.journal` the answers so far of a shar
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,6 +35,8 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._plan: Plan | None = None
+        self.plan_digest = ""
+        """SHA-256 of the plan that it was begun with."""
         self._split: dict[Path, dict[str, bytes]] = {}
 
     @property
@@ -45,14 +48,13 @@ class Store:
 
     def begin(self, plan: Plan) -> None:
         """Take a plan: the first one that comes, and the same one again."""
-        path = self.folder / plans.FILE
-        if path.exists():
-            if plans.encode(self.plan) != plans.encode(plan):
-                message = "holds the scan of another plan: name a new folder with --to, and this one with --since"
-                raise InputError(message, name=str(self.folder))
-            return
-        writing.put(path, plans.encode(plan))
-        self._plan = plan
+        path, data = self.folder / plans.FILE, plans.encode(plan)
+        if not path.exists():
+            writing.put(path, data)
+        elif _bytes(path, _PLAN_LIMIT) != data and plans.encode(self.plan) != data:
+            message = "holds the scan of another plan: name a new folder with --to, and this one with --since"
+            raise InputError(message, name=str(self.folder))
+        self._plan, self.plan_digest = plan, hashlib.sha256(data).hexdigest()
 
     def path(self, lane: Lane, shard: Shard, end: str) -> Path:
         """Return the path of a file of a shard, `end` being `jsonl`, `failed.json` or `journal`."""
