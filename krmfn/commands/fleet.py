@@ -183,12 +183,12 @@ class _Teller:
     """Tells how far a lane is where no terminal shows it: ten lines, and the last."""
 
     def __init__(self) -> None:
-        self._told = 0
+        self._told, self._is_quiet = 0, terminal.is_quiet()  # answers come in other threads, which do not know the command
 
     def __call__(self, progress: scanning.Progress) -> None:
         """Print a line when another tenth is done."""
         part = _STEP * progress.done // max(progress.whole, 1)
-        if part > self._told and (progress.done == progress.whole or not terminal.is_terminal(sys.stderr)):
+        if part > self._told and not self._is_quiet and (progress.done == progress.whole or not terminal.is_terminal(sys.stderr)):
             self._told = part
             failed = f", {progress.failed} could not be asked" if progress.failed else ""
             terminal.say(f"{progress.host}: {progress.done} of {progress.whole} repositories{failed}")
