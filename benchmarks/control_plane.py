@@ -28,8 +28,8 @@ VERSION = "v1.35.4"
 TOKEN = "administrator-of-the-proof"
 CONTROLLERS = (
     "job-controller", "namespace-controller", "serviceaccount-controller", "garbage-collector-controller",
-    "pod-garbage-collector-controller", "taint-eviction-controller", "persistentvolume-binder-controller",
-    "persistentvolumeclaim-protection-controller",
+    "pod-garbage-collector-controller", "node-lifecycle-controller", "taint-eviction-controller",
+    "persistentvolume-binder-controller", "persistentvolumeclaim-protection-controller",
 )  # fmt: skip
 KINDS = {
     "Namespace": "api/v1/namespaces",

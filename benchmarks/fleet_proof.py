@@ -41,6 +41,8 @@ QUESTIONS = 2
 """What is asked of a repository: its tags, and the digest of the one that is deployed."""
 LIMITED, CLOSED = 0, 11
 """Lanes: of the host with a rate limit, and of the one that wants a login that nobody has."""
+REASONS = {"EvictionByEvictionAPI", "TerminationByKubelet", "PreemptionByScheduler", "DeletionByTaintManager"}
+"""How pods have to have been disrupted, besides those that were lost with their node."""
 PLACE = "oci://registry.example/fleet/scan"
 JOB, PUBLISH = "krmfn-fleet-scan", "krmfn-fleet-publish"
 FAILURES, IGNORED = (f"batch.kubernetes.io/job-index-{name}failure-count" for name in ("", "ignored-"))
@@ -292,6 +294,7 @@ def _prove(cluster: Cluster, hosts: list[Host], few: Hosts, store: str) -> None:
     print(f"as a Job: {names['fleet']}")
     assert again <= killed * IN_FLIGHT, (again, killed)
     check_counts(cluster)
+    assert {one.disruption for one in cluster.kubelet.done} >= REASONS
     assert name.rpartition("@")[2] == names["fleet"].rpartition("@")[2]
     printed(krmfn("fleet", "pull", names["broken"], "--to", cluster.folder / "pulled", "-q", cwd=cluster.folder))
     lanes = sorted(path.name for path in (cluster.folder / "pulled").iterdir() if path.is_dir())

@@ -26,6 +26,8 @@ ENTRYPOINT = (str(Path(sys.executable).parent / "krmfn"),)
 """What the image of krmfn starts."""
 SYSTEM = ("/usr", "/bin", "/lib", "/lib64", "/etc", "/dev", sys.base_prefix, str(ROOT))
 """What stands for the content of the image, read-only."""
+_BEAT = 10.0
+"""Seconds between heartbeats of the nodes."""
 MERGE = "application/strategic-merge-patch+json"
 
 
@@ -83,11 +85,17 @@ class Kubelet:
         self.api, self.nodes, self.folder = api, nodes, folder
         self.running: dict[str, Running] = {}
         self.done: list[Running] = []
+        self._beat_at = 0.0
         for name in nodes:
             api.create("Node", "", name, metadata={"labels": {"kubernetes.io/hostname": name}})
 
     def step(self) -> None:
         """Bind what is new, start what is bound, end what is deleted, and report what ended."""
+        if time.monotonic() > self._beat_at:
+            self._beat_at = time.monotonic() + _BEAT
+            ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now(), "lastTransitionTime": now()}
+            for name in self.nodes:
+                self.api.call("PATCH", f"{path_of('Node', '')}/{name}/status", {"status": {"conditions": [ready]}}, MERGE)
         for pod in self.api.call("GET", "api/v1/pods")["items"]:
             uid, node = pod["metadata"]["uid"], pod["spec"].get("nodeName")
             mine, phase = self.running.get(uid), pod["status"]["phase"]
@@ -132,9 +140,10 @@ class Kubelet:
     def _bind(self, pod: dict[str, Any]) -> None:
         load = Counter(one.pod["spec"].get("nodeName") for one in self.running.values())
         metadata = pod["metadata"]
-        nodes = self.api.call("GET", path_of("Node", ""))["items"]  # all are tainted as not ready, since no controller of nodes runs
-        tainted = {one["metadata"]["name"] for one in nodes if any(taint["effect"] == "NoExecute" for taint in one["spec"].get("taints", ()))}
-        node = min((name for name in self.nodes if name not in tainted), key=lambda name: load[name])
+        tainted = {one["metadata"]["name"] for one in self.api.call("GET", path_of("Node", ""))["items"] if one["spec"].get("taints")}
+        node = min((name for name in self.nodes if name not in tainted), key=lambda name: load[name], default="")
+        if not node:
+            return
         body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": metadata["name"]}, "target": {"apiVersion": "v1", "kind": "Node", "name": node}}
         self.api.call("POST", f"{_path(pod)}/binding", body)
 
