@@ -298,7 +298,7 @@ def test_a_poisoned_shard_is_refused(tmp_path, away, poison):
 
         def manifest(self, data: bytes, media_type: str, tag: str = "") -> str:
             good = path.read_bytes()
-            for old, new in ((_digest(good), _digest(bad)), (f'"size":{len(good)}', f'"size":{len(bad)}')):
+            for old, new in ((_digest(good), _digest(bad)), (f'"size":{len(good)}}}', f'"size":{len(bad)}}}')):
                 data = data.replace(old.encode(), new.encode())
             return super().manifest(data, media_type, tag)
 
@@ -390,6 +390,8 @@ FAILED: Mapping[str, bytes] = {
     "a repository of another lane": b'{"ghcr.io/acme/web":{"failure":"denied","message":""}}',
     "no failure there is": b'{"HOST/acme/x00000":{"failure":"fine","message":""}}',
     "a failure that is a list": b'{"HOST/acme/x00000":{"failure":["denied"],"message":""}}',
+    "a code that is a list": b'{"HOST/acme/x00000":{"failure":"denied","code":["x"]}}',
+    "a status that is a text": b'{"HOST/acme/x00000":{"failure":"denied","status":"401"}}',
     "a text": b'{"HOST/acme/x00000":"denied"}',
     "a list": b"[]",
     "deep": b'{"a":' * 100_000,
@@ -409,7 +411,7 @@ def test_a_poisoned_list_of_failures_is_refused(tmp_path, away, poison):
             return super().blob(bad if data == good else data)
 
         def manifest(self, data: bytes, media_type: str, tag: str = "") -> str:
-            for old, new in ((_digest(good), _digest(bad)), (f'"size":{len(good)}', f'"size":{len(bad)}')):
+            for old, new in ((_digest(good), _digest(bad)), (f'"size":{len(good)}}}', f'"size":{len(bad)}}}')):
                 data = data.replace(old.encode(), new.encode())
             return super().manifest(data, media_type, tag)
 

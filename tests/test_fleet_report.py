@@ -45,7 +45,7 @@ KNOWN = {
     WEB: snapshot(WEB, "1.0.0", "1.1.0", "1.2.0", "2.0.0", days=(90, 20, 1, 10)),
     API: snapshot(API, "1.0", "1.0.0", "latest"),
 }
-FAILED = {GONE: RegistryError("denied", GONE, "ghcr.io answered 401 for tags")}
+FAILED = {GONE: RegistryError("denied", GONE, "ghcr.io answered 401 for tags: run docker login", status=401, code="UNAUTHORIZED")}
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_what_is_told_of_every_image(fleet):
     assert web["behind"] == {"versions": 3, "days": 20, "atLeast": False}
     assert web["why"] == ["1.2.0: too young, eligible 2026-11-22T10:00Z"]
     assert rows[f"{WEB}:0.9.0"]["behind"] == {"versions": 4, "days": 90, "atLeast": True}, "1.0.0 was there when the first scan looked"
-    assert rows[f"{GONE}:1.0.0"]["why"] == ["ghcr.io answered 401 for tags"]
+    assert rows[f"{GONE}:1.0.0"]["why"] == ["ghcr.io answered 401 (UNAUTHORIZED)"]
     assert rows[f"{WEB}:1.2.0@aa"]["places"] == [{"tree": "blog", "where": "apps.yaml:6"}]
     assert told["severalVersions"] == {WEB: ["0.9.0", "1.0.0", "1.2.0", "1.2.0"]}
     assert told["severalDigests"] == {f"{WEB}:1.2.0": [OLD, NEW]}

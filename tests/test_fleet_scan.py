@@ -165,6 +165,22 @@ def test_what_a_registry_refuses_is_a_warning_and_stays_as_it_was(tmp_path):
     assert len(store.failed(hosts.every[0].address)) == 1
 
 
+def test_what_is_written_of_a_refusal_is_the_same_on_every_machine(tmp_path):
+    (tmp_path / "login").mkdir()
+    (tmp_path / "login" / "config.json").write_text('{"auths": {"r.example": {"auth": "bm9ib2R5Om5vdGhpbmc="}}}')
+    with Hosts(1, 2) as hosts:
+        plan = planned(tmp_path, hosts.manifest())
+        for endpoint in ("tags", "ping"):
+            hosts.every[0].misbehave(endpoint, lambda request: request.error(401, "UNAUTHORIZED", "log in", {"WWW-Authenticate": 'Basic realm="r"'}))
+        told = [call("fleet", "scan", plan, "--lane", 0, "--to", name, cwd=tmp_path, KRMFN_NOW=NOW, DOCKER_CONFIG=str(place)).stderr for name, place in (("with", tmp_path / "login"), ("without", "/nonexistent"))]
+        again = tmp_path / "again"
+        scan(tmp_path, plan, "--to", again)
+        next(again.rglob("*.jsonl")).unlink()
+        scan(tmp_path, plan, "--to", again)
+    assert told[0] != told[1], "people are told where logins were looked for"
+    assert files(tmp_path / "with") == files(tmp_path / "without") == files(again)
+
+
 @pytest.mark.parametrize(
     ("now", "message"),
     [("2026-11-21T10:00:01Z", "is more than a day old"), ("2026-11-20T09:59:59Z", "is in the future")],

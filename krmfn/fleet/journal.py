@@ -85,7 +85,8 @@ class Journal:
             answer = ask()
         except RegistryError as error:
             if error.failure in _LASTING:
-                self._write({"image": image, "tag": tag, "failure": error.failure, "message": error.message})
+                facts = {"failure": error.failure, "message": error.message, "status": error.status, "code": error.code}
+                self._write({"image": image, "tag": tag, **facts})
             raise
         self._write({"image": image, "tag": tag, "answer": answer})
         return answer

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from krmfn.disk import writing
 from krmfn.disk.reading import NotReadError, read_file
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from krmfn.fleet.plan import Lane, Plan, Shard
 
 _PLAN_LIMIT = 1 << 30
+_WHY: Mapping[RegistryFailure, str] = {
+    "unavailable": "could not be asked", "rate-limited": "asks to wait", "denied": "refuses", "not-found": "does not have it",
+    "integrity": "answered what cannot be right", "limit": "answered more than the limits allow",
+}  # fmt: skip
+"""What is said of a failure without an answer of HTTP."""
 _AT_HAND = 32
 """Shards whose documents are kept."""
 
@@ -138,9 +143,12 @@ def _bytes(path: Path, limit: int) -> bytes:
 
 
 def encode_failures(failed: Mapping[str, RegistryError]) -> bytes:
-    """Return the bytes of what could not be asked."""
-    failures = {image: {"failure": error.failure, "message": error.message} for image, error in failed.items()}
-    return (json.dumps(failures, indent=1, sort_keys=True) + "\n").encode()
+    """Return the bytes of what could not be asked: what is the same on every machine, so no advice and no path."""
+    told = {
+        image: {"failure": error.failure} | {name: fact for name, fact in (("status", error.status), ("code", error.code)) if fact}
+        for image, error in failed.items()
+    }
+    return (json.dumps(told, indent=1, sort_keys=True) + "\n").encode()
 
 
 def decode_failures(data: bytes, name: str, host: str) -> dict[str, RegistryError]:
@@ -151,8 +159,9 @@ def decode_failures(data: bytes, name: str, host: str) -> dict[str, RegistryErro
         raise InputError(f"is no list of failures ({error}): delete it and scan again", name=name) from None
 
 
-def _failure(image: str, entry: Mapping[str, Any], host: str) -> RegistryError:
-    failure = entry["failure"]
-    if failure not in get_args(RegistryFailure) or not image.startswith(f"{host}/"):
+def _failure(image: str, told: Mapping[str, Any], host: str) -> RegistryError:
+    failure, status, code = told["failure"], told.get("status"), told.get("code")
+    if failure not in _WHY or not image.startswith(f"{host}/") or not isinstance(status, int | None) or not isinstance(code, str | None):
         raise ValueError(f"{printable(image, 100)} has no place there")
-    return RegistryError(failure, image, str(entry["message"]))
+    message = f"{host} answered {status}{f' ({printable(code, 100)})' if code else ''}" if status else f"{host} {_WHY[failure]}"
+    return RegistryError(failure, image, message, status=status, code=code)
