@@ -112,7 +112,7 @@ def build(kustomize: Path, root: Path) -> list[Emitted] | None:
     """Return the images that a build emits, in its order; None when it cannot be built here."""
     command = [kustomize, "build", "--load-restrictor", "LoadRestrictionsNone", root]
     try:
-        run = subprocess.run(command, env=OFFLINE, capture_output=True, timeout=30, check=False)
+        run = subprocess.run(command, env=OFFLINE, capture_output=True, timeout=120, check=False)
     except subprocess.TimeoutExpired:
         return None
     if run.returncode:
