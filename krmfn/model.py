@@ -198,9 +198,14 @@ class Following(NamedTuple):
 Choice = Chosen | NotChosen | Following
 
 
+def by_deployed_tag(choice: Choice) -> "Mapping[str, Chosen | NotChosen]":
+    """Return what a choice comes to, by the deployed tag that it is for: one choice for every field is under the empty tag."""
+    return choice.choices if isinstance(choice, Following) else {"": choice}
+
+
 def settled(choice: Choice) -> tuple[Chosen | NotChosen, ...]:
     """Return what a choice comes to: itself, or the choice for each deployed tag."""
-    return tuple(choice.choices.values()) if isinstance(choice, Following) else (choice,)
+    return tuple(by_deployed_tag(choice).values())
 
 
 class Field(NamedTuple):

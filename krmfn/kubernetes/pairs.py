@@ -141,7 +141,21 @@ def _filled(scalars: Scalars, key: str) -> yaml.ScalarNode | None:
     return node if node is not None and node.value else None
 
 
+def _incomplete(key: str, name: str, beside: yaml.ScalarNode | None, hub: str | None) -> str:
+    """Return why the name under a key may lack a part, which stands beside it or is added; empty when nothing says so."""
+    if beside is not None and "/" not in beside.value and not name.endswith(beside.value):
+        return "the name beside it may stand below it"
+    if hub and key.lower().endswith("repo") and "/" not in name:
+        return "its repository may be a namespace, which the chart completes"
+    return ""
+
+
 def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within: str) -> Found | None:
+    """Return the image of the keys `versions` (by tag, digest or version), which begin with `stem`.
+
+    Its name is looked for under the keys that `_candidates` has for the stem; `hub` is the key of a registry of its own.
+    A version without any name is a tag alone, where the keys around it say that it is of an image.
+    """
     kind = "tag" if "tag" in versions else "version" if "version" in versions else "digest"
     at = versions[kind]
     tag, digest = scalars[at] if kind != "digest" else None, scalars.get(versions.get("digest", ""))
@@ -172,14 +186,9 @@ def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within:
         for row in forms.pair(named, "version" if kind == "version" else "tag", within):
             if reading.evidence >= row.shown:
                 parts = versioned if registry else ((Part.NAME, key), *versioned)
-                why = "" if reading.evidence >= row.sure else row.why
-                if key == "image" and stem not in ("", "image"):
-                    why = "its key has another name than that of the image beside it"
+                why = "its key has another name than that of the image beside it" if key == "image" and stem not in ("", "image") else ""
                 beside = _filled(scalars, "name") if named == "repository" and not hub and forms.is_image_key(within) else None
-                if beside is not None and "/" not in beside.value and not name.value.endswith(beside.value):
-                    why = why or "the name beside it may stand below it"
-                if hub and key.lower().endswith("repo") and "/" not in name.value:
-                    why = why or "its repository may be a namespace, which the chart completes"
+                why = why or ("" if reading.evidence >= row.sure else row.why) or _incomplete(key, name.value, beside, hub)
                 return Found(row.code, text, reading, parts, at, why)
     names = [name for key, named in _candidates(stem) if named != "name" and (name := _filled(scalars, key)) is not None]
     is_alone = kind != "version" and not any(_has_version(name.value) for name in names)

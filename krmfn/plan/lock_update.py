@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from krmfn.config.lock import Lock, LockEntry
-from krmfn.model import Choice, Chosen, Following, PolicyKey, settled
+from krmfn.model import Choice, Chosen, Following, PolicyKey, by_deployed_tag, settled
 from krmfn.plan.records import Pins, Renewal, Written
 from krmfn.policies.number import moment
 
@@ -46,7 +46,7 @@ def _entries(choice: Choice, lock: Lock | None, pins: Pins) -> Iterator[LockEntr
     """Yield the entries of one choice; None where the digest that it wants is not known."""
     policy = choice.policy
     moves_on = isinstance(choice, Following) and not policy.rules.pins_current
-    for from_tag, chosen in choice.choices.items() if isinstance(choice, Following) else [("", choice)]:
+    for from_tag, chosen in by_deployed_tag(choice).items():
         if not isinstance(chosen, Chosen):
             continue
         digest = pins.digests.get((policy.key, chosen.tag))

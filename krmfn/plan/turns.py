@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.model import Choice, Chosen, Following, PassedOver, PolicyKey
+from krmfn.model import Choice, Chosen, PassedOver, PolicyKey, by_deployed_tag
 from krmfn.plan.refusals import Facts, shut
 from krmfn.policies import selection
 from krmfn.policies.number import read_time
@@ -48,8 +48,7 @@ def units(
 
 def _movers(key: PolicyKey, judged: Judged, deployed: Deployed, lock: Lock | None, *, in_build: bool) -> Iterator[Mover]:
     choice = judged.choices.get(key)
-    several = choice.choices.items() if isinstance(choice, Following) else [("", choice)]
-    for tag, chosen in several:
+    for tag, chosen in by_deployed_tag(choice).items() if choice is not None else ():
         if isinstance(chosen, Chosen):
             running = (tag,) if tag else deployed.running(chosen.policy, lock, in_build=in_build)
             if not running or any(one != chosen.tag and one not in chosen.above for one in running):
