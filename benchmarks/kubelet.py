@@ -79,7 +79,10 @@ class Running:
 
 
 class Kubelet:
-    """A scheduler and the kubelets of some nodes, in one loop: `step` does what is to be done now."""
+    """A scheduler and the kubelets of some nodes, in one loop: `step` does what is to be done now.
+
+    A node takes the pods of the namespace that its name begins with, so that trouble with nodes stays there.
+    """
 
     def __init__(self, api: Api, nodes: list[str], folder: Path) -> None:
         self.api, self.nodes, self.folder = api, nodes, folder
@@ -141,7 +144,8 @@ class Kubelet:
         load = Counter(one.pod["spec"].get("nodeName") for one in self.running.values())
         metadata = pod["metadata"]
         tainted = {one["metadata"]["name"] for one in self.api.call("GET", path_of("Node", ""))["items"] if one["spec"].get("taints")}
-        node = min((name for name in self.nodes if name not in tainted), key=lambda name: load[name], default="")
+        mine = (name for name in self.nodes if name.startswith(metadata["namespace"]) and name not in tainted)
+        node = min(mine, key=lambda name: load[name], default="")
         if not node:
             return
         body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": metadata["name"]}, "target": {"apiVersion": "v1", "kind": "Node", "name": node}}
