@@ -190,6 +190,7 @@ def test_what_is_no_comment_or_no_marker_is_passed_over(text):
         ('# {"$imagepolicy": "ns:q", "$imagepolicy": "ns:p"}', "ns:p"),
         ('# {"$ref": "#/definitions/io.k8s.cli.setters.ns:p"}', "ns:p"),
         ('# {"$imagepolicy": 1, "$ref": "#/definitions/io.k8s.cli.setters.ns:p"}', "ns:p"),
+        ('# {"$ref": "#/definitions/io.k8s.cli.setters.ns:p~01"}', "ns:p~1"),
         ('# {"$imagepolicy": " ns:p"}', " ns:p"),
         ('# # {"$imagepolicy": "ns:p"}', None),
         ('# {"$imagepolicy": "ns/p"}', None),

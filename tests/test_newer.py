@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from krmfn.image import ImageRef
-from krmfn.policies.newer import Newer, Shape, newer, state
+from krmfn.policies.newer import Newer, Shape, compare, newer, state
 
 CASES = {
     "patch, minor and major": ("1.2.3", "1.2.4 1.3.0 2.0.0", "1.3.0", "2.0.0"),
@@ -99,3 +99,7 @@ def test_what_is_offered_is_listed_and_above_and_final(current: str, tags: list[
 @given(st.text(max_size=40))
 def test_any_text_can_be_asked_about(text: str):
     assert newer(text, [text]) == Newer()
+
+
+def test_a_number_from_1000_on_is_a_date():
+    assert (compare("999.1.1", "998.1.1"), compare("1000.1.1", "999.1.1"), compare("1001.1.1", "1000.1.1")) == (1, None, 1)

@@ -305,6 +305,13 @@ def test_a_secret_is_removed_in_every_form(name, end):
         assert base64.b64encode(CANARY.encode() + b" ").decode()[3:-4] not in shown
 
 
+def test_the_login_of_a_proxy_is_removed_as_it_is_written_and_as_it_is_sent():
+    secrets = Secrets()
+    secrets.learn_proxies({"HTTPS_PROXY": "http://someone:p%40ssword%2Fcanary@proxy:3128"})
+    shown = secrets.scrub("407 for someone:p@ssword/canary, p@ssword/canary, p%40ssword%2Fcanary, someone:p%40ssword%2Fcanary")
+    assert shown == "407 for ***, ***, ***, ***"
+
+
 @given(st.text(min_size=12), st.sampled_from(sorted(FORMS)))
 def test_any_secret_is_removed_in_every_form(secret, name):
     secrets = Secrets()

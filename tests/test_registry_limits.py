@@ -21,7 +21,7 @@ from krmfn.sources.registry.transport import Transport
 from krmfn.sources.registry_source import Settings
 from tests.asking import asking, error_of, repository
 from tests.registry_server import Registry, Request
-from tests.waiting import ending, pause, thrifty
+from tests.waiting import ending, pause, thrifty, wait_until
 
 HOST = Origin("https", "r.example", 443)
 OTHER = Origin("https", "s.example", 443)
@@ -203,6 +203,25 @@ def test_the_gate_counts_places_and_gives_none_away():
     assert gate.enter(OTHER, now) == "full"
     gate.leave(HOST)
     assert gate.enter(OTHER, now) == "in"
+
+
+def test_who_waits_for_a_place_is_kept_out_of_a_host_that_was_paused_meanwhile():
+    looks: list[float] = []
+
+    def clock() -> float:
+        looks.append(World().clock())
+        return looks[-1]
+
+    gate, until = Gate(World(clock=clock), per_host=1, total=3), World().clock() + 100
+    assert gate.enter(HOST, until) == "in"
+    looks.clear()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(gate.enter, HOST, until)
+        wait_until(lambda: len(looks) >= 2)  # it has seen no pause, and how long it may wait for a place
+        gate.pause(HOST, 1000)
+        gate.leave(HOST)
+        assert waiting.result() == "paused"
+    assert gate.enter(OTHER, until) == "in"
 
 
 def test_a_budget_ends():

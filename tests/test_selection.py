@@ -262,6 +262,8 @@ def test_the_first_step_that_drops_a_tag_names_its_reason(
          "unable to determine latest version from provided list: none is a version with three parts, such as 'main'; filterTags can extract the version (2 listed)"),
         ({"policy": {"semver": {"range": ">=1"}}}, ["1.0.0-rc.1"],
          "unable to determine latest version from provided list: no tag satisfies >=1, highest 1.0.0-rc.1; only prereleases are there: write the range with -0, such as >=1.0.0-0 (1 listed)"),
+        ({"policy": {"semver": {"range": ">=3"}}}, ["1.0.0", "3.0.0-rc.1"],
+         "unable to determine latest version from provided list: no tag satisfies >=3, highest 1.0.0 (2 listed)"),
         ({"filter_tags": {"pattern": "^v"}}, ["1"], "version list argument cannot be empty: no tag matches filterTags ^v (1 listed, 0 match filterTags)"),
         ({"filter_tags": {"pattern": ".*", "extract": "$0-$0-$0"}}, ["a" * 128], "extract '$0-$0-$0' makes a text of 386 characters, at most 256"),
         ({}, ["a.sig"], "no tags in database: version list argument cannot be empty (1 listed, 0 not excluded)"),
@@ -270,7 +272,7 @@ def test_the_first_step_that_drops_a_tag_names_its_reason(
         ({"policy": {"digest": {}}}, ["1"], "no tag is deployed: policy digest keeps the tag that a field has, and none is known (1 listed)"),
         ({"policy": {"newest": {}}}, ["1"], "no creation times are known: policy newest reads them from the registry or a TagSnapshot (1 listed)"),
     ],
-    ids=["out of range", "no version", "prereleases", "no match", "too long", "all excluded", "no number", "digest", "newest"],
+    ids=["out of range", "no version", "prereleases", "a prerelease and a release", "no match", "too long", "all excluded", "no number", "digest", "newest"],
 )  # fmt: skip
 def test_a_message_starts_with_the_words_of_flux_and_goes_on_with_numbers(
     options: dict[str, Any], tags: list[str], message: str

@@ -12,6 +12,7 @@ import yaml
 from krmfn.kubernetes import forms, reference
 from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.model import Part
+from krmfn.yamledit.nodes import reference_token
 from krmfn.yamledit.yamltree import Step, children
 
 Scalars = Mapping[str, yaml.ScalarNode]
@@ -246,7 +247,7 @@ def pointer(entries: Mapping[str, yaml.Node]) -> tuple[str, str] | None:
     if is_pointer != ("op" in entries):
         return None
     if is_pointer:
-        names = [name.replace("~1", "/").replace("~0", "~") for name in path.value.split("/")[1:]]
+        names = [reference_token(name) for name in path.value.split("/")[1:]]
     else:
         names = re.sub(r"\[\d*\]", "", path.value).split(".")
     names = [name for name in names if name and name != "-" and not name.isdecimal()]

@@ -15,6 +15,7 @@ import yaml
 
 from krmfn.yamledit.comments import Comment, Place, deciding, end_of_line, leaf_after, leaf_before, start_of_line
 from krmfn.yamledit.compose import Alias
+from krmfn.yamledit.nodes import reference_token
 from krmfn.yamledit.yamltree import scalar_at
 
 if TYPE_CHECKING:
@@ -143,9 +144,7 @@ def _pointer(name: str) -> str | None:
         from urllib.parse import unquote
 
         name = unquote(name)
-    if "/" in name:
-        return None
-    return name.replace("~1", "/").replace("~0", "~") or None
+    return (reference_token(name) or None) if "/" not in name else None
 
 
 def read(block: Block) -> Iterator[Marker]:

@@ -96,3 +96,8 @@ def unreadable(text: Text, source: Source, error: yaml.YAMLError) -> InputError:
     """Turn libyaml's complaint into an InputError with a place in the text."""
     problem, place = compose.malformed(error)
     return text.error(f"not valid YAML: {problem}", source.offset(place) if place >= 0 else -1)
+
+
+def reference_token(text: str) -> str:
+    """Decode one name of a JSON pointer (RFC 6901 section 4)."""
+    return text.replace("~1", "/").replace("~0", "~")

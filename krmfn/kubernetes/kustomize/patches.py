@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, leaves, text_of
+from krmfn.yamledit.nodes import reference_token
 
 _BUILT_IN = {
     "v1": {"Pod", "PodTemplate", "ReplicationController"},
@@ -97,7 +98,7 @@ def _without_nulls(tree: Tree) -> Tree:
 def operated(tree: Tree, operations: list[Tree], log: Log) -> Tree:
     """Return a tree after operations of RFC 6902. One that cannot be followed ends the patch there."""
     for one in operations:
-        steps = [part.replace("~1", "/").replace("~0", "~") for part in text_of(one, "path").split("/")[1:]]
+        steps = [reference_token(part) for part in text_of(one, "path").split("/")[1:]]
         kind, value = text_of(one, "op"), get(one, "value")
         if kind not in ("add", "replace", "remove") or not steps or (kind != "remove" and value is None):
             if kind == "test":
