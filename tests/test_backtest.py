@@ -278,3 +278,21 @@ def test_history_is_read_a_few_megabytes_at_a_time(tmp_path: Path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["images"][0]["moves"] == 23
+
+
+def test_the_configuration_of_a_checkout_neither_changes_words_nor_runs_a_program(place: Path):
+    """To show signatures git runs what the configuration names."""
+    spy = place.parent / "spy"
+    spy.write_text(f"#!/bin/sh\ntouch {place.parent}/evil\n")
+    spy.chmod(0o755)
+    commit(place, 30, {"web.yaml": pod(f"{WEB}:1.2.0")})
+    head, tree = (subprocess.run(["git", "rev-parse", one], cwd=place, check=True, capture_output=True, text=True).stdout.strip() for one in ("HEAD~1", "HEAD^{tree}"))
+    signed = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n"
+    people = f"author A <a@b> {START} +0000\ncommitter A <a@b> {START + 30 * 86400} +0000\n"
+    (place / ".git/refs/heads/main").write_text(raw(place, "commit", f"tree {tree}\nparent {head}\n{people}{signed}\nx\n") + "\n")
+    before = told(place).stdout
+    for name, value in (("log.showSignature", "true"), ("gpg.program", str(spy)), ("i18n.logOutputEncoding", "UTF-16"), ("diff.orderFile", "/nonexistent")):
+        git(place, "config", name, value)
+    done = told(place)
+    assert (done.returncode, done.stdout) == (0, before)
+    assert not (place.parent / "evil").exists()

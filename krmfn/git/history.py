@@ -53,7 +53,7 @@ def commits(git: Git) -> list[Commit]:
         if words.startswith("\x01"):
             name, _, time = words[1:].partition(" ")
             found.append(Commit(name, _seconds(time), []))
-        elif words.startswith(":"):
+        elif words.startswith(":") and found:
             old_mode, new_mode, before, after = words[1:].split()[:4]
             change = Change(next(fields), *("" if one.startswith(_NONE) else one for one in (before, after)))
             if {old_mode, new_mode} <= {"000000", "100644", "100755"}:

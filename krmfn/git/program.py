@@ -32,8 +32,11 @@ _MOST = 256 << 20
 _GRACE = 2.0
 """Seconds that git gets to remove its lock files before it is killed."""
 
-_ALWAYS = ("--no-pager", "-c", "core.fsmonitor=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false")
-"""No program of the checkout's configuration, and nothing that goes on running in the background."""
+_ALWAYS = (
+    "--no-pager", "-c", "core.fsmonitor=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "log.showSignature=false",
+    "-c", "i18n.logOutputEncoding=UTF-8", "-c", "diff.orderFile=/dev/null",
+)  # fmt: skip
+"""No program of the checkout's configuration, nothing that goes on running in the background, and words that can be read."""
 _READING = ("--no-optional-locks", "-c", "core.hooksPath=/dev/null")
 _DROPPED = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE",
