@@ -296,3 +296,23 @@ def test_the_configuration_of_a_checkout_neither_changes_words_nor_runs_a_progra
     done = told(place)
     assert (done.returncode, done.stdout) == (0, before)
     assert not (place.parent / "evil").exists()
+
+
+def test_what_a_partial_clone_lacks_is_left_out_and_told(place: Path):
+    """To fetch it git would run the program that the checkout names for its remote."""
+    commit(place, 30, {"web.yaml": pod(f"{WEB}:1.2.0")})
+    whole = json.loads(told(place, "-o", "json").stdout)["images"][0]["moves"]
+    commit(place, 31, {"web.yaml": pod(f"{WEB}:1.3.0")})
+    commit(place, 32, {"web.yaml": pod(f"{WEB}:1.2.0")})
+    blob = subprocess.run(["git", "rev-parse", "HEAD~1:web.yaml"], cwd=place, check=True, capture_output=True, text=True).stdout.strip()
+    (place / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    git(place, "clone", "-q", "--bare", "--no-local", "--depth=1", f"file://{place}", str(place.parent / "remote"))
+    for name, value in (
+        ("core.repositoryFormatVersion", "1"), ("extensions.partialClone", "origin"), ("remote.origin.url", str(place.parent / "remote")),
+        ("remote.origin.promisor", "true"), ("remote.origin.uploadpack", f"touch {place.parent}/evil; git-upload-pack"),
+    ):  # fmt: skip
+        git(place, "config", name, value)
+    done = told(place, "-o", "json")
+    assert (done.returncode, json.loads(done.stdout)["images"][0]["moves"]) == (0, whole), done.stderr
+    assert "1 version of a file is not in this clone, or too large, and left out; git fetch --refetch" in done.stderr
+    assert not (place.parent / "evil").exists()

@@ -71,7 +71,7 @@ def command(
     registry, and nothing is written. Docs: docs/backtest.md.
     """
     tree = options.read((path,))
-    git = Git(path if path.is_dir() else path.parent, Allowance(seconds_allowed(os.environ)))
+    git = Git(path if path.is_dir() else path.parent, Allowance(seconds_allowed(os.environ)), history.NO_FETCH)
     config = loading.load(tree.blocks)
     sets = tuple(_sets(config, ages, files, path, tree.blocks))
     histories = _gathered(git, config)
@@ -103,16 +103,20 @@ def _sets(config: Config, ages: Sequence[str], files: Sequence[str], path: Path,
 def _gathered(git: Git, config: Config) -> list[History]:
     """Read the history. Raises GitError."""
     commits = history.commits(git)
-    gathered, total = Histories(), sum(len(one.changes) for one in commits)
+    gathered, total, absent = Histories(), sum(len(one.changes) for one in commits), set[str]()
     with terminal.watching("reading history") as progress:
         last = ""
         for number, (one, change, before, after) in enumerate(history.contents(git, commits), 1):
             gathered.add(Version(one.time, one.id, change.path, before, after))
+            absent |= {name for name, text in ((change.before, before), (change.after, after)) if name and text is None}
             if progress and one.id != last:
                 last = one.id
                 progress(f"{number} of {total} changes", "read", 0)
     if history.is_shallow(git):
         terminal.say("this clone is shallow: only a part of the history is here; git fetch --unshallow brings the rest", "warning")
+    if absent:
+        many = "1 version of a file is" if len(absent) == 1 else f"{len(absent)} versions of files are"
+        terminal.say(f"{many} not in this clone, or too large, and left out; git fetch --refetch brings what is not here", "warning")
     if gathered.unread:
         many = "1 version of a file is" if gathered.unread == 1 else f"{gathered.unread} versions of files are"
         terminal.say(f"{many} no YAML and left out")

@@ -17,6 +17,8 @@ _BATCH = 32 << 20
 _AT_ONCE = 5000
 """Changes whose sizes are asked together."""
 _NONE = "0" * 7
+NO_FETCH = {"GIT_NO_LAZY_FETCH": "1"}
+"""For git of 2.39.4 and newer: what a partial clone lacks is missing. To fetch it would run the program that the checkout names."""
 
 
 class Change(NamedTuple):
