@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 ODD_TAGS = ("!!int ", "!!float ", "!!null ", "!!binary ", "!custom ")
-_TWO_COMMENTS = re.compile(rb"#[^\n]*\n[ \n\r]*-[ \t]*(?:\r?\n[ ]*)?#[^\n]*\n[ ]*[^ #\n-]")
+_TWO_COMMENTS = re.compile(rb"#[^\n]*\n[ \n]*-[ \t]*(?:\n[ ]*)?#[^\n]*\n[ ]*[^ #\n-]")
 
 
 def plain(node: yaml.Node | None) -> Any:
@@ -81,6 +81,6 @@ def documented(text: bytes, flux: bytes, ours: bytes, *, is_refused: bool) -> st
         return "a value with a tag such as !!int stays"
     if _gives_a_key_twice(text):
         return "a key given twice in one mapping"
-    if _TWO_COMMENTS.search(text):
+    if _TWO_COMMENTS.search(re.sub(rb"\r\n?", b"\n", text)):
         return "comments above an item and behind its dash"
     return ""
