@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 FLOORS = {
-    "adopt": 85,
-    "commands": 40,
-    "config": 50,
-    "disk": 50,
-    "fleet": 25,
-    "git": 35,
+    "adopt": 91,
+    "commands": 82,
+    "config": 87,
+    "disk": 76,
+    "fleet": 84,
+    "git": 66,
     "gotemplate": 94,
-    "inventory": 35,
-    "kubernetes": 60,
-    "plan": 50,
-    "policies": 95,
-    "signatures": 25,
-    "sources": 50,
-    "yamledit": 65,
-    "values": 55,
+    "inventory": 85,
+    "kubernetes": 83,
+    "plan": 85,
+    "policies": 96,
+    "signatures": 90,
+    "sources": 86,
+    "yamledit": 90,
+    "values": 80,
 }
 """Room -> the least share of its lines and branches that tests have to take, in percent; `values` are the modules at the top."""
 PARSERS = ("sources/registry/links", "sources/registry/challenge", "sources/registry/listing", "sources/registry/heads", "sources/registry/sockets", "strict_json", "sources/keychain", "sources/credential*")  # fmt: skip
