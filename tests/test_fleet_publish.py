@@ -283,6 +283,7 @@ SHARDS: Mapping[str, tuple[Callable[[bytes], bytes], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("poison", SHARDS)
 def test_a_poisoned_shard_is_refused(tmp_path, away, poison):
     change, message = SHARDS[poison]

@@ -209,6 +209,7 @@ def test_a_comment_is_decoded_as_kyaml_does(comment, setter):
     assert markers.setter_of(comment) == setter
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 
+import pytest
+
 from benchmarks.mutants import drawn, modules
 from benchmarks.mutations import Source, is_python
 from tests.tools import ROOT
@@ -44,6 +46,7 @@ def test_every_kind_of_mutation_is_one_edit():
     assert seen == MUTANTS
 
 
+@pytest.mark.slow
 def test_a_seed_draws_the_same_mutants_from_every_room():
     sources = modules(ROOT)
     first = drawn(sources, 7, 60, "")

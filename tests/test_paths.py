@@ -148,6 +148,7 @@ def test_a_pattern_that_is_none_is_named(tree: Path):
     assert ".krmfnignore: pattern 2 (!)" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patterns", [[f"**/a*{number}*/**/b*" for number in range(4000)], ["*a" * 5000 + "x"]], ids=["many", "long"])
 def test_patterns_that_are_too_much_for_their_engine_are_an_error(patterns: list[str], tree: Path):
     (tree / ".krmfnignore").write_text("\n".join(patterns) + "\n")

@@ -85,7 +85,7 @@ def test_what_lies_below_a_container_is_no_container():
     assert [field.container for field in image_fields(one(text).root)] == [None, None]
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_a_wide_and_a_deep_tree_are_walked_without_recursion():
     deep = "[" * 900 + "{image: x}" + "]" * 900
     assert len(paths(f"spec: {deep}")) == 1

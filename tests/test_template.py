@@ -169,6 +169,7 @@ ENDLESS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", ENDLESS, ids=range(len(ENDLESS)))
 def test_a_template_that_has_no_end_is_refused(template: str):
     """What a function looks at and makes is counted: steps alone bound neither time nor memory."""

@@ -200,6 +200,7 @@ LONG = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "behind"), LONG.values(), ids=LONG.keys())
 def test_28_29_30_long_and_many_cost_time_in_proportion(before, behind):
     with thrifty():
@@ -207,6 +208,7 @@ def test_28_29_30_long_and_many_cost_time_in_proportion(before, behind):
         assert out == items(f"{before}image: nginx:9 {MARK}\n{behind}")
 
 
+@pytest.mark.slow
 def test_30_an_alias_bomb_is_not_expanded_when_it_is_read_as_data():
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
     with pytest.raises(InputError, match="more than"):
