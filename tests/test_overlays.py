@@ -403,6 +403,22 @@ def test_every_name_under_which_an_image_is_deployed_is_told(tmp_path: Path, mor
     assert f"kustomizations deploy it as {names}" in whys
 
 
+def test_an_image_that_an_overlay_renames_back_is_not_sure(tmp_path: Path):
+    """The base by itself deploys another image: whose tags are right cannot be told."""
+    files = BASE | {
+        "base/kustomization.yaml": BASE["base/kustomization.yaml"] + "images: [{name: ghcr.io/acme/web, newName: mirror.example/web}]\n",
+        "prod/kustomization.yaml": "resources: [../base]\nimages: [{name: mirror.example/web, newName: ghcr.io/acme/web}]\n",
+        "policy.yaml": POLICY,
+    }
+    written(files, tmp_path)
+    before = (tmp_path / "base/web.yaml").read_text()
+    checked = run(["krmfn", "check", ".", "--all", "-o", "json"], cwd=tmp_path)
+    whys = [place.get("why") for image in json.loads(checked.stdout)["images"] for place in image["places"]]
+    assert "kustomizations deploy it as ghcr.io/acme/web and as mirror.example/web" in whys
+    run(["krmfn", "update", "."], cwd=tmp_path)
+    assert (tmp_path / "base/web.yaml").read_text() == before
+
+
 def test_a_word_of_a_scalar_is_overridden_with_the_scalar(tmp_path: Path):
     flag = "        args: [--agent-image=ghcr.io/acme/agent:VERSION]\n"
     patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers:\n      - name: web\n"

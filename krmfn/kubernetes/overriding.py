@@ -23,7 +23,8 @@ class Spot(NamedTuple):
 class Graph:
     """What counts. `emitted` holds, for each scalar that decides about something, the texts it ends as in the roots.
 
-    `outside` holds the images that stand in files that are no YAML: where, and what they are.
+    `outside` holds the images that stand in files that are no YAML: where, and what they are; `named` what entries of
+    `images` made of a scalar by giving it another name, in bases as well.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class Graph:
         by: Mapping[Spot, Spot],
         emitted: Mapping[Spot, frozenset[str]],
         outside: Mapping[Spot, str] | None = None,
+        named: Mapping[Spot, frozenset[str]] | None = None,
     ) -> None:
-        self.texts, self.by, self.emitted, self.outside = texts, by, emitted, outside or {}
+        self.texts, self.by, self.emitted, self.outside, self.named = texts, by, emitted, outside or {}, named or {}
 
     def knows(self, path: str, offset: int) -> bool:
         """True if kustomizations pass the scalar on, or something overrides it."""
@@ -52,6 +54,10 @@ class Graph:
     def texts_of(self, path: str, offset: int) -> frozenset[str]:
         """Return what a scalar ends as in what the roots emit; empty when no kustomization passes it on."""
         return self.emitted.get(Spot(path, offset), frozenset())
+
+    def names_of(self, path: str, offset: int) -> frozenset[str]:
+        """Return what entries of `images` call a scalar, whether a root emits that or another one renames it again."""
+        return self.named.get(Spot(path, offset), frozenset())
 
 
 NOTHING = Graph({}, {}, {})
@@ -74,11 +80,11 @@ def deployed(place: Place, graph: Graph) -> Place:
     if place.ref is None or not (place.ref.tag or place.ref.digest):
         return place
     version = (place.ref.tag, place.ref.digest)
-    refs = {
-        ref.canonical: ref
-        for ref in map(parsed, graph.texts_of(path, offset))
-        if ref and (ref.tag, ref.digest) == version
-    }
+    texts = graph.texts_of(path, offset)
+    refs = {ref.canonical: ref for ref in map(parsed, texts) if ref and (ref.tag, ref.digest) == version}
+    if [*refs] == [place.ref.canonical]:  # maybe because an overlay takes back what its base says
+        renamed = filter(None, map(parsed, graph.names_of(path, offset)))
+        refs |= {ref.canonical: ref for ref in renamed if (ref.tag, ref.digest) == version}
     if not refs or [*refs] == [place.ref.canonical]:
         return place
     ref = place.ref if place.ref.canonical in refs else min(refs.values(), key=str)

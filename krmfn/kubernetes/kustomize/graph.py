@@ -53,7 +53,10 @@ def read(
     except (_TooManyError, RecursionError):
         return NOTHING
     every = {**texts, **builds.others}
-    return Graph(every, builds.log.by, {spot: frozenset(found) for spot, found in emitted.items()}, builds.outside)
+    return Graph(
+        every, builds.log.by, {spot: frozenset(found) for spot, found in emitted.items()}, builds.outside,
+        {spot: frozenset(names) for spot, names in builds.log.named.items()},
+    )  # fmt: skip
 
 
 class _TooManyError(Exception):

@@ -100,6 +100,9 @@ def retagged(image: Leaf, entry: Entry, log: Log) -> Leaf:
     made = Leaf(name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else ""), spots or image.spots)
     if spots:
         log.replaced(image, made)
+    if entry.new_name:
+        for spot in made.spots:
+            log.named.setdefault(spot, set()).add(made.text)
     return made
 
 

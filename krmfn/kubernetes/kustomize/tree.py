@@ -38,10 +38,11 @@ UNKNOWN = Leaf("")
 
 
 class Log:
-    """Which scalar took the place of which, over all builds; the last one stays."""
+    """Which scalar took the place of which, over all builds; the last one stays. And what images were called on the way."""
 
     def __init__(self) -> None:
         self.by: dict[Spot, Spot] = {}
+        self.named: dict[Spot, set[str]] = {}
 
     def replaced(self, old: Tree | None, new: Leaf) -> None:
         """Note that all leaves of `old` gave way to `new`."""
