@@ -334,3 +334,9 @@ def test_a_long_word_in_a_template_is_read_once(tmp_path: Path):
     (tmp_path / "a.yaml").write_text(template)
     (text,) = read([tmp_path]).aside
     assert [str(place.ref) for place in aside(text)] == ["ghcr.io/acme/web:1.2.0"]
+
+
+@pytest.mark.parametrize(("tags", "line"), [(("2.0.0",), "1 image, with nothing to do"), (("2.0.0", "1.2.0"), "1 image more, with nothing to do")])
+def test_what_is_not_in_the_table_is_counted_beside_what_is(place: Path, tags: tuple[str, ...], line: str):
+    seen(place, *(POD.format(f"ghcr.io/acme/web:{tag}") for tag in tags))
+    assert f"\n{line} (--all shows them)" in f"\n{check(place).stderr}"

@@ -216,11 +216,12 @@ def test_a_comment_is_decoded_as_kyaml_does(comment, setter):
         "a: x # " + '{"$imagepolicy": "ns:p"} ' * 200_000,
         "a: '" + MARK * 100_000 + "'\n",
         "a:\n- x\n" + f"{MARK}\n" * 50_000 + "- y\n",
+        "a: x\n" + f"{MARK}\n" * 20_000,
         "a:\n" + f"- x {MARK}\n" * 20_000,
         "a: {" + ", ".join(f'k{i}: "x # {{\\u0024"' for i in range(20_000)) + "}\n",
         "ä:\n" + f"- ö {MARK}\n" * 20_000,
     ],
-    ids=["fakes on one line", "one quoted scalar", "comments in a row", "a long list", "one flow line", "not ASCII"],
+    ids=["fakes on one line", "one quoted scalar", "comments in a row", "comments at the end", "a long list", "one flow line", "not ASCII"],
 )
 def test_reading_takes_time_in_proportion_to_the_text(text):
     block = documents(Text(text.encode()))[0]

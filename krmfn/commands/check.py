@@ -172,7 +172,7 @@ def _print_text(verdicts: Sequence[Verdict], *, every: bool, wide: bool) -> None
         rest = len(verdicts) - len(told)
         unknown = sum(one.error is not None for one in verdicts) - sum(one.error is not None for one in told)
         what = f"{unknown} of them unknown" if unknown else "with nothing to do"
-        terminal.say(f"{rest} image{'s' * (rest != 1)} more, {what} (--all shows them)")
+        terminal.say(f"{rest} image{'s' * (rest != 1)}{' more' * bool(told)}, {what} (--all shows them)")
 
 
 def _short_names(refs: Sequence[ImageRef]) -> dict[str, str]:

@@ -94,14 +94,14 @@ def _key_start(pair: tuple[yaml.Node, yaml.Node]) -> int:
     return pair[0].start_mark.index
 
 
-def leaf_after(block: Block, offset: int) -> Place | None:
-    """Find the leaf that starts behind a comment at `offset`, when nothing but indicators and comments is between."""
+def leaf_after(block: Block, offset: int) -> tuple[Place | None, int]:
+    """Return the leaf behind a comment at `offset`, if nothing but indicators and comments is between; and where those end."""
     gap = re.compile(_TO_NODE).match(block.text.data, offset, block.end)
     end = gap.end() if gap else offset
     place = leaf_before(block, end + _width(block.text.data, end))
     if place is None or block.source.offset(place.node.start_mark.index) < offset:
-        return None
-    return place
+        return None, end
+    return place, end
 
 
 def _width(data: bytes, at: int) -> int:

@@ -197,7 +197,8 @@ class _Reader:
     def __init__(self, block: Block) -> None:
         self.block, self.data = block, block.text.data
         self.next: Place | None = None
-        self.next_start, self.next_comment = -1, Comment(-1, -1)
+        self.next_start = -1
+        self.next_comment: Comment | None = None
 
     def judged(self) -> Iterator[Marker | Ignored]:
         """Judge every line that holds a needle; each line once, so that a long one costs no more than its length."""
@@ -242,11 +243,8 @@ class _Reader:
     def following(self, end: int) -> tuple[Place | None, Comment | None]:
         """Return the next scalar and the comment that decides about it; the same for a whole run of comments."""
         if end > self.next_start:
-            self.next = leaf_after(self.block, end)
-            if self.next is None or not _takes_markers(self.next):
-                return None, None
-            self.next_start = self.block.source.offset(self.next.node.start_mark.index)
-            self.next_comment = deciding(self.block, self.next) or Comment(-1, -1)
+            self.next, self.next_start = leaf_after(self.block, end)
+            self.next_comment = deciding(self.block, self.next) if self.next and _takes_markers(self.next) else None
         return self.next, self.next_comment
 
     def reason(self, before: Place | None, line: int, start: int) -> str:

@@ -7,10 +7,14 @@ The name of an entry is a regular expression there that must match the whole nam
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.kubernetes.kustomize.expressions import matcher
 from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, items_of, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _CONTAINERS = ("containers", "initContainers")
 _VOLUMES = (("spec", "volumes"), ("spec", "template", "spec", "volumes"))
@@ -80,9 +84,15 @@ def is_matched(text: str, name: str) -> bool:
     >>> is_matched("nginx:1.2", "nginx"), is_matched("docker.io/library/nginx", "nginx"), is_matched("abc:1", "a.c")
     (True, False, True)
     """
-    version = _version.search(text)
-    bare = text[: version.start()] if version else text
+    bare = _bare(text)
     return matcher(name)(bare) or (bare != text and matcher(name)(text))
+
+
+@lru_cache(100)
+def _bare(text: str) -> str:
+    """Return an image without tag and digest; one text after the other is held against many entries."""
+    version = _version.search(text)
+    return text[: version.start()] if version else text
 
 
 def retagged(image: Leaf, entry: Entry, log: Log) -> Leaf:
@@ -106,49 +116,51 @@ def retagged(image: Leaf, entry: Entry, log: Log) -> Leaf:
     return made
 
 
-def transformed(tree: Tree, entry: Entry, log: Log) -> Tree:
-    """Return a resource as an entry changes its images."""
-    tree = _containers(tree, entry, log)
+def transformed(tree: Tree, entries: Sequence[Entry], log: Log) -> Tree:
+    """Return a resource as entries change its images, one after the other."""
+    tree = _containers(tree, entries, log)
     for steps in _VOLUMES:
         if isinstance(get(tree, *steps), list):
-            tree = _below(tree, steps, entry, log)
+            tree = _below(tree, steps, entries, log)
     return tree
 
 
-def _containers(tree: Tree, entry: Entry, log: Log) -> Tree:
+def _containers(tree: Tree, entries: Sequence[Entry], log: Log) -> Tree:
     """Change the images of everything that is called like a list of containers, at any depth."""
     if isinstance(tree, list):
-        members = [_containers(one, entry, log) for one in tree]
+        members = [_containers(one, entries, log) for one in tree]
         return members if any(new is not old for new, old in zip(members, tree, strict=True)) else tree
     if not isinstance(tree, dict):
         return tree
     changed = {}
     for key, value in tree.items():
-        made = _containers(value, entry, log)
+        made = _containers(value, entries, log)
         if key in _CONTAINERS and isinstance(made, list):
-            made = [_with(one, "image", entry, log) for one in made]
+            made = [_with(one, "image", entries, log) for one in made]
         if made is not value:
             changed[key] = made
     return tree | changed if changed else tree
 
 
-def _below(tree: Tree, steps: tuple[str, ...], entry: Entry, log: Log) -> Tree:
+def _below(tree: Tree, steps: tuple[str, ...], entries: Sequence[Entry], log: Log) -> Tree:
     """Change the references of the image volumes at keys below a resource."""
     if isinstance(tree, list):
         return [
-            one | {"image": _with(one["image"], "reference", entry, log)}
+            one | {"image": _with(one["image"], "reference", entries, log)}
             if isinstance(one, dict) and "image" in one
             else one
             for one in tree
         ]
     if not isinstance(tree, dict) or not steps or steps[0] not in tree:
         return tree
-    return tree | {steps[0]: _below(tree[steps[0]], steps[1:], entry, log)}
+    return tree | {steps[0]: _below(tree[steps[0]], steps[1:], entries, log)}
 
 
-def _with(tree: Tree, key: str, entry: Entry, log: Log) -> Tree:
+def _with(tree: Tree, key: str, entries: Sequence[Entry], log: Log) -> Tree:
     image = get(tree, key)
     if not isinstance(tree, dict) or not isinstance(image, Leaf):
         return tree
-    leaf = retagged(image, entry, log)
+    leaf = image
+    for entry in entries:
+        leaf = retagged(leaf, entry, log)
     return tree if leaf is image else tree | {key: leaf}

@@ -46,8 +46,8 @@ def changed_by(items: list[Item], overlay: Overlay, log: Log) -> list[Item]:
     items = [_renamed(one, overlay) for one in items]
     for patch in overlay.operations:
         items = _patched(items, patch, log)
-    for entry in overlay.images:
-        items = [one._replace(tree=transformed(one.tree, entry, log)) for one in items]
+    if overlay.images:
+        items = [one._replace(tree=transformed(one.tree, overlay.images, log)) for one in items]
     for replacement in overlay.replacements:
         items = _with_copies(items, replacement, log)
     return items
