@@ -45,6 +45,7 @@ def read_scans(
 ) -> Scans:
     """Read every scan among the objects. Logins of a `secretRef` come from a Secret among them, as for Flux."""
     objects = tuple(objects)
+    held = secrets.by_name(objects)
     policies: list[ImagePolicy] = []
     declared: set[PolicyKey] = set()
     suspended: dict[str, PolicyKey] = {}
@@ -71,7 +72,7 @@ def read_scans(
         rules = choice and flux.rules_of(identity, path, {"policy": choice}, (), problems)
         if not rules:
             continue
-        repository = Repository(image, secrets.access(spec, identity, objects, problems))
+        repository = Repository(image, secrets.access(spec, identity, held, problems))
         for key, reflection in zip(keys, _REFLECTIONS, strict=False):
             policies.append(
                 ImagePolicy(

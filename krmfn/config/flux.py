@@ -71,12 +71,13 @@ def read_repositories(
     With `broken` an image that is no reference is noted there: it stops its own policies and no others.
     """
     objects = tuple(objects)
+    held = secrets.by_name(objects)
     by_key: dict[PolicyKey, ImageRepository] = {}
     for resource in objects:
         if resource.group != GROUP or resource.id.kind != "ImageRepository":
             continue
         try:
-            repository = _repository(resource, objects, problems)
+            repository = _repository(resource, held, problems)
         except RuleError as error:
             if broken is None:
                 problems.add(resource.id, "spec.image", str(error))
@@ -92,7 +93,7 @@ def read_repositories(
     return by_key
 
 
-def _repository(resource: Object, objects: tuple[Object, ...], problems: Problems) -> ImageRepository | None:
+def _repository(resource: Object, held: secrets.Secrets, problems: Problems) -> ImageRepository | None:
     spec = resource.spec
     image = text(spec.get("image"))
     if not image:
@@ -102,7 +103,7 @@ def _repository(resource: Object, objects: tuple[Object, ...], problems: Problem
     timeout = go_duration(text(spec.get("timeout"))) if spec.get("timeout") else None
     if spec.get("timeout") and timeout is None:
         problems.add(resource.id, "spec.timeout", f"expected a duration such as 30s, found {spec['timeout']!r}")
-    access = secrets.access(spec, resource.id, objects, problems)._replace(insecure=text(spec.get("insecure")) == "true",
+    access = secrets.access(spec, resource.id, held, problems)._replace(insecure=text(spec.get("insecure")) == "true",
         timeout_seconds=max(1.0, timeout) if timeout else None,
     )
     return ImageRepository(

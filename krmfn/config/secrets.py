@@ -17,12 +17,24 @@ if TYPE_CHECKING:
 FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
 
 
-def access(spec: Mapping[str, Any], owner: ResourceId, objects: Iterable[Object], problems: Problems) -> Access:
+Secrets = Mapping[tuple[str, str], Object]
+"""Secrets by namespace and name."""
+
+
+def by_name(objects: Iterable[Object]) -> Secrets:
+    """Return the Secrets among objects; of several the first."""
+    secrets: dict[tuple[str, str], Object] = {}
+    for one in objects:
+        if one.id.kind == "Secret":
+            secrets.setdefault((one.id.namespace, one.id.name), one)
+    return secrets
+
+
+def access(spec: Mapping[str, Any], owner: ResourceId, secrets: Secrets, problems: Problems) -> Access:
     """Read the Secrets that the spec names in the owner's namespace; one that is not among the items is only noted."""
-    objects = tuple(objects)
-    config = _secret(spec, "secretRef", owner, objects, problems).get(".dockerconfigjson")
-    cert = _secret(spec, "certSecretRef", owner, objects, problems)
-    proxy = _secret(spec, "proxySecretRef", owner, objects, problems)
+    config = _secret(spec, "secretRef", owner, secrets, problems).get(".dockerconfigjson")
+    cert = _secret(spec, "certSecretRef", owner, secrets, problems)
+    proxy = _secret(spec, "proxySecretRef", owner, secrets, problems)
     if proxy and not proxy.get("address"):
         problems.add(owner, "spec.proxySecretRef", "the Secret has no key `address`")
     return Access(
@@ -33,7 +45,7 @@ def access(spec: Mapping[str, Any], owner: ResourceId, objects: Iterable[Object]
         proxy_address=proxy.get("address"),
         proxy_username=proxy.get("username"),
         proxy_password=proxy.get("password"),
-        missing_secrets=_missing(spec, owner, objects),
+        missing_secrets=_missing(spec, owner, secrets),
         provenance=Provenance(namespace=owner.namespace),
     )
 
@@ -45,29 +57,24 @@ def names_secret(spec: Mapping[str, Any]) -> bool:
     return any(name in spec for name in (*FIELDS, "verify")) or any(isinstance(one, dict) and "verify" in one for one in entries)
 
 
-def _missing(spec: Mapping[str, Any], owner: ResourceId, objects: tuple[Object, ...]) -> tuple[str, ...]:
+def _missing(spec: Mapping[str, Any], owner: ResourceId, secrets: Secrets) -> tuple[str, ...]:
     """Name the Secrets that are not among the items: `namespace/name (field)`."""
-    there = {(one.id.namespace, one.id.name) for one in objects if one.id.kind == "Secret"}
     wanted = ((field, text(mapping(spec.get(field)).get("name"))) for field in FIELDS)
     lead = f"{owner.namespace}/" if owner.namespace else ""
-    return tuple(f"{lead}{name} ({field})" for field, name in wanted if name and (owner.namespace, name) not in there)
+    return tuple(f"{lead}{name} ({field})" for field, name in wanted if name and (owner.namespace, name) not in secrets)
 
 
 def _secret(
-    spec: Mapping[str, Any], field: str, owner: ResourceId, objects: tuple[Object, ...], problems: Problems
+    spec: Mapping[str, Any], field: str, owner: ResourceId, secrets: Secrets, problems: Problems
 ) -> dict[str, str]:
     name = text(mapping(spec.get(field)).get("name"))
-    return secret_values(name, owner, f"spec.{field}", objects, problems) or {}
+    return secret_values(name, owner, f"spec.{field}", secrets, problems) or {}
 
 
-def secret_values(
-    name: str, owner: ResourceId, path: str, objects: Iterable[Object], problems: Problems
-) -> dict[str, str] | None:
-    """Return what a Secret in the owner's namespace holds; None when it is not among the objects."""
-    for secret in objects:
-        if name and secret.id.kind == "Secret" and (secret.id.namespace, secret.id.name) == (owner.namespace, name):
-            return _values(secret, owner, path, problems)
-    return None
+def secret_values(name: str, owner: ResourceId, path: str, secrets: Secrets, problems: Problems) -> dict[str, str] | None:
+    """Return what a Secret in the owner's namespace holds; None when it is not among them."""
+    secret = secrets.get((owner.namespace, name)) if name else None
+    return _values(secret, owner, path, problems) if secret else None
 
 
 def _values(secret: Object, owner: ResourceId, path: str, problems: Problems) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from krmfn.config.objects import Object, Problems, listing, mapping, text
-from krmfn.config.secrets import secret_values
+from krmfn.config.secrets import by_name, secret_values
 from krmfn.errors import RuleError
 from krmfn.sanitize import printable
 from krmfn.signatures.keys import LIMIT, PublicKey, read_keys
@@ -194,7 +194,7 @@ def _secret(
     where: ResourceId, path: str, name: str, what: str, objects: Iterable[Object], problems: Problems
 ) -> Mapping[str, str] | None:
     """Return what a Secret holds; None, and a problem, when it is not among the items."""
-    values = secret_values(name, where, path, objects, problems)
+    values = secret_values(name, where, path, by_name(objects), problems)
     if values is None:
         lead = f"{where.namespace}/" if where.namespace else ""
         problems.add(where, path, f"Secret {lead}{name} is not among the items: without {what} nothing is verified")
