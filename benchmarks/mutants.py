@@ -1,7 +1,7 @@
 """Break krmfn in small ways, one at a time, and see whether its tests notice.
 
     python -m benchmarks.mutants map [--map FILE] [--programs] [--sample N] [PYTEST ARGUMENT...]
-    python -m benchmarks.mutants run [--map FILE] [--seed S] [--count N] [--seconds T] [--room ROOM,...] [--listed FILE]
+    python -m benchmarks.mutants run [--map FILE] [--seed S] [--count N] [--seconds T] [--room ROOM,...] [--listed FILE] [--part K/N]
 
 `map` runs tests once under coverage and notes in FILE (build/mutants.json) which of them execute which line, with --programs in
 programs that they start, too, and how long each takes; later calls add to it. With --sample only some cases of a test are run then. `run` draws N mutations by the seed, from each room
@@ -302,11 +302,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--room", default="")
     parser.add_argument("--listed", type=Path)
+    parser.add_argument("--part", default="1/1", help="every N-th from the K-th on, for processes side by side")
     options, arguments = parser.parse_known_args()
     if options.what == "map":
         return collect(options.map, arguments, programs=options.programs, sample=options.sample)
     sources = modules(ROOT)
     mutations = list(listed(sources, options.listed)) if options.listed else drawn(sources, options.seed, options.count, options.room)
+    part, parts = map(int, options.part.split("/"))
+    mutations = mutations[part - 1 :: parts]
     if options.what == "list":
         for mutation in mutations:
             print(shown(Trial(mutation, "drawn", "seed", 0, 0), sources[mutation.path]))
