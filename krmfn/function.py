@@ -182,8 +182,7 @@ def _legacy(data: bytes, config_file: str, environment: Mapping[str, str]) -> Ou
         examined = pipeline.examine(blocks, rules, _opener(environment))
     except ConfigError as error:
         return Outcome((data,), error.problems)
-    edits = () if examined.is_error else tuple(edit for _, edit in examined.edits)
-    return Outcome((rewrite(text, edits),), examined.results, rules.asides)
+    return Outcome((rewrite(text, examined.accepted),), examined.results, rules.asides)
 
 
 def _speak(outcome: Outcome, *, is_kustomize: bool) -> None:

@@ -13,7 +13,6 @@ from krmfn.kubernetes.resource import annotations_of
 from krmfn.plan import bind
 from krmfn.yamledit import markers
 from krmfn.yamledit.documents import documents
-from krmfn.yamledit.prefilter import Expected
 from krmfn.yamledit.text import Text, apply
 
 POLICIES = """\
@@ -63,7 +62,7 @@ def targets(text, which="annotation"):
         found = markers_of(text)
         for _, start, end in reversed(found):
             data = data[:start] + data[end:]
-    bound = bind.bind(documents(Text(data, "a.yaml")), rules, Expected({}, {}))
+    bound = bind.bind(documents(Text(data, "a.yaml")), rules)
     return sorted(
         (target.resource.id.name, target.scalar.path, str(target.setter))
         for target in bound.targets

@@ -23,7 +23,7 @@ FILES = {
 }
 VALUES = {"access", "bug", "diagnostics", "errors", "sanitize", "strict_json", "globs", "outcome", "image", "model", "singleflight", "about", "terminal"}
 """Modules at the top that every room may use; `terminal` belongs to the command line, see EDGES."""
-DOORS = {"__main__", "api", "cli", "function", "judging", "pipeline"}
+DOORS = {"__main__", "api", "cli", "function", "optional", "pipeline"}
 """Modules at the top that no room may use, but for the commands."""
 
 ROOMS = {
@@ -62,8 +62,8 @@ ROOMS = {
 OUTSIDE = {"gotemplate"}
 """Rooms that could leave the house: they import nothing of krmfn."""
 
-MEETING = {"claims", "current", "entries", "inspection", "refusals", "target", "trial", "records", "resolve"}
-"""The modules of `plan` that others of them may import: records, what is deployed, what bindings claim, what a single tag has to meet, lines of YAML, and the protocol of a source."""
+MEETING = {"current", "entries", "inspection", "refusals", "target", "trial", "records", "resolve"}
+"""The modules of `plan` that others of them may import: records, what is deployed, what a single tag has to meet, lines of YAML, and the protocol of a source."""
 
 EDGES = {
     "click": {"cli", "terminal", "commands"},

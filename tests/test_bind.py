@@ -16,7 +16,7 @@ from krmfn.kubernetes import forms
 from krmfn.model import PolicyKey
 from krmfn.plan import bind, decision, needed, rewrite
 from krmfn.plan.current import Deployed
-from krmfn.plan.records import Guarded, Pins
+from krmfn.plan.records import Guarded, Judged, Pins
 from krmfn.plan.resolve import StaticTags
 from krmfn.plan.target import parse_setter
 from krmfn.yamledit import prefilter
@@ -675,7 +675,7 @@ def expected():
     wanted = list(RULES.policies.values())
     listings = {policy.repository: Listing(tuple(TAGS.tags(policy.repository).tags)) for policy in wanted}
     choices = decision.decide(wanted, listings, {}, None)
-    return choices, needed.expected(RULES, choices)
+    return choices, bind.expected(RULES, choices)
 
 
 CHOICES, EXPECTED = expected()
@@ -699,7 +699,7 @@ def test_the_value_filter_never_hides_anything(lines):
     if is_seen or not isinstance(block.root, yaml.MappingNode):
         return
     binder.look(block)
-    made = rewrite.rewrite(Deployed(claims.targets, RULES.policies), CHOICES, Pins({}), Guarded(), RULES.settings)
+    made = rewrite.rewrite(Deployed(claims.targets, RULES.policies), Judged(CHOICES), Pins({}), Guarded(), RULES.settings)
     assert made.changes == ()
     assert [one for one in claims.results if one.code != "doubtful"] == []  # current twice needs no word
     claims.policies.clear()

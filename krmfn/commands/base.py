@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from krmfn import pipeline
 from krmfn.config.lock import read_locks
 from krmfn.config.objects import Object, Problems
 from krmfn.config.plain import read
 from krmfn.errors import GitError, InputError
+from krmfn.plan.bind import bind
+from krmfn.plan.current import Deployed
 from krmfn.yamledit.documents import documents
 
 if TYPE_CHECKING:
@@ -36,12 +37,18 @@ def with_changed(rules: Config, texts: Iterable[Text], root: Path) -> Config:
     pairs = [(text, committed.get(os.path.relpath(Path(text.name).resolve(), root.resolve()))) for text in every]
     different = [(old, new) for new, old in pairs if old is not None and old.data != new.data]
     before, after = ([one for pair in different for one in _blocks(pair[at])] for at in (0, 1))
-    ran, runs = pipeline.running(before, rules), pipeline.running(after, rules)
+    ran, runs = _running(before, rules), _running(after, rules)
     moved = {key for key in ran.keys() | runs.keys() if ran.get(key) != runs.get(key)}
-    fields = {**pipeline.running((one for text in every for one in _blocks(text)), rules), **ran}
+    fields = {**_running((one for text in every for one in _blocks(text)), rules), **ran}
     old, new = _recorded(before), _recorded(after)
     moved |= {key for key, tags in new.items() if tags != old.get(key, set(fields.get(key, tags)))}
     return rules._replace(changed=frozenset(moved))
+
+
+def _running(blocks: Iterable[Block], rules: Config) -> dict[PolicyKey, tuple[str, ...]]:
+    """Return the tags that the fields of blocks hold, by policy."""
+    deployed = Deployed(bind(blocks, rules).targets, rules.policies)
+    return {key: deployed.tags(policy) for key, policy in rules.policies.items() if deployed.has(key)}
 
 
 def _recorded(blocks: Iterable[Block]) -> dict[PolicyKey, set[str]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from krmfn import pipeline, terminal
+from krmfn import terminal
 from krmfn.commands import findings, interrupting, options, output, remarks, ruling, workspace
 from krmfn.commands.base import with_changed
 from krmfn.commands.judging import Verdict, judge
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from krmfn.config.settings import Settings
     from krmfn.image import ImageRef
     from krmfn.inventory import files
+    from krmfn.outcome import Run
 
 _HEADER = ("IMAGE", "CURRENT", "UPDATE", "BEYOND", "STATE", "WHERE")
 _STATE = _HEADER.index("STATE")
@@ -182,7 +183,7 @@ def _short_names(refs: Sequence[ImageRef]) -> dict[str, str]:
     return {name: next((end for end in every if counts[end] == 1), name) for name, every in ends.items()}
 
 
-def _print_findings(verdicts: Sequence[Verdict], run: pipeline.Run, form: str) -> None:
+def _print_findings(verdicts: Sequence[Verdict], run: Run, form: str) -> None:
     """Print a finding for each place: SARIF, or annotations of a workflow and its summary."""
     every = [*findings.found(verdicts), *remarks.stopping(verdicts, run)]
     if form == "sarif":

@@ -21,6 +21,7 @@ from krmfn.model import NotChosen, PolicyKey
 if TYPE_CHECKING:
     from krmfn.access import Repository
     from krmfn.git.changelog import Row
+    from krmfn.outcome import Run
     from krmfn.yamledit.text import Edit, Text
 
 Answer = TypeVar("Answer")
@@ -117,8 +118,8 @@ def _spelled(text: str) -> str:
     return name.removesuffix(".lock") or "image"
 
 
-def _lock(run: pipeline.Run) -> str:
-    return run.renewal.described if run.lock_edits else ""
+def _lock(run: Run) -> str:
+    return run.recorded.renewal.described if run.recorded.lock_edits else ""
 
 
 def _by_image(rows: Sequence[Row]) -> list[tuple[Row, ...]]:

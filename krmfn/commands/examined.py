@@ -12,10 +12,10 @@ from krmfn.plan.resolve import ask
 from krmfn.yamledit.verification import rewrite
 
 if TYPE_CHECKING:
-    from krmfn import pipeline
     from krmfn.access import Repository
     from krmfn.commands.interrupting import Memory
     from krmfn.git.automation import Automation
+    from krmfn.outcome import Run
     from krmfn.yamledit.nodes import Block
     from krmfn.yamledit.text import Edit, Text
 
@@ -28,7 +28,7 @@ class Examined:
 
     tree: files.Tree
     blocks: Sequence[Block]
-    run: pipeline.Run
+    run: Run
     source: Memory
     automation: Automation | None
     top: Path

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from krmfn.access import Repository
     from krmfn.config.records import Config
     from krmfn.inventory import files
+    from krmfn.outcome import Run
 
 WORKERS = 8
 
@@ -100,7 +101,7 @@ def _follow(
     return int(not held.fields or any(one.selection.tag is None for one in held.explanations))
 
 
-def _examined(rules: Config, tree: files.Tree, source: TagSource) -> pipeline.Run:
+def _examined(rules: Config, tree: files.Tree, source: TagSource) -> Run:
     return pipeline.examine(tree.blocks, rules, lambda _: source, every=True, graph=tree.graph)
 
 
@@ -123,7 +124,7 @@ def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:
     return Explanation(str(policy.key), policy.repository.image.name, policy.rules, selection, listing.malformed)
 
 
-def _of_lock(policy: ImagePolicy, run: pipeline.Run) -> Explanation:
+def _of_lock(policy: ImagePolicy, run: Run) -> Explanation:
     """Explain a policy that follows another lock by what that holds."""
     choice = next((one for key, one in run.offered.items() if key.plain == policy.key), None)
     selected = choice.selection if isinstance(choice, Chosen) else None
@@ -131,7 +132,7 @@ def _of_lock(policy: ImagePolicy, run: pipeline.Run) -> Explanation:
     return Explanation(str(policy.key), policy.repository.image.name, policy.rules, selected or nothing)
 
 
-def _with_verdicts(explanation: Explanation, policy: ImagePolicy, run: pipeline.Run) -> Explanation:
+def _with_verdicts(explanation: Explanation, policy: ImagePolicy, run: Run) -> Explanation:
     """Add what may run now to what the policy chooses: that depends on what the fields hold."""
     judged = run.judgement(policy.key, explanation.current)
     choice = next((one for key, one in run.choices.items() if key.plain == policy.key), None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn import terminal
 from krmfn.commands.output import to_json
-from krmfn.plan import bind, needed
+from krmfn.plan import bind
 from krmfn.plan.current import Deployed
 from krmfn.policies import explain
 from krmfn.policies.reason import Reason
@@ -45,7 +45,7 @@ class Following(NamedTuple):
 
 def follow(policy: ImagePolicy, rules: Config, blocks: Sequence[Block]) -> Following:
     """Find what is deployed of a policy. Asks nobody. Raises InputError for no YAML."""
-    bound = bind.bind(blocks, rules, needed.expected(rules, {}))
+    bound = bind.bind(blocks, rules)
     mine = (target for target in bound.targets if target.setter.policy == policy.key)
     deployed = Deployed(mine, {policy.key: policy})
     return Following(policy, tuple(_held(target, deployed) for target in deployed.targets))

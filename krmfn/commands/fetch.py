@@ -29,6 +29,7 @@ from krmfn.yamledit.text import Edit
 if TYPE_CHECKING:
     from krmfn.config.objects import Object
     from krmfn.config.records import Config, Finish
+    from krmfn.outcome import Run
 
 _TRANSIENT = ("not-found", "denied", "rate-limited", "unavailable", "no-match")
 
@@ -107,7 +108,7 @@ def command(
     return options.exit_code(is_error=is_error, is_check=check, would_change=bool(written))
 
 
-def _concerns(run: pipeline.Run) -> Iterator[Diagnostic]:
+def _concerns(run: Run) -> Iterator[Diagnostic]:
     """Yield what went wrong with any policy, whether a field takes it or not, and what the guard and digests say."""
     keep = run.config.settings.on_error == "keep"
     for choice in (one for each in run.choices.values() for one in settled(each)):
@@ -126,8 +127,7 @@ def _concerns(run: pipeline.Run) -> Iterator[Diagnostic]:
             policy = run.choices[key].policy
             message = f"policy {key}: failed fetching digest of {policy.repository.image.name}:{tag}: {digest}"
             yield _failed(message, digest.failure, policy.defined, keep=keep)._replace(cause=digest)
-    judged = dict.fromkeys(said for one in run.judgements.values() for said in one.said)
-    yield from (*judged, *run.pins.results, *run.guarded.results, *run.config.notes)
+    yield from (*run.judged.results, *run.pins.results, *run.guarded.results, *run.config.notes)
 
 
 def _failed(message: str, failure: str, where: Any, *, keep: bool) -> Diagnostic:
@@ -136,7 +136,7 @@ def _failed(message: str, failure: str, where: Any, *, keep: bool) -> Diagnostic
     return Diagnostic("warning" if is_kept else "error", "not-chosen", message + tail, Location(where))
 
 
-def _lock(package: Package, run: pipeline.Run) -> list[Diagnostic]:
+def _lock(package: Package, run: Run) -> list[Diagnostic]:
     """Note how the locks change, and the new one for policies that none of them is for."""
     lock, home, problems = run.config.lock, str(package.base / LOCK), []
     things = lock.objects if lock else ()
@@ -146,7 +146,7 @@ def _lock(package: Package, run: pipeline.Run) -> list[Diagnostic]:
         return (lock.home(key) if lock else None) or at_home
 
     for resource in things:
-        mine = run.renewal.at(resource, place)
+        mine = run.recorded.renewal.at(resource, place)
         edits = lockfile.edit_lock(resource, mine.entries)
         if not isinstance(edits, Refusal):
             package.edit(resource.block.text, edits)
@@ -154,13 +154,13 @@ def _lock(package: Package, run: pipeline.Run) -> list[Diagnostic]:
             is_old = f"is out of date ({mine.described}) and cannot be edited"
             message = f"the lock {is_old}: {edits.why}; delete it, and krmfn fetch writes it anew"
             problems.append(Diagnostic("error", "lock", message, Location(resource.id)))
-    entries = [entry for entry in run.renewal.entries if place(entry.policy) is None]
+    entries = [entry for entry in run.recorded.renewal.entries if place(entry.policy) is None]
     if entries:
         package.append(home, lockfile.lock_document(entries))
     return problems
 
 
-def _snapshots(package: Package, run: pipeline.Run, rules: Config, *, all_tags: bool) -> list[Diagnostic]:
+def _snapshots(package: Package, run: Run, rules: Config, *, all_tags: bool) -> list[Diagnostic]:
     """Note how the snapshots change, and the new ones in their places."""
     learned = Learned(run.offered, run.answers, run.dates, run.guarded.policies)
     snapshots, problems = take(learned, rules.stored, all_tags=all_tags), []
@@ -190,7 +190,7 @@ def _refuse_the_past(rules: Config) -> None:
             )
 
 
-def _with_sightings(fresh: Snapshot, run: pipeline.Run, rules: Config) -> Snapshot:
+def _with_sightings(fresh: Snapshot, run: Run, rules: Config) -> Snapshot:
     """Add what is recorded of first sightings, where it is."""
     recorded, old = run.evidence.get(fresh.image), rules.stored.get(fresh.image)
     policies = [one for one in rules.policies.values() if one.repository.image.canonical == fresh.image]
@@ -198,7 +198,7 @@ def _with_sightings(fresh: Snapshot, run: pipeline.Run, rules: Config) -> Snapsh
     is_wanted = any(sightings.is_recorded(one, rules.stored, is_bootstrap=is_bootstrap) for one in policies)
     if recorded is None or not is_wanted:
         return fresh
-    moved = {entry.policy.plain for entry in (*run.renewal.added, *(new for _, new in run.renewal.changed))}
+    moved = {entry.policy.plain for entry in (*run.recorded.renewal.added, *(new for _, new in run.recorded.renewal.changed))}
     is_decided_anew = rules.lock is None or any(one.key in moved for one in policies)
     return sightings.written(fresh, recorded, old, is_decided_anew=is_decided_anew)
 
@@ -259,7 +259,7 @@ def _insert(package: Package, new: Sequence[Snapshot], there: Mapping[str, Snaps
             package.edit(block.text, [Edit(block.start, block.start, f"---\n{document}".encode())])
 
 
-def _say(run: pipeline.Run, results: Sequence[Diagnostic], written: Mapping[str, bytes], *, check: bool) -> None:
+def _say(run: Run, results: Sequence[Diagnostic], written: Mapping[str, bytes], *, check: bool) -> None:
     is_error = any(result.severity == "error" for result in results)
     rows = [_row(run, choice) for choice in run.choices.values() if _is_fresh(choice)]
     if rows and not is_error:
@@ -285,11 +285,11 @@ def _is_fresh(choice: Choice) -> bool:
     return all(isinstance(one, Chosen) and not one.record for one in settled(choice))
 
 
-def _row(run: pipeline.Run, choice: Choice) -> tuple[str, str, str, str]:
+def _row(run: Run, choice: Choice) -> tuple[str, str, str, str]:
     """Return policy, image, tag (before and after when it moved) and why."""
     policy = choice.policy
     old = [entry.tag for entry in run.config.lock.of(policy.key)] if run.config.lock else []
-    new = [entry.tag for entry in run.renewal.entries if entry.policy == policy.key]
+    new = [entry.tag for entry in run.recorded.renewal.entries if entry.policy == policy.key]
     moved = ", ".join(new) if old in ([], new) else f"{', '.join(old)} -> {', '.join(new)}"
     counts = ""
     if isinstance(choice, Chosen) and choice.listed:

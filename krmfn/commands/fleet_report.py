@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from krmfn import pipeline, terminal
+from krmfn import terminal
 from krmfn.commands import options, ruling, scans
 from krmfn.commands.judging import Verdict, judge
 from krmfn.commands.output import to_json
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from krmfn.config.snapshot import Snapshot
     from krmfn.fleet.publishing import Remote
     from krmfn.fleet.store import Store
+    from krmfn.outcome import Run
 
 _IDLE = ("unbound-policy", "unknown-policy", "dangling-policy")
 """Codes of policies that never matched a field."""
@@ -150,7 +151,7 @@ def _of_tree(tree: trees.Tree, finish: Finish, known: _Known, problems: list[Pro
     yield from (_finding(name, one, run) for one in verdicts if one.is_asked)
 
 
-def _finding(tree: str, verdict: Verdict, run: pipeline.Run) -> Finding:
+def _finding(tree: str, verdict: Verdict, run: Run) -> Finding:
     ref, fate, flags, why = verdict.ref, verdict.fate, set[Flag](), list[str]()
     if verdict.error:
         flags.add("unknown")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from krmfn.config.records import Finish
     from krmfn.inventory.flux_status import Standing
     from krmfn.model import PolicyKey
+    from krmfn.outcome import Run
     from krmfn.plan.resolve import TagSource
 
 _NAMES = {
@@ -176,7 +177,7 @@ def survey(tree: files.Tree, finish: Finish, kind: str, paths: Sequence[Path]) -
 
 def _judged(standings: Iterable[Standing], tree: files.Tree, finish: Finish, source: TagSource) -> Iterable[Standing]:
     """Add to the policies with requirements or holds, which Flux does not know, what may not run yet."""
-    run: pipeline.Run | None = None
+    run: Run | None = None
     try:
         rules = ruling.load(tree.blocks, finish)
         if any(policy.is_judged for policy in rules.policies.values()):

@@ -20,9 +20,9 @@ from krmfn.policies.newer import Newer, newer, state
 from krmfn.policies.selection import left_over
 
 if TYPE_CHECKING:
-    from krmfn import pipeline
     from krmfn.config.records import Config
     from krmfn.image import ImageRef
+    from krmfn.outcome import Run
 
 WORKERS = 8
 
@@ -96,7 +96,7 @@ def shown(place: Place) -> str:
     return f"overridden by {place.by}" if place.state == OVERRIDDEN else place.state
 
 
-def judge(tree: files.Tree, found: Sequence[Place], config: Config, source: TagSource) -> tuple[list[Verdict], pipeline.Run]:
+def judge(tree: files.Tree, found: Sequence[Place], config: Config, source: TagSource) -> tuple[list[Verdict], Run]:
     """Ask about every image once, and say what an update with this configuration would write.
 
     Ranges, variables, ignored and overridden fields are shown and not asked about.
@@ -178,7 +178,7 @@ def _verdict(
 class _Fates:
     """Looks up what a run does with a place."""
 
-    def __init__(self, config: Config, run: pipeline.Run) -> None:
+    def __init__(self, config: Config, run: Run) -> None:
         self.config, self.run, self.named = config, run, named_images(config)
         self.changes = {(id(one.target.resource.block.text), one.target.scalar.start): one for one in run.changes}
         self.targets = {(id(one.resource.block.text), one.scalar.start): one for one in run.bound.targets}

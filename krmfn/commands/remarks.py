@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from krmfn import pipeline, terminal
+from krmfn import terminal
 from krmfn.commands import output
 from krmfn.kubernetes import forms
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from krmfn.inventory.survey import Skipped
     from krmfn.kubernetes.places import Place
     from krmfn.model import Diagnostic
+    from krmfn.outcome import Run
 
 _ALLOWED_SKIPPED = 3
 """How many files that are no YAML get a line each."""
@@ -22,7 +23,7 @@ _QUIET = ("tag-alone", "helm-release", *(row.code for row in forms.CHARTS))
 """Forms of which only the number of those left alone is told."""
 
 
-def remark(tree: files.Tree, left: Sequence[Place], verdicts: Sequence[Verdict], run: pipeline.Run) -> None:
+def remark(tree: files.Tree, left: Sequence[Place], verdicts: Sequence[Verdict], run: Run) -> None:
     """Print what a check passed over, what failed, where an update would stop, and last the sum."""
     for one in left:
         if one.form not in _QUIET:
@@ -39,7 +40,7 @@ def remark(tree: files.Tree, left: Sequence[Place], verdicts: Sequence[Verdict],
     output.tell_all(one for one in run.results if one.severity == "warning" and one.code == "unknown-policy")
     if run.edits and not (run.is_error or run.changes):
         names = ", ".join(sorted({text.name for text, _ in run.edits}))
-        terminal.say(f"krmfn update would renew {names}: {run.renewal.described or 'holds'}", "note")
+        terminal.say(f"krmfn update would renew {names}: {run.recorded.renewal.described or 'holds'}", "note")
     counts = (
         ("tag without a repository", _count(place.form == "tag-alone" for place in left)),
         ("chart of an HTTP repository", _count(place.form in _QUIET and place.form != "tag-alone" for place in left)),
@@ -50,7 +51,7 @@ def remark(tree: files.Tree, left: Sequence[Place], verdicts: Sequence[Verdict],
             terminal.say(f"left alone: {count} x {what} (-o json lists them)")
 
 
-def stopping(verdicts: Sequence[Verdict], run: pipeline.Run) -> list[Diagnostic]:
+def stopping(verdicts: Sequence[Verdict], run: Run) -> list[Diagnostic]:
     """Return the errors of policies that exist, for which an update would stop."""
     asked = {verdict.fate.policy for verdict in verdicts if verdict.error and verdict.fate.policy}
     return [one for one in run.results if one.severity == "error" and one.policy not in asked]

@@ -26,7 +26,7 @@ from krmfn.yamledit.text import Edit, Text
 if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.inventory import files
-    from krmfn.pipeline import Run
+    from krmfn.outcome import Run
     from krmfn.plan.resolve import TagSource
     from krmfn.yamledit.nodes import Block
 
@@ -44,7 +44,7 @@ def with_holds(run: Run, texts: Iterable[Text]) -> Run:
 
     Raises InputError for a file that is in the way.
     """
-    if not (run.taken or run.ended):
+    if not (run.taken or run.recorded.ended):
         return run
     known = {text.name: text for text in texts}
     there = [one.resource for one in run.config.holds if one.resource and one.resource.block.text.name]
@@ -62,7 +62,7 @@ def with_holds(run: Run, texts: Iterable[Text]) -> Run:
         added += [text] if home not in known else []
         edits.append((text, behind(text, new)))
     said: list[Diagnostic] = []
-    for hold in run.ended:
+    for hold in run.recorded.ended:
         block = hold.resource.block if hold.resource else None
         if hold.resource and block and block.text.name in known and len(list(describe(block))) == 1:
             edits.append((block.text, Edit(block.start, block.end, b"")))

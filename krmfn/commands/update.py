@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from krmfn.config.records import Finish
     from krmfn.git.proposals import Proposal
     from krmfn.model import Diagnostic
-    from krmfn.pipeline import Run
+    from krmfn.outcome import Run
     from krmfn.yamledit.text import Text
 
 
@@ -162,7 +162,7 @@ class _Show:
 def _bodies(examined: Examined, proposals: Sequence[Proposal]) -> str:
     """Return the body of the pull request; of several branches each under its name."""
     if len(proposals) < 2:
-        lock = examined.run.renewal.described if examined.run.lock_edits else ""
+        lock = examined.run.recorded.renewal.described if examined.run.recorded.lock_edits else ""
         return _body(examined, changelog.rows(examined.run.changes), lock)
     parts = [
         f"## {changelog.safe(one.branch)}\n\n{_body(examined, one.rows, one.lock)}" for one in proposals if one.proposes

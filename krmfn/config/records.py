@@ -118,6 +118,11 @@ class Config(NamedTuple):
         return self.rulebook.floor.locks.here() if self.rulebook.floor else self.lock
 
     @property
+    def followed(self) -> Locks:
+        """The locks of which policies may follow one: those of the floor, if there is one."""
+        return self.rulebook.floor.locks if self.rulebook.floor else self.every_lock
+
+    @property
     def is_by_folder(self) -> bool:
         """True if several locks decide, each for the files below it."""
         floor = self.rulebook.floor

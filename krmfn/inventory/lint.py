@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from krmfn.config import fleet
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Diagnostic, Field, File, ImagePolicy, Location, Part, ResourceId
-from krmfn.plan import bind, needed
+from krmfn.plan import bind
 from krmfn.plan.unbound import unbound
 from krmfn.policies import selection
 from krmfn.yamledit import markers, prefilter
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def lint(blocks: Sequence[Block], config: Config, skipped: Iterable[Skipped] = ()) -> tuple[Diagnostic, ...]:
     """Return everything there is to look at, in the order of files and lines."""
-    bound = bind.bind(blocks, config, needed.expected(config, {}))
+    bound = bind.bind(blocks, config)
     diagnostics = [*bound.results, *unbound(config, bound, blocks), *_unanchored(config)]
     findings = [*_located(diagnostics, blocks), *_ignored(blocks), *_unread(skipped)]
     for target in bound.targets:

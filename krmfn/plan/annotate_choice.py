@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from krmfn.kubernetes.resource import Resource, Steps, get
 from krmfn.model import Chosen, Diagnostic, Location
@@ -21,17 +21,10 @@ _LONGEST = 63
 """How long the name of an annotation may be behind its prefix (Kubernetes, annotations: syntax and character set)."""
 
 
-class Recorded(NamedTuple):
-    """The edits, each with the text it belongs to, and what could not be recorded."""
-
-    edits: tuple[tuple[Text, Edit], ...] = ()
-    results: tuple[Diagnostic, ...] = ()
-
-
-def record(changes: Iterable[Change]) -> Recorded:
+def record(changes: Iterable[Change]) -> tuple[tuple[tuple[Text, Edit], ...], tuple[Diagnostic, ...]]:
     """Set `fluxcd.io/tag.<image>` and, where the policy's pattern has a group `build`, `fluxcd.io/build.number`.
 
-    Only what is a Kubernetes object of its own is annotated: no values file, no patch without kind, no kustomization.
+    Returned are the edits, each with the text it belongs to, and what could not be recorded. Only what is a Kubernetes object of its own is annotated: no values file, no patch without kind, no kustomization.
     Metadata is never invented: a resource without any is a result.
     """
     edits: list[tuple[Text, Edit]] = []
@@ -44,7 +37,7 @@ def record(changes: Iterable[Change]) -> Recorded:
         else:
             edits += ((resource.block.text, edit) for edit in insertions)
         resource.block.forget()
-    return Recorded(tuple(edits), tuple(results))
+    return tuple(edits), tuple(results)
 
 
 def _by_resource(changes: Iterable[Change]) -> Iterable[tuple[Resource, list[Change]]]:

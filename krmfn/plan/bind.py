@@ -7,33 +7,60 @@ both; image matching is the last resort and gives way to the other three. A run 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from krmfn.config.objects import Hints
 from krmfn.kubernetes.resource import Resource, describe, owner
-from krmfn.plan.claims import Claims
-from krmfn.plan.target import ANNOTATION, Bound, Target, parse_setter
+from krmfn.model import Choice, Chosen, Diagnostic, Field, Location, Part, PolicyKey
+from krmfn.plan.target import ANNOTATION, FORMS, Bound, Setter, Target, meant, parse_setter
 from krmfn.yamledit import markers, prefilter
 
 if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.kubernetes.charts import Key
     from krmfn.kubernetes.overriding import Graph
+    from krmfn.model import Severity
     from krmfn.plan.bind_images import NamedImages
     from krmfn.plan.bind_named import NamedFields
+    from krmfn.plan.records import Scope
     from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Scalar
 
 _NEEDLE = ANNOTATION.encode()
+NO_CHOICES: Mapping[PolicyKey, Choice] = MappingProxyType({})
 
 
-def bind(blocks: Iterable[Block], config: Config, expected: prefilter.Expected, graph: Graph | None = None) -> Bound:
-    """Find every field that a policy is bound to, in the blocks that may change. Raises InputError for no YAML."""
-    blocks = tuple(blocks)
+def early(scope: Scope, blocks: Sequence[Block], graph: Graph | None, *, every: bool) -> Scope:
+    """Bind before anything is decided, where the fields tell which policies there are.
+
+    Where several locks decide, a policy is one for each of them; one whose digest a field would lose is none.
+    """
+    rules = scope.rules
+    if rules.is_by_folder:
+        from krmfn.plan import bind_scopes
+
+        scope = bind_scopes.scope(rules, bind(blocks, rules, graph=graph), every=every)
+    if any(one.is_verified for one in scope.wanted):
+        from krmfn.plan import bind_tag_only
+
+        scope = bind_tag_only.without(scope, scope.bound or bind(blocks, rules, graph=graph))
+    return scope
+
+
+def bind(
+    blocks: Iterable[Block], config: Config, choices: Mapping[PolicyKey, Choice] = NO_CHOICES, graph: Graph | None = None
+) -> Bound:
+    """Find every field that a policy is bound to, in the blocks that may change. Raises InputError for no YAML.
+
+    A block that holds already what `choices` come to is not composed.
+    """
+    blocks, current = tuple(blocks), expected(config, choices)
     binder = Binder(config, blocks, graph)
     for block in blocks:
         raw = block.raw
-        if not prefilter.may_change(raw, expected, binder.needles) and not (binder.images and binder.images.may_name(block)):
+        if not prefilter.may_change(raw, current, binder.needles) and not (binder.images and binder.images.may_name(block)):
             binder.skip(raw)
         else:
             binder.look(block)
@@ -42,6 +69,75 @@ def bind(blocks: Iterable[Block], config: Config, expected: prefilter.Expected, 
         binder.fields.close()
     claims = binder.claims
     return Bound(tuple(claims.targets), tuple(claims.results), frozenset(claims.policies))
+
+
+class Claims:
+    """Collects targets, problems, and the policies that some field is bound to; one instance serves one run."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.targets: list[Target] = []
+        self.results: list[Diagnostic] = []
+        self.policies: set[PolicyKey] = set()
+        self.hints = Hints()
+
+    def claim(self, targets: dict[int, Target], target: Target) -> None:
+        """Take a target of a block; two policies for one field are an error that names both."""
+        other = targets.setdefault(target.scalar.start, target)
+        if other.setter != target.setter:
+            message = f"two policies for one field: {other.how} says {other.setter}, {target.how} says {target.setter}; keep one of them"
+            self.say("error", "two-policies", message, target.resource, target.scalar)
+
+    def say(
+        self, severity: Severity, code: str, message: str, resource: Resource, scalar: Scalar | None = None
+    ) -> None:
+        """Report something of a resource, or of one of its fields."""
+        place = resource.place(scalar.start) if scalar else resource.file
+        where = Field(scalar.path, scalar.value) if scalar else None
+        self.results.append(Diagnostic(severity, code, message, Location(resource.id, where, place)))
+
+    def is_known(
+        self, setter: Setter | None, text: str, how: str, binding: str, resource: Resource, scalar: Scalar | None
+    ) -> bool:
+        """True if a setter names a policy that this binding may use; why not is reported. `how` names the place."""
+        if setter is None:
+            message = f"{how} {text!r} names no policy: expected {FORMS}{meant(text, self.config.declared, self.hints)}"
+            self.say("warning", "bad-setter", message, resource, scalar)
+        elif setter.policy in self.config.policies:
+            if binding in self.config.policies[setter.policy].bind:
+                return True
+            message = f"{how} names policy {setter.policy}, whose bind leaves {binding} out"
+            self.say("warning", "left-out", message, resource, scalar)
+        elif setter.policy in self.config.unresolved:
+            severity: Severity = "error" if self.config.settings.on_error == "fail" else "warning"
+            self.policies.add(setter.policy)
+            message = f"policy {setter.policy}: {self.config.unresolved[setter.policy].why}"
+            self.say(severity, "dangling-policy", message, resource, scalar)
+        elif setter.policy not in self.config.declared:
+            message = f"{how} names policy {setter.policy}, which is not configured{meant(str(setter.policy), self.config.declared, self.hints)}"
+            self.say("warning", "unknown-policy", message, resource, scalar)
+        return False
+
+
+def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> prefilter.Expected:
+    """Return what fields must hold so that nothing changes, as far as that is known before digests are asked for."""
+    setters: dict[str, str | None] = {}
+    images: dict[str, frozenset[str] | None] = {}
+    for key in config.policies:
+        values = _values(choices.get(key))
+        setters |= {str(Setter(key, part)): values.get(part) for part in Part}
+    for canonical, policies in config.by_image().items():
+        image = _values(choices.get(policies[0].key)).get(Part.IMAGE) if len(policies) == 1 else None
+        images[canonical] = frozenset({image}) if image else None
+    others = config.declared - config.policies.keys() - config.unresolved.keys()
+    return prefilter.Expected(setters, images, frozenset(str(Setter(key, part)) for key in others for part in Part))
+
+
+def _values(choice: Choice | None) -> Mapping[Part, str | None]:
+    """Return what each part of a choice comes to; nothing where the digest is not known yet, or the tag may have to wait."""
+    if not isinstance(choice, Chosen) or choice.policy.is_judged or (choice.policy.reflects and not choice.digest):
+        return {}
+    return {Part.IMAGE: choice.ref, Part.TAG: choice.tag, Part.NAME: choice.policy.repository.image.name, Part.DIGEST: choice.digest}
 
 
 class Binder:

@@ -16,7 +16,7 @@ from krmfn.yamledit import prefilter
 
 if TYPE_CHECKING:
     from krmfn.kubernetes.resource import Resource
-    from krmfn.plan.claims import Claims
+    from krmfn.plan.bind import Claims
     from krmfn.yamledit.nodes import Block
 
 

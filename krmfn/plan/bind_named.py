@@ -18,7 +18,7 @@ from krmfn.yamledit.yamltree import join_path, scalar_at
 
 if TYPE_CHECKING:
     from krmfn.config.image_automation import TargetRule
-    from krmfn.plan.claims import Claims
+    from krmfn.plan.bind import Claims
     from krmfn.yamledit.text import Scalar
 
 

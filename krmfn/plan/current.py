@@ -39,11 +39,10 @@ def _row(target: Target) -> tuple[Place, str]:
 
 
 class Deployed:
-    """The fields of a run, by policy and by place."""
+    """The fields of a run, by policy and by place, and the lock that is believed."""
 
-    def __init__(self, targets: Iterable[Target], policies: Mapping[PolicyKey, ImagePolicy]) -> None:
-        self.targets = tuple(targets)
-        self.policies = policies
+    def __init__(self, targets: Iterable[Target], policies: Mapping[PolicyKey, ImagePolicy], lock: Lock | None = None) -> None:
+        self.targets, self.policies, self.lock = tuple(targets), policies, lock
         self._tags: dict[Place, str] = {}
         self._of: dict[PolicyKey, list[Target]] = {}
         for target in self.targets:
@@ -94,9 +93,9 @@ class Deployed:
         mine = (target for target in self._of.get(policy.key, ()) if is_of(target, policy))
         return tuple(sorted({tag for target in mine if (tag := self.tag(target))}))
 
-    def running(self, policy: ImagePolicy, lock: Lock | None, *, in_build: bool) -> tuple[str, ...]:
+    def running(self, policy: ImagePolicy, *, in_build: bool) -> tuple[str, ...]:
         """Return the tags that run: those of the fields; in a build, or without any field, the one of the record."""
-        tags, record = self.tags(policy), recall(policy, lock)
+        tags, record = self.tags(policy), recall(policy, self.lock)
         return (record.tag,) if record and (in_build or not tags) else tags
 
     def _pin(self, target: Target) -> str:

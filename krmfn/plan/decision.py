@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from krmfn.access import Listing, Repository
@@ -10,6 +10,7 @@ from krmfn.config.locks import Locks
 from krmfn.errors import PASSING, RegistryError
 from krmfn.model import Choice, Chosen, Following, ImagePolicy, LatestRef, NotChosen, PolicyKey
 from krmfn.plan.current import recall
+from krmfn.plan.resolve import TagSource, ask
 from krmfn.policies import selection
 
 if TYPE_CHECKING:
@@ -37,13 +38,24 @@ def to_date(policies: Iterable[ImagePolicy], listings: Listings) -> list[Moment]
     return list(dict.fromkeys(moments))
 
 
+def listed(policies: Sequence[ImagePolicy], source: TagSource, *, is_frozen: bool) -> tuple[Listings, Dates]:
+    """Ask for the tags that policies choose from, and for the times of those that need one; frozen, nobody is asked."""
+    if is_frozen:
+        return {}, {}
+    listings = ask(to_list(policies), source.tags)
+    return listings, ask(to_date(policies, listings), lambda moment: source.created(*moment))
+
+
 def decide(
-    policies: Iterable[ImagePolicy], listings: Listings, dates: Dates, lock: Lock | None, locks: Locks = NO_LOCKS
+    policies: Iterable[ImagePolicy], listings: Listings, dates: Dates, lock: Lock | None, locks: Locks = NO_LOCKS, *, is_frozen: bool = False
 ) -> dict[PolicyKey, Choice]:
     """Choose for every policy from what its repository listed; an unreachable registry gives way to a matching record.
 
-    A policy that follows another environment chooses from its lock, which is one of `locks`.
+    A policy that follows another environment chooses from its lock, which is one of `locks`. Frozen, every choice is taken from
+    the own lock, or from `status.latestRef`; what is missing there or was made by other rules is an error.
     """
+    if is_frozen:
+        return {policy.key: _recorded_or_following(policy, lock) for policy in policies}
     choices: dict[PolicyKey, Choice] = {}
     for policy in policies:
         if policy.rules.followed is not None:
@@ -91,16 +103,16 @@ def _promoted(policy: ImagePolicy, followed: Follow, locks: Locks, own: Lock | N
 
 
 def follow(
-    choices: Mapping[PolicyKey, Choice], deployed: Deployed, listings: Listings, lock: Lock | None, *, is_frozen: bool
+    choices: Mapping[PolicyKey, Choice], deployed: Deployed, listings: Listings, *, is_frozen: bool
 ) -> dict[PolicyKey, Choice]:
     """Choose for every deployed tag of the policies that follow it; every other choice stays as it is."""
 
     def one(policy: ImagePolicy, tag: str) -> Chosen | NotChosen:
         if is_frozen:
-            return _locked(policy, tag, lock)
+            return _locked(policy, tag, deployed.lock)
         if policy.rules.pins_current:
             return Chosen(policy, tag)
-        return _after(policy, tag, listings[policy.repository], lock)
+        return _after(policy, tag, listings[policy.repository], deployed.lock)
 
     return {
         key: choice._replace(choices={tag: one(choice.policy, tag) for tag in deployed.tags(choice.policy)})
@@ -174,11 +186,6 @@ def _without_registry(policy: ImagePolicy, error: RegistryError, lock: Lock | No
     has_record = recall(policy, lock) is not None
     message = f"{error}; no record stands in: {record.message}" if has_record else str(error)
     return NotChosen(policy, error.failure, message, cause=error)
-
-
-def frozen(policies: Iterable[ImagePolicy], lock: Lock | None) -> dict[PolicyKey, Choice]:
-    """Take every choice from the lock, or from `status.latestRef`; what is missing or was made by other rules is an error."""
-    return {policy.key: _recorded_or_following(policy, lock) for policy in policies}
 
 
 def _recorded_or_following(policy: ImagePolicy, lock: Lock | None) -> Choice:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from krmfn.model import Choice, Chosen, Diagnostic, Field, Following, Location, Part, PolicyKey, Severity
+from krmfn.model import Choice, Chosen, Diagnostic, Following, Location, Part, PolicyKey, Severity
 from krmfn.plan.current import Deployed, current_tag, is_of, place, recall
 from krmfn.plan.records import Guarded, Place
 from krmfn.policies import selection
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from krmfn.plan.target import Target
 
 
-def guard(choices: Mapping[PolicyKey, Choice], deployed: Deployed, lock: Lock | None, settings: Settings) -> Guarded:
+def guard(choices: Mapping[PolicyKey, Choice], deployed: Deployed, settings: Settings) -> Guarded:
     """Find what would move backwards. Under `onDowngrade: allow` that is only what a requirement passed over."""
     ahead = frozenset(_ahead(choices, deployed))
     if settings.on_downgrade == "allow":
         return Guarded(places=ahead)
     watch = _Watch(choices, "error" if settings.on_downgrade == "fail" else "warning")
-    policies = frozenset(watch.records(lock))
+    policies = frozenset(watch.records(deployed.lock))
     places = ahead | frozenset(watch.fields(deployed, policies))
     return Guarded(policies, places, tuple(watch.results))
 
@@ -107,10 +107,8 @@ class _Watch:
         return bool(chosen.passed_over)
 
     def _say(self, severity: Severity, message: str, target: Target, chosen: Chosen) -> None:
-        where = Field(target.scalar.path, target.scalar.value)
-        location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
         code = "no-order" if severity == "info" else "downgrade"
-        self.results.append(Diagnostic(severity, code, message, location, policy=chosen.policy.key))
+        self.results.append(Diagnostic(severity, code, message, target.location, policy=chosen.policy.key))
 
     def _unordered(self, chosen: Chosen, tag: str) -> str:
         return f"{chosen.policy.repository.image.name}: {tag} and {chosen.tag} have no common order: nothing tells which is newer"

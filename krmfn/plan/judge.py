@@ -7,10 +7,9 @@ about few tags; a tag about which it cannot answer ends the search, and everythi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.kubernetes.resource import KUSTOMIZE_ID
 from krmfn.model import (
     Choice,
     Chosen,
@@ -29,48 +28,32 @@ from krmfn.plan.trial import Trial, Try
 from krmfn.policies.number import moment
 
 if TYPE_CHECKING:
-    from krmfn.config.lock import Lock
-    from krmfn.config.settings import Settings
-    from krmfn.plan.current import Deployed
     from krmfn.plan.refusals import Facts
-    from krmfn.yamledit.nodes import Block
-
-WORKERS = 8
 
 
-
-def is_build(blocks: Iterable[Block], settings: Settings) -> bool:
-    """True if results reach no file, so that what runs is known from the lock alone: kustomize called."""
-    return settings.is_build or any(KUSTOMIZE_ID.encode() in block.raw for block in blocks)
-
-
-def judge(
-    choices: Mapping[PolicyKey, Choice], deployed: Deployed, lock: Lock | None, facts: Facts, *, in_build: bool
-) -> Judged:
+def judge(choices: Mapping[PolicyKey, Choice], facts: Facts) -> Judged:
     """Judge every choice of a policy that has requirements or holds; all others stay as they are."""
     asking = [key for key, choice in choices.items() if choice.policy.requirements]
 
     def one(key: PolicyKey) -> _Verdict:
         choice = choices[key]
-        return _judged(choice, deployed, lock, facts, in_build=in_build) if choice.policy.is_judged else _Verdict(choice)
+        return _judged(choice, facts) if choice.policy.is_judged else _Verdict(choice)
 
-    by_key = {key: one(key) for key in choices if key not in asking} | ask(asking, one, WORKERS)
+    by_key = {key: one(key) for key in choices if key not in asking} | ask(asking, one)
     verdicts = {key: verdict for key in choices if isinstance(verdict := by_key[key], _Verdict)}
     judged = {key: one.choice for key, one in verdicts.items() if one.choice is not None}
     return Judged(judged, {(key, tag): one for key, verdict in verdicts.items() for tag, one in verdict.judgements.items()})
 
 
-def trying(
-    choices: Mapping[PolicyKey, Choice], deployed: Deployed, lock: Lock | None, facts: Facts, *, in_build: bool
-) -> Try:
+def trying(choices: Mapping[PolicyKey, Choice], facts: Facts) -> Try:
     """Return what judges again, among some tags of a policy only: they are ordered and judged as all are."""
 
     def judge_again(pin: Pin, among: Collection[str]) -> Trial:
         choice = choices[pin[0]]
-        current = (pin[1],) if isinstance(choice, Following) else deployed.running(choice.policy, lock, in_build=in_build)
+        current = (pin[1],) if isinstance(choice, Following) else facts.deployed.running(choice.policy, in_build=facts.in_build)
         offered = choice.choices[pin[1]] if isinstance(choice, Following) else choice
-        judge_of = Judge(choice.policy, facts, deployed.tags(choice.policy), among)
-        tried = judge_of.one(judge_of.problem(lock, in_build=in_build) or offered, current)
+        judge_of = Judge(choice.policy, facts, among)
+        tried = judge_of.one(offered, current)
         is_inside = not isinstance(tried, Chosen) or tried.tag in among
         return Trial(tried if is_inside else None, judge_of.judgement(tried))
 
@@ -99,12 +82,12 @@ class _Verdict(NamedTuple):
     judgements: Mapping[str, Judgement] = {}
 
 
-def _judged(choice: Choice, deployed: Deployed, lock: Lock | None, facts: Facts, *, in_build: bool) -> _Verdict:
+def _judged(choice: Choice, facts: Facts) -> _Verdict:
     judges: dict[str, Judge] = {}
 
     def one(offered: Chosen | NotChosen, tag: str, current: Sequence[str]) -> Chosen | NotChosen | None:
-        judges[tag] = Judge(choice.policy, facts, deployed.tags(choice.policy))
-        return judges[tag].one(judges[tag].problem(lock, in_build=in_build) or offered, current)
+        judges[tag] = Judge(choice.policy, facts)
+        return judges[tag].one(offered, current)
 
     made: Choice | None
     if isinstance(choice, Following):
@@ -112,6 +95,6 @@ def _judged(choice: Choice, deployed: Deployed, lock: Lock | None, facts: Facts,
         made = choice._replace(choices={tag: one for tag, one in several.items() if one is not None})
         chosen = several
     else:
-        made = one(choice, "", deployed.running(choice.policy, lock, in_build=in_build))
+        made = one(choice, "", facts.deployed.running(choice.policy, in_build=facts.in_build))
         chosen = {"": made}
     return _Verdict(made, {tag: judge_of.judgement(chosen[tag]) for tag, judge_of in judges.items()})

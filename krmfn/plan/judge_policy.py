@@ -13,7 +13,7 @@ from krmfn.policies import selection
 from krmfn.policies.reason import CANDIDATES, Reason
 
 if TYPE_CHECKING:
-    from krmfn.config.lock import Lock, LockEntry
+    from krmfn.config.lock import LockEntry
 
 SHOWN = 5
 """How many of the tags that were passed over are told, besides those that fields hold."""
@@ -25,8 +25,8 @@ _FETCH = "run krmfn fetch on the package"
 class Judge:
     """Judges the tags of one policy, or only those that are among some."""
 
-    def __init__(self, policy: ImagePolicy, facts: Facts, fields: Sequence[str], among: Collection[str] | None = None) -> None:
-        self.policy, self.facts, self.fields, self.among = policy, facts, fields, among
+    def __init__(self, policy: ImagePolicy, facts: Facts, among: Collection[str] | None = None) -> None:
+        self.policy, self.facts, self.among = policy, facts, among
         self.is_stopped = False
         self.image = policy.repository.image
         self.refusals = Refusals(policy, facts)
@@ -48,12 +48,13 @@ class Judge:
         runs = choice.tag if isinstance(choice, Chosen) else None
         return Judgement(runs, self.passed, self.refused, self.steps, tuple(self.results), self.is_stopped)
 
-    def problem(self, lock: Lock | None, *, in_build: bool) -> NotChosen | None:
+    def _problem(self) -> NotChosen | None:
         """Return why nothing can be judged: no lock where one is needed, no time where a rule asks for it."""
         policy, facts = self.policy, self.facts
         asking = (("require", policy.requirements), ("windows", policy.windows), ("maxChanges", facts.is_limited), ("follow", policy.rules.followed))
         rules = [name for name, is_there in asking if is_there]
-        if rules and in_build and (lock is None or lock.entry(policy.key) is None):
+        lock = facts.deployed.lock
+        if rules and facts.in_build and (lock is None or lock.entry(policy.key) is None):
             message = (
                 f"{' and '.join(rules)} needs a lock under kustomize, which forgets what runs: the lock has no entry for this policy: "
                 f"{_FETCH}, and list the file it writes under resources"
@@ -75,6 +76,7 @@ class Judge:
 
     def one(self, choice: Chosen | NotChosen, deployed: Sequence[str]) -> Chosen | NotChosen | None:
         """Return the best tag that may run; None when everything stays as it is."""
+        choice = self._problem() or choice
         self._report(deployed)
         if isinstance(choice, NotChosen):
             return choice
@@ -206,7 +208,7 @@ class Judge:
         passed = self.passed = self._passed(refused, best, current)
         if best is None:
             return None
-        held = dict.fromkeys((*deployed, *self.fields))
+        held = dict.fromkeys((*deployed, *self.facts.deployed.tags(self.policy)))
         above = frozenset(tag for tag in held if tag != best and self._best([tag, best], current) == tag)
         return self._verified(choice._replace(tag=best, digest=None, stays="", passed_over=passed, above=above))
 

@@ -1,23 +1,30 @@
-"""What can be told before anything is bound: which policies the texts may need, and what fields hold when all is current."""
+"""*need*: which policies the texts may need, told before anything is bound, so that nobody else is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from krmfn.kubernetes.resource import describe
-from krmfn.model import Choice, Chosen, Part, PolicyKey
-from krmfn.plan.target import ANNOTATION, Setter, annotated, parse_setter
+from krmfn.plan.records import Scope
+from krmfn.plan.target import ANNOTATION, annotated, parse_setter
 from krmfn.yamledit import prefilter
 
 if TYPE_CHECKING:
     from krmfn.config.records import Config
+    from krmfn.model import PolicyKey
     from krmfn.plan.needed_images import NeededImages
     from krmfn.yamledit.nodes import Block
 
 
+def scope(rules: Config, blocks: Sequence[Block], *, every: bool) -> Scope:
+    """Return what a run decides about: the policies that the texts may need, or `every` one."""
+    keys = rules.policies.keys() if every else wanted(blocks, rules)
+    return Scope(rules, tuple(rules.policies[key] for key in sorted(keys)), rules.policies, rules.record)
+
+
 def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
-    """Return the policies that the texts may need: a cheap superset, so that nobody else is asked."""
+    """Return the policies that the texts may need: a cheap superset, with all that are in a group with one of them."""
     by_image = config.by_image()
     keys = {rule.policy for rule in config.targets}
     blocks = tuple(blocks)
@@ -34,7 +41,9 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
         if prefilter.may_hold(raw, (ANNOTATION.encode(),)) and block.root is not None:
             keys |= {setter.policy for one in describe(block) for _, _, setter in annotated(one) if setter}
             block.forget()
-    return frozenset(key for key in keys if key in config.policies)
+    keys &= config.policies.keys()
+    together = {key for group in config.rulebook.groups if keys.intersection(group.members) for key in group.members}
+    return frozenset(keys | (together & config.policies.keys()))
 
 
 def _images(by_image: Iterable[str], blocks: Iterable[Block]) -> NeededImages | None:
@@ -43,30 +52,3 @@ def _images(by_image: Iterable[str], blocks: Iterable[Block]) -> NeededImages | 
     from krmfn.plan.needed_images import NeededImages  # most policies bind markers
 
     return NeededImages(by_image, blocks)
-
-
-def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> prefilter.Expected:
-    """Return what fields must hold so that nothing changes, as far as that is known before digests are asked for."""
-    setters: dict[str, str | None] = {}
-    images: dict[str, frozenset[str] | None] = {}
-    for key in config.policies:
-        chosen = choices.get(key)
-        values = _values(chosen) if isinstance(chosen, Chosen) else None
-        for part in Part:
-            setters[str(Setter(key, part))] = values[part] if values else None
-    for canonical, policies in config.by_image().items():
-        chosen = choices.get(policies[0].key)
-        values = _values(chosen) if isinstance(chosen, Chosen) and len(policies) == 1 else None
-        images[canonical] = frozenset({str(values[Part.IMAGE])}) if values else None
-    others = config.declared - config.policies.keys() - config.unresolved.keys()
-    return prefilter.Expected(setters, images, frozenset(str(Setter(key, part)) for key in others for part in Part))
-
-
-def _values(chosen: Chosen) -> dict[Part, str | None] | None:
-    policy = chosen.policy
-    if policy.reflects and not chosen.digest:
-        return None
-    return {
-        Part.IMAGE: chosen.ref, Part.TAG: chosen.tag, Part.NAME: policy.repository.image.name, Part.DIGEST: chosen.digest,
-        Part.VERSION: None,
-    }  # fmt: skip

@@ -12,9 +12,13 @@ from krmfn.yamledit.nodes import Block
 from krmfn.yamledit.text import Edit
 
 if TYPE_CHECKING:
-    from krmfn.config.lock import LockEntry
+    from krmfn.config.hold import Hold
+    from krmfn.config.lock import Lock, LockEntry
     from krmfn.config.objects import Object
-    from krmfn.plan.target import Target
+    from krmfn.config.records import Config
+    from krmfn.config.snapshot import Snapshot
+    from krmfn.plan.target import Bound, Target
+    from krmfn.yamledit.text import Text
 
 Pin = tuple[PolicyKey, str]
 """A policy and one of its tags."""
@@ -29,6 +33,25 @@ Written = Mapping[Pin, frozenset[str]]
 Listings = Mapping[Repository, Listing | RegistryError]
 Moment = tuple[Repository, str]
 Dates = Mapping[Moment, str | RegistryError]
+Answers = Mapping[Moment, str | RegistryError]
+"""What a source told of the digests of tags."""
+Refused = Callable[[ImagePolicy, str, str], PassedOver | None]
+"""Returns why a tag that stays may not take a digest yet; None when it may."""
+
+
+class Scope(NamedTuple):
+    """What a run decides about. Where several locks decide, every policy is one for each of them."""
+
+    rules: "Config"
+    wanted: tuple[ImagePolicy, ...]
+    """The policies that are decided, sorted."""
+    policies: Mapping[PolicyKey, ImagePolicy]
+    """All that a field may be bound to."""
+    lock: "Lock | None"
+    """The decisions that are believed; `rules.lock` are those that are renewed."""
+    bound: "Bound | None" = None
+    """The fields, where they had to be known before anything is decided."""
+    results: tuple[Diagnostic, ...] = ()
 
 
 class Pins(NamedTuple):
@@ -50,6 +73,15 @@ class Guarded(NamedTuple):
     results: tuple[Diagnostic, ...] = ()
 
 
+class Sightings(NamedTuple):
+    """When tags were seen for the first time, by canonical repository: what is believed, and what is to be written down."""
+
+    believed: "Mapping[str, Snapshot]"
+    written: "Mapping[str, Snapshot]"
+    digests: Answers = MappingProxyType({})
+    """What had to be asked for that."""
+
+
 class Judgement(NamedTuple):
     """What was judged of the tags of a policy, or of one deployed tag of a policy that follows those. Everybody tells this."""
 
@@ -66,6 +98,10 @@ class Judgement(NamedTuple):
     """True if nobody could say of the best tag whether it may run, so that everything stays."""
 
 
+def never(_policy: ImagePolicy, _tag: str, _digest: str) -> None:
+    """Refuse no digest."""
+
+
 class Judged(NamedTuple):
     """The choices that may run, and what there is to say. A policy that nothing may move has no choice."""
 
@@ -73,6 +109,8 @@ class Judged(NamedTuple):
     judgements: Judgements = MappingProxyType({})
     still: frozenset[PolicyKey] = frozenset()
     """Policies of which no field is written now, not even a digest: their windows are closed."""
+    refused: Refused = never
+    """Judges the new digest of a tag that stays."""
 
     @property
     def results(self) -> tuple[Diagnostic, ...]:
@@ -169,6 +207,17 @@ class Renewal(NamedTuple):
         added = (f"{entry.policy} {_version(entry)} is new" for entry in self.added)
         removed = (f"{entry.policy} is gone, with {_version(entry)}" for entry in self.removed)
         return ", ".join((*changed, *added, *removed))
+
+
+class Recorded(NamedTuple):
+    """What a run writes down besides the fields: in locks, in annotations, and in holds that end."""
+
+    renewal: Renewal = Renewal(())
+    lock_edits: "tuple[tuple[Text, Edit], ...]" = ()
+    annotations: "tuple[tuple[Text, Edit], ...]" = ()
+    ended: "tuple[Hold, ...]" = ()
+    """Holds until a newer tag, where there is one now."""
+    results: tuple[Diagnostic, ...] = ()
 
 
 def _moved(old: "LockEntry", new: "LockEntry") -> str:

@@ -10,6 +10,7 @@ from krmfn.config.first_seen import latest
 from krmfn.config.require import DIGEST, needed_platforms, step
 from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.model import Choice, Chosen, ImagePolicy, PassedOver
+from krmfn.plan.current import Deployed
 from krmfn.plan.inspection import Lack, Needs
 from krmfn.plan.resolve import TagSource, ask
 from krmfn.policies.number import moment, read_time
@@ -34,8 +35,16 @@ class Facts(NamedTuple):
     evidence: Mapping[str, Snapshot]
     source: TagSource
     dates: Dates = MappingProxyType({})
+    deployed: Deployed = Deployed((), {})
     is_limited: bool = False
     """Only so many policies may change at a time."""
+    in_build: bool = False
+    """Results reach no file, so that what runs is known from the lock alone: kustomize called."""
+    is_fetch: bool = False
+
+    def running(self, policy: ImagePolicy) -> tuple[str, ...]:
+        """Return the tags of a policy that run; where what is written reaches no field, the lock says it."""
+        return self.deployed.running(policy, in_build=self.in_build or self.is_fetch)
 
     def now(self, image: str | None = None) -> float | None:
         """Return the time: what was set, else that of the repository's own snapshot, or of the newest one."""

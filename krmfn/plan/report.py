@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from krmfn.access import Listing
+from krmfn.diagnostics import in_order
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef, is_digest
 from krmfn.kubernetes.resource import describe
@@ -27,9 +28,8 @@ def changes(edited: Iterable[Change]) -> list[Diagnostic]:
 
 
 def _changed(change: Change) -> Diagnostic:
-    target = change.target
-    where = Field(target.scalar.path, target.scalar.value, change.value)
-    location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
+    location = change.target.location
+    location = location._replace(field=Field(change.target.scalar.path, change.target.scalar.value, change.value))
     return Diagnostic("info", "changed", message(change), location, policy=change.policy.key)
 
 
@@ -131,6 +131,16 @@ def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) 
 
 _BLIND = ("not-read", "unknown-policy", "bad-setter")
 """Codes of warnings that a check must not pass over: what they are about would never be checked again."""
+
+
+def results(noted: Iterable[Diagnostic], edited: Sequence[Change], settings: Settings) -> tuple[Diagnostic, ...]:
+    """Return everything there is to say, in order: what the steps noted, and the changes if they are made."""
+    diagnostics = list(judged(noted, settings))
+    if settings.mode == "check":
+        diagnostics += unwanted(edited)
+    elif not any(one.severity == "error" for one in diagnostics):
+        diagnostics += changes(edited)
+    return in_order(diagnostics)
 
 
 def judged(diagnostics: Iterable[Diagnostic], settings: Settings) -> Iterator[Diagnostic]:

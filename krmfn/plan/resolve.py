@@ -10,13 +10,14 @@ from krmfn.errors import RegistryError
 from krmfn.singleflight import Once
 
 if TYPE_CHECKING:
-    from krmfn.config.snapshot import Snapshot
     from krmfn.plan.inspection import Inspection, Needs
+    from krmfn.plan.records import Scope
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
 
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
+WORKERS = 8
 
 
 class TagSource(Protocol):
@@ -148,13 +149,20 @@ class Remembered:
         """See TagSource.notes."""
         return self._source.notes()
 
-    def recorded(self, repositories: Iterable[Repository]) -> Mapping[str, Snapshot]:
-        """Return first sightings that the source knows of besides the items; few sources do."""
-        recorded = getattr(self._source, "recorded", None)
-        return recorded(repositories) if recorded else {}
+    def sighted(self, scope: Scope) -> Scope:
+        """Add the first sightings that the source knows of besides the items; few sources do. Frozen, nobody is asked."""
+        recorded, rules = getattr(self._source, "recorded", None), scope.rules
+        if recorded is None or rules.settings.mode == "frozen":
+            return scope
+        seen = recorded(policy.repository for policy in scope.wanted)
+        return scope._replace(rules=rules._replace(evidence={**seen, **rules.evidence})) if seen else scope
+
+    def digests(self, pins: Iterable[tuple[Repository, str]]) -> dict[tuple[Repository, str], str | RegistryError]:
+        """Return the digests of several tags."""
+        return ask(pins, lambda pin: self.digest(*pin))
 
 
-def ask(questions: Iterable[Key], question: Callable[[Key], Answer], workers: int) -> dict[Key, Answer | RegistryError]:
+def ask(questions: Iterable[Key], question: Callable[[Key], Answer], workers: int = WORKERS) -> dict[Key, Answer | RegistryError]:
     """Ask every distinct question once, at most `workers` at a time, and keep the order of first mention."""
     todo = list(dict.fromkeys(questions))
 

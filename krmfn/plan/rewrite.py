@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import RegistryError
@@ -11,17 +11,15 @@ from krmfn.model import (
     Choice,
     Chosen,
     Diagnostic,
-    Field,
     Following,
     ImagePolicy,
-    Location,
     NotChosen,
     Part,
     PolicyKey,
     Severity,
 )
 from krmfn.plan.current import Deployed, place
-from krmfn.plan.records import Change, Guarded, Pins, Place
+from krmfn.plan.records import Change, Guarded, Judged, Pins, Place
 from krmfn.yamledit.scalars import Refusal, reads_as_text, render
 
 if TYPE_CHECKING:
@@ -39,19 +37,17 @@ class Changes(NamedTuple):
     results: tuple[Diagnostic, ...]
 
 
-def rewrite(
-    deployed: Deployed, choices: Mapping[PolicyKey, Choice], pins: Pins, guarded: Guarded, settings: Settings,
-    still: Collection[PolicyKey] = (),
-) -> Changes:
+def rewrite(deployed: Deployed, judged: Judged, pins: Pins, guarded: Guarded, settings: Settings) -> Changes:
     """Compute every edit, and a result for every change and for every field that stays although it should not.
 
-    Fields of the policies in `still` stay, and nothing is said of them.
+    Fields of policies whose windows are closed stay, and nothing is said of them.
     """
+    choices = judged.choices
     writer = _Writer(deployed, choices, pins, settings)
     places = guarded.places | pins.held
     for target in deployed.targets:
         key = target.setter.policy
-        is_still = key in still and not isinstance(choices.get(key), NotChosen)
+        is_still = key in judged.still and not isinstance(choices.get(key), NotChosen)
         if key not in guarded.policies and not is_still and place(target) not in places:
             writer.write(target)
     changes = tuple(change for change in writer.changes if place(change.target) not in writer.refused)
@@ -203,9 +199,7 @@ class _Writer:
     def _say(
         self, severity: Severity, message: str, target: Target, policy: ImagePolicy, cause: RegistryError | None = None
     ) -> None:
-        where = Field(target.scalar.path, target.scalar.value)
-        location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
-        self.results.append(Diagnostic(severity, "not-written", message, location, policy=policy.key, cause=cause))
+        self.results.append(Diagnostic(severity, "not-written", message, target.location, policy=policy.key, cause=cause))
 
 
 def _name(target: Target, form: Form, policy: ImagePolicy) -> str:

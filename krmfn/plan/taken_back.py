@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config.hold import Hold
-from krmfn.model import Choice, Chosen, Diagnostic, Field, ImagePolicy, Location, Part, PolicyKey, settled
+from krmfn.model import Choice, Chosen, Diagnostic, ImagePolicy, Part, PolicyKey, settled
 from krmfn.plan.current import Deployed, is_of
 from krmfn.policies import selection
 from krmfn.policies.newer import compare
@@ -37,7 +37,7 @@ class TakenBack(NamedTuple):
         return Hold(self.policy.plain, "", skip=self.tag, because=BECAUSE, ends_with_newer=True)
 
 
-def find(deployed: Deployed, policies: Mapping[PolicyKey, ImagePolicy], lock: Lock | None) -> tuple[TakenBack, ...]:
+def find(deployed: Deployed, lock: Lock | None) -> tuple[TakenBack, ...]:
     """Return what people took back since it was written, and what no hold keeps away yet; each tag of a policy once."""
     recorded = {entry.policy for entry in lock.all if entry.written} if lock else set()
     taken: dict[tuple[PolicyKey, str], TakenBack] = {}
@@ -45,19 +45,17 @@ def find(deployed: Deployed, policies: Mapping[PolicyKey, ImagePolicy], lock: Lo
         key = target.setter.policy
         home = lock.home(key) if lock else None
         tag = deployed.tag(target)
-        if lock is None or home is None or tag is None or key not in recorded or not is_of(target, policies[key]):
+        if lock is None or home is None or tag is None or key not in recorded or not is_of(target, deployed.policies[key]):
             continue
-        policy, place = policies[key], _place(target, home.folder)
+        policy, place = deployed.policies[key], _place(target, home.folder)
         for entry in lock.of(key):
             is_same = entry.policy_hash == policy.hash and place in entry.written
             if is_same and _is_lower(policy, tag, entry.tag) and not any(one.skip == entry.tag for one in policy.holds):
-                where = Field(target.scalar.path, target.scalar.value)
-                location = Location(target.resource.id, where, target.resource.place(target.scalar.start))
                 message = (
                     f"{policy.repository.image.name}: {entry.tag} was taken back to {tag} by hand: an ImageHold keeps policy "
                     f"{key} away from it until there is a newer tag"
                 )
-                warning = Diagnostic("warning", "taken-back", message, location, policy=key)
+                warning = Diagnostic("warning", "taken-back", message, target.location, policy=key)
                 taken.setdefault((key.plain, entry.tag), TakenBack(key, entry.tag, home.folder, warning))
     return tuple(taken.values())
 

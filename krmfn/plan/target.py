@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from krmfn.config.objects import Hints, nearest
 from krmfn.kubernetes.form import Form, read_form
 from krmfn.kubernetes.resource import Resource, annotations_of
-from krmfn.model import Diagnostic, ImagePolicy, Part, PolicyKey
+from krmfn.model import Diagnostic, Field, ImagePolicy, Location, Part, PolicyKey
 from krmfn.strict_json import parse
 
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ class Target(NamedTuple):
     how: str
     resource: Resource
     tag: str | None = None
+
+    @property
+    def location(self) -> Location:
+        """Where the field stands, and what it holds now."""
+        where = Field(self.scalar.path, self.scalar.value)
+        return Location(self.resource.id, where, self.resource.place(self.scalar.start))
 
     def form(self, policy: ImagePolicy) -> Form | None:
         """Return how the field spells what it holds, None when no known form is recognized."""

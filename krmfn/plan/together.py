@@ -7,7 +7,7 @@ a version that unites them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.model import Choice, Chosen, Diagnostic, Following, ImagePolicy, Location, NotChosen, PassedOver, PolicyKey
@@ -16,9 +16,8 @@ from krmfn.policies import selection
 from krmfn.policies.newer import Shape
 
 if TYPE_CHECKING:
-    from krmfn.config.lock import Lock
     from krmfn.config.rollout import Group
-    from krmfn.plan.current import Deployed
+    from krmfn.plan.refusals import Facts
     from krmfn.plan.trial import Trial, Try
 
 TRIES = 20
@@ -113,20 +112,20 @@ class _Member:
 
 
 def unite(
-    judged: Judged, offered: Mapping[PolicyKey, Choice], groups: Iterable[Group], deployed: Deployed, lock: Lock | None,
-    judge_again: Try, absent: Callable[[PolicyKey], str], *, in_build: bool, is_frozen: bool,
+    judged: Judged, offered: Mapping[PolicyKey, Choice], groups: Iterable[Group], facts: Facts,
+    judge_again: Try, absent: Mapping[PolicyKey, str],
 ) -> Judged:  # fmt: skip
-    """Let every group move as one. `absent` says of a member without a choice why it has none.
+    """Let every group move as one. `absent` are the members that take no part, each with the reason.
 
     Frozen, the lock decides: members that are apart in it are told.
     """
+    is_frozen = facts.settings.mode == "frozen"
     for group in groups:
         by_scope: dict[str, list[_Member]] = {}
         for key in sorted(offered):
             if key.plain in group.members:
-                by_scope.setdefault(key.lock, []).extend(_members(offered[key], judged, deployed, lock, group.by, in_build=in_build))
-        here = {key.plain for key in offered}
-        missing = [_Blocked(key, why) for key in group.members if key not in here and (why := absent(key))]
+                by_scope.setdefault(key.lock, []).extend(_members(offered[key], judged, facts, group.by))
+        missing = [_Blocked(key, absent[key]) for key in group.members if key in absent]
         for members in by_scope.values():
             for one in members if is_frozen else ():
                 one.running = (one.alone.tag,) if isinstance(one.alone, Chosen) else one.running
@@ -134,15 +133,13 @@ def unite(
     return judged
 
 
-def _members(
-    choice: Choice, judged: Judged, deployed: Deployed, lock: Lock | None, by: str, *, in_build: bool
-) -> Iterator[_Member]:
+def _members(choice: Choice, judged: Judged, facts: Facts, by: str) -> Iterator[_Member]:
     key = choice.policy.key
     several: list[tuple[Pin, Chosen | NotChosen, tuple[str, ...]]]
     if isinstance(choice, Following):
         several = [((key, tag), one, (tag,)) for tag, one in choice.choices.items()]
     else:
-        several = [((key, ""), choice, deployed.running(choice.policy, lock, in_build=in_build))]
+        several = [((key, ""), choice, facts.running(choice.policy))]
     for pin, one, running in several:
         yield _Member(pin, one, judged.of(pin), running, by, judged.judgements.get(pin, Judgement()))
 

@@ -11,10 +11,8 @@ from krmfn.policies import selection
 from krmfn.policies.number import read_time
 
 if TYPE_CHECKING:
-    from krmfn.config.lock import Lock
     from krmfn.config.rollout import Group
     from krmfn.config.windows import Calendar
-    from krmfn.plan.current import Deployed
     from krmfn.plan.records import Judged, Pin
 
 
@@ -34,23 +32,21 @@ class Unit(NamedTuple):
     movers: tuple[Mover, ...]
 
 
-def units(
-    judged: Judged, choices: Mapping[PolicyKey, Choice], groups: Iterable[Group], deployed: Deployed, lock: Lock | None, *, in_build: bool
-) -> list[Unit]:
+def units(judged: Judged, choices: Mapping[PolicyKey, Choice], groups: Iterable[Group], facts: Facts) -> list[Unit]:
     """Return what would move now: every group whole, wherever it stands, every other policy by itself."""
     homes = {key: group.members for group in groups for key in group.members}
     together: dict[PolicyKey, list[PolicyKey]] = {}
     for key in sorted(choices):
         together.setdefault(homes.get(key.plain, (key.plain,))[0], []).append(key)
-    movers = {key: tuple(_movers(key, judged, deployed, lock, in_build=in_build)) for key in choices}
+    movers = {key: tuple(_movers(key, judged, facts)) for key in choices}
     return [Unit(name, frozenset(keys), moved) for name, keys in together.items() if (moved := tuple(one for key in keys for one in movers[key]))]
 
 
-def _movers(key: PolicyKey, judged: Judged, deployed: Deployed, lock: Lock | None, *, in_build: bool) -> Iterator[Mover]:
+def _movers(key: PolicyKey, judged: Judged, facts: Facts) -> Iterator[Mover]:
     choice = judged.choices.get(key)
     for tag, chosen in by_deployed_tag(choice).items() if choice is not None else ():
         if isinstance(chosen, Chosen):
-            running = (tag,) if tag else deployed.running(chosen.policy, lock, in_build=in_build)
+            running = (tag,) if tag else facts.running(chosen.policy)
             if not running or any(one != chosen.tag and one not in chosen.above for one in running):
                 yield Mover((key, tag), chosen, running)
 
@@ -71,12 +67,10 @@ def _calendars(unit: Unit) -> Iterator[Calendar]:
     return (calendar for one in unit.movers for calendar in one.chosen.policy.windows)
 
 
-def take_turns(
-    judged: Judged, every: Iterable[Unit], most: int, changed: Collection[PolicyKey], facts: Facts, lock: Lock | None
-) -> Judged:
+def take_turns(judged: Judged, every: Iterable[Unit], most: int, changed: Collection[PolicyKey], facts: Facts) -> Judged:
     """Keep what would move beyond so many policies: the longest waiting go first, and what differs from the base counts."""
     left = most - len(changed)
-    for unit in sorted(every, key=lambda one: (_since(one, facts, lock), one.name)):
+    for unit in sorted(every, key=lambda one: (_since(one, facts), one.name)):
         new = {mover.pin[0].plain for mover in unit.movers} - set(changed)
         if len(new) <= max(left, 0) or left == most:
             left -= len(new)
@@ -87,12 +81,12 @@ def take_turns(
     return judged
 
 
-def _since(unit: Unit, facts: Facts, lock: Lock | None) -> float:
+def _since(unit: Unit, facts: Facts) -> float:
     """Return since when a unit could move on: the first sighting of any tag above what runs, else the time of its record."""
-    return min((time for one in unit.movers for time in _times(one, facts, lock)), default=float("inf"))
+    return min((time for one in unit.movers for time in _times(one, facts)), default=float("inf"))
 
 
-def _times(mover: Mover, facts: Facts, lock: Lock | None) -> Iterator[float]:
+def _times(mover: Mover, facts: Facts) -> Iterator[float]:
     rules, snapshot = mover.chosen.policy.rules, facts.evidence.get(mover.chosen.policy.repository.image.canonical)
     tags = mover.chosen.selection.candidates if mover.chosen.selection else [mover.chosen.tag]
     seen = {tag: snapshot.seen[tag] for tag in tags if tag not in mover.running and tag in snapshot.seen} if snapshot else {}
@@ -100,6 +94,7 @@ def _times(mover: Mover, facts: Facts, lock: Lock | None) -> Iterator[float]:
     if above:
         yield from (one.first or 0.0 for one in above)
         return
+    lock = facts.deployed.lock
     for entry in lock.of(mover.pin[0]) if lock else ():
         if entry.since and (time := read_time(entry.since)) is not None:
             yield time

@@ -1,29 +1,20 @@
-"""*scope*: where several locks decide, each for the files below it, one policy is several in a run: one for each lock. Pure."""
+"""Where several locks decide, each for the files below it, one policy is several in a run: one for each lock. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from krmfn.config.locks import HERE, by_scope, scope_of
+from krmfn.plan.records import Scope
 
 if TYPE_CHECKING:
     from krmfn.config.lock import Lock
     from krmfn.config.records import Config
-    from krmfn.model import ImagePolicy, PolicyKey
-    from krmfn.plan.target import Bound, Target
+    from krmfn.model import PolicyKey
+    from krmfn.plan.target import Bound
 
 
-class Scoped(NamedTuple):
-    """What a run goes on with: policies and fields named by their scope, the locks that are renewed, and what is believed."""
-
-    policies: Mapping[PolicyKey, ImagePolicy]
-    targets: tuple[Target, ...]
-    lock: Lock | None
-    record: Lock | None
-
-
-def scope(rules: Config, bound: Bound, *, every: bool) -> Scoped:
+def scope(rules: Config, bound: Bound, *, every: bool) -> Scope:
     """Give every field the policy of its scope. With `every` also locks are renewed whose policies no field takes."""
     floor = rules.rulebook.floor
     homes: dict[PolicyKey, tuple[Lock | None, Lock | None]] = {}
@@ -49,4 +40,5 @@ def scope(rules: Config, bound: Bound, *, every: bool) -> Scoped:
     policies = {key: rules.policies[key.plain]._replace(key=key) for key in sorted(homes)}
     lock = by_scope(((key, home) for key, (home, _) in homes.items()), rules.locks.every)
     record = by_scope(((key, one) for key, (_, one) in homes.items()), ()) if floor else lock
-    return Scoped(policies, targets, lock if rules.locks.every else None, record)
+    rules = rules._replace(lock=lock if rules.locks.every else None)
+    return Scope(rules, tuple(policies.values()), policies, record, bound._replace(targets=targets))
