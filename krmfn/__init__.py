@@ -5,16 +5,18 @@ The names below are the Python API (docs/python.md). Each is imported when it is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from krmfn.access import Listing, Repository
     from krmfn.api import choose, run
     from krmfn.errors import ConfigError, InputError, KrmfnError, RegistryError, RuleError, RulesError
     from krmfn.image import ImageRef
     from krmfn.model import Diagnostic
     from krmfn.outcome import Outcome
-    from krmfn.plan.resolve import StaticTags, TagSource
+    from krmfn.plan.resolve import StaticTags
+    from krmfn.plan.tag_source import TagSource
     from krmfn.policies.selection import Selection
     from krmfn.policies.version import Version
 
@@ -45,7 +47,8 @@ _HOMES = {
     "krmfn.access": ("Listing", "Repository"),
     "krmfn.model": ("Diagnostic",),
     "krmfn.outcome": ("Outcome",),
-    "krmfn.plan.resolve": ("StaticTags", "TagSource"),
+    "krmfn.plan.resolve": ("StaticTags",),
+    "krmfn.plan.tag_source": ("TagSource",),
     "krmfn.policies.selection": ("Selection",),
     "krmfn.policies.version": ("Version",),
 }

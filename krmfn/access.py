@@ -1,7 +1,10 @@
 """Repositories of images: how they are reached, who said so, and what they offer."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from __future__ import annotations
 
+from krmfn.namedtuple import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.image import ImageRef
 
@@ -61,7 +64,7 @@ class Access(NamedTuple):
 class Repository(NamedTuple):
     """A repository whose tags a policy wants. Equal repositories are asked once."""
 
-    image: "ImageRef"
+    image: ImageRef
     access: Access = Access()
 
 

@@ -10,7 +10,7 @@ from krmfn.policies.selection import Selection, parse_rules, select
 if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.outcome import Outcome
-    from krmfn.plan.resolve import TagSource
+    from krmfn.plan.tag_source import TagSource
 
 
 def run(text: str | bytes, source: TagSource | None = None, *, environment: Mapping[str, str] | None = None) -> Outcome:

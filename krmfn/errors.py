@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
     from krmfn.model import Diagnostic
 
-RegistryFailure = Literal["not-found", "denied", "rate-limited", "unavailable", "integrity", "limit"]
+RegistryFailure: TypeAlias = 'Literal["not-found", "denied", "rate-limited", "unavailable", "integrity", "limit"]'
 """What went wrong at a registry. `integrity` and `limit` fail the run even under `onError: keep`."""
 PASSING: tuple[RegistryFailure, ...] = ("unavailable", "rate-limited")
 """The failures that pass by themselves, so that what was recorded earlier may stand in."""

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO
 
 import yaml
 
@@ -28,10 +27,13 @@ from krmfn.yamledit.text import Text
 from krmfn.yamledit.verification import rewrite
 from krmfn.yamledit.yamltree import children
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from krmfn.config.floor import Floor
     from krmfn.config.records import Config, Finish
-    from krmfn.plan.resolve import TagSource
+    from krmfn.plan.tag_source import TagSource
     from krmfn.yamledit.nodes import Block
 
 _LEGACY = "KUSTOMIZE_PLUGIN_CONFIG_ROOT"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import NamedTuple
 
 from krmfn.errors import RuleError
+from krmfn.namedtuple import NamedTuple
 from krmfn.sanitize import without_login
 
 HUB = "docker.io"

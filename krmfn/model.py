@@ -1,11 +1,16 @@
 """The vocabulary: frozen records that the steps pass to each other. No behaviour beyond naming things."""
 
+from __future__ import annotations
+
 import enum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from krmfn.namedtuple import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Literal, TypeAlias
 
     from krmfn.access import Repository
     from krmfn.config.hold import Hold
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
     from krmfn.policies.rules import Rules
     from krmfn.policies.selection import Selection
 
-Severity = Literal["error", "warning", "info"]
+Severity: TypeAlias = 'Literal["error", "warning", "info"]'
 
 
 class Part(enum.Enum):
@@ -38,7 +43,7 @@ class PolicyKey(NamedTuple):
     lock: str = ""
 
     @property
-    def plain(self) -> "PolicyKey":
+    def plain(self) -> PolicyKey:
         """The policy as it is configured, whatever lock decides."""
         return self._replace(lock="") if self.lock else self
 
@@ -73,8 +78,8 @@ class ImagePolicy(NamedTuple):
     """One policy, ready to use. `bind` holds the bindings it takes part in: markers, annotations, images."""
 
     key: PolicyKey
-    repository: "Repository"
-    rules: "Rules"
+    repository: Repository
+    rules: Rules
     described: str
     """For people: `semver >=1.2.0 <2.0.0`."""
     digest_reflection: Literal["Never", "IfNotPresent", "Always"] = "Never"
@@ -83,11 +88,11 @@ class ImagePolicy(NamedTuple):
     defined: ResourceId = ResourceId()
     on_error: Literal["fail", "keep"] | None = None
     """What becomes of its fields when it has no choice; None leaves that to the settings."""
-    requirements: "tuple[Requirement, ...]" = ()
+    requirements: tuple[Requirement, ...] = ()
     rules_hash: str = ""
     """The rulesHash of locks: over what is required of its tags; empty when nothing is."""
-    holds: "tuple[Hold, ...]" = ()
-    windows: "tuple[Calendar, ...]" = ()  # all of them have to be open
+    holds: tuple[Hold, ...] = ()
+    windows: tuple[Calendar, ...] = ()  # all of them have to be open
     is_shared: bool = False  # other policies have a say: it is in a group, or only so many may change
 
     def is_for(self, name: str) -> bool:
@@ -157,16 +162,16 @@ class Chosen(NamedTuple):
     """What people should know about how it was decided, such as that the lock stood in for a registry."""
     record: str = ""
     """Who decided when it was no list: `the lock`, `status.latestRef`."""
-    cause: "RegistryError | None" = None  # why a record had to decide
+    cause: RegistryError | None = None  # why a record had to decide
     stays: str = ""
     """Why the deployed tag is kept by a policy that moves on from it: it holds no version, or is not listed."""
-    selection: "Selection | None" = None
+    selection: Selection | None = None
     passed_over: tuple[PassedOver, ...] = ()  # the best tags that were passed over for this one, best first
     above: frozenset[str] = frozenset()
     """Deployed tags that the policy orders before this one: fields that hold them stay."""
     is_held: bool = False
     """True when a hold names this tag: then even a newer field goes to it."""
-    origin: "LockEntry | None" = None
+    origin: LockEntry | None = None
     """The record of another environment that a policy follows; its digest is the one to write."""
     verified_by: str = ""  # who signed the digest, where that had to be verified
 
@@ -183,22 +188,22 @@ class NotChosen(NamedTuple):
     policy: ImagePolicy
     failure: str
     message: str
-    selection: "Selection | None" = None
-    cause: "RegistryError | None" = None
+    selection: Selection | None = None
+    cause: RegistryError | None = None
 
 
 class Following(NamedTuple):
     """A policy that follows what is deployed: a choice for each tag that a field of it holds, none before fields are bound."""
 
     policy: ImagePolicy
-    choices: "Mapping[str, Chosen | NotChosen]" = MappingProxyType({})
+    choices: Mapping[str, Chosen | NotChosen] = MappingProxyType({})
     """By the deployed tag, in order."""
 
 
 Choice = Chosen | NotChosen | Following
 
 
-def by_deployed_tag(choice: Choice) -> "Mapping[str, Chosen | NotChosen]":
+def by_deployed_tag(choice: Choice) -> Mapping[str, Chosen | NotChosen]:
     """Return what a choice comes to, by the deployed tag that it is for: one choice for every field is under the empty tag."""
     return choice.choices if isinstance(choice, Following) else {"": choice}
 
@@ -259,7 +264,7 @@ class Diagnostic(NamedTuple):
     location: Location = Location()
     help: str = ""
     policy: PolicyKey | None = None
-    cause: "RegistryError | None" = None  # the failure of a registry that it comes from
+    cause: RegistryError | None = None  # the failure of a registry that it comes from
     eligible_at: str = ""
     """When the tag that has to wait may run, RFC 3339; empty when nobody knows."""
 

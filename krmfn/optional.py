@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
 from krmfn.plan import report
 from krmfn.plan.records import Judged, Recorded, Renewal, Sightings
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.config.snapshot import Snapshot

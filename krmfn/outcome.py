@@ -1,14 +1,18 @@
 """What a run comes to."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from krmfn.namedtuple import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.config.snapshot import Snapshot
     from krmfn.model import Choice, Diagnostic, PolicyKey
     from krmfn.plan.records import Answers, Change, Dates, Guarded, Judged, Judgement, Listings, Pins, Recorded
-    from krmfn.plan.resolve import TagSource
+    from krmfn.plan.tag_source import TagSource
     from krmfn.plan.taken_back import TakenBack
     from krmfn.plan.target import Bound
     from krmfn.yamledit.text import Edit, Text
@@ -17,47 +21,47 @@ if TYPE_CHECKING:
 class Run(NamedTuple):
     """Everything a run found out about some blocks, before anything is written."""
 
-    config: "Config"
-    source: "TagSource"
+    config: Config
+    source: TagSource
     """What was asked, and repeats what it was told."""
-    bound: "Bound"
-    listings: "Listings"
-    dates: "Dates"
-    offered: "Mapping[PolicyKey, Choice]"
+    bound: Bound
+    listings: Listings
+    dates: Dates
+    offered: Mapping[PolicyKey, Choice]
     """The choices before anything was judged: the best of what was listed, whether it may run or not."""
-    taken: "tuple[TakenBack, ...]"
+    taken: tuple[TakenBack, ...]
     """What people took back since it was written."""
-    evidence: "Mapping[str, Snapshot]"
+    evidence: Mapping[str, Snapshot]
     """What is known of first sightings, with those of this run where they are recorded."""
-    judged: "Judged"
-    answers: "Answers"
+    judged: Judged
+    answers: Answers
     """Digests as the source has them now, which IfNotPresent may not follow; those that count are in `pins`."""
-    pins: "Pins"
-    guarded: "Guarded"
-    changes: "tuple[Change, ...]"
-    recorded: "Recorded"
-    results: "tuple[Diagnostic, ...]"
-    hold_edits: "tuple[tuple[Text, Edit], ...]" = ()
+    pins: Pins
+    guarded: Guarded
+    changes: tuple[Change, ...]
+    recorded: Recorded
+    results: tuple[Diagnostic, ...]
+    hold_edits: tuple[tuple[Text, Edit], ...] = ()
     """How holds change that follow from `taken` and `recorded.ended`; `added` are the files that they start."""
-    added: "tuple[Text, ...]" = ()
+    added: tuple[Text, ...] = ()
 
     @property
-    def choices(self) -> "Mapping[PolicyKey, Choice]":
+    def choices(self) -> Mapping[PolicyKey, Choice]:
         """The choices that may run."""
         return self.judged.choices
 
     @property
-    def edits(self) -> "tuple[tuple[Text, Edit], ...]":
+    def edits(self) -> tuple[tuple[Text, Edit], ...]:
         """Everything there is to write, with the text that it belongs to: changed fields, records of them, and the lock."""
         of_fields = tuple((change.target.resource.block.text, change.edit) for change in self.changes)
         return of_fields + self.recorded.annotations + self.recorded.lock_edits + self.hold_edits
 
     @property
-    def accepted(self) -> "tuple[Edit, ...]":
+    def accepted(self) -> tuple[Edit, ...]:
         """The edits of all texts; none when there is an error."""
         return () if self.is_error else tuple(edit for _, edit in self.edits)
 
-    def judgement(self, policy: "PolicyKey", tag: str) -> "Judgement | None":
+    def judgement(self, policy: PolicyKey, tag: str) -> Judgement | None:
         """Return what was judged of a policy, of a deployed tag if it follows those; of several locks the first."""
         judgements = self.judged.judgements
         one = judgements.get((policy, tag)) or judgements.get((policy, ""))
@@ -73,7 +77,7 @@ class Outcome(NamedTuple):
     """What a run answers: the text to print, in pieces, and everything there is to say about it."""
 
     pieces: Sequence[bytes | memoryview]
-    results: "tuple[Diagnostic, ...]"
+    results: tuple[Diagnostic, ...]
     asides: tuple[str, ...] = ()
     """For stderr only: what is worth a word and no result."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from krmfn import optional
 from krmfn.config import loading
@@ -14,16 +13,19 @@ from krmfn.kubernetes.resource import is_definition
 from krmfn.outcome import Outcome, Run
 from krmfn.plan import bind, decision, digests, guard, needed, report, resolve, rewrite
 from krmfn.plan.current import Deployed
-from krmfn.plan.resolve import TagSource
 from krmfn.yamledit import resourcelist
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from krmfn.config.floor import Floor
     from krmfn.kubernetes.overriding import Graph
+    from krmfn.plan.tag_source import TagSource
     from krmfn.yamledit.nodes import Block
     from krmfn.yamledit.text import Text
 
-OpenSource = Callable[[Config], TagSource]
+OpenSource: TypeAlias = "Callable[[Config], TagSource]"
 
 
 def run(text: Text, open_source: OpenSource, finish: Finish = no_change, floor: Floor | None = None) -> Outcome:

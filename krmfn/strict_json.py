@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 VALUES = 20_000
 """Values of a document, unless its reader says otherwise; each takes a hundred bytes of memory and more."""

@@ -12,12 +12,13 @@ import yaml
 from krmfn import pipeline
 from krmfn.config.settings import overridden
 from krmfn.errors import RegistryError
-from krmfn.plan.resolve import StaticTags, TagSource
+from krmfn.plan.resolve import StaticTags
 from krmfn.yamledit.text import Text
 
 if TYPE_CHECKING:
     from krmfn.access import Listing, Repository
     from krmfn.outcome import Outcome
+    from krmfn.plan.tag_source import TagSource
 
 IMAGE = "ghcr.io/acme/web"
 

@@ -163,7 +163,7 @@ SHORT_RUN = """
 access config config.declared config.definitions config.flux config.gathering config.go_duration config.loading config.locks
 config.objects config.plain config.recorded config.records config.requirement_definitions config.rollout_definitions
 config.schema config.secrets config.selecting config.settings config.shapes config.snapshot diagnostics disk disk.reading
-errors function globs image kubernetes kubernetes.form kubernetes.resource model optional outcome pipeline plan plan.bind
+errors function globs image kubernetes kubernetes.form kubernetes.resource model namedtuple optional outcome pipeline plan plan.bind
 plan.current plan.decision plan.digests plan.guard plan.needed plan.records plan.report plan.resolve plan.rewrite plan.target
 policies policies.constraint policies.intervals policies.options policies.policy policies.protocol policies.reason
 policies.release policies.rules policies.selection policies.semver policies.term policies.version sanitize singleflight
@@ -172,7 +172,7 @@ yamledit.markers yamledit.nodes yamledit.prefilter yamledit.resourcelist yamledi
 yamledit.verification yamledit.writing yamledit.yamltree
 """
 """What a run on ten items with one policy for Flux imports of krmfn, its own `__main__` aside: what is not here waits until it is needed."""
-SLOW = ("dataclasses", "datetime", "email", "hashlib", "importlib.metadata", "inspect", "logging", "pathlib", "re2", "semver", "urllib")
+SLOW = ("dataclasses", "datetime", "email", "hashlib", "importlib.metadata", "inspect", "logging", "pathlib", "re2", "semver", "typing", "urllib")
 """Modules of others that take long to import, and that such a run has no use for."""
 
 

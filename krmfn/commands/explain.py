@@ -16,7 +16,7 @@ from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
 from krmfn.model import Chosen, Following, ImagePolicy, NotChosen
 from krmfn.plan import decision, records
-from krmfn.plan.resolve import TagSource, ask
+from krmfn.plan.resolve import ask
 from krmfn.policies import explain
 from krmfn.policies.explain import Explanation
 from krmfn.policies.selection import Selection, select
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.inventory import files
     from krmfn.outcome import Run
+    from krmfn.plan.tag_source import TagSource
 
 WORKERS = 8
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from krmfn.inventory.flux_status import Standing
     from krmfn.model import PolicyKey
     from krmfn.outcome import Run
-    from krmfn.plan.resolve import TagSource
+    from krmfn.plan.tag_source import TagSource
 
 _NAMES = {
     "repository": "ImageRepository", "repositories": "ImageRepository", "policy": "ImagePolicy", "policies": "ImagePolicy",

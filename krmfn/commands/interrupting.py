@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from krmfn import terminal
 from krmfn.errors import RegistryError
-from krmfn.plan.resolve import Answer, Remembered, TagSource
+from krmfn.plan.resolve import Remembered
 from krmfn.sources.sources import Sources
 
 if TYPE_CHECKING:
     from krmfn.access import Repository
     from krmfn.config.records import Config
+    from krmfn.plan.resolve import Answer
+    from krmfn.plan.tag_source import TagSource
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
 

@@ -14,7 +14,7 @@ from krmfn.inventory.signed import Subject
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, UNJUDGED, Place, Slot
 from krmfn.model import Chosen, ImagePolicy, PassedOver, PolicyKey, settled
 from krmfn.plan.current import current_tag
-from krmfn.plan.resolve import TagSource, ask
+from krmfn.plan.resolve import ask
 from krmfn.plan.unnamed import named_images, with_unnamed
 from krmfn.policies.newer import Newer, newer, state
 from krmfn.policies.selection import left_over
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.image import ImageRef
     from krmfn.outcome import Run
+    from krmfn.plan.tag_source import TagSource
 
 WORKERS = 8
 

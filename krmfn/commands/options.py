@@ -25,7 +25,7 @@ from krmfn.yamledit.text import Text
 if TYPE_CHECKING:
     from krmfn.config.records import Config, Finish
     from krmfn.inventory.survey import Skipped
-    from krmfn.plan.resolve import TagSource
+    from krmfn.plan.tag_source import TagSource
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 WOULD_CHANGE = 10

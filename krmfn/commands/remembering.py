@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.inventory import files
     from krmfn.outcome import Run
-    from krmfn.plan.resolve import TagSource
+    from krmfn.plan.tag_source import TagSource
     from krmfn.yamledit.nodes import Block
 
 

@@ -29,7 +29,7 @@ from krmfn.sources.registry_source import RegistrySource, Settings
 from krmfn.sources.sources import Sources
 
 if TYPE_CHECKING:
-    from krmfn.plan.resolve import TagSource
+    from krmfn.plan.tag_source import TagSource
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
 _REMOTES = 8

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from krmfn.config.objects import GROUP, Object, key_of, listing, mapping, text
 from krmfn.kubernetes.form import parsed
 from krmfn.model import PolicyKey
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config import flux
 

@@ -21,7 +21,7 @@ from krmfn.config.objects import Object, Problems
 from krmfn.config.plain import read
 from krmfn.config.rollout import Group, check_groups
 from krmfn.config.rule_files import RuleFile, without_rules
-from krmfn.config.selecting import Selecting, is_about_image, is_about_key
+from krmfn.config.selecting import is_about_image, is_about_key
 from krmfn.config.snapshot import Snapshot, merged, read_snapshot
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError, InputError
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from krmfn.access import Mirror
     from krmfn.config.flux import BrokenRepository
     from krmfn.config.require import Requirement
+    from krmfn.config.selecting import Selecting
     from krmfn.config.settings import Settings
     from krmfn.config.windows import Calendar
     from krmfn.yamledit.nodes import Block
 
-Rule = TypeVar("Rule", bound=Selecting)
+    Rule = TypeVar("Rule", bound=Selecting)
+
 _OWN = b"krmfn.dev/v"
 _FLUX = b"image.toolkit.fluxcd.io"
 _SECRET = b"Secret"

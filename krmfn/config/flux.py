@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
 
 from krmfn.access import Repository
 from krmfn.config import secrets
@@ -18,7 +17,12 @@ from krmfn.config.objects import GROUP, Object, Problems, key_of, listing, mappi
 from krmfn.errors import RuleError, RulesError
 from krmfn.image import is_digest, parse_repository
 from krmfn.model import Diagnostic, ImagePolicy, LatestRef, Location, PolicyKey, ResourceId
+from krmfn.namedtuple import NamedTuple
 from krmfn.policies import rules as policy_rules
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 VERSIONS = ("v1", "v1beta2", "v1beta1")
 _REFLECTIONS = ("Always", "IfNotPresent", "Never")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from krmfn.config import secrets
 from krmfn.config.plain import read
@@ -11,6 +10,7 @@ from krmfn.errors import InputError
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Diagnostic, File, Location
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.objects import Object, Problems
     from krmfn.yamledit.nodes import Block
@@ -20,7 +20,6 @@ UNREADABLE = "not-read"
 SCANS = (b"imageScans", b"ImageScan")
 """What a document holds that names images in the way of Rancher's Fleet."""
 _WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v", b"imagePolicies", *SCANS)
-
 
 
 def gather(

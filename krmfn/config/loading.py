@@ -7,7 +7,6 @@ asks a network.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from krmfn.config import flux, schema
 from krmfn.config.declared import declared_in, suspended_images
@@ -19,6 +18,7 @@ from krmfn.config.snapshot import read_snapshots
 from krmfn.errors import ConfigError
 from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.floor import Floor
     from krmfn.config.flux import BrokenRepository, UnresolvedPolicy
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from krmfn.config.image_automation import TargetRule
     from krmfn.config.settings import Settings
     from krmfn.yamledit.nodes import Block
-
 
 
 def load(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
 
+from krmfn.namedtuple import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.lock import Lock, LockEntry
     from krmfn.config.objects import Object, Problems
@@ -104,7 +106,6 @@ def _joined(homes: Iterable[tuple[PolicyKey, Lock]]) -> Lock:
 def scope_of(home: Lock | None, record: Lock | None) -> str:
     """Return the name of a scope: the folders of the locks that decide in it."""
     return " ".join(dict.fromkeys(one.folder for one in (home, record) if one is not None))
-
 
 
 def _add(problems: Problems, lock: Lock, path: str, message: str) -> None:

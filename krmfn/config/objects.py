@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.diagnostics import misconfigured, unreadable
 from krmfn.model import Diagnostic, Field, File, Location, PolicyKey, ResourceId
+from krmfn.namedtuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from krmfn.errors import InputError
     from krmfn.yamledit.nodes import Block
 

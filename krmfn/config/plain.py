@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 from krmfn.config.objects import Object, identify
 from krmfn.yamledit.yamltree import construct
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from krmfn.yamledit.nodes import Block
 
 _LISTS = ("List", "ConfigMapList", "SecretList", "ImagePolicyList", "ImageRepositoryList", "ImageUpdateAutomationList")
-
 
 
 def read(block: Block, *, is_function_config: bool = False) -> Iterator[Object]:

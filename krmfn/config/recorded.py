@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from krmfn.config.objects import mapping
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.objects import Object
 

@@ -1,15 +1,20 @@
 """What was configured, as a run knows it: policies, rules, records and settings, checked."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from krmfn.access import Access, Repository
 from krmfn.config.locks import Locks
 from krmfn.config.selecting import is_about
 from krmfn.config.settings import Settings
+from krmfn.namedtuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from krmfn.config import flux
     from krmfn.config.floor import Floor
     from krmfn.config.flux import UnresolvedPolicy
@@ -28,30 +33,30 @@ if TYPE_CHECKING:
 class Own(NamedTuple):
     """What krmfn's own configuration says: an ImageAutomation, or a flat ConfigMap as functionConfig."""
 
-    policies: "tuple[ImagePolicy, ...]" = ()
+    policies: tuple[ImagePolicy, ...] = ()
     settings: Settings = Settings()
-    targets: "tuple[TargetRule, ...]" = ()
+    targets: tuple[TargetRule, ...] = ()
     lock: str = ""
     """`spec.lock`: the name of the ImageLock that counts."""
-    requirements: "tuple[Requirement, ...]" = ()
-    groups: "tuple[Group, ...]" = ()
-    windows: "Calendar" = ()
+    requirements: tuple[Requirement, ...] = ()
+    groups: tuple[Group, ...] = ()
+    windows: Calendar = ()
     max_changes: int | None = None
 
 
 class Rulebook(NamedTuple):
     """Everything that decides which tags may run, besides the policies: of the tree, and of the floor if there is one."""
 
-    requirements: "tuple[Requirement, ...]" = ()
-    holds: "tuple[Hold, ...]" = ()
-    floor: "Floor | None" = None
-    groups: "tuple[Group, ...]" = ()
+    requirements: tuple[Requirement, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    floor: Floor | None = None
+    groups: tuple[Group, ...] = ()
     """What moves together, by the tree or by the floor."""
-    windows: "Calendar" = ()
+    windows: Calendar = ()
     max_changes: int | None = None
     """How many policies may change at a time, by the tree and by the floor; None: all."""
 
-    def put(self, policy: "ImagePolicy") -> "ImagePolicy":
+    def put(self, policy: ImagePolicy) -> ImagePolicy:
         """Return the policy with what is required of its tags and the holds that concern it."""
         required = tuple(one for one in self.requirements if is_about(one, policy))
         if self.floor is not None:
@@ -76,44 +81,44 @@ class Rulebook(NamedTuple):
 class Config(NamedTuple):
     """Everything that was configured, checked. `declared` also names policies that are suspended or belong elsewhere."""
 
-    policies: "Mapping[PolicyKey, ImagePolicy]" = MappingProxyType({})
-    repositories: "Mapping[PolicyKey, flux.ImageRepository]" = MappingProxyType({})
-    unresolved: "Mapping[PolicyKey, UnresolvedPolicy]" = MappingProxyType({})
-    declared: "frozenset[PolicyKey]" = frozenset()
-    suspended: "Mapping[str, PolicyKey]" = MappingProxyType({})
+    policies: Mapping[PolicyKey, ImagePolicy] = MappingProxyType({})
+    repositories: Mapping[PolicyKey, flux.ImageRepository] = MappingProxyType({})
+    unresolved: Mapping[PolicyKey, UnresolvedPolicy] = MappingProxyType({})
+    declared: frozenset[PolicyKey] = frozenset()
+    suspended: Mapping[str, PolicyKey] = MappingProxyType({})
     """The images, by canonical repository, of policies that are suspended."""
-    targets: "tuple[TargetRule, ...]" = ()
-    snapshots: "Mapping[str, Snapshot]" = MappingProxyType({})
-    evidence: "Mapping[str, Snapshot]" = MappingProxyType({})
+    targets: tuple[TargetRule, ...] = ()
+    snapshots: Mapping[str, Snapshot] = MappingProxyType({})
+    evidence: Mapping[str, Snapshot] = MappingProxyType({})
     """Where first sightings are looked up: the snapshots, also when a run asks registries in their place."""
-    stored: "Mapping[str, Snapshot]" = MappingProxyType({})
+    stored: Mapping[str, Snapshot] = MappingProxyType({})
     """The TagSnapshots that stand here, which `krmfn fetch` renews."""
     rulebook: Rulebook = Rulebook()
-    holds: "tuple[Hold, ...]" = ()
+    holds: tuple[Hold, ...] = ()
     """The holds that stand here, whether they count or not."""
     recording: Literal["first-seen", "bootstrap"] | None = None
     """Set by `krmfn fetch`, which writes down what it sees for the first time."""
-    lock: "Lock | None" = None
+    lock: Lock | None = None
     """The lock that stands here, which a run renews; of several what they hold together."""
     locks: Locks = Locks()
     every_lock: Locks = Locks()
     """With those of other environments, which are followed and not renewed."""
-    defined_in: "Mapping[PolicyKey, str]" = MappingProxyType({})
+    defined_in: Mapping[PolicyKey, str] = MappingProxyType({})
     """The file of every policy, where several locks make a difference."""
-    automations: "tuple[Object, ...]" = ()
+    automations: tuple[Object, ...] = ()
     settings: Settings = Settings()
-    notes: "tuple[Diagnostic, ...]" = ()
+    notes: tuple[Diagnostic, ...] = ()
     asides: tuple[str, ...] = ()
     """For stderr only: what was passed over as no configuration."""
     is_partial: bool = False
     """True when a functionConfig spoke: other calls on the same items may bring other policies."""
-    changed: "frozenset[PolicyKey]" = frozenset()
+    changed: frozenset[PolicyKey] = frozenset()
     """Policies that differ from the base already; set by commands on files in git, for `maxChanges`."""
     remembers: bool = False
     """Set by `krmfn update`: locks hold what it writes where, and what people took back since is held."""
 
     @property
-    def record(self) -> "Lock | None":
+    def record(self) -> Lock | None:
         """The lock whose decisions are believed: that of the floor, if there is one."""
         return self.rulebook.floor.locks.here() if self.rulebook.floor else self.lock
 
@@ -128,7 +133,7 @@ class Config(NamedTuple):
         floor = self.rulebook.floor
         return bool(self.defined_in) and (self.locks.is_by_folder or (floor is not None and floor.locks.is_by_folder))
 
-    def by_image(self) -> "dict[str, list[ImagePolicy]]":
+    def by_image(self) -> dict[str, list[ImagePolicy]]:
         """Return the policies that bind images, by canonical repository."""
         policies: dict[str, list[ImagePolicy]] = {}
         for policy in self.policies.values():
@@ -136,7 +141,7 @@ class Config(NamedTuple):
                 policies.setdefault(policy.repository.image.canonical, []).append(policy)
         return policies
 
-    def repository(self, image: "ImageRef") -> Repository:
+    def repository(self, image: ImageRef) -> Repository:
         """Return the repository of an image, reached as the first policy or ImageRepository of it says."""
         bare = image._replace(tag=None, digest=None)
         known = (policy.repository for policy in self.policies.values())

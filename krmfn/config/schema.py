@@ -7,11 +7,13 @@ Data that is checked comes from `yamltree.construct`: every scalar is its text, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
 
 from krmfn.config.definitions import SPECS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from krmfn.config.shapes import Schema
 
 API_VERSION = "krmfn.dev/v1alpha1"

@@ -6,12 +6,14 @@ Keys: https://fluxcd.io/flux/components/image/imagerepositories/ (secretRef, cer
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
 
 from krmfn.access import Access, Provenance
 from krmfn.config.objects import Object, Problems, mapping, text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from krmfn.model import ResourceId
 
 FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")

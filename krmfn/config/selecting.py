@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
 from krmfn.globs import matches
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from krmfn.model import ImagePolicy, PolicyKey
 
+if TYPE_CHECKING:
 
-class Selecting(Protocol):
-    """A rule that selects by globs of repositories, and of `namespace:name`."""
+    class Selecting(Protocol):
+        """A rule that selects by globs of repositories, and of `namespace:name`."""
 
-    @property
-    def images(self) -> tuple[str, ...]:
-        """Globs of repositories."""
-        ...
+        @property
+        def images(self) -> tuple[str, ...]:
+            """Globs of repositories."""
+            ...
 
-    @property
-    def policies(self) -> tuple[str, ...]:
-        """Globs of policies."""
-        ...
+        @property
+        def policies(self) -> tuple[str, ...]:
+            """Globs of policies."""
+            ...
 
 
 def is_about(rule: Selecting, policy: ImagePolicy) -> bool:

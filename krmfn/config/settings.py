@@ -1,15 +1,20 @@
 """How a run behaves: what configuration, the environment and the command line may say, in one record."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from krmfn.access import MACHINE, Mirror, Provenance
 from krmfn.diagnostics import misconfigured
+from krmfn.namedtuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Literal, TypeAlias
+
     from krmfn.config.unnamed import Unnamed
 
-Mode = Literal["update", "check", "frozen"]
+Mode: TypeAlias = 'Literal["update", "check", "frozen"]'
 _CHOICES: dict[str, tuple[str, ...]] = {
     "mode": ("update", "check", "frozen"),
     "on_error": ("fail", "keep"),
@@ -49,7 +54,7 @@ class Settings(NamedTuple):
     """Rules come from outside: what the tree pins or recorded is no evidence."""
     keep_pins: bool = True
     """A field that holds a digest goes on holding one, whatever `digestReflectionPolicy` says."""
-    unnamed: "Unnamed | None" = None
+    unnamed: Unnamed | None = None
     """What images follow that no policy names; None leaves them alone."""
     artifact: str | None = None
     """The scan of a fleet that stands in for the registries, `oci://HOST/PATH@DIGEST`; None asks the registries."""

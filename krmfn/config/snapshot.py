@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.config import schema
 from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.config.recorded import rounded
 from krmfn.errors import RuleError
 from krmfn.image import is_digest, is_tag, parse_repository
+from krmfn.namedtuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from krmfn.config.first_seen import Seen
 
 

@@ -6,9 +6,12 @@ import contextlib
 import io
 import os
 import stat
-from typing import BinaryIO
 
 from krmfn.errors import InputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 MAX_MIB = 256
 """MiB of one file or of stdin, unless `KRMFN_MAX_INPUT_MIB` names another number."""

@@ -17,7 +17,7 @@ from krmfn.image import is_digest, is_tag
 from krmfn.strict_json import parse
 
 if TYPE_CHECKING:
-    from krmfn.plan.resolve import TagSource
+    from krmfn.plan.tag_source import TagSource
 
 _VALUES = 1_000_000
 _LIMIT = 1 << 30

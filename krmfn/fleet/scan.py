@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from krmfn.access import Listing, Repository
 from krmfn.config.snapshot import Snapshot
@@ -16,7 +16,7 @@ from krmfn.diagnostics import misconfigured
 from krmfn.errors import PASSING, RegistryError, RulesError
 from krmfn.fleet.journal import Journal
 from krmfn.image import parse_repository
-from krmfn.plan.resolve import TagSource, ask
+from krmfn.plan.resolve import ask
 from krmfn.plan.sightings import BEST, best, seen_now
 from krmfn.policies.newer import newer
 from krmfn.policies.number import moment
@@ -25,6 +25,7 @@ from krmfn.policies.rules import parse_rules
 if TYPE_CHECKING:
     from krmfn.fleet.plan import Lane, Plan, Shard, Use
     from krmfn.fleet.store import Store
+    from krmfn.plan.tag_source import TagSource
 
 WORKERS = 8
 BATCH = 250
@@ -36,7 +37,7 @@ DAY = 86400.0
 
 Earlier = Callable[[Iterable[str]], Mapping[str, Snapshot]]
 """Returns what the last scan knew of repositories."""
-Open = Callable[[], TagSource]
+Open: TypeAlias = "Callable[[], TagSource]"
 Key = TypeVar("Key", bound=Hashable)
 Answer = TypeVar("Answer")
 

@@ -17,11 +17,12 @@ from krmfn.inventory import flux_status
 from krmfn.inventory.flux_status import Standing
 from krmfn.model import Chosen, Diagnostic, Following, ImagePolicy, NotChosen, PolicyKey
 from krmfn.plan import decision
-from krmfn.plan.resolve import TagSource, ask
+from krmfn.plan.resolve import ask
 
 if TYPE_CHECKING:
     from krmfn.access import Listing, Repository
     from krmfn.config.settings import Settings
+    from krmfn.plan.tag_source import TagSource
     from krmfn.yamledit.nodes import Block
 
 KINDS = ("ImageRepository", "ImagePolicy", "ImageUpdateAutomation")

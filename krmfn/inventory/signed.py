@@ -10,13 +10,14 @@ from krmfn.config.unnamed import Unnamed
 from krmfn.errors import RegistryError
 from krmfn.kubernetes.places import COUNTS, RANGE, VARIABLE, Place
 from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey
-from krmfn.plan.resolve import TagSource, ask
+from krmfn.plan.resolve import ask
 from krmfn.policies.number import moment
 from krmfn.policies.rules import parse_rules
 
 if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.image import ImageRef
+    from krmfn.plan.tag_source import TagSource
     from krmfn.signatures.statements import Provenance
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
-from typing import NamedTuple
 
 from krmfn.errors import RuleError
 from krmfn.image import HUB, ImageRef, is_tag
 from krmfn.model import Part
+from krmfn.namedtuple import NamedTuple
 
 _OPENED = r"[\s\"'(\[]*(?:-{0,2}[A-Za-z_][A-Za-z0-9_./-]*=)?[\"']?"
 """What may stand before a value: quotes, and the name of a flag or variable."""

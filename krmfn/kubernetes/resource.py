@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from sys import intern
-from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from krmfn.model import File, ResourceId
+from krmfn.namedtuple import NamedTuple
 from krmfn.yamledit import compose
 from krmfn.yamledit.compose import Alias
 from krmfn.yamledit.yamltree import Step, children
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.image_automation import Select
     from krmfn.yamledit.nodes import Block

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from krmfn.config.objects import Hints
 from krmfn.kubernetes.resource import Resource, describe, owner
@@ -17,6 +16,7 @@ from krmfn.model import Choice, Chosen, Diagnostic, Field, Location, Part, Polic
 from krmfn.plan.target import ANNOTATION, FORMS, Bound, Setter, Target, meant, parse_setter
 from krmfn.yamledit import markers, prefilter
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.kubernetes.charts import Key

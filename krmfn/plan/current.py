@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from krmfn.model import ImagePolicy, LatestRef, Part, PolicyKey
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.lock import Lock
     from krmfn.kubernetes.form import Form

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from krmfn.access import Listing, Repository
 from krmfn.config.locks import Locks
 from krmfn.errors import PASSING, RegistryError
 from krmfn.model import Choice, Chosen, Following, ImagePolicy, LatestRef, NotChosen, PolicyKey
 from krmfn.plan.current import recall
-from krmfn.plan.resolve import TagSource, ask
+from krmfn.plan.resolve import ask
 from krmfn.policies import selection
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.lock import Lock, LockEntry
     from krmfn.plan.current import Deployed
     from krmfn.plan.records import Dates, Listings, Moment
+    from krmfn.plan.tag_source import TagSource
     from krmfn.policies.follow import Follow
 
 _MEND = "run krmfn fetch on the package"

@@ -8,13 +8,14 @@ is pinned stays pinned: it gets the digest of its new tag under Never too, unles
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import PASSING, RegistryError
 from krmfn.model import Choice, Chosen, Diagnostic, Location, Severity, by_deployed_tag
+from krmfn.namedtuple import NamedTuple
 from krmfn.plan.current import Deployed, place, recall
 from krmfn.plan.records import Answers, Judged, Moment, Pin, Pins, Place, Refused
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.lock import Lock
     from krmfn.config.settings import Settings

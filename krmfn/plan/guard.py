@@ -9,13 +9,13 @@ and no longer accepts (its range was changed) never is. What nothing can order m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from krmfn.model import Choice, Chosen, Diagnostic, Following, Location, Part, PolicyKey, Severity
 from krmfn.plan.current import Deployed, current_tag, is_of, place, recall
 from krmfn.plan.records import Guarded, Place
 from krmfn.policies import selection
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.lock import Lock
     from krmfn.config.settings import Settings

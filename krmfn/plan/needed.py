@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from krmfn.kubernetes.resource import describe
 from krmfn.plan.records import Scope
 from krmfn.plan.target import ANNOTATION, annotated, parse_setter
 from krmfn.yamledit import prefilter
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.model import PolicyKey

@@ -1,16 +1,18 @@
 """What the steps found out: the records that pass between them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.access import Listing, Repository
 from krmfn.errors import RegistryError
 from krmfn.kubernetes.resource import Steps
 from krmfn.model import Choice, Chosen, Diagnostic, Following, ImagePolicy, NotChosen, PassedOver, PolicyKey
+from krmfn.namedtuple import NamedTuple
 from krmfn.yamledit.nodes import Block
-from krmfn.yamledit.text import Edit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.hold import Hold
     from krmfn.config.lock import Lock, LockEntry
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.config.snapshot import Snapshot
     from krmfn.plan.target import Bound, Target
-    from krmfn.yamledit.text import Text
+    from krmfn.yamledit.text import Edit, Text
 
 Pin = tuple[PolicyKey, str]
 """A policy and one of its tags."""
@@ -42,14 +44,14 @@ Refused = Callable[[ImagePolicy, str, str], PassedOver | None]
 class Scope(NamedTuple):
     """What a run decides about. Where several locks decide, every policy is one for each of them."""
 
-    rules: "Config"
+    rules: Config
     wanted: tuple[ImagePolicy, ...]
     """The policies that are decided, sorted."""
     policies: Mapping[PolicyKey, ImagePolicy]
     """All that a field may be bound to."""
-    lock: "Lock | None"
+    lock: Lock | None
     """The decisions that are believed; `rules.lock` are those that are renewed."""
-    bound: "Bound | None" = None
+    bound: Bound | None = None
     """The fields, where they had to be known before anything is decided."""
     results: tuple[Diagnostic, ...] = ()
 
@@ -76,8 +78,8 @@ class Guarded(NamedTuple):
 class Sightings(NamedTuple):
     """When tags were seen for the first time, by canonical repository: what is believed, and what is to be written down."""
 
-    believed: "Mapping[str, Snapshot]"
-    written: "Mapping[str, Snapshot]"
+    believed: Mapping[str, Snapshot]
+    written: Mapping[str, Snapshot]
     digests: Answers = MappingProxyType({})
     """What had to be asked for that."""
 
@@ -122,7 +124,7 @@ class Judged(NamedTuple):
         choice = self.choices.get(pin[0])
         return choice.choices.get(pin[1]) if isinstance(choice, Following) else choice
 
-    def put(self, pin: Pin, chosen: Chosen | NotChosen | None, *said: Diagnostic, passed: PassedOver | None = None) -> "Judged":
+    def put(self, pin: Pin, chosen: Chosen | NotChosen | None, *said: Diagnostic, passed: PassedOver | None = None) -> Judged:
         """Return what is judged with another choice: `passed` is the tag that was to run before, and why it may not."""
         key, tag = pin
         choices, before = dict(self.choices), self.judgements.get(pin, Judgement())
@@ -141,7 +143,7 @@ class Judged(NamedTuple):
         judgement = before._replace(runs=runs, passed_over=over, refused=refused, said=(*before.said, *said))
         return self._replace(choices=choices, judgements={**self.judgements, pin: judgement})
 
-    def keep(self, pin: Pin, running: tuple[str, ...], passed: PassedOver) -> "Judged":
+    def keep(self, pin: Pin, running: tuple[str, ...], passed: PassedOver) -> Judged:
         """Return what is judged with everything of a policy as it is: its choice is what runs, if the policy takes that.
 
         Of several tags that run it is the lowest, and fields that hold another one stay.
@@ -167,7 +169,7 @@ def kept(chosen: Chosen, running: Sequence[str], *passed: PassedOver) -> Chosen 
 class Change(NamedTuple):
     """One field that takes a new value. `chosen` is None where the policy's repository is all that the field names."""
 
-    target: "Target"
+    target: Target
     value: str
     policy: ImagePolicy
     chosen: Chosen | None
@@ -177,13 +179,13 @@ class Change(NamedTuple):
 class Renewal(NamedTuple):
     """The entries of the new lock, sorted, and what is different from the old one."""
 
-    entries: "tuple[LockEntry, ...]"
-    changed: "tuple[tuple[LockEntry, LockEntry], ...]" = ()
+    entries: tuple[LockEntry, ...]
+    changed: tuple[tuple[LockEntry, LockEntry], ...] = ()
     """Old and new."""
-    added: "tuple[LockEntry, ...]" = ()
-    removed: "tuple[LockEntry, ...]" = ()
+    added: tuple[LockEntry, ...] = ()
+    removed: tuple[LockEntry, ...] = ()
 
-    def at(self, lock: "Object", home: "Callable[[PolicyKey], Object | None]") -> "Renewal":
+    def at(self, lock: Object, home: Callable[[PolicyKey], Object | None]) -> Renewal:
         """Return what of it concerns the policies whose home is one lock."""
 
         def is_there(key: PolicyKey) -> bool:
@@ -213,14 +215,14 @@ class Recorded(NamedTuple):
     """What a run writes down besides the fields: in locks, in annotations, and in holds that end."""
 
     renewal: Renewal = Renewal(())
-    lock_edits: "tuple[tuple[Text, Edit], ...]" = ()
-    annotations: "tuple[tuple[Text, Edit], ...]" = ()
-    ended: "tuple[Hold, ...]" = ()
+    lock_edits: tuple[tuple[Text, Edit], ...] = ()
+    annotations: tuple[tuple[Text, Edit], ...] = ()
+    ended: tuple[Hold, ...] = ()
     """Holds until a newer tag, where there is one now."""
     results: tuple[Diagnostic, ...] = ()
 
 
-def _moved(old: "LockEntry", new: "LockEntry") -> str:
+def _moved(old: LockEntry, new: LockEntry) -> str:
     if old.image != new.image:
         return f"{old.image}:{_version(old)} -> {new.image}:{_version(new)}"
     if (old.tag, old.digest) != (new.tag, new.digest):
@@ -230,5 +232,5 @@ def _moved(old: "LockEntry", new: "LockEntry") -> str:
     return f"stays at {_version(new)} by other rules"
 
 
-def _version(entry: "LockEntry") -> str:
+def _version(entry: LockEntry) -> str:
     return entry.tag + (f"@{entry.digest[:19]}" if entry.digest else "")

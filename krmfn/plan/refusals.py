@@ -12,7 +12,7 @@ from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.model import Choice, Chosen, ImagePolicy, PassedOver
 from krmfn.plan.current import Deployed
 from krmfn.plan.inspection import Lack, Needs
-from krmfn.plan.resolve import TagSource, ask
+from krmfn.plan.resolve import ask
 from krmfn.policies.number import moment, read_time
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from krmfn.config.settings import Settings
     from krmfn.config.snapshot import Snapshot
     from krmfn.plan.records import Dates
+    from krmfn.plan.tag_source import TagSource
     from krmfn.policies.follow import Follow
 
 _FETCH = "run krmfn fetch on the package"

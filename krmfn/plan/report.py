@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from krmfn.access import Listing
 from krmfn.diagnostics import in_order
@@ -14,6 +13,7 @@ from krmfn.kubernetes.resource import describe
 from krmfn.model import Choice, Chosen, Diagnostic, Field, Location, settled
 from krmfn.yamledit.scalars import Refusal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.lock import Lock
     from krmfn.config.objects import Object

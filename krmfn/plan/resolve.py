@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from krmfn.access import Listing, Repository
 from krmfn.errors import RegistryError
 from krmfn.singleflight import Once
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from krmfn.plan.inspection import Inspection, Needs
     from krmfn.plan.records import Scope
+    from krmfn.plan.tag_source import TagSource
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
 
-Key = TypeVar("Key")
-Answer = TypeVar("Answer")
+    Key = TypeVar("Key")
+    Answer = TypeVar("Answer")
+
 WORKERS = 8
-
-
-class TagSource(Protocol):
-    """Where tags come from. Every method raises RegistryError and nothing else; all may be called from threads."""
-
-    def tags(self, repository: Repository) -> Listing:
-        """List every tag of the repository, valid by the OCI grammar, sorted and without repeats."""
-        ...
-
-    def digest(self, repository: Repository, tag: str) -> str:
-        """Return the digest that the tag points to; for a multi-platform image that of the index.
-
-        A digest in the place of a tag is returned if the repository holds it, else it is `not-found`.
-        """
-        ...
-
-    def created(self, repository: Repository, tag: str) -> str:
-        """Return when the image was built, as RFC 3339 text in UTC."""
-        ...
-
-    def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
-        """Return what the image lacks of what it has to be."""
-        ...
-
-    def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
-        """Return whether a digest is signed as it must be; a registry that cannot answer is a verdict, too."""
-        ...
-
-    def notes(self) -> tuple[str, ...]:
-        """Return what deserves a warning although the answers came: a credential helper that broke, a bad docker config."""
-        ...
 
 
 class StaticTags:
@@ -113,14 +86,14 @@ class Remembered:
 
     def __init__(self, source: TagSource) -> None:
         self._source = source
-        self._told: Once[tuple[object, ...], object] = Once()
+        self._told = Once()
 
     def _ask(self, question: Callable[..., Answer], *about: object) -> Answer:
         key = (question.__name__, *about)
         told = self._told.get(key, lambda: ask([about], lambda one: question(*one), 1)[about])
         if isinstance(told, RegistryError):
             raise told
-        return told  # type: ignore[return-value]
+        return told
 
     def tags(self, repository: Repository) -> Listing:
         """See TagSource.tags."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import RegistryError
 from krmfn.kubernetes.form import Form, holds_version
@@ -18,10 +17,12 @@ from krmfn.model import (
     PolicyKey,
     Severity,
 )
+from krmfn.namedtuple import NamedTuple
 from krmfn.plan.current import Deployed, place
 from krmfn.plan.records import Change, Guarded, Judged, Pins, Place
 from krmfn.yamledit.scalars import Refusal, reads_as_text, render
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.settings import Settings
     from krmfn.plan.target import Target

@@ -1,15 +1,18 @@
 """Targets: a field of a resource and the part of a policy's choice that it takes, as markers spell it."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config.objects import Hints, nearest
 from krmfn.kubernetes.form import Form, read_form
 from krmfn.kubernetes.resource import Resource, annotations_of
 from krmfn.model import Diagnostic, Field, ImagePolicy, Location, Part, PolicyKey
+from krmfn.namedtuple import NamedTuple
 from krmfn.strict_json import parse
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.yamledit.text import Scalar
 
@@ -43,7 +46,7 @@ class Target(NamedTuple):
     name and has no tag beside it is `alone`: it takes the digest of the tag that is chosen.
     """
 
-    scalar: "Scalar"
+    scalar: Scalar
     setter: Setter
     how: str
     resource: Resource

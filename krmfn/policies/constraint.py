@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import RuleError
+from krmfn.namedtuple import NamedTuple
 from krmfn.policies import intervals
 from krmfn.policies.term import Term
 from krmfn.policies.version import IDENTIFIERS, Version
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.policies.intervals import Intervals
 

@@ -6,10 +6,11 @@ A policy reads a text (the tag, or what filterTags extracts from it) and takes o
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from krmfn.policies.protocol import Policy
 

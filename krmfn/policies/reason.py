@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
-from typing import Self
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class Reason(enum.IntEnum):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
 
 from krmfn.policies import intervals
 from krmfn.policies.constraint import Constraint
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import IDENTIFIERS, Key, has_leading_zero, parse_tag, prerelease_key
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from krmfn.policies.intervals import Intervals
 
 _DIGITS = 18

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from krmfn.errors import RuleError, RulesError
+from krmfn.namedtuple import NamedTuple
 from krmfn.policies.policy import POLICIES, parse_policy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from krmfn.policies.follow import Follow
     from krmfn.policies.pattern import Pattern, Template
     from krmfn.policies.protocol import Policy
@@ -64,7 +67,7 @@ class Rules(NamedTuple):
     @property
     def followed(self) -> Follow | None:
         """What the policy follows instead of a list: another environment's lock."""
-        return cast("Follow", self.policy) if self.policy.kind == "follow" else None
+        return self.policy if self.policy.kind == "follow" else None  # type: ignore[return-value] # its kind is its class
 
     @property
     def follows_current(self) -> bool:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING, NamedTuple, cast
 
 from krmfn.errors import RuleError
+from krmfn.namedtuple import NamedTuple
 from krmfn.policies.protocol import Context
 from krmfn.policies.reason import CANDIDATES, ELIGIBLE, Reason
 from krmfn.policies.rules import Filter, Rules, parse_rules
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from krmfn.policies.newest import Newest
     from krmfn.policies.pattern import Pattern
     from krmfn.policies.rules import Ending
 
@@ -297,4 +297,4 @@ def candidates(rules: Rules, tags: Sequence[str], limit: int | None = None) -> t
         places, _ = _texts(rules.filter, tags, reasons, _kept(reasons))
     except RuleError:
         return ()
-    return cast("Newest", rules.policy).candidates([tags[place] for place in places], limit)
+    return rules.policy.candidates([tags[place] for place in places], limit)  # type: ignore[attr-defined,no-any-return] # of newest

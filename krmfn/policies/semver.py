@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
 
 from krmfn.errors import RuleError
+from krmfn.namedtuple import NamedTuple
 from krmfn.policies import release
 from krmfn.policies.constraint import Constraint
 from krmfn.policies.options import option
 from krmfn.policies.protocol import Context, Decision
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version, parse_tag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _NO_VERSION = "unable to determine latest version from provided list"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
+from krmfn.namedtuple import NamedTuple
 from krmfn.policies import intervals
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.policies.intervals import Intervals
     from krmfn.policies.version import Version

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any, NamedTuple
 
 from krmfn.errors import RuleError
+from krmfn.namedtuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 UINT64_MAX = (1 << 64) - 1
 LONGEST = 256
@@ -18,7 +22,7 @@ LONGEST = 256
 IDENTIFIERS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _RELEASE = ((2,),)
 
-Key = tuple[Any, ...]
+Key: TypeAlias = "tuple[Any, ...]"
 """Orders versions as a plain tuple: major, minor, patch, then the prerelease; a release is above its prereleases."""
 
 

@@ -91,9 +91,9 @@ class Artifact:
         """`find` returns the digest of the index, which it may have to ask for and to verify."""
         self.name = f"{SCHEME}{image}"
         self._repository, self._find, self._manifest, self._blob = image.canonical, find, manifest, blob
-        self._indexes: Once[str, dict[str, Piece]] = Once()
-        self._lanes: Once[str, tuple[Piece, list[Piece]]] = Once()
-        self._shards: Once[str, dict[str, bytes]] = Once()
+        self._indexes = Once()
+        self._lanes = Once()
+        self._shards = Once()
         self._lock, self._kept = Lock(), 0
 
     def snapshot(self, image: str) -> Snapshot | None:

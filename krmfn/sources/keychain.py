@@ -62,8 +62,8 @@ class Keychain:
     ) -> None:
         self._env = env
         self._helpers = Helpers(env, helper_seconds, clock)
-        self._machine: Once[None, tuple[_Place, ...]] = Once()
-        self._parsed: Once[str, _Config | str] = Once()
+        self._machine = Once()
+        self._parsed = Once()
 
     def find(
         self,

@@ -31,7 +31,6 @@ MAX_FOLDERS = 10_000
 """Folders of a tree that are looked through for a repository of a similar name."""
 
 
-
 class _Names(NamedTuple):
     """The repositories of a tree, and what to say when there is none."""
 
@@ -45,9 +44,9 @@ class LayoutSource:
     def __init__(self, root: Path, within: Path | None = None) -> None:
         """`within` is the folder that the root may not lead out of, links followed; None allows any place."""
         self._root, self._within = root, within
-        self._layouts: Once[str, Layout | RegistryError] = Once()
-        self._names: Once[str, _Names] = Once()
-        self._referring: Once[str, Mapping[str, list[Mapping[str, Any]]]] = Once()
+        self._layouts = Once()
+        self._names = Once()
+        self._referring = Once()
 
     def tags(self, repository: Repository) -> Listing:
         """See TagSource.tags."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 from krmfn.access import Listing, Repository
 from krmfn.config.selecting import is_about_image
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import PASSING, RegistryError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.config.snapshot import Snapshot
     from krmfn.image import ImageRef
     from krmfn.plan.inspection import Inspection, Needs
-    from krmfn.plan.resolve import TagSource
+    from krmfn.plan.tag_source import TagSource
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
     from krmfn.sources.artifact import Artifact

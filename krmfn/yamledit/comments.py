@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
+from krmfn.namedtuple import NamedTuple
 from krmfn.yamledit.yamltree import join_path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.yamledit.nodes import Block
     from krmfn.yamledit.yamltree import Step

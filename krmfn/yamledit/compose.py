@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from operator import is_
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 from yaml._yaml import CParser
+
+from krmfn.namedtuple import NamedTuple
 
 MAX_DEPTH = 1000
 """Collections inside collections, counted from the root; deeper text is refused."""
@@ -59,7 +60,10 @@ class Fast(CParser):
     ascend_resolver: Any = int
 
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     Mark = yaml.Mark
 
 

@@ -7,7 +7,6 @@ dumped. A change that other readers of YAML could take differently is refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import yaml
 
@@ -17,6 +16,7 @@ from krmfn.yamledit.text import Edit, value_offset
 from krmfn.yamledit.writing import Value, block_lines, flow
 from krmfn.yamledit.yamltree import is_null, scalar_at
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.yamledit.nodes import Block
     from krmfn.yamledit.text import Text

@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
+from krmfn.namedtuple import NamedTuple
 from krmfn.yamledit.comments import Comment, Place, deciding, end_of_line, leaf_after, leaf_before, start_of_line
 from krmfn.yamledit.compose import Alias
 from krmfn.yamledit.nodes import reference_token
 from krmfn.yamledit.yamltree import scalar_at
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.yamledit.nodes import Block
     from krmfn.yamledit.text import Scalar

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import yaml
 
 from krmfn.yamledit import compose
 from krmfn.yamledit.text import BOM, Source, Text, value_offset
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.errors import InputError
 

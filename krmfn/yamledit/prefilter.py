@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import NamedTuple
 
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
+from krmfn.namedtuple import NamedTuple
 from krmfn.yamledit.scalars import is_string
 
 MARKS = (b'"$imagepolicy"', b'"$imagescan"')

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from krmfn.errors import InputError
+from krmfn.namedtuple import NamedTuple
 from krmfn.yamledit import compose
 from krmfn.yamledit.compose import Alias
 from krmfn.yamledit.documents import check, has_plain_breaks
@@ -21,6 +21,7 @@ from krmfn.yamledit.nodes import Block, unreadable
 from krmfn.yamledit.text import BOM, Edit, Source, Text, apply, pieces
 from krmfn.yamledit.verification import confirm, confirm_whole
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.model import Diagnostic
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import yaml
 
@@ -13,6 +12,7 @@ from krmfn.yamledit.scalars import Refusal
 from krmfn.yamledit.writing import Plain
 from krmfn.yamledit.yamltree import construct
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.model import Diagnostic
     from krmfn.yamledit.resourcelist import ResourceList

@@ -8,8 +8,8 @@ yaml.v3 adds (old octal, `0b`, signed and underscored forms).
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from krmfn.namedtuple import NamedTuple
 from krmfn.yamledit.text import Edit, Scalar, Text
 
 _WORDS = frozenset(

@@ -12,18 +12,18 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from krmfn.errors import InputError
+from krmfn.namedtuple import NamedTuple
 from krmfn.yamledit import compose
-from krmfn.yamledit.compose import Alias
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.scalars import is_string
 from krmfn.yamledit.text import BOM, Edit, Source, Text, apply, value_offset
 from krmfn.yamledit.yamltree import is_null
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.yamledit.nodes import Block
 
@@ -229,7 +229,7 @@ class _Comparison:
                 raise _Difference(f"a {_kind(was)} becomes a {_kind(becomes)}", place)
             if isinstance(was, yaml.ScalarNode) and isinstance(becomes, yaml.ScalarNode):
                 self.scalar(was, old_source, becomes, new_source)
-            elif isinstance(was, Alias):
+            elif isinstance(was, compose.Alias):
                 if was.value != becomes.value:
                     raise _Difference("an alias changes", place)
             else:

@@ -6,7 +6,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from sys import intern
-from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
@@ -14,8 +13,9 @@ from krmfn.errors import InputError
 from krmfn.yamledit.compose import Alias
 from krmfn.yamledit.text import PROPERTY, Scalar, value_offset
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
     from krmfn.yamledit.nodes import Block
     from krmfn.yamledit.text import Text
@@ -30,27 +30,28 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 Step = str | int
 
 
-class Offsets(Protocol):
-    """Where the marks of a composed tree stand in its text."""
+if TYPE_CHECKING:
 
-    def offset(self, index: int) -> int:
-        """Return the byte offset in the text of a mark's index."""
+    class Offsets(Protocol):
+        """Where the marks of a composed tree stand in its text."""
 
+        def offset(self, index: int) -> int:
+            """Return the byte offset in the text of a mark's index."""
 
-class Composed(Protocol):
-    """A composed tree with the text that it stands in: a block, or an editor."""
+    class Composed(Protocol):
+        """A composed tree with the text that it stands in: a block, or an editor."""
 
-    @property
-    def text(self) -> Text:
-        """The text."""
+        @property
+        def text(self) -> Text:
+            """The text."""
 
-    @property
-    def source(self) -> Offsets:
-        """Where its marks stand."""
+        @property
+        def source(self) -> Offsets:
+            """Where its marks stand."""
 
-    @property
-    def root(self) -> yaml.Node | None:
-        """The tree."""
+        @property
+        def root(self) -> yaml.Node | None:
+            """The tree."""
 
 
 def join_path(steps: Iterable[Step]) -> str:

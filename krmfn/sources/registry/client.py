@@ -61,7 +61,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         self.session.close()
         self._transport, self._attempts, self._auth, self._secrets = transport, attempts, auth, secrets
         self._trust = trust
-        self._schemes: Once[tuple[str, Lane], str] = Once()
+        self._schemes = Once()
         self._question: Question | None = None
         self._what = "tags"
         self._progress: Callable[[str, int], None] = lambda _state, _tags: None

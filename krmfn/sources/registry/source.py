@@ -92,7 +92,7 @@ class Source:
             trust,
         )
         self._client = Client(self._transport, attempts, self._auth, self._secrets, trust)
-        self._images: Once[tuple[Repository, str], Image] = Once()
+        self._images = Once()
         self._without_referrers: set[str] = set()
 
     @property
