@@ -1,7 +1,6 @@
 """Globs of repositories, policies and URIs."""
 
 import re
-from collections.abc import Iterator
 
 
 def matches(glob: str, name: str) -> bool:
@@ -15,22 +14,24 @@ def matches(glob: str, name: str) -> bool:
     if "*" not in glob:
         return glob == name
     ends = [0]
-    """How much of the name the glob so far may have taken, in order: each step is linear, however many stars there are."""
+    # Positions of the name up to which the glob so far may reach, ascending. All are followed at once, so that a name
+    # costs its length for each star; backtracking would cost a power of it.
     for part in re.split(r"(\*+)", glob):
         if part.startswith("**"):
-            ends = list(range(ends[0], len(name) + 1)) if ends else []
+            ends = [*range(ends[0], len(name) + 1)] if ends else []
         elif part == "*":
-            ends = list(_inside_parts(ends, name))
+            ends = _within_parts(ends, name)
         else:
             ends = [end + len(part) for end in ends if name.startswith(part, end)]
     return len(name) in ends
 
 
-def _inside_parts(starts: list[int], name: str) -> Iterator[int]:
-    """Yield where `*` may end that starts at one of the positions: before the next `/` at the latest."""
-    done = 0
+def _within_parts(starts: list[int], name: str) -> list[int]:
+    """Return where `*` may end that starts at one of these positions: before the next `/` at the latest."""
+    ends: list[int] = []
     for start in starts:
         stop = name.find("/", start)
         stop = len(name) if stop < 0 else stop
-        yield from range(max(start, done), stop + 1)
-        done = stop + 1
+        if not ends or stop > ends[-1]:
+            ends += range(start, stop + 1)
+    return ends

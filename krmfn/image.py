@@ -8,7 +8,6 @@ registry when it has a `.` or a `:` or is `localhost`. Canonical names follow Do
 from __future__ import annotations
 
 import re
-from functools import cache
 
 from krmfn.errors import RuleError
 from krmfn.namedtuple import NamedTuple
@@ -37,12 +36,7 @@ def is_tag(text: str) -> bool:
 
 def is_digest(text: str) -> bool:
     """True if `text` is a sha256 or sha512 digest, `algorithm:lower-case-hex`."""
-    return _digest_grammar().fullmatch(text) is not None
-
-
-@cache
-def _digest_grammar() -> re.Pattern[str]:
-    return re.compile(_DIGEST, re.ASCII)
+    return re.fullmatch(_DIGEST, text, re.ASCII) is not None
 
 
 class ImageRef(NamedTuple):
@@ -69,18 +63,16 @@ class ImageRef(NamedTuple):
         Traceback (most recent call last):
         krmfn.errors.RuleError: 'ghcr.io/Acme/web' is not an image reference: repository names are lower case
         """
-        rest, _, digest = text.partition("@")
-        if _ and not is_digest(digest):
-            raise RuleError(f"{without_login(text)!r} is not an image reference: a digest is sha256: and 64 lower-case hex digits")
+        name, at, digest = text.partition("@")
+        if at and not is_digest(digest):
+            raise _no_reference(without_login(text), "a digest is sha256: and 64 lower-case hex digits")
         tag: str | None = None
-        slash = rest.rfind("/")
-        colon = rest.rfind(":")
-        if colon > slash:
-            rest, tag = rest[:colon], rest[colon + 1 :]
+        colon = name.rfind(":")
+        if colon > name.rfind("/"):  # one before the last slash is that of a registry's port
+            name, tag = name[:colon], name[colon + 1 :]
             if not is_tag(tag):
-                raise RuleError(f"{text!r} is not an image reference: {tag!r} is not a tag")
-        registry, path = split_repository(rest, text)
-        return cls(registry, path, rest, tag, digest or None)
+                raise _no_reference(text, f"{tag!r} is not a tag")
+        return cls(*split_repository(name, text), name, tag, digest or None)
 
     @property
     def canonical(self) -> str:
@@ -94,7 +86,16 @@ class ImageRef(NamedTuple):
 
     def __str__(self) -> str:
         """Write `name[:tag][@digest]` with the name as it was typed (Flux's ImageRef.String)."""
-        return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+        return self.name + version_suffix(self.tag, self.digest)
+
+
+def version_suffix(tag: str | None, digest: str | None) -> str:
+    """Return what stands behind the name of an image: `[:tag][@digest]`."""
+    return (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
+
+
+def _no_reference(text: str, why: str) -> RuleError:
+    return RuleError(f"{text!r} is not an image reference: {why}")
 
 
 def split_repository(name: str, whole: str = "") -> tuple[str, str]:
@@ -105,21 +106,20 @@ def split_repository(name: str, whole: str = "") -> tuple[str, str]:
     """
     whole = whole or name
     first, slash, rest = name.partition("/")
+    registry, path = HUB, name
     if slash and ("." in first or ":" in first or first == "localhost"):
         registry, path = first.lower(), rest
         if not _host(first):
-            raise RuleError(f"{whole!r} is not an image reference: {first!r} is not a registry host")
-    else:
-        registry, path = HUB, name
+            raise _no_reference(whole, f"{first!r} is not a registry host")
     if registry in _HUB_ALIASES:
         registry = HUB
         if "/" not in path:
             path = f"library/{path}"
     if not _path(path):
         if not path or path == "library/":
-            raise RuleError(f"{whole!r} is not an image reference: the repository is empty")
+            raise _no_reference(whole, "the repository is empty")
         why = "repository names are lower case" if path != path.lower() else f"{path!r} is not a repository path"
-        raise RuleError(f"{whole!r} is not an image reference: {why}")
+        raise _no_reference(whole, why)
     if len(path) > 255:
         raise RuleError(f"{whole[:40]!r}... is not an image reference: a repository path has at most 255 characters")
     return registry, path
@@ -157,6 +157,7 @@ def normal_platform(text: str) -> str | None:
     if match is None:
         return None
     system, architecture, variant = match.groups()
-    named = _ARCHITECTURES.get(architecture, architecture)
-    whole = named if variant is None else f"{named.partition('/')[0]}/{f'v{variant}' if variant.isdigit() else variant}"
-    return f"{system}/{_VARIANTS.get(whole, whole)}"
+    machine = _ARCHITECTURES.get(architecture, architecture)
+    if variant is not None:  # that of the text counts, not the one that an alias such as `armhf` stands for
+        machine = f"{machine.partition('/')[0]}/{f'v{variant}' if variant.isdigit() else variant}"
+    return f"{system}/{_VARIANTS.get(machine, machine)}"

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from krmfn.access import Listing
+from krmfn.config.objects import Object
 from krmfn.inventory import flux_status
-from krmfn.model import LatestRef
+from krmfn.model import LatestRef, ResourceId
+from krmfn.yamledit.nodes import Block
+from krmfn.yamledit.text import Text
 from tests import images
 from tests.running import EXAMPLES, environment, run, succeed
 from tests.tables import rows
@@ -43,7 +47,9 @@ def test_a_policy_is_ready_in_the_words_of_flux(row: dict[str, Any]):
 
 @pytest.mark.parametrize("row", rows("flux_policy", "latest_tags_sample"), ids=lambda row: row["id"])
 def test_the_latest_tags_are_those_of_flux(row: dict[str, Any]):
-    assert flux_status.latest_tags(row["tags"]) == row["expected"]
+    resource = Object(ResourceId(), {}, Block(Text(b""), 0, 0, 0))
+    scan = flux_status.repository(resource, "", Listing(tuple(row["tags"])), ["^$"], "").more["lastScanResult"]
+    assert scan["latestTags"] == row["expected"]
 
 
 SCANS = [row for row in rows("flux_policy", "scan") if "expected_error_contains" not in row]

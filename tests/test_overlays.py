@@ -12,6 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 
 from krmfn.kubernetes.kustomize import graph
+from krmfn.kubernetes.overriding import Spot
 from krmfn.yamledit.text import Text
 from tests import overlays, tools
 from tests.running import call, run
@@ -82,7 +83,7 @@ def followed(files: Mapping[str, str]) -> Graph:
 
 def overridden(files: Mapping[str, str], path: str = "base/web.yaml", word: str = "ghcr.io/acme/web:1.0.0") -> str:
     """Return FILE:LINE of what overrides the scalar that starts with a word; empty when it counts."""
-    found = followed(files).overridden(path, files[path].index(word))
+    found = followed(files).overridden(Spot(path, files[path].index(word)))
     return f"{found.path}:{found.line}" if found else ""
 
 
@@ -272,7 +273,7 @@ def test_a_variable_takes_what_an_overlay_merges_into_its_source(tmp_path: Path)
     files = VARIABLE | LITERAL
     assert build(written(files, tmp_path) / "prod") == {"ghcr.io/acme/web:1.2.0"}
     assert overridden(files, "base/versions.env", "ghcr.io") == "prod/kustomization.yaml:6"
-    texts = followed(files).texts_of("prod/kustomization.yaml", files["prod/kustomization.yaml"].index("WEB=ghcr"))
+    texts = followed(files).emitted[Spot("prod/kustomization.yaml", files["prod/kustomization.yaml"].index("WEB=ghcr"))]
     assert texts == {"ghcr.io/acme/web:1.2.0"}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from krmfn.kubernetes.resource import KUSTOMIZE_ID, containers, describe, image_fields, owner
+from krmfn.kubernetes.resource import KUSTOMIZE_ID, containers, describe, owner
 from krmfn.model import File, ResourceId
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.text import Text
@@ -58,36 +58,33 @@ def test_the_owner_of_a_place_in_a_list_is_the_member_around_it():
 
 
 def test_a_resource_outlives_the_tree_of_its_block():
-    block = block_of("{kind: Pod, image: x}")
+    block = block_of("{kind: Pod, containers: {image: x}}")
     (found,) = describe(block)
     block.forget()
-    assert [join_path(field.steps) for field in image_fields(found.root)] == ["image"]
+    assert [join_path(field.steps) for field in containers(found.root)] == ["containers.image"]
 
 
 def paths(text):
-    return [join_path(field.steps) for field in image_fields(one(text).root)]
+    return [join_path(field.steps) for field in containers(one(text).root)]
 
 
-def test_image_fields_come_in_document_order():
-    text = "spec: {image: a, initContainers: [{image: b, name: i}], containers: [{name: c, image: d}], volumes: [{image: {reference: e}}]}\nimage: f\n"
-    assert paths(text) == [
-        "image",
-        "spec.image",
-        "spec.initContainers[0].image",
-        "spec.containers[0].image",
-        "spec.volumes[0].image.reference",
-    ]
-    assert [field.container for field in containers(one(text).root)] == ["i", "c"]
+def test_the_images_of_containers_come_in_document_order():
+    text = (
+        "spec: {image: a, initContainers: [{image: b, name: i}], containers: [{name: c, image: d}, [{image: g}], {image: [h]}], "
+        "volumes: [{image: {reference: e}}]}\nimage: f\nmetadata: {containers: [{image: j}]}\n"
+    )
+    assert paths(text) == ["spec.initContainers[0].image", "spec.containers[0].image", "spec.containers[1][0].image"]
+    assert [field.container for field in containers(one(text).root)] == ["i", "c", ""]
 
 
 def test_what_lies_below_a_container_is_no_container():
     text = "containers: [{name: a, x: {image: b}, list: [{image: c}]}]"
-    assert [field.container for field in image_fields(one(text).root)] == [None, None]
+    assert paths(text) == []
 
 
 @pytest.mark.timeout(60)
 def test_a_wide_and_a_deep_tree_are_walked_without_recursion():
     deep = "[" * 900 + "{image: x}" + "]" * 900
-    assert len(paths(f"spec: {deep}")) == 1
+    assert len(paths(f"containers: {deep}")) == 1
     wide = "spec:\n  containers:\n" + "  - {name: a, image: x}\n" * 20_000
     assert len(paths(wide)) == 20_000

@@ -27,7 +27,7 @@ def tables(standings: Sequence[Standing], *, wide: bool, is_all: bool) -> Iterab
     for kind in flux_objects.KINDS:
         some = [one for one in standings if one.object.id.kind == kind]
         if some:
-            header = (*(("NAMESPACE",) if wide else ()), *flux_status.columns(kind))
+            header = (*(("NAMESPACE",) if wide else ()), *flux_status.COLUMNS[kind])
             yield header, [_row(one, wide=wide, is_all=is_all) for one in some]
 
 

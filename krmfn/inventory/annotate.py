@@ -12,13 +12,7 @@ import yaml
 from krmfn.kubernetes import charts, finder
 from krmfn.kubernetes.jsonpath import below, written
 from krmfn.kubernetes.places import COUNTS, Place, Slot
-from krmfn.kubernetes.resource import (
-    Resource,
-    annotations_of,
-    containers,
-    describe,
-    owner,
-)
+from krmfn.kubernetes.resource import Resource, annotations_of, containers, describe, owner
 from krmfn.plan.target import ANNOTATION, Setter, parse_setter
 from krmfn.plan.unbound import advised, is_of
 from krmfn.strict_json import parse
@@ -48,6 +42,15 @@ class Annotations:
     made: list[Note] = field(default_factory=list)
     left: list[Note] = field(default_factory=list)
 
+    def make(self, block: Block, offset: int, edits: Iterable[Edit], message: str) -> None:
+        """Note the edits at a byte of a block, and what they do."""
+        self.edits += [(block.text, edit) for edit in edits]
+        self.made.append(Note(block.text.name, *block.text.locate(offset), message))
+
+    def leave(self, block: Block, offset: int, message: str) -> None:
+        """Note why nothing is done at a byte of a block."""
+        self.left.append(Note(block.text.name, *block.text.locate(offset), message))
+
 
 def from_markers(blocks: Iterable[Block]) -> Annotations:
     """Write an entry of the annotation for every marker; entries that are there stay."""
@@ -68,20 +71,21 @@ def _annotate(annotations: Annotations, resource: Resource, marked: Sequence[mar
     """Set the annotation of one resource."""
     block, first = resource.block, marked[0].scalar.start
     if why := _unbuilt(resource):
-        annotations.left.append(_note(block, first, f"{resource.id} {why}; its markers work on files"))
+        annotations.leave(block, first, f"{resource.id} {why}; its markers work on files")
         return
     known = _known(resource)
     if known is None:
-        annotations.left.append(_note(block, first, f"{resource.id}: the annotation {ANNOTATION} is no JSON object"))
+        annotations.leave(block, first, f"{resource.id}: the annotation {ANNOTATION} is no JSON object")
         return
     entries, keys = dict(known), _keys(resource)
     for marker in marked:
-        key = keys.get(marker.scalar.start)
-        if key is None or parse_setter(marker.setter) is None:
-            annotations.left.append(_note(block, marker.scalar.start, f"marker {marker.setter!r} names no policy"))
-        elif entries.setdefault(key, marker.setter) != marker.setter:
-            message = f"the annotation {ANNOTATION} says {entries[key]} for {key}, the marker says {marker.setter}"
-            annotations.left.append(_note(block, marker.scalar.start, message))
+        start, setter = marker.scalar.start, marker.setter
+        key = keys.get(start)
+        if key is None or parse_setter(setter) is None:
+            annotations.leave(block, start, f"marker {setter!r} names no policy")
+        elif entries.setdefault(key, setter) != setter:
+            message = f"the annotation {ANNOTATION} says {entries[key]} for {key}, the marker says {setter}"
+            annotations.leave(block, start, message)
     if entries != known:
         _set(annotations, resource, entries)
 
@@ -109,13 +113,14 @@ def _known(resource: Resource) -> dict[str, str] | None:
 
 def _keys(resource: Resource) -> dict[int, str]:
     """Name every scalar of a resource by its place: the container whose image it is, or else a JSONPath."""
-    block, names = resource.block, [one.container for one in containers(resource.root)]
+    block, fields = resource.block, [*containers(resource.root)]
+    names = [image.container for image in fields]
     keys = {
         block.span(node)[0]: written(steps) for steps, node in below((), resource.root) if type(node) is yaml.ScalarNode
     }
-    for one in containers(resource.root):
-        if one.container and names.count(one.container) == 1 and not one.container.startswith("$"):
-            keys[block.span(one.node)[0]] = one.container
+    for image in fields:
+        if image.container and names.count(image.container) == 1 and not image.container.startswith("$"):
+            keys[block.span(image.node)[0]] = image.container
     return keys
 
 
@@ -125,14 +130,13 @@ def _set(annotations: Annotations, resource: Resource, entries: Mapping[str, str
     edits = insertion.annotations(block, {ANNOTATION: value}, root)
     start = block.span(root)[0]
     if isinstance(edits, Refusal):
-        annotations.left.append(_note(block, start, f"{resource.id}: no annotation can be written: {edits.why}"))
+        annotations.leave(block, start, f"{resource.id}: no annotation can be written: {edits.why}")
         return
-    is_block = isinstance(root, yaml.CollectionNode) and not root.flow_style and "'" not in value
-    text = f"{ANNOTATION}: {quoted(value)}".encode()
-    plain = f"{ANNOTATION}: '{value}'".encode()
-    for edit in edits:  # a block line reads better in single quotes, as JSON is full of double ones
-        annotations.edits.append((block.text, edit._replace(text=edit.text.replace(text, plain)) if is_block else edit))
-    annotations.made.append(_note(block, start, f"{resource.id}: {ANNOTATION}: {value}"))
+    if isinstance(root, yaml.CollectionNode) and not root.flow_style and "'" not in value:
+        # A block line reads better in single quotes, as JSON is full of double ones.
+        double, single = f"{ANNOTATION}: {quoted(value)}".encode(), f"{ANNOTATION}: '{value}'".encode()
+        edits = tuple(edit._replace(text=edit.text.replace(double, single)) for edit in edits)
+    annotations.make(block, start, edits, f"{resource.id}: {ANNOTATION}: {value}")
 
 
 def bound(places: Iterable[Place], policies: Iterable[ImagePolicy], is_built: Callable[[str], bool]) -> Annotations:
@@ -145,7 +149,8 @@ def bound(places: Iterable[Place], policies: Iterable[ImagePolicy], is_built: Ca
         for slot, setter in advised(place, policy) if policy else ():
             there = taken.setdefault(id(block), {marker.scalar.start: marker.setter for marker in markers.read(block)})
             if slot.scalar.host is not None:
-                annotations.left.append(_note(block, place.start, "neither a marker nor an annotation fits in text; a target binds it"))
+                message = "neither a marker nor an annotation fits in text; a target binds it"
+                annotations.leave(block, place.start, message)
             elif is_built(block.text.name) and not _unbuilt(place.resource):
                 built.setdefault(id(place.resource.root), (place.resource, {}))[1][slot.scalar.start] = str(setter)
             elif slot.scalar.start not in there:
@@ -177,37 +182,33 @@ def with_markers(blocks: Iterable[Block], policies: Sequence[ImagePolicy]) -> An
 def _mark_place(annotations: Annotations, place: Place, mine: Sequence[ImagePolicy], taken: Mapping[int, str]) -> None:
     block = place.resource.block
     if not place.is_sure:
-        annotations.left.append(_note(block, place.start, f"{place.text} may be no image that runs: {place.why}"))
+        annotations.leave(block, place.start, f"{place.text} may be no image that runs: {place.why}")
         return
     for slot, _ in advised(place, mine[0]):
         if slot.scalar.host is not None:
             message = "a comment in text is no marker; bind it by image name or a target"
-            annotations.left.append(_note(block, slot.scalar.start, message))
+            annotations.leave(block, slot.scalar.start, message)
         else:
             _mark(annotations, place.resource, slot, [Setter(policy.key, slot.marked) for policy in mine], taken)
 
 
 def _mark(
-    annotations: Annotations,
-    resource: Resource,
-    slot: Slot,
-    setters: list[Setter],
-    taken: Mapping[int, str],
+    annotations: Annotations, resource: Resource, slot: Slot, setters: list[Setter], taken: Mapping[int, str]
 ) -> None:
     block, scalar = resource.block, slot.scalar
     there = taken.get(scalar.start)
     text = markers.written(str(setters[0]))
     if len(setters) > 1:
         names = " and ".join(str(setter.policy) for setter in setters)
-        annotations.left.append(_note(block, scalar.start, f"two policies for one image: {names}; name one of them"))
+        annotations.leave(block, scalar.start, f"two policies for one image: {names}; name one of them")
     elif there is not None:
         if there != str(setters[0]):
-            annotations.left.append(_note(block, scalar.start, f"there is a marker {there!r} already"))
+            annotations.leave(block, scalar.start, f"there is a marker {there!r} already")
     elif isinstance(edit := insertion.comment(block, scalar, text), Refusal):
-        annotations.left.append(_note(block, scalar.start, f"no marker can be written: {edit.why}{_instead(resource, slot, setters[0])}"))
+        instead = _instead(resource, slot, setters[0])
+        annotations.leave(block, scalar.start, f"no marker can be written: {edit.why}{instead}")
     else:
-        annotations.edits.append((block.text, edit))
-        annotations.made.append(_note(block, scalar.start, f"# {text}"))
+        annotations.make(block, scalar.start, [edit], f"# {text}")
 
 
 def _instead(resource: Resource, slot: Slot, setter: Setter) -> str:
@@ -217,7 +218,3 @@ def _instead(resource: Resource, slot: Slot, setter: Setter) -> str:
     key = _keys(resource).get(slot.scalar.start) or written(slot.steps)
     entry = json.dumps({key: str(setter)}, ensure_ascii=False)
     return f"; write the annotation {ANNOTATION}: '{entry}' on {resource.id}"
-
-
-def _note(block: Block, offset: int, message: str) -> Note:
-    return Note(block.text.name, *block.text.locate(offset), message)

@@ -28,66 +28,54 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-class _Tool(NamedTuple):
-    name: str
-    version: tuple[str, ...]
-    purpose: str
-
-
 _TOOLS = (
-    _Tool("kustomize", ("version",), "krmfn as a transformer of kustomize build"),
-    _Tool("kpt", ("version",), "krmfn in kpt fn render and kpt fn eval"),
-    _Tool("git", ("--version",), "krmfn update --commit and --push"),
-    _Tool("kubectl", ("version", "--client"), "kubectl kustomize"),
+    ("kustomize", ("version",), "krmfn as a transformer of kustomize build"),
+    ("kpt", ("version",), "krmfn in kpt fn render and kpt fn eval"),
+    ("git", ("--version",), "krmfn update --commit and --push"),
+    ("kubectl", ("version", "--client"), "kubectl kustomize"),
 )
+"""Programs, what makes them say their version, and what they are needed for."""
 
 
 def look(environment: Mapping[str, str]) -> Iterator[Finding]:
     """Look for everything, in the order in which people miss it."""
     yield Finding("python", "ok", f"{sys.version.split()[0]}, {sys.executable}")
-    yield _own_program(environment)
-    for tool in _TOOLS:
-        yield _tool(tool, environment)
+    own = _program("krmfn", environment)
+    advice = "exec: krmfn of kustomize and kpt needs it there: pip install krmfn, or extend PATH"
+    yield Finding("krmfn", "ok", own) if own else Finding("krmfn", "wrong", "not on PATH", advice)
+    for name, question, purpose in _TOOLS:
+        yield _tool(name, question, purpose, environment)
     yield from _libraries()
     yield from _logins(environment)
     yield from _network(environment)
 
 
-def _own_program(environment: Mapping[str, str]) -> Finding:
-    program = shutil.which("krmfn", path=environment.get("PATH"))
-    if program:
-        return Finding("krmfn", "ok", program)
-    return Finding(
-        "krmfn",
-        "wrong",
-        "not on PATH",
-        "exec: krmfn of kustomize and kpt needs it there: pip install krmfn, or extend PATH",
-    )
+def _program(name: str, environment: Mapping[str, str]) -> str | None:
+    return shutil.which(name, path=environment.get("PATH"))
 
 
-def _tool(tool: _Tool, environment: Mapping[str, str]) -> Finding:
-    program = shutil.which(tool.name, path=environment.get("PATH"))
+def _tool(name: str, question: tuple[str, ...], purpose: str, environment: Mapping[str, str]) -> Finding:
+    program = _program(name, environment)
     if not program:
-        return Finding(tool.name, "missing", "not on PATH", f"only needed for {tool.purpose}")
+        return Finding(name, "missing", "not on PATH", f"only needed for {purpose}")
     try:
-        done = subprocess.run(
-            [program, *tool.version], capture_output=True, text=True, timeout=_SECONDS, check=False, env=dict(environment)
+        answer = subprocess.run(
+            [program, *question], capture_output=True, text=True, timeout=_SECONDS, check=False, env=dict(environment)
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(tool.name, "wrong", f"{program} does not run: {str(error).splitlines()[0]}", "install it anew")
-    version = re.search(r"v?\d+\.\d+(\.\d+)?\S*", done.stdout + done.stderr)
-    return Finding(tool.name, "ok", f"{version[0] if version else 'of unknown version'}, {program}")
+        return Finding(name, "wrong", f"{program} does not run: {str(error).splitlines()[0]}", "install it anew")
+    version = re.search(r"v?\d+\.\d+(\.\d+)?\S*", answer.stdout + answer.stderr)
+    return Finding(name, "ok", f"{version[0] if version else 'of unknown version'}, {program}")
 
 
 def _libraries() -> Iterator[Finding]:
     import yaml
 
-    if not yaml.__with_libyaml__:
-        yield Finding(
-            "libyaml", "wrong", "PyYAML was built without it", "install the wheel: pip install --force-reinstall pyyaml"
-        )
-    else:
+    if yaml.__with_libyaml__:
         yield Finding("libyaml", "ok", f"PyYAML {yaml.__version__}")
+    else:
+        advice = "install the wheel: pip install --force-reinstall pyyaml"
+        yield Finding("libyaml", "wrong", "PyYAML was built without it", advice)
     for name in ("re2", "semver", "oras", "requests", "ruamel.yaml"):
         try:
             __import__(name)
@@ -98,16 +86,14 @@ def _libraries() -> Iterator[Finding]:
 def _logins(environment: Mapping[str, str]) -> Iterator[Finding]:
     """Yield where credentials come from: names of registries and helpers, never a secret."""
     places = login_files(environment)
-    configurations = [(path, read_configuration(path)) for path in places]
-    seen = [(path, config) for path, config in configurations if config is not None]
+    configurations = [(path, config) for path in places if (config := read_configuration(path)) is not None]
     if environment.get("DOCKER_AUTH_CONFIG"):
         yield Finding("login", "ok", "DOCKER_AUTH_CONFIG is set")
-    elif not seen:
+    elif not configurations:
         tried = ", ".join(map(str, places)) or "no HOME to look in"
-        yield Finding(
-            "login", "missing", f"none of {tried}", "only needed for private registries: docker login, or podman login"
-        )
-    for path, config in seen:
+        advice = "only needed for private registries: docker login, or podman login"
+        yield Finding("login", "missing", f"none of {tried}", advice)
+    for path, config in configurations:
         yield from _login(path, config, environment)
 
 
@@ -120,10 +106,9 @@ def _login(path: Path, config: Mapping[str, Any] | str, environment: Mapping[str
     yield Finding("login", "ok", f"{path}: {', '.join(hosts) or 'no registry'}{programs}")
     for helper in helpers:
         program = f"docker-credential-{helper}"
-        if not shutil.which(program, path=environment.get("PATH")):
-            yield Finding(
-                program, "wrong", f"not on PATH, and {path} names it", f"install {program}, or take it out of the file"
-            )
+        if not _program(program, environment):
+            advice = f"install {program}, or take it out of the file"
+            yield Finding(program, "wrong", f"not on PATH, and {path} names it", advice)
 
 
 def _network(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -136,14 +121,10 @@ def _network(environment: Mapping[str, str]) -> Iterator[Finding]:
         if environment.get(name):
             yield _certificates(name, Path(environment[name]))
     paths = ssl.get_default_verify_paths()
-    bundle = next(
-        (path for path in (paths.cafile, paths.openssl_cafile, paths.capath) if path and Path(path).exists()), None
-    )
-    yield (
-        Finding("CA bundle", "ok", bundle)
-        if bundle
-        else Finding("CA bundle", "missing", "the system has none", "install ca-certificates")
-    )
+    candidates = (paths.cafile, paths.openssl_cafile, paths.capath)
+    bundle = next((path for path in candidates if path and Path(path).exists()), None)
+    missing = Finding("CA bundle", "missing", "the system has none", "install ca-certificates")
+    yield Finding("CA bundle", "ok", bundle) if bundle else missing
     for name in sorted(environment):
         if name.lower() in NAMES and environment[name]:
             yield _proxy(name, environment[name])

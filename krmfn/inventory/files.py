@@ -94,24 +94,18 @@ def read(
     for text in named:
         is_told = is_any or any(word in text.data for word in _WORDS) or may_hold_image(text.data)
         if is_told or text.data.startswith(_WIDE):
-            held = _documents(text, skipped)
-            if held is not None:
-                texts.append(text)
-                blocks += (block for block in held if not is_definition(block))
-            else:
-                aside.append(text)
+            composed = _documents(text, skipped)
+            (aside if composed is None else texts).append(text)
+            blocks += (block for block in composed or () if not is_definition(block))
     every = tuple(text for text in named if not _defines_alone(text.data))
     return Tree(tuple(texts), tuple(blocks), tuple(skipped), every, tuple(aside), tuple(survey.leftovers))
 
 
 def _defines_alone(data: bytes) -> bool:
     """True if a text holds nothing but definitions, which make up most bytes of many trees and are never changed."""
-    kinds = data.count(b"\nkind: ") + data.startswith(b"kind: ")
-    return (
-        kinds
-        == data.count(b"\nkind: CustomResourceDefinition") + data.startswith(b"kind: CustomResourceDefinition")
-        > 0
-    )
+    keys = (b"kind: ", b"kind: CustomResourceDefinition")
+    kinds, definitions = (data.count(b"\n" + key) + data.startswith(key) for key in keys)
+    return kinds == definitions > 0
 
 
 def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
@@ -124,17 +118,8 @@ def _documents(text: Text, skipped: list[Skipped]) -> tuple[Block, ...] | None:
         if any(word in text.data for word in _KEPT):
             raise
         is_configuration = any(word in text.data for word in _CONFIGURATION)
-        holds = "markers" if is_marked else "configuration"
-        skipped.append(
-            Skipped(
-                text.name,
-                f"not read as YAML: {error.message}",
-                is_marked or is_configuration,
-                holds,
-                error.line,
-                error.column,
-            )
-        )
+        holds, why = "markers" if is_marked else "configuration", f"not read as YAML: {error.message}"
+        skipped.append(Skipped(text.name, why, is_marked or is_configuration, holds, error.line, error.column))
         return None
     if is_marked and not all(_has_metadata(block) for block in blocks):
         skipped.append(Skipped(text.name, "left alone, as Flux leaves it: metadata is no mapping", matters=True))

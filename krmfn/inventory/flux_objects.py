@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from krmfn.config import flux
-from krmfn.config.objects import GROUP, Object, Problems, key_of
+from krmfn.config.objects import GROUP, Object, Problems, key_of, mapping
 from krmfn.config.plain import read
 from krmfn.config.records import Config
 from krmfn.config.schema import API_VERSION
@@ -20,7 +20,7 @@ from krmfn.plan import decision
 from krmfn.plan.resolve import ask
 
 if TYPE_CHECKING:
-    from krmfn.access import Listing, Repository
+    from krmfn.access import Repository
     from krmfn.config.settings import Settings
     from krmfn.plan.tag_source import TagSource
     from krmfn.yamledit.nodes import Block
@@ -88,11 +88,9 @@ def judge(
     `realm_hosts` are the token servers that the settings trust.
     """
     fleet = _Fleet(objects, source, now, realm_hosts)
-    standings = [*fleet.repositories(), *fleet.policies()]
-    standings += [
-        flux_status.automation(one, pending.get(key_of(one.id), 0)) for one in objects.of("ImageUpdateAutomation")
-    ]
-    return Fleet(tuple(standings), objects.problems)
+    automations = objects.of("ImageUpdateAutomation")
+    waiting = (flux_status.automation(one, pending.get(key_of(one.id), 0)) for one in automations)
+    return Fleet((*fleet.repositories(), *fleet.policies(), *waiting), objects.problems)
 
 
 class _Fleet:
@@ -127,28 +125,26 @@ class _Fleet:
         return flux_status.repository(resource, canonical, self.listings[repository.repository], repository.exclusion_list, self.now)
 
     def policies(self) -> list[Standing]:
-        things = self.objects.of("ImagePolicy")
-        read = {key_of(resource.id): self._policy(resource) for resource in things}
-        chosen = self._choose([one for one in read.values() if isinstance(one, ImagePolicy)])
-        return [self._standing(resource, read[key_of(resource.id)], chosen) for resource in things]
+        read = [(resource, self._policy(resource)) for resource in self.objects.of("ImagePolicy")]
+        chosen = self._choose([policy for _, policy in read if isinstance(policy, ImagePolicy)])
+        return [
+            policy if isinstance(policy, Standing) else _decided(resource, chosen.get(policy.key))
+            for resource, policy in read
+        ]
 
-    def _policy(self, resource: Object) -> ImagePolicy | tuple[str, str]:
-        """Return the policy, or (reason, message)."""
+    def _policy(self, resource: Object) -> ImagePolicy | Standing:
+        """Return the policy; one that cannot choose as it stands."""
         problems = Problems()
-        notes: list[Diagnostic] = []
-        policies, unresolved = flux.read_policies(self.objects.but(resource), self.known, problems, notes)
+        policies, unresolved = flux.read_policies(self.objects.but(resource), self.known, problems, [])
         if problems.found:
-            return "InvalidPolicy", _in_field(problems.found[0])
+            return flux_status.unready(resource, "InvalidPolicy", _in_field(problems.found[0]))
         for one in unresolved.values():
-            return one.cause.value, one.why
-        return policies[0] if policies else ("Suspended", notes[-1].message if notes else flux_status.WAITING)
+            return flux_status.unready(resource, one.cause.value, one.why)
+        return policies[0] if policies else _as_it_was(resource)
 
     def _choose(self, policies: Sequence[ImagePolicy]) -> dict[PolicyKey, Chosen | NotChosen]:
         missing = [one for one in decision.to_list(policies) if one not in self.listings]
-        listings: dict[Repository, Listing | RegistryError] = {
-            **self.listings,
-            **ask(missing, self.source.tags, _WORKERS),
-        }
+        listings = {**self.listings, **ask(missing, self.source.tags, _WORKERS)}
         dates = ask(decision.to_date(policies, listings), lambda moment: self.source.created(*moment), _WORKERS)
         choices = decision.decide([one for one in policies if not one.rules.follows_current], listings, dates, None)
         pins = [(one.policy.repository, one.tag) for one in choices.values() if isinstance(one, Chosen) and _wants(one)]
@@ -157,16 +153,10 @@ class _Fleet:
             key: _with_digest(choice, digests) for key, choice in choices.items() if not isinstance(choice, Following)
         }
 
-    def _standing(
-        self, resource: Object, policy: ImagePolicy | tuple[str, str], chosen: Mapping[PolicyKey, Chosen | NotChosen]
-    ) -> Standing:
-        if isinstance(policy, ImagePolicy):
-            choice = chosen.get(policy.key)
-            if choice is None:
-                return flux_status.unready(resource, "DependencyNotReady", "follows the tag that is deployed: see krmfn update")
-            return flux_status.policy(resource, choice)
-        reason, message = policy
-        return _as_it_was(resource) if reason == "Suspended" else flux_status.unready(resource, reason, message)
+def _decided(resource: Object, choice: Chosen | NotChosen | None) -> Standing:
+    if choice is None:
+        return flux_status.unready(resource, "DependencyNotReady", "follows the tag that is deployed: see krmfn update")
+    return flux_status.policy(resource, choice)
 
 
 def _in_field(problem: Diagnostic) -> str:
@@ -176,8 +166,7 @@ def _in_field(problem: Diagnostic) -> str:
 
 def _as_it_was(resource: Object) -> Standing:
     """Report a suspended object: its status stays as the manifest has it."""
-    before = resource.data.get("status")
-    kept = {name: value for name, value in (before if isinstance(before, dict) else {}).items() if name != "conditions"}
+    kept = {name: value for name, value in mapping(resource.data.get("status")).items() if name != "conditions"}
     return Standing(resource, flux_status.Ready("False", "Suspended", "suspended: not reconciled"), kept)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.config.objects import Object, mapping, text
 from krmfn.errors import RegistryError
+from krmfn.image import version_suffix
 from krmfn.model import Chosen, LatestRef, NotChosen
 from krmfn.policies.pattern import Pattern
 from krmfn.policies.rules import DEFAULT_EXCLUSIONS
@@ -72,15 +73,6 @@ def scanned(tags: Iterable[str], exclusion_list: Sequence[str]) -> list[str]:
     return sorted(tags, reverse=True)
 
 
-def latest_tags(tags: Iterable[str]) -> list[str]:
-    """Return what `status.lastScanResult.latestTags` shows: the first ten in descending order of the bytes.
-
-    >>> latest_tags(["1.0.0", "1.10.0", "1.9.0"])
-    ['1.9.0', '1.10.0', '1.0.0']
-    """
-    return sorted(tags, reverse=True)[:_SHOWN_TAGS]
-
-
 def revision(tags: Sequence[str]) -> str:
     """Return the checksum of a scan: Adler-32, in decimal, of the JSON list of the stored tags.
 
@@ -103,7 +95,7 @@ def repository(
         return Standing(resource, ready, {"canonicalImageName": canonical}, is_unknown=True, cause=listing)
     tags = scanned(listing.tags, exclusion_list)
     checksum = revision(tags)
-    result = {"latestTags": latest_tags(tags), "revision": checksum, "scanTime": now, "tagCount": len(tags)}
+    result = {"latestTags": tags[:_SHOWN_TAGS], "revision": checksum, "scanTime": now, "tagCount": len(tags)}
     message = f"successful scan: found {len(tags)} tags with checksum {checksum}"
     more = {
         "canonicalImageName": canonical, "lastScanResult": result,
@@ -118,8 +110,8 @@ def policy(resource: Object, choice: Chosen | NotChosen) -> Standing:
     if isinstance(choice, NotChosen):
         reason = "InvalidPolicy" if choice.failure in ("no-match", "policy") else "Failure"
         reason = "DependencyNotReady" if choice.failure == "dependency" else reason
-        is_unknown = reason == "Failure"
-        return Standing(resource, Ready("False", reason, choice.message), _kept(before), is_unknown=is_unknown, cause=choice.cause)
+        ready, kept = Ready("False", reason, choice.message), _kept(before, "latestRef", "observedPreviousRef")
+        return Standing(resource, ready, kept, is_unknown=reason == "Failure", cause=choice.cause)
     latest = LatestRef(choice.policy.repository.image.name, choice.tag, choice.digest)
     known, previous = _ref(before.get("latestRef")), _ref(before.get("observedPreviousRef"))
     if known is not None and known != latest:
@@ -135,8 +127,8 @@ def passed(standing: Standing, judged: Judgement) -> Standing:
     return replace(standing, ready=standing.ready._replace(message=message))
 
 
-def _kept(before: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: before[name] for name in ("latestRef", "observedPreviousRef") if name in before}
+def _kept(before: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: before[name] for name in names if name in before}
 
 
 def _ref(data: Any) -> LatestRef | None:
@@ -160,16 +152,12 @@ def ready_message(latest: LatestRef, previous: LatestRef | None) -> str:
     message += f" with digest {latest.digest}" if latest.digest else ""
     if previous is None or previous == latest:
         return message
-    tail = f"@{previous.digest}" if previous.digest else ""
-    return f"{message} (previously {previous.name}:{previous.tag}{tail})"
+    return f"{message} (previously {previous.name}{version_suffix(previous.tag, previous.digest)})"
 
 
 def automation(resource: Object, pending: int | str) -> Standing:
     """Report an ImageUpdateAutomation whose manifests wait for `pending` changes; text says why none can be made."""
-    before = mapping(resource.data.get("status"))
-    kept = {
-        name: before[name] for name in ("lastAutomationRunTime", "lastPushCommit", "lastPushTime") if name in before
-    }
+    kept = _kept(mapping(resource.data.get("status")), "lastAutomationRunTime", "lastPushCommit", "lastPushTime")
     if isinstance(pending, str):
         return Standing(resource, Ready("False", "UpdateFailed", pending), kept)
     if not pending:
@@ -183,16 +171,12 @@ def unready(resource: Object, reason: str, message: str) -> Standing:
     return Standing(resource, Ready("False", reason, message))
 
 
-def columns(kind: str) -> tuple[str, ...]:
-    """Return the columns that `flux get image` prints for a kind."""
-    return _COLUMNS[kind]
-
-
-_COLUMNS = {
+COLUMNS = {
     "ImageRepository": ("NAME", "LAST SCAN", "SUSPENDED", "READY", "MESSAGE"),
     "ImagePolicy": ("NAME", "IMAGE", "TAG", "READY", "MESSAGE"),
     "ImageUpdateAutomation": ("NAME", "LAST RUN", "SUSPENDED", "READY", "MESSAGE"),
 }
+"""The columns that `flux get image` prints, by kind."""
 
 
 def cells(standing: Standing, name: str) -> tuple[str, ...]:

@@ -87,11 +87,15 @@ class Histories:
                 self._moves[image] += (Move(version.time, version.commit, version.path, *pair) for pair in sorted(pairs))
 
     def _deployed(self, data: bytes) -> Deployed:
+        tags: dict[tuple[str, str], list[str]] = defaultdict(list)
         try:
-            return _deployed(data)
+            for resource, ref in _named(data) if b"image" in data or may_hold_image(data) else ():
+                if ref.tag:
+                    tags[resource, ref.canonical].append(ref.tag)
         except (InputError, RecursionError):
             self.unread += 1
             return {}
+        return {key: tuple(some) for key, some in tags.items()}
 
     def all(self, snapshots: Mapping[str, Snapshot]) -> list[History]:
         """Return what is known of every repository that had a tag, by name. First sightings in snapshots count where they are earlier."""
@@ -116,17 +120,8 @@ def _may_move(before: bytes, after: bytes) -> bool:
     return any(line not in known and _TOLD.search(line) for line in after.splitlines())
 
 
-def _deployed(data: bytes) -> Deployed:
-    """Return what a file runs. Raises InputError for no YAML."""
-    tags: dict[tuple[str, str], list[str]] = defaultdict(list)
-    if b"image" in data or may_hold_image(data):
-        for resource, ref in _named(data):
-            if ref.tag:
-                tags[resource, ref.canonical].append(ref.tag)
-    return {key: tuple(some) for key, some in tags.items()}
-
-
 def _named(data: bytes) -> Iterator[tuple[str, ImageRef]]:
+    """Yield the images that a file runs or records, each with what names it. Raise InputError for no YAML."""
     blocks = documents(Text(data))
     for place in finder.find(blocks):
         if place.ref is not None and not place.constraint:

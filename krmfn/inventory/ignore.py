@@ -47,8 +47,8 @@ class Ignored:
                 return True
         for folder in self._above(whole.parent):
             spec = self._file(folder)
-            if spec is not None and (said := _says(spec, whole, folder, is_folder=is_folder)) is not None:
-                return said
+            if spec is not None and (is_out := _says(spec, whole, folder, is_folder=is_folder)) is not None:
+                return is_out
         return False
 
     def _folder(self, path: Path) -> Path:

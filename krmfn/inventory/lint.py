@@ -24,11 +24,11 @@ def lint(blocks: Sequence[Block], config: Config, skipped: Iterable[Skipped] = (
     """Return everything there is to look at, in the order of files and lines."""
     bound = bind.bind(blocks, config)
     diagnostics = [*bound.results, *unbound(config, bound, blocks), *_unanchored(config)]
-    findings = [*_located(diagnostics, blocks), *_ignored(blocks), *_unread(skipped)]
+    findings = [*_located(diagnostics, blocks), *_ignored(blocks), *(one.diagnostic for one in skipped if one.matters)]
     for target in bound.targets:
         policy = config.policies[target.setter.policy]
-        if problem := _digest(target, policy) or _value(target, policy):
-            findings.append(_at(target, *problem))
+        if problem := _problem(target, policy):
+            findings.append(_finding(target.resource.block, target.scalar.start, *problem))
     return tuple(sorted(dict.fromkeys(findings), key=in_files))
 
 
@@ -85,35 +85,19 @@ def _unanchored(config: Config) -> Iterator[Diagnostic]:
                 yield Diagnostic("warning", "unanchored", message, Location(one.defined, Field("spec.verify")))
 
 
-def _unread(skipped: Iterable[Skipped]) -> Iterator[Diagnostic]:
-    return (
-        Diagnostic("warning", "not-read", one.reason, Location(file=File(one.path, None, one.line, one.column)))
-        for one in skipped
-        if one.matters
-    )
-
-
 def _finding(block: Block, offset: int, code: str, message: str) -> Diagnostic:
     place = File(block.text.name, block.index, *block.text.locate(offset))
     return Diagnostic("warning", code, message, Location(file=place))
 
 
-def _at(target: Target, code: str, message: str) -> Diagnostic:
-    return _finding(target.resource.block, target.scalar.start, code, message)
-
-
-def _digest(target: Target, policy: ImagePolicy) -> tuple[str, str] | None:
+def _problem(target: Target, policy: ImagePolicy) -> tuple[str, str] | None:
+    """Return code and message of what is wrong with a field that a policy binds, or with the policy for it."""
     form = target.form(policy)
-    if target.setter.part is not Part.DIGEST or policy.reflects or (form and form.digest):
-        return None
-    return "no-digest", f"policy {policy.key} reflects no digest: set digestReflectionPolicy to Always or IfNotPresent"
-
-
-def _value(target: Target, policy: ImagePolicy) -> tuple[str, str] | None:
-    """Return why the policy could not have produced the value of a field."""
-    value = target.scalar.value
+    if target.setter.part is Part.DIGEST and not (policy.reflects or (form and form.digest)):
+        return "no-digest", f"policy {policy.key} reflects no digest: set digestReflectionPolicy to Always or IfNotPresent"
     why = _why_foreign(target, policy)
-    return ("foreign-value", f"policy {policy.key} could not have produced {value!r}: {why}") if why else None
+    message = f"policy {policy.key} could not have produced {target.scalar.value!r}: {why}"
+    return ("foreign-value", message) if why else None
 
 
 def _why_foreign(target: Target, policy: ImagePolicy) -> str:

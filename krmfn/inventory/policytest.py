@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.config import schema
+from krmfn.config.objects import mapping, nearest
 from krmfn.errors import ConfigError, RulesError
 from krmfn.model import Diagnostic, Field, File, Location
 from krmfn.policies.number import read_time
 from krmfn.policies.reason import Reason
 from krmfn.policies.rules import parse_rules
-from krmfn.policies.selection import Selection, select
+from krmfn.policies.selection import select
 from krmfn.yamledit.yamltree import construct
 
 if TYPE_CHECKING:
@@ -65,11 +66,10 @@ def read(blocks: Iterable[Block]) -> tuple[Case, ...]:
         if isinstance(data, dict) and data.get("kind") == KIND:
             line, column = block.text.locate(block.span(block.root)[0])
             file = File(block.text.name, block.index, line, column)
-            wrong = [
-                Diagnostic("error", "bad-config", message, Location(None, Field(path), file))
-                for path, message in _problems(data)
+            wrong = [*_problems(data)]
+            problems += [
+                Diagnostic("error", "bad-config", message, Location(None, Field(path), file)) for path, message in wrong
             ]
-            problems += wrong
             cases += () if wrong else _cases(data, block.text.name)
     if problems:
         raise ConfigError(problems)
@@ -90,14 +90,14 @@ def _problems(data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 
 def _current_problems(case: Mapping[str, Any], path: str) -> Iterable[tuple[str, str]]:
     """Yield what is wrong with the times, and a policy that follows what is deployed without any deployed tag."""
-    policy = case.get("policy")
-    names = [name for name in ("version", "digest") if isinstance(policy, dict) and policy.get(name) is not None]
+    policy = mapping(case.get("policy"))
+    names = [name for name in ("version", "digest") if policy.get(name) is not None]
     if names and not case.get("current"):
         yield f"{path}.current", f"required: the tag that is deployed, which policy {names[0]} follows"
-    if isinstance(policy, dict) and policy.get("follow") is not None:
+    if policy.get("follow") is not None:
         yield f"{path}.policy.follow", "it takes what another lock holds, and no list of tags: krmfn explain says what it chooses"
     for index, entry in enumerate(case["tags"]):
-        created = entry.get("created") if isinstance(entry, dict) else None
+        created = mapping(entry).get("created")
         if created and read_time(created) is None:
             message = f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {created!r}"
             yield f"{path}.tags[{index}].created", message
@@ -110,16 +110,12 @@ def _expectation_problems(expect: Mapping[str, Any], path: str) -> Iterable[tupl
         yield path, "expected either a tag or an error, found both"
     for tag, word in (expect.get("rejected") or {}).items():
         if word not in WORDS:
-            from difflib import get_close_matches
-
-            near = get_close_matches(str(word), WORDS, 1, 0.4)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(WORDS)}"
-            yield f"{path}.rejected.{tag}", f"{word!r} is no reason; {hint}"
+            hint = nearest(str(word), WORDS, 0.4) or f"; known: {', '.join(WORDS)}"
+            yield f"{path}.rejected.{tag}", f"{word!r} is no reason{hint}"
 
 
 def _cases(data: Mapping[str, Any], file: str) -> Iterable[Case]:
-    metadata = data.get("metadata")
-    test = (metadata.get("name") if isinstance(metadata, dict) else None) or ""
+    test = mapping(data.get("metadata")).get("name") or ""
     for case in data["spec"]["cases"]:
         entries = [{"name": entry} if isinstance(entry, str) else entry for entry in case["tags"]]
         created = {entry["name"]: entry["created"] for entry in entries if entry.get("created")}
@@ -156,15 +152,11 @@ def _outcome(case: Case) -> dict[str, Any]:
         return {"error": str(error)}
     created = (lambda tag: case.created.get(tag, "")) if case.created else None
     chosen = select(rules, case.tags, created=created, current=case.current)
-    actual = {"error": chosen.message} if chosen.tag is None else {"tag": chosen.tag}
+    actual: dict[str, Any] = {"error": chosen.message} if chosen.tag is None else {"tag": chosen.tag}
     if "rejected" in case.expect:
-        return actual | {"rejected": {tag: _word(chosen, tag) for tag in case.expect["rejected"] or {}}}
+        reasons = {tag: chosen.reason(tag) for tag in case.expect["rejected"] or {}}
+        actual["rejected"] = {tag: reason.word if reason else "not listed" for tag, reason in reasons.items()}
     return actual
-
-
-def _word(chosen: Selection, tag: str) -> str:
-    reason = chosen.reason(tag)
-    return "not listed" if reason is None else reason.word
 
 
 def in_words(outcome: Mapping[str, Any]) -> str:

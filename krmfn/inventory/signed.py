@@ -98,11 +98,8 @@ def judged(every: Sequence[Subject], config: Config, wanted: Wanted | None, sour
         return one._replace(digest=digest, verdicts=tuple(source.verify(repository, digest, each) for each in required[one.ref]))
 
     answers = ask([one for one in every if required[one.ref]], judge, WORKERS)
-    results = [answers.get(one, one) for one in every]
-    return [
-        one._replace(error=answer) if isinstance(answer, RegistryError) else answer
-        for one, answer in zip(every, results, strict=True)
-    ]
+    results = [(one, answers.get(one, one)) for one in every]
+    return [one._replace(error=answer) if isinstance(answer, RegistryError) else answer for one, answer in results]
 
 
 def described(every: Sequence[Subject], config: Config, describe: Describe) -> list[Subject]:

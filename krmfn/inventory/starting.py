@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
@@ -179,9 +180,5 @@ def _name(ref: ImageRef, taken: set[str]) -> str:
     parts = [ref.registry, *ref.path.split("/")]
     ends = ["-".join(parts[at:]) for at in range(len(parts) - 1, -1, -1)]
     names = [re.sub(r"[^a-z0-9-]+", "-", end.lower()).strip("-") or "image" for end in ends]
-    free = next((name for name in names if name not in taken), None)
-    number = 2
-    while free is None:
-        free = None if f"{names[0]}-{number}" in taken else f"{names[0]}-{number}"
-        number += 1
-    return free
+    numbered = (f"{names[0]}-{number}" for number in count(2))
+    return next(name for name in chain(names, numbered) if name not in taken)

@@ -24,7 +24,6 @@ _TOOLS = frozenset({".git", ".hg", ".svn", ".venv", ".tox", ".nox", ".terraform"
 """Hidden folders that hold nothing of one's own."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """A file that was left alone, and why. `matters` is true when it `holds` what now does nothing."""
@@ -59,9 +58,8 @@ class Skipped:
     @property
     def diagnostic(self) -> Diagnostic:
         """What is to be said of a file that matters."""
-        return Diagnostic(
-            "warning", "not-read", self.reason, Location(file=File(self.path, None, self.line, self.column))
-        )
+        place = Location(file=File(self.path, None, self.line, self.column))
+        return Diagnostic("warning", "not-read", self.reason, place)
 
 
 class Survey:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from krmfn.image import is_tag
+from krmfn.image import is_tag, version_suffix
 from krmfn.kubernetes import forms, reference
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, RANGE, UNJUDGED
 from krmfn.kubernetes.resource import anchored, get, scalars_of
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 """Namespace and name of a HelmRepository."""
+Piece = tuple[Part, yaml.ScalarNode, tuple[Step, ...]]
+"""A part of an image, the scalar that holds it, and the steps to that."""
 _OCI = "oci://"
 _VERSIONS = frozenset(key for row in forms.CHARTS for key in row.version)
 """Keys of which a mapping has one if it names a chart."""
@@ -33,7 +35,7 @@ _HELMFILE = "\0helmfile"
 """Stands for the namespace of the repositories that helmfiles name."""
 
 
-class Found(NamedTuple):
+class Mention(NamedTuple):
     """A chart or an artifact. `at` is the version's node, `over` the one that takes precedence over it."""
 
     code: str
@@ -41,8 +43,8 @@ class Found(NamedTuple):
     at: yaml.Node
     text: str
     reading: Reading | None
-    parts: tuple[tuple[Part, yaml.ScalarNode, tuple[Step, ...]], ...] = ()
     why: str = ""
+    parts: tuple[Piece, ...] = ()
     state: str = COUNTS
     constraint: str = ""
     over: yaml.Node | None = None
@@ -71,7 +73,7 @@ def repositories(blocks: Iterable[Block]) -> dict[Key, str]:
     return repositories_by_key
 
 
-def of_resource(root: yaml.Node, kind: str, group: str, known: Mapping[Key, str]) -> list[Found]:
+def of_resource(root: yaml.Node, kind: str, group: str, known: Mapping[Key, str]) -> list[Mention]:
     """Return what an OCIRepository, a HelmRelease, a HelmChart or a plan of the system-upgrade-controller names."""
     spec = get(root, "spec")
     if kind == "Plan" and group == "upgrade.cattle.io":
@@ -87,106 +89,100 @@ def of_resource(root: yaml.Node, kind: str, group: str, known: Mapping[Key, str]
     return []
 
 
-def _planned(spec: yaml.Node | None) -> list[Found]:
+def _planned(spec: yaml.Node | None) -> list[Mention]:
     """Read the version of an upgrade plan, which the controller makes the tag of an image that has none: `+` is `-`."""
     version, image = _filled(spec, "version"), _filled(get(spec, "upgrade"), "image")
-    if version is None or image is None or (named := reference.read(image.value)) is None or named.ref.tag:
+    if version is None or image is None or (untagged := reference.read(image.value)) is None or untagged.ref.tag:
         return []
     text = f"{image.value}:{version.value.replace('+', '-')}"
     why = "an upgrade plan makes a tag of it, and replaces nodes"
-    return [Found("upgrade-plan", ("spec", "version"), version, text, reference.read(text), (), why)]
+    return [Mention("upgrade-plan", ("spec", "version"), version, text, reference.read(text), why)]
 
 
-def _artifact(spec: yaml.Node | None) -> list[Found]:
+def _artifact(spec: yaml.Node | None) -> list[Mention]:
+    """Read the places of an OCIRepository: its range, and its tag and digest, which are one place where both count."""
     url, ref = _filled(spec, "url"), get(spec, "ref")
     if url is None or not url.value.startswith(_OCI):
         return []
-    name, path = url.value.removeprefix(_OCI).rstrip("/"), ("spec", "ref")
-    held = {key: node for key in ("tag", "semver", "digest") if (node := _filled(ref, key)) is not None}
-    tag, semver, digest = held.get("tag"), held.get("semver"), held.get("digest")
-    charts: list[Found] = []
+    name = url.value.removeprefix(_OCI).rstrip("/")
+    tag, semver, digest = (_filled(ref, key) for key in ("tag", "semver", "digest"))
+    artifacts: list[Mention] = []
+
+    def add(at: yaml.Node, path: tuple[Step, ...], suffix: str, why: str = "", **more: Any) -> None:
+        if (reading := reference.read(f"{name}{suffix}")) is not None:
+            artifacts.append(Mention("oci-repository", path, at, f"{name}{suffix}", reading, why, **more))
+
     if semver is not None:
-        over = digest
-        charts.append(
-            Found("oci-repository", (*path, "semver"), semver, name, reference.read(name), (), _OF_RANGE,
-                  OVERRIDDEN if over else RANGE, semver.value, over)
-        )  # fmt: skip
-    pinned: list[tuple[Part, yaml.ScalarNode, str]] = []
-    if tag is not None and (semver is None or digest is not None):
-        pinned.append((Part.TAG, tag, "tag"))
-    if digest is not None:
-        pinned.append((Part.DIGEST, digest, "digest"))
-    if pinned:
-        text = name + (f":{tag.value}" if tag is not None else "") + (f"@{digest.value}" if digest is not None else "")
-        parts = tuple((part, node, (*path, key)) for part, node, key in pinned)
-        charts.append(Found("oci-repository", (*path, pinned[0][2]), parts[0][1], text, reference.read(text), parts))
+        state = OVERRIDDEN if digest else RANGE
+        why = "it is a range: Flux chooses the version"
+        add(semver, ("spec", "ref", "semver"), "", why, state=state, constraint=semver.value, over=digest)
+    is_tagged = tag is not None and (semver is None or digest is not None)
+    held = ((Part.TAG, tag if is_tagged else None, "tag"), (Part.DIGEST, digest, "digest"))
+    parts = tuple((part, node, ("spec", "ref", key)) for part, node, key in held if node is not None)
+    if parts:
+        suffix = version_suffix(tag.value if tag else None, digest.value if digest else None)
+        add(parts[0][1], parts[0][2], suffix, parts=parts)
     elif tag is not None:
-        text = f"{name}:{tag.value}"
         why = "semver takes precedence over tag"
-        charts.append(
-            Found("oci-repository", (*path, "tag"), tag, text, reference.read(text), (), why, OVERRIDDEN, "", semver)
-        )
-    if not held:
-        why = "it has neither tag, semver nor digest, which means latest"
-        charts.append(Found("oci-repository", ("spec", "url"), url, name, reference.read(name), (), why))
-    return [one for one in charts if one.reading is not None]
-
-
-_OF_RANGE = "it is a range: Flux chooses the version"
+        add(tag, ("spec", "ref", "tag"), f":{tag.value}", why, state=OVERRIDDEN, over=semver)
+    elif semver is None:
+        add(url, ("spec", "url"), "", "it has neither tag, semver nor digest, which means latest")
+    return artifacts
 
 
 def _filled(node: yaml.Node | None, key: str) -> yaml.ScalarNode | None:
-    value = get(node, key)
-    scalar = anchored(value) if value is not None else None
+    scalar = anchored(get(node, key))
     return scalar if scalar is not None and scalar.value and not is_null(scalar) else None
 
 
 def _released(
     spec: yaml.Node | None, steps: tuple[Step, ...], namespace: str, known: Mapping[Key, str]
-) -> Found | None:
-    plain, source = scalars_of(spec), scalars_of(get(spec, "sourceRef"))
-    version, chart = get(spec, "version"), get(spec, "chart")
-    if not plain.get("chart") or not plain.get("version") or source.get("kind") != "HelmRepository" or chart is None:
+) -> Mention | None:
+    chart, source = scalars_of(spec).get("chart"), scalars_of(get(spec, "sourceRef"))
+    version = get(spec, "version")
+    if not isinstance(version, yaml.ScalarNode) or not version.value:
         return None
-    at = version if isinstance(version, yaml.ScalarNode) else chart
+    if not chart or source.get("kind") != "HelmRepository":
+        return None
     name = source.get("name", "")
-    wanted = (source.get("namespace") or namespace, name)
+    # Repositories of other namespaces count where the name is unique: kustomizations may set the namespace.
     others = {url for (_, other), url in known.items() if other == name}
-    url = known.get(wanted) or (others.pop() if len(others) == 1 else "")
-    path = (*steps, "version" if at is version else "chart")
-    return _chart("helm-release", path, plain["chart"], url, at, version, name)
+    url = known.get((source.get("namespace") or namespace, name)) or (others.pop() if len(others) == 1 else "")
+    return _chart("helm-release", (*steps, "version"), chart, url, version, name)
 
 
 def of_mapping(
     node: yaml.Node, scalars: Mapping[str, yaml.ScalarNode], within: str, known: Mapping[Key, str]
-) -> Found | None:
+) -> Mention | None:
     """Return the chart that a mapping names, by the rows of the table; only one from a registry, or with an HTTP URL."""
     if _VERSIONS.isdisjoint(scalars):
         return None
     if within == "releases" and _first(scalars, ("chart",)) and (pinned := scalars.get("version")) is not None:
         alias, _, chart = scalars["chart"].value.partition("/")
         if registry := known.get((_HELMFILE, alias)):
-            return _chart("helmfile-chart", ("version",), chart, registry, pinned, pinned, alias)._replace(keys=("chart",))
+            return _chart("helmfile-chart", ("version",), chart, registry, pinned, alias)._replace(keys=("chart",))
     if within == "helmChart" and isinstance(inner := get(get(node, "repository"), "url"), yaml.ScalarNode):
         scalars = {**scalars, "repository": inner}  # of Carvel
-    for row in forms.charts(within):
-        version, url, name = (_first(scalars, keys) for keys in (row.version, row.url, row.name))
-        if not version or not url or (row.name and not name):
-            continue
-        place, at = scalars[url].value, scalars[version]
-        is_registry = place.startswith(_OCI)
-        if row.is_bare and "://" not in place and "." in place.partition("/")[0]:
-            place, is_registry = _OCI + place, True
-        if not is_registry and (not row.name or not re.match(r"https?://", place) or place.endswith(".git")):
-            continue
-        if row.is_tag:
-            text = f"{place.removeprefix(_OCI)}:{at.value}"
-            if (reading := reference.read(text)) is not None:
-                return Found(row.code, (version,), at, text, reading, ((Part.TAG, at, (version,)),), row.why, keys=(url,))
-            continue
-        named = _chart(row.code, (version,), scalars[name].value if name else "", place, at, at, place)
-        return named._replace(keys=(url, version, name))
-    return None
+    rows = (row for row in forms.CHARTS if re.fullmatch(row.within, within))
+    return next((chart for row in rows if (chart := _by_row(row, scalars)) is not None), None)
+
+
+def _by_row(row: forms.Chart, scalars: Mapping[str, yaml.ScalarNode]) -> Mention | None:
+    version, url, name = (_first(scalars, keys) for keys in (row.version, row.url, row.name))
+    if not version or not url or (row.name and not name):
+        return None
+    place, at = scalars[url].value, scalars[version]
+    if row.is_bare and "://" not in place and "." in place.partition("/")[0]:
+        place = _OCI + place
+    if not place.startswith(_OCI) and (not row.name or not re.match(r"https?://", place) or place.endswith(".git")):
+        return None
+    if row.is_tag:
+        text = f"{place.removeprefix(_OCI)}:{at.value}"
+        parts = ((Part.TAG, at, (version,)),)
+        reading = reference.read(text)
+        return reading and Mention(row.code, (version,), at, text, reading, row.why, parts, keys=(url,))
+    chart = _chart(row.code, (version,), scalars[name].value if name else "", place, at, place)
+    return chart._replace(keys=(url, version, name))
 
 
 def _first(scalars: Mapping[str, yaml.ScalarNode], keys: tuple[str, ...]) -> str:
@@ -195,32 +191,25 @@ def _first(scalars: Mapping[str, yaml.ScalarNode], keys: tuple[str, ...]) -> str
 
 
 def _chart(
-    code: str, path: tuple[Step, ...], chart: str, url: str, at: yaml.Node, version: yaml.Node | None, source: str
-) -> Found:
+    code: str, path: tuple[Step, ...], chart: str, url: str, version: yaml.ScalarNode, source: str
+) -> Mention:
     """Make the place of a chart: an exact version is a tag, anything else a range; `+` is `_` in tags, as Helm has it."""
-    wanted = version.value if isinstance(version, yaml.ScalarNode) else ""
+    wanted = version.value
     if chart.startswith(_OCI):
         url, chart = chart, ""
     if not url.startswith(_OCI):
-        why = (
-            f"a chart of the HTTP repository {url}"
-            if url
-            else f"a chart of the HelmRepository {source}, which is not among the files"
-        )
-        return Found(code, path, at, f"{chart or source} {wanted}".strip(), None, (), f"{why}: left alone", UNJUDGED)
+        repository = f"HTTP repository {url}" if url else f"HelmRepository {source}, which is not among the files"
+        why = f"a chart of the {repository}: left alone"
+        return Mention(code, path, version, f"{chart or source} {wanted}".strip(), None, why, state=UNJUDGED)
     name = url.removeprefix(_OCI).rstrip("/") + (f"/{chart}" if chart and "://" not in chart else "")
     tag = wanted.replace("+", "_")
-    if (
-        isinstance(version, yaml.ScalarNode)
-        and is_tag(tag)
-        and re.match(r"v?\d+\.\d+\.\d+", tag)
-        and not re.search(r"(?:^|\.)[xX*](?:\.|$)", tag)
-    ):
+    if is_tag(tag) and re.match(r"v?\d+\.\d+\.\d+", tag) and not re.search(r"(?:^|\.)[xX*](?:\.|$)", tag):
         text = f"{name}:{tag}"
-        return Found(code, path, at, text, reference.read(text), ((Part.VERSION, version, path),))
+        return Mention(code, path, version, text, reference.read(text), parts=((Part.VERSION, version, path),))
     if any(sign in wanted for sign in ("$", "{{", "<<")):
         text = f"{name}:{wanted}"
         reading = reference.read(text)
         why, state = ("", COUNTS) if reading else ("a template fills in its version", UNJUDGED)
-        return Found(code, path, at, text, reading, (), why, state)
-    return Found(code, path, at, name, reference.read(name), (), "it is a range", RANGE, wanted or "*")
+        return Mention(code, path, version, text, reading, why, state=state)
+    why, constraint = "it is a range", wanted or "*"
+    return Mention(code, path, version, name, reference.read(name), why, state=RANGE, constraint=constraint)

@@ -8,6 +8,7 @@ span is believed only when the bytes outside say the same.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from krmfn.yamledit.text import Scalar, Text
@@ -29,9 +30,6 @@ class Embedded:
     def __init__(self, block: Block, scalar: Scalar) -> None:
         self.outer, self.scalar = block.text, scalar
         self.text = Text(scalar.value.encode("utf-8", "surrogatepass"))
-        self._lines: list[tuple[int, bytes]] | None = None
-        self._indent = 0
-        self._places: list[int] | None = None
 
     def moved(self, inner: Scalar, path: str) -> Scalar | None:
         """Return a scalar of the inner text as one of the outer text; None where it cannot be followed."""
@@ -44,21 +42,17 @@ class Embedded:
         host = (self.scalar.start, inner.start)
         return span and inner._replace(start=span[0], end=span[1], path=path, hosts=hosts, host=host, piece=piece)
 
-    def word(self, start: int, end: int) -> Scalar | None:
-        """Return the bytes `start` to `end` of the inner text as a part of this scalar; None where that cannot be."""
-        span = self.span(start, end)
-        value = self.text.data[start:end].decode("utf-8", "replace")
-        if span is None:
-            return None
-        host = (self.scalar.start, start)
-        return self.scalar._replace(value=value, start=span[0], end=span[1], is_part=True, host=host, piece=value)
-
     def characters(self, start: int, end: int) -> Scalar | None:
         """Return the characters `start` to `end` of the value as a part of this scalar; None where that cannot be."""
         value = self.scalar.value
         if not value.isascii():
             start, end = (len(value[:at].encode("utf-8", "surrogatepass")) for at in (start, end))
-        return self.word(start, end)
+        span = self.span(start, end)
+        if span is None:
+            return None
+        piece = self.text.data[start:end].decode("utf-8", "replace")
+        host = (self.scalar.start, start)
+        return self.scalar._replace(value=piece, start=span[0], end=span[1], is_part=True, host=host, piece=piece)
 
     def span(self, start: int, end: int) -> tuple[int, int] | None:
         """Return where a span of the inner text stands outside; None where it cannot be followed."""
@@ -74,40 +68,23 @@ class Embedded:
 
     def _in_lines(self, start: int, end: int) -> tuple[int, int] | None:
         """Follow a span of a literal block."""
-        if self._lines is None:
-            self._read_lines()
-        data, lines = self.text.data, self._lines or []
-        number = self.text.locate(start)[0] - 1
-        if number >= len(lines) or b"\n" in data[start:end]:
+        data = self.text.data
+        if b"\n" in data[start:end]:
             return None
-        at = lines[number][0] + self._indent + start - (data.rfind(b"\n", 0, start) + 1)
+        at = self._lines[self.text.locate(start)[0] - 1] + start - (data.rfind(b"\n", 0, start) + 1)
         return at, at + end - start
 
-    def _read_lines(self) -> None:
-        raw = self.outer.data[self.scalar.start : self.scalar.end]
-        head, *lines = raw.split(b"\n")
-        at, self._lines = self.scalar.start + len(head) + 1, []
-        for line in lines:
-            self._lines.append((at, line))
-            at += len(line) + 1
-        inner = self.text.data.split(b"\n")
-        for (_, line), text in zip(self._lines, inner, strict=False):
-            if text.strip():
-                self._indent = len(line.rstrip(b"\r")) - len(text)
-                break
+    @cached_property
+    def _lines(self) -> list[int]:
+        return line_starts(self.outer.data, self.scalar.start, self.text.data)
 
     def _followed(self, start: int, end: int) -> tuple[int, int] | None:
         """Follow a span character by character."""
-        if self._places is None:
-            self._places = self._follow() if len(self.scalar.value) < _LONGEST else []
-        data = self.text.data
+        data, places = self.text.data, self._places if len(self.scalar.value) < _LONGEST else []
         first, last = len(data[:start].decode("utf-8", "replace")), len(data[:end].decode("utf-8", "replace")) - 1
-        if not 0 <= first <= last < len(self._places) - 1:
+        if not 0 <= first <= last < len(places) - 1 or places[first] < 0 or places[last] < 0:
             return None
-        begin, finish = self._places[first], self._places[last]
-        if begin < 0 or finish < 0:
-            return None
-        return begin, finish + self._width(finish)
+        return places[first], places[last] + self._width(places[last])
 
     def _width(self, at: int) -> int:
         """Return how many bytes write the one character that starts at an offset of the outer text."""
@@ -119,8 +96,9 @@ class Embedded:
         byte = data[at]
         return 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
 
-    def _follow(self) -> list[int]:
-        """Return the offset of every character, -1 for white space, and one entry more than there are characters."""
+    @cached_property
+    def _places(self) -> list[int]:
+        """The offset of every character, -1 for white space, and one entry more; none where they cannot be followed."""
         style, data = self.scalar.style, self.outer.data
         at, end = self.scalar.start, self.scalar.end
         if style in ("'", '"'):
@@ -159,3 +137,17 @@ class Embedded:
             else:
                 break
         return at
+
+
+def line_starts(data: bytes, start: int, value: bytes) -> list[int]:
+    """Return where the lines of a value start in the text of the literal block that begins at a byte.
+
+    Each stands behind the indentation, at the end of its line: whatever the indicator (`|2-`) says of that.
+    """
+    at, starts = data.find(b"\n", start) + 1, []
+    for line in value.split(b"\n"):
+        end = data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        starts.append(at + len(data[at:end].rstrip(b"\r")) - len(line))
+        at = end + 1
+    return starts

@@ -74,14 +74,14 @@ def _places(block: Block, known: Mapping[charts.Key, str]) -> Iterator[Place]:
                     by_offset[place.start] = place
     for place in _marked(block):
         by_offset.setdefault(place.start, place)
-    found = (_heeding(place) if may_ignore else place for _, place in sorted(by_offset.items()))
-    yield from _with_digests(found) if prefilter.may_pin_beside(raw) else found
+    read = (_heeding(place) if may_ignore else place for _, place in sorted(by_offset.items()))
+    yield from _with_digests(read) if prefilter.may_pin_beside(raw) else read
 
 
-def _with_digests(found: Iterable[Place]) -> Iterator[Place]:
+def _with_digests(read: Iterable[Place]) -> Iterator[Place]:
     """Yield places; one is not sure when a digest beside it would go stale."""
     digests: dict[Steps, list[LooseDigest]] = {}
-    for place in found:
+    for place in read:
         prefix = place.resource.prefix
         if place.is_sure and prefix not in digests:
             digests[prefix] = [*loose_digests(place.resource.root)]
@@ -106,20 +106,25 @@ def _generated(graph: Graph) -> Iterator[Place]:
     """Yield the images that kustomizations take from files of `KEY=VALUE` lines, in which nothing is written."""
     for spot, image in sorted(graph.outside.items()):
         text = graph.texts[spot.path]
-        resource = Resource(Block(text, 0, len(text.data), 0), ResourceId(), File(text.name))
-        if (seen := reference.read(image)) and seen.evidence > Evidence.NAME:
+        if (reading := reference.read(image)) and reading.evidence > Evidence.NAME:
             why = "a generator reads it from a file that is no YAML"
-            yield deployed(Place("generated", resource, "", spot.offset, image, seen.ref, why=why), graph)
+            yield deployed(Place("generated", _of_text(text), "", spot.offset, image, reading.ref, why=why), graph)
+
+
+def _of_text(text: Text) -> Resource:
+    """Return what stands for the resource of places in a text that is no YAML."""
+    return Resource(Block(text, 0, len(text.data), 0), ResourceId(), File(text.name))
 
 
 def _in_no_yaml(text: Text) -> Iterator[Place]:
     """Yield what is named in a text that cannot be read as YAML, such as a template of a chart."""
-    resource = Resource(Block(text, 0, len(text.data), 0), ResourceId(), File(text.name))
+    resource = _of_text(text)
     content = text.data.decode("utf-8", "replace")
-    for one in prose.mentions(content):
-        start = len(content[: one.start].encode("utf-8", "replace"))
-        words, why = content[one.start : one.end], "the file cannot be read as YAML"
-        yield Place(one.code, resource, "", start, words, one.reading.ref, why=why, state=SHOWN)
+    why = "the file cannot be read as YAML"
+    for mention in prose.mentions(content):
+        start = len(content[: mention.start].encode("utf-8", "replace"))
+        words, ref = content[mention.start : mention.end], mention.reading.ref
+        yield Place(mention.code, resource, "", start, words, ref, why=why, state=SHOWN)
 
 
 def _heeding(place: Place) -> Place:
@@ -137,8 +142,7 @@ def _marked(block: Block) -> Iterator[Place]:
     resource = describe(block)[0]
     for marker in markers.read(block):
         scalar = marker.scalar
-        if marker.setter.count(":") == 1 and (seen := reference.read(scalar.value)) and seen.evidence > Evidence.NAME:
-            slots = (Slot(Part.IMAGE, scalar),)
-            yield Place(
-                "marked", resource, scalar.path, scalar.start, scalar.value, seen.ref, slots, why="a marker binds it"
-            )
+        reading = reference.read(scalar.value) if marker.setter.count(":") == 1 else None
+        if reading is not None and reading.evidence > Evidence.NAME:
+            slots, why = (Slot(Part.IMAGE, scalar),), "a marker binds it"
+            yield Place("marked", resource, scalar.path, scalar.start, scalar.value, reading.ref, slots, why=why)

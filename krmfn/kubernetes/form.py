@@ -7,15 +7,16 @@ policy's image inside any other text are forms that can be written again with no
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from krmfn.errors import RuleError
-from krmfn.image import HUB, ImageRef, is_tag
+from krmfn.image import HUB, ImageRef, is_tag, version_suffix
 from krmfn.model import Part
 from krmfn.namedtuple import NamedTuple
 
 _OPENED = r"[\s\"'(\[]*(?:-{0,2}[A-Za-z_][A-Za-z0-9_./-]*=)?[\"']?"
 """What may stand before a value: quotes, and the name of a flag or variable."""
+_SCHEME = r"(?:[A-Za-z][A-Za-z0-9+.-]*://)"
 _CLOSED = r"[\s\"')\]]*"
 
 
@@ -47,25 +48,17 @@ class Form(NamedTuple):
         """True when other text stands around what the field holds."""
         return bool(self.before.strip() or self.after.strip())
 
-    @property
-    def _whole(self) -> str:
-        return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
-
     def write(self, part: Part, name: str, tag: str, digest: str | None) -> str:
         """Return the text with another choice in it; `digest` is None where the field is to hold none."""
         if part is Part.NAME:
-            return f"{self.before}{name}{self._behind_name()}{self.after}"
+            return f"{self.before}{name}{version_suffix(self.tag, self.digest)}{self.after}"
         if part is Part.DIGEST:
-            lone = digest or ""
-            head = f"{self.name}@" if self.name else ""
+            head, lone = f"{self.name}@" if self.name else "", digest or ""
             return f"{self.before}{head}{lone.partition(':')[2] if self.is_hex else lone}{self.after}"
         if part is Part.VERSION:
             return f"{self.before}{_as_version(tag, self.tag)}{self.after}"
         spelled = name if part is Part.IMAGE and not self.of else self.name
         return f"{self.before}{spelled}{':' if spelled else ''}{tag}{f'@{digest}' if digest else ''}{self.after}"
-
-    def _behind_name(self) -> str:
-        return self._whole[len(self.name) :]
 
 
 @lru_cache(4096)
@@ -92,55 +85,53 @@ def read_form(value: str, part: Part, canonical: str) -> Form | None:
     start = value.find(text)
     if not text:
         return Form()
-    form = _READERS[part](text, canonical)
+    before, scheme, held, after = _framed(text)
+    if before.endswith("=") and not (scheme or held):
+        form: Form | None = Form(before, after=after)
+    else:
+        form = _READERS[part](text, canonical)
     return form and form._replace(before=value[:start] + form.before, after=form.after + value[start + len(text) :])
 
 
 def _read_image(text: str, canonical: str) -> Form | None:
+    # What holds the policy's image somewhere is that, before it is whatever image stands behind a flag or a scheme.
     if whole := _spelled(text) or _varied(text, canonical):
         return whole
     if (inside := _inside(text, canonical)) is not None:
         return inside
-    before, value, after = _framed(text, is_url=True)
-    if before.endswith("=") and not value:
-        return Form(before, after=after)
+    before, scheme, value, after = _framed(text)
     form = _spelled(value) or _varied(value, canonical)
     if form is None or not (form.tag or form.digest or "/" in form.name or form.canonical == canonical):
         return None
-    return form._replace(before=before, after=after)
+    return form._replace(before=before + scheme, after=after)
 
 
 def _read_tag(text: str, canonical: str) -> Form | None:
-    before, value, after = _framed(text, is_url=False)
-    tag, at, digest = value.partition("@")
+    before, scheme, value, after = _framed(text)
+    tag, at, digest = f"{scheme}{value}".partition("@")
     if is_tag(tag) and (_is_digest(digest) if at else True):
         return Form(before, "", tag, digest, after)
-    if before.endswith("=") and not value:
-        return Form(before, after=after)
     image = _image(text, canonical)
     return image if image and image.tag else None
 
 
 def _read_name(text: str, canonical: str) -> Form | None:
-    before, value, after = _framed(text, is_url=True)
-    if before.endswith("=") and not value:
-        return Form(before, after=after)
+    before, scheme, value, after = _framed(text)
     form = _spelled(value)
     if form and not form.tag and not form.digest:
-        return form._replace(before=before, after=after)
+        return form._replace(before=before + scheme, after=after)
     image = _image(text, canonical)
     return None if image and image.of else image
 
 
 def _read_digest(text: str, canonical: str) -> Form | None:
-    before, value, after = _framed(text, is_url=False)
+    before, scheme, value, after = _framed(text)
+    value = scheme + value
     at = "@" if value.startswith("@") else ""
     if _is_digest(value[len(at) :]):
         return Form(before + at, digest=value[len(at) :], after=after)
     if re.fullmatch(r"[0-9a-f]{64}", value, re.ASCII):
         return Form(before, digest=f"sha256:{value}", after=after, is_hex=True)
-    if before.endswith("=") and not value:
-        return Form(before, after=after)
     image = _image(text, canonical)
     return image if image and image.digest and not image.tag else None
 
@@ -164,10 +155,9 @@ def _as_version(tag: str, held: str) -> str:
 
 
 def _read_version(text: str, _canonical: str) -> Form | None:
-    before, value, after = _framed(text, is_url=False)
-    if holds_version(value) and not re.search(_RANGE, value) and is_tag(tag := value.replace("+", "_", 1)):
-        return Form(before, "", tag, "", after)
-    return Form(before, after=after) if before.endswith("=") and not value else None
+    before, scheme, value, after = _framed(text)
+    is_version = not scheme and holds_version(value) and not re.search(_RANGE, value)
+    return Form(before, "", tag, "", after) if is_version and is_tag(tag := value.replace("+", "_", 1)) else None
 
 
 _READERS = {
@@ -213,30 +203,19 @@ def _varied(text: str, canonical: str) -> Form | None:
     return Form(text[: whole.start], ref.name, ref.tag or "", ref.digest or "", of=canonical)
 
 
-def _framed(text: str, *, is_url: bool) -> tuple[str, str, str]:
-    """Cut a text into the name of a flag or variable (and a scheme), the value, and what closes it."""
-    match = _frame(is_url).match(text)
-    return (match[1], match[2], match[3]) if match else ("", text, "")
-
-
-@cache
-def _frame(is_url: bool) -> re.Pattern[str]:
-    scheme = r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?" if is_url else ""
-    return re.compile(rf"({_OPENED}{scheme})(.*?)({_CLOSED})\Z", re.DOTALL)
+def _framed(text: str) -> tuple[str, str, str, str]:
+    """Cut a text into the name of a flag or variable, a scheme (`docker://`), the value, and what closes it."""
+    match = re.fullmatch(rf"({_OPENED})({_SCHEME}?)(.*?)({_CLOSED})", text, re.DOTALL)
+    return (match[1], match[2], match[3], match[4]) if match else ("", "", text, "")
 
 
 def _inside(text: str, canonical: str) -> Form | None:
     """Return the form of a text that holds the image once, with tag or digest, among other things."""
     forms = []
-    for token in _tokens().finditer(text):
+    for token in re.finditer(r"[A-Za-z0-9\[][A-Za-z0-9._:/@\[\]-]*", text, re.ASCII):
         start = token.start() + token[0].rfind("://") + 3 if "://" in token[0] else token.start()
         piece = text[start : token.end()].rstrip(".:/-@")
         form = _spelled(piece)
         if form and form.canonical == canonical and (form.tag or form.digest):
             forms.append(form._replace(before=text[:start], after=text[start + len(piece) :]))
     return forms[0] if len(forms) == 1 else None
-
-
-@cache
-def _tokens() -> re.Pattern[str]:
-    return re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@\[\]-]*", re.ASCII)

@@ -11,7 +11,9 @@ import re
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from krmfn.kubernetes.reference import Evidence
+from krmfn.kubernetes import reference
+from krmfn.kubernetes.reference import Evidence, Reading
+from krmfn.kubernetes.resource import CONTAINERS
 
 NAME, LOCATED, VERSION, OFFICIAL, FULL, KNOWN, NEVER = Evidence
 
@@ -23,7 +25,6 @@ _UNVERSIONED = "it has neither tag nor digest"
 _NO_KEY = "the key does not say that it is an image"
 _BARE = "its name has no namespace and no registry, and is no official image"
 Named = Literal["repository", "image", "name"]
-CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 
 
 class Reference(NamedTuple):
@@ -44,9 +45,9 @@ class Reference(NamedTuple):
     grammar: str = "whole"
     why: str = ""
 
-    def is_key(self, key: str) -> bool:
-        """True if the row is about this key."""
-        return _matches(self.key, key)
+    def read(self, text: str) -> Reading | None:
+        """Return the reference that a scalar holds by the grammar of the row."""
+        return reference.read_by(self.grammar, text, lambda flag: _matches(self.key, flag))
 
 
 @lru_cache(16384)
@@ -99,6 +100,11 @@ class Pair(NamedTuple):
     shown: Evidence = VERSION
     sure: Evidence = OFFICIAL
     why: str = _BARE
+
+    def takes(self, named: str, version: str, within: str) -> bool:
+        """True if the row is about keys of these kinds; a digest stands for a tag."""
+        is_version = self.version == ("version" if version == "version" else "tag")
+        return named in self.named and is_version and re.fullmatch(self.within, within) is not None
 
 
 _OTHER_VERSION = "version may be the version of something else"
@@ -199,12 +205,6 @@ NOT_RUN = (
 """API groups and kinds that speak of images and run none: configuration of updaters, policies, definitions."""
 
 
-@lru_cache(1024)
-def charts(within: str) -> tuple[Chart, ...]:
-    """Return the rows of charts that a mapping under the key `within` may be of."""
-    return tuple(row for row in CHARTS if re.fullmatch(row.within, within))
-
-
 def is_image_key(key: str) -> bool:
     """True if a key says that its value is an image, or a list of images."""
     return _matches(_WITHIN, key)
@@ -213,16 +213,6 @@ def is_image_key(key: str) -> bool:
 def is_list_key(key: str) -> bool:
     """True if what stands under a key are several images."""
     return _matches(_MAP_KEY, key)
-
-
-def is_list_of_tags(key: str) -> bool:
-    """True if a key says that the items of its list are tags of one image."""
-    return _matches(r"(?:.*[iI]mage|image)[_-]?(?:[tT]ags|[vV]ersions)", key)
-
-
-def is_image_kind(kind: str) -> bool:
-    """True if an object reference of this kind names an image."""
-    return kind == "DockerImage" or kind.startswith(("ImageStream", "ImageTag"))
 
 
 def is_pair(code: str) -> bool:
@@ -261,20 +251,10 @@ def references(key: str, within: str, group: str, *, is_item: bool) -> tuple[Ref
     return tuple(
         row
         for row in REFERENCES
-        if (row.is_item == is_item or not row.is_item)
-        and (row.grammar == "flag" or row.is_key(key))
+        if (is_item or not row.is_item)
+        and (row.grammar == "flag" or _matches(row.key, key))
         and _matches(row.within, within)
         and _matches(row.groups, group)
-    )
-
-
-@lru_cache(8192)
-def pair(named: str, version: str, within: str) -> tuple[Pair, ...]:
-    """Return the rows that a pair of keys may be of."""
-    return tuple(
-        row
-        for row in PAIRS
-        if named in row.named and row.version == version and re.fullmatch(row.within, within)
     )
 
 

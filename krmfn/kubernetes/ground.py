@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from krmfn.kubernetes import reference
+from krmfn.kubernetes import forms, reference
 from krmfn.kubernetes.embedded import Embedded
 from krmfn.kubernetes.places import UNJUDGED, VARIABLE, Place, Slot
 from krmfn.kubernetes.resource import get
@@ -16,6 +16,7 @@ from krmfn.model import Part
 from krmfn.yamledit.yamltree import Step, children, join_path, scalar_at
 
 if TYPE_CHECKING:
+    from krmfn.image import ImageRef
     from krmfn.kubernetes.reference import Reading
     from krmfn.kubernetes.resource import Resource
     from krmfn.yamledit.nodes import Block
@@ -64,35 +65,27 @@ class Ground(NamedTuple):
         group = version.value.rpartition("/")[0]
         return self._replace(group=group, kind=kind.value, doubt=self.doubt or doubt_of_resource(node, group, kind.value))
 
-    def slots(self, node: yaml.ScalarNode, steps: tuple[Step, ...], word: tuple[int, int] | None) -> tuple[Slot, ...]:
-        """Return the slot of a whole scalar, or of the characters of one."""
-        if word is not None:
-            return self.words(node, steps)(*word)
-        slot = self.slot(Part.IMAGE, node, steps)
-        return () if slot is None else (slot,)
+    def doubt_of_key(self, key: str, *, is_name: bool = False) -> str:
+        """Return why nothing below a key of this resource, or under the name of a parameter, is sure."""
+        return forms.doubt_of_key(key, self.group, self.kind, is_name=is_name)
 
     def slot(self, part: Part, node: yaml.ScalarNode, steps: tuple[Step, ...]) -> Slot | None:
         """Return the slot of a scalar; None where the text around it cannot be followed."""
         path = self.lead + join_path(steps)
         return self._outside(part, scalar_at(self.block, node, path), steps, path)
 
-    def words(self, node: yaml.ScalarNode, steps: tuple[Step, ...]) -> Callable[[int, int], tuple[Slot, ...]]:
-        """Return what returns the slots of characters of a scalar; none where the text around it cannot be followed."""
+    def words(self, node: yaml.ScalarNode, steps: tuple[Step, ...]) -> Callable[[int, int], Slot | None]:
+        """Return what returns the slot of characters of a scalar; None where the text around it cannot be followed."""
         path = self.lead + join_path(steps)
         inner = Embedded(self.block, scalar_at(self.block, node, path))
-
-        def slots(begin: int, end: int) -> tuple[Slot, ...]:
-            slot = self._outside(Part.IMAGE, inner.characters(begin, end), steps, path)
-            return () if slot is None else (slot,)
-
-        return slots
+        return lambda begin, end: self._outside(Part.IMAGE, inner.characters(begin, end), steps, path)
 
     def _outside(self, part: Part, scalar: Scalar | None, steps: tuple[Step, ...], path: str) -> Slot | None:
         """Return the slot of a scalar of the block, or of a word of one, where it stands in the text of the resource."""
         for host in self.hosts:
             scalar = scalar and host.moved(scalar, path)
         inside = () if self.hosts else steps[len(self.resource.prefix) :]
-        return None if scalar is None else Slot(part, scalar, inside)
+        return scalar and Slot(part, scalar, inside)
 
     def start(self, node: yaml.Node) -> int:
         """Return where a node stands in the text of the resource; where its text starts when that cannot be told."""
@@ -113,32 +106,30 @@ class Ground(NamedTuple):
 
     def place(
         self, code: str, steps: tuple[Step, ...], node: yaml.Node, text: str,
-        reading: Reading | None, slots: tuple[Slot, ...], why: str, *, is_sure: bool = True,
+        reading: Reading | None, slots: Iterable[Slot | None], why: str, *, is_sure: bool = True,
     ) -> Place:  # fmt: skip
-        """Make a place."""
-        lone = slots[0].scalar if len(slots) == 1 and slots[0].scalar.is_part else None
+        """Return the place of what was read at a node; slots that could not be followed are left out."""
+        followed = tuple(slot for slot in slots if slot is not None)
+        lone = followed[0].scalar if len(followed) == 1 and followed[0].scalar.is_part else None
         start = lone.start if lone else self.start(node)
-        why = why or self.doubt
-        field = self.lead + join_path(steps)
+        ref, field = reading and reading.ref, self.lead + join_path(steps)
+        place = Place(code, self.resource, field, start, text, ref, followed, why=why or self.doubt)
         if reading is None:
-            return Place(code, self.resource, field, start, text, None, slots, why=why, state=UNJUDGED)
+            return place._replace(state=UNJUDGED)
         if reading.variable:
             why = f"{reading.variable} is a variable"
-            variable = reading.variable
-            return Place(
-                code, self.resource, field, start, text, reading.ref, why=why, state=VARIABLE, constraint=variable
-            )
-        if not why and not slots:
-            why = "the text around it cannot be followed"
-        if not why and reading.ref.tag is not None and reference.is_placeholder(reading.ref.tag):
-            why = f"{reading.ref.tag} is a placeholder"
-        if not why and reference.is_too_deep(reading.ref):
-            why = "Docker Hub has no repository of this depth: its registry is named elsewhere"
-        if not why and self.is_ignored(slots):
-            why = "it is marked # krmfn: ignore"
-        return Place(code, self.resource, field, start, text, reading.ref, slots, is_sure and not why, why)
+            return place._replace(slots=(), why=why, state=VARIABLE, constraint=reading.variable)
+        why = place.why or self._against(reading.ref, followed)
+        return place._replace(is_sure=is_sure and not why, why=why)
 
-    def is_ignored(self, slots: Iterable[Slot]) -> bool:
-        """True if a comment behind a value says `# krmfn: ignore`."""
+    def _against(self, ref: ImageRef, slots: tuple[Slot, ...]) -> str:
+        """Return what speaks against an image whose key and value look right; empty when nothing does."""
+        if not slots:
+            return "the text around it cannot be followed"
+        if ref.tag is not None and reference.is_placeholder(ref.tag):
+            return f"{ref.tag} is a placeholder"
+        if reference.is_too_deep(ref):
+            return "Docker Hub has no repository of this depth: its registry is named elsewhere"
         data = self.resource.block.text.data
-        return self.may_ignore and any(_IGNORE.match(data, slot.scalar.end) for slot in slots)
+        is_ignored = self.may_ignore and any(_IGNORE.match(data, slot.scalar.end) for slot in slots)
+        return "it is marked # krmfn: ignore" if is_ignored else ""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 import yaml
 
 from krmfn.errors import InputError, RuleError
-from krmfn.yamledit.compose import Alias
+from krmfn.kubernetes.resource import aimed
 from krmfn.yamledit.yamltree import Step, children, construct
 
 Place = tuple[tuple[Step, ...], yaml.Node]
@@ -63,10 +63,10 @@ class JSONPath(NamedTuple):
             return
         data = construct(root)
         try:
-            matches = _listed(self.expression.find(data))
+            matches = self.expression.find(data)
         except Exception as error:  # what a path of others meets in data of others
             raise InputError(f"{self.text!r} cannot be followed here: {type(error).__name__}") from error
-        for match in matches:
+        for match in matches if isinstance(matches, list) else [matches]:
             steps = tuple(_steps(match.full_path))
             node = _follow(root, steps)
             if node is not None:
@@ -111,9 +111,9 @@ class _Found(str):
     def __new__(cls, pattern: str) -> Self:
         from krmfn.kubernetes.kustomize.expressions import searcher
 
-        made = super().__new__(cls, pattern)
-        made.is_in = searcher(pattern)
-        return made
+        text = super().__new__(cls, pattern)
+        text.is_in = searcher(pattern)
+        return text
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, str) and self.is_in(other)
@@ -184,7 +184,7 @@ def _walk(expression: Any, steps: tuple[Step, ...], node: yaml.Node) -> Iterator
                 if not is_single:
                     met.add(place)
     else:
-        yield from _members(kind, expression, steps, _aimed(node))
+        yield from _members(kind, expression, steps, aimed(node))
 
 
 def _members(kind: str, expression: Any, steps: tuple[Step, ...], node: yaml.Node | None) -> Iterator[Place]:
@@ -212,14 +212,6 @@ def below(steps: tuple[Step, ...], node: yaml.Node) -> Iterator[Place]:
         stack += reversed([((*path, step), child) for step, child in children(each)])
 
 
-def _aimed(node: yaml.Node) -> yaml.Node | None:
-    return node.target if isinstance(node, Alias) else node
-
-
-def _listed(matches: Any) -> list[Any]:
-    return matches if isinstance(matches, list) else [matches]
-
-
 def _steps(path: Any) -> Iterator[Step]:
     if hasattr(path, "left"):
         yield from _steps(path.left)
@@ -235,6 +227,5 @@ def _steps(path: Any) -> Iterator[Step]:
 def _follow(node: yaml.Node, steps: tuple[Step, ...]) -> yaml.Node | None:
     at: yaml.Node | None = node
     for step in steps:
-        inside = _aimed(at) if at is not None else None
-        at = next((child for key, child in children(inside) if key == step), None)
+        at = next((child for key, child in children(aimed(at)) if key == step), None)
     return at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.kubernetes.form import parsed
@@ -20,47 +20,32 @@ class Spot(NamedTuple):
     offset: int
 
 
-class Graph:
-    """What counts. `emitted` holds, for each scalar that decides about something, the texts it ends as in the roots.
+class Graph(NamedTuple):
+    """What counts where kustomizations change fields; `texts` are the files by their paths."""
 
-    `outside` holds the images that stand in files that are no YAML: where, and what they are; `named` what entries of
-    `images` made of a scalar by giving it another name, in bases as well.
-    """
+    texts: Mapping[str, Text] = {}
+    by: Mapping[Spot, Spot] = {}
+    """Which scalar took the place of which."""
+    emitted: Mapping[Spot, Collection[str]] = {}
+    """The texts that each scalar that decides about something ends as in the roots."""
+    outside: Mapping[Spot, str] = {}
+    """The images that stand in files that are no YAML."""
+    named: Mapping[Spot, Collection[str]] = {}
+    """What entries of `images` made of a scalar by giving it another name, in bases as well."""
 
-    def __init__(
-        self,
-        texts: Mapping[str, Text],
-        by: Mapping[Spot, Spot],
-        emitted: Mapping[Spot, frozenset[str]],
-        outside: Mapping[Spot, str] | None = None,
-        named: Mapping[Spot, frozenset[str]] | None = None,
-    ) -> None:
-        self.texts, self.by, self.emitted, self.outside, self.named = texts, by, emitted, outside or {}, named or {}
-
-    def knows(self, path: str, offset: int) -> bool:
-        """True if kustomizations pass the scalar on, or something overrides it."""
-        return Spot(path, offset) in self.emitted or Spot(path, offset) in self.by
-
-    def overridden(self, path: str, offset: int) -> File | None:
-        """Return where the scalar stands that overrides the one at a byte offset of a file; None when that counts."""
-        spot, seen = Spot(path, offset), {Spot(path, offset)}
+    def overridden(self, spot: Spot) -> File | None:
+        """Return where the scalar stands that overrides another one; None when that counts."""
         if spot in self.emitted or spot not in self.by:
             return None
+        seen = {spot}
+        # A chain of overlays ends at a scalar that some root emits; patches of two roots may also override each other.
         while (after := self.by.get(spot)) and after not in seen and spot not in self.emitted:
             spot = after
             seen.add(spot)
         return File(spot.path, None, *self.texts[spot.path].locate(spot.offset))
 
-    def texts_of(self, path: str, offset: int) -> frozenset[str]:
-        """Return what a scalar ends as in what the roots emit; empty when no kustomization passes it on."""
-        return self.emitted.get(Spot(path, offset), frozenset())
 
-    def names_of(self, path: str, offset: int) -> frozenset[str]:
-        """Return what entries of `images` call a scalar, whether a root emits that or another one renames it again."""
-        return self.named.get(Spot(path, offset), frozenset())
-
-
-NOTHING = Graph({}, {}, {})
+NOTHING = Graph()
 """For texts that are no files below a folder: nothing is overridden."""
 
 
@@ -70,20 +55,19 @@ def deployed(place: Place, graph: Graph) -> Place:
     It is overridden when each of them overrides it. It is not sure when they give its image another name: whose tags are
     right cannot be told.
     """
-    path, scalar = place.resource.block.text.name, place.slots[0].scalar if place.slots else None
-    offset = place.start
-    if scalar and scalar.host and not graph.knows(path, offset):
-        offset = scalar.host[0]
-    over = graph.overridden(path, offset) if place.state == COUNTS else None
+    spot, scalar = Spot(place.resource.block.text.name, place.start), place.slots[0].scalar if place.slots else None
+    if scalar and scalar.host and spot not in graph.emitted and spot not in graph.by:
+        spot = spot._replace(offset=scalar.host[0])
+    over = graph.overridden(spot) if place.state == COUNTS else None
     if over is not None:
         return place._replace(state=OVERRIDDEN, by=f"{over.path}:{over.line}")
     if place.ref is None or not (place.ref.tag or place.ref.digest):
         return place
     version = (place.ref.tag, place.ref.digest)
-    texts = graph.texts_of(path, offset)
-    refs = {ref.canonical: ref for ref in map(parsed, texts) if ref and (ref.tag, ref.digest) == version}
+    ends = map(parsed, graph.emitted.get(spot, ()))
+    refs = {ref.canonical: ref for ref in ends if ref and (ref.tag, ref.digest) == version}
     if [*refs] == [place.ref.canonical]:  # maybe because an overlay takes back what its base says
-        renamed = filter(None, map(parsed, graph.names_of(path, offset)))
+        renamed = filter(None, map(parsed, graph.named.get(spot, ())))
         refs |= {ref.canonical: ref for ref in renamed if (ref.tag, ref.digest) == version}
     if not refs or [*refs] == [place.ref.canonical]:
         return place

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import yaml
 
+from krmfn.image import version_suffix
 from krmfn.kubernetes import forms, reference
 from krmfn.kubernetes.reference import Evidence, Reading
 from krmfn.model import Part
@@ -33,7 +34,7 @@ class Spelled(NamedTuple):
         return self.steps.get(key, (key,))
 
 
-class Found(NamedTuple):
+class Mention(NamedTuple):
     """An image: the row's code, its text and reading, its parts with their keys, and what speaks against it.
 
     `at` is the key of the version.
@@ -49,7 +50,8 @@ class Found(NamedTuple):
 
 _VERSION = re.compile(r"(.*?)[_.-]?(tag|Tag|TAG|digest|Digest|DIGEST|sha256|version|Version|VERSION)").fullmatch
 _KUBEADM = frozenset({"local", "dns"})
-_NAMES = {"repository": ("repository", "repo", "repositoryURI", "repositoryUrl"), "image": ("image", ""), "name": ("name",)}
+_REPOSITORIES = ("repository", "repo", "repositoryURI", "repositoryUrl")
+_NAMES = {"repository": (*_REPOSITORIES, "imageRepository"), "image": ("image", "", "imageName"), "name": ("name",)}
 _REGISTRIES = ("registry", "imageRegistry", "hub")
 _NO_VERSION = frozenset({"true", "false", "yes", "no", "on", "off", "null", "~"})
 _ELSEWHERE = "the repository is named elsewhere, by the chart or another file"
@@ -70,19 +72,17 @@ def _stem(key: str) -> tuple[str, str] | None:
 def _candidates(stem: str) -> tuple[tuple[str, str], ...]:
     """Return the keys that may hold the name beside a version with this stem, best first, each with its kind."""
     bare = re.sub(r"[_.-]?(?:image|Image|IMAGE)$", "", stem)
-    candidates: list[tuple[str, str]] = []
-    for head in dict.fromkeys((stem, bare)):
-        for kind, words in _NAMES.items():
-            for word in words:
-                candidates += [(key, kind) for key in _spelled(head, word)]
-            if kind == "repository":
-                candidates += [(key, kind) for key in _spelled(head, "imageRepository")]
-            if kind == "image":
-                candidates += [(key, kind) for key in _spelled(head, "imageName")]
+    candidates = [
+        (key, kind)
+        for head in (stem, bare)
+        for kind, words in _NAMES.items()
+        for word in words
+        for key in _spelled(head, word)
+    ]
     is_own = stem == "" or forms.is_image_key(stem)
     if is_own and stem:  # one of several tags of the image beside it, such as `defaultGpuImageVersion`
         candidates.append(("image", "image"))
-    return tuple((key, kind) for key, kind in dict.fromkeys(candidates) if key and (kind != "name" or stem == "" or is_own))
+    return tuple((key, kind) for key, kind in dict.fromkeys(candidates) if key and (kind != "name" or is_own))
 
 
 def _spelled(head: str, word: str) -> Iterator[str]:
@@ -106,7 +106,7 @@ def of_paths(scalars: Scalars) -> Iterator[Spelled]:
             yield Spelled({last: scalars[key] for last, key in keys.items()}, head.rpartition(".")[2], steps)
 
 
-def of_mapping(scalars: Scalars, within: str) -> Iterator[Found]:
+def of_mapping(scalars: Scalars, within: str) -> Iterator[Mention]:
     """Yield the images of one mapping, which stands under the key `within`."""
     if pair := _kustomized(scalars, within):
         yield pair
@@ -120,7 +120,7 @@ def of_mapping(scalars: Scalars, within: str) -> Iterator[Found]:
             yield pair
 
 
-def _kustomized(scalars: Scalars, within: str) -> Found | None:
+def _kustomized(scalars: Scalars, within: str) -> Mention | None:
     """Read an `images` entry of a kustomization."""
     name = scalars.get("name")
     if name is None or not name.value:
@@ -128,13 +128,12 @@ def _kustomized(scalars: Scalars, within: str) -> Found | None:
     tag, digest, new = (_filled(scalars, key) for key in ("newTag", "digest", "newName"))
     if not (tag or new or (digest and within == "images")):
         return None
-    spelled = "newName" if new else "name"
     parts = ((Part.NAME, "newName", new), (Part.TAG, "newTag", tag), (Part.DIGEST, "digest", digest))
-    text = _text(None, scalars[spelled], tag, digest)
-    return Found(
-        "kustomize-images", text, reference.read(text), tuple((part, key) for part, key, node in parts if node),
-        "newTag" if tag else "digest" if digest else spelled, "" if tag or digest else "it changes the name alone",
-    )  # fmt: skip
+    text = _text(None, new or name, tag, digest)
+    at = "newTag" if tag else "digest" if digest else "newName"
+    why = "" if tag or digest else "it changes the name alone"
+    held = tuple((part, key) for part, key, node in parts if node)
+    return Mention("kustomize-images", text, reference.read(text), held, at, why)
 
 
 def _filled(scalars: Scalars, key: str) -> yaml.ScalarNode | None:
@@ -151,68 +150,62 @@ def _incomplete(key: str, name: str, beside: yaml.ScalarNode | None, hub: str | 
     return ""
 
 
-def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within: str) -> Found | None:
+def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within: str) -> Mention | None:
     """Return the image of the keys `versions` (by tag, digest or version), which begin with `stem`.
 
     Its name is looked for under the keys that `_candidates` has for the stem; `hub` is the key of a registry of its own.
     A version without any name is a tag alone, where the keys around it say that it is of an image.
     """
-    kind = "tag" if "tag" in versions else "version" if "version" in versions else "digest"
+    kind = next(kind for kind in ("tag", "version", "digest") if kind in versions)
     at = versions[kind]
-    tag, digest = scalars[at] if kind != "digest" else None, scalars.get(versions.get("digest", ""))
-    versioned = () if kind == "digest" else ((Part.TAG, at),)
-    if digest is not None:
-        versioned = (*versioned, (Part.DIGEST, versions["digest"]))
-    elif not stem and "digest" in scalars:
-        versioned = (*versioned, (Part.DIGEST, "digest"))  # written empty, and there to be filled
+    tag = scalars[at] if kind != "digest" else None
+    digest = scalars[versions["digest"]] if "digest" in versions else None
+    parts: tuple[tuple[Part, str], ...] = ((Part.TAG, at),) if tag else ()
+    if held := versions.get("digest") or ("digest" if not stem and "digest" in scalars else ""):
+        parts = (*parts, (Part.DIGEST, held))  # one that is written empty is there to be filled
+    alone = Mention("tag-alone", scalars[at].value, None, parts, at, _ELSEWHERE)
     if within in _KUBEADM and stem == "image" and _filled(scalars, "imageRepository"):
-        return Found("tag-alone", scalars[at].value, None, versioned, at, "kubeadm adds the name of the image to its repository")
+        return alone._replace(why="kubeadm adds the name of the image to its repository")
     if stem in ("", "image") and (path := _filled(scalars, "imagePath")) is not None:
-        return _below(scalars, path, tag, digest, versioned, at)
+        registry = _first(scalars, ("imageRepository", *_REGISTRIES))
+        text = _text(registry, path, tag, digest)
+        reading = reference.read(text) if registry is not None else None
+        return Mention("image-tag", text, reading, parts, at) if reading else alone
     hub = next((key for key in (*_REGISTRIES, *_spelled(stem, "registry")) if _filled(scalars, key)), None)
-    for key, named in _candidates(stem):
-        name = _filled(scalars, key)
-        if name is None or key == at:
+    names = [(key, word, name) for key, word in _candidates(stem) if (name := _filled(scalars, key)) is not None]
+    for key, word, name in names:
+        registry, whole = scalars[hub] if hub else None, name
+        if registry is None and word == "name":  # `{repo: ghcr.io/acme, name: web}`
+            registry = _first(scalars, _REPOSITORIES)
+        short = _filled(scalars, "image") if hub is None and word == "repository" else None
+        if short is not None and "/" not in short.value:  # `{repository: ghcr.io/acme, image: web}`
+            registry, whole = name, short
+        text = _text(registry, whole, tag, digest)
+        reading = None if reference.read(whole.value) is None else reference.read(text)
+        if key == at or reading is None or _has_version(whole.value):
             continue
-        registry = scalars[hub] if hub else None
-        if registry is None and named == "name":  # `{repo: ghcr.io/acme, name: web}`
-            registry = next((node for word in _NAMES["repository"] if (node := _filled(scalars, word))), None)
-        short = _filled(scalars, "image") if hub is None and named == "repository" else None
-        if short is not None and "/" not in short.value:
-            registry, name = name, short
-        text = _text(registry, name, tag, digest)
-        reading = None if reference.read(name.value) is None else reference.read(text)
-        if reading is None or _has_version(name.value):
-            continue
-        for row in forms.pair(named, "version" if kind == "version" else "tag", within):
-            if reading.evidence >= row.shown:
-                parts = versioned if registry else ((Part.NAME, key), *versioned)
-                why = "its key has another name than that of the image beside it" if key == "image" and stem not in ("", "image") else ""
-                beside = _filled(scalars, "name") if named == "repository" and not hub and forms.is_image_key(within) else None
-                why = why or ("" if reading.evidence >= row.sure else row.why) or _incomplete(key, name.value, beside, hub)
-                return Found(row.code, text, reading, parts, at, why)
-    names = [name for key, named in _candidates(stem) if named != "name" and (name := _filled(scalars, key)) is not None]
-    is_alone = kind != "version" and not any(_has_version(name.value) for name in names)
-    is_named = hub or forms.is_image_key(within) or forms.is_image_key(stem) or any("{{" in name.value for name in names)
-    if is_alone and is_named and not any(sign in scalars[at].value for sign in ("{{", "$")):
-        return Found("tag-alone", scalars[at].value, None, versioned, at, _ELSEWHERE)
-    return None
+        for row in forms.PAIRS:
+            if row.takes(word, kind, within) and reading.evidence >= row.shown:
+                may_be_below = word == "repository" and not hub and forms.is_image_key(within)
+                beside = _filled(scalars, "name") if may_be_below else None
+                why = "" if reading.evidence >= row.sure else row.why
+                if key == "image" and stem not in ("", "image"):
+                    why = "its key has another name than that of the image beside it"
+                why = why or _incomplete(key, whole.value, beside, hub)
+                return Mention(row.code, text, reading, parts if registry else ((Part.NAME, key), *parts), at, why)
+    texts = [name.value for _, word, name in names if word != "name"]
+    is_alone = kind != "version" and not any(map(_has_version, texts))
+    is_image = hub or forms.is_image_key(within) or forms.is_image_key(stem) or any("{{" in text for text in texts)
+    return alone if is_alone and is_image and not any(sign in scalars[at].value for sign in ("{{", "$")) else None
 
 
-def _below(
-    scalars: Scalars, path: yaml.ScalarNode, tag: yaml.ScalarNode | None, digest: yaml.ScalarNode | None,
-    versioned: tuple[tuple[Part, str], ...], at: str,
-) -> Found:  # fmt: skip
-    """Read an image whose path stands beside the repository that it is below, which may be named elsewhere."""
-    registry = next((node for key in ("imageRepository", *_REGISTRIES) if (node := _filled(scalars, key)) is not None), None)
-    text = _text(registry, path, tag, digest)
-    reading = reference.read(text) if registry is not None else None
-    return Found("image-tag" if reading else "tag-alone", text if reading else scalars[at].value, reading, versioned, at, "" if reading else _ELSEWHERE)
+def _first(scalars: Scalars, keys: Iterable[str]) -> yaml.ScalarNode | None:
+    return next((node for key in keys if (node := _filled(scalars, key)) is not None), None)
 
 
 def _has_version(text: str) -> bool:
-    seen = reference.read(text)
-    return seen is not None and seen.evidence >= Evidence.VERSION
+    reading = reference.read(text)
+    return reading is not None and reading.evidence >= Evidence.VERSION
 
 
 def _text(
@@ -220,7 +213,7 @@ def _text(
 ) -> str:
     head = f"{registry.value.rstrip('/')}/{name.value}" if registry else name.value
     pin = re.sub(r"^[0-9a-f]{64}$", r"sha256:\g<0>", digest.value) if digest else ""
-    return head + (f":{tag.value}" if tag else "") + (f"@{pin}" if pin else "")
+    return head + version_suffix(tag.value if tag else None, pin)
 
 
 def entry(scalars: Scalars) -> tuple[str, str, str] | None:

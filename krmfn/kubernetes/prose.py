@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple
 
 from krmfn.kubernetes import reference
@@ -28,45 +27,31 @@ _PAIR = re.compile(
     rf"^([ \t]*)repository:[ \t]+{_VALUE}\n(?:\1[\w.-]+:[ \t]+\S+[ \t]*\n)?\1tag:[ \t]+{_VALUE}$", re.MULTILINE
 )
 """Two lines of text that is no YAML: `repository: NAME`, and `tag: TAG` at most one line below it."""
-
-
 _ASSIGNED = re.compile(r"""\{\{-?[ \t]*\$(\w+)[ \t]*:?=[ \t]*["']([^"'\s{}]+)["'][ \t]*-?\}\}""")
 _USED = re.compile(r"""(?<![\w./:@-])([a-z0-9][\w.-]*(?::\d+)?(?:/[\w.-]+)+):(?:\{\{-?|(?:%s)?["'])[ \t]*\$(\w+)""")
 """A variable of a template that holds a tag, and where it follows a name: `NAME:{{ $tag }}`, `print "NAME:" $tag`."""
-
-
 _HELM = re.compile(r"""\boci://([^\s'"`\\]+)["']?(?:[^\n\\;|&]|\\\n)*?[ \t]--version[ =][ \t]*["']?(v?\d[\w.+-]*)""")
 """A chart and its version in a command: `helm upgrade web oci://NAME --version 1.2.0`, on lines that go on."""
+_COMMANDS = ("docker", "podman", "nerdctl", "crictl")
+_RUN = r"\b(?:docker|podman|nerdctl|crictl)[ \t]+(?:image[ \t]+)?(?:run|pull|push|create)[ \t]"
+_BETWEEN = r"(?:(?!\b(?:docker|podman|nerdctl|crictl)[ \t])[^\n;|&])*?"
+_ENDS = r"(?::[A-Za-z0-9_][\w.-]*)?(?:@sha256:[0-9a-f]{64})?(?![\w:/=@$])"
+_QUOTED = r"[\"']?([^\s\"'`$|;&<>(){},]+)"
+_FORMS = (
+    ("text", ("@sha256:",), r"(?:(?<=:-)|(?<![\w./:@$}-]))([a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9._-]+)+(?::[A-Za-z0-9_][\w.-]*)?@sha256:[0-9a-f]{64})(?!\w)"),
+    ("line", ("mage",), r"""^[ \t]*(?:-[ ]+)?["']?[\w.-]*[iI]mage(?:[nN]ame|Ref)?["']?[ \t]*:[ \t]+["']?([^\s"'#,{}]+)(?!\S*[{}])"""),
+    ("line", ("mage", "IMAGE"), rf"^[ \t]*(?:export[ \t]+|-[ \t]+|set[ \t]+)?(?:[\w.-]*[iI]mage|[A-Z0-9_]*IMAGE)(?:[nN]ame|_NAME|Ref|_ref)?[ \t]*=[ \t]*{_QUOTED}"),
+    ("text", ("image",), rf"--(?:[\w-]*-)?image(?:-name)?[= ][ \t]*{_QUOTED}"),
+    ("text", ("FROM",), rf"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)?{_QUOTED}"),
+    ("text", ("image",), rf"\bimage(?:\(|[ \t]+)(?=[\"']){_QUOTED}"),
+    ("text", ("mage",), rf"<\w*[iI]mage\w*>[ \t]*{_QUOTED}"),
+    ("text", _COMMANDS, rf"{_RUN}[ \t]*(?:--?[a-z][\w-]*(?:=\S+)?[ \t]+)*((?=[\d._-]*[a-z])[a-z0-9][a-z0-9./_-]*{_ENDS})"),
+    ("text", _COMMANDS, rf"{_RUN}{_BETWEEN}[ \t]([a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)+:[A-Za-z0-9_][\w.-]*{_ENDS})"),
+)
+"""The code of a form, words of which a text must have one, and the pattern.
 
-
-class _Pattern(NamedTuple):
-    """The code of a form, words of which a text must have one, and the pattern."""
-
-    code: str
-    words: tuple[str, ...]
-    spelled: re.Pattern[str]
-
-
-@cache
-def _patterns() -> tuple[_Pattern, ...]:
-    """Return the patterns of lines `image: REF` and of commands, whose first argument or any may be an image."""
-    commands = ("docker", "podman", "nerdctl", "crictl")
-    run = r"\b(?:docker|podman|nerdctl|crictl)[ \t]+(?:image[ \t]+)?(?:run|pull|push|create)[ \t]"
-    between = r"(?:(?!\b(?:docker|podman|nerdctl|crictl)[ \t])[^\n;|&])*?"
-    ends = r"(?::[A-Za-z0-9_][\w.-]*)?(?:@sha256:[0-9a-f]{64})?(?![\w:/=@$])"
-    quoted = r"[\"']?([^\s\"'`$|;&<>(){},]+)"
-    lines = (
-        ("text", ("@sha256:",), r"(?:(?<=:-)|(?<![\w./:@$}-]))([a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9._-]+)+(?::[A-Za-z0-9_][\w.-]*)?@sha256:[0-9a-f]{64})(?!\w)"),
-        ("line", ("mage",), r"""^[ \t]*(?:-[ ]+)?["']?[\w.-]*[iI]mage(?:[nN]ame|Ref)?["']?[ \t]*:[ \t]+["']?([^\s"'#,{}]+)(?!\S*[{}])"""),
-        ("line", ("mage", "IMAGE"), rf"^[ \t]*(?:export[ \t]+|-[ \t]+|set[ \t]+)?(?:[\w.-]*[iI]mage|[A-Z0-9_]*IMAGE)(?:[nN]ame|_NAME|Ref|_ref)?[ \t]*=[ \t]*{quoted}"),
-        ("text", ("image",), rf"--(?:[\w-]*-)?image(?:-name)?[= ][ \t]*{quoted}"),
-        ("text", ("FROM",), rf"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)?{quoted}"),
-        ("text", ("image",), rf"\bimage(?:\(|[ \t]+)(?=[\"']){quoted}"),
-        ("text", ("mage",), rf"<\w*[iI]mage\w*>[ \t]*{quoted}"),
-        ("text", commands, rf"{run}[ \t]*(?:--?[a-z][\w-]*(?:=\S+)?[ \t]+)*((?=[\d._-]*[a-z])[a-z0-9][a-z0-9./_-]*{ends})"),
-        ("text", commands, rf"{run}{between}[ \t]([a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)+:[A-Za-z0-9_][\w.-]*{ends})"),
-    )
-    return tuple(_Pattern(code, words, re.compile(pattern, re.MULTILINE)) for code, words, pattern in lines)
+They are lines `image: REF`, flags, and commands, whose first argument or any may be an image.
+"""
 
 
 def mentions(text: str, *, is_list: bool = False) -> Iterator[Mention]:
@@ -77,24 +62,26 @@ def mentions(text: str, *, is_list: bool = False) -> Iterator[Mention]:
     if ":" not in text and "@" not in text:
         return
     spans = [
-        (one.code, *hit.span(1))
-        for one in _patterns() if any(word in text for word in one.words) for hit in one.spelled.finditer(text)
+        (code, *hit.span(1))
+        for code, words, pattern in _FORMS if any(word in text for word in words)
+        for hit in re.finditer(pattern, text, re.MULTILINE)
     ]  # fmt: skip
     spans += [("text", *span) for span in reference.words(text)]
     needed = {start: Evidence.VERSION for _, start, _ in spans}
     if is_list:
         spans += [("text", *hit.span()) for hit in re.finditer(r"[^\s,;|\[\]\"']+", text)]
-    done: set[int] = set()
+    starts: set[int] = set()
     for code, start, end in spans:
-        if start in done or _is_comment(text, start):
+        if start in starts or _is_comment(text, start):
             continue
         reading = reference.read(text[start:end])
         if reading is not None and reading.evidence >= needed.get(start, Evidence.OFFICIAL):
-            done.add(start)
+            starts.add(start)
             yield Mention(code, start, end, reading)
     for code, name, hit, group in _tags(text):
         reading = reference.read(f"{name}:{hit[group].replace('+', '_')}")
-        is_read = hit.start(group) in done or _is_comment(text, hit.start(group)) or reference.is_placeholder(hit[group])
+        start = hit.start(group)
+        is_read = start in starts or _is_comment(text, start) or reference.is_placeholder(hit[group])
         if not is_read and reading is not None and reading.evidence >= Evidence.VERSION:
             yield Mention(code, *hit.span(group), reading, is_tag=True)
 

@@ -7,6 +7,7 @@ a repository on a host that is known to be a registry; the table in `forms` says
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -35,16 +36,16 @@ class Evidence(IntEnum):
 
 
 class Reading(NamedTuple):
-    """A reference in a text: its span in characters. Without `ref` a part of it is a variable, named by `variable`."""
+    """A reference that ends a text, and the character at which it starts. Of one with a variable in it, that."""
 
     start: int
-    end: int
     ref: ImageRef
     evidence: Evidence
     variable: str = ""
 
 
 _scheme = re.compile(r"(?:docker|docker-pullable|docker-image|docker-daemon|oci|oci\+[a-z]+)://").match
+_flag = re.compile(r"(--?[A-Za-z0-9][\w.-]*|[A-Za-z_][\w.-]*)=").match
 _HOSTS = (
     r"docker\.io|index\.docker\.io|registry-1\.docker\.io|ghcr\.io|quay\.io|lscr\.io|gcr\.io|cgr\.dev|nvcr\.io|icr\.io|zot\.[^/]+"
     r"|mcr\.microsoft\.com|public\.ecr\.aws|code\.forgejo\.org|codeberg\.org|factory\.talos\.dev|docker\.[^/]+"
@@ -67,31 +68,10 @@ _OFFICIAL = (
 _NO_REGISTRY = frozenset({"github.com", "www.github.com", "gitlab.com", "bitbucket.org", "gitea.com", "raw.githubusercontent.com", "example.com"})  # fmt: skip
 _NAMESPACED = frozenset({"ghcr.io", "quay.io", "lscr.io"})
 """Registries without repositories at their top."""
-_FILES = [
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".svg",
-    ".gif",
-    ".webp",
-    ".ico",
-    ".iso",
-    ".img",
-    ".qcow2",
-    ".raw",
-    ".vmdk",
-    ".ova",
-    ".json",
-    ".yaml",
-    ".yml",
-    ".tar",
-    ".gz",
-    ".xz",
-    ".zip",
-    ".git",
-    ".sh",
-    ".md",
-]
+_FILES = (
+    ".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp", ".ico", ".iso", ".img", ".qcow2", ".raw", ".vmdk", ".ova",
+    ".json", ".yaml", ".yml", ".tar", ".gz", ".xz", ".zip", ".git", ".sh", ".md",
+)  # fmt: skip
 is_placeholder = re.compile(
     r"[A-Z][A-Z_]{2,}|v?[xX]\.[xXyY]\.[xXzZ]|(?i:.*(?:override|change|replace|fill)[_-]?me.*|(?:your|my|some)[_-].*|placeholder|tbd|todo|fixme|example)"
 ).fullmatch
@@ -103,19 +83,11 @@ _versions = re.compile(r"/[a-z0-9._-]+(?::[A-Za-z0-9_]|@sha256:)").finditer
 """What a line must hold to name a version on any host; cheaper than the hosts."""
 
 
-@lru_cache(1)
-def _known() -> re.Pattern[str]:
-    """Match hosts that are known to be registries."""
-    return re.compile(_HOSTS)
-
-
-@lru_cache(1)
-def _word() -> re.Pattern[str]:
-    """Match references on such hosts inside text. Nothing is tried twice: a host ends at a slash, and its path where it can."""
-    return re.compile(
-        rf"(?:(?<=:-)|(?<![A-Za-z0-9_./@$}}-]))(?:[a-z+-]{{1,20}}://)?(?=[a-z0-9.:-]{{1,253}}/)(?>(?:{_HOSTS.replace('[^/]', '[a-z0-9.-]').replace('[^/.]', '[a-z0-9-]')})(?=/))(?:/[a-z0-9._-]++)++"
-        rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:@sha256:[0-9a-f]{{64}})?(?![A-Za-z0-9_/:@${{(-])"
-    )
+_WORD = (
+    rf"(?:(?<=:-)|(?<![A-Za-z0-9_./@$}}-]))(?:[a-z+-]{{1,20}}://)?(?=[a-z0-9.:-]{{1,253}}/)(?>(?:{_HOSTS.replace('[^/]', '[a-z0-9.-]').replace('[^/.]', '[a-z0-9-]')})(?=/))(?:/[a-z0-9._-]++)++"
+    rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?(?:@sha256:[0-9a-f]{{64}})?(?![A-Za-z0-9_/:@${{(-])"
+)
+"""A reference on such a host inside text. Nothing is tried twice: a host ends at a slash, and its path where it can."""
 
 
 @lru_cache(8192)
@@ -124,7 +96,7 @@ def read(text: str) -> Reading | None:
     scheme = _scheme(text)
     start = scheme.end() if scheme else 0
     body = text[start:]
-    if not body or "://" in body or ("{{" not in body and any(char.isspace() for char in body)) or body.lower().endswith(tuple(_FILES)):
+    if not body or "://" in body or ("{{" not in body and any(char.isspace() for char in body)) or body.lower().endswith(_FILES):
         return None
     held = variables.search(body)
     if held and held[0].startswith("{") and not _defaulted.fullmatch(held[0]):
@@ -139,24 +111,40 @@ def read(text: str) -> Reading | None:
     if start and "/" in ref.name and evidence >= Evidence.VERSION:
         evidence = Evidence.KNOWN
     if held:
-        return Reading(start, len(text), _restored(ref, body), min(evidence, Evidence.FULL), held[0])
-    return Reading(start, len(text), ref, evidence)
+        return Reading(start, _restored(ref, body), min(evidence, Evidence.FULL), held[0])
+    return Reading(start, ref, evidence)
+
+
+def read_by(grammar: str, text: str, is_flag: Callable[[str], bool]) -> Reading | None:
+    """Return the reference that a text holds by a grammar (`Reference` in `forms`); its `start` counts in the text.
+
+    Of a flag its name, without dashes, decides whether what it sets is read.
+    """
+    start = 0
+    if grammar == "url" and not text.startswith(("oci://", "docker://")):
+        return None
+    if grammar == "flag":
+        head = _flag(text)
+        if head is None or not is_flag(head[1].lstrip("-")):
+            return None
+        start = head.end()
+    elif grammar == "argo":
+        name, equals, _ = text.partition("=")
+        if not equals or read(name) is None:
+            return None
+        start = len(name) + 1
+    reading = read(text[start:])
+    return reading and reading._replace(start=start + reading.start)
 
 
 def _restored(ref: ImageRef, body: str) -> ImageRef:
     """Return the reference with its variables as they are written, for people; its canonical parts mean nothing."""
     name, _, digest = body.partition("@")
     tag: str | None = None
-    if ref.tag is not None:
-        cut = _last_colon(name)
-        name, tag = name[:cut], name[cut + 1 :]
+    if ref.tag is not None:  # a colon inside a variable, as in `${TAG:=1.2}`, stands before no tag
+        colon = variables.sub(lambda hit: "x" * len(hit[0]), name).rfind(":")
+        name, tag = name[:colon], name[colon + 1 :]
     return ref._replace(name=name, tag=tag, digest=digest or None)
-
-
-def _last_colon(text: str) -> int:
-    """Return where the colon before the tag stands; one inside a variable, as in `${TAG:=1.2}`, is none."""
-    blanked = variables.sub(lambda hit: "x" * len(hit[0]), text)
-    return blanked.rfind(":")
 
 
 def weigh(ref: ImageRef) -> Evidence:
@@ -173,13 +161,15 @@ def weigh(ref: ImageRef) -> Evidence:
     if ref.digest is not None and "/" in ref.name:
         return Evidence.KNOWN
     is_hosted = ref.name.lower().startswith(f"{ref.registry}/") or ref.registry != HUB
-    if "/" in ref.name and is_hosted and len(ref.registry) <= 253 and _known().fullmatch(ref.registry):
+    # `acme/web` is on Docker Hub without saying so, and may as well be a path of a site or a folder.
+    if "/" in ref.name and is_hosted and len(ref.registry) <= 253 and re.fullmatch(_HOSTS, ref.registry):
         return Evidence.KNOWN
+    # `localhost:8080` reads like an image with a tag: four digits and more may be a port, as `3.19` cannot.
     is_port = ref.tag is not None and ref.tag.isdecimal() and len(ref.tag) > 3
     if is_port or is_too_deep(ref):
         return Evidence.VERSION
     if "/" not in ref.name:
-        return Evidence.OFFICIAL if _official().fullmatch(ref.name) else Evidence.VERSION
+        return Evidence.OFFICIAL if re.fullmatch(_OFFICIAL, ref.name) else Evidence.VERSION
     return Evidence.FULL
 
 
@@ -188,24 +178,19 @@ def is_too_deep(ref: ImageRef) -> bool:
     return ref.registry == HUB and ref.path.count("/") > 1
 
 
-@lru_cache(1)
-def _official() -> re.Pattern[str]:
-    """Match the names of Docker's official images."""
-    return re.compile(_OFFICIAL)
-
-
 def words(text: str) -> list[tuple[int, int]]:
     """Return the spans of the references with a version, on hosts that are known to be registries, inside prose or code."""
-    readings = []
-    after = 0
+    spans = []
+    searched = 0
+    # Lines without anything like a version are skipped: the pattern of the hosts costs far more than that of versions.
     for version in _versions(text):
-        line, end_of_line = text.rfind("\n", 0, version.start()) + 1, text.find("\n", version.end())
-        if line < after:
+        if version.start() < searched:
             continue
-        after = end_of_line if end_of_line >= 0 else len(text)
-        for hit in _word().finditer(text, line, after):
+        line, end_of_line = text.rfind("\n", 0, version.start()) + 1, text.find("\n", version.end())
+        searched = end_of_line if end_of_line >= 0 else len(text)
+        for hit in re.compile(_WORD).finditer(text, line, searched):
             end = hit.start() + len(hit[0].rstrip(".-_"))
-            seen = read(text[hit.start() : end])
-            if seen is not None and seen.evidence is Evidence.KNOWN and not seen.variable:
-                readings.append((hit.start(), end))
-    return readings
+            reading = read(text[hit.start() : end])
+            if reading is not None and reading.evidence is Evidence.KNOWN and not reading.variable:
+                spans.append((hit.start(), end))
+    return spans

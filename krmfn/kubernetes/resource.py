@@ -67,17 +67,11 @@ class Resource(NamedTuple):
 
 
 class ImageField(NamedTuple):
-    """A field that looks like an image's. `container` is the name of the container it runs in, None outside of any.
-
-    `is_definite` is false for a mere key `image`, which holds an image only when its value is a full reference;
-    `is_doubtful` says that the key is given twice, and readers differ on which one counts.
-    """
+    """The field that holds a container's image; `container` is its name, empty for one without."""
 
     steps: Steps
     node: yaml.Node
-    container: str | None
-    is_definite: bool
-    is_doubtful: bool = False
+    container: str
 
 
 def get(node: yaml.Node | None, key: str) -> yaml.Node | None:
@@ -106,11 +100,6 @@ def annotations_of(root: yaml.Node | None) -> dict[str, str]:
     return scalars_of(get(get(root, "metadata"), "annotations"))
 
 
-def labels_of(root: yaml.Node | None) -> dict[str, str]:
-    """Return the labels of a resource's node."""
-    return scalars_of(get(get(root, "metadata"), "labels"))
-
-
 def describe(block: Block) -> tuple[Resource, ...]:
     """Read identity and origin of a block's resource; those of a list (`kind: List`, `DeploymentList`) are its members."""
     resources: list[Resource] = []
@@ -118,11 +107,14 @@ def describe(block: Block) -> tuple[Resource, ...]:
     while stack:
         node, prefix = stack.pop()
         if isinstance(node, yaml.MappingNode):
-            top = {key.value: value for key, value in node.value if type(key) is yaml.ScalarNode}
+            top = _entries(node)
             members = _members(top)
             stack += [(member, (*prefix, "items", index)) for index, member in reversed([*enumerate(members)])]
             if not members:
-                resources.append(_described(block, top, prefix))
+                meta = _entries(top.get("metadata"))
+                names = top.get("apiVersion"), top.get("kind"), meta.get("namespace"), meta.get("name")
+                file = _file(block, scalars_of(meta.get("annotations")))
+                resources.append(Resource(block, ResourceId(*map(_text, names)), file, prefix))
         elif node is not None and not prefix:
             resources.append(Resource(block, ResourceId(), _file(block, {}), prefix))
     return tuple(resources)
@@ -147,15 +139,10 @@ def _members(top: Mapping[str, yaml.Node]) -> list[yaml.Node]:
     return items.value if isinstance(items, yaml.SequenceNode) else []
 
 
-def _described(block: Block, top: Mapping[str, yaml.Node], prefix: Steps) -> Resource:
-    metadata = top.get("metadata")
-    meta = {}
-    if isinstance(metadata, yaml.MappingNode):
-        meta = {key.value: value for key, value in metadata.value if type(key) is yaml.ScalarNode}
-    identity = ResourceId(
-        *map(_text, (top.get("apiVersion"), top.get("kind"), meta.get("namespace"), meta.get("name")))
-    )
-    return Resource(block, identity, _file(block, scalars_of(meta.get("annotations"))), prefix)
+def _entries(node: yaml.Node | None) -> dict[str, yaml.Node]:
+    """Return the members of a mapping node; of a key that is given twice the last one."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    return {key.value: value for key, value in pairs if type(key) is yaml.ScalarNode}
 
 
 def _text(node: yaml.Node | None) -> str:
@@ -184,63 +171,36 @@ def _file(block: Block, annotations: Mapping[str, str]) -> File | None:
     return File(path, int(index) if index else None) if path else None
 
 
-def is_image_shaped(resource: Resource) -> bool:
-    """True if image fields of this kind are images that run: not configuration of policies, not plain data."""
-    if resource.is_configuration or resource.is_definition:
-        return False
-    return not ("/" not in resource.id.api_version and resource.id.kind in ("ConfigMap", "Secret"))
-
-
-def image_fields(root: yaml.Node) -> Iterator[ImageField]:
-    """Yield every `image` field and the reference of every image volume, outside metadata, in document order.
-
-    The image of a container is definite whatever the kind: Pods, workloads, CronJobs and unknown kinds of that shape.
-    """
-    stack: list[tuple[yaml.Node, Steps, bool]] = [(root, (), False)]
-    while stack:
-        node, steps, in_containers = stack.pop()
-        if isinstance(node, yaml.SequenceNode):
-            stack += reversed([(child, (*steps, at), in_containers) for at, child in enumerate(node.value)])
-        elif isinstance(node, yaml.MappingNode):
-            yield from _own_image(node, steps, in_containers=in_containers)
-            stack += reversed(
-                [
-                    (value, (*steps, key.value), key.value in CONTAINERS)
-                    for key, value in node.value
-                    if isinstance(value, yaml.CollectionNode) and _leads_on(key)
-                ]
-            )
-
-
-def _leads_on(key: yaml.Node) -> bool:
-    return isinstance(key, yaml.ScalarNode) and key.value != "metadata"
-
-
-def _own_image(node: yaml.MappingNode, steps: Steps, *, in_containers: bool) -> Iterator[ImageField]:
-    """Yield the image of one mapping: its key `image`, or `image.reference` of a volume."""
-    images = [value for key, value in node.value if key.value == "image" and isinstance(key, yaml.ScalarNode)]
-    for value in images:
-        reference = get(value, "reference")
-        if isinstance(_aimed(value), yaml.ScalarNode):
-            container = scalars_of(node).get("name", "") if in_containers else None
-            yield ImageField((*steps, "image"), value, container, in_containers, is_doubtful=len(images) > 1)
-        elif isinstance(_aimed(reference), yaml.ScalarNode) and reference is not None:
-            yield ImageField((*steps, "image", "reference"), reference, None, is_definite=True)
-
-
-def _aimed(node: yaml.Node | None) -> yaml.Node | None:
+def aimed(node: yaml.Node | None) -> yaml.Node | None:
+    """Return a node itself, or the one that an alias stands for."""
     return node.target if isinstance(node, Alias) else node
 
 
-def anchored(node: yaml.Node) -> yaml.ScalarNode | None:
-    """Return the scalar itself, or the one that an alias stands for."""
-    aimed = _aimed(node)
-    return aimed if isinstance(aimed, yaml.ScalarNode) else None
+def anchored(node: yaml.Node | None) -> yaml.ScalarNode | None:
+    """Return the scalar itself, or the one that an alias stands for; None for everything else."""
+    scalar = aimed(node)
+    return scalar if isinstance(scalar, yaml.ScalarNode) else None
 
 
 def containers(root: yaml.Node) -> Iterator[ImageField]:
-    """Yield the images of all containers, for those who know them by name."""
-    return (field for field in image_fields(root) if field.container is not None)
+    """Yield the images of all containers outside metadata, in document order, for those who know them by name.
+
+    The kind does not count: Pods, workloads, CronJobs and unknown kinds of that shape have containers.
+    """
+    stack: list[tuple[yaml.Node, Steps, bool]] = [(root, (), False)]
+    while stack:
+        node, steps, is_listed = stack.pop()
+        if is_listed and isinstance(node, yaml.MappingNode):
+            for key, value in children(node):
+                if key == "image" and anchored(value) is not None:
+                    yield ImageField((*steps, key), value, scalars_of(node).get("name", ""))
+        stack += reversed(
+            [
+                (child, (*steps, step), step in CONTAINERS or (is_listed and isinstance(step, int)))
+                for step, child in children(node)
+                if isinstance(child, yaml.CollectionNode) and step != "metadata"
+            ]
+        )
 
 
 def named(resource: Resource, names: tuple[str, ...]) -> Iterator[tuple[Steps, yaml.Node]]:
@@ -257,5 +217,5 @@ def selects(select: Select, resource: Resource) -> bool:
         return False
     if not select.labels:
         return True
-    labels = labels_of(resource.root)
+    labels = scalars_of(get(get(resource.root, "metadata"), "labels"))
     return all(labels.get(name) == value for name, value in select.labels)

@@ -13,12 +13,13 @@ import yaml
 
 from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef, is_tag
-from krmfn.kubernetes import charts, forms, grammar, pairs, prose, reference
+from krmfn.kubernetes import charts, forms, pairs, prose, reference
 from krmfn.kubernetes.embedded import Embedded
 from krmfn.kubernetes.ground import Ground, doubt_of_resource, is_noted
-from krmfn.kubernetes.places import COUNTS, Place
+from krmfn.kubernetes.places import COUNTS, Place, Slot
 from krmfn.kubernetes.reference import Evidence, Reading
-from krmfn.kubernetes.resource import Resource, Steps, anchored, describe, get
+from krmfn.kubernetes.resource import CONTAINERS, Resource, Steps, anchored, describe, get
+from krmfn.model import Part
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.yamltree import children, is_null, join_path, scalar_at
 
@@ -30,6 +31,10 @@ _REGISTRY_ELSEWHERE = "a registry for all images is named elsewhere in the file"
 _NOTED = "only a comment names its image"
 _DEEPEST = 4
 """Text inside text inside text: how far it is followed."""
+_IMAGE_KIND = re.compile(r"DockerImage|Image(?:Stream|Tag).*", re.DOTALL).fullmatch
+"""Kinds of objects of OpenShift that references by `{kind, name}` take for images."""
+_LIST_OF_TAGS = re.compile(r"(?:.*[iI]mage|image)[_-]?(?:[tT]ags|[vV]ersions)").fullmatch
+"""Keys that say that the items of their list are tags of one image."""
 _REGISTRY = re.compile(r"imageRegistry|image_registry|defaultImageRegistry|systemDefaultRegistry").fullmatch
 
 
@@ -81,7 +86,7 @@ class _Walk:
             ground = self.ground = inner or at.ground
             if isinstance(at.node, yaml.MappingNode):
                 is_resource = inner is not None or (at.node is root and bool(kind))
-                if is_resource:
+                if is_resource:  # an item of a list, a template's output: it may be of another kind than what holds it
                     yield from self.charts(charts.of_resource(at.node, ground.kind, ground.group, self.known), at.steps)
                     if ground.kind == "OCIRepository" or not forms.is_run(ground.group, ground.kind):
                         continue
@@ -111,7 +116,7 @@ class _Walk:
                 if isinstance(notes, yaml.MappingNode):
                     yield _At(notes, (*at.steps, key, "annotations"), self.ground, "annotations", "it stands in an annotation")
                 continue
-            doubt = at.doubt or forms.doubt_of_key(str(key), self.ground.group, self.ground.kind)
+            doubt = at.doubt or self.ground.doubt_of_key(str(key))
             if key == "value" and pointer is None:
                 pointer = pairs.pointer({str(name): node for name, node in children(at.node)}) or ("", "")
             within = pointer[0] if key == "value" and pointer and pointer[0] else str(key)
@@ -133,6 +138,7 @@ class _Walk:
                 self.doubt = self.doubt or forms.SPOILERS.get(str(key), "")
                 if scalar.value and (_REGISTRY(str(key)) or (at.within == "global" and key in ("hub", "registry"))):
                     self.has_registry = True
+        # Charts, then pairs, then single scalars: what has been read as a part of an image names no image alone.
         if chart := charts.of_mapping(at.node, scalars, at.within, self.known):
             yield from self.charts([chart], at.steps)
         for spelled in (*pairs.of_paths(scalars), pairs.Spelled(scalars, at.within)):
@@ -141,12 +147,12 @@ class _Walk:
             self.taken.add((*at.steps, "name"))
         named = pairs.entry(scalars)
         for key, node in scalars.items():
-            doubt = TWICE if key in twice else at.doubt or forms.doubt_of_key(key, self.ground.group, self.ground.kind)
+            doubt = TWICE if key in twice else at.doubt or self.ground.doubt_of_key(key)
             steps = (*at.steps, key)
             if named and key == named[2]:
-                doubt = doubt or forms.doubt_of_key(named[0], self.ground.group, self.ground.kind, is_name=True)
+                doubt = doubt or self.ground.doubt_of_key(named[0], is_name=True)
                 yield from self.scalar(node, steps, named[0], named[1] or at.within, doubt)
-            elif key == "name" and (kind := scalars.get("kind")) is not None and forms.is_image_kind(kind.value):
+            elif key == "name" and (kind := scalars.get("kind")) is not None and _IMAGE_KIND(kind.value):
                 yield from self.scalar(node, steps, kind.value, at.within, doubt)
             else:
                 last = key.rpartition("/")[2] if at.within == "annotations" else key
@@ -158,27 +164,26 @@ class _Walk:
         for key, _ in at.node.value:
             if type(key) is not yaml.ScalarNode:
                 self.doubt = self.doubt or (_IN_TEMPLATE if isinstance(key, yaml.MappingNode) else "")
-            elif ":" in key.value and (seen := reference.read(key.value)) and seen.evidence >= needed:
-                yield self.ground.place("key", (*at.steps, key.value), key, key.value, seen, (), "it is a key")
+            elif ":" in key.value and (reading := reference.read(key.value)) and reading.evidence >= needed:
+                yield self.ground.place("key", (*at.steps, key.value), key, key.value, reading, (), "it is a key")
+
+    def slots(self, parts: Iterable[charts.Piece], steps: Steps) -> list[Slot | None]:
+        """Return the slots of scalars that together name an image; they are taken, and stand for nothing else."""
+        self.taken |= {(*steps, *path) for _, _, path in parts}
+        return [self.ground.slot(part, node, (*steps, *path)) for part, node, path in parts]
 
     def pairs(self, at: _At, spelled: pairs.Spelled) -> Iterator[Place]:
         """Read the images that several scalars spell."""
         for pair in pairs.of_mapping(spelled.scalars, spelled.within):
-            version = (*at.steps, *spelled.place(pair.at))
-            if version in self.taken:
+            if (*at.steps, *spelled.place(pair.at)) in self.taken:
                 continue
-            slots = []
-            for part, key in pair.parts:
-                steps = (*at.steps, *spelled.place(key))
-                self.taken.add(steps)
-                slots.append(self.ground.slot(part, spelled.scalars[key], steps))
-            written = tuple(slot for slot in slots if slot is not None)
-            doubt = at.doubt or pair.why or ("the text around it cannot be followed" if len(written) < len(slots) else "")
+            slots = self.slots([(part, spelled.scalars[key], spelled.place(key)) for part, key in pair.parts], at.steps)
+            doubt = at.doubt or pair.why or ("the text around it cannot be followed" if None in slots else "")
             doubt = doubt or (_REGISTRY_ELSEWHERE if isinstance(get(at.node, "registry"), yaml.CollectionNode) else "")
             node = spelled.scalars[pair.at]
             noted = self.noted(node) if pair.reading is None else None
             code, text, reading = noted or (pair.code, pair.text, pair.reading)
-            yield self.ground.place(code, at.steps, node, text, reading, written, _NOTED if noted else doubt)
+            yield self.ground.place(code, at.steps, node, text, reading, slots, _NOTED if noted else doubt)
 
     def noted(self, node: yaml.ScalarNode) -> tuple[str, str, Reading] | None:
         """Return the form, the text and the reading of a tag whose image a comment above it names."""
@@ -197,7 +202,7 @@ class _Walk:
                 key = before.lstrip("-") if before.startswith("-") and "=" not in before else ""
                 yield from self.scalar(node, (*at.steps, index), key, at.within, at.doubt, is_item=True)
                 before = node.value
-                if forms.is_list_of_tags(at.within) and is_tag(node.value) and (*at.steps, index) not in self.taken:
+                if _LIST_OF_TAGS(at.within) and is_tag(node.value) and (*at.steps, index) not in self.taken:
                     why = "it is one of the tags that are allowed"
                     yield self.ground.place("tag-alone", (*at.steps, index), node, node.value, None, (), why)
 
@@ -214,22 +219,21 @@ class _Walk:
             if may_hold and len(ground.hosts) < _DEEPEST:
                 yield from self.text(node, steps, doubt, key)
             return
+        # A text without a version is read only by rows that show one, as of a container: anything may be a name.
         is_versioned = ":" in text or "@" in text
         for row in forms.references(key, within, ground.group, is_item=is_item):
-            seen = grammar.read(row, text) if is_versioned or row.shown < Evidence.VERSION else None
-            if seen is None:
-                continue
-            start, reading = seen
-            if reading.evidence < row.shown or (reading.evidence < Evidence.LOCATED and reading.variable):
+            reading = row.read(text) if is_versioned or row.shown < Evidence.VERSION else None
+            is_nameless = reading and reading.variable and reading.evidence < Evidence.LOCATED
+            if reading is None or is_nameless or reading.evidence < row.shown:
                 continue
             if within == "annotations" and row.code == "any-image" and reading.evidence is Evidence.KNOWN:
-                doubt = ""
+                doubt = ""  # its key and its registry say enough: some operator reads it
             why = doubt or (row.why if reading.evidence < row.sure else "")
-            whole = start == 0 and reading.start == 0 and reading.end == len(text)
-            slots = ground.slots(node, steps, None if whole else (start + reading.start, start + reading.end))
-            yield ground.place(row.code, steps, node, text, reading, slots, why, is_sure=reading.evidence >= row.sure)
+            word = (reading.start, len(text)) if reading.start else None
+            slot = ground.words(node, steps)(*word) if word else ground.slot(Part.IMAGE, node, steps)
+            yield ground.place(row.code, steps, node, text, reading, [slot], why, is_sure=reading.evidence >= row.sure)
             return
-        if key == "image" and not (doubt or ground.doubt) and (within in forms.CONTAINERS or "{{" in text):
+        if key == "image" and not (doubt or ground.doubt) and (within in CONTAINERS or "{{" in text):
             yield self.unread(node, steps)
         elif noted := self.noted(node):
             yield ground.place(noted[0], steps, node, noted[1], None, (), "it may be a version of something else, although a comment names an image")
@@ -251,48 +255,44 @@ class _Walk:
         host = Embedded(ground.block, scalar_at(ground.block, node, path := ground.lead + join_path(steps)))
         try:
             inner = documents(host.text)
-            roots = [(block, one) for block in inner for one in describe(block)]
+            roots = [(block, resource) for block in inner for resource in describe(block)]
         except (InputError, RecursionError, UnicodeError):
             roots = []
-        if not any(isinstance(one.root, yaml.CollectionNode) for _, one in roots):
+        if not any(isinstance(resource.root, yaml.CollectionNode) for _, resource in roots):
             yield from self.lines(node, steps, doubt, is_list=forms.is_list_key(key))
             return
         known = {**self.known, **charts.repositories(inner)}
-        for block, one in roots:
-            group = one.id.api_version.rpartition("/")[0]
-            if not one.is_definition and forms.is_run(group, one.id.kind):
-                below = ground._replace(block=block, group=group, kind=one.id.kind, lead=f"{path} > ", hosts=(host, *ground.hosts), doubt=doubt or ground.doubt, is_noted=is_noted(block.raw))
-                yield from _Walk(below, known).read(one.root, one.id.kind, one.prefix, key if isinstance(one.root, yaml.SequenceNode) else "")
+        for block, resource in roots:
+            group, kind = resource.id.api_version.rpartition("/")[0], resource.id.kind
+            if not resource.is_definition and forms.is_run(group, kind):
+                below = ground._replace(block=block, group=group, kind=kind, doubt=doubt or ground.doubt)
+                below = below._replace(lead=f"{path} > ", hosts=(host, *ground.hosts), is_noted=is_noted(block.raw))
+                within = key if isinstance(resource.root, yaml.SequenceNode) else ""
+                yield from _Walk(below, known).read(resource.root, kind, resource.prefix, within)
 
     def lines(self, node: yaml.ScalarNode, steps: Steps, doubt: str, *, is_list: bool = False) -> Iterator[Place]:
         """Read text that is no YAML; that of a list has images and nothing else."""
         mentions = [*prose.mentions(node.value, is_list=is_list)]
         if not mentions:
             return
-        words = self.ground.words(node, steps)
-        for one in mentions:
-            slots = words(one.start, one.end)
-            text = node.value[one.start : one.end]
-            place = self.ground.place(one.code, steps, node, text, one.reading, slots, doubt or "it stands inside text")
-            yield place._replace(slots=()) if one.is_tag else place
+        words, doubt = self.ground.words(node, steps), doubt or "it stands inside text"
+        for mention in mentions:
+            text, slot = node.value[mention.start : mention.end], words(mention.start, mention.end)
+            place = self.ground.place(mention.code, steps, node, text, mention.reading, [slot], doubt)
+            yield place._replace(slots=()) if mention.is_tag else place
 
-    def charts(self, found: Iterable[charts.Found], steps: Steps) -> Iterator[Place]:
+    def charts(self, named: Iterable[charts.Mention], steps: Steps) -> Iterator[Place]:
         """Turn charts into places."""
-        for one in found:
-            self.taken |= {(*steps, *path) for _, _, path in one.parts} | {(*steps, key) for key in one.keys}
-            slots = tuple(
-                slot
-                for part, node, path in one.parts
-                if (slot := self.ground.slot(part, node, (*steps, *path))) is not None
-            )
-            place = self.ground.place(one.code, (*steps, *one.path), one.at, one.text, one.reading, slots, one.why)
-            by = ""
-            if one.over is not None:
+        for chart in named:
+            self.taken |= {(*steps, key) for key in chart.keys}
+            path, slots = (*steps, *chart.path), self.slots(chart.parts, steps)
+            place = self.ground.place(chart.code, path, chart.at, chart.text, chart.reading, slots, chart.why)
+            if chart.over is not None:
                 text = self.ground.resource.block.text
-                line, _ = text.locate(self.ground.start(one.over))
-                by = f"{text.name or 'stdin'}:{line}"
-            state = one.state if one.state != COUNTS else place.state
-            yield place._replace(state=state, by=by, constraint=one.constraint or place.constraint)
+                line, _ = text.locate(self.ground.start(chart.over))
+                place = place._replace(by=f"{text.name or 'stdin'}:{line}")
+            state = chart.state if chart.state != COUNTS else place.state
+            yield place._replace(state=state, constraint=chart.constraint or place.constraint)
 
 
 def _lacks_registry(place: Place) -> bool:

@@ -8,20 +8,18 @@ from functools import cache
 from typing import Any
 
 _is_simple = re.compile(r"[A-Za-z0-9_/:@.-]+").fullmatch
+"""An expression that reads alike in Go and in Python, which spares importing RE2."""
 _LONGEST = 1000
 
 
 @cache
 def matcher(expression: str) -> Callable[[str], bool]:
     """Return the test whether a whole text matches; nothing matches an expression that Go cannot read."""
-    if _is_simple(expression):
-        simple = re.compile(expression)
-        return lambda text: len(text) <= _LONGEST and simple.fullmatch(text) is not None
     try:
-        compiled = _compiled(expression)
+        fullmatch = (re.compile if _is_simple(expression) else _compiled)(expression).fullmatch
     except ValueError:
         return lambda _: False
-    return lambda text: len(text) <= _LONGEST and compiled.fullmatch(text) is not None
+    return lambda text: len(text) <= _LONGEST and fullmatch(text) is not None
 
 
 def searcher(expression: str) -> Callable[[str], bool]:

@@ -45,18 +45,14 @@ def read(
     emitted: dict[Spot, set[str]] = {}
     try:
         for root in builds.roots():
-            for one in root:
-                for leaf in leaves(one.tree):
+            for resource in root:
+                for leaf in leaves(resource.tree):
                     for spot in leaf.spots:
                         emitted.setdefault(spot, set()).add(leaf.text)
-                builds.note(one)
+                builds.note(resource)
     except (_TooManyError, RecursionError):
         return NOTHING
-    every = {**texts, **builds.others}
-    return Graph(
-        every, builds.log.by, {spot: frozenset(found) for spot, found in emitted.items()}, builds.outside,
-        {spot: frozenset(names) for spot, names in builds.log.named.items()},
-    )  # fmt: skip
+    return Graph({**texts, **builds.others}, builds.log.by, emitted, builds.outside, builds.log.named)
 
 
 class _TooManyError(Exception):
@@ -79,9 +75,7 @@ class _Builds:
         self.files: dict[str, list[Tree]] = {}
         self.overlays = {folder: self._overlay(path) for folder, path in self._kustomizations()}
         self.deployed = [*self._deployments()]
-        self.changes = any(one.changes for one in self.overlays.values()) or any(
-            one.overlay.changes for _, one in self.deployed
-        )
+        self.changes = any(one.changes for one in (*self.overlays.values(), *(one.overlay for _, one in self.deployed)))
         self.outside: dict[Spot, str] = {}
         self.done: dict[str, list[Item]] = {}
         self.open: set[str] = set()
@@ -135,16 +129,16 @@ class _Builds:
         for path, text in self.texts.items():
             if any(word in text.data for word in _DEPLOYERS):
                 for tree in self._documents(path):
-                    for one in deployments(tree, self._reader(path)):
+                    for deployment in deployments(tree, self._reader(path)):
                         tops = reversed([*_parents(posixpath.dirname(path))])
-                        folders = (_joined(top, one.path.lstrip("/")) for top in tops)
+                        folders = (_joined(top, deployment.path.lstrip("/")) for top in tops)
                         if (folder := next((each for each in folders if each in self.above), None)) is not None:
-                            yield folder, one
+                            yield folder, deployment
 
-    def note(self, one: Item) -> None:
+    def note(self, resource: Item) -> None:
         """Note the images of a resource that come from files that are no YAML."""
         if self.others:
-            for leaf in images_in(one.tree):
+            for leaf in images_in(resource.tree):
                 self.outside |= {spot: leaf.text for spot in leaf.spots if spot.path in self.others}
 
     def roots(self) -> Iterator[list[Item]]:
@@ -161,13 +155,13 @@ class _Builds:
             if folder not in referred and not one.is_component:
                 yield resolved(self._resources(folder), self._variables(folder, one), self.log)
 
-    def _variables(self, folder: str, one: Overlay) -> list[Variable]:
+    def _variables(self, folder: str, kustomization: Overlay) -> list[Variable]:
         """Return the variables of a kustomization and of all that it takes in."""
-        variables, waiting, seen = [], [(folder, one)], {folder}
+        variables, waiting, seen = [], [(folder, kustomization)], {folder}
         while waiting:
-            folder, one = waiting.pop()
-            variables += one.variables
-            for path in (_joined(folder, name) for name in (*one.resources, *one.components)):
+            folder, kustomization = waiting.pop()
+            variables += kustomization.variables
+            for path in (_joined(folder, name) for name in (*kustomization.resources, *kustomization.components)):
                 if path in self.overlays and path not in seen:
                     seen.add(path)
                     waiting.append((path, self.overlays[path]))
@@ -194,29 +188,29 @@ class _Builds:
             self.done[folder] = self._built(folder, self.overlays[folder], [])
         return self.done[folder]
 
-    def _built(self, folder: str, one: Overlay, resources: list[Item]) -> list[Item]:
+    def _built(self, folder: str, kustomization: Overlay, resources: list[Item]) -> list[Item]:
         if folder in self.open:
             return resources
         self.open.add(folder)
         try:
             items = [*resources]
-            for name in one.resources:
+            for name in kustomization.resources:
                 path = _joined(folder, name)
                 if path in self.overlays:
                     items += self._resources(path) if path not in self.open else []
                 else:
-                    items += [item(each) for tree in self._documents(path) for each in _members(tree)]
-            items = with_generated(items, one.generated, self.log)
-            for name in one.components:
+                    items += [item(resource) for tree in self._documents(path) for resource in _members(tree)]
+            items = with_generated(items, kustomization.generated, self.log)
+            for name in kustomization.components:
                 path = _joined(folder, name)
                 if path in self.overlays:
                     items = self._built(path, self.overlays[path], items)
             self.count += len(items)
             if self.count > MAX_ITEMS:
                 raise _TooManyError
-            items = changed_by(items, one, self.log)
-            for each in items if one.replacements else ():
-                self.note(each)
+            items = changed_by(items, kustomization, self.log)
+            for resource in items if kustomization.replacements else ():
+                self.note(resource)
             return items
         finally:
             self.open.discard(folder)

@@ -10,11 +10,12 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from krmfn.image import version_suffix
 from krmfn.kubernetes.kustomize.expressions import matcher
-from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, items_of, text_of
+from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, changed, get, items_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _CONTAINERS = ("containers", "initContainers")
 _VOLUMES = (("spec", "volumes"), ("spec", "template", "spec", "volumes"))
@@ -40,9 +41,9 @@ def entries(tree: Tree | None) -> list[Entry]:
     """Return the entries of a list `images`."""
     parts = ("newName", "newTag", "digest", "tagSuffix")
     return [
-        Entry(name, *(_set(get(one, part)) for part in parts))
-        for one in items_of(tree)
-        if (name := text_of(one, "name"))
+        Entry(name, *(_set(get(entry, part)) for part in parts))
+        for entry in items_of(tree)
+        if (name := text_of(entry, "name"))
     ]
 
 
@@ -50,11 +51,8 @@ def argo_entry(leaf: Leaf) -> Entry | None:
     """Return the entry that an image of an Argo CD Application stands for: `[old=]name[:tag][@digest]`."""
     old, equals, new = leaf.text.partition("=")
     name, tag, digest = split(new if equals else old)
-    new_name = Leaf(name, leaf.spots) if equals and name != old else None
-    entry = Entry(
-        old if equals else name, new_name,
-        Leaf(tag, leaf.spots) if tag else None, Leaf(digest, leaf.spots) if digest else None,
-    )  # fmt: skip
+    parts = (name if equals and name != old else None, tag or None, digest or None)
+    entry = Entry(old if equals else name, *(None if text is None else Leaf(text, leaf.spots) for text in parts))
     return entry if entry.name else None
 
 
@@ -107,60 +105,43 @@ def retagged(image: Leaf, entry: Entry, log: Log) -> Leaf:
     elif entry.suffix:
         tag, digest = tag + entry.suffix.text, ""
     spots = tuple(spot for leaf in entry.version for spot in leaf.spots)
-    made = Leaf(name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else ""), spots or image.spots)
+    new = Leaf(name + version_suffix(tag, digest), spots or image.spots)
     if spots:
-        log.replaced(image, made)
+        log.replaced(image, new)
     if entry.new_name:
-        for spot in made.spots:
-            log.named.setdefault(spot, set()).add(made.text)
-    return made
+        for spot in new.spots:
+            log.named.setdefault(spot, set()).add(new.text)
+    return new
 
 
 def transformed(tree: Tree, entries: Sequence[Entry], log: Log) -> Tree:
     """Return a resource as entries change its images, one after the other."""
-    tree = _containers(tree, entries, log)
+
+    def retag(leaf: Leaf) -> Leaf:
+        for entry in entries:
+            leaf = retagged(leaf, entry, log)
+        return leaf
+
+    # kustomize looks for containers anywhere, by their key alone, and for image volumes where workloads have them.
+    tree = _containers(tree, retag)
     for steps in _VOLUMES:
         if isinstance(get(tree, *steps), list):
-            tree = _below(tree, steps, entries, log)
+            tree = changed(tree, [*steps, "*", "image", "reference"], retag)
     return tree
 
 
-def _containers(tree: Tree, entries: Sequence[Entry], log: Log) -> Tree:
+def _containers(tree: Tree, retag: Callable[[Leaf], Leaf]) -> Tree:
     """Change the images of everything that is called like a list of containers, at any depth."""
     if isinstance(tree, list):
-        members = [_containers(one, entries, log) for one in tree]
+        members = [_containers(member, retag) for member in tree]
         return members if any(new is not old for new, old in zip(members, tree, strict=True)) else tree
     if not isinstance(tree, dict):
         return tree
-    changed = {}
+    changes = {}
     for key, value in tree.items():
-        made = _containers(value, entries, log)
-        if key in _CONTAINERS and isinstance(made, list):
-            made = [_with(one, "image", entries, log) for one in made]
-        if made is not value:
-            changed[key] = made
-    return tree | changed if changed else tree
-
-
-def _below(tree: Tree, steps: tuple[str, ...], entries: Sequence[Entry], log: Log) -> Tree:
-    """Change the references of the image volumes at keys below a resource."""
-    if isinstance(tree, list):
-        return [
-            one | {"image": _with(one["image"], "reference", entries, log)}
-            if isinstance(one, dict) and "image" in one
-            else one
-            for one in tree
-        ]
-    if not isinstance(tree, dict) or not steps or steps[0] not in tree:
-        return tree
-    return tree | {steps[0]: _below(tree[steps[0]], steps[1:], entries, log)}
-
-
-def _with(tree: Tree, key: str, entries: Sequence[Entry], log: Log) -> Tree:
-    image = get(tree, key)
-    if not isinstance(tree, dict) or not isinstance(image, Leaf):
-        return tree
-    leaf = image
-    for entry in entries:
-        leaf = retagged(leaf, entry, log)
-    return tree if leaf is image else tree | {key: leaf}
+        new = _containers(value, retag)
+        if key in _CONTAINERS and isinstance(new, list):
+            new = changed(new, ["*", "image"], retag)
+        if new is not value:
+            changes[key] = new
+    return tree | changes if changes else tree

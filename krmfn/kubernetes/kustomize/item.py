@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from krmfn.kubernetes.kustomize.expressions import matcher
 from krmfn.kubernetes.kustomize.images import transformed
 from krmfn.kubernetes.kustomize.patches import is_built_in, merged, operated
-from krmfn.kubernetes.kustomize.replacements import changed, replaced, source_value, steps_of, value_at
-from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, items_of, text_of
+from krmfn.kubernetes.kustomize.replacements import replaced, source_value, steps_of, value_at
+from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, changed, get, items_of, text_of
 from krmfn.kubernetes.kustomize.variables import Variable, written
 
 if TYPE_CHECKING:
@@ -41,41 +41,41 @@ def item(tree: Tree) -> Item:
 
 def changed_by(items: list[Item], overlay: Overlay, log: Log) -> list[Item]:
     """Return resources as the transformers of a kustomization leave them, in kustomize's order."""
+    # The order is that of api/internal/target/kusttarget_configplugin.go: patches see the names of the base, operations
+    # of patchesJson6902 the new ones; images come after all patches, so that an entry changes what a patch has written.
     for patch in overlay.patches:
         items = _patched(items, patch, log)
-    items = [_renamed(one, overlay) for one in items]
+    items = [_renamed(resource, overlay) for resource in items]
     for patch in overlay.operations:
         items = _patched(items, patch, log)
     if overlay.images:
-        items = [one._replace(tree=transformed(one.tree, overlay.images, log)) for one in items]
+        items = [resource._replace(tree=transformed(resource.tree, overlay.images, log)) for resource in items]
     for replacement in overlay.replacements:
         items = _with_copies(items, replacement, log)
     return items
 
 
-def _renamed(one: Item, overlay: Overlay) -> Item:
-    current = one.ids[-1]
+def _renamed(resource: Item, overlay: Overlay) -> Item:
+    current = resource.ids[-1]
     new = current._replace(
         name=overlay.prefix + current.name + overlay.suffix, namespace=overlay.namespace or current.namespace
     )
-    return one if new == current else Item(one.tree, (*one.ids, new))
+    return resource if new == current else Item(resource.tree, (*resource.ids, new))
 
 
 def _patched(items: list[Item], patch: Patch, log: Log) -> list[Item]:
     for document in patch.documents:
-        operations = document if isinstance(document, list) else None
-        done = []
-        for one in items:
-            if not (_is_selected(one, patch.target) if patch.target is not None else _is_same(one, document)):
-                done.append(one)
-                continue
-            if operations is not None:
-                tree: Tree | None = operated(one.tree, operations, log)
-            else:
-                tree = merged(one.tree, _anonymous(document), log, is_known=is_built_in(one.tree))
+        patched = []
+        for resource in items:
+            tree: Tree | None = resource.tree
+            if _is_selected(resource, patch.target) if patch.target is not None else _is_same(resource, document):
+                if isinstance(document, list):
+                    tree = operated(resource.tree, document, log)
+                else:
+                    tree = merged(resource.tree, _anonymous(document), log, is_known=is_built_in(resource.tree))
             if tree is not None:
-                done.append(one._replace(tree=tree))
-        items = done
+                patched.append(resource._replace(tree=tree))
+        items = patched
     return items
 
 
@@ -90,28 +90,24 @@ def _anonymous(document: Tree) -> Tree:
     return rest
 
 
-def _is_same(one: Item, document: Tree) -> bool:
+def _is_same(resource: Item, document: Tree) -> bool:
     wanted = item(document).ids[0]
     return any(
         own._replace(namespace=own.namespace or "default") == wanted._replace(namespace=wanted.namespace or "default")
-        for own in one.ids
+        for own in resource.ids
     )
 
 
-def _is_selected(one: Item, target: Tree | None) -> bool:
+def _is_selected(resource: Item, target: Tree | None) -> bool:
     """True if a selector, whose texts are expressions, is about an item under one of its names."""
-    for part in ("group", "version", "kind", "name", "namespace"):
-        wanted = text_of(target, part)
-        if wanted and not any(matcher(wanted)(getattr(own, part) or _default(part)) for own in one.ids):
+    for part in Id._fields:
+        wanted, default = text_of(target, part), "default" if part == "namespace" else ""
+        if wanted and not any(matcher(wanted)(getattr(own, part) or default) for own in resource.ids):
             return False
     return all(
-        _has_labels(get(one.tree, "metadata", where), text_of(target, selector))
+        _has_labels(get(resource.tree, "metadata", where), text_of(target, selector))
         for where, selector in (("labels", "labelSelector"), ("annotations", "annotationSelector"))
     )
-
-
-def _default(part: str) -> str:
-    return "default" if part == "namespace" else ""
 
 
 def _has_labels(labels: Tree | None, selector: str) -> bool:
@@ -152,27 +148,25 @@ def _source(items: list[Item], replacement: Tree) -> Leaf | None:
 
 def value_of(items: list[Item], source: Tree | None, path: str) -> Leaf | None:
     """Return the field of the one resource that a source selects; None without exactly one."""
-    parts = [(part, text_of(source, part)) for part in ("group", "version", "kind", "name", "namespace")]
-    leaves = [
-        one
-        for one in items
-        if all(not wanted or any(getattr(own, part) == wanted for own in one.ids) for part, wanted in parts)
+    wanted = [(part, text) for part in Id._fields if (text := text_of(source, part))]
+    selected = [
+        one for one in items if all(any(getattr(own, part) == text for own in one.ids) for part, text in wanted)
     ]
-    return value_at(leaves[0].tree, path) if len(leaves) == 1 else None
+    return value_at(selected[0].tree, path) if len(selected) == 1 else None
 
 
 def resolved(items: list[Item], declared: list[Variable], log: Log) -> list[Item]:
     """Return what a root emits with its variables written."""
-    found = {one.name: value_of(items, one.source, one.path) for one in declared}
-    values = {name: value for name, value in found.items() if value is not None}
+    looked_up = {one.name: value_of(items, one.source, one.path) for one in declared}
+    values = {name: value for name, value in looked_up.items() if value is not None}
     return [one._replace(tree=written(one.tree, values, log)) for one in items] if values else items
 
 
 def with_generated(items: list[Item], generated: list[Generated], log: Log) -> list[Item]:
     """Return resources with what generators make; one that merges or replaces changes the resource of its name."""
-    for one in generated:
-        renamed = item(dict(one.tree))
-        old = next((each for each in items if one.behavior and _is_same(each, renamed.tree)), None)
+    for generator in generated:
+        renamed = item(dict(generator.tree))
+        old = next((each for each in items if generator.behavior and _is_same(each, renamed.tree)), None)
         if old is None:
             items = [*items, renamed]
             continue
@@ -180,7 +174,7 @@ def with_generated(items: list[Item], generated: list[Generated], log: Log) -> l
         if isinstance(before, dict) and isinstance(data, dict) and isinstance(old.tree, dict):
             for key, leaf in data.items():
                 log.replaced(before.get(key), leaf if isinstance(leaf, Leaf) else Leaf(""))
-            merged_data: Tree = before | data if one.behavior == "merge" else data
+            merged_data: Tree = before | data if generator.behavior == "merge" else data
             items = [each._replace(tree=old.tree | {"data": merged_data}) if each is old else each for each in items]
     return items
 

@@ -5,7 +5,7 @@ A Flux Kustomization and an Argo CD Application add to the kustomization of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.kubernetes.kustomize.images import Entry, argo_entry, entries
@@ -13,7 +13,7 @@ from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, items_of, leav
 from krmfn.kubernetes.kustomize.variables import Variable, variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 """The names under which kustomize looks for a kustomization, in this order."""
@@ -63,19 +63,14 @@ class Overlay:
                 for leaf in old.version:
                     log.replaced(leaf, next(iter(new.version), Leaf("")))
         kept = [names.pop(entry.name, entry) for entry in self.images]
-        return Overlay(
-            self.resources,
-            self.components + more.components,
-            self.generated,
-            self.patches + more.patches,
-            self.operations,
-            more.namespace or self.namespace,
-            more.prefix or self.prefix,
-            more.suffix or self.suffix,
-            kept + list(names.values()),
-            self.replacements,
-            self.variables,
-            self.is_component,
+        return replace(
+            self,
+            components=self.components + more.components,
+            patches=self.patches + more.patches,
+            namespace=more.namespace or self.namespace,
+            prefix=more.prefix or self.prefix,
+            suffix=more.suffix or self.suffix,
+            images=kept + list(names.values()),
         )
 
 
@@ -98,23 +93,16 @@ class Reader(NamedTuple):
 
 def overlay(tree: Tree, reader: Reader) -> Overlay:
     """Read a kustomization; what is of an odd type in it is passed over."""
-    built = Overlay(
-        resources=_texts(tree, "resources") + _texts(tree, "bases"),
-        components=_texts(tree, "components"),
-        namespace=text_of(tree, "namespace"),
-        prefix=text_of(tree, "namePrefix"),
-        suffix=text_of(tree, "nameSuffix"),
-        images=entries(get(tree, "images")),
-        is_component=text_of(tree, "kind") == "Component",
-    )
-    for one in items_of(tree, "patchesStrategicMerge"):
-        built.patches.append(Patch(reader.documents(one)))
-    built.patches += patches(items_of(tree, "patches"), reader)
+    built = _common(tree, reader)
+    built.resources = _texts(tree, "resources") + _texts(tree, "bases")
+    built.is_component = text_of(tree, "kind") == "Component"
+    merges = [Patch(reader.documents(one)) for one in items_of(tree, "patchesStrategicMerge")]
+    built.patches = merges + built.patches
     built.operations = patches(items_of(tree, "patchesJson6902"), reader)
     for one in items_of(tree, "replacements"):
         path = get(one, "path")
-        found = reader.file(path.text) if isinstance(path, Leaf) else [one]
-        built.replacements += [each for some in found for each in (some if isinstance(some, list) else [some])]
+        for document in reader.file(path.text) if isinstance(path, Leaf) else [one]:
+            built.replacements += document if isinstance(document, list) else [document]
     for kind in ("ConfigMap", "Secret"):
         key = f"{kind[0].lower()}{kind[1:]}Generator"
         built.generated += [_generated(kind, one, reader) for one in items_of(tree, key)]
@@ -122,18 +110,30 @@ def overlay(tree: Tree, reader: Reader) -> Overlay:
     return built
 
 
+def _common(tree: Tree | None, reader: Reader, namespace: str = "namespace") -> Overlay:
+    """Read what kustomizations, Flux Kustomizations and Argo CD Applications write alike; `namespace` is a key."""
+    return Overlay(
+        components=_texts(tree, "components"),
+        patches=patches(items_of(tree, "patches"), reader),
+        namespace=text_of(tree, namespace),
+        prefix=text_of(tree, "namePrefix"),
+        suffix=text_of(tree, "nameSuffix"),
+        images=entries(get(tree, "images")),
+    )
+
+
 def patches(trees: list[Tree], reader: Reader) -> list[Patch]:
     """Read a list of patches, each inline or by path, with or without a target."""
     read_patches = []
-    for one in trees:
-        inline, path = get(one, "patch"), get(one, "path")
+    for patch in trees:
+        inline, path = get(patch, "patch"), get(patch, "path")
         documents = reader.text(inline) if isinstance(inline, Leaf) else []
         documents += reader.file(path.text) if isinstance(path, Leaf) else []
-        read_patches.append(Patch(documents, get(one, "target")))
+        read_patches.append(Patch(documents, get(patch, "target")))
     return read_patches
 
 
-def _texts(tree: Tree, key: str) -> list[str]:
+def _texts(tree: Tree | None, key: str) -> list[str]:
     return [one.text for one in items_of(tree, key) if isinstance(one, Leaf)]
 
 
@@ -142,14 +142,14 @@ def _generated(kind: str, tree: Tree, reader: Reader) -> Generated:
     data: dict[str, Tree] = {}
     for name in (*_texts(tree, "envs"), text_of(tree, "env")):
         data |= reader.lines(name) if name else ()
-    for one in items_of(tree, "literals"):
-        if isinstance(one, Leaf):
-            key, _, value = one.text.partition("=")
+    for literal in items_of(tree, "literals"):
+        if isinstance(literal, Leaf):
+            key, _, value = literal.text.partition("=")
             quote = value[:1] if len(value) > 1 and value[:1] == value[-1:] and value[:1] in "'\"" else ""
-            data[key] = Leaf(value[1:-1] if quote else value, one.spots)
+            data[key] = Leaf(value[1:-1] if quote else value, literal.spots)
     metadata: dict[str, Tree] = {"name": Leaf(text_of(tree, "name")), "namespace": Leaf(text_of(tree, "namespace"))}
-    made: dict[str, Tree] = {"apiVersion": Leaf("v1"), "kind": Leaf(kind), "metadata": metadata, "data": data}
-    return Generated(made, text_of(tree, "behavior"))
+    resource: dict[str, Tree] = {"apiVersion": Leaf("v1"), "kind": Leaf(kind), "metadata": metadata, "data": data}
+    return Generated(resource, text_of(tree, "behavior"))
 
 
 class Deployment(NamedTuple):
@@ -160,35 +160,17 @@ class Deployment(NamedTuple):
     is_recursive: bool
 
 
-def deployments(tree: Tree, reader: Reader) -> list[Deployment]:
-    """Return the folders that a Flux Kustomization or an Argo CD Application builds."""
+def deployments(tree: Tree, reader: Reader) -> Iterator[Deployment]:
+    """Yield the folders that a Flux Kustomization or an Argo CD Application builds."""
     group, kind = text_of(tree, "apiVersion").partition("/")[0], text_of(tree, "kind")
     spec = get(tree, "spec")
     if group == "kustomize.toolkit.fluxcd.io" and kind == "Kustomization":
-        built = Overlay(
-            components=_texts(spec or {}, "components"),
-            patches=patches(items_of(spec, "patches"), reader),
-            namespace=text_of(spec, "targetNamespace"),
-            prefix=text_of(spec, "namePrefix"),
-            suffix=text_of(spec, "nameSuffix"),
-            images=entries(get(spec, "images")),
-        )
-        return [Deployment(text_of(spec, "path") or ".", built, is_recursive=True)]
+        yield Deployment(text_of(spec, "path") or ".", _common(spec, reader, "targetNamespace"), is_recursive=True)
     if group == "argoproj.io" and kind == "Application":
-        sources = [one for one in (get(spec, "source"), *items_of(spec, "sources")) if text_of(one, "path")]
-        return [
-            Deployment(text_of(one, "path"), _argo(get(one, "kustomize"), reader), is_recursive=False)
-            for one in sources
-        ]
-    return []
-
-
-def _argo(tree: Tree | None, reader: Reader) -> Overlay:
-    return Overlay(
-        components=_texts(tree or {}, "components"),
-        patches=patches(items_of(tree, "patches"), reader),
-        namespace=text_of(tree, "namespace"),
-        prefix=text_of(tree, "namePrefix"),
-        suffix=text_of(tree, "nameSuffix"),
-        images=[entry for one in items_of(tree, "images") for leaf in leaves(one) if (entry := argo_entry(leaf))],
-    )
+        sources = (get(spec, "source"), *items_of(spec, "sources"))
+        for source in (one for one in sources if text_of(one, "path")):
+            options = get(source, "kustomize")
+            built = _common(options, reader)
+            images = (leaf for one in items_of(options, "images") for leaf in leaves(one))
+            built.images = [*filter(None, map(argo_entry, images))]
+            yield Deployment(text_of(source, "path"), built, is_recursive=False)

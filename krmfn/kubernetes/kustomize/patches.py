@@ -5,8 +5,6 @@ Lists of built-in kinds that merge by a key put the patch's members first; lists
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, leaves, text_of
 from krmfn.yamledit.nodes import reference_token
 
@@ -66,19 +64,20 @@ def _by_key(old: list[Tree], patch: list[Tree], key: str, log: Log) -> list[Tree
     """Merge two lists: the patch's members first, in its order, then what it does not name."""
     rest = list(old)
     items: list[Tree] = []
-    for one in patch:
-        directive = text_of(one, "$patch")
+    # kyaml walks the patch's list first: its members lead, in its order, those that are new and those that are not.
+    for member in patch:
+        directive = text_of(member, "$patch")
         if directive == "replace":
-            log.replaced([*rest, *items], _first(one))
+            log.replaced([*rest, *items], _first(member))
             return [each for each in map(_without_nulls, patch) if text_of(each, "$patch") != "replace"]
-        name = text_of(one, key)
+        name = text_of(member, key)
         same = next((each for each in rest if text_of(each, key) == name), None)
         if same is not None:
             rest = [each for each in rest if each is not same]
-            done = merged(same, one, log, is_known=True)
-            items += [done] if done is not None else []
+            changed = merged(same, member, log, is_known=True)
+            items += [changed] if changed is not None else []
         elif directive != "delete":
-            items.append(_without_nulls(one))
+            items.append(_without_nulls(member))
     return items + rest
 
 
@@ -97,14 +96,14 @@ def _without_nulls(tree: Tree) -> Tree:
 
 def operated(tree: Tree, operations: list[Tree], log: Log) -> Tree:
     """Return a tree after operations of RFC 6902. One that cannot be followed ends the patch there."""
-    for one in operations:
-        steps = [reference_token(part) for part in text_of(one, "path").split("/")[1:]]
-        kind, value = text_of(one, "op"), get(one, "value")
+    for operation in operations:
+        steps = [reference_token(part) for part in text_of(operation, "path").split("/")[1:]]
+        kind, value = text_of(operation, "op"), get(operation, "value")
         if kind not in ("add", "replace", "remove") or not steps or (kind != "remove" and value is None):
             if kind == "test":
                 continue
             return tree
-        by = value if value is not None else get(one, "path")
+        by = value if value is not None else get(operation, "path")
         patched = _operated(tree, steps, kind, value, by, log)
         if patched is None:
             return tree
@@ -116,10 +115,9 @@ def _operated(
     tree: Tree | None, steps: list[str], kind: str, value: Tree | None, by: Tree | None, log: Log
 ) -> Tree | None:
     step, rest = steps[0], steps[1:]
-    change: Callable[[Tree | None], Tree | None] = lambda old: _operated(old, rest, kind, value, by, log)  # noqa: E731
     if isinstance(tree, dict):
         if rest:
-            inside = change(tree.get(step))
+            inside = _operated(tree.get(step), rest, kind, value, by, log)
             return None if inside is None else tree | {step: inside}
         if kind != "add" and step not in tree:
             return None
@@ -134,7 +132,7 @@ def _operated(
         return None
     at = int(step)
     if rest:
-        inside = change(tree[at])
+        inside = _operated(tree[at], rest, kind, value, by, log)
         return None if inside is None else [*tree[:at], inside, *tree[at + 1 :]]
     if kind != "add":
         log.replaced(tree[at], _first(by or Leaf("")))

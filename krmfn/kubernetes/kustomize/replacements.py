@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from krmfn.kubernetes.kustomize.images import split
-from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, text_of
+from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, indexes, text_of
 
 _part = re.compile(r"\[[^\]]*\]|(?:\\.|[^.\[\\])+|(?<=\.)\[[^\]]*\]")
 
@@ -17,45 +16,15 @@ def steps_of(path: str) -> list[str]:
     >>> steps_of(r"spec.containers.[name=web].image"), steps_of(r"data.a\.b"), steps_of("metadata.annotations.[x.y/z]")
     (['spec', 'containers', '[name=web]', 'image'], ['data', 'a.b'], ['metadata', 'annotations', 'x.y/z'])
     """
-    steps = [one.replace("\\.", ".") for one in _part.findall(path)]
-    return [one[1:-1] if one.startswith("[") and "=" not in one else one for one in steps]
+    steps = [step.replace("\\.", ".") for step in _part.findall(path)]
+    return [step[1:-1] if step.startswith("[") and "=" not in step else step for step in steps]
 
 
 def value_at(tree: Tree | None, path: str) -> Leaf | None:
     """Return the one scalar that a field path names, or None."""
     for step in steps_of(path):
-        tree = next((tree[at] for at in _indexes(tree, step)), None) if isinstance(tree, list) else get(tree, step)
+        tree = next((tree[at] for at in indexes(tree, step)), None) if isinstance(tree, list) else get(tree, step)
     return tree if isinstance(tree, Leaf) else None
-
-
-def _indexes(members: list[Tree], step: str) -> list[int]:
-    if step == "*":
-        return [*range(len(members))]
-    if step.startswith("[") and "=" in step:
-        key, _, wanted = step[1:-1].partition("=")
-        return [
-            at for at, one in enumerate(members) if (text_of(one, key) if key else _text(one)) == wanted.strip("'\"")
-        ]
-    return [int(step)] if step.isdecimal() and int(step) < len(members) else []
-
-
-def _text(tree: Tree) -> str:
-    return tree.text if isinstance(tree, Leaf) else ""
-
-
-def changed(tree: Tree, steps: list[str], change: Callable[[Leaf], Leaf]) -> Tree:
-    """Return a tree in which every scalar that the steps name is changed."""
-    if not steps:
-        return change(tree) if isinstance(tree, Leaf) else tree
-    step, rest = steps[0], steps[1:]
-    if isinstance(tree, list):
-        chosen = set(_indexes(tree, step))
-        return [changed(one, rest, change) if at in chosen else one for at, one in enumerate(tree)]
-    if isinstance(tree, dict) and step == "*":
-        return {key: changed(one, rest, change) for key, one in tree.items()}
-    if isinstance(tree, dict) and step in tree:
-        return tree | {step: changed(tree[step], rest, change)}
-    return tree
 
 
 def source_value(leaf: Leaf, options: Tree | None) -> Leaf:
@@ -83,6 +52,7 @@ def replaced(old: Leaf, value: Leaf, options: Tree | None, log: Log) -> Leaf:
         parts, at = [*parts, value.text], len(parts)
     else:
         parts[at] = value.text
+    # Of an image that is replaced in parts, only the part that holds its version decides about that.
     text = delimiter.join(parts)
     start = len(delimiter.join(parts[:at])) + (len(delimiter) if at else 0)
     if is_version(text, start, start + len(value.text)):

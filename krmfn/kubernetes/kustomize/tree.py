@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from krmfn.errors import InputError
+from krmfn.kubernetes.embedded import line_starts
 from krmfn.kubernetes.overriding import Spot
 from krmfn.yamledit.compose import Alias
 from krmfn.yamledit.documents import documents
@@ -58,11 +59,11 @@ def leaves(tree: Tree) -> Iterator[Leaf]:
     """Yield the leaves of a tree, in no particular order."""
     stack: list[Tree] = [tree]
     while stack:
-        one = stack.pop()
-        if isinstance(one, Leaf):
-            yield one
+        inside = stack.pop()
+        if isinstance(inside, Leaf):
+            yield inside
         else:
-            stack += one.values() if isinstance(one, dict) else one
+            stack += inside.values() if isinstance(inside, dict) else inside
 
 
 def trees(block: Block, locate: Locate | None = None) -> Tree | None:
@@ -101,6 +102,7 @@ class _Planter:
 
     def aliased(self, node: Alias, depth: int) -> Tree:
         """Plant what an alias stands for; aliases inside of it are left out, as they could grow without bound."""
+        # Anchors of aliases of anchors grow by a power of their depth (kustomize's own reader limits their ratio).
         if node.target is None or (self.is_aliased and not isinstance(node.target, yaml.ScalarNode)):
             return UNKNOWN
         self.is_aliased = True
@@ -113,31 +115,18 @@ class _Planter:
 def inner(text: Text, leaf: Leaf) -> list[Tree]:
     """Return the trees of YAML that is the text of a scalar; leaves of a literal block stand where they are written."""
     spot = leaf.spots[0] if leaf.spots else Spot(text.name, 0)
-    locate = _literal(text.data, spot, leaf.text) or (lambda _: spot)
     try:
-        blocks = documents(Text(leaf.text.encode(), text.name))
-        return [tree for block in blocks if (tree := trees(block, locate)) is not None]
+        inside = Text(leaf.text.encode(), text.name)
+        is_literal = text.data[spot.offset : spot.offset + 1] == b"|"
+        starts = line_starts(text.data, spot.offset, inside.data) if is_literal else []
+
+        def locate(offset: int) -> Spot:
+            line = inside.data.rfind(b"\n", 0, offset) + 1
+            return Spot(spot.path, starts[inside.locate(offset)[0] - 1] + offset - line) if starts else spot
+
+        return [tree for block in documents(inside) if (tree := trees(block, locate)) is not None]
     except (InputError, UnicodeEncodeError):
         return []
-
-
-def _literal(data: bytes, spot: Spot, value: str) -> Locate | None:
-    """Return how offsets inside a literal block become offsets of its file; None for other scalars."""
-    if data[spot.offset : spot.offset + 1] != b"|":
-        return None
-    outer, inside = data.find(b"\n", spot.offset) + 1, 0
-    starts: list[tuple[int, int]] = []
-    for line in value.encode().splitlines(keepends=True):
-        end = data.find(b"\n", outer)
-        end = len(data) if end < 0 else end
-        starts.append((inside, outer + len(data[outer:end].rstrip(b"\r")) - len(line.rstrip(b"\r\n"))))
-        inside, outer = inside + len(line), end + 1
-
-    def locate(offset: int) -> Spot:
-        start, at = max((one for one in starts if one[0] <= offset), default=(0, spot.offset))
-        return Spot(spot.path, at + offset - start)
-
-    return locate
 
 
 def assignments(text: Text) -> Iterator[tuple[str, Leaf]]:
@@ -155,14 +144,14 @@ def images_in(tree: Tree) -> Iterator[Leaf]:
     """Yield the scalars under the key `image`, wherever they stand in a tree."""
     stack: list[Tree] = [tree]
     while stack:
-        one = stack.pop()
-        if isinstance(one, dict):
-            stack += one.values()
-            image = one.get("image")
+        inside = stack.pop()
+        if isinstance(inside, dict):
+            stack += inside.values()
+            image = inside.get("image")
             if isinstance(image, Leaf):
                 yield image
-        elif isinstance(one, list):
-            stack += one
+        elif isinstance(inside, list):
+            stack += inside
 
 
 def get(tree: Tree | None, *steps: str) -> Tree | None:
@@ -182,3 +171,29 @@ def items_of(tree: Tree | None, *steps: str) -> list[Tree]:
     """Return the members of the list at keys below a tree."""
     value = get(tree, *steps)
     return value if isinstance(value, list) else []
+
+
+def indexes(members: list[Tree], step: str) -> list[int]:
+    """Return which members of a list a step of a field path selects: `*`, `[key=value]`, `[=value]`, or an index."""
+    if step == "*":
+        return [*range(len(members))]
+    if step.startswith("[") and "=" in step:
+        key, _, wanted = step[1:-1].partition("=")
+        texts = [text_of(member, key) if key else member.text if isinstance(member, Leaf) else "" for member in members]
+        return [at for at, text in enumerate(texts) if text == wanted.strip("'\"")]
+    return [int(step)] if step.isdecimal() and int(step) < len(members) else []
+
+
+def changed(tree: Tree, steps: list[str], change: Callable[[Leaf], Leaf]) -> Tree:
+    """Return a tree in which every scalar that the steps name is changed."""
+    if not steps:
+        return change(tree) if isinstance(tree, Leaf) else tree
+    step, rest = steps[0], steps[1:]
+    if isinstance(tree, list):
+        chosen = set(indexes(tree, step))
+        return [changed(one, rest, change) if at in chosen else one for at, one in enumerate(tree)]
+    if isinstance(tree, dict) and step == "*":
+        return {key: changed(one, rest, change) for key, one in tree.items()}
+    if isinstance(tree, dict) and step in tree:
+        return tree | {step: changed(tree[step], rest, change)}
+    return tree

@@ -26,13 +26,14 @@ class Variable(NamedTuple):
 def variables(tree: Tree) -> list[Variable]:
     """Return the `vars` of a kustomization."""
     declared = []
-    for one in items_of(tree, "vars"):
-        objref = get(one, "objref")
+    for variable in items_of(tree, "vars"):
+        objref = get(variable, "objref")
         group, _, version = text_of(objref, "apiVersion").rpartition("/")
         source: dict[str, Tree] = {part: Leaf(text_of(objref, part)) for part in ("kind", "name", "namespace")}
         source |= {"group": Leaf(group), "version": Leaf(version)}
-        path = text_of(one, "fieldref", "fieldpath") or text_of(one, "fieldref", "fieldPath") or "metadata.name"
-        declared.append(Variable(text_of(one, "name"), source, path))
+        field = get(variable, "fieldref")
+        path = text_of(field, "fieldpath") or text_of(field, "fieldPath") or "metadata.name"
+        declared.append(Variable(text_of(variable, "name"), source, path))
     return declared
 
 
@@ -56,9 +57,10 @@ def _expanded(leaf: Leaf, values: dict[str, Leaf], log: Log) -> Leaf:
         text += value.text if value is not None else "$" if match[0] == "$$" else match[0]
         at = match.end()
     text += leaf.text[at:]
+    # Of `$(REGISTRY)/web:$(TAG)` the scalar that TAG is read from decides about the version, and nothing else does.
     is_whole = len(placed) == 1 and placed[0][:2] == (0, len(text))
     sources = [value for start, end, value in placed if is_whole or is_version(text, start, end)]
-    made = Leaf(text, tuple(spot for value in sources for spot in value.spots) or leaf.spots)
+    expanded = Leaf(text, tuple(spot for value in sources for spot in value.spots) or leaf.spots)
     if sources:
-        log.replaced(leaf, made)
-    return made
+        log.replaced(leaf, expanded)
+    return expanded
