@@ -33,7 +33,8 @@ import json, sys, time
 from krmfn.image import ImageRef
 from krmfn.access import Repository
 from krmfn.access import Access
-from krmfn.sources.registry_source import RegistrySource, Settings
+from krmfn.sources.registry.limits import Settings
+from krmfn.sources.registry.source import RegistrySource
 from krmfn.plan.resolve import ask
 names, insecure, env, digests = json.loads(sys.argv[1])
 start = time.perf_counter()

@@ -80,6 +80,10 @@ class RegistryError(KrmfnError):
         self.common = common
         super().__init__(f"{repository}: {message}")
 
+    def reworded(self, message: str, common: str = "") -> RegistryError:
+        """Return the same failure in other words."""
+        return RegistryError(self.failure, self.repository, message, status=self.status, code=self.code, common=common)
+
     @property
     def host(self) -> str:
         """The registry that the repository belongs to."""

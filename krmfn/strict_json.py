@@ -13,8 +13,6 @@ VALUES = 20_000
 """Values of a document, unless its reader says otherwise; each takes a hundred bytes of memory and more."""
 _TEXT = 1 << 20
 """Bytes without a quotation mark; an escape at the end of a long text would make every character of it four bytes."""
-
-
 DEPTH = 200
 """Collections inside each other. Python's own limit is no guard: what is freed while it is reached cannot clean up."""
 
@@ -58,6 +56,7 @@ def is_deep(data: bytes | bytearray) -> bool:
     if data.count(b"[") + data.count(b"{") <= DEPTH:
         return False
     depth = 0
+    # A text is one token, to the end where it is not closed, so that a bracket in it counts for nothing.
     for token in re.finditer(rb'(?s)"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', data):
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
         if depth > DEPTH:

@@ -14,8 +14,9 @@ from krmfn.access import Access, Repository
 from krmfn.errors import RegistryError
 from krmfn.image import ImageRef
 from krmfn.sources.registry.clock import World
+from krmfn.sources.registry.limits import Settings
 from krmfn.sources.registry.origin import is_public
-from krmfn.sources.registry_source import RegistrySource, Settings
+from krmfn.sources.registry.source import RegistrySource
 from tests.certificates import Authority
 
 

@@ -81,7 +81,7 @@ def test_the_image_carries_labels_and_an_unprivileged_user(containers: Container
 def test_every_module_in_the_image_is_compiled(containers: Containers):
     """With a read-only root Python would compile what is not, at every start."""
     script = (
-        "import sys, importlib.util, os, krmfn.function, krmfn.cli, krmfn.sources.registry_source, yaml, re2, semver\n"
+        "import sys, importlib.util, os, krmfn.function, krmfn.cli, krmfn.sources.registry.source, yaml, re2, semver\n"
         "import cryptography.x509, sigstore.verify.verifier\n"
         "print([m.__file__ for m in list(sys.modules.values()) if (getattr(m, '__file__', '') or '').endswith('.py')"
         " and not os.path.exists(importlib.util.cache_from_source(m.__file__))])"

@@ -27,7 +27,7 @@ from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version
 from krmfn.sources import artifact, credential_helper, keychain, manifest, shard
 from krmfn.sources.registry import auth, client, listing
-from krmfn.sources.registry_source import Settings
+from krmfn.sources.registry.limits import Settings
 from krmfn.yamledit import compose, yamltree
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.text import Text

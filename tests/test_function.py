@@ -196,7 +196,7 @@ def test_a_run_without_a_registry_imports_nothing_heavy():
         "ssl",
         "concurrent.futures",
         "asyncio",
-        "krmfn.sources.registry_source",
+        "krmfn.sources.registry.source",
         "yaml.reader",
         "yaml.resolver",
         "yaml.constructor",

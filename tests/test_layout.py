@@ -48,8 +48,8 @@ def test_a_layout_answers_everything(tmp_path, stored):
     assert source.tags(WEB) == Listing(("1.0.0", "1.1.0", "2.0.0"))
     assert source.digest(WEB, "2.0.0") == stored.tags["acme/web"]["2.0.0"]
     assert source.created(WEB, "2.0.0") == "2026-05-06T07:08:09Z"
-    assert source.platforms(WEB, "2.0.0") == ("linux/amd64", "linux/arm64")
-    assert source.labels(WEB, "1.0.0") == {"a": "b"}
+    assert source.image(WEB, "2.0.0").platforms == ("linux/amd64", "linux/arm64")
+    assert source.image(WEB, "1.0.0").labels == {"a": "b"}
 
 
 @pytest.mark.parametrize("place", ["docker.io/library/nginx", "nginx", "library/nginx"])

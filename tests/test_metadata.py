@@ -13,7 +13,7 @@ from krmfn.about import ABOUT
 from krmfn.config import schema
 from krmfn.disk import reading
 from krmfn.sources.registry import listing
-from krmfn.sources.registry_source import Settings
+from krmfn.sources.registry.limits import Settings
 from krmfn.yamledit import yamltree
 from tests.tools import ROOT
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from krmfn.plan.resolve import ask
 from krmfn.sources.registry.challenge import parse
-from krmfn.sources.registry_source import RegistrySource, Settings
+from krmfn.sources.registry.limits import Settings
+from krmfn.sources.registry.source import RegistrySource
 from tests.asking import Clock, asking, error_of, repository
 from tests.registry_server import Login, Registry
 
@@ -285,13 +286,13 @@ def test_no_output_of_a_failing_run_holds_a_secret(tmp_path):
             registry.misbehave(endpoint, echo)
         code = (
             "import logging, sys; logging.basicConfig(level=logging.DEBUG)\n"
-            "from tests.asking import repository\nfrom krmfn.sources.registry_source import RegistrySource, Settings\n"
+            "from tests.asking import repository\nfrom krmfn.sources.registry.limits import Settings\nfrom krmfn.sources.registry.source import RegistrySource\n"
             "source = RegistrySource(Settings.of({'DOCKER_CONFIG': sys.argv[2], 'KRMFN_TRUST_CONFIG': sys.argv[1].partition('/')[0]}, tries=1))\n"
             "web = repository(sys.argv[1])\nprint(source, source._settings, web, vars(source))\n"
             "for ask in (source.tags, lambda r: source.digest(r, '1.0.0'), lambda r: source.created(r, '1.0.0')):\n"
             "    try: ask(web)\n"
             "    except Exception as error: logging.exception('failed'); print(repr(error), error, vars(error))\n"
-            "print(source.notes()); raise SystemExit(repr(source._opened))\n"
+            "print(source.notes()); raise SystemExit(repr(vars(source)))\n"
         )
         command = [sys.executable, "-c", code, f"{registry.address}/acme/web", str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -24,9 +24,9 @@ from krmfn.sources.keychain import Keychain
 from krmfn.sources.registry import client
 from krmfn.sources.registry.challenge import parse
 from krmfn.sources.registry.clock import World
+from krmfn.sources.registry.limits import Settings
 from krmfn.sources.registry.listing import next_page
 from krmfn.sources.registry.secrets import Secrets
-from krmfn.sources.registry_source import Settings
 from krmfn.strict_json import parse as parse_json
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
@@ -177,7 +177,7 @@ from krmfn.sources.registry import client
 from tests.asking import asking, repository
 with asking() as source:
     asked = [repository(f"{sys.argv[1]}/app{number}/web") for number in range(8)]
-    answers = ask(asked, source.tags if sys.argv[2] == "tags" else lambda one: source.labels(one, "1.0.0"), 8)
+    answers = ask(asked, source.tags if sys.argv[2] == "tags" else lambda one: source.image(one, "1.0.0").labels, 8)
     print(int(re.search(r"VmHWM:[^0-9]+([0-9]+)", Path("/proc/self/status").read_text())[1]) >> 10, {getattr(a, "failure", "ok") for a in answers.values()})
 """
 

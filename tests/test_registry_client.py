@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from krmfn.access import Listing, Mirror
 from krmfn.plan.resolve import ask
+from krmfn.sources.registry.limits import Settings
 from krmfn.sources.registry.listing import listing, next_page
-from krmfn.sources.registry_source import Settings
 from tests.asking import Clock, asking, error_of, repository
 from tests.image_store import INDEX, MANIFEST
 from tests.registry_server import Registry, Request
@@ -153,7 +153,7 @@ def test_the_digest_of_a_multi_platform_image_is_that_of_its_index(registry):
     with asking() as source:
         multi = repository(f"{registry.address}/acme/multi")
         assert registry.blobs[source.digest(multi, "1.0")][0] == INDEX
-        assert source.platforms(multi, "1.0") == ("linux/amd64", "linux/arm/v7")
+        assert source.image(multi, "1.0").platforms == ("linux/amd64", "linux/arm/v7")
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ def test_an_image_is_read_once_for_all_that_is_asked_of_it(registry):
     with asking() as source:
         web = repository(f"{registry.address}/acme/web")
         assert source.created(web, "1.2.0") == "2026-01-02T03:04:05Z"
-        assert source.platforms(web, "1.2.0") == ("linux/amd64",)
-        assert source.labels(web, "1.2.0") == {"org.opencontainers.image.source": "https://git.example/web"}
+        assert source.image(web, "1.2.0").platforms == ("linux/amd64",)
+        assert source.image(web, "1.2.0").labels == {"org.opencontainers.image.source": "https://git.example/web"}
     assert (registry.count("manifest"), registry.count("blob")) == (1, 1)
 
 

@@ -49,7 +49,10 @@ def test_oras_is_imported_without_jsonschema_but_finds_it_when_it_needs_it():
 
 
 def test_the_door_loads_nothing_heavy_until_a_registry_is_asked():
-    code = "import sys, krmfn.sources.registry_source as o; o.RegistrySource(o.Settings()); print(*sys.modules)"
+    code = (
+        "import sys\nfrom krmfn.config.records import Config\nfrom krmfn.sources.sources import Sources\n"
+        "Sources(Config(), {'KRMFN_ALLOWED_REGISTRIES': 'ghcr.io'}); print(*sys.modules)"
+    )
     loaded = set(
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     )

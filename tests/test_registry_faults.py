@@ -17,7 +17,7 @@ from tests.registry_server import Login, Registry, Request
 from tests.waiting import ending
 
 if TYPE_CHECKING:
-    from krmfn.sources.registry_source import RegistrySource
+    from krmfn.sources.registry.source import RegistrySource
 
 USER, PASSWORD = "canary-user", "canary-password-7d1f"
 CANARIES = (PASSWORD, "canary-token", base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())

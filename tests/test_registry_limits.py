@@ -15,10 +15,10 @@ from krmfn.sources.registry.budget import Budget, OutOfBytesError, OutOfTimeErro
 from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.exchange import Call, NoReply, Reply
 from krmfn.sources.registry.host_limiter import Gate
+from krmfn.sources.registry.limits import Settings
 from krmfn.sources.registry.origin import Origin
 from krmfn.sources.registry.retries import Attempts, retry_after
 from krmfn.sources.registry.transport import Transport
-from krmfn.sources.registry_source import Settings
 from tests.asking import asking, error_of, repository
 from tests.registry_server import Registry, Request
 from tests.waiting import ending, pause, thrifty, wait_until

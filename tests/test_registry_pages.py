@@ -14,7 +14,7 @@ from tests.asking import asking, error_of, repository
 from tests.registry_server import Registry, Request
 
 if TYPE_CHECKING:
-    from krmfn.sources.registry_source import RegistrySource
+    from krmfn.sources.registry.source import RegistrySource
 
 PATH = "acme/web"
 QUICK = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

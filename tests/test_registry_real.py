@@ -82,14 +82,14 @@ def check_all(address: str, images: Images, *, plain: bool, **access: Any) -> No
             tag = max(known)
             assert source.digest(asked, tag) == known[tag]
             assert source.created(asked, tag).startswith("2026-01-")
-            assert source.labels(asked, tag) == {"org.opencontainers.image.version": tag}
+            assert source.image(asked, tag).labels == {"org.opencontainers.image.version": tag}
             if plain:
                 assert sorted(skopeo("list-tags", *flags, f"docker://{address}/{path}")["Tags"]) == sorted(known)
                 seen = skopeo("inspect", *flags, f"docker://{address}/{path}:{tag}")
                 assert seen["Digest"] == source.digest(asked, tag)
-                assert seen["Labels"] == source.labels(asked, tag)
+                assert seen["Labels"] == source.image(asked, tag).labels
         multi = repository(f"{address}/acme/team/multi", insecure=plain, **access)
-        assert source.platforms(multi, "1.0.0") == ("linux/amd64", "linux/arm64/v8")
+        assert source.image(multi, "1.0.0").platforms == ("linux/amd64", "linux/arm64/v8")
         missing = error_of(lambda: source.digest(multi, "9.9.9"))
         nowhere = error_of(lambda: source.tags(repository(f"{address}/acme/nothing", insecure=plain, **access)))
     assert (missing.failure, missing.status) == ("not-found", 404)

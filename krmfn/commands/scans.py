@@ -25,11 +25,12 @@ from krmfn.fleet.store import Store
 from krmfn.git.program import Allowance, seconds_allowed
 from krmfn.sources.artifact import SCHEME, Artifact, reference
 from krmfn.sources.layout import LayoutSource
-from krmfn.sources.registry_source import RegistrySource, Settings
+from krmfn.sources.registry.limits import Settings
 from krmfn.sources.sources import Sources
 
 if TYPE_CHECKING:
     from krmfn.plan.tag_source import TagSource
+    from krmfn.sources.registry.source import RegistrySource
 
 Verb = TypeVar("Verb", bound=Callable[..., object])
 _REMOTES = 8
@@ -72,6 +73,8 @@ def source_of(source: str | None, progress: terminal.Progress | None) -> Callabl
 
 def registries(progress: terminal.Progress | None) -> RegistrySource:
     """Open the registries, without a limit on the whole run, and with patience for rate limits."""
+    from krmfn.sources.registry.source import RegistrySource
+
     settings = Settings.of(os.environ, progress=progress, run_seconds=float("inf"), repository_seconds=900.0, retry_after_seconds=600.0)
     return RegistrySource(settings)
 

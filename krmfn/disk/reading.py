@@ -48,6 +48,8 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
     nor a device is opened, so nothing waits, and a file that is too large is not read.
     """
     try:
+        # Looked at before it is opened, as opening a FIFO waits and opening a device may act; and again once it is
+        # open, as another file may stand there by then.
         _judge(os.stat(path), limit)  # noqa: PTH116 - the very call that is meant
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, no path

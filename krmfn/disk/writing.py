@@ -50,6 +50,7 @@ def replace_all(replacements: Iterable[Replacement], leftovers: Iterable[Path] =
     Links are followed and stay. A file that somebody else changed meanwhile stops the run before anything is replaced,
     and so does a signal; one that comes later takes effect when all are replaced. `leftovers` of killed runs are removed.
     """
+    # A staged file is locked until it is renamed or removed: that tells one of a run that goes on from a leftover.
     todo = [one._replace(path=Path(os.path.realpath(one.path))) for one in replacements]
     for path in (*leftovers, *_beside({one.path.parent for one in todo})):
         _remove_leftover(path)

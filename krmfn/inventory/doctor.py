@@ -85,7 +85,7 @@ def _libraries() -> Iterator[Finding]:
 
 def _logins(environment: Mapping[str, str]) -> Iterator[Finding]:
     """Yield where credentials come from: names of registries and helpers, never a secret."""
-    places = login_files(environment)
+    places = tuple(login_files(environment))
     configurations = [(path, config) for path in places if (config := read_configuration(path)) is not None]
     if environment.get("DOCKER_AUTH_CONFIG"):
         yield Finding("login", "ok", "DOCKER_AUTH_CONFIG is set")

@@ -66,6 +66,7 @@ def judge(data: bytes, bundle: Mapping[str, Any], payload: bytes, identities: Se
         who = printable(f"{', '.join(subjects) or 'nobody'} (issuer {issuer or 'none'})", _SHOWN)
         raise StrangerError(f"names {who} as its signer")
     _check_kind(bundle)
+    # Who is named may be named under several trusted roots: one that verifies suffices, else the first says why not.
     refusals = []
     for root in dict.fromkeys(one.root for one in fitting):
         try:

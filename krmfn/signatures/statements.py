@@ -79,6 +79,7 @@ def read_envelope(document: Mapping[str, Any]) -> Envelope:
         raise ValueError(f"has not 1 to {_SIGNATURES} signatures")
     signatures = tuple(decode(_mapping(entry, "signatures").get("sig"), "sig") for entry in entries)
     kind = PAYLOAD_TYPE.encode()
+    # PAE of DSSE v1: the type and both lengths are signed with the payload, so that no bytes have two readings.
     return Envelope(b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload), signatures, payload)
 
 
@@ -126,6 +127,11 @@ def provenance(statement: Statement) -> Provenance:
 
 
 def _spellings(uri: str) -> Iterator[str]:
+    """Yield the URI of a source as it stands, and as people write it.
+
+    >>> list(_spellings("git+https://host/a.git@refs/heads/main"))
+    ['git+https://host/a.git@refs/heads/main', 'https://host/a']
+    """
     yield uri
     bare = uri.removeprefix("git+")
     scheme, slashes, rest = bare.partition("://")

@@ -17,8 +17,6 @@ from krmfn.signatures.keyless import Signature, StrangerError, check_installed, 
 from krmfn.signatures.statements import (
     PROVENANCE,
     SIGNATURE,
-    Bundle,
-    Envelope,
     Provenance,
     check_payload,
     decode,
@@ -41,6 +39,7 @@ _ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 _ANNOTATION = "dev.cosignproject.cosign/signature"
 _PREDICATE_TYPE = "dev.sigstore.bundle.predicateType"
 _CERTIFICATE = "dev.sigstore.cosign/certificate"
+_OLD_KEYLESS = "holds a certificate outside of a bundle, which is not verified: sign again with cosign 3, or with --new-bundle-format"
 MAX_REFERRERS, MAX_LAYERS, MAX_TRIES = 50, 100, 200
 PAYLOAD_LIMIT, ENVELOPE_LIMIT = 64 << 10, 4 << 20
 """Bytes of a signature's payload, and of an envelope or bundle."""
@@ -89,15 +88,8 @@ class _Artefact(NamedTuple):
     problem: str = ""
 
 
-_OLD_KEYLESS = "holds a certificate outside of a bundle, which is not verified: sign again with cosign 3, or with --new-bundle-format"
-
-
-class _UnfitError(Exception):
-    """Why an artefact does not count. `is_foreign` when it says nothing about us."""
-
-    def __init__(self, why: str, *, is_foreign: bool = False) -> None:
-        self.why, self.is_foreign = why, is_foreign
-        super().__init__(why)
+class _ForeignError(Exception):
+    """An artefact is of another kind, or signed in another way: it says nothing about us."""
 
 
 def verify(digest: str, store: Store, wanted: Wanted) -> Verdict:
@@ -117,15 +109,12 @@ def verify(digest: str, store: Store, wanted: Wanted) -> Verdict:
                 return Verdict("invalid", f"more than {MAX_TRIES} artefacts, and none of the first passes")
             try:
                 return _judge(artefact, digest, wanted)
-            except _UnfitError as unfit:
-                if not unfit.is_foreign:
-                    refusals.append(f"{artefact.place} {unfit.why}")
+            except _ForeignError:
+                continue
             except StrangerError as stranger:
                 strangers.append(f"{artefact.place} {stranger}")
             except ValueError as error:
                 refusals.append(f"{artefact.place} {error}")
-    except _UnfitError as unfit:
-        return Verdict("invalid", unfit.why)
     except RegistryError as error:
         state: State = "invalid" if error.failure in ("integrity", "limit") else "unavailable"
         return Verdict(state, error.message)
@@ -140,20 +129,25 @@ def _first(several: Sequence[str]) -> str:
 
 
 def _judge(artefact: _Artefact, digest: str, wanted: Wanted) -> Verdict:
+    """Return a verdict that passed. Raise ValueError if the artefact does not count, _ForeignError, StrangerError."""
     if artefact.problem:
-        raise _UnfitError(artefact.problem)
+        raise ValueError(artefact.problem)
     if artefact.kind == _PAYLOAD:
         key = _signer(wanted.keys, [decode(artefact.signature, "signature")], artefact.data)
         check_payload(artefact.data, digest)
         return Verdict("passed", "", key)
     bundle = read_bundle(artefact.data) if artefact.kind == BUNDLE else None
     if artefact.kind == BUNDLE and not (bundle and (wanted.keys if bundle.is_by_key else wanted.identities)):
-        raise _UnfitError("was signed in another way", is_foreign=True)
+        raise _ForeignError
     envelope = read_envelope(bundle.envelope if bundle else parse(artefact.data))
     statement = read_statement(envelope.payload, digest)
     if not (statement.is_provenance if wanted.needs_provenance else statement.predicate_type == SIGNATURE):
-        raise _UnfitError("is of another type", is_foreign=True)
-    verdict = _signed(artefact, bundle, envelope, wanted)
+        raise _ForeignError
+    if bundle is None or bundle.is_by_key:
+        verdict = Verdict("passed", "", _signer(wanted.keys, envelope.signatures, envelope.signed))
+    else:
+        signature = judge(artefact.data, bundle.document, envelope.payload, wanted.identities)
+        verdict = Verdict("passed", signature=signature)
     if not wanted.needs_provenance:
         return verdict
     built = provenance(statement)
@@ -161,39 +155,36 @@ def _judge(artefact: _Artefact, digest: str, wanted: Wanted) -> Verdict:
     return verdict._replace(provenance=built)
 
 
-def _signed(artefact: _Artefact, bundle: Bundle | None, envelope: Envelope, wanted: Wanted) -> Verdict:
-    if bundle is None or bundle.is_by_key:
-        return Verdict("passed", "", _signer(wanted.keys, envelope.signatures, envelope.signed))
-    return Verdict("passed", signature=judge(artefact.data, bundle.document, envelope.payload, wanted.identities))
-
-
 def _signer(keys: Iterable[PublicKey], signatures: Iterable[bytes], data: bytes) -> PublicKey:
     for signature in signatures:
         for key in keys:
             if key.verifies(signature, data):
                 return key
-    raise _UnfitError("was not signed by a key that is named")
+    raise ValueError("was not signed by a key that is named")
 
 
 def _check_origin(built: Provenance, wanted: Wanted) -> None:
     if wanted.builder and not matches(wanted.builder, built.builder):
-        raise _UnfitError(f"was built by {built.builder[:200]!r}, expected {wanted.builder}")
+        raise ValueError(f"was built by {built.builder[:200]!r}, expected {wanted.builder}")
     if wanted.source and not any(matches(wanted.source, source) for source in built.sources):
         source = built.sources[0][:200] if built.sources else "no source that it names"
-        raise _UnfitError(f"was built from {source!r}, expected {wanted.source}")
+        raise ValueError(f"was built from {source!r}, expected {wanted.source}")
 
 
 def _artefacts(digest: str, store: Store, wanted: Wanted) -> Iterator[_Artefact]:
     """Yield what may be a signature, or provenance, of a digest; nothing is fetched before it is asked for."""
     referrers = store.referrers(digest)
     if len(referrers) > MAX_REFERRERS:
-        raise _UnfitError(f"more than {MAX_REFERRERS} artefacts refer to the digest")
-    for one in referrers:
-        name = one.get("digest") if isinstance(one, dict) and str(one.get("artifactType") or BUNDLE).startswith(_BUNDLES) else None
-        if isinstance(one, dict) and isinstance(name, str) and is_digest(name) and _may_count(one, wanted):
+        raise RegistryError("limit", "", f"more than {MAX_REFERRERS} artefacts refer to the digest")
+    for descriptor in referrers:
+        if not isinstance(descriptor, dict) or not str(descriptor.get("artifactType") or BUNDLE).startswith(_BUNDLES):
+            continue
+        name = descriptor.get("digest")
+        if isinstance(name, str) and is_digest(name) and _may_count(descriptor, wanted):
             manifest = store.manifest(name)
             if manifest and _may_count(manifest, wanted):
                 yield from _layers(manifest, f"bundle {name[:19]}", store, BUNDLE, wanted)
+    # cosign before version 3 knew no referrers: it pushes to a tag that the digest names
     tag = digest.replace(":", "-") + (".att" if wanted.needs_provenance else ".sig")
     manifest = store.manifest(tag)
     kind = _ENVELOPE if wanted.needs_provenance else _PAYLOAD

@@ -92,6 +92,7 @@ class Wanted(NamedTuple):
 
 def _is_anchored(pattern: str) -> bool:
     """True if a pattern matches from end to end by itself: `^...$` without an alternative that leads out of it."""
+    # Escapes and classes are one part each, so that what stands in them counts as no parenthesis, bar or anchor.
     depth = 0
     parts = re.findall(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", pattern, re.DOTALL)
     for part in parts:

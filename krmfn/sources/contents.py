@@ -10,16 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from krmfn.plan.inspection import Lack, Needs
-from krmfn.sources.manifest import (
-    DOCKER_LIST,
-    DOCKER_MANIFEST,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    digest_of,
-    media_type,
-    platform_of,
-    shown,
-)
+from krmfn.sources.manifest import INDEXES, MEDIA_TYPES, digest_of, media_type, platform_of, shown
 from krmfn.strict_json import parse
 
 MANIFESTS = 100
@@ -28,7 +19,6 @@ BLOBS = 500
 """Blobs of a tag that are asked for."""
 DEPTH = 3
 """Indexes inside indexes."""
-_INDEXES = (OCI_INDEX, DOCKER_LIST)
 _CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 _REFERENCE = "vnd.docker.reference.type"
 
@@ -64,11 +54,10 @@ def lacking(data: bytes | bytearray, declared: str, needs: Needs, pieces: Pieces
 
 
 class _Image(NamedTuple):
-    """One image of a tag. `platform` is empty where the index does not tell; `document` is there without an index."""
+    """One image of a tag. `platform` is empty where the index does not tell, `digest` where there is no index."""
 
     platform: str
     digest: str = ""
-    document: Document | None = None
 
 
 class _GoneError(Exception):
@@ -81,13 +70,15 @@ class _Walk:
     def __init__(self, needs: Needs, pieces: Pieces) -> None:
         self.needs, self.pieces = needs, pieces
         self.documents: dict[str, Document] = {}
+        """Manifests and indexes by digest; by an empty text that of the tag."""
         self.there: set[str] = set()
         """The blobs that are known to be there."""
 
     def lacking(self, document: Document, declared: str) -> tuple[Lack, ...]:
         try:
-            kind = media_type(document, declared)
-            images = list(self.entries(document, 1)) if kind in _INDEXES else [_Image("", document=document)]
+            self.documents[""] = document
+            is_index = media_type(document, declared) in INDEXES
+            images = list(self.entries(document, 1)) if is_index else [_Image("")]
             chosen, missing = self.chosen(images)
             if missing or not self.needs.pullable:
                 return missing
@@ -108,7 +99,7 @@ class _Walk:
             if not isinstance(entry, dict) or _is_no_image(entry):
                 continue
             digest, platform = digest_of(entry), platform_of(entry.get("platform"))
-            if entry.get("mediaType") in _INDEXES:
+            if entry.get("mediaType") in INDEXES:
                 yield from self.entries(self.manifest(digest, index=True), depth + 1)
             elif platform != "unknown/unknown":
                 yield _Image(platform, digest)
@@ -131,7 +122,7 @@ class _Walk:
 
     def platform(self, image: _Image) -> str:
         """Return the platform that the config of an image tells; empty for what is no image."""
-        config = self.document(image).get("config")
+        config = self.manifest(image.digest).get("config")
         kind = config.get("mediaType") if isinstance(config, dict) else None
         if kind is not None and kind not in _CONFIGS:
             return ""
@@ -142,12 +133,9 @@ class _Walk:
         self.there.add(digest)
         return platform_of(parse(data))
 
-    def document(self, image: _Image) -> Document:
-        return image.document if image.document is not None else self.manifest(image.digest, index=False)
-
-    def manifest(self, digest: str, *, index: bool) -> Document:
+    def manifest(self, digest: str, *, index: bool = False) -> Document:
         if digest not in self.documents:
-            if len(self.documents) >= MANIFESTS:
+            if len(self.documents) > MANIFESTS:  # that of the tag is one of them, and no part below it
                 raise TooManyError(f"has more than {MANIFESTS} manifests to look at, which is the limit")
             data = self.pieces.manifest(digest)
             if data is None:
@@ -155,13 +143,13 @@ class _Walk:
             self.documents[digest] = parse(data)
         document = self.documents[digest]
         kind = media_type(document)
-        if (kind in _INDEXES) != index:
+        if (kind in INDEXES) != index:
             raise ValueError(f"holds {shown(digest)}, which is {kind} and was told to be something else")
         return document
 
     def pull(self, image: _Image) -> None:
         """Ask for the config and every layer of an image that nobody asked for yet."""
-        document = self.document(image)
+        document = self.manifest(image.digest)
         layers = document.get("layers")
         if not isinstance(layers, list):
             raise ValueError("has a manifest without a list of layers")  # noqa: TRY004 - the input is wrong
@@ -181,7 +169,7 @@ def _is_no_image(entry: Document) -> bool:
     """True for attestations and other artefacts inside an index."""
     annotations, kind = entry.get("annotations"), entry.get("mediaType")
     is_attached = isinstance(annotations, dict) and _REFERENCE in annotations
-    is_foreign = isinstance(kind, str) and kind not in (*_INDEXES, OCI_MANIFEST, DOCKER_MANIFEST)
+    is_foreign = isinstance(kind, str) and kind not in MEDIA_TYPES
     return is_attached or is_foreign or bool(entry.get("artifactType"))
 
 

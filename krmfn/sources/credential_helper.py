@@ -1,4 +1,4 @@
-"""Run a docker credential helper (docker-credential-helpers protocol): `docker-credential-NAME get`, server on stdin, JSON back."""
+"""Credential helpers by docker's protocol: `docker-credential-NAME get`, the server on stdin, JSON back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import re
 import selectors
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
@@ -24,19 +25,71 @@ _LONGEST_NAME = 4096
 """Characters of a server's name, which fit into a pipe that nobody reads."""
 _GRACE, _SLICE = 1.0, 0.1
 """Seconds that outputs may stay open behind a helper that ended: what it started in the background may hold them for ever."""
+_LATE = "credential helper docker-credential-{} gave no answer in the time allowed"
 _name = re.compile(r"[a-z0-9._-]+", re.ASCII).fullmatch
 
+Answer = Credential | str | None
+"""A credential, a problem in people's words, or None when the helper knows none."""
 
-def run(name: str, server: str, env: Mapping[str, str], seconds: float = SECONDS) -> Credential | str | None:
-    """Ask a helper for the credential of a server: None when it has none, a text when it failed; raises TimeoutError.
+
+class Helpers:
+    """Runs helpers, at most `seconds` each: each is asked once per server, and one that hangs never again.
+
+    Safe to call from threads. The first call of a helper goes alone: eight threads would otherwise find out together
+    that it hangs.
+    """
+
+    def __init__(self, env: Mapping[str, str], seconds: float, clock: Callable[[], float]) -> None:
+        self._env, self._seconds, self._clock = env, seconds, clock
+        self._answers: dict[tuple[str, str], Answer] = {}
+        self._locks: dict[tuple[str, str], threading.Lock] = {}
+        self._ended: set[str] = set()
+        """The helpers of which a call came to its end."""
+        self._hanging: dict[str, str] = {}
+        """Those that took all their time, with what to say of them."""
+
+    def ask(self, name: str, server: str, until: float) -> Answer:
+        """Return what the helper says of a server; a problem when there is no answer by `until`."""
+        while (name, server) not in self._answers:
+            # One lock for all servers of a helper until it has ended once, then one for each server. Who waited for the
+            # first call of another server goes round again.
+            key = (name, server if name in self._ended else "")
+            lock = self._locks.setdefault(key, threading.Lock())
+            if not lock.acquire(timeout=min(max(0.0, until - self._clock()), threading.TIMEOUT_MAX)):
+                return _LATE.format(name)
+            try:
+                if name in self._hanging:
+                    return self._hanging[name]
+                if (name, server) not in self._answers and (key[1] or name not in self._ended):
+                    self._run(name, server, until)
+            except TimeoutError as error:
+                return str(error)
+            finally:
+                lock.release()
+        return self._answers[name, server]
+
+    def _run(self, name: str, server: str, until: float) -> None:
+        seconds = min(self._seconds, until - self._clock())
+        if seconds <= 0:
+            raise TimeoutError(_LATE.format(name))
+        try:
+            self._answers[name, server] = run(name, server, self._env, seconds)
+        except TimeoutError as error:
+            if seconds == self._seconds:
+                self._hanging[name] = str(error)
+            raise
+        self._ended.add(name)
+
+
+def run(name: str, server: str, env: Mapping[str, str], seconds: float = SECONDS) -> Answer:
+    """Ask a helper for the credential of a server; raises TimeoutError.
 
     What a helper prints may hold a secret, so none of it is ever shown.
     """
     program = f"docker-credential-{name}"
     if not _name(name):
-        return (
-            f"credential helper {printable(name, 60)!r} is not run: helper names are made of a-z, 0-9, '.', '_' and '-'"
-        )
+        allowed = "helper names are made of a-z, 0-9, '.', '_' and '-'"
+        return f"credential helper {printable(name, 60)!r} is not run: {allowed}"
     if len(server) > _LONGEST_NAME:
         return f"credential helper {program} is not asked for a name of {len(server)} characters"
     path = _which(program, env)
@@ -49,10 +102,13 @@ def run(name: str, server: str, env: Mapping[str, str], seconds: float = SECONDS
     except OverflowError:
         return f"credential helper {program} answered more than {_LIMIT >> 10} KiB"
     except (OSError, ValueError) as error:
-        return f"credential helper {program} could not be started: {getattr(error, 'strerror', None) or 'NUL in its environment'}"
-    if code != 0:
-        return _failed(program, server, code, out + err)
-    return _read(program, out)
+        why = getattr(error, "strerror", None) or "NUL in its environment"
+        return f"credential helper {program} could not be started: {why}"
+    if code == 0:
+        return _read(program, out)
+    call = f"{for_shell('echo', server)} | {program} get"
+    failed = f"credential helper {program} failed with exit code {code}: see why with `{printable(call)}`"
+    return None if b"credentials not found" in out + err else failed  # these words alone mean that there are none
 
 
 def _which(program: str, env: Mapping[str, str]) -> str | None:
@@ -113,14 +169,6 @@ def _talk(process: subprocess.Popen[bytes], server: str, end: float) -> tuple[by
     return bytes(outputs[stdout]), bytes(outputs[stderr])
 
 
-def _failed(program: str, server: str, code: int, output: bytes) -> str | None:
-    """Return what is wrong; None for `credentials not found`, which alone means that there are none."""
-    if b"credentials not found" in output:
-        return None
-    call = f"{for_shell('echo', server)} | {program} get"
-    return f"credential helper {program} failed with exit code {code}: see why with `{printable(call)}`"
-
-
 def _read(program: str, out: bytes) -> Credential | str:
     try:
         answer = parse(out)
@@ -129,10 +177,7 @@ def _read(program: str, out: bytes) -> Credential | str:
         return f"credential helper {program} answered something else than JSON with Username and Secret"
     if not isinstance(username, str) or not isinstance(secret, str):
         return f"credential helper {program} answered a Username or Secret that is no text"
-    is_identity = username == "<token>"
-    credential = (
-        Credential(identity_token=secret, origin=program)
-        if is_identity
-        else Credential(username, secret, origin=program)
-    )
+    credential = Credential(username, secret, origin=program)
+    if username == "<token>":
+        credential = Credential(identity_token=secret, origin=program)
     return f"credential helper {program}: {credential.fault}" if credential.fault else credential

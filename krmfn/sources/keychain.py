@@ -22,7 +22,7 @@ from krmfn.image import HUB
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
 from krmfn.sources.credential import Credential
-from krmfn.sources.credential_stores import Helpers
+from krmfn.sources.credential_helper import Helpers
 from krmfn.strict_json import parse
 
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
@@ -31,7 +31,7 @@ FILE_LIMIT = 4 << 20
 """Bytes of a file of logins."""
 
 
-class Found(NamedTuple):
+class Lookup(NamedTuple):
     """What the keychain knows of a registry: a credential or None, the places it looked at, and what went wrong there."""
 
     credential: Credential | None
@@ -72,7 +72,7 @@ class Keychain:
         secrets: tuple[str, ...] = (),
         provenance: Provenance = ITEM,
         until: float = math.inf,
-    ) -> Found:
+    ) -> Lookup:
         """Look for the credential of `registry` (as in image names, `docker.io` for the Hub) and repository `path`.
 
         `secrets` are texts of Secrets, which are of `provenance`; what the machine has comes after them. Helpers get
@@ -84,57 +84,51 @@ class Keychain:
         problems: list[str] = []
         for place in (*own, *machine):
             searched.append(place.name)
-            credential = self._in(place, registry, path, until, problems)
-            if credential:
-                return Found(credential, tuple(searched), tuple(problems))
-        return Found(None, tuple(searched), tuple(problems))
+            for answer in self._answers(place, registry, path, until):
+                if isinstance(answer, Credential):
+                    return Lookup(answer, tuple(searched), tuple(problems))
+                problems.append(answer)
+        return Lookup(None, tuple(searched), tuple(problems))
 
     def _parse(self, text: str) -> _Config | str:
         return self._parsed.get(text, lambda: _indexed(_parse(text)))
 
-    def _in(self, place: _Place, registry: str, path: str, until: float, problems: list[str]) -> Credential | None:
+    def _answers(self, place: _Place, registry: str, path: str, until: float) -> Iterator[Credential | str]:
+        """Yield what a place has for a repository, best first: credentials, and texts that say what is wrong."""
         config = place.config
         if isinstance(config, str):
-            problems.append(f"{place.name} {config}")
-            return None
+            yield f"{place.name} {config}"
+            return
         if place.provenance.is_machine:
-            credential = self._from_helpers(config.document, registry, until, problems)
-            if credential:
-                return credential
-        return _from_auths(config, registry, path, place, problems)
-
-    def _from_helpers(
-        self, config: Mapping[str, Any], registry: str, until: float, problems: list[str]
-    ) -> Credential | None:
-        for name, server in _helpers(config, registry):
-            answer = self._helpers.ask(name, server, until)
-            if isinstance(answer, Credential):
-                return answer
-            if answer is not None:
-                problems.append(answer)
-        return None
+            for name, server in _helpers(config.document, registry):
+                answer = self._helpers.ask(name, server, until)
+                if answer is not None:
+                    yield answer
+        yield from _from_auths(config, registry, path, place)
 
 
 def _machine(env: Mapping[str, str]) -> Iterator[_Place]:
-    """List the configurations of this machine; a file that is not there is left out."""
+    """Yield the configurations of this machine; a file that is not there is left out."""
     if env.get("DOCKER_AUTH_CONFIG"):
         yield _Place("DOCKER_AUTH_CONFIG", _indexed(_parse(env["DOCKER_AUTH_CONFIG"])))
-    home = Path(env.get("HOME") or ".")
-    for file in _files(env, home if home.is_absolute() else None):
+    home = _home(env)
+    for file in login_files(env):
         config = read_configuration(file)
         if config is not None:
             shown = f"~/{file.relative_to(home)}" if file.is_relative_to(home) else str(file)
             yield _Place(printable(shown), _indexed(config))
 
 
-def login_files(env: Mapping[str, str]) -> tuple[Path, ...]:
-    """List the files where logins of this machine are looked for, there or not, in order."""
-    home = Path(env.get("HOME") or ".")
-    return tuple(_files(env, home if home.is_absolute() else None))
+def _home(env: Mapping[str, str]) -> Path:
+    return Path(env.get("HOME") or ".")
 
 
-def _files(env: Mapping[str, str], home: Path | None) -> Iterator[Path]:
-    """List where configurations may be. A HOME that is no absolute path (a bare UID in a container) counts as none."""
+def login_files(env: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the files where logins of this machine are looked for, there or not, in order.
+
+    A HOME that is no absolute path (a bare UID in a container) counts as none.
+    """
+    home = _home(env) if _home(env).is_absolute() else None
     if env.get("REGISTRY_AUTH_FILE"):
         yield Path(env["REGISTRY_AUTH_FILE"])
     if env.get("DOCKER_CONFIG"):
@@ -212,13 +206,6 @@ def _helpers(config: Mapping[str, Any], registry: str) -> Iterator[tuple[str, st
         yield store, _HUB_KEY if registry == HUB else registry
 
 
-def _scopes(registry: str, path: str) -> Iterator[str]:
-    parts = path.split("/")
-    for count in range(len(parts), 0, -1):
-        yield "/".join((registry, *parts[:count]))
-    yield registry
-
-
 def _indexed(config: dict[str, Any] | str) -> _Config | str:
     if isinstance(config, str):
         return config
@@ -228,19 +215,19 @@ def _indexed(config: dict[str, Any] | str) -> _Config | str:
     return _Config(config, keys)
 
 
-def _from_auths(
-    config: _Config, registry: str, path: str, place: _Place, problems: list[str]
-) -> Credential | None:
+def _from_auths(config: _Config, registry: str, path: str, place: _Place) -> Iterator[Credential | str]:
     auths = _mapping(config.document, "auths")
-    for scope in _scopes(registry, path):
+    scope = f"{registry}/{path}"
+    while scope:
+        # of several spellings of one key the plain one comes first
         for key in sorted(config.keys.get(scope, ()), key=lambda key: (key != scope, key)):
             entry = auths[key]
-            credential = _entry(entry, place) if isinstance(entry, dict) else "is not an object"
-            if isinstance(credential, Credential):
-                return credential
-            if credential:
-                problems.append(f"{place.name}: auths {printable(key)!r} {credential}")
-    return None
+            answer = _entry(entry, place) if isinstance(entry, dict) else "is not an object"
+            if isinstance(answer, Credential):
+                yield answer
+            elif answer:
+                yield f"{place.name}: auths {printable(key)!r} {answer}"
+        scope = scope.rpartition("/")[0]
 
 
 def _entry(entry: Mapping[str, Any], place: _Place) -> Credential | str:

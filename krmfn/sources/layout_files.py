@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.errors import RegistryError, RegistryFailure
-from krmfn.image import is_digest, is_tag
+from krmfn.image import is_tag
 from krmfn.sanitize import printable
-from krmfn.sources.manifest import LIMIT
+from krmfn.sources.manifest import LIMIT, digest_in
 from krmfn.strict_json import parse
 
 if TYPE_CHECKING:
     from krmfn.access import Repository
-
-
 
 INDEX_LIMIT = 64 << 20
 """Bytes of an `index.json`; some 250,000 tags."""
@@ -27,7 +25,7 @@ _NAME = "org.opencontainers.image.ref.name"
 
 
 class Layout(NamedTuple):
-    """What the index of a layout names. A tag of `twice` names two images."""
+    """What the index of a layout names, and the content beside it. A tag of `twice` names two images."""
 
     folder: Path
     tags: Mapping[str, Mapping[str, Any]]
@@ -37,22 +35,32 @@ class Layout(NamedTuple):
     untagged: tuple[str, ...] = ()
     """Digests of the manifests without a tag, among which tools keep what refers to others."""
 
+    def blob(self, digest: str) -> bytes:
+        """Read a blob; raises ValueError when it is missing or its content has another digest."""
+        algorithm, _, value = digest.partition(":")
+        try:
+            data = _read(self.path(digest), LIMIT)
+        except OSError as error:
+            raise ValueError(f"needs blob {digest}, which cannot be read ({error.strerror})") from None
+        if hashlib.new(algorithm, data).hexdigest() != value:
+            raise ValueError(f"needs blob {digest}, whose content has another digest")
+        return data
 
-class Pieces:
-    """The parts of images in a layout, as `contents` wants them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def manifest(self, digest: str) -> bytes | None:
-        """Return a manifest; None when it is not there. Raise ValueError for other content."""
-        return blob(self._folder, digest) if self.has(digest) else None
-
-    config = manifest
+    def path(self, digest: str) -> Path:
+        """Return where a blob is, if it is there."""
+        return self.folder.joinpath("blobs", *digest.split(":"))
 
     def has(self, digest: str) -> bool:
-        """True if there is content under this digest."""
-        return _blob_path(self._folder, digest).is_file()
+        """See contents.Pieces."""
+        return self.path(digest).is_file()
+
+    def manifest(self, digest: str) -> bytes | None:
+        """See contents.Pieces. Raise ValueError for content with another digest."""
+        return self.blob(digest) if self.has(digest) else None
+
+    def config(self, digest: str) -> bytes | None:
+        """See contents.Pieces."""
+        return self.manifest(digest)
 
 
 def failure_of(repository: Repository, failure: RegistryFailure, message: str, common: str = "") -> RegistryError:
@@ -65,7 +73,7 @@ def shown(path: Path) -> str:
     return printable(str(path))
 
 
-def read_part(path: Path, limit: int) -> bytes:
+def _read(path: Path, limit: int) -> bytes:
     """Read a file of a layout. Raise ValueError for what cannot be read, FileNotFoundError where nothing is."""
     if not path.exists():
         raise FileNotFoundError(path)
@@ -75,25 +83,9 @@ def read_part(path: Path, limit: int) -> bytes:
         raise ValueError(f"cannot be read: {error}") from None
 
 
-def blob(folder: Path, digest: str) -> bytes:
-    """Read a blob; raises ValueError when it is missing or its content has another digest."""
-    algorithm, _, value = digest.partition(":")
-    try:
-        data = read_part(_blob_path(folder, digest), LIMIT)
-    except OSError as error:
-        raise ValueError(f"needs blob {digest}, which cannot be read ({error.strerror})") from None
-    if hashlib.new(algorithm, data).hexdigest() != value:
-        raise ValueError(f"needs blob {digest}, whose content has another digest")
-    return data
-
-
-def _blob_path(folder: Path, digest: str) -> Path:
-    return folder.joinpath("blobs", *digest.split(":"))
-
-
-def read_layout(folder: Path, data: bytes) -> Layout:
-    """Read an index. Raise ValueError for what is none."""
-    manifests = parse(data, _VALUES, _OBJECTS).get("manifests")
+def read_layout(folder: Path) -> Layout:
+    """Read the index of a layout. Raise ValueError for what is none, FileNotFoundError and other OSErrors."""
+    manifests = parse(_read(folder / "index.json", INDEX_LIMIT), _VALUES, _OBJECTS).get("manifests")
     if not isinstance(manifests, list):
         raise ValueError("has no list of manifests")  # noqa: TRY004 - the input is wrong
     tags: dict[str, Mapping[str, Any]] = {}
@@ -101,13 +93,12 @@ def read_layout(folder: Path, data: bytes) -> Layout:
     untagged: list[str] = []
     malformed = 0
     for entry in manifests:
-        tag = _tag(entry)
+        tag, digest = _tag(entry), digest_in(entry)
         if tag is None:
-            untagged += [str(entry["digest"])] if isinstance(entry, dict) and _has_digest(entry) else []
-            continue
-        if not is_tag(tag) or not _has_digest(entry):
+            untagged += [digest] if digest else []
+        elif not is_tag(tag) or not digest:
             malformed += 1
-        elif tags.setdefault(tag, entry)["digest"] != entry["digest"]:
+        elif tags.setdefault(tag, entry)["digest"] != digest:
             twice.add(tag)
     return Layout(folder, tags, frozenset(twice), malformed, tuple(dict.fromkeys(untagged)))
 
@@ -119,8 +110,3 @@ def _tag(entry: object) -> str | None:
     if not isinstance(name, str):
         return None
     return name.rpartition(":")[2] if "/" in name else name
-
-
-def _has_digest(entry: Mapping[str, Any]) -> bool:
-    digest = entry.get("digest")
-    return isinstance(digest, str) and is_digest(digest)

@@ -21,6 +21,7 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MEDIA_TYPES = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
+INDEXES = (OCI_INDEX, DOCKER_LIST)
 LIMIT = 4 << 20
 """Bytes of a manifest or config: the size every registry must accept (OCI distribution spec)."""
 
@@ -57,18 +58,23 @@ def media_type(document: Mapping[str, Any], declared: str = "") -> str:
     """
     inside = document.get("mediaType")
     declared = declared.partition(";")[0].strip().lower()
-    if declared and declared not in MEDIA_TYPES:
-        raise ValueError(f"is of type {shown(declared)}, which is no image manifest of OCI or docker schema 2")
+    if declared:
+        known_type(declared)
     if isinstance(inside, str) and declared and inside != declared:
         raise ValueError(f"says that it is {shown(inside)} but came as {declared}")
     guess = OCI_INDEX if "manifests" in document else OCI_MANIFEST
-    kind = declared or (inside if isinstance(inside, str) else guess)
+    kind = known_type(declared or (inside if isinstance(inside, str) else guess))
+    if "manifests" in document and document.keys() & {"layers", "config"}:
+        raise ValueError("is an index and an image at once")
+    if (kind in INDEXES) != ("manifests" in document):
+        raise ValueError(f"came as {kind} but has not its shape")
+    return kind
+
+
+def known_type(kind: str) -> str:
+    """Return a media type that is one of a manifest; raises ValueError for another."""
     if kind not in MEDIA_TYPES:
         raise ValueError(f"is of type {shown(kind)}, which is no image manifest of OCI or docker schema 2")
-    if {"manifests"} <= document.keys() and document.keys() & {"layers", "config"}:
-        raise ValueError("is an index and an image at once")
-    if (kind in {OCI_INDEX, DOCKER_LIST}) != ("manifests" in document):
-        raise ValueError(f"came as {kind} but has not its shape")
     return kind
 
 
@@ -84,7 +90,7 @@ def describe(name: str, data: bytes | bytearray, declared: str, read: Read) -> I
     platforms: tuple[str, ...] = ()
     kind = media_type(document, declared)
     for _ in range(_DEPTH):
-        if kind not in {OCI_INDEX, DOCKER_LIST}:
+        if kind not in INDEXES:
             return _from_config(name, document, platforms, annotations, read)
         entries = _entries(document)
         platforms = platforms or tuple(sorted({text for text, _ in entries if text}))
@@ -124,12 +130,17 @@ def platform_of(platform: object) -> str:
     return normal_platform(platform_text(platform)) or ""
 
 
+def digest_in(descriptor: object) -> str:
+    """Return the digest of a descriptor, empty where no valid one is in it."""
+    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+    return digest if isinstance(digest, str) and is_digest(digest) else ""
+
+
 def digest_of(descriptor: object) -> str:
     """Return the digest of a descriptor; raises ValueError for one without a valid one."""
-    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
-    if not isinstance(digest, str) or not is_digest(digest):
-        raise ValueError("has a descriptor without a valid digest")
-    return digest
+    if digest := digest_in(descriptor):
+        return digest
+    raise ValueError("has a descriptor without a valid digest")
 
 
 def _from_config(

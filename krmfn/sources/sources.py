@@ -9,7 +9,7 @@ from functools import partial
 from krmfn.access import Listing, Repository
 from krmfn.config.selecting import is_about_image
 from krmfn.diagnostics import misconfigured
-from krmfn.errors import PASSING, RegistryError
+from krmfn.errors import PASSING, RegistryError, RegistryFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     from krmfn.signatures.wanted import Wanted
     from krmfn.sources.artifact import Artifact
     from krmfn.sources.manifest import Image
-    from krmfn.sources.registry.limits import Settings
-    from krmfn.sources.registry_source import RegistrySource
+    from krmfn.sources.registry.limits import Progress, Settings
+    from krmfn.sources.registry.source import RegistrySource
 
-Progress = Callable[[str, str, int], None]
-RESTRICTIONS = ("KRMFN_ALLOWED_REGISTRIES", "KRMFN_TRUST_CONFIG")
+_Ask = Callable[[Repository, str], str]
+_RESTRICTIONS = ("KRMFN_ALLOWED_REGISTRIES", "KRMFN_TRUST_CONFIG")
 """The variables of which an entry may be wrong."""
-_LACKS = {"digest": "digest", "created": "creation time"}
 
 
 class Sources:
@@ -40,7 +39,7 @@ class Sources:
     def __init__(self, config: Config, environment: Mapping[str, str], progress: Progress | None = None) -> None:
         self._config = config
         self._environment, self._progress = environment, progress
-        if any(environment.get(name) for name in RESTRICTIONS):
+        if any(environment.get(name) for name in _RESTRICTIONS):
             self._limits()
         self._scan = scan_of(config)
         self._artifact: Artifact | None = None
@@ -69,7 +68,7 @@ class Sources:
 
             within = None if settings.layout_provenance.is_machine else Path.cwd()
             return LayoutSource(Path(settings.layout), within)
-        from krmfn.sources.registry_source import RegistrySource
+        from krmfn.sources.registry.source import RegistrySource
 
         return RegistrySource(self._limits())
 
@@ -90,7 +89,7 @@ class Sources:
 
     def _open_artifact(self, image: ImageRef) -> Artifact:
         from krmfn.sources.artifact import Artifact
-        from krmfn.sources.registry_source import RegistrySource
+        from krmfn.sources.registry.source import RegistrySource
 
         registries = RegistrySource(self._limits())
         bare = self._config.repository(image)
@@ -102,13 +101,12 @@ class Sources:
         if image.digest:
             return image.digest
         digest = registries.digest(bare, image.tag or "")
-        floor = self._config.rulebook.floor
-        for one in floor.requirements if floor else ():
-            if one.verify and is_about_image(one, image.canonical, image.name):
-                verdict = registries.verify(bare, digest, one.verify)
-                if verdict.state != "passed":
-                    message = f"the scan oci://{image} is {digest}, and not signed as the rules from outside (--rules) want it: {verdict.why}"
-                    raise RegistryError("unavailable" if verdict.state == "unavailable" else "denied", image.canonical, message)
+        for wanted in _wanted_outside(self._config, image):
+            verdict = registries.verify(bare, digest, wanted)
+            if verdict.state != "passed":
+                wrong = f"not signed as the rules from outside (--rules) want it: {verdict.why}"
+                failure: RegistryFailure = "unavailable" if verdict.state == "unavailable" else "denied"
+                raise RegistryError(failure, image.canonical, f"the scan oci://{image} is {digest}, and {wrong}")
         return digest
 
     def recorded(self, repositories: Iterable[Repository]) -> dict[str, Snapshot]:
@@ -136,14 +134,14 @@ class Sources:
         """See TagSource.digest. A snapshot without this digest asks what stands behind it."""
         snapshot = self._snapshot(repository)
         known = snapshot.tags.get(tag) if snapshot and self._may_tell_digests(repository) else None
-        return known or self._ask_behind(snapshot, "digest", repository, tag)
+        return known or self._ask_behind(snapshot, "digest", self._behind.digest, repository, tag)
 
     def created(self, repository: Repository, tag: str) -> str:
         """See TagSource.created. A snapshot without this time asks what stands behind it."""
         snapshot = self._snapshot(repository)
         if snapshot and tag in snapshot.created:
             return snapshot.created[tag]
-        return self._ask_behind(snapshot, "created", repository, tag)
+        return self._ask_behind(snapshot, "creation time", self._behind.created, repository, tag)
 
     def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
         """See TagSource.inspect. No snapshot tells what images hold."""
@@ -153,7 +151,7 @@ class Sources:
             if self._snapshot(repository) is None or error.failure not in (*PASSING, "not-found"):
                 raise
             message = f"{error.message}; no TagSnapshot holds that: krmfn fetch writes what it decided into the lock, for mode frozen"
-            raise RegistryError(error.failure, error.repository, message, status=error.status, code=error.code, common=error.common) from None
+            raise error.reworded(message, error.common) from None
 
     def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
         """See TagSource.verify. No snapshot holds signatures."""
@@ -161,7 +159,7 @@ class Sources:
 
     def describe(self, repository: Repository, digest: str) -> tuple[tuple[str, ...], str]:
         """Return the platforms of an image, and when it says that it was created; empty where it does not."""
-        image: Image = self._behind.image(repository, digest)  # type: ignore[attr-defined]
+        image = self._image(repository, digest)
         return image.platforms, image.created
 
     def notes(self) -> tuple[str, ...]:
@@ -170,24 +168,29 @@ class Sources:
 
     def labels(self, repository: Repository, tag: str) -> Mapping[str, str]:
         """Return the image's labels; a repository that comes from a snapshot has none, as nobody is to be asked."""
-        if self._snapshot(repository) is not None:
-            return {}
-        labels: Mapping[str, str] = self._behind.labels(repository, tag)  # type: ignore[attr-defined]
-        return labels
+        return {} if self._snapshot(repository) is not None else self._image(repository, tag).labels
 
-    def _ask_behind(self, snapshot: Snapshot | None, what: str, repository: Repository, tag: str) -> str:
+    def _image(self, repository: Repository, tag: str) -> Image:
+        image: Image = self._behind.image(repository, tag)  # type: ignore[attr-defined]
+        return image
+
+    def _ask_behind(self, snapshot: Snapshot | None, lack: str, ask: _Ask, repository: Repository, tag: str) -> str:
         """Ask the registry or layout for what a snapshot lacks; when that fails, say what the snapshot lacks too."""
         try:
-            answer: str = getattr(self._behind, what)(repository, tag)
+            return ask(repository, tag)
         except RegistryError as error:
             if snapshot is None:
                 raise
-            lacks = (
-                f"{error.message}; the TagSnapshot holds no {_LACKS[what]} of tag {tag}: run krmfn fetch on the package"
-            )
-            common = error.common and f"{error.common}; the TagSnapshots hold no {_LACKS[what]} of their tags: run krmfn fetch on the package"
-            raise RegistryError(error.failure, error.repository, lacks, status=error.status, code=error.code, common=common) from None
-        return answer
+            advice = "run krmfn fetch on the package"
+            message = f"{error.message}; the TagSnapshot holds no {lack} of tag {tag}: {advice}"
+            common = error.common and f"{error.common}; the TagSnapshots hold no {lack} of their tags: {advice}"
+            raise error.reworded(message, common) from None
+
+
+def _wanted_outside(config: Config, image: ImageRef) -> list[Wanted]:
+    """Return what the rules from outside want of the signatures of an image."""
+    requirements = config.rulebook.floor.requirements if config.rulebook.floor else ()
+    return [one.verify for one in requirements if one.verify and is_about_image(one, image.canonical, image.name)]
 
 
 def scan_of(config: Config) -> ImageRef | None:
@@ -196,9 +199,8 @@ def scan_of(config: Config) -> ImageRef | None:
         return None
     from krmfn.sources.artifact import reference
 
-    image, floor = reference(config.settings.artifact), config.rulebook.floor
-    is_vouched = any(one.verify and is_about_image(one, image.canonical, image.name) for one in (floor.requirements if floor else ()))
-    if image.digest is None and not is_vouched:
+    image = reference(config.settings.artifact)
+    if image.digest is None and not _wanted_outside(config, image):
         raise misconfigured(
             f"{config.settings.artifact} can be moved by whoever may push there: name the scan by its digest "
             f"(oci://{image.name}@sha256:..., as krmfn fleet publish prints it), or let rules from outside (--rules) have a require "

@@ -1,1 +1,1 @@
-"""The registry client. Only these modules know HTTP, TLS, requests and oras; `krmfn.sources.registry_source` is their door."""
+"""The registry client. Only these modules know HTTP, TLS, requests and oras; `source` is their door."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +11,8 @@ from krmfn.strict_json import parse
 
 _ACCEPT = f"{OCI_MANIFEST}, {OCI_INDEX}"
 
-
 Ask = Callable[[str, Callable[[Client], Any]], Any]
-"""Asks by a client that is bound to the repository; the text names for people what is asked for."""
+"""Asks by a client that is bound to the repository; the text names for people what is asked for, or sent."""
 
 
 class Attachments:
@@ -53,10 +51,7 @@ class Attachments:
             reply = client.manifest(reference, "GET", _ACCEPT, LIMIT)
             if reply.status == 404:
                 return None
-            body = client.good(reply).body
-            if ":" in reference:
-                _check(client, reference, body)
-            return _document(client, reference, body)
+            return parse(client.content(reference, reply) if ":" in reference else client.good(reply).body)
 
         manifest: Mapping[str, Any] | None = self._ask(reference, ask)
         return manifest
@@ -65,29 +60,17 @@ class Attachments:
         """Return content of at most `limit` bytes."""
 
         def ask(client: Client) -> bytes | bytearray:
-            body = client.good(client.blob(digest, limit)).body
-            _check(client, digest, body)
-            return body
+            return client.content(digest, client.blob(digest, limit))
 
         content: bytes | bytearray = self._ask(f"content {digest}", ask)
         return content
 
 
 def _manifests(client: Client, body: bytes | bytearray) -> Sequence[object]:
-    manifests = _document(client, "referrers", body).get("manifests")
+    try:
+        manifests = parse(body).get("manifests")
+    except ValueError as error:
+        raise client.question.error("integrity", f"referrers {error}") from None
     if not isinstance(manifests, list):
         raise client.question.error("integrity", "the list of referrers has no manifests")
     return manifests
-
-
-def _document(client: Client, name: str, body: bytes | bytearray) -> Mapping[str, Any]:
-    try:
-        return parse(body)
-    except ValueError as error:
-        raise client.question.error("integrity", f"{name} {error}") from None
-
-
-def _check(client: Client, digest: str, body: bytes | bytearray) -> None:
-    algorithm, _, expected = digest.partition(":")
-    if hashlib.new(algorithm, body).hexdigest() != expected:
-        raise client.question.error("integrity", f"content of {digest} has another digest")

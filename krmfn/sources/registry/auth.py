@@ -7,25 +7,24 @@ kept per origin, scope and credential, fetched once however many threads want on
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
 from krmfn.sanitize import printable, without_login
 from krmfn.sources.credential import Credential, is_token
 from krmfn.sources.registry import messages
-from krmfn.sources.registry.challenge import Challenge
 from krmfn.sources.registry.challenge import parse as parse_challenges
-from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
+from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply, Trust
 from krmfn.sources.registry.origin import Origin
 from krmfn.strict_json import parse as parse_json
 
 if TYPE_CHECKING:
-    from krmfn.sources.keychain import Found, Keychain
+    from krmfn.sources.keychain import Keychain, Lookup
     from krmfn.sources.registry.clock import World
     from krmfn.sources.registry.endpoints import Question
     from krmfn.sources.registry.secrets import Secrets
-    from krmfn.sources.registry.travel import Trust
 
 TOKEN_LIMIT = 64 << 10
 _SHORTEST_LIFE = 60.0
@@ -89,17 +88,16 @@ class Authorizer:
         self._lock = threading.Lock()
         self.problems: dict[str, None] = {}
 
-    def found(self, question: Question) -> Found:
+    def look_up(self, question: Question) -> Lookup:
         """Look up what is known of the target's registry; its secrets are learnt at once."""
-        target = question.target
-        access = question.repository.access
-        secrets, provenance = access.docker_configs, access.provenance
-        credential_search = self._keychain.find(target.registry, target.path, secrets, provenance, question.until)
-        if credential_search.credential:
-            self._secrets.learn(credential_search.credential.secrets())
+        target, access = question.target, question.repository.access
+        secrets, until = access.docker_configs, question.until
+        lookup = self._keychain.find(target.registry, target.path, secrets, access.provenance, until)
+        if lookup.credential:
+            self._secrets.learn(lookup.credential.secrets())
         with self._lock:
-            self.problems.update(dict.fromkeys(credential_search.problems))
-        return credential_search
+            self.problems.update(dict.fromkeys(lookup.problems))
+        return lookup
 
     def header(self, question: Question, origin: Origin, lane: Lane) -> str:
         """Return the header to start with by a lane: what this origin wanted last time there, or none."""
@@ -116,40 +114,31 @@ class Authorizer:
     def answer(self, question: Question, origin: Origin, reply: Reply, used: str) -> str:
         """Return the header for a second try by the same lane after a 401, empty when there is none; raises RegistryError."""
         challenges = parse_challenges(reply.headers.get("WWW-Authenticate", ""))
-        bearer = next((c for c in challenges if c.scheme == "bearer" and c.parameters.get("realm")), None)
+        bearer = next((c.parameters for c in challenges if c.scheme == "bearer" and c.parameters.get("realm")), None)
         credential = self._credential(question, origin, reply.lane)
         if bearer:
-            return self._answer_bearer(question, origin, reply, bearer, credential, used)
-        if any(challenge.scheme == "basic" for challenge in challenges) and credential:
+            way, scope = self._way(origin, reply, bearer, used), _scope(question)
+            if bearer.get("error") == "insufficient_scope":
+                scope = bearer.get("scope") or scope
+            if credential and credential.registry_token:
+                return ""
+            return self._bearer(question, _Key(origin, reply.lane, question.lane, way, scope, credential), stale=used)
+        if credential and any(challenge.scheme == "basic" for challenge in challenges):
             self._ways[origin, reply.lane] = _Way("basic")
             return credential.basic if credential.basic != used else ""
         return ""
 
-    def _answer_bearer(
-        self,
-        question: Question,
-        origin: Origin,
-        reply: Reply,
-        challenge: Challenge,
-        credential: Credential | None,
-        used: str,
-    ) -> str:
-        parameters, lane = challenge.parameters, reply.lane
-        way = self._ways.get((origin, lane))
+    def _way(self, origin: Origin, reply: Reply, parameters: Mapping[str, str], used: str) -> _Way:
+        way = self._ways.get((origin, reply.lane))
         if way is None or way.scheme != "bearer" or not used:
             # nvcr.io names another token server to a token that ran out; the first one renews it
             way = _Way("bearer", parameters["realm"], parameters.get("service", ""), reply.is_private)
-            self._ways[origin, lane] = way
-        scope = _scope(question)
-        if parameters.get("error") == "insufficient_scope" and parameters.get("scope"):
-            scope = parameters["scope"]
-        if credential and credential.registry_token:
-            return ""
-        return self._bearer(question, _Key(origin, lane, question.lane, way, scope, credential), stale=used)
+            self._ways[origin, reply.lane] = way
+        return way
 
     def _credential(self, question: Question, origin: Origin, lane: Lane) -> Credential | None:
         """Return the credential that may travel to an origin by a lane, if there is any."""
-        credential = self.found(question).credential
+        credential = self.look_up(question).credential
         if credential and question.obstacles(credential.provenance, origin, lane):
             return None
         return credential
@@ -160,6 +149,7 @@ class Authorizer:
         if not lock.acquire(timeout=max(0.0, question.until - self._world.clock())):
             raise question.error("unavailable", f"{key.origin}: no token came in the time allowed")
         try:
+            # Who waited while another thread fetched it finds a token that is not the stale one of its own 401.
             token = self._tokens.get(key)
             if token is None or token.until <= self._world.clock() or f"Bearer {token.text}" == stale:
                 token = self._fetch(question, key)._replace(withheld=tuple(question.withheld))
@@ -175,99 +165,45 @@ class Authorizer:
         if isinstance(reply, NoReply):
             raise question.error(reply.failure, f"the token server of {question.target.registry}: {reply.text}")
         if reply.status != 200:
-            sent = key.credential is not None and not question.withheld
-            raise messages.token_refusal(question, realm, reply, self.found(question), is_sent=sent)
+            is_sent = key.credential is not None and not question.withheld
+            raise messages.token_refusal(question, realm, reply, self.look_up(question), is_sent=is_sent)
         try:
             return self._read(reply)
         except ValueError as error:
-            raise question.error(
-                "integrity", f"the token server {realm} of {question.target.registry} {error}"
-            ) from None
+            text = f"the token server {realm} of {question.target.registry} {error}"
+            raise question.error("integrity", text) from None
 
     def _realm(self, question: Question, key: _Key) -> Origin:
         """Check the token server's address before anything goes there."""
         shown = printable(without_login(self._secrets.scrub(key.way.realm)))
         realm = Origin.of(key.way.realm)
         if realm is None:
-            raise question.error(
-                "integrity", f"{question.target.registry} names {shown!r} as its token server, which is no http(s) URL"
-            )
+            raise question.misbehaved(f"names {shown!r} as its token server, which is no http(s) URL")
         if realm.scheme == "http" and key.origin.scheme == "https":
-            raise question.error(
-                "integrity", f"{question.target.registry} names {shown!r} as its token server, which is not https"
-            )
-        if realm != key.origin and not (self._is_known(key.origin, realm) or question.may_connect(realm.authority)):
+            raise question.misbehaved(f"names {shown!r} as its token server, which is not https")
+        if realm != key.origin and not (_is_known(key.origin, realm) or question.may_connect(realm.authority)):
             what = f"{realm}, the token server of {question.target.registry},"
             raise question.not_allowed(what, realm.authority)
-        if key.credential and not self._belongs(question, key.origin, realm):
-            raise question.error(
-                "integrity",
-                f"{question.target.registry} wants credentials sent to {realm}, which is not known to belong to it;"
-                f" if it does, add {realm.authority} to realmHosts of an ImageAutomation",
+        if key.credential and not _belongs(question, key.origin, realm):
+            raise question.misbehaved(
+                f"wants credentials sent to {realm}, which is not known to belong to it;"
+                f" if it does, add {realm.authority} to realmHosts of an ImageAutomation"
             )
         return realm
 
-    def _belongs(self, question: Question, origin: Origin, realm: Origin) -> bool:
-        is_listed = realm.authority in map(str.lower, question.repository.access.realm_hosts)
-        return realm == origin or is_listed or self._is_known(origin, realm)
-
-    def _is_known(self, origin: Origin, realm: Origin) -> bool:
-        return realm.scheme == "https" and realm.port == 443 and _TOKEN_SERVERS.get(origin.host) == realm.host
-
     def _request(self, question: Question, key: _Key, realm: Origin) -> Reply | NoReply:
         """Ask for a token: with the identity token, else with the password, and without a login where none may travel."""
-        base = question.lane if self._belongs(question, key.origin, realm) else question.lane.to_others()
+        base = question.lane if _belongs(question, key.origin, realm) else question.lane.to_others()
 
-        def call(lane: Lane, *, exchanging: bool = True) -> Call:
-            credential = key.credential
-            if credential and self._obstacles(question, key, realm, lane):
-                credential = None
-            return self._call(question, key, realm, lane, credential, exchanging=exchanging)
+        def call(lane: Lane, *, is_exchange: bool = True) -> Call:
+            return _call(question, key, realm, lane, is_exchange=is_exchange)
 
-        reply = self._trust.send(realm, base, call, self._send)
-        if isinstance(reply, NoReply) or reply.status not in {404, 405} or not key.credential:
-            return reply
-        if not key.credential.identity_token or not key.credential.basic:
-            return reply
-        return self._trust.send(realm, base, lambda lane: call(lane, exchanging=False), self._send)
-
-    def _obstacles(self, question: Question, key: _Key, realm: Origin, lane: Lane) -> tuple[str, ...]:
-        """Name what keeps the login from a token server: its own connection, or that another one was named in plain text."""
-        obstacles = question.obstacles(key.credential.provenance, realm, lane) if key.credential else ()
-        if realm != key.origin and key.origin.scheme == "http" and not question.is_trusted:
-            question.withheld["plain http"] = None
-            return (*obstacles, "plain http")
-        return obstacles
-
-    def _call(
-        self,
-        question: Question,
-        key: _Key,
-        realm: Origin,
-        lane: Lane,
-        credential: Credential | None,
-        *,
-        exchanging: bool,
-    ) -> Call:
-        url, headers, body = key.way.realm.partition("#")[0], {}, None
-        if credential and credential.identity_token and exchanging:
-            form = {
-                "grant_type": "refresh_token",
-                "service": key.way.service,
-                "client_id": _CLIENT,
-                "scope": key.scope,
-                "refresh_token": credential.identity_token,
-            }
-            body = urlencode(form).encode()
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        else:
-            query = {"service": key.way.service, "scope": key.scope}
-            url += ("&" if "?" in url else "?") + urlencode({k: v for k, v in query.items() if v})
-            if credential and credential.basic:
-                headers["Authorization"] = credential.basic
-        foreign = realm != key.origin and not key.way.is_private
-        method = "GET" if body is None else "POST"
-        return Call(method, realm, url, headers, TOKEN_LIMIT, question.until, lane, body, foreign)
+        reply, login = self._trust.send(realm, base, call, self._send), key.credential
+        has_both = login and login.identity_token and login.basic
+        if has_both and isinstance(reply, Reply) and reply.status in {404, 405}:
+            # a server that exchanges no tokens; the older GET takes the password
+            return self._trust.send(realm, base, partial(call, is_exchange=False), self._send)
+        return reply
 
     def _read(self, reply: Reply) -> _Token:
         answer = parse_json(reply.body)
@@ -282,3 +218,47 @@ class Authorizer:
 
 def _scope(question: Question) -> str:
     return f"repository:{question.target.path}:{question.actions}"
+
+
+def _belongs(question: Question, origin: Origin, realm: Origin) -> bool:
+    is_listed = realm.authority in map(str.lower, question.repository.access.realm_hosts)
+    return realm == origin or is_listed or _is_known(origin, realm)
+
+
+def _is_known(origin: Origin, realm: Origin) -> bool:
+    return realm.scheme == "https" and realm.port == 443 and _TOKEN_SERVERS.get(origin.host) == realm.host
+
+
+def _call(question: Question, key: _Key, realm: Origin, lane: Lane, *, is_exchange: bool) -> Call:
+    """Return the request for a token: POST to exchange an identity token (OAuth 2.0), else docker's GET."""
+    credential = key.credential
+    if credential and not _may_travel(credential, question, key.origin, realm, lane):
+        credential = None
+    url, headers, body = key.way.realm.partition("#")[0], {}, None
+    if credential and credential.identity_token and is_exchange:
+        form = {
+            "grant_type": "refresh_token",
+            "service": key.way.service,
+            "client_id": _CLIENT,
+            "scope": key.scope,
+            "refresh_token": credential.identity_token,
+        }
+        body = urlencode(form).encode()
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    else:
+        query = {"service": key.way.service, "scope": key.scope}
+        url += ("&" if "?" in url else "?") + urlencode({k: v for k, v in query.items() if v})
+        if credential and credential.basic:
+            headers["Authorization"] = credential.basic
+    is_guarded = realm != key.origin and not key.way.is_private
+    method = "GET" if body is None else "POST"
+    return Call(method, realm, url, headers, TOKEN_LIMIT, question.until, lane, body, is_guarded)
+
+
+def _may_travel(login: Credential, question: Question, origin: Origin, realm: Origin, lane: Lane) -> bool:
+    """True if nothing keeps a login from a token server: its own connection, or one in plain text that named it."""
+    obstacles = question.obstacles(login.provenance, realm, lane)
+    if realm != origin and origin.scheme == "http" and not question.is_trusted:
+        question.withheld["plain http"] = None
+        return False
+    return not obstacles

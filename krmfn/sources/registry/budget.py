@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
 
 _HEADROOM = 1 << 20
 """Bytes for status line, headers, chunk sizes and trailers on top of a body."""
@@ -23,32 +24,23 @@ class NotAdmittedError(OSError):
     """The name led to an address that this exchange must not talk to."""
 
 
-class Gatekeeper(Protocol):
-    """Decides about addresses, after the name was looked up."""
-
-    def admit(self, address: str) -> None:
-        """Let this exchange connect to an address; raises NotAdmittedError."""
-
-
+@dataclass(slots=True)
 class Budget:
-    """The allowance of one exchange. `gatekeeper` knows who may be talked to."""
+    """The allowance of one exchange: until when, how many bytes of a body are `left`, and two times in seconds.
 
-    __slots__ = ("clock", "connect", "gatekeeper", "idle", "is_over", "left", "overspent", "until")
+    A peer may be silent for `idle`, and take `connect` to be reached. `admits` is asked about each address that a name
+    led to.
+    """
 
-    def __init__(
-        self,
-        until: float,
-        body: int,
-        *,
-        idle: float,
-        connect: float,
-        clock: Callable[[], float],
-        is_over: Callable[[], bool] = lambda: False,
-        gatekeeper: Gatekeeper | None = None,
-    ) -> None:
-        self.until, self.left, self.idle, self.connect = until, body + _HEADROOM, idle, connect
-        self.clock, self.is_over, self.gatekeeper = clock, is_over, gatekeeper
-        self.overspent: Literal["", "time", "bytes"] = ""
+    until: float
+    left: int
+    _: KW_ONLY
+    idle: float
+    connect: float
+    clock: Callable[[], float]
+    is_over: Callable[[], bool] = lambda: False
+    admits: Callable[[str], bool] = lambda _address: True
+    overspent: Literal["", "time", "bytes"] = ""
 
     def seconds(self, most: float) -> float:
         """Return how long the next step may wait: `most`, or what is left; raises OutOfTimeError at the end, or when the run is over."""
@@ -61,7 +53,7 @@ class Budget:
     def count(self, received: int) -> None:
         """Take received bytes off the budget; raises OutOfBytesError when there are none left."""
         self.left -= received
-        if self.left < 0:
+        if self.left < -_HEADROOM:
             self.overspent = "bytes"
             raise OutOfBytesError("too many bytes")
 

@@ -8,7 +8,10 @@ from typing import NamedTuple
 _LIMIT = 8 << 10
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _piece = re.compile(rf'[\s,]*+(?:({_WORD})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]++))|({_WORD})(?=\s|,|$))', re.ASCII)
-"""Possessive throughout, so that no character is tried in two ways: the time is linear in the length."""
+"""A parameter, or a word alone, which is the scheme of the next challenge: commas part both, and `=` tells them apart.
+
+Possessive throughout, so that no character is tried in two ways: the time is linear in the length.
+"""
 
 
 class Challenge(NamedTuple):

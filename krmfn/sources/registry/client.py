@@ -7,17 +7,18 @@ Kept from oras: `Registry.get_tags` and the URLs of `Container`. Replaced: pagin
 from __future__ import annotations
 
 import copy
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from krmfn.image import is_digest
 from krmfn.sanitize import printable, without_login
 from krmfn.singleflight import Once
 from krmfn.sources.manifest import OCI_INDEX, shown
 from krmfn.sources.registry import messages
-from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply
+from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply, Trust
 from krmfn.sources.registry.listing import (
     BYTES_LIMIT,
     PAGE_LIMIT,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from krmfn.sources.registry.retries import Attempts
     from krmfn.sources.registry.secrets import Secrets
     from krmfn.sources.registry.transport import Transport
-    from krmfn.sources.registry.travel import Trust
 
 _HOPS = 5
 _RECEIPT = 64 << 10
@@ -53,61 +53,40 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
     """One client for all registries; `about` binds it to a question."""
 
     prefix: str
+    question: Question
+    what: str
+    """What is asked for, for people."""
+    progress: Callable[[str, int], None]
+    """Takes a state (see `limits.Progress`), and how many tags there are so far."""
 
     def __init__(
-        self, transport: Transport, attempts: Attempts, auth: Authorizer, secrets: Secrets, trust: Trust
+        self, transport: Transport, attempts: Attempts, auth: Authorizer, secrets: Secrets, trust: Trust, page_size: int
     ) -> None:
         super().__init__()
         self.session.close()
         self._transport, self._attempts, self._auth, self._secrets = transport, attempts, auth, secrets
-        self._trust = trust
+        self._trust, self._page_size = trust, page_size
         self._schemes = Once()
-        self._question: Question | None = None
-        self._what = "tags"
-        self._progress: Callable[[str, int], None] = lambda _state, _tags: None
-        self._page_size = 1000
         self._reading = threading.Lock()
         """Pages are read one after the other, as each may take a hundred bytes of memory for one of its own."""
         self._run = Counter[str]()
 
-    def about(
-        self, question: Question, what: str, progress: Callable[[str, int], None] | None = None, page_size: int = 1000
-    ) -> Client:
-        """Return this same client, bound to a question; `what` names for people what is asked for."""
+    def about(self, question: Question, what: str, progress: Callable[[str, int], None]) -> Client:
+        """Return this same client, bound to a question."""
         bound = copy.copy(self)
-        bound._bind(question, what, progress, page_size)  # noqa: SLF001 - a copy of self
+        bound.question, bound.what, bound.progress = question, what, progress
+        bound.prefix = self._scheme(question)
         return bound
-
-    def _bind(self, question: Question, what: str, progress: Callable[[str, int], None] | None, page_size: int) -> None:
-        self._question, self._what, self._page_size = question, what, page_size
-        self._progress = progress or self._progress
-        self.prefix = self._scheme(question)
-
-    @property
-    def question(self) -> Question:
-        """The question this client is bound to."""
-        if self._question is None:
-            raise TypeError("this client is not bound to a question")
-        return self._question
 
     @property
     def container(self) -> oras.container.Container:
         """The target for oras. Built by attributes: its own parser takes `ghcr.io//x` for a name on Docker Hub."""
+        target = self.question.target
         container = oras.container.Container.__new__(oras.container.Container)
-        namespace, _, repository = self.question.target.path.rpartition("/")
-        container.registry, container.namespace, container.repository = (
-            self.question.target.server,
-            namespace,
-            repository,
-        )
+        container.registry = target.server
+        container.namespace, _, container.repository = target.path.rpartition("/")
         container.tag, container.digest = "latest", None
         return container
-
-    def get_container(self, name: Any) -> oras.container.Container:
-        """Accept containers only, never texts."""
-        if not isinstance(name, oras.container.Container):
-            raise TypeError("a container is needed, not a text")
-        return name
 
     def tags(self) -> Listing:
         """List the tags."""
@@ -123,6 +102,14 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
     def blob(self, digest: str, cap: int) -> Reply:
         """Fetch a blob."""
         return self._ask(f"{self.prefix}://{self.container.get_blob_url(digest)}", "GET", {}, cap, by_digest=True)
+
+    def content(self, digest: str, reply: Reply) -> bytes | bytearray:
+        """Return what came under a digest; raises RegistryError unless it has that digest."""
+        body = self.good(reply).body
+        algorithm, _, expected = digest.partition(":")
+        if hashlib.new(algorithm, body).hexdigest() != expected:
+            raise self.question.error("integrity", f"content of {digest} has another digest")
+        return body
 
     def has_blob(self, digest: str) -> bool:
         """True if the registry has a blob. Where it leads elsewhere for the content, it has it: nobody follows.
@@ -146,20 +133,9 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             raise TypeError("this client only reads")
         return self._ask(url, method, headers, _RECEIPT, body=body, hops=0)
 
-    def do_request(
-        self,
-        url: str,
-        method: str = "GET",
-        data: Any = None,
-        headers: Mapping[str, str] | None = None,
-        json: Any = None,
-        stream: bool = False,  # noqa: FBT002 - as above
-    ) -> Reply:
-        """Send a request of oras our way; whatever writes is refused."""
-        if data is not None or json is not None or stream or method not in {"GET", "HEAD"}:
-            raise TypeError("this client only reads")
-        kept = {key: value for key, value in (headers or {}).items() if key.lower() != "authorization"}
-        return self._ask(url, method, kept, PAGE_LIMIT)
+    def do_request(self, *_: object, **_options: object) -> NoReturn:
+        """Keep oras from sending anything itself."""
+        raise TypeError("oras only makes URLs and gathers tags")
 
     def _do_paginated_request(self, url: str, callable: Callable[[Any], Any]) -> None:  # noqa: A002 - as oras names it
         """Walk the pages, empty ones too, each URL once, within the limits."""
@@ -168,21 +144,21 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         size = count = 0
         while page_url not in seen:
             seen.add(page_url)
-            reply = self.do_request(page_url)
-            if reply.status == 400 and len(seen) == 1:
+            reply = self._ask(page_url, "GET", {}, PAGE_LIMIT)
+            if reply.status == 400 and len(seen) == 1:  # a registry that does not know `n`, or allows less
                 page_url = plain
                 continue
             page = self._page(reply)
             size, count = size + len(reply.body), count + len(page.tags)
             reply = reply._replace(body=b"")  # a page is large, and other threads wait with theirs
             callable(page)
-            self._progress("listing", count)
+            self.progress("listing", count)
             following = self._next(reply, page_url)
             self._check_limits(len(seen) + (following is not None), size, count)
             if following is None:
                 return
             page_url = following
-        raise self.question.error("integrity", f"{self.question.target.registry} lists pages of tags in a circle")
+        raise self.question.misbehaved("lists pages of tags in a circle")
 
     def _check_limits(self, pages: int, size: int, count: int) -> None:
         for is_over, text in (
@@ -209,16 +185,14 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
                 return page
         kind = shown(self._secrets.scrub(reply.headers.get("Content-Type", "no content type")), 60)
         hint = "; is a proxy or a log-in page in between?" if "html" in kind.lower() else ""
-        message = f"{self.question.target.registry} answered {kind} for tags, which {fault}{hint}"
-        raise self.question.error("integrity", message)
+        raise self.question.misbehaved(f"answered {kind} for tags, which {fault}{hint}")
 
     def _next(self, reply: Reply, url: str) -> str | None:
         try:
             return next_page(reply.headers.get("Link", ""), url)
         except ValueError as error:
             link = printable(without_login(self._secrets.scrub(reply.headers.get("Link", ""))))
-            message = f"{self.question.target.registry} names as next page of tags {link}, which {error}"
-            raise self.question.error("integrity", message) from None
+            raise self.question.misbehaved(f"names as next page of tags {link}, which {error}") from None
 
     def good(self, reply: Reply) -> Reply:
         """Return the reply if it is a success; raises RegistryError otherwise."""
@@ -228,7 +202,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
 
     def refusal(self, reply: Reply) -> RegistryError:
         """Return what a reply that is no success means."""
-        return messages.refusal(self.question, reply, self._what, self._auth.found(self.question), self._secrets)
+        return messages.refusal(self.question, reply, self.what, self._auth.look_up(self.question), self._secrets)
 
     def _scheme(self, question: Question) -> str:
         """Choose https, or where plain text is allowed what the server speaks; https is tried first."""
@@ -243,7 +217,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         if isinstance(answer, NoReply) and answer.kind in {"time", "closed"}:
             raise messages.no_answer(question, answer)
         # what a proxy does instead of reaching the server says nothing about the server
-        plain = {"tls"} if self._transport.has_proxy(probe) else {"tls", "connect", "silence", "broken"}
+        plain = {"tls"} if self._transport.proxy(probe) else {"tls", "connect", "silence", "broken"}
         return "http" if isinstance(answer, NoReply) and answer.kind in plain else "https"
 
     def _origin(self, url: str, question: Question) -> Origin:
@@ -275,21 +249,22 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
 
     def _follow(self, call: Call, authorization: Callable[[Lane], str], hops: int) -> Reply:
         """Send a call and follow where it leads. What `authorization` gives for a lane goes to the first origin only."""
-        home, guarded = call.origin, False
+        home = call.origin
         for _ in range(hops + 1):
-            reply = self._send(call, authorization if call.origin == home else None, guarded=guarded)
+            reply = self._send(call, authorization if call.origin == home else lambda _lane: "")
             location = reply.headers.get("Location", "")
             if reply.status not in _REDIRECTS or not location or not hops:
                 return reply
             call = redirected(call, self.question, location, self._secrets)
-            guarded = call.origin != home and not reply.is_private
-        raise self.question.error("integrity", f"{self.question.target.registry} redirects more than {_HOPS} times")
+            # a registry in a private network may lead to its neighbours, a public one to public places alone
+            call = call._replace(guarded=call.origin != home and not reply.is_private)
+        raise self.question.misbehaved(f"redirects more than {_HOPS} times")
 
-    def _send(self, call: Call, authorization: Callable[[Lane], str] | None, *, guarded: bool) -> Reply:
+    def _send(self, call: Call, authorization: Callable[[Lane], str]) -> Reply:
         def over(lane: Lane) -> Call:
-            header = authorization(lane) if authorization else ""
-            headers = {**call.headers, **({"Authorization": header} if header else {})}
-            return call._replace(headers=headers, lane=lane, guarded=guarded)
+            header = authorization(lane)
+            headers = {**call.headers, "Authorization": header} if header else call.headers
+            return call._replace(headers=headers, lane=lane)
 
         reply = self._trust.send(call.origin, call.lane, over, lambda one: self._attempts.send(one, self._wait))
         if isinstance(reply, NoReply):
@@ -297,4 +272,4 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         return reply
 
     def _wait(self) -> None:
-        self._progress("waiting", 0)
+        self.progress("waiting", 0)

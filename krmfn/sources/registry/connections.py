@@ -43,7 +43,7 @@ class _Connects:
     def _new_conn(self: Any) -> socket.socket:
         budget = current()
         try:
-            sock = connect(self._dns_host, self.port, budget, None if self.proxy else budget.gatekeeper)
+            sock = connect(self._dns_host, self.port, budget, is_proxy=bool(self.proxy))
             sock.settimeout(budget.seconds(budget.idle))
             self.peer = "" if self.proxy else str(sock.getpeername()[0])
         except socket.gaierror as error:
@@ -117,18 +117,16 @@ class Pools:
         options: dict[str, Any] = {"num_pools": 64, "maxsize": self._size}
         if secure:
             options["ssl_context"] = self._context()
-        manager = self._through(proxy, options) if proxy else PoolManager(**options)
+        if proxy:
+            address = proxy_address(proxy)
+            if address.auth:
+                login = base64.b64encode(unquote(address.auth).encode()).decode()
+                options["proxy_headers"] = {"proxy-authorization": f"Basic {login}"}
+            if address.scheme == "https":
+                options["proxy_ssl_context"] = self._proxy_context()
+        manager = ProxyManager(address._replace(auth=None).url, **options) if proxy else PoolManager(**options)
         manager.pool_classes_by_scheme = _POOLS
         return manager
-
-    def _through(self, proxy: str, options: dict[str, Any]) -> PoolManager:
-        address = proxy_address(proxy)
-        login = {}
-        if address.auth:
-            login["proxy-authorization"] = "Basic " + base64.b64encode(unquote(address.auth).encode()).decode()
-        if address.scheme == "https":
-            options["proxy_ssl_context"] = self._proxy_context()
-        return ProxyManager(address._replace(auth=None).url, proxy_headers=login, **options)
 
 
 def proxy_address(proxy: str) -> Url:
@@ -185,9 +183,8 @@ def tls_context(identity: Identity, env: Mapping[str, str]) -> ssl.SSLContext:
     context.__class__ = _Context
     try:
         if ca:
-            context.load_verify_locations(
-                cadata=ca.encode("ascii", "replace").decode()
-            )  # a comment may be in any script
+            # a comment between certificates may be in any script
+            context.load_verify_locations(cadata=ca.encode("ascii", "replace").decode())
     except (ssl.SSLError, ValueError) as error:
         raise SetUpError(f"the CA certificate given for this repository cannot be used ({_short(error)})") from None
     try:

@@ -1,4 +1,8 @@
-"""What one call of the source wants to know: of which place, in which time, by which way."""
+"""What one call of the source wants to know: of which place, in which time, by which way, and with which login.
+
+A connection that items have a say in carries no login of this machine: plain http, a CA certificate or a proxy from an
+item would let whoever writes manifests read what is sent. Exceptions are for the environment: `KRMFN_TRUST_CONFIG`.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from krmfn.access import ITEM, MACHINE, Mirror, Provenance
+from krmfn.access import ITEM, Mirror, Provenance
 from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.image import HUB
 from krmfn.sources.keychain import normal_key
 from krmfn.sources.registry.limits import without_port
 from krmfn.sources.registry.origin import Origin, is_loopback_name
-from krmfn.sources.registry.travel import Connection
 
 if TYPE_CHECKING:
     from krmfn.access import Repository
@@ -52,38 +55,42 @@ class Target:
 class Question:
     """A repository, where it is asked, until when (clock of the run, and in words), and the lane.
 
-    `allow_list` and `trust_config` are what the environment says; `withheld` collects what kept a login from being sent.
+    `allow_list` and `trust_config` are what the environment says, `actions` what a token is asked for; `withheld`
+    collects what kept a login from being sent.
     """
 
     repository: Repository
     target: Target
     until: float
-    allowed: str
+    time_allowed: str
     lane: Lane
     allow_list: tuple[str, ...] | None = None
     trust_config: tuple[str, ...] = ()
-    withheld: dict[str, None] = field(default_factory=dict, compare=False)
     actions: str = "pull"
-    """What a token is asked for."""
+    withheld: dict[str, None] = field(default_factory=dict, compare=False)
 
     @property
     def is_trusted(self) -> bool:
         """True when logins for this registry may travel over whatever items ask for."""
         return without_port(self.target.registry) in map(normal_key, self.trust_config)
 
-    def connection(self, origin: Origin, lane: Lane) -> Connection:
-        """Return who decides about a connection to an origin by a lane."""
-        items = self.repository.access.provenance
-        asked = self.target.provenance if self.target.insecure else None
-        return Connection(
-            MACHINE if origin.scheme == "https" else asked,
-            items if lane.identity[0] else MACHINE,
-            items if lane.proxy else MACHINE,
-        )
-
     def obstacles(self, login: Provenance, origin: Origin, lane: Lane) -> tuple[str, ...]:
-        """Name what keeps a login off a connection, and remember it; nothing does for a registry that is trusted."""
-        names = () if self.is_trusted else self.connection(origin, lane).obstacles(login)
+        """Name what keeps a login off a connection, and remember it; nothing does for a registry that is trusted.
+
+        Each part of the connection must be of the machine, or of the login's own item. A login of an item and the parts
+        of an item are of one ImageRepository, which names them all in its namespace; only a mirror's `http://` may be
+        of another.
+        """
+        if self.is_trusted:
+            return ()
+        items = self.repository.access.provenance
+        asked = self.target.provenance if self.target.insecure else None  # nobody asks for the plain http of loopback
+        parts = (
+            ("plain http", origin.scheme == "http", asked),
+            ("a CA certificate", bool(lane.identity.ca), items),
+            ("a proxy", bool(lane.proxy), items),
+        )
+        names = tuple(name for name, is_there, who in parts if is_there and not (who and who.may_see(login)))
         self.withheld.update(dict.fromkeys(names))
         return names
 
@@ -91,28 +98,27 @@ class Question:
         """Return True if the allow list lets this host be connected to; the registry itself was looked at before."""
         if self.allow_list is None or without_port(authority) == without_port(self.target.server):
             return True
-        return is_allowed(
-            Target(normal_key(authority), ""), [rule for rule in self.allow_list if "/" not in rule.rstrip("/")]
-        )
+        hosts = [rule for rule in self.allow_list if "/" not in rule.rstrip("/")]
+        return is_allowed(Target(normal_key(authority), ""), hosts)
 
     def not_allowed(self, what: str, authority: str) -> RegistryError:
-        """Make the error for a host that the allow list leaves out."""
+        """Return the error for a host that the allow list leaves out."""
         names = ", ".join(self.allow_list or ()) or "nothing"
         more = f"; add {authority} to allow it" if authority else ""
         return self.error("denied", f"{what} may not be asked: KRMFN_ALLOWED_REGISTRIES allows {names}{more}")
 
-    @property
-    def name(self) -> str:
-        """The repository as people know it."""
-        return self.repository.image.canonical
+    def misbehaved(self, text: str) -> RegistryError:
+        """Return the error for a registry that does what it must not; `text` goes on from its name."""
+        return self.error("integrity", f"{self.target.registry} {text}")
 
     def error(
         self, failure: RegistryFailure, message: str, *, status: int | None = None, code: str | None = None
     ) -> RegistryError:
-        """Make the error that answers this question; a mirror is named when it was asked instead."""
-        if str(self.target) != self.name:
+        """Return the error that answers this question; a mirror is named when it was asked instead."""
+        name = self.repository.image.canonical
+        if str(self.target) != name:
             message += f" (asked at mirror {self.target})"
-        return RegistryError(failure, self.name, message, status=status, code=code)
+        return RegistryError(failure, name, message, status=status, code=code)
 
 
 def locate(repository: Repository, mirrors: Sequence[Mirror]) -> Target:

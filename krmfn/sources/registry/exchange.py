@@ -1,21 +1,21 @@
-"""The records of one HTTP exchange: the call, and what came back."""
+"""One HTTP exchange: the call, what came back, and over which lane it goes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from krmfn.strict_json import read
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from krmfn.errors import RegistryFailure
     from krmfn.sources.registry.origin import Origin
 
 
-class Identity(tuple[str | None, str | None, str | None]):
+class Identity(NamedTuple):
     """CA certificates to trust besides the system's, client certificate, client key: PEM texts, never shown."""
 
-    __slots__ = ()
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
 
     def __repr__(self) -> str:
         return "Identity(...)"
@@ -24,16 +24,16 @@ class Identity(tuple[str | None, str | None, str | None]):
 class Lane(NamedTuple):
     """How exchanges of a repository travel: its TLS identity and its proxy (a URL with its log-in, or empty)."""
 
-    identity: Identity = Identity((None, None, None))
+    identity: Identity = Identity()
     proxy: str = ""
 
     def with_own_trust(self) -> Lane:
         """Return the lane that trusts what this machine trusts, and nobody else."""
-        return self._replace(identity=Identity((None, *self.identity[1:])))
+        return self._replace(identity=self.identity._replace(ca=None))
 
     def to_others(self) -> Lane:
         """Return the lane to origins that the registry leads to: the client certificate is not shown there."""
-        return self._replace(identity=Identity((self.identity[0], None, None)))
+        return self._replace(identity=Identity(self.identity.ca))
 
     def __repr__(self) -> str:
         return "Lane(...)"
@@ -71,15 +71,6 @@ class Reply(NamedTuple):
     lane: Lane = Lane()
     is_private: bool = False
 
-    @property
-    def status_code(self) -> int:
-        """The name oras knows `status` by."""
-        return self.status
-
-    def json(self) -> Any:
-        """Read the body as oras does."""
-        return read(self.body)
-
 
 class NoReply(NamedTuple):
     """Why nothing usable came back. `kind` is a word for the machine, `text` is for people."""
@@ -88,3 +79,22 @@ class NoReply(NamedTuple):
     kind: str
     text: str
     retry: bool = False
+
+
+class Trust:
+    """Sends over what this machine trusts; over the CA of items only where that does not verify the server."""
+
+    def __init__(self) -> None:
+        self._unverified: set[tuple[Origin, Lane]] = set()
+
+    def send(
+        self, origin: Origin, lane: Lane, call: Callable[[Lane], Call], send: Callable[[Call], Reply | NoReply]
+    ) -> Reply | NoReply:
+        """Send the call that is made for the lane. A proxy of an item sees nothing it should not: there is one try alone."""
+        own = lane if lane.proxy or origin.scheme == "http" else lane.with_own_trust()
+        is_own_first = own != lane and (origin, lane) not in self._unverified
+        reply = send(call(own if is_own_first else lane))
+        if is_own_first and isinstance(reply, NoReply) and reply.kind == "certificate":
+            self._unverified.add((origin, lane))
+            return send(call(lane))
+        return reply

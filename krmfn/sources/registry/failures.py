@@ -50,6 +50,8 @@ def refused(origin: Origin) -> NoReply:
 
 def explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> NoReply:
     """Return in people's words why an exchange failed; foreign text never gets through unescaped."""
+    # urllib3 wraps what a socket raises, once or twice, so the whole chain counts, the most telling kind of it first.
+    # The budget comes before all: an end of time shows as whatever was under way.
     chain = list(_causes(error))
 
     def among(*kinds: type[BaseException]) -> BaseException | None:

@@ -37,6 +37,8 @@ class _Lines:
         self._read += 1
         if self._read > LINES:
             raise EndlessHeadError(f"more than {LINES} lines before its answer")
+        # Line 0 is the status, and after the empty line that ends a head the next status may come. A line that begins
+        # with a blank goes on with the header before it (obs-fold), so the first one may not.
         number, self._number = self._number, 0 if line in {b"\r\n", b"\n"} else self._number + 1
         is_bad = not _header(line) or (number == 1 and line[:1] in b" \t")
         if number == 0:

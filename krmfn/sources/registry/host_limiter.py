@@ -37,7 +37,7 @@ class Gate:
         if not self._total.acquire(timeout=self._left(until)):
             host.release()
             return "full"
-        if self._wait(origin, until):
+        if self._wait(origin, until):  # once more: the host may have been paused while we waited for a place
             return "in"
         self.leave(origin)
         return "paused"
@@ -51,6 +51,7 @@ class Gate:
         return max(0.0, until - self._world.clock())
 
     def _wait(self, origin: Origin, until: float) -> bool:
+        """Wait until a host is not paused; False when that would be too late. A pause may grow while we sleep."""
         while True:
             with self._lock:
                 pause = self._not_before.get(origin, 0.0) - self._world.clock()

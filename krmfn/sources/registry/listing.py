@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from krmfn.access import Listing
 from krmfn.image import is_tag
 from krmfn.sources.manifest import shown
-from krmfn.sources.registry.links import links
 from krmfn.strict_json import parse
 
 PAGE_LIMIT = 10 << 20
@@ -23,6 +24,15 @@ _LONGEST = 128
 """Characters of a tag (OCI distribution spec)."""
 VALUES_LIMIT = 600_000
 """Values of one page; GCR tells eight of each image besides its tags."""
+LINKS_LIMIT = 64 << 10
+"""Characters of all Link headers of one answer."""
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_fold = re.compile(r"\r?\n[ \t]+")
+_blanks = re.compile(r"[ \t,]*+")
+_target = re.compile(r"<((?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)>")
+_parameter = re.compile(rf"[ \t]*+;[ \t]*+(?:({_WORD})[ \t]*+(?:=[ \t]*+(?:({_WORD})|({_QUOTED})))?)?")
+_end = re.compile(r"[ \t]*+(?:,|$)")
 
 
 class Page:
@@ -70,9 +80,9 @@ def next_page(link: str, url: str) -> str | None:
     behind a proxy a registry may write `http`, or a path of its own before `/v2`. Raises ValueError for what is no Link
     header, and for a next page that is not understood or is that of another resource.
     """
-    every = list(links(link))
-    following = [one for one in every if one.relations and "next" in one.relations]
-    following = following or [one for one in every if one.relations is None]
+    links = list(_links(link))
+    following = [one for one in links if one.relations and "next" in one.relations]
+    following = following or [one for one in links if one.relations is None]
     if not following:
         return None
     if len({one.target for one in following}) > 1:
@@ -93,6 +103,57 @@ def _below(here: SplitResult, there: SplitResult) -> str:
     if not there.path.endswith(here.path.removeprefix("/v2")):
         raise ValueError("leads to another resource")
     return here._replace(query=there.query).geturl()
+
+
+class _Link(NamedTuple):
+    """One link. `relations` are lower case, None when it says none; `context` is its `anchor`, None without one."""
+
+    target: str
+    relations: tuple[str, ...] | None
+    context: str | None
+
+
+def _links(header: str) -> Iterator[_Link]:
+    r"""Yield the links of a header, or of several joined by commas (lists of RFC 9110 section 5.6.1).
+
+    Raise ValueError where it leaves the grammar of RFC 8288 section 3.
+
+    >>> [link.target for link in _links(', <?last=a,b;c>;REL="prev Next"\t,')]
+    ['?last=a,b;c']
+    """
+    if len(header) > LINKS_LIMIT:
+        raise ValueError(f"is longer than {LINKS_LIMIT >> 10} KiB")
+    header = _fold.sub(" ", header)
+    position = _after(_blanks, header, 0)
+    while position < len(header):
+        target = _target.match(header, position)
+        if target is None:
+            raise ValueError(f"cannot be read at character {position + 1}: expected <URL>")
+        position = target.end()
+        parameters: list[tuple[str, str]] = []
+        while parameter := _parameter.match(header, position):
+            name, token, quoted = parameter.groups()
+            value = re.sub(r"\\(.)", r"\1", quoted[1:-1]) if quoted else token or ""
+            parameters += [(name.lower(), value)] if name else []
+            position = parameter.end()
+        if not _end.match(header, position):
+            raise ValueError(f"cannot be read at character {position + 1}: expected a parameter, a comma or the end")
+        yield _link(target[1], parameters)
+        position = _after(_blanks, header, position)
+
+
+def _after(pattern: re.Pattern[str], text: str, position: int) -> int:
+    match = pattern.match(text, position)
+    return match.end() if match else position
+
+
+def _link(target: str, parameters: list[tuple[str, str]]) -> _Link:
+    """Make a link of its parameters; of several `rel` the first counts, but no later one may say `next` alone."""
+    relations = [tuple(value.lower().split()) for name, value in parameters if name == "rel"]
+    if any("next" in later and "next" not in relations[0] for later in relations[1:]):
+        raise ValueError("says rel twice")
+    context = next((value for name, value in parameters if name == "anchor"), None)
+    return _Link(target, relations[0] if relations else None, context)
 
 
 def listing(tags: Iterable[object]) -> Listing:

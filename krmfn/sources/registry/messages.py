@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from krmfn.image import HUB
@@ -11,13 +12,14 @@ from krmfn.strict_json import parse
 
 if TYPE_CHECKING:
     from krmfn.errors import RegistryError, RegistryFailure
-    from krmfn.sources.keychain import Found
+    from krmfn.sources.keychain import Lookup
     from krmfn.sources.registry.endpoints import Question
     from krmfn.sources.registry.exchange import NoReply, Reply
     from krmfn.sources.registry.origin import Origin
     from krmfn.sources.registry.secrets import Secrets
 
 _code = re.compile(r"[A-Z][A-Z0-9_]{1,63}", re.ASCII).fullmatch
+_FAILURES: Mapping[int, RegistryFailure] = {401: "denied", 403: "denied", 404: "not-found", 429: "rate-limited"}
 
 
 def no_answer(question: Question, reply: NoReply) -> RegistryError:
@@ -25,32 +27,20 @@ def no_answer(question: Question, reply: NoReply) -> RegistryError:
     registry = question.target.registry
     text = reply.text if registry in reply.text else f"{registry} {reply.text}"
     if reply.kind == "time":
-        text += f" ({question.allowed})"
+        text += f" ({question.time_allowed})"
     if reply.kind == "certificate":
         text += "; ".join(["", "add its CA through certSecretRef or SSL_CERT_FILE", *_missing(question)])
     return question.error(reply.failure, text)
 
 
-def refusal(question: Question, reply: Reply, what: str, lookup: Found, secrets: Secrets) -> RegistryError:
+def refusal(question: Question, reply: Reply, what: str, lookup: Lookup, secrets: Secrets) -> RegistryError:
     """Turn a status that is no success into an error; `what` was asked for (`tags`, `tag 1.2.3`)."""
     code, words = _read(reply, secrets)
-    failure = _failure(reply.status)
-    text = f"{question.target.registry} answered {reply.status} for {what}"
-    if code or words:
-        text += f" ({': '.join(filter(None, (code, words)))})"
-    return question.error(
-        failure, text + _advice(question, reply, failure, lookup, code, secrets), status=reply.status, code=code or None
-    )
-
-
-def _failure(status: int) -> RegistryFailure:
-    if status in {401, 403}:
-        return "denied"
-    if status == 404:
-        return "not-found"
-    if status == 429:
-        return "rate-limited"
-    return "integrity" if 300 <= status < 400 else "unavailable"
+    failure = _FAILURES.get(reply.status, "integrity" if 300 <= reply.status < 400 else "unavailable")
+    explained = ": ".join(filter(None, (code, words)))
+    text = f"{question.target.registry} answered {reply.status} for {what}{f' ({explained})' if explained else ''}"
+    advice = _advice(question, reply, failure, lookup, code, secrets)
+    return question.error(failure, text + advice, status=reply.status, code=code or None)
 
 
 def _read(reply: Reply, secrets: Secrets) -> tuple[str, str]:
@@ -65,7 +55,7 @@ def _read(reply: Reply, secrets: Secrets) -> tuple[str, str]:
 
 
 def _advice(
-    question: Question, reply: Reply, failure: RegistryFailure, lookup: Found, code: str, secrets: Secrets
+    question: Question, reply: Reply, failure: RegistryFailure, lookup: Lookup, code: str, secrets: Secrets
 ) -> str:
     if failure == "denied":
         return "; " + "; ".join([_login(question, lookup), *_missing(question), *lookup.problems])
@@ -79,21 +69,19 @@ def _advice(
     return ""
 
 
-def _login(question: Question, lookup: Found) -> str:
+def _login(question: Question, lookup: Lookup) -> str:
     registry = question.target.registry
-    kept = withheld(question, lookup)
-    if kept:
-        return kept[0]
+    if reasons := withheld(question, lookup):
+        return reasons[0]
     if lookup.credential:
         return f"the credentials came from {lookup.credential.origin}: check that they may pull {question.target.path}"
     places = ", ".join(lookup.searched) or "any docker or podman configuration"
     hub = " (Docker Hub says the same of repositories that do not exist)" if registry == HUB else ""
-    return (
-        f"no credentials for {registry} were found in {places}: run `{for_shell('docker', 'login', registry)}` or give a secretRef{hub}"
-    )
+    login = for_shell("docker", "login", registry)
+    return f"no credentials for {registry} were found in {places}: run `{login}` or give a secretRef{hub}"
 
 
-def withheld(question: Question, lookup: Found) -> list[str]:
+def withheld(question: Question, lookup: Lookup) -> list[str]:
     """Return that a login was not sent, why, and what in the environment allows it."""
     if not lookup.credential or not question.withheld:
         return []
@@ -106,36 +94,30 @@ def withheld(question: Question, lookup: Found) -> list[str]:
     return [f"the credentials from {where} were not sent, as the manifests, not this machine, ask for {asked}"]
 
 
-def _spelling(question: Question, reply: Reply, code: str, lookup: Found) -> str:
+def _spelling(question: Question, reply: Reply, code: str, lookup: Lookup) -> str:
     if "json" not in reply.headers.get("Content-Type", "") and not code:
         return f"; check the spelling of {question.target}, and that {question.target.registry} is a registry"
-    private = (
-        "" if lookup.credential and not question.withheld else ", or that it is not private: no credentials were sent"
-    )
+    is_sent = lookup.credential and not question.withheld
+    private = "" if is_sent else ", or that it is not private: no credentials were sent"
     return "; ".join(["", f"check the spelling of {question.target}{private}", *_missing(question)])
 
 
 def _missing(question: Question) -> list[str]:
     """Return which Secrets could not help, as they are not among what krmfn was given."""
-    return [
-        f"Secret {printable(name, 600)} is not among the items" for name in question.repository.access.missing_secrets
-    ]
+    names = question.repository.access.missing_secrets
+    return [f"Secret {printable(name, 600)} is not among the items" for name in names]
 
 
-def token_refusal(question: Question, realm: Origin, reply: Reply, lookup: Found, *, is_sent: bool) -> RegistryError:
+def token_refusal(question: Question, realm: Origin, reply: Reply, lookup: Lookup, *, is_sent: bool) -> RegistryError:
     """Turn a token server's answer that is no token into an error; `is_sent` says that credentials were with the request."""
-    who = f"the token server {realm} of {question.target.registry}"
-    if reply.status in {408, 429} or reply.status >= 500:
-        failure = "rate-limited" if reply.status == 429 else "unavailable"
-        return question.error(failure, f"{who} answered {reply.status}", status=reply.status)  # type: ignore[arg-type]
-    if 300 <= reply.status < 400:
-        return question.error(
-            "integrity", f"{who} answered with a redirect, which is not followed", status=reply.status
-        )
-    how = (
-        f"refused the credentials from {lookup.credential.origin}"
-        if is_sent and lookup.credential
-        else "gives no anonymous token"
-    )
-    advice = "; ".join(["", *withheld(question, lookup)])
-    return question.error("denied", f"{who} {how} (status {reply.status}){advice}", status=reply.status)
+    status, failure = reply.status, "denied"  # type: int, RegistryFailure
+    if status in {408, 429} or status >= 500:
+        failure = "rate-limited" if status == 429 else "unavailable"
+        text = f"answered {status}"
+    elif 300 <= status < 400:
+        failure, text = "integrity", "answered with a redirect, which is not followed"
+    else:
+        credential = lookup.credential if is_sent else None
+        what = f"refused the credentials from {credential.origin}" if credential else "gives no anonymous token"
+        text = "; ".join([f"{what} (status {status})", *withheld(question, lookup)])
+    return question.error(failure, f"the token server {realm} of {question.target.registry} {text}", status=status)

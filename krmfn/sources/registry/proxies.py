@@ -19,7 +19,8 @@ def proxy_for(origin: Origin, env: Mapping[str, str]) -> str:
     >>> [proxy_for(Origin("https", host, 443), env) for host in ("ghcr.io", "r.corp.example", "10.1.2.3", "localhost")]
     ['http://proxy:3128', '', '', '']
     """
-    if is_loopback_name(origin.host) or _bypassed(origin, _read(env, "no_proxy")):
+    rules = filter(None, (rule.strip().lower() for rule in _read(env, "no_proxy").split(",")))
+    if is_loopback_name(origin.host) or any(_matches(origin, rule) for rule in rules):
         return ""
     if origin.scheme == "http" and env.get("REQUEST_METHOD"):
         return ""  # a CGI script: HTTP_PROXY may be the client's own Proxy header
@@ -28,10 +29,6 @@ def proxy_for(origin: Origin, env: Mapping[str, str]) -> str:
 
 def _read(env: Mapping[str, str], name: str) -> str:
     return env.get(name) or env.get(name.upper()) or ""
-
-
-def _bypassed(origin: Origin, rules: str) -> bool:
-    return any(_matches(origin, rule.strip().lower()) for rule in rules.split(",") if rule.strip())
 
 
 def _matches(origin: Origin, rule: str) -> bool:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from krmfn.sources.manifest import LIMIT
-from krmfn.sources.registry.client import Client
 from krmfn.sources.registry.oras_import import oras
 from krmfn.sources.registry.origin import Origin
 
 if TYPE_CHECKING:
+    from krmfn.sources.registry.attachments import Ask
+    from krmfn.sources.registry.client import Client
     from krmfn.sources.registry.exchange import Reply
-
-Ask = Callable[[str, Callable[[Client], Any]], Any]
-"""Asks by a client that is bound to the repository and may push; the text names for people what is sent."""
 
 
 class Pusher:
@@ -66,8 +63,8 @@ def _expected(client: Client, reply: Reply, status: int) -> Reply:
 
 def _session(client: Client, start: str, reply: Reply) -> str:
     """Return where the content is to be sent: a place of the same origin."""
-    headers: Mapping[str, str] = reply.headers
-    place = urljoin(start, headers.get("Location", ""))
-    if not headers.get("Location") or Origin.of(place) is None or Origin.of(place) != Origin.of(start):
+    location = reply.headers.get("Location", "")
+    place = urljoin(start, location)
+    if not location or Origin.of(place) is None or Origin.of(place) != Origin.of(start):
         raise client.question.error("integrity", "the registry names no place of its own where content could be sent")
     return place

@@ -23,11 +23,9 @@ def redirected(call: Call, question: Question, location: str, secrets: Secrets) 
     origin = Origin.of(url)
     shown = printable(without_login(secrets.scrub(location)))
     if origin is None:
-        raise question.error(
-            "integrity", f"{question.target.registry} redirects to {shown!r}, which is no http(s) URL"
-        )
+        raise question.misbehaved(f"redirects to {shown!r}, which is no http(s) URL")
     if origin.scheme == "http" and call.origin.scheme == "https":
-        raise question.error("integrity", f"{question.target.registry} redirects from https to {shown!r}")
+        raise question.misbehaved(f"redirects from https to {shown!r}")
     if not (call.method == "GET" and call.by_digest) and not question.may_connect(origin.authority):
         what = f"{shown}, where {question.target.registry} redirects to,"
         raise question.not_allowed(what, origin.authority)

@@ -51,14 +51,13 @@ class Attempts:
                 last = self._transport.send(call)
                 if isinstance(last, Reply) and last.status not in _NO_ANSWERS:
                     self._answered.add(way)
-                is_over = number + 1 == self._settings.tries or not self._pause(last, number, call, waiting)
+                if number + 1 == self._settings.tries or not self._pause(last, number, call, waiting):
+                    if self._is_lost(way, last):
+                        self._lost[way] = last
+                    return last
             finally:
                 self._gate.leave(call.origin)
-            if is_over:
-                if self._is_lost(way, last):
-                    self._lost[way] = last
-                break
-        return last or _KEPT_OUT["full"]
+        return _KEPT_OUT["full"]
 
     def _is_lost(self, way: tuple[Origin, str], last: Reply | NoReply) -> bool:
         """True for a host that could not be reached in all tries of a call, or that failed them and never answered any.
@@ -71,19 +70,20 @@ class Attempts:
 
     def _pause(self, last: Reply | NoReply, number: int, call: Call, waiting: Callable[[], None]) -> bool:
         """Wait before the next try; False when there is to be none."""
-        again = last.retry if isinstance(last, NoReply) else last.status in _AGAIN
-        if not again:
+        if not (last.retry if isinstance(last, NoReply) else last.status in _AGAIN):
             return False
-        asked = None if isinstance(last, NoReply) else retry_after(last, self._world)
-        chosen = self._world.chance() * min(_MOST, _FIRST * _FACTOR**number)
-        seconds = max(asked or 0.0, chosen)
+        asked = retry_after(last, self._world) if isinstance(last, Reply) else None
+        is_limited = isinstance(last, Reply) and last.status == 429
+        # Exponential with full jitter: who failed together does not come back together. The host may ask for more.
+        seconds = max(asked or 0.0, self._world.chance() * min(_MOST, _FIRST * _FACTOR**number))
         is_too_long = asked is not None and asked > self._settings.retry_after_seconds
         if is_too_long or self._world.clock() + seconds >= call.until:
-            if asked is not None and (call.origin, call.lane.proxy) in self._answered and isinstance(last, Reply) and last.status == 429:
+            if asked is not None and is_limited and (call.origin, call.lane.proxy) in self._answered:
                 self._gate.pause(call.origin, asked)  # the others would be told the same
             return False
         waiting()
-        if asked is not None or (isinstance(last, Reply) and last.status == 429):
+        # What the host asks for holds for all, who wait at its gate; a pause of our own is for this call alone.
+        if asked is not None or is_limited:
             self._gate.pause(call.origin, seconds)
         else:
             self._world.sleep(seconds)

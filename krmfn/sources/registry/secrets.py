@@ -65,23 +65,23 @@ def _forms(secret: str) -> Iterator[str]:
 
 def _written(text: str) -> Iterator[str]:
     """Yield a text as HTTP, JSON, HTML, Python and shells write it."""
+    # Base64 of the text with the line ends that shells and editors leave behind it.
     data = text.encode(errors="surrogatepass")
     encoded = [text]
     for end in (b"", b"\n", b"\r\n"):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             whole = encode(data + end).decode()
             encoded += [whole, whole.rstrip("=")]
-    for shift in (1, 2):  # in the middle of a longer text, as in `user:password`
+    # In the middle of a longer text, as in `user:password`: three bytes are four characters, so there are three ways in
+    # which a text can stand. The characters at both ends depend on its neighbours and are left out.
+    for shift in (1, 2):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             middle = encode(b"\0" * shift + data).decode().rstrip("=")[shift + 1 :]
             encoded += [middle[:-1]] if len(middle) > 2 * _SHORTEST else []
     for plain in encoded:
-        for percent in (
-            quote(plain, "", errors="replace"),
-            quote(plain, errors="replace"),
-            quote_plus(plain, errors="replace"),
-        ):
-            for once in (percent, _lower(percent)):
+        for safe, encode_percent in (("", quote), ("/", quote), ("", quote_plus)):
+            percent = encode_percent(plain, safe, errors="replace")
+            for once in (percent, _percent.sub(lambda match: match[0].lower(), percent)):
                 yield from (once, quote(once, ""))
         yield plain
     for escaped in (json.dumps(text), json.dumps(text, ensure_ascii=False), repr(text), ascii(text), repr(data)):
@@ -89,7 +89,3 @@ def _written(text: str) -> Iterator[str]:
         yield from (inner, inner.replace("/", "\\/"), json.dumps(inner)[1:-1])
     yield from (html.escape(text), html.escape(text, quote=False), text.encode("unicode_escape").decode())
     yield from (printable(text, len(text)), data.hex())
-
-
-def _lower(text: str) -> str:
-    return _percent.sub(lambda match: match[0].lower(), text)

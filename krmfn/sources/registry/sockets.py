@@ -10,13 +10,14 @@ import errno
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
-from krmfn.sources.registry.budget import Budget, Gatekeeper, NotAdmittedError, current
+from krmfn.sources.registry.budget import Budget, NotAdmittedError, current
 from krmfn.sources.registry.origin import literal
 
 _Address = tuple[Any, ...]
-_Received = TypeVar("_Received")
+_Received = TypeVar("_Received", bound=int | bytes)
 _SLICE = 0.25
 """Seconds after which a silent read looks whether the run is over."""
 
@@ -26,18 +27,17 @@ class Bounded(socket.socket):
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Read as http.client does without TLS."""
-        read = super().recv_into
-        return self._within(lambda: read(buffer, nbytes, flags), lambda received: received)
+        return self._within(partial(super().recv_into, buffer, nbytes, flags))
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """Read as TLS does, which gets its bytes from here, those of handshakes too."""
-        read = super().recv
-        return self._within(lambda: read(size, flags), len)
+        return self._within(partial(super().recv, size, flags))
 
-    def _within(self, read: Callable[[], _Received], size: Callable[[_Received], int]) -> _Received:
+    def _within(self, read: Callable[[], _Received]) -> _Received:
         budget = current()
         silent_until, before = budget.clock() + budget.idle, self.gettimeout()
         try:
+            # Short waits, so that the end of the run or of the budget is noticed while the peer is silent.
             while True:
                 self.settimeout(budget.seconds(min(_SLICE, budget.idle)))
                 try:
@@ -46,7 +46,7 @@ class Bounded(socket.socket):
                     if budget.clock() >= silent_until:
                         raise
                 else:
-                    budget.count(size(received))
+                    budget.count(received if isinstance(received, int) else len(received))
                     return received
         finally:
             self.settimeout(before)  # for what is sent
@@ -78,26 +78,27 @@ def resolve(host: str, port: int, seconds: float) -> list[_Address]:
     return answers[0]
 
 
-def connect(host: str, port: int, budget: Budget, gatekeeper: Gatekeeper | None) -> socket.socket:
-    """Open a socket within the budget; each address of a name gets its share of the time, so one dead one cannot eat all."""
+def connect(host: str, port: int, budget: Budget, *, is_proxy: bool) -> socket.socket:
+    """Open a socket within the budget; each address of a name gets its share, so that a dead one cannot eat all of it.
+
+    Raise NotAdmittedError for an address that the budget does not admit; a proxy may be anywhere.
+    """
     end = budget.clock() + budget.seconds(budget.connect)
     addresses = resolve(host, port, budget.seconds(budget.connect))
     error: OSError = OSError(f"{host} has no address")
     for position, address in enumerate(addresses):
+        if not is_proxy and not budget.admits(str(address[-1][0])):
+            raise NotAdmittedError(address[-1][0])
         share = max(0.05, (end - budget.clock()) / (len(addresses) - position))
         try:
-            return _open(address, share, gatekeeper)
-        except NotAdmittedError:
-            raise
+            return _open(address, share)
         except OSError as failed:
             error = failed
     raise error
 
 
-def _open(address: _Address, seconds: float, gatekeeper: Gatekeeper | None) -> socket.socket:
+def _open(address: _Address, seconds: float) -> socket.socket:
     family, kind, proto, _, where = address
-    if gatekeeper:
-        gatekeeper.admit(str(where[0]))
     sock = Bounded(family, kind, proto)
     try:
         sock.settimeout(seconds)

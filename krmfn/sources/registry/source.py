@@ -1,4 +1,4 @@
-"""The source behind `krmfn.sources.registry_source`: turns questions about repositories into requests and their replies into answers."""
+"""The registries as a TagSource: questions about repositories become requests, and their replies answers."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from krmfn.sanitize import printable
 from krmfn.singleflight import Once
 from krmfn.sources.contents import TooManyError, lacking
 from krmfn.sources.keychain import Keychain
-from krmfn.sources.manifest import LIMIT, MEDIA_TYPES, Image, describe, media_type, shown
+from krmfn.sources.manifest import LIMIT, MEDIA_TYPES, Image, describe, known_type, media_type
 from krmfn.sources.registry.attachments import Attachments
 from krmfn.sources.registry.auth import Authorizer
 from krmfn.sources.registry.client import Client
 from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.connections import SetUpError, proxy_address
 from krmfn.sources.registry.endpoints import Question, is_allowed, locate
-from krmfn.sources.registry.exchange import Identity, Lane, Reply
+from krmfn.sources.registry.exchange import Identity, Lane, Reply, Trust
 from krmfn.sources.registry.host_limiter import Gate
 from krmfn.sources.registry.proxies import proxy_url
 from krmfn.sources.registry.pushing import Pusher
 from krmfn.sources.registry.retries import Attempts
 from krmfn.sources.registry.secrets import Secrets
 from krmfn.sources.registry.transport import Transport
-from krmfn.sources.registry.travel import Trust
 from krmfn.strict_json import parse
 
 if TYPE_CHECKING:
-    from krmfn.access import Access, Listing, Repository
+    from krmfn.access import Listing, Repository
+    from krmfn.signatures.verifying import Verdict
+    from krmfn.signatures.wanted import Wanted
     from krmfn.sources.registry.limits import Settings
 
 _ACCEPT = ", ".join(MEDIA_TYPES)
@@ -45,31 +46,23 @@ class _Pieces:
     """The parts of images in a registry, as `contents` wants them."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self._client, self.has = client, client.has_blob
 
     def manifest(self, digest: str) -> bytes | bytearray | None:
-        reply = self._client.manifest(digest, "GET", _ACCEPT, LIMIT)
-        return None if reply.status == 404 else _verified(self._client, digest, reply)
+        return self._content(digest, self._client.manifest(digest, "GET", _ACCEPT, LIMIT))
 
     def config(self, digest: str) -> bytes | bytearray | None:
-        reply = self._client.blob(digest, LIMIT)
-        return None if reply.status == 404 else _verified(self._client, digest, reply)
+        return self._content(digest, self._client.blob(digest, LIMIT))
 
-    def has(self, digest: str) -> bool:
-        return self._client.has_blob(digest)
-
-
-def _verified(client: Client, digest: str, reply: Reply) -> bytes | bytearray:
-    """Return content that hashes to its name. Raises RegistryError."""
-    body = client.good(reply).body
-    algorithm, _, expected = digest.partition(":")
-    if hashlib.new(algorithm, body).hexdigest() != expected:
-        raise client.question.error("integrity", f"content of {digest} has another digest")
-    return body
+    def _content(self, digest: str, reply: Reply) -> bytes | bytearray | None:
+        return None if reply.status == 404 else self._client.content(digest, reply)
 
 
-class Source:
-    """Answers questions. One client, one gate, one set of tokens for a whole run."""
+class RegistrySource:
+    """Tags straight from registries, with one client, one gate and one set of tokens for a whole run.
+
+    A TagSource; raises RegistryError only; safe to call from threads.
+    """
 
     def __init__(self, settings: Settings) -> None:
         logging.getLogger("oras.logger").addHandler(logging.NullHandler())
@@ -82,30 +75,24 @@ class Source:
         self._until = self._world.clock() + settings.run_seconds
         self._transport = Transport(settings, self._world)
         gate = Gate(self._world, per_host=settings.per_host, total=settings.workers)
-        attempts = Attempts(settings, self._world, self._transport, gate)
-        trust = Trust()
-        self._auth = Authorizer(
-            attempts.send,
-            Keychain(settings.env, settings.helper_seconds, self._world.clock),
-            self._secrets,
-            self._world,
-            trust,
-        )
-        self._client = Client(self._transport, attempts, self._auth, self._secrets, trust)
+        attempts, trust = Attempts(settings, self._world, self._transport, gate), Trust()
+        keychain = Keychain(settings.env, settings.helper_seconds, self._world.clock)
+        self._auth = Authorizer(attempts.send, keychain, self._secrets, self._world, trust)
+        self._client = Client(self._transport, attempts, self._auth, self._secrets, trust, settings.page_size)
         self._images = Once()
         self._without_referrers: set[str] = set()
 
     @property
     def requests(self) -> int:
-        """Count the requests sent."""
+        """The number of HTTP requests sent so far, retries and token requests included."""
         return self._transport.sent
 
     def notes(self) -> tuple[str, ...]:
-        """List what went wrong with credentials on the side."""
+        """List what went wrong on the side without failing anything: a helper that broke, a bad docker config."""
         return tuple(map(self._secrets.scrub, self._auth.problems))
 
     def close(self) -> None:
-        """Close everything."""
+        """End everything under way and close all connections."""
         self._transport.close()
 
     def tags(self, repository: Repository) -> Listing:
@@ -127,16 +114,56 @@ class Source:
                 reply = client.manifest(tag, "HEAD", _ACCEPT, 0)
                 digest = reply.headers.get("Docker-Content-Digest", "").strip()
                 if reply.status == 200 and is_digest(digest):
-                    return self._checked_type(client, reply, tag, digest)
+                    if declared := _declared_type(reply):
+                        known_type(declared)
+                    return digest
                 if reply.status not in {200, 400, 405, 501}:
                     raise client.refusal(reply)
-            return self._fetch(client, tag)[0]
+            return _fetch(client, tag)[0]
 
         return self._answer(repository, f"tag {tag}", ask)
 
+    def created(self, repository: Repository, tag: str) -> str:
+        """See TagSource.created; `YYYY-MM-DDTHH:MM:SSZ`, so that the texts sort by time."""
+        return self.image(repository, tag).created_or_error()
+
     def image(self, repository: Repository, tag: str) -> Image:
-        """Return what the image says about itself; read once per tag."""
+        """Return what the image of a tag or digest says about itself; read once per tag."""
         return self._images.get((repository, tag), lambda: self._image(repository, tag))
+
+    def _image(self, repository: Repository, tag: str) -> Image:
+        def ask(client: Client) -> Image:
+            _, top = _fetch(client, tag)
+
+            def read(digest: str) -> bytes | bytearray:
+                # below an index stand manifests, below a manifest blobs: they are asked for at different places
+                is_manifest = b'"manifests"' in top.body and digest.encode() in top.body
+                reply = client.manifest(digest, "GET", _ACCEPT, LIMIT) if is_manifest else client.blob(digest, LIMIT)
+                return client.content(digest, reply)
+
+            return describe(f"{repository.image.canonical}:{tag}", top.body, _declared_type(top), read)
+
+        return self._answer(repository, f"tag {tag}", ask)
+
+    def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
+        """See TagSource.inspect."""
+
+        def ask(client: Client) -> Inspection:
+            try:
+                digest, reply = _fetch(client, tag)
+            except RegistryError as error:
+                if error.failure == "not-found":
+                    return Inspection(None, (Lack("manifest", tag),))
+                raise
+            return Inspection(digest, lacking(reply.body, _declared_type(reply), needs, _Pieces(client)))
+
+        return self._answer(repository, f"tag {tag}", ask)
+
+    def verify(self, repository: Repository, digest: str, wanted: Wanted) -> Verdict:
+        """See TagSource.verify."""
+        from krmfn.signatures.verifying import verify
+
+        return verify(digest, self.attachments(repository), wanted)
 
     def attachments(self, repository: Repository) -> Attachments:
         """Return what reads the artefacts beside the images of a repository."""
@@ -146,109 +173,52 @@ class Source:
         """Return what pushes to a repository."""
         return Pusher(partial(self._answer, repository, actions="pull,push"))
 
-    def _image(self, repository: Repository, tag: str) -> Image:
-        name = f"{repository.image.canonical}:{tag}"
+    def _answer(self, repository: Repository, what: str, ask: Callable[[Client], Answer], *, actions: str = "pull") -> Answer:
+        """Ask within the repository's time, for `what` in people's words; every error leaves without a secret in it.
 
-        def ask(client: Client) -> Image:
-            _, reply = self._fetch(client, tag)
-            declared = self._type(reply)
+        A ValueError of `ask` says what is wrong with the content that came.
+        """
+        try:
+            question = self._question(repository, actions)
+            client = self._client.about(question, what, partial(self._report, repository))
             try:
-                return describe(name, reply.body, declared, lambda digest: self._read(client, digest, reply))
-            except ValueError as error:
-                raise client.question.error("integrity", f"tag {tag} {error}") from None
-
-        return self._answer(repository, f"tag {tag}", ask)
-
-    def inspect(self, repository: Repository, tag: str, needs: Needs) -> Inspection:
-        """See TagSource.inspect."""
-
-        def ask(client: Client) -> Inspection:
-            try:
-                digest, reply = self._fetch(client, tag)
-            except RegistryError as error:
-                if error.failure == "not-found":
-                    return Inspection(None, (Lack("manifest", tag),))
-                raise
-            try:
-                return Inspection(digest, lacking(reply.body, self._type(reply), needs, _Pieces(client)))
+                return ask(client)
             except ValueError as error:
                 failure: RegistryFailure = "limit" if isinstance(error, TooManyError) else "integrity"
-                raise client.question.error(failure, f"tag {tag} {error}") from None
-
-        return self._answer(repository, f"tag {tag}", ask)
-
-    def _type(self, reply: Reply) -> str:
-        return reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-    def _checked_type(self, client: Client, reply: Reply, tag: str, digest: str) -> str:
-        declared = self._type(reply)
-        if declared and declared not in MEDIA_TYPES:
-            message = f"tag {tag} is of type {shown(declared)}, which is no image manifest of OCI or docker schema 2"
-            raise client.question.error("integrity", message)
-        return digest
-
-    def _fetch(self, client: Client, tag: str) -> tuple[str, Reply]:
-        """Fetch a manifest and hash it; the digest the registry claims must be the same."""
-        reply = client.good(client.manifest(tag, "GET", _ACCEPT, LIMIT))
-        claimed = reply.headers.get("Docker-Content-Digest", "").strip()
-        algorithm = claimed.partition(":")[0] if is_digest(claimed) else "sha256"
-        digest = f"{algorithm}:{hashlib.new(algorithm, reply.body).hexdigest()}"
-        if claimed and is_digest(claimed) and claimed != digest:
-            message = f"tag {tag} came with digest {claimed} but its content has {digest}"
-            raise client.question.error("integrity", message)
-        try:
-            media_type(parse(reply.body), self._type(reply))
-        except ValueError as error:
-            raise client.question.error("integrity", f"tag {tag} {error}") from None
-        return digest, reply
-
-    def _read(self, client: Client, digest: str, top: Reply) -> bytes | bytearray:
-        """Read a document below a manifest: manifests of an index first, then blobs; its content must hash to its name."""
-        is_index = b'"manifests"' in top.body and digest.encode() in top.body
-        reply = client.manifest(digest, "GET", _ACCEPT, LIMIT) if is_index else client.blob(digest, LIMIT)
-        return _verified(client, digest, reply)
-
-    def _answer(self, repository: Repository, what: str, ask: Callable[[Client], Answer], *, actions: str = "pull") -> Answer:
-        """Ask within the repository's time; every error leaves without a secret in it."""
-        try:
-            question = replace(self._question(repository), actions=actions)
-            return ask(
-                self._client.about(
-                    question, what, lambda state, tags: self._report(repository, state, tags), self._settings.page_size
-                )
-            )
+                raise question.error(failure, f"{what} {error}") from None
         except RegistryError as error:
             self._report(repository, "failed", 0)
-            message = self._secrets.scrub(error.message)
-            failed = RegistryError(error.failure, error.repository, message, status=error.status, code=error.code)
+            failed = error.reworded(self._secrets.scrub(error.message))
         raise failed  # outside, so that it does not hold what was read as long as it lives
 
-    def _question(self, repository: Repository) -> Question:
-        access = repository.access
+    def _question(self, repository: Repository, actions: str) -> Question:
+        access, settings = repository.access, self._settings
         self._secrets.learn(filter(None, (access.proxy_password,)))
         self._secrets.learn_login(access.proxy_address or "")
-        target = locate(repository, self._settings.mirrors)
-        allowed = self._settings.allowed_registries
-        seconds = access.timeout_seconds or self._settings.repository_seconds
+        target = locate(repository, settings.mirrors)
+        seconds = access.timeout_seconds or settings.repository_seconds
         until = min(self._until, self._world.clock() + seconds)
-        whole = f"{self._settings.run_seconds:g} s for the whole run"
-        within = f"{seconds:g} s for this repository" if until < self._until else whole
-        identity = Identity((access.ca_pem, access.client_cert_pem, access.client_key_pem))
-        question = Question(repository, target, until, within, Lane(identity), allowed, self._settings.trust_config)
+        whole = f"{settings.run_seconds:g} s for the whole run"
+        time_allowed = f"{seconds:g} s for this repository" if until < self._until else whole
+        lane = Lane(Identity(access.ca_pem, access.client_cert_pem, access.client_key_pem))
+        allowed = settings.allowed_registries
+        question = Question(repository, target, until, time_allowed, lane, allowed, settings.trust_config, actions)
         if allowed is not None and not is_allowed(target, allowed):
             raise question.not_allowed(str(target), "")
-        return (
-            replace(question, lane=Lane(identity, self._proxy(question, access))) if access.proxy_address else question
-        )
+        if not access.proxy_address:
+            return question
+        return replace(question, lane=lane._replace(proxy=self._proxy(question)))
 
-    def _proxy(self, question: Question, access: Access) -> str:
+    def _proxy(self, question: Question) -> str:
         """Return the URL of the proxy that an item names, with its login, if it may be asked."""
+        access = question.repository.access
         try:
             proxy = proxy_url(access.proxy_address or "", access.proxy_username, access.proxy_password)
             authority = proxy_address(proxy).netloc or ""
-        except (SetUpError, UnicodeError) as error:
-            text = str(error) if isinstance(error, SetUpError) else "the login of the proxy is no Unicode text"
-            raise question.error("integrity", text) from None
+        except SetUpError as error:
+            raise question.error("integrity", str(error)) from None
+        except UnicodeError:
+            raise question.error("integrity", "the login of the proxy is no Unicode text") from None
         if not question.may_connect(authority):
             name = printable(self._secrets.scrub(authority))
             raise question.not_allowed(f"the proxy {name} that an item names for {question.target}", name)
@@ -257,3 +227,22 @@ class Source:
     def _report(self, repository: Repository, state: str, tags: int) -> None:
         if self._settings.progress:
             self._settings.progress(repository.image.canonical, state, tags)
+
+
+def _declared_type(reply: Reply) -> str:
+    return reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def _fetch(client: Client, tag: str) -> tuple[str, Reply]:
+    """Fetch a manifest and return it with its digest. Raise RegistryError, ValueError for what is no manifest.
+
+    The digest that the registry claims must be that of the content, by whatever algorithm it claims one.
+    """
+    reply = client.good(client.manifest(tag, "GET", _ACCEPT, LIMIT))
+    claimed = reply.headers.get("Docker-Content-Digest", "").strip()
+    algorithm = claimed.partition(":")[0] if is_digest(claimed) else "sha256"
+    digest = f"{algorithm}:{hashlib.new(algorithm, reply.body).hexdigest()}"
+    if is_digest(claimed) and claimed != digest:
+        raise ValueError(f"came with digest {claimed} but its content has {digest}")
+    media_type(parse(reply.body), _declared_type(reply))
+    return digest, reply

@@ -14,7 +14,7 @@ from urllib3.util import Timeout
 from krmfn import __version__
 from krmfn.sources.manifest import shown
 from krmfn.sources.registry import proxies
-from krmfn.sources.registry.budget import Budget, NotAdmittedError, spending
+from krmfn.sources.registry.budget import Budget, spending
 from krmfn.sources.registry.connections import Pools, tls_context
 from krmfn.sources.registry.exchange import Call, Identity, Lane, NoReply, Reply
 from krmfn.sources.registry.failures import explain, refused, too_large
@@ -31,18 +31,6 @@ _LANES = 32
 _HEADERS = {"User-Agent": f"krmfn/{__version__}", "Accept-Encoding": "identity"}
 
 
-class _Gatekeeper:
-    """Keeps guarded calls on public addresses."""
-
-    def __init__(self, call: Call, world: World) -> None:
-        self._call, self._world = call, world
-
-    def admit(self, address: str) -> None:
-        """See Gatekeeper.admit."""
-        if self._call.guarded and not self._world.is_public(address):
-            raise NotAdmittedError(address)
-
-
 class Transport:
     """The only sender of bytes. Keeps one set of connections per lane, and a second one for guarded calls."""
 
@@ -50,19 +38,12 @@ class Transport:
         self._settings, self._world = settings, world
         self._pools: dict[tuple[Lane, bool], Pools] = {}
         self._lock = threading.Lock()
-        self._sent = 0
+        self.sent = 0
+        """The number of requests sent."""
         self._closed = False
 
-    @property
-    def sent(self) -> int:
-        """Count the requests sent."""
-        return self._sent
-
-    def has_proxy(self, call: Call) -> bool:
-        """Return True if a proxy stands between here and the origin of a call."""
-        return bool(self._proxy(call))
-
-    def _proxy(self, call: Call) -> str:
+    def proxy(self, call: Call) -> str:
+        """Return the URL of the proxy between here and the origin of a call, empty when there is none."""
         return call.lane.proxy or proxies.proxy_for(call.origin, self._settings.env)
 
     def _connections(self, lane: Lane, *, guarded: bool) -> Pools:
@@ -70,7 +51,7 @@ class Transport:
             pools = self._pools.pop((lane, guarded), None)
             if pools is None:
                 context = functools.partial(tls_context, lane.identity, self._settings.env)
-                own = functools.partial(tls_context, Identity((None, None, None)), self._settings.env)
+                own = functools.partial(tls_context, Identity(), self._settings.env)
                 # a proxy of this machine gets its log-in over what this machine trusts, whatever items bring
                 pools = Pools(context, context if lane.proxy else own, self._settings.workers)
             self._pools[lane, guarded] = pools
@@ -90,42 +71,30 @@ class Transport:
         """Carry out one exchange within the call's time."""
         if self._closed:
             return NoReply("unavailable", "closed", "the run ended before the answer came")
-        proxy = self._proxy(call)
         if call.guarded and not self._may_name(call.origin):
             return refused(call.origin)
-        budget = self._budget(call)
-        try:
-            pools = self._connections(call.lane, guarded=call.guarded)
-            with self._lock:
-                self._sent += 1
-            with spending(budget):
-                return _exchange(pools, call, budget, proxy, self._world)
-        except (
-            urllib3.exceptions.HTTPError,
-            http.client.HTTPException,
-            OSError,
-            ValueError,
-        ) as error:
-            return explain(error, call, budget, proxy)
-
-    def _budget(self, call: Call) -> Budget:
-        settings, clock = self._settings, self._world.clock
-        until = min(call.until, clock() + settings.request_seconds)
-        return Budget(
-            until,
+        settings, world, proxy = self._settings, self._world, self.proxy(call)
+        budget = Budget(
+            min(call.until, world.clock() + settings.request_seconds),
             call.cap,
             idle=settings.idle_seconds,
             connect=settings.connect_seconds,
-            clock=clock,
+            clock=world.clock,
             is_over=lambda: self._closed,
-            gatekeeper=_Gatekeeper(call, self._world),
+            admits=lambda address: not call.guarded or world.is_public(address),
         )
+        try:
+            pools = self._connections(call.lane, guarded=call.guarded)
+            with self._lock:
+                self.sent += 1
+            with spending(budget):
+                return _exchange(pools, call, budget, proxy, world)
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+            return explain(error, call, budget, proxy)
 
     def _may_name(self, origin: Origin) -> bool:
         address = literal(origin.host)
-        if address:
-            return self._world.is_public(address)
-        return not is_loopback_name(origin.host)
+        return self._world.is_public(address) if address else not is_loopback_name(origin.host)
 
 
 def _exchange(pools: Pools, call: Call, budget: Budget, proxy: str, world: World) -> Reply | NoReply:
@@ -157,6 +126,7 @@ def _receive(response: BaseHTTPResponse, call: Call, *, is_private: bool) -> Rep
         return NoReply("integrity", "encoding", text)
     cap = call.cap if wanted else _ERROR_BODY
     declared, transfer = headers.get("Content-Length", ""), headers.get("Transfer-Encoding", "").strip().lower()
+    # Two lengths, or one that is none, end an answer where somebody else likes: what follows would be read as the next.
     if wanted and (transfer not in {"", "chunked"} or (declared and (transfer or not (declared.isascii() and declared.isdecimal())))):
         return NoReply("integrity", "length", "answered with a length that cannot be relied on (RFC 9112 section 6)")
     if wanted and call.method != "HEAD" and declared.isdecimal() and len(declared) < 20 and int(declared) > cap:
