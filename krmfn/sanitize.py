@@ -44,7 +44,7 @@ def as_utf8(text: str) -> str:
     """
     if text.isascii():
         return text
-    return re.sub(_UNDECODED, lambda found: found[0].encode("ascii", "surrogateescape").decode("utf-8", "surrogateescape"), text)
+    return re.sub(_UNDECODED, lambda match: match[0].encode("ascii", "surrogateescape").decode("utf-8", "surrogateescape"), text)
 
 
 def printable_lines(text: str) -> str:
@@ -55,7 +55,7 @@ def printable_lines(text: str) -> str:
     >>> printable_lines("a:\tb\n\x1b[31m\r\n\rc")
     'a:\tb\n\\x1b[31m\r\n\\x0dc'
     """
-    return re.sub(_ODD, lambda found: found[0] if found[0].isprintable() else escaped(found[0]), text)
+    return re.sub(_ODD, lambda match: match[0] if match[0].isprintable() else escaped(match[0]), text)
 
 
 def without_login(text: str) -> str:
@@ -80,7 +80,7 @@ def inert(text: str, escape: str = r"\x") -> str:
     """
     if "::" not in text and "##" not in text:
         return text
-    return re.sub(_COMMAND, lambda found: f"#{escape}23" if found[1] is None else f"{found[1]}{escape}3a:", text)
+    return re.sub(_COMMAND, lambda match: f"#{escape}23" if match[1] is None else f"{match[1]}{escape}3a:", text)
 
 
 def escaped(char: str) -> str:

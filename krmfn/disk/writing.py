@@ -34,9 +34,11 @@ class Replacement(NamedTuple):
 
 
 class _Staged(NamedTuple):
+    """A file that is to take the place of `path`; `file` holds the lock on it, or is closed."""
+
     new: Path
     path: Path
-    lock: BinaryIO | None
+    file: BinaryIO
 
 
 def is_leftover(name: str) -> bool:
@@ -65,18 +67,16 @@ def replace_all(replacements: Iterable[Replacement], leftovers: Iterable[Path] =
                 if came:
                     return
             while staged:
-                new, path, lock = staged[0]
+                new, path, file = staged[0]
                 new.replace(path)
                 staged.pop(0)
-                if lock:
-                    lock.close()
+                file.close()
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror}", name=str(path)) from None
         finally:
-            for new, _, lock in staged:
+            for new, _, file in staged:
                 new.unlink(missing_ok=True)
-                if lock:
-                    lock.close()
+                file.close()
 
 
 def _beside(folders: Iterable[Path]) -> Iterator[Path]:
@@ -139,10 +139,9 @@ def _stage(path: Path, data: bytes, *, is_new: bool, is_locked: bool) -> _Staged
         with contextlib.suppress(OSError):  # it writes what is left
             file.close()
         raise
-    if is_locked:
-        return _Staged(new, path, file)
-    file.close()
-    return _Staged(new, path, None)
+    if not is_locked:
+        file.close()
+    return _Staged(new, path, file)
 
 
 def _take_over(path: Path, new: Path) -> None:
@@ -178,8 +177,7 @@ def put(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = _stage(path, data, is_new=True, is_locked=True)
         staged.new.replace(path)
-        if staged.lock:
-            staged.lock.close()
+        staged.file.close()
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", name=str(path)) from None
 

@@ -11,7 +11,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import urllib3.exceptions
 
@@ -25,6 +25,7 @@ from krmfn.sources.registry.sockets import SlowLookupError
 if TYPE_CHECKING:
     from krmfn.sources.registry.origin import Origin
 
+Cause = TypeVar("Cause", bound=BaseException)
 _tunnel = re.compile(r"Tunnel connection failed: ([0-9]{3})\b").match
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (http.client.RemoteDisconnected, "it closed the connection without an answer"),
@@ -54,7 +55,7 @@ def explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> NoR
     # The budget comes before all: an end of time shows as whatever was under way.
     chain = list(_causes(error))
 
-    def among(*kinds: type[BaseException]) -> BaseException | None:
+    def among(*kinds: type[Cause]) -> Cause | None:
         return next((cause for cause in chain if isinstance(cause, kinds)), None)
 
     if budget.overspent == "time":
@@ -63,21 +64,17 @@ def explain(error: BaseException, call: Call, budget: Budget, proxy: str) -> NoR
         return too_large(call.cap)
     if among(NotAdmittedError):
         return refused(call.origin)
-    wrong = among(SetUpError)
-    if wrong:
+    if wrong := among(SetUpError):
         return NoReply("integrity", "setup", printable(str(wrong)))
     where = f"the proxy for {call.origin}" if proxy else str(call.origin)
-    broken = among(ssl.SSLError)
-    if broken and among(urllib3.exceptions.ProxyError):
-        return NoReply("unavailable", "proxy", f"{where}: no TLS connection: {_tls_reason(broken)}")
-    if broken:
+    if broken := among(ssl.SSLError):
+        if among(urllib3.exceptions.ProxyError):
+            return NoReply("unavailable", "proxy", f"{where}: no TLS connection: {_tls_reason(broken)}")
         return _explain_tls(broken, call.origin)
-    head = among(BadHeaderError)
-    if head:
+    if head := among(BadHeaderError):
         is_endless = isinstance(head, EndlessHeadError)
         return NoReply("limit" if is_endless else "integrity", "head", f"{where} answered with {head}")
-    lookup = among(socket.gaierror)
-    if isinstance(lookup, socket.gaierror):
+    if lookup := among(socket.gaierror):
         again = lookup.errno == socket.EAI_AGAIN
         return NoReply("unavailable", "name", f"{where}: the host name cannot be looked up", retry=again)
     if among(SlowLookupError):
