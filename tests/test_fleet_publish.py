@@ -501,7 +501,7 @@ def test_the_function_chooses_from_a_scan(tmp_path, away):
     assert f"{host}/{PATH}:1.1.0'" in done.stdout
 
 
-@pytest.mark.parametrize("place", ["http://127.0.0.9:1/upload", "https://ghcr.io/v2/x", "", "//127.0.0.9:1/x"])
+@pytest.mark.parametrize("place", ["http://127.0.0.9:1/upload", "https://ghcr.io/v2/x", "", "//127.0.0.9:1/x", "http://["])
 def test_content_is_sent_to_the_registry_that_was_asked_alone(tmp_path, place):
     scanned(tmp_path / "scan", "r.example")
     with Registry() as registry:

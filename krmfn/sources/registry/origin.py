@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 _PORTS = {"https": 443, "http": 80}
 _host = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+(?:%[a-z0-9._-]+)?", re.ASCII).fullmatch
@@ -51,6 +51,14 @@ class Origin(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}"
+
+
+def joined(url: str, location: str) -> str:
+    """Return where a `Location` header leads from a URL (RFC 3986), empty for what is none."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
 
 
 def is_loopback_name(host: str) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
 from krmfn.sources.manifest import LIMIT
 from krmfn.sources.registry.oras_import import oras
-from krmfn.sources.registry.origin import Origin
+from krmfn.sources.registry.origin import Origin, joined
 
 if TYPE_CHECKING:
     from krmfn.sources.registry.attachments import Ask
@@ -64,7 +63,7 @@ def _expected(client: Client, reply: Reply, status: int) -> Reply:
 def _session(client: Client, start: str, reply: Reply) -> str:
     """Return where the content is to be sent: a place of the same origin."""
     location = reply.headers.get("Location", "")
-    place = urljoin(start, location)
+    place = joined(start, location)
     if not location or Origin.of(place) is None or Origin.of(place) != Origin.of(start):
         raise client.question.error("integrity", "the registry names no place of its own where content could be sent")
     return place

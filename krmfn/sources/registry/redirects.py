@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
 from krmfn.sanitize import printable, without_login
-from krmfn.sources.registry.origin import Origin
+from krmfn.sources.registry.origin import Origin, joined
 
 if TYPE_CHECKING:
     from krmfn.sources.registry.endpoints import Question
@@ -16,10 +15,7 @@ if TYPE_CHECKING:
 
 def redirected(call: Call, question: Question, location: str, secrets: Secrets) -> Call:
     """Return the call that a redirect asks for. Raise RegistryError for one that nobody may follow."""
-    try:
-        url = urljoin(call.url, location)
-    except ValueError:
-        url = ""
+    url = joined(call.url, location)
     origin = Origin.of(url)
     shown = printable(without_login(secrets.scrub(location)))
     if origin is None:
