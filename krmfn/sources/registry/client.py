@@ -32,7 +32,6 @@ from krmfn.sources.registry.listing import (
 )
 from krmfn.sources.registry.oras_import import oras
 from krmfn.sources.registry.origin import Origin
-from krmfn.sources.registry.redirects import redirected
 
 if TYPE_CHECKING:
     from krmfn.access import Listing
@@ -255,7 +254,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             location = reply.headers.get("Location", "")
             if reply.status not in _REDIRECTS or not location or not hops:
                 return reply
-            call = redirected(call, self.question, location, self._secrets)
+            call = self.question.redirected(call, location, self._secrets)
             # a registry in a private network may lead to its neighbours, a public one to public places alone
             call = call._replace(guarded=call.origin != home and not reply.is_private)
         raise self.question.misbehaved(f"redirects more than {_HOPS} times")

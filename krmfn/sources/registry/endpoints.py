@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from krmfn.access import ITEM, Mirror, Provenance
 from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.image import HUB
+from krmfn.sanitize import printable, without_login
 from krmfn.sources.keychain import normal_key
 from krmfn.sources.registry.limits import without_port
-from krmfn.sources.registry.origin import Origin, is_loopback_name
+from krmfn.sources.registry.origin import Origin, is_loopback_name, joined
 
 if TYPE_CHECKING:
     from krmfn.access import Repository
-    from krmfn.sources.registry.exchange import Lane
+    from krmfn.sources.registry.exchange import Call, Lane
+    from krmfn.sources.registry.secrets import Secrets
 
 _HUB_SERVER = "registry-1.docker.io"
 
@@ -100,6 +102,23 @@ class Question:
             return True
         hosts = [rule for rule in self.allow_list if "/" not in rule.rstrip("/")]
         return is_allowed(Target(normal_key(authority), ""), hosts)
+
+    def redirected(self, call: Call, location: str, secrets: Secrets) -> Call:
+        """Return the call that a redirect asks for. Raise RegistryError for one that nobody may follow.
+
+        Nothing leaves https, and hosts that are not allowed may hold nothing but content that is known by its digest.
+        """
+        url = joined(call.url, location)
+        origin = Origin.of(url)
+        shown = printable(without_login(secrets.scrub(location)))
+        if origin is None:
+            raise self.misbehaved(f"redirects to {shown!r}, which is no http(s) URL")
+        if origin.scheme == "http" and call.origin.scheme == "https":
+            raise self.misbehaved(f"redirects from https to {shown!r}")
+        if not (call.method == "GET" and call.by_digest) and not self.may_connect(origin.authority):
+            raise self.not_allowed(f"{shown}, where {self.target.registry} redirects to,", origin.authority)
+        lane = call.lane if origin == call.origin else call.lane.to_others()
+        return call._replace(url=url, origin=origin, lane=lane)
 
     def not_allowed(self, what: str, authority: str) -> RegistryError:
         """Return the error for a host that the allow list leaves out."""
