@@ -15,7 +15,7 @@ class Provenance(NamedTuple):
     is_machine: bool = False
     namespace: str = ""
 
-    def may_see(self, login: "Provenance") -> bool:
+    def may_see(self, login: Provenance) -> bool:
         """True if a login may go where this one wants it: any may where the machine does, else its own alone."""
         return self.is_machine or self == login
 

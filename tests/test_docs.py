@@ -257,8 +257,8 @@ def test_there_are_messages():
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_the_message_is_in_the_source(message: str):
-    """Every text between the marks stands in one message of the source, in this order."""
-    parts = [re.escape(part) for part in message.replace("\\|", "|").split("…")]
+    """Every text between the marks stands in one message of the source, in this order; a name in front of all may come later."""
+    parts = [re.escape(part) for part in message.replace("\\|", "|").removeprefix("… ").split("…")]
     assert re.search("(?:[^\n]*)".join(parts), messages()), message
 
 

@@ -243,6 +243,7 @@ def _fetch(client: Client, tag: str) -> tuple[str, Reply]:
     algorithm = claimed.partition(":")[0] if is_digest(claimed) else "sha256"
     digest = f"{algorithm}:{hashlib.new(algorithm, reply.body).hexdigest()}"
     if is_digest(claimed) and claimed != digest:
-        raise ValueError(f"came with digest {claimed} but its content has {digest}")
+        message = f"tag {tag} came with digest {claimed} but its content has {digest}"
+        raise client.question.error("integrity", message)
     media_type(parse(reply.body), _declared_type(reply))
     return digest, reply
