@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from types import MappingProxyType
 
 from krmfn.namedtuple import NamedTuple
 
@@ -192,25 +191,10 @@ class NotChosen(NamedTuple):
     cause: RegistryError | None = None
 
 
-class Following(NamedTuple):
-    """A policy that follows what is deployed: a choice for each tag that a field of it holds, none before fields are bound."""
-
-    policy: ImagePolicy
-    choices: Mapping[str, Chosen | NotChosen] = MappingProxyType({})
-    """By the deployed tag, in order."""
-
-
-Choice = Chosen | NotChosen | Following
-
-
-def by_deployed_tag(choice: Choice) -> Mapping[str, Chosen | NotChosen]:
-    """Return what a choice comes to, by the deployed tag that it is for: one choice for every field is under the empty tag."""
-    return choice.choices if isinstance(choice, Following) else {"": choice}
-
-
-def settled(choice: Choice) -> tuple[Chosen | NotChosen, ...]:
-    """Return what a choice comes to: itself, or the choice for each deployed tag."""
-    return tuple(by_deployed_tag(choice).values())
+Choice = Chosen | NotChosen
+ChoiceKey = tuple[PolicyKey, str]
+"""What a choice is for: a policy, and the deployed tag that it moves on from; '' where one choice is for all fields."""
+Choices: TypeAlias = "Mapping[ChoiceKey, Choice]"
 
 
 class Field(NamedTuple):

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
 from krmfn.plan import report
-from krmfn.plan.records import Judged, Recorded, Renewal, Sightings
+from krmfn.plan.records import Judged, Recorded, Renewal, Sightings, by_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.config.snapshot import Snapshot
-    from krmfn.model import Choice, Diagnostic, ImagePolicy, PassedOver, PolicyKey
+    from krmfn.model import Choice, Choices, Diagnostic, ImagePolicy, PassedOver, PolicyKey
     from krmfn.plan.current import Deployed
     from krmfn.plan.records import Change, Dates, Guarded, Listings, Pins
     from krmfn.plan.resolve import Remembered
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def hold(
-    choices: Mapping[PolicyKey, Choice], deployed: Deployed, rules: Config
-) -> tuple[Mapping[PolicyKey, Choice], tuple[TakenBack, ...]]:
+    choices: Choices, deployed: Deployed, rules: Config
+) -> tuple[Choices, tuple[TakenBack, ...]]:
     """Return the choices with holds for the tags that people took back since `krmfn update` wrote them, and those tags."""
     if not rules.remembers:
         return choices, ()
@@ -35,7 +35,7 @@ def hold(
 
 
 def see(
-    choices: Mapping[PolicyKey, Choice], deployed: Deployed, rules: Config, listings: Listings, dates: Dates, source: Remembered
+    choices: Choices, wanted: Sequence[ImagePolicy], deployed: Deployed, rules: Config, listings: Listings, dates: Dates, source: Remembered
 ) -> Sightings:
     """Return when tags were seen for the first time; `krmfn fetch` asks for some digests and adds what it sees now."""
     if not rules.recording:
@@ -44,19 +44,18 @@ def see(
 
     is_bootstrap, before, now = rules.recording == "bootstrap", rules.evidence, rules.settings.now or 0.0
     looked = source.digests(sightings.to_look_at(choices.values(), deployed, dates, before, is_bootstrap=is_bootstrap))
-    policies = [choice.policy for choice in choices.values()]
-    believed = written = sightings.record(policies, listings, looked, before, now, is_bootstrap=is_bootstrap)
+    believed = written = sightings.record(wanted, listings, looked, before, now, is_bootstrap=is_bootstrap)
     if rules.rulebook.floor is not None:  # what is believed are its snapshots, what is renewed are those of the tree
-        written = sightings.record(policies, listings, looked, rules.stored, now, is_bootstrap=is_bootstrap)
+        written = sightings.record(wanted, listings, looked, rules.stored, now, is_bootstrap=is_bootstrap)
     return Sightings(believed, written, looked)
 
 
 def judge(
-    choices: Mapping[PolicyKey, Choice], deployed: Deployed, rules: Config, evidence: Mapping[str, Snapshot], dates: Dates,
+    choices: Choices, wanted: Sequence[ImagePolicy], deployed: Deployed, rules: Config, evidence: Mapping[str, Snapshot], dates: Dates,
     source: Remembered, blocks: Sequence[Block], *, is_fetch: bool,
 ) -> Judged:  # fmt: skip
     """Return the choices that may run now, and what is to be said of those that may not."""
-    if not any(choice.policy.is_judged for choice in choices.values()):
+    if not any(policy.is_judged for policy in (*wanted, *(choice.policy for choice in choices.values()))):
         return Judged(choices)
     from krmfn.plan import judge, refusals
 
@@ -69,16 +68,16 @@ def judge(
 
         absent = {key: why for group in groups for key in group.members if (why := _absent(key, rules))}
         judged = together.unite(judged, choices, groups, facts, judge.trying(choices, facts), absent)
-    if rules.settings.mode != "frozen" and (limit is not None or any(choice.policy.windows for choice in choices.values())):
+    if rules.settings.mode != "frozen" and (limit is not None or any(policy.windows for policy in wanted)):
         from krmfn.plan import turns
 
-        judged = turns.await_windows(judged, turns.units(judged, choices, groups, facts), facts)
+        judged = turns.await_windows(judged, turns.units(judged, groups, facts), facts)
         if limit is not None:
-            judged = turns.take_turns(judged, turns.units(judged, choices, groups, facts), limit, rules.changed, facts)
+            judged = turns.take_turns(judged, turns.units(judged, groups, facts), limit, rules.changed, facts)
     judged = judge.tell(judged, choices)
     if not in_build:
-        still = frozenset(key for key, choice in judged.choices.items() if refusals.is_still(choice, facts))
-        judged = judged._replace(still=still)
+        shut = frozenset(policy.key for policy in wanted if refusals.shut(policy, facts))
+        judged = judged._replace(still=shut | {key for (key, _), choice in judged.choices.items() if refusals.waits(choice)})
 
     def refused(policy: ImagePolicy, tag: str, digest: str) -> PassedOver | None:
         return refusals.Refusals(policy, facts).moved(tag, digest)
@@ -96,7 +95,7 @@ def _absent(key: PolicyKey, rules: Config) -> str:
 
 
 def record(
-    choices: Mapping[PolicyKey, Choice], pins: Pins, guarded: Guarded, changes: Sequence[Change], rules: Config, *, every: bool
+    choices: Choices, wanted: Sequence[ImagePolicy], pins: Pins, guarded: Guarded, changes: Sequence[Change], rules: Config, *, every: bool
 ) -> Recorded:
     """Return what is written down besides the fields: the locks after the run, annotations, and the holds that end."""
     recorded = Recorded()
@@ -110,20 +109,20 @@ def record(
 
         recorded = recorded._replace(ended=tuple(taken_back.ended(rules.holds, choices)))
     if rules.lock or every:
-        renewal = _renewed(choices, pins, guarded, changes, rules)
+        renewal = _renewed(by_policy(choices, wanted), pins, guarded, changes, rules)
         edits, results = _lock_edits(renewal, rules)
         recorded = recorded._replace(renewal=renewal, lock_edits=edits, results=(*recorded.results, *results))
     return recorded
 
 
 def _renewed(
-    choices: Mapping[PolicyKey, Choice], pins: Pins, guarded: Guarded, changes: Sequence[Change], rules: Config
+    choices: Mapping[PolicyKey, Mapping[str, Choice]], pins: Pins, guarded: Guarded, changes: Sequence[Change], rules: Config
 ) -> Renewal:
     """Return the lock after the run; one that a part of the policies came with keeps what it holds of others."""
     from krmfn.plan import lock_update, taken_back
 
     declared = () if rules.is_partial else rules.declared
-    named = {key: choice for key, choice in choices.items() if key.plain in rules.declared}
+    named = {key: by_tag for key, by_tag in choices.items() if key.plain in rules.declared}
     written = taken_back.written(changes, rules.lock) if rules.remembers else {}
     return lock_update.renew(rules.lock, named, pins, guarded.policies, declared, rules.settings.now, written)
 
@@ -140,9 +139,9 @@ def _lock_edits(renewal: Renewal, rules: Config) -> tuple[tuple[tuple[Text, Edit
     for lock in rules.lock.objects:
         mine = renewal.at(lock, rules.lock.home)
         if mine and not is_read_only(lock):
-            new, said = report.lock(lock, mine, edit_lock(lock, mine.entries), is_check=rules.settings.mode == "check")
-            edits += ((lock.block.text, edit) for edit in new)
-            results += said
+            of_lock, remarks = report.lock(lock, mine, edit_lock(lock, mine.entries), is_check=rules.settings.mode == "check")
+            edits += ((lock.block.text, edit) for edit in of_lock)
+            results += remarks
     return tuple(edits), (*results, *report.homeless(renewal, rules.lock))
 
 

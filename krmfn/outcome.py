@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.records import Config
     from krmfn.config.snapshot import Snapshot
-    from krmfn.model import Choice, Diagnostic, PolicyKey
+    from krmfn.model import Choices, Diagnostic, ImagePolicy, PolicyKey
     from krmfn.plan.records import Answers, Change, Dates, Guarded, Judged, Judgement, Listings, Pins, Recorded
     from krmfn.plan.tag_source import TagSource
     from krmfn.plan.taken_back import TakenBack
@@ -22,12 +22,14 @@ class Run(NamedTuple):
     """Everything a run found out about some blocks, before anything is written."""
 
     config: Config
+    wanted: tuple[ImagePolicy, ...]
+    """The policies that were decided, sorted."""
     source: TagSource
     """What was asked, and repeats what it was told."""
     bound: Bound
     listings: Listings
     dates: Dates
-    offered: Mapping[PolicyKey, Choice]
+    offered: Choices
     """The choices before anything was judged: the best of what was listed, whether it may run or not."""
     taken: tuple[TakenBack, ...]
     """What people took back since it was written."""
@@ -46,7 +48,7 @@ class Run(NamedTuple):
     added: tuple[Text, ...] = ()
 
     @property
-    def choices(self) -> Mapping[PolicyKey, Choice]:
+    def choices(self) -> Choices:
         """The choices that may run."""
         return self.judged.choices
 

@@ -71,20 +71,20 @@ def examine(
     choices = decision.decide(wanted, listings, dates, lock, rules.followed, is_frozen=is_frozen)
     bound = bound or bind.bind(blocks, rules, choices, graph)
     deployed = Deployed(bound.targets, policies, lock)
-    choices = decision.follow(choices, deployed, listings, is_frozen=is_frozen)
+    choices = decision.follow(choices, wanted, deployed, listings, is_frozen=is_frozen)
     offered, taken = optional.hold(choices, deployed, rules)
-    seen = optional.see(offered, deployed, rules, listings, dates, source)
-    judged = optional.judge(offered, deployed, rules, seen.believed, dates, source, blocks, is_fetch=every)
+    seen = optional.see(offered, wanted, deployed, rules, listings, dates, source)
+    judged = optional.judge(offered, wanted, deployed, rules, seen.believed, dates, source, blocks, is_fetch=every)
     answers = {**seen.digests, **source.digests(digests.to_ask(judged, deployed, settings, every=every))}
     pins = digests.settle(judged, deployed, answers, settings)
     guarded = guard.guard(judged.choices, deployed, settings)
     changes, not_written = rewrite.rewrite(deployed, judged, pins, guarded, settings)
-    recorded = optional.record(judged.choices, pins, guarded, changes, rules, every=every)
+    recorded = optional.record(judged.choices, wanted, pins, guarded, changes, rules, every=every)
     noted = (
         *rules.notes, *bound.results, *not_pinned, *not_written, *judged.results, *(one.said for one in taken), *recorded.results,
         *report.notes(judged.choices.values(), listings, source.notes()), *optional.unbound(rules, bound, blocks),
     )  # fmt: skip
     results = report.results(noted, changes, settings)
     return Run(
-        rules, source, bound, listings, dates, offered, taken, seen.written, judged, answers, pins, guarded, changes, recorded, results
+        rules, wanted, source, bound, listings, dates, offered, taken, seen.written, judged, answers, pins, guarded, changes, recorded, results
     )

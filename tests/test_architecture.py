@@ -62,7 +62,7 @@ ROOMS = {
 OUTSIDE = {"gotemplate"}
 """Rooms that could leave the house: they import nothing of krmfn."""
 
-MEETING = {"current", "entries", "inspection", "refusals", "target", "trial", "records", "resolve", "tag_source"}
+MEETING = {"current", "entries", "inspection", "refusals", "target", "records", "resolve", "tag_source"}
 """The modules of `plan` that others of them may import: records, what is deployed, what a single tag has to meet, lines of YAML, and the protocol of a source."""
 
 EDGES = {

@@ -699,8 +699,8 @@ def test_the_value_filter_never_hides_anything(lines):
     if is_seen or not isinstance(block.root, yaml.MappingNode):
         return
     binder.look(block)
-    made = rewrite.rewrite(Deployed(claims.targets, RULES.policies), Judged(CHOICES), Pins({}), Guarded(), RULES.settings)
-    assert made.changes == ()
+    changes, _ = rewrite.rewrite(Deployed(claims.targets, RULES.policies), Judged(CHOICES), Pins({}), Guarded(), RULES.settings)
+    assert changes == ()
     assert [one for one in claims.results if one.code != "doubtful"] == []  # current twice needs no word
     claims.policies.clear()
     found = frozenset(target.setter.policy for target in claims.targets)

@@ -50,7 +50,7 @@ def parts(examined: Examined, top: Path, template: str | None, *, split: bool, a
     if split and apart:
         return list(_apart(examined, top, template))
     whole = list(_in_turn(examined, top, template, split=split))
-    is_known = not any(isinstance(choice, NotChosen) for choice in examined.run.choices.values())
+    is_known = not any(isinstance(choice, NotChosen) for (_, tag), choice in examined.run.choices.items() if not tag)
     return whole if whole or is_known else [Part("", Draft("", {}), is_known=False)]
 
 
@@ -80,7 +80,7 @@ def _apart(examined: Examined, top: Path, template: str | None) -> Iterator[Part
         narrowed = examined.run.config._replace(policies={key: policies[key] for key in keys})
         run = pipeline.examine(examined.blocks, narrowed, lambda _config: examined.run.source, graph=graph)
         run = with_holds(run, examined.tree.texts)
-        failed = [choice for key in keys if isinstance(choice := examined.run.choices.get(key), NotChosen)]
+        failed = [key for key in keys if isinstance(examined.run.choices.get((key, "")), NotChosen)]
         rows = changelog.rows(run.changes)
         files = {} if run.is_error else _contents(examined, run.edits, top, run.added)
         yield Part(

@@ -14,7 +14,7 @@ from krmfn.commands.output import to_json
 from krmfn.config.objects import policy_named
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
-from krmfn.model import Chosen, Following, ImagePolicy, NotChosen
+from krmfn.model import Chosen, ImagePolicy, NotChosen
 from krmfn.plan import decision, records
 from krmfn.plan.resolve import ask
 from krmfn.policies import explain
@@ -127,7 +127,7 @@ def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:
 
 def _of_lock(policy: ImagePolicy, run: Run) -> Explanation:
     """Explain a policy that follows another lock by what that holds."""
-    choice = next((one for key, one in run.offered.items() if key.plain == policy.key), None)
+    choice = next((one for (key, _), one in run.offered.items() if key.plain == policy.key), None)
     selected = choice.selection if isinstance(choice, Chosen) else None
     nothing = Selection(None, choice.message if isinstance(choice, NotChosen) else "", (), b"")
     return Explanation(str(policy.key), policy.repository.image.name, policy.rules, selected or nothing)
@@ -136,10 +136,10 @@ def _of_lock(policy: ImagePolicy, run: Run) -> Explanation:
 def _with_verdicts(explanation: Explanation, policy: ImagePolicy, run: Run) -> Explanation:
     """Add what may run now to what the policy chooses: that depends on what the fields hold."""
     judged = run.judgement(policy.key, explanation.current)
-    choice = next((one for key, one in run.choices.items() if key.plain == policy.key), None)
-    one = choice.choices.get(explanation.current) if isinstance(choice, Following) else choice
+    tags = ("", explanation.current)
+    choice = next((one for (key, tag), one in run.choices.items() if key.plain == policy.key and tag in tags), None)
     said = tuple(one.message for one in judged.said) if judged else ()
-    said += (one.message,) if isinstance(one, NotChosen) else ()
+    said += (choice.message,) if isinstance(choice, NotChosen) else ()
     if judged is None:
         return explanation._replace(verdicts=said, is_judged=True)
     return explanation._replace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,10 @@ from krmfn.config.snapshot import Snapshot, merged, name_of
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
 from krmfn.inventory import files
-from krmfn.model import Choice, Chosen, Diagnostic, Location, NotChosen, PolicyKey, settled
+from krmfn.model import Choice, Chosen, Diagnostic, Location, NotChosen, PolicyKey
 from krmfn.plan import lockfile, report, sightings
-from krmfn.plan.snapshot import Learned, take
+from krmfn.plan.records import by_policy
+from krmfn.plan.snapshot import take
 from krmfn.policies.number import moment
 from krmfn.sources.sources import Sources
 from krmfn.yamledit.scalars import Refusal
@@ -111,7 +112,7 @@ def command(
 def _concerns(run: Run) -> Iterator[Diagnostic]:
     """Yield what went wrong with any policy, whether a field takes it or not, and what the guard and digests say."""
     keep = run.config.settings.on_error == "keep"
-    for choice in (one for each in run.choices.values() for one in settled(each)):
+    for choice in run.choices.values():
         policy = choice.policy
         if isinstance(choice, NotChosen) or choice.record:
             failure, message = (
@@ -120,11 +121,11 @@ def _concerns(run: Run) -> Iterator[Diagnostic]:
             yield _failed(f"policy {policy.key}: {message}", failure, policy.defined, keep=keep or policy.on_error == "keep")._replace(cause=choice.cause)
     for key, unresolved in run.config.unresolved.items():
         yield _failed(f"policy {key}: {unresolved.why}", "not-found", unresolved.defined, keep=keep)
-    if not run.choices:
+    if not by_policy(run.choices, run.wanted):
         yield Diagnostic("warning", "no-policy", "no policy is configured here: nothing to fetch")
     for (key, tag), digest in run.pins.digests.items():
         if isinstance(digest, RegistryError):
-            policy = run.choices[key].policy
+            policy = run.config.policies[key.plain]
             message = f"policy {key}: failed fetching digest of {policy.repository.image.name}:{tag}: {digest}"
             yield _failed(message, digest.failure, policy.defined, keep=keep)._replace(cause=digest)
     yield from (*run.judged.results, *run.pins.results, *run.guarded.results, *run.config.notes)
@@ -162,8 +163,7 @@ def _lock(package: Package, run: Run) -> list[Diagnostic]:
 
 def _snapshots(package: Package, run: Run, rules: Config, *, all_tags: bool) -> list[Diagnostic]:
     """Note how the snapshots change, and the new ones in their places."""
-    learned = Learned(run.offered, run.answers, run.dates, run.guarded.policies)
-    snapshots, problems = take(learned, rules.stored, all_tags=all_tags), []
+    snapshots, problems = take(run, rules.stored, all_tags=all_tags), []
     snapshots = {image: _with_sightings(one, run, rules) for image, one in snapshots.items()}
     problems += _edit_snapshots(package, snapshots, rules)
     used = {policy.repository.image.canonical for policy in rules.policies.values()}
@@ -261,7 +261,7 @@ def _insert(package: Package, new: Sequence[Snapshot], there: Mapping[str, Snaps
 
 def _say(run: Run, results: Sequence[Diagnostic], written: Mapping[str, bytes], *, check: bool) -> None:
     is_error = any(result.severity == "error" for result in results)
-    rows = [_row(run, choice) for choice in run.choices.values() if _is_fresh(choice)]
+    rows = [_row(run, key, by_tag) for key, by_tag in by_policy(run.choices, run.wanted).items() if _are_fresh(by_tag.values())]
     if rows and not is_error:
         terminal.table((), list(dict.fromkeys(rows)))
     output.tell_all(results)
@@ -281,17 +281,17 @@ def _say(run: Run, results: Sequence[Diagnostic], written: Mapping[str, bytes], 
         terminal.say(hint, "note")
 
 
-def _is_fresh(choice: Choice) -> bool:
-    return all(isinstance(one, Chosen) and not one.record for one in settled(choice))
+def _are_fresh(choices: Iterable[Choice]) -> bool:
+    return all(isinstance(one, Chosen) and not one.record for one in choices)
 
 
-def _row(run: Run, choice: Choice) -> tuple[str, str, str, str]:
+def _row(run: Run, key: PolicyKey, choices: Mapping[str, Choice]) -> tuple[str, str, str, str]:
     """Return policy, image, tag (before and after when it moved) and why."""
-    policy = choice.policy
-    old = [entry.tag for entry in run.config.lock.of(policy.key)] if run.config.lock else []
-    new = [entry.tag for entry in run.recorded.renewal.entries if entry.policy == policy.key]
+    policy, choice = run.config.policies[key.plain], choices.get("")
+    old = [entry.tag for entry in run.config.lock.of(key)] if run.config.lock else []
+    new = [entry.tag for entry in run.recorded.renewal.entries if entry.policy == key]
     moved = ", ".join(new) if old in ([], new) else f"{', '.join(old)} -> {', '.join(new)}"
     counts = ""
     if isinstance(choice, Chosen) and choice.listed:
         counts = f", {choice.eligible} of {choice.listed} tags eligible"
-    return str(policy.key), policy.repository.image.name, moved or "-", f"{policy.described}{counts}"
+    return str(key), policy.repository.image.name, moved or "-", f"{policy.described}{counts}"

@@ -159,7 +159,7 @@ def _finding(tree: str, verdict: Verdict, run: Run) -> Finding:
     for policy in run.config.policies.values():
         if policy.is_judged and policy.repository.image.canonical == ref.canonical and fate.policy in (None, policy.key):
             refusals = Refusals(policy, Facts(run.config.settings, run.evidence, run.source))
-            refused = refusals.known(ref.tag or "latest", ())
+            refused = refusals.known(ref.tag or "latest")
             flags |= {"refused"} if refused else set()
             why += [str(refused)] if refused else []
             if refusals.signed or refusals.needs != Needs():

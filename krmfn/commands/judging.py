@@ -12,8 +12,9 @@ from krmfn.inventory import files, signed
 from krmfn.inventory.signed import UNJUDGED as OF_THE_CLUSTER
 from krmfn.inventory.signed import Subject
 from krmfn.kubernetes.places import COUNTS, OVERRIDDEN, UNJUDGED, Place, Slot
-from krmfn.model import Chosen, ImagePolicy, PassedOver, PolicyKey, settled
+from krmfn.model import Chosen, ImagePolicy, PassedOver, PolicyKey
 from krmfn.plan.current import current_tag
+from krmfn.plan.records import by_policy
 from krmfn.plan.resolve import ask
 from krmfn.plan.unnamed import named_images, with_unnamed
 from krmfn.policies.newer import Newer, newer, state
@@ -181,6 +182,7 @@ class _Fates:
 
     def __init__(self, config: Config, run: Run) -> None:
         self.config, self.run, self.named = config, run, named_images(config)
+        self.choices = by_policy(run.choices, run.wanted)
         self.changes = {(id(one.target.resource.block.text), one.target.scalar.start): one for one in run.changes}
         self.targets = {(id(one.resource.block.text), one.scalar.start): one for one in run.bound.targets}
         self.kept = {
@@ -239,6 +241,6 @@ class _Fates:
         return self.named.get(place.ref.canonical) if place.ref else None
 
     def _differs(self, place: Place, policy: PolicyKey) -> bool:
-        choice = self.run.choices.get(policy)
+        choices = self.choices.get(policy)
         tag = place.ref.tag if place.ref else None
-        return choice is None or any(not isinstance(one, Chosen) or one.tag != tag for one in settled(choice))
+        return choices is None or any(not isinstance(one, Chosen) or one.tag != tag for one in choices.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -85,8 +86,9 @@ class Lock(NamedTuple):
         return max(entries, key=lambda entry: entry.from_tag == tag, default=None)
 
     def of(self, key: PolicyKey) -> Iterator[LockEntry]:
-        """Yield every entry of a policy."""
-        return (entry for entry in self.all if entry.policy == key)
+        """Yield every entry of a policy. They are sorted, so that those of one policy stand together."""
+        start = bisect_left(self.all, key, key=lambda entry: entry.policy)
+        return iter(self.all[start : bisect_right(self.all, key, start, key=lambda entry: entry.policy)])
 
 
 def read_locks(

@@ -14,7 +14,7 @@ from krmfn.kubernetes.jsonpath import below, written
 from krmfn.kubernetes.places import COUNTS, Place, Slot
 from krmfn.kubernetes.resource import Resource, annotations_of, containers, describe, owner
 from krmfn.plan.target import ANNOTATION, Setter, parse_setter
-from krmfn.plan.unbound import advised, is_of
+from krmfn.plan.unbound import advised
 from krmfn.strict_json import parse
 from krmfn.yamledit import insertion, markers, prefilter
 from krmfn.yamledit.scalars import Refusal, quoted
@@ -173,7 +173,7 @@ def with_markers(blocks: Iterable[Block], policies: Sequence[ImagePolicy]) -> An
             continue
         taken = {marker.scalar.start: marker.setter for marker in markers.read(block)}
         for place in finder.places(block, known):
-            mine = [policy for policy in policies if place.ref and is_of(place.ref.name, policy)]
+            mine = [policy for policy in policies if place.ref and policy.is_for(place.ref.name)]
             if mine and place.state == COUNTS:
                 _mark_place(annotations, place, mine, taken)
     return annotations

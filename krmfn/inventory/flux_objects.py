@@ -15,7 +15,7 @@ from krmfn.config.snapshot import Snapshot, read_snapshot
 from krmfn.errors import InputError, RegistryError
 from krmfn.inventory import flux_status
 from krmfn.inventory.flux_status import Standing
-from krmfn.model import Chosen, Diagnostic, Following, ImagePolicy, NotChosen, PolicyKey
+from krmfn.model import Chosen, Diagnostic, ImagePolicy, NotChosen, PolicyKey
 from krmfn.plan import decision
 from krmfn.plan.resolve import ask
 
@@ -149,9 +149,7 @@ class _Fleet:
         choices = decision.decide([one for one in policies if not one.rules.follows_current], listings, dates, None)
         pins = [(one.policy.repository, one.tag) for one in choices.values() if isinstance(one, Chosen) and _wants(one)]
         digests = ask(pins, lambda pin: self.source.digest(*pin), _WORKERS)
-        return {
-            key: _with_digest(choice, digests) for key, choice in choices.items() if not isinstance(choice, Following)
-        }
+        return {key: _with_digest(choice, digests) for (key, _), choice in choices.items()}
 
 def _decided(resource: Object, choice: Chosen | NotChosen | None) -> Standing:
     if choice is None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from krmfn.config.objects import Hints
 from krmfn.kubernetes.resource import Resource, describe, owner
-from krmfn.model import Choice, Chosen, Diagnostic, Field, Location, Part, PolicyKey
+from krmfn.model import Choice, Choices, Chosen, Diagnostic, Field, Location, Part, PolicyKey
 from krmfn.plan.target import ANNOTATION, FORMS, Bound, Setter, Target, meant, parse_setter
 from krmfn.yamledit import markers, prefilter
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from krmfn.yamledit.text import Scalar
 
 _NEEDLE = ANNOTATION.encode()
-NO_CHOICES: Mapping[PolicyKey, Choice] = MappingProxyType({})
+NO_CHOICES: Choices = MappingProxyType({})
 
 
 def early(scope: Scope, blocks: Sequence[Block], graph: Graph | None, *, every: bool) -> Scope:
@@ -50,7 +50,7 @@ def early(scope: Scope, blocks: Sequence[Block], graph: Graph | None, *, every: 
 
 
 def bind(
-    blocks: Iterable[Block], config: Config, choices: Mapping[PolicyKey, Choice] = NO_CHOICES, graph: Graph | None = None
+    blocks: Iterable[Block], config: Config, choices: Choices = NO_CHOICES, graph: Graph | None = None
 ) -> Bound:
     """Find every field that a policy is bound to, in the blocks that may change. Raises InputError for no YAML.
 
@@ -60,6 +60,7 @@ def bind(
     binder = Binder(config, blocks, graph)
     for block in blocks:
         raw = block.raw
+        # Composing takes most of a run's time: a block that cannot change is told by its bytes alone.
         if not prefilter.may_change(raw, current, binder.needles) and not (binder.images and binder.images.may_name(block)):
             binder.skip(raw)
         else:
@@ -119,15 +120,15 @@ class Claims:
         return False
 
 
-def expected(config: Config, choices: Mapping[PolicyKey, Choice]) -> prefilter.Expected:
+def expected(config: Config, choices: Choices) -> prefilter.Expected:
     """Return what fields must hold so that nothing changes, as far as that is known before digests are asked for."""
     setters: dict[str, str | None] = {}
     images: dict[str, frozenset[str] | None] = {}
     for key in config.policies:
-        values = _values(choices.get(key))
+        values = _values(choices.get((key, "")))
         setters |= {str(Setter(key, part)): values.get(part) for part in Part}
     for canonical, policies in config.by_image().items():
-        image = _values(choices.get(policies[0].key)).get(Part.IMAGE) if len(policies) == 1 else None
+        image = _values(choices.get((policies[0].key, ""))).get(Part.IMAGE) if len(policies) == 1 else None
         images[canonical] = frozenset({image}) if image else None
     others = config.declared - config.policies.keys() - config.unresolved.keys()
     return prefilter.Expected(setters, images, frozenset(str(Setter(key, part)) for key in others for part in Part))
@@ -189,13 +190,14 @@ class Binder:
             if self.config.targets:
                 for target in self._named_fields().of_targets(resource):
                     self.claims.claim(targets, target)
-        if self.images:
+        if self.images:  # last: what is bound by name, or meant to be, keeps matching by image off the field
             reserved |= targets.keys()
             for target in self.images.targets(block, reserved):
                 targets.setdefault(target.scalar.start, target)
         if markers.may_ignore(raw):
             for start in [start for start in targets if markers.is_ignored(block.text.data, start)]:
                 del targets[start]
+        # A pin beside a tag that moves would go on running the old image, so it moves with the tag.
         if targets and self.config.settings.keep_pins and prefilter.may_pin_beside(raw):
             self._pair(describe(block), targets, reserved)
         for _, target in sorted(targets.items()):

@@ -43,6 +43,7 @@ def pair(
             if targets[digest.start].setter == setter:
                 targets[digest.start] = targets[digest.start]._replace(tag=tag)
         elif digest.start not in reserved:
+            # Only where a reader is known to join tag and digest they are written together; any other digest is `stray`.
             is_pair = target.setter.part is Part.TAG and scalar is loose.node
             if is_pair and not loose.is_pair_with(key, resource.id.kind):
                 rows = _rows(resource.block, charts) if rows is None else rows

@@ -28,7 +28,9 @@ def without(scope: Scope, bound: Bound) -> Scope:
     message = f"{what} a tag alone, so the digest that was verified would be lost: {listed}: {_ADVICE}"
     error = Diagnostic("error", "no-digest-field", message, losing[0].location, policy=losing[0].setter.policy.plain)
     lost = {one.setter.policy for one in losing}
-    return scope._replace(wanted=tuple(one for one in scope.wanted if one.key not in lost), results=(error,))
+    wanted = tuple(one for one in scope.wanted if one.key not in lost)
+    policies = {key: policy for key, policy in scope.policies.items() if key not in lost}
+    return scope._replace(wanted=wanted, policies=policies, results=(error,))
 
 
 def _is_permitted(deployed: Deployed, target: Target) -> bool:

@@ -39,16 +39,17 @@ def _row(target: Target) -> tuple[Place, str]:
 
 
 class Deployed:
-    """The fields of a run, by policy and by place, and the lock that is believed."""
+    """The fields of some policies, by policy and by place, and the lock that is believed."""
 
     def __init__(self, targets: Iterable[Target], policies: Mapping[PolicyKey, ImagePolicy], lock: Lock | None = None) -> None:
-        self.targets, self.policies, self.lock = tuple(targets), policies, lock
+        self.targets = tuple(target for target in targets if target.setter.policy in policies)
+        self.policies, self.lock = policies, lock
         self._tags: dict[Place, str] = {}
         self._of: dict[PolicyKey, list[Target]] = {}
         for target in self.targets:
             self._of.setdefault(target.setter.policy, []).append(target)
             tag = current_tag(target, policies[target.setter.policy])
-            if tag and target.setter.part is not Part.VERSION:
+            if tag and target.setter.part is not Part.VERSION:  # a version spells no tag: its prefix is not known
                 self._tags.setdefault(place(target), tag)
 
     def tag_only(self) -> list[Target]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from krmfn.access import Listing, Repository
 from krmfn.config.locks import Locks
 from krmfn.errors import PASSING, RegistryError
-from krmfn.model import Choice, Chosen, Following, ImagePolicy, LatestRef, NotChosen, PolicyKey
+from krmfn.model import Choice, ChoiceKey, Choices, Chosen, ImagePolicy, LatestRef, NotChosen
 from krmfn.plan.current import recall
 from krmfn.plan.resolve import ask
 from krmfn.policies import selection
@@ -49,31 +49,61 @@ def listed(policies: Sequence[ImagePolicy], source: TagSource, *, is_frozen: boo
 
 def decide(
     policies: Iterable[ImagePolicy], listings: Listings, dates: Dates, lock: Lock | None, locks: Locks = NO_LOCKS, *, is_frozen: bool = False
-) -> dict[PolicyKey, Choice]:
+) -> dict[ChoiceKey, Choice]:
     """Choose for every policy from what its repository listed; an unreachable registry gives way to a matching record.
 
     A policy that follows another environment chooses from its lock, which is one of `locks`. Frozen, every choice is taken from
-    the own lock, or from `status.latestRef`; what is missing there or was made by other rules is an error.
+    the own lock, or from `status.latestRef`; what is missing there or was made by other rules is an error. Policies that follow what
+    is deployed have no choice before that is known: see `follow`.
     """
     if is_frozen:
-        return {policy.key: _recorded_or_following(policy, lock) for policy in policies}
-    choices: dict[PolicyKey, Choice] = {}
+        recorded_choices = ((policy.key, _recorded_or_following(policy, lock)) for policy in policies)
+        return {(key, ""): choice for key, choice in recorded_choices if choice is not None}
+    choices: dict[ChoiceKey, Choice] = {}
     for policy in policies:
-        if policy.rules.followed is not None:
-            choices[policy.key] = _promoted(policy, policy.rules.followed, locks, lock)
-            continue
-        if policy.rules.follows_current:
-            choices[policy.key] = Following(policy)
-            continue
-        listing = listings[policy.repository]
-        if isinstance(listing, RegistryError):
-            choices[policy.key] = _without_registry(policy, listing, lock)
-        else:
-            choices[policy.key] = _from(policy, listing, dates, lock)
+        choice = _choice(policy, listings, dates, lock, locks)
+        if choice is not None:
+            choices[policy.key, ""] = choice
     return choices
 
 
-def _promoted(policy: ImagePolicy, followed: Follow, locks: Locks, own: Lock | None) -> Chosen | NotChosen:
+def _choice(policy: ImagePolicy, listings: Listings, dates: Dates, lock: Lock | None, locks: Locks) -> Choice | None:
+    """Return the choice of a policy; None for one that follows what is deployed."""
+    if policy.rules.followed is not None:
+        return _promoted(policy, policy.rules.followed, locks, lock)
+    if policy.rules.follows_current:
+        return None
+    listing = listings[policy.repository]
+    if isinstance(listing, Listing) and policy.rules.needs_created:
+        asked = (dates.get((policy.repository, tag)) for tag in listing.tags)
+        listing = next((answer for answer in asked if isinstance(answer, RegistryError)), listing)
+    if isinstance(listing, RegistryError):
+        record = recorded(policy, lock)
+        has_record = isinstance(record, Chosen) or recall(policy, lock) is not None
+        return _without_registry(policy, listing, record if has_record else None)
+    return _selected(policy, listing, created=lambda tag: str(dates[policy.repository, tag]))
+
+
+def _selected(
+    policy: ImagePolicy, listing: Listing, *, created: Callable[[str], str] | None = None, current: str | None = None
+) -> Choice:
+    selected = selection.select(policy.rules, listing.tags, created=created, current=current)
+    if selected.tag is None:
+        return NotChosen(policy, "no-match", selected.message, selected)
+    listed, eligible = selected.listed + listing.left_out, selected.eligible
+    return Chosen(policy, selected.tag, listed, eligible, selection=selected, stays=selected.message)
+
+
+def _without_registry(policy: ImagePolicy, error: RegistryError, record: Choice | None) -> Choice:
+    """Let a record stand in for a registry whose failure passes; None where there is no record."""
+    if record is None or error.failure not in PASSING:
+        return NotChosen(policy, error.failure, str(error), cause=error)
+    if isinstance(record, Chosen):
+        return record._replace(note=f"{error}; {record.record} decided instead: {record.tag}", cause=error)
+    return NotChosen(policy, error.failure, f"{error}; no record stands in: {record.message}", cause=error)
+
+
+def _promoted(policy: ImagePolicy, followed: Follow, locks: Locks, own: Lock | None) -> Choice:
     """Choose what another environment's lock holds now; whether it has soaked there is judged later.
 
     Where that lock holds nothing yet the own record stands in, else everything stays.
@@ -93,6 +123,8 @@ def _promoted(policy: ImagePolicy, followed: Follow, locks: Locks, own: Lock | N
         if isinstance(record, Chosen):
             return record._replace(note=f"{message}; {record.record} decides: {record.tag}")
         return NotChosen(policy._replace(on_error="keep"), "no-match", message)
+    # Several locks of that name are one here: it soaks from the last place that moved. Between environments an image may be
+    # mirrored, so that only the last part of its name has to be the same.
     entry = max(entries, key=lambda one: one.since)
     if entry.image.rpartition("/")[2] != policy.repository.image.path.rpartition("/")[2]:
         message = f"lock {followed.lock} names {entry.image} for policy {followed.policy}, which is no {policy.repository.image.name}"
@@ -104,151 +136,95 @@ def _promoted(policy: ImagePolicy, followed: Follow, locks: Locks, own: Lock | N
 
 
 def follow(
-    choices: Mapping[PolicyKey, Choice], deployed: Deployed, listings: Listings, *, is_frozen: bool
-) -> dict[PolicyKey, Choice]:
+    choices: Choices, policies: Iterable[ImagePolicy], deployed: Deployed, listings: Listings, *, is_frozen: bool
+) -> dict[ChoiceKey, Choice]:
     """Choose for every deployed tag of the policies that follow it; every other choice stays as it is."""
+    lock = deployed.lock
 
-    def one(policy: ImagePolicy, tag: str) -> Chosen | NotChosen:
+    def after(policy: ImagePolicy, tag: str) -> Choice:
         if is_frozen:
-            return _locked(policy, tag, deployed.lock)
+            return _locked(policy, tag, lock)
         if policy.rules.pins_current:
             return Chosen(policy, tag)
-        return _after(policy, tag, listings[policy.repository], deployed.lock)
+        listing = listings[policy.repository]
+        if isinstance(listing, RegistryError):
+            return _without_registry(policy, listing, _locked(policy, tag, lock) if lock and lock.following(policy.key, tag) else None)
+        return _selected(policy, listing, current=tag)
 
-    return {
-        key: choice._replace(choices={tag: one(choice.policy, tag) for tag in deployed.tags(choice.policy)})
-        if isinstance(choice, Following)
-        else choice
-        for key, choice in choices.items()
-    }
-
-
-def _after(policy: ImagePolicy, tag: str, listing: Listing | RegistryError, lock: Lock | None) -> Chosen | NotChosen:
-    """Choose what may follow a deployed tag; an unreachable registry gives way to a matching lock entry."""
-    if isinstance(listing, RegistryError):
-        if listing.failure not in PASSING or lock is None or lock.following(policy.key, tag) is None:
-            return NotChosen(policy, listing.failure, str(listing), cause=listing)
-        entry = _locked(policy, tag, lock)
-        if isinstance(entry, Chosen):
-            return entry._replace(note=f"{listing}; the lock decided instead: {entry.tag}", cause=listing)
-        return NotChosen(policy, listing.failure, f"{listing}; no record stands in: {entry.message}", cause=listing)
-    selection_of = selection.select(policy.rules, listing.tags, current=tag)
-    if selection_of.tag is None:
-        return NotChosen(policy, "no-match", selection_of.message, selection_of)
-    listed, eligible = selection_of.listed + listing.left_out, selection_of.eligible
-    return Chosen(
-        policy, selection_of.tag, listed, eligible, selection=selection_of, stays=selection_of.message
-    )  # fmt: skip
+    every: dict[ChoiceKey, Choice] = {}
+    for policy in policies:
+        if (policy.key, "") in choices:
+            every[policy.key, ""] = choices[policy.key, ""]
+        elif policy.rules.follows_current:
+            every |= {(policy.key, tag): after(policy, tag) for tag in deployed.tags(policy)}
+    return every
 
 
-def _locked(policy: ImagePolicy, tag: str, lock: Lock | None) -> Chosen | NotChosen:
+def _locked(policy: ImagePolicy, tag: str, lock: Lock | None) -> Choice:
     """Return what the lock holds for a deployed tag: the entry made from it, or the one that led to it."""
     entry = lock.following(policy.key, tag) if lock else None
     if policy.rules.pins_current:
         return Chosen(policy, tag, record="the lock")
     if entry is None:
         return NotChosen(policy, "lock", f"the lock has no entry of tag {tag} for this policy: {_MEND} to add it")
-    if entry.policy_hash != policy.hash:
-        return _mismatch(policy, entry)
-    if (refused := _other_requirements(policy, entry)) is not None:
+    if (refused := _stale(policy, entry)) is not None:
         return refused
+    wants_digest = policy.digest_reflection != "Never"
+    message = ""
     if not entry.is_for(policy):
-        message = (
-            f"the lock names {entry.image}, and the policy chooses {policy.repository.image.name}: {_MEND} to renew it"
-        )
-        return NotChosen(policy, "lock", message)
-    if selection.select(policy.rules, (entry.tag,), current=entry.from_tag).tag != entry.tag:
-        message = f"the lock moves {entry.from_tag} to {entry.tag}, which the policy ({policy.described}) does not do: {_MEND} to renew it"
-        return NotChosen(policy, "lock", message)
-    if policy.digest_reflection != "Never" and entry.digest is None:
-        return NotChosen(policy, "lock", f"the lock holds no digest, and the policy wants one: {_MEND} to renew it")
-    digest = entry.digest if policy.digest_reflection != "Never" else None
-    return Chosen(policy, entry.tag, entry.listed, entry.eligible, digest, record="the lock")
+        message = f"the lock names {entry.image}, and the policy chooses {policy.repository.image.name}"
+    elif selection.select(policy.rules, (entry.tag,), current=entry.from_tag).tag != entry.tag:
+        message = f"the lock moves {entry.from_tag} to {entry.tag}, which the policy ({policy.described}) does not do"
+    elif wants_digest and entry.digest is None:
+        message = "the lock holds no digest, and the policy wants one"
+    if message:
+        return NotChosen(policy, "lock", f"{message}: {_MEND} to renew it")
+    return Chosen(policy, entry.tag, entry.listed, entry.eligible, entry.digest if wants_digest else None, record="the lock")
 
 
-def _from(policy: ImagePolicy, listing: Listing, dates: Dates, lock: Lock | None) -> Choice:
-    if policy.rules.needs_created:
-        asked = (dates.get((policy.repository, tag)) for tag in listing.tags)
-        failed = next((answer for answer in asked if isinstance(answer, RegistryError)), None)
-        if failed is not None:
-            return _without_registry(policy, failed, lock)
-    selected = selection.select(policy.rules, listing.tags, created=lambda tag: str(dates[policy.repository, tag]))
-    if selected.tag is None:
-        return NotChosen(policy, "no-match", selected.message, selected)
-    return Chosen(policy, selected.tag, selected.listed + listing.left_out, selected.eligible, selection=selected)
-
-
-def _without_registry(policy: ImagePolicy, error: RegistryError, lock: Lock | None) -> Choice:
-    if error.failure not in PASSING:
-        return NotChosen(policy, error.failure, str(error), cause=error)
-    record = recorded(policy, lock)
-    if isinstance(record, Chosen):
-        return record._replace(note=f"{error}; {record.record} decided instead: {record.tag}", cause=error)
-    has_record = recall(policy, lock) is not None
-    message = f"{error}; no record stands in: {record.message}" if has_record else str(error)
-    return NotChosen(policy, error.failure, message, cause=error)
-
-
-def _recorded_or_following(policy: ImagePolicy, lock: Lock | None) -> Choice:
+def _recorded_or_following(policy: ImagePolicy, lock: Lock | None) -> Choice | None:
     if not policy.rules.follows_current:
         return recorded(policy, lock)
-    entry = lock.entry(policy.key) if lock else None
-    is_stale = policy.rules.pins_current and entry is not None and entry.policy_hash != policy.hash
-    return _mismatch(policy, entry) if is_stale and entry else Following(policy)
+    entry = lock.entry(policy.key) if lock and policy.rules.pins_current else None
+    return _stale(policy, entry) if entry and entry.policy_hash != policy.hash else None
 
 
-def recorded(policy: ImagePolicy, lock: Lock | None) -> Chosen | NotChosen:
+def recorded(policy: ImagePolicy, lock: Lock | None) -> Choice:
     """Return what was decided earlier for this policy, if it was decided by the same rules."""
     entry = lock.entry(policy.key) if lock else None
     if entry is not None:
-        return _entry(policy, entry)
+        return _stale(policy, entry) or _accepted(policy, LatestRef(entry.image, entry.tag, entry.digest), "the lock", entry)
     if policy.latest is not None and policy.rules_hash:
-        message = f"status.latestRef does not say whether it met what is required here: {_MEND} to write a lock"
-        return NotChosen(policy, "lock", message)
+        message = "status.latestRef does not say whether it met what is required here"
+        return NotChosen(policy, "lock", f"{message}: {_MEND} to write a lock")
     if policy.latest is not None:
-        return _latest(policy, policy.latest)
+        return _accepted(policy, policy.latest, "status.latestRef")
     message = f"the lock has no entry for this policy: {_MEND} to add it"
     none = f"there is no lock (an item of kind ImageLock), and mode frozen takes every choice from one: {_MEND} to write it"
     return NotChosen(policy, "lock", message if lock else none)
 
 
-def _other_requirements(policy: ImagePolicy, entry: LockEntry) -> NotChosen | None:
-    """Return the refusal of an entry that was made under other requirements than those of today."""
-    if entry.rules_hash == policy.rules_hash:
-        return None
-    hashes = f"rulesHash {entry.rules_hash or 'none'}, now {policy.rules_hash or 'none'}"
-    return NotChosen(policy, "lock", f"the lock was made under other requirements ({hashes}): {_MEND} to renew it")
-
-
-def _mismatch(policy: ImagePolicy, entry: LockEntry) -> NotChosen:
-    rules = f"policyHash {entry.policy_hash}, now {policy.hash}"
-    return NotChosen(policy, "lock", f"the lock was made by other rules ({rules}): {_MEND} to renew it")
-
-
-def _entry(policy: ImagePolicy, entry: LockEntry) -> Chosen | NotChosen:
-    if entry.policy_hash != policy.hash:
-        return _mismatch(policy, entry)
-    if (refused := _other_requirements(policy, entry)) is not None:
-        return refused
-    choice = _accepted(policy, LatestRef(entry.image, entry.tag, entry.digest), "the lock")
-    return choice._replace(listed=entry.listed, eligible=entry.eligible) if isinstance(choice, Chosen) else choice
-
-
-def _latest(policy: ImagePolicy, latest: LatestRef) -> Chosen | NotChosen:
-    return _accepted(policy, latest, "status.latestRef")
-
-
-def _accepted(policy: ImagePolicy, latest: LatestRef, record: str) -> Chosen | NotChosen:
-    """Check that a record is one that the policy could have made; a hand-edited one is not."""
+def _stale(policy: ImagePolicy, entry: LockEntry) -> NotChosen | None:
+    """Return the refusal of an entry that was made by other rules, or under other requirements, than those of today."""
     message = ""
-    if recall(policy._replace(latest=latest), None) is None:
+    if entry.policy_hash != policy.hash:
+        message = f"by other rules (policyHash {entry.policy_hash}, now {policy.hash})"
+    elif entry.rules_hash != policy.rules_hash:
+        message = f"under other requirements (rulesHash {entry.rules_hash or 'none'}, now {policy.rules_hash or 'none'})"
+    return NotChosen(policy, "lock", f"the lock was made {message}: {_MEND} to renew it") if message else None
+
+
+def _accepted(policy: ImagePolicy, latest: LatestRef, record: str, entry: LockEntry | None = None) -> Choice:
+    """Check that a record is one that the policy could have made; a hand-edited one is not."""
+    wants_digest = policy.digest_reflection != "Never"
+    message = ""
+    if not policy.is_for(latest.name):
         message = f"{record} names {latest.name}, and the policy chooses {policy.repository.image.name}"
     elif not selection.accepts(policy.rules, latest.tag):
         message = f"{record} holds tag {latest.tag}, which the policy ({policy.described}) does not accept"
-    elif policy.digest_reflection != "Never" and latest.digest is None and policy.rules.followed is None:
+    elif wants_digest and latest.digest is None and policy.rules.followed is None:
         message = f"{record} holds no digest, and the policy wants one"
     if message:
         return NotChosen(policy, "lock", f"{message}: {_MEND} to renew it")
-    return Chosen(
-        policy, latest.tag, 0, 0, latest.digest if policy.digest_reflection != "Never" else None, record=record
-    )
+    listed, eligible = (entry.listed, entry.eligible) if entry else (0, 0)
+    return Chosen(policy, latest.tag, listed, eligible, latest.digest if wants_digest else None, record=record)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from krmfn.errors import PASSING, RegistryError
-from krmfn.model import Choice, Chosen, Diagnostic, Location, Severity, by_deployed_tag
+from krmfn.model import Chosen, Diagnostic, Location, Severity
 from krmfn.namedtuple import NamedTuple
 from krmfn.plan.current import Deployed, place, recall
 from krmfn.plan.records import Answers, Judged, Moment, Pin, Pins, Place, Refused
@@ -27,14 +27,9 @@ def _wanted(judged: Judged, deployed: Deployed, settings: Settings) -> Iterator[
 
     That is None where the policy has one choice for every field.
     """
-    for choice in judged.choices.values():
-        if choice.policy.reflects or _has_pins(choice, deployed, settings):
-            several = by_deployed_tag(choice).items()
-            yield from ((chosen, from_tag or None) for from_tag, chosen in several if isinstance(chosen, Chosen))
-
-
-def _has_pins(choice: Choice, deployed: Deployed, settings: Settings) -> bool:
-    return settings.keep_pins and any(True for _ in deployed.pins(choice.policy))
+    for (_, from_tag), chosen in judged.choices.items():
+        if isinstance(chosen, Chosen) and (chosen.policy.reflects or (settings.keep_pins and any(True for _ in deployed.pins(chosen.policy)))):
+            yield chosen, from_tag or None
 
 
 def _is_needed(chosen: Chosen, from_tag: str | None, deployed: Deployed) -> bool:
@@ -71,6 +66,7 @@ def _kept(chosen: Chosen, deployed: Deployed, settings: Settings) -> str | None:
         return None
     if locked or not policy.reflects or settings.is_floored:
         return locked
+    # Flux keeps the digest of a tag in status.latestRef; without a lock the manifests are the only memory there is.
     manifests = {digest for _, digest in deployed.pinned(policy, chosen.tag)}
     return manifests.pop() if len(manifests) == 1 else None
 
@@ -101,6 +97,7 @@ def settle(judged: Judged, deployed: Deployed, answers: Answers, settings: Setti
             message = f"{known}; the recorded digest of {policy.repository.image.name}:{tag} stays"
             results.append(Diagnostic("warning", "recorded-digest", message, Location(policy.defined), cause=known))
             known = locked
+        # Only a digest that was answered now may have to wait; one that is kept runs already.
         waits = _waits(chosen, answer, deployed, settings, judged.refused) if known == answer else None
         if waits is not None:
             known = waits.old or known
@@ -130,6 +127,7 @@ def _waits(
     olds = {locked or "", *(old for _, old in deployed.pinned(policy, tag))} - {"", answer}
     if not isinstance(answer, str) or not olds or (passed := refused(policy, tag, answer)) is None:
         return None
+    # The lock knows which digest ran; fields that pin several tell nothing, and stay each as it is.
     old = locked if locked in olds else olds.pop() if len(olds) == 1 and not settings.is_floored else None
     message = f"{policy.repository.image.name}: {passed.tag}@{answer[:19]}: {passed.why}; the old digest stays (policy {policy.key})"
     return _Wait(old, Diagnostic("info", "passed-over", message, Location(policy.defined), policy=policy.key))

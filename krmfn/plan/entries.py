@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from krmfn.policies.number import moment
@@ -50,9 +51,14 @@ def recorded(snapshot: Snapshot) -> dict[str, Value]:
 
 def typed(entry: Data) -> Any:
     """Return an entry as it is written: counts as numbers, an image without quotes, digests as a list in one line."""
+    return each(entry, _text)
+
+
+def each(entry: Data, convert: Callable[[str, Any], Any]) -> Any:
+    """Return an entry with its counts as numbers and everything else converted, by the name that it has in the entry."""
     if isinstance(entry, str):
-        return entry
-    return {name: int(value) if name in NUMBERS else _text(name, value) for name, value in entry.items()}
+        return convert("", entry)
+    return {name: int(value) if name in NUMBERS else convert(name, value) for name, value in entry.items()}
 
 
 def _text(name: str, value: Any) -> Value:

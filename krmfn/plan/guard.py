@@ -8,21 +8,21 @@ and no longer accepts (its range was changed) never is. What nothing can order m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from krmfn.model import Choice, Chosen, Diagnostic, Following, Location, Part, PolicyKey, Severity
+from krmfn.model import Choices, Chosen, Diagnostic, Location, Part, PolicyKey, Severity
 from krmfn.plan.current import Deployed, current_tag, is_of, place, recall
 from krmfn.plan.records import Guarded, Place
 from krmfn.policies import selection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from krmfn.config.lock import Lock
+    from krmfn.config.lock import Lock, LockEntry
     from krmfn.config.settings import Settings
-    from krmfn.plan.target import Target
+    from krmfn.model import LatestRef
 
 
-def guard(choices: Mapping[PolicyKey, Choice], deployed: Deployed, settings: Settings) -> Guarded:
+def guard(choices: Choices, deployed: Deployed, settings: Settings) -> Guarded:
     """Find what would move backwards. Under `onDowngrade: allow` that is only what a requirement passed over."""
     ahead = frozenset(_ahead(choices, deployed))
     if settings.on_downgrade == "allow":
@@ -33,9 +33,9 @@ def guard(choices: Mapping[PolicyKey, Choice], deployed: Deployed, settings: Set
     return Guarded(policies, places, tuple(watch.results))
 
 
-def _ahead(choices: Mapping[PolicyKey, Choice], deployed: Deployed) -> Iterator[Place]:
+def _ahead(choices: Choices, deployed: Deployed) -> Iterator[Place]:
     """Yield the places with a field that is ahead of what may run now: a requirement never takes anything back."""
-    above = {key: one for key, one in choices.items() if isinstance(one, Chosen) and one.above}
+    above = {key: one for (key, tag), one in choices.items() if isinstance(one, Chosen) and one.above and not tag}
     for target in deployed.targets if above else ():
         chosen = above.get(target.setter.policy)
         if chosen and is_of(target, chosen.policy) and current_tag(target, chosen.policy) in chosen.above:
@@ -43,54 +43,47 @@ def _ahead(choices: Mapping[PolicyKey, Choice], deployed: Deployed) -> Iterator[
 
 
 class _Watch:
-    def __init__(self, choices: Mapping[PolicyKey, Choice], severity: Severity) -> None:
+    def __init__(self, choices: Choices, severity: Severity) -> None:
         self.chosen = {key: choice for key, choice in choices.items() if isinstance(choice, Chosen)}
-        self.following = [choice for choice in choices.values() if isinstance(choice, Following)]
         self.severity = severity
         self.results: list[Diagnostic] = []
         self.verdicts: dict[tuple[PolicyKey, str, str], bool | None] = {}
 
     def records(self, lock: Lock | None) -> Iterator[PolicyKey]:
         """Find the policies whose lock entry or status is newer than what was chosen from a list."""
-        for key, chosen in self.chosen.items():
-            latest = None if chosen.record or self.is_meant(chosen) else recall(chosen.policy, lock)
-            if latest and self.is_backwards(chosen, latest.tag):
-                self._hold(chosen, latest.tag)
+        for (key, from_tag), chosen in self.chosen.items():
+            if chosen.passed_over:
+                continue  # a better tag is listed, and may not run now: that the record is newer is no sign of an outage
+            recorded: LatestRef | LockEntry | None = None
+            if from_tag:
+                recorded = lock.following(key, from_tag) if lock else None
+            elif not chosen.record:
+                recorded = recall(chosen.policy, lock)
+            if recorded and self.is_backwards(chosen, recorded.tag):
+                message = f"{self._why(chosen, recorded.tag)}; nothing that follows policy {key} moves"
+                self.results.append(Diagnostic(self.severity, "downgrade", message, Location(chosen.policy.defined), policy=key))
                 yield key
-        for following in self.following:
-            for tag, choice in following.choices.items():
-                entry = lock.following(following.policy.key, tag) if lock else None
-                if not isinstance(choice, Chosen) or self.is_meant(choice):
-                    continue
-                if entry is not None and self.is_backwards(choice, entry.tag):
-                    self._hold(choice, entry.tag)
-                    yield following.policy.key
-
-    def _hold(self, chosen: Chosen, tag: str) -> None:
-        key, why = chosen.policy.key, self._why(chosen, tag)
-        message = f"{why}; nothing that follows policy {key} moves"
-        self.results.append(
-            Diagnostic(self.severity, "downgrade", message, Location(chosen.policy.defined), policy=key)
-        )
 
     def fields(self, deployed: Deployed, held: frozenset[PolicyKey]) -> Iterator[Place]:
         """Find the places with a field that is newer than what was chosen."""
         for target in deployed.targets:
-            chosen = self.chosen.get(target.setter.policy)
+            chosen = self.chosen.get((target.setter.policy, ""))
             if chosen is None or chosen.policy.key in held or not is_of(target, chosen.policy):
                 continue
             tag = deployed.tag(target) if target.setter.part is Part.VERSION else current_tag(target, chosen.policy)
             if chosen.is_held or tag in chosen.above:
                 continue
             if tag is None:
-                if deployed.is_pinned_alone(target):
-                    self._say("info", self._unordered(chosen, "a digest without a tag"), target, chosen)
-                continue
-            order = self.is_backwards(chosen, tag)
+                shown, order = "a digest without a tag", None if deployed.is_pinned_alone(target) else False
+            else:
+                shown, order = tag, self.is_backwards(chosen, tag)
             if order is None:
-                self._say("info", self._unordered(chosen, tag), target, chosen)
+                name = chosen.policy.repository.image.name
+                message = f"{name}: {shown} and {chosen.tag} have no common order: nothing tells which is newer"
+                self.results.append(Diagnostic("info", "no-order", message, target.location, policy=chosen.policy.key))
             elif order:
-                self._say(self.severity, self._why(chosen, tag), target, chosen)
+                message = self._why(chosen, shown)
+                self.results.append(Diagnostic(self.severity, "downgrade", message, target.location, policy=chosen.policy.key))
                 yield place(target)
 
     def is_backwards(self, chosen: Chosen, tag: str) -> bool | None:
@@ -102,21 +95,10 @@ class _Watch:
             self.verdicts[key] = selection.goes_back(rules, tag, chosen.tag)
         return self.verdicts[key]
 
-    def is_meant(self, chosen: Chosen) -> bool:
-        """True if a better tag is listed and was passed over: that the record is newer is no sign of an outage."""
-        return bool(chosen.passed_over)
-
-    def _say(self, severity: Severity, message: str, target: Target, chosen: Chosen) -> None:
-        code = "no-order" if severity == "info" else "downgrade"
-        self.results.append(Diagnostic(severity, code, message, target.location, policy=chosen.policy.key))
-
-    def _unordered(self, chosen: Chosen, tag: str) -> str:
-        return f"{chosen.policy.repository.image.name}: {tag} and {chosen.tag} have no common order: nothing tells which is newer"
-
     def _why(self, chosen: Chosen, tag: str) -> str:
-        head = f"{chosen.policy.repository.image.name}: kept {tag}: the policy accepts it and it is newer than {chosen.tag}"
-        if not selection.accepts(chosen.policy.rules, tag):
-            head = f"{chosen.policy.repository.image.name}: kept {tag}: the policy cannot read it, and its numbers are above {chosen.tag}"
+        is_read = selection.accepts(chosen.policy.rules, tag)
+        why = f"the policy accepts it and it is newer than {chosen.tag}" if is_read else f"the policy cannot read it, and its numbers are above {chosen.tag}"
+        head = f"{chosen.policy.repository.image.name}: kept {tag}: {why}"
         if chosen.policy.rules.followed and not chosen.record:
             return f"{head}, which {chosen.policy.rules.followed.policy} of lock {chosen.policy.rules.followed.lock} went down to; onDowngrade: allow follows it"
         if chosen.record:

@@ -6,14 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from krmfn.errors import PASSING
-from krmfn.model import Chosen, Diagnostic, ImagePolicy, Location, NotChosen, PassedOver, Severity
+from krmfn.model import Choice, Chosen, Diagnostic, ImagePolicy, Location, NotChosen, PassedOver, Severity
 from krmfn.plan.records import Judgement, kept
 from krmfn.plan.refusals import Facts, Refusals, Unjudged
 from krmfn.policies import selection
 from krmfn.policies.reason import CANDIDATES, Reason
 
 if TYPE_CHECKING:
+    from krmfn.config.hold import Hold
     from krmfn.config.lock import LockEntry
+    from krmfn.policies.selection import Selection
 
 SHOWN = 5
 """How many of the tags that were passed over are told, besides those that fields hold."""
@@ -23,13 +25,14 @@ _FETCH = "run krmfn fetch on the package"
 
 
 class Judge:
-    """Judges the tags of one policy, or only those that are among some."""
+    """Judges the tags of one policy, or only those that are among some. `deployed` are those that run."""
 
-    def __init__(self, policy: ImagePolicy, facts: Facts, among: Collection[str] | None = None) -> None:
-        self.policy, self.facts, self.among = policy, facts, among
+    def __init__(self, policy: ImagePolicy, facts: Facts, deployed: Sequence[str], among: Collection[str] | None = None) -> None:
+        self.policy, self.facts, self.deployed, self.among = policy, facts, tuple(deployed), among
         self.is_stopped = False
         self.image = policy.repository.image
-        self.refusals = Refusals(policy, facts)
+        self.refusals = Refusals(policy, facts, deployed)
+        # A hold on a tag that names this policy counts before one that names its image.
         by_policy = sorted((one for one in self.refusals.holds if one.tag), key=lambda one: one.policy is None)
         self.hold = next(iter(by_policy), None)
         self.results: list[Diagnostic] = []
@@ -43,7 +46,7 @@ class Judge:
         text = f"{self.image.name}: {message} (policy {self.policy.key})"
         self.results.append(Diagnostic(severity, code, text, Location(self.policy.defined), policy=self.policy.key))
 
-    def judgement(self, choice: Chosen | NotChosen | None) -> Judgement:
+    def judgement(self, choice: Choice | None) -> Judgement:
         """Return what was judged, with the choice that came of it."""
         runs = choice.tag if isinstance(choice, Chosen) else None
         return Judgement(runs, self.passed, self.refused, self.steps, tuple(self.results), self.is_stopped)
@@ -74,10 +77,10 @@ class Judge:
             return NotChosen(policy, "no-time", message)
         return None
 
-    def one(self, choice: Chosen | NotChosen, deployed: Sequence[str]) -> Chosen | NotChosen | None:
+    def best(self, choice: Choice) -> Choice | None:
         """Return the best tag that may run; None when everything stays as it is."""
         choice = self._problem() or choice
-        self._report(deployed)
+        self._report()
         if isinstance(choice, NotChosen):
             return choice
         if choice.record:
@@ -85,36 +88,36 @@ class Judge:
         if choice.selection is None or choice.stays:
             return choice
         if choice.origin is not None:
-            return self._promoted(choice, choice.origin, deployed)
+            return self._promoted(choice, choice.origin)
         if self.hold is not None:
-            return self._held(choice, deployed)
-        if tuple(deployed) == (choice.tag,) and choice.tag in (self.among or deployed):
-            return self._stays(choice, deployed)
-        return self._next_best(choice, deployed)
+            return self._held(choice, self.hold, choice.selection)
+        if self.deployed == (choice.tag,) and choice.tag in (self.among or self.deployed):
+            return self._stays(choice)
+        return self._next_best(choice, choice.selection)
 
-    def _promoted(self, choice: Chosen, origin: LockEntry, deployed: Sequence[str]) -> Chosen | NotChosen | None:
+    def _promoted(self, choice: Chosen, origin: LockEntry) -> Choice | None:
         """Return what another environment recorded, once it has soaked there and may run here, too."""
         followed, tag = self.policy.rules.followed, choice.tag
         if followed is None or (self.among is not None and tag not in self.among):
-            return kept(choice, deployed)
-        if tuple(deployed) == (tag,) and not origin.digest:
+            return kept(choice, self.deployed)
+        if self.deployed == (tag,) and not origin.digest:
             return choice
         self.refusals.origin = origin
         hold = self.hold if self.hold and self.hold.tag != tag else None
         held = PassedOver(tag, hold.described, "hold", hold.until, hold.state) if hold else None
-        refusal = held or self.refusals.soaking(followed) or self.refusals.known(tag, deployed) or self.refusals.looked(tag, deployed)
+        refusal = held or self.refusals.soaking(followed) or self.refusals.known(tag) or self.refusals.looked(tag)
         if isinstance(refusal, Unjudged):
             return self._stop(refusal)
         if refusal is None:
             return self._verified(choice)
         self.passed, self.refused = (refusal,), {tag: refusal}
-        return kept(choice, deployed, refusal)
+        return kept(choice, self.deployed, refusal)
 
-    def _stays(self, choice: Chosen, deployed: Sequence[str]) -> Chosen | NotChosen | None:
+    def _stays(self, choice: Chosen) -> Choice | None:
         """Keep the tag that is deployed. Only where its digest may move is the new one judged."""
         if not (self.policy.is_verified and self.policy.digest_reflection == "Always"):
             return choice
-        verdict = self.refusals.looked(choice.tag, deployed)
+        verdict = self.refusals.looked(choice.tag)
         if isinstance(verdict, Unjudged):
             return self._stop(verdict)
         if verdict is not None:
@@ -124,16 +127,18 @@ class Judge:
 
     def _verified(self, choice: Chosen) -> Chosen:
         """Return the choice with the digest that was verified, if one had to be."""
-        digest = self.refusals.verified.get(choice.tag)
-        return choice._replace(digest=digest, verified_by=self.refusals.signers[choice.tag]) if digest else choice
+        if choice.tag not in self.refusals.verified:
+            return choice
+        digest, signers = self.refusals.verified[choice.tag]
+        return choice._replace(digest=digest, verified_by=signers)
 
-    def _report(self, deployed: Sequence[str]) -> None:
+    def _report(self) -> None:
         """Report what runs although a hold says that it should not: nobody rolls back but people."""
-        for tag in deployed:
+        for tag in self.deployed:
             if tag in self.refusals.skipped:
                 self._say("warning", "held", f"{tag} is deployed and {self.refusals.skipped[tag].described}; nothing is rolled back")
 
-    def _recorded(self, choice: Chosen) -> Chosen | NotChosen | None:
+    def _recorded(self, choice: Chosen) -> Choice | None:
         """Refuse a record that a hold speaks against, or outside of frozen what must be signed; what stands in lets all stay."""
         code, message = self.refusals.of_record(choice.tag, choice.record)
         if message and self.facts.settings.mode == "frozen":
@@ -142,15 +147,13 @@ class Judge:
             self._say("warning", code, f"kept as it is: {message}")
         return None if message else choice
 
-    def _held(self, choice: Chosen, deployed: Sequence[str]) -> Chosen | NotChosen | None:
+    def _held(self, choice: Chosen, hold: Hold, selection: Selection) -> Choice | None:
         """Return the tag that a hold names, if the policy takes it and it may run."""
-        hold = self.hold
-        assert hold is not None  # noqa: S101 - asked before
-        chosen = choice.selection
-        is_there = chosen is not None and chosen.reason(hold.tag) in {*CANDIDATES, Reason.OLDER}
+        # The policy may pass the tag over for no more than that a newer one is there: that is what the hold is for.
+        is_there = selection.reason(hold.tag) in {*CANDIDATES, Reason.OLDER}
         refusal: PassedOver | Unjudged | None = None
-        if is_there and hold.tag not in deployed:
-            refusal = self.refusals.known(hold.tag, deployed) or self.refusals.looked(hold.tag, deployed)
+        if is_there and hold.tag not in self.deployed:
+            refusal = self.refusals.known(hold.tag) or self.refusals.looked(hold.tag)
         if isinstance(refusal, Unjudged):
             return self._stop(refusal)
         if not is_there or refusal is not None:
@@ -172,25 +175,23 @@ class Judge:
         self._say("warning", "not-judged", f"kept as it is: what is required of tag {one.tag} cannot be judged: {one.error}")
         return None
 
-    def _next_best(self, choice: Chosen, deployed: Sequence[str]) -> Chosen | NotChosen | None:
-        chosen = choice.selection
-        assert chosen is not None  # noqa: S101 - asked before
-        candidates = [tag for tag in chosen.candidates if self.among is None or tag in self.among]
-        floor = self._floor(deployed, candidates)
-        refused = {
-            tag: why for tag in candidates if tag != floor and (why := self.refusals.known(tag, deployed)) is not None
-        }
+    def _next_best(self, choice: Chosen, selected: Selection) -> Choice | None:
+        candidates = [tag for tag in selected.candidates if self.among is None or tag in self.among]
+        # What runs is never judged away: the lowest deployed tag may always run, and nothing below it is looked for.
+        floor = self._floor(candidates)
+        refused = {tag: why for tag in candidates if tag != floor and (why := self.refusals.known(tag)) is not None}
         self.refused = refused
         self.steps = self._steps(candidates)
-        current = deployed[0] if self.policy.rules.follows_current else None
+        current = self.deployed[0] if self.policy.rules.follows_current else None
         left, looks = [tag for tag in candidates if tag not in refused], 0
+        # The source is asked about the best tag that is left, then about the next: one question as a rule, and at most LOOKS.
         while True:
             best = self._best(left, current)
             is_below = floor is not None and best is not None and selection.outranks(self.policy.rules, floor, best)
             if best is None or is_below:
                 best = None
                 break
-            verdict = None if best == floor else self.refusals.looked(best, deployed)
+            verdict = None if best == floor else self.refusals.looked(best)
             if isinstance(verdict, Unjudged):
                 self.passed = (PassedOver(best, f"not judged: {verdict.error}", "unjudged", None, "not judged"),)
                 return self._stop(verdict)
@@ -208,7 +209,8 @@ class Judge:
         passed = self.passed = self._passed(refused, best, current)
         if best is None:
             return None
-        held = dict.fromkeys((*deployed, *self.facts.deployed.tags(self.policy)))
+        # Fields that hold a better tag than this one keep it: a requirement never takes anything back.
+        held = dict.fromkeys((*self.deployed, *self.facts.deployed.tags(self.policy)))
         above = frozenset(tag for tag in held if tag != best and self._best([tag, best], current) == tag)
         return self._verified(choice._replace(tag=best, digest=None, stays="", passed_over=passed, above=above))
 
@@ -220,9 +222,9 @@ class Judge:
         is_aged = any(one.age for one in self.policy.requirements)
         return (*held, ("old enough, as far as is recorded", unheld - rules.count("age"))) if is_aged else held
 
-    def _floor(self, deployed: Sequence[str], candidates: Sequence[str]) -> str | None:
+    def _floor(self, candidates: Sequence[str]) -> str | None:
         """Return the lowest tag that is deployed; None when there is none, or one that the policy does not take."""
-        rules = self.policy.rules
+        rules, deployed = self.policy.rules, self.deployed
         if rules.follows_current:
             return deployed[0] if deployed else None
         if not deployed or not all(tag in candidates or selection.accepts(rules, tag) for tag in deployed):

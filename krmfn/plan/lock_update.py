@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from krmfn.config.lock import Lock, LockEntry
-from krmfn.model import Choice, Chosen, Following, PolicyKey, by_deployed_tag, settled
+from krmfn.model import Choice, Chosen, PolicyKey
 from krmfn.plan.records import Pins, Renewal, Written
 from krmfn.policies.number import moment
 
 
 def renew(
     lock: Lock | None,
-    choices: Mapping[PolicyKey, Choice],
+    choices: Mapping[PolicyKey, Mapping[str, Choice]],
     pins: Pins,
     held: Collection[PolicyKey],
     declared: Collection[PolicyKey],
@@ -25,30 +25,27 @@ def renew(
     digest is recorded, `written` the fields that get their tags in this run.
     """
     old = lock.all if lock else ()
-    fresh: dict[PolicyKey, tuple[LockEntry, ...]] = {}
-    for key, chosen in choices.items():
-        if key in held or any(not isinstance(one, Chosen) or one.record for one in settled(chosen)):
+    fresh: dict[PolicyKey, list[LockEntry]] = {}
+    for key, by_tag in choices.items():
+        if key in held or any(not isinstance(one, Chosen) or one.record for one in by_tag.values()):
             continue
-        new = tuple(_entries(chosen, lock, pins))
-        if None not in new:
-            fresh[key] = tuple(dict.fromkeys(entry for entry in new if entry))
+        decided = list(dict.fromkeys(_entries(by_tag, lock, pins)))
+        if None not in decided:
+            fresh[key] = [entry for entry in decided if entry]
     before = {entry.place: entry for entry in old}
-    entries: list[LockEntry] = []
-    for key in sorted({entry.policy for entry in old} | set(fresh)):
-        if key in fresh:
-            entries += (_dated(_unless_same(before.get(entry.place), entry), lock, now, written or {}) for entry in fresh[key])
-        elif key.plain in declared or not declared:
-            entries += (entry for entry in old if entry.policy == key)
+    entries = [entry for entry in old if entry.policy not in fresh and (entry.policy.plain in declared or not declared)]
+    for new in fresh.values():
+        entries += (_dated(_unless_same(before.get(entry.place), entry), lock, now, written or {}) for entry in new)
     return _compared(old, tuple(sorted(entries, key=lambda entry: entry.place)))
 
 
-def _entries(choice: Choice, lock: Lock | None, pins: Pins) -> Iterator[LockEntry | None]:
-    """Yield the entries of one choice; None where the digest that it wants is not known."""
-    policy = choice.policy
-    moves_on = isinstance(choice, Following) and not policy.rules.pins_current
-    for from_tag, chosen in by_deployed_tag(choice).items():
+def _entries(choices: Mapping[str, Choice], lock: Lock | None, pins: Pins) -> Iterator[LockEntry | None]:
+    """Yield the entries of one policy; None where the digest that it wants is not known."""
+    for from_tag, chosen in choices.items():
         if not isinstance(chosen, Chosen):
             continue
+        policy = chosen.policy
+        moves_on = policy.rules.follows_current and not policy.rules.pins_current
         digest = pins.digests.get((policy.key, chosen.tag))
         if not isinstance(digest, str) and ((policy.reflects and not policy.rules.followed) or digest is not None):
             yield None
@@ -92,13 +89,18 @@ def _decided(entry: LockEntry) -> tuple[str | None, ...]:
 
 def _compared(old: tuple[LockEntry, ...], new: tuple[LockEntry, ...]) -> Renewal:
     """Pair entries of one policy: a policy that had one and has one changed, whatever its tag."""
-    gone = [entry for entry in old if entry not in new]
-    come = [entry for entry in new if entry not in old]
+    there, stays = set(new), set(old)
+    gone: dict[PolicyKey, list[LockEntry]] = {}
+    for entry in old:
+        if entry not in there:
+            gone.setdefault(entry.policy, []).append(entry)
     changed: list[tuple[LockEntry, LockEntry]] = []
-    for entry in tuple(come):
-        other = next((one for one in gone if one.policy == entry.policy), None)
-        if other:
-            changed.append((other, entry))
-            gone.remove(other)
-            come.remove(entry)
-    return Renewal(new, tuple(changed), tuple(come), tuple(gone))
+    added: list[LockEntry] = []
+    for entry in new:
+        if entry in stays:
+            continue
+        if gone.get(entry.policy):
+            changed.append((gone[entry.policy].pop(0), entry))
+        else:
+            added.append(entry)
+    return Renewal(new, tuple(changed), tuple(added), tuple(entry for left in gone.values() for entry in left))

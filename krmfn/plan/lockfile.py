@@ -5,14 +5,16 @@ Tags, digests and hashes are always quoted: kustomize sends items through JSON, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from krmfn.config.schema import API_VERSION
 from krmfn.kubernetes.resource import describe, get
-from krmfn.plan.entries import NUMBERS, Data, recorded, snapshot_data, typed
+from krmfn.plan.entries import NUMBERS, Data, each, recorded, snapshot_data, typed
 from krmfn.yamledit.compose import Alias
 from krmfn.yamledit.editor import Editor, find_key
 from krmfn.yamledit.scalars import Refusal, is_string
@@ -49,7 +51,7 @@ def lock_data(entry: LockEntry) -> dict[str, Any]:
 
 def lock_document(entries: Sequence[LockEntry]) -> str:
     """Write an ImageLock of its own."""
-    return _document("ImageLock", "images", {"images": [_authored(lock_data(entry)) for entry in entries]})
+    return _document("ImageLock", "images", {"images": [each(lock_data(entry), _quoted) for entry in entries]})
 
 
 def snapshot_document(snapshot: Snapshot, name: str) -> str:
@@ -57,7 +59,7 @@ def snapshot_document(snapshot: Snapshot, name: str) -> str:
     if snapshot.time is not None:
         head = _document("TagSnapshot", name, {}).removesuffix("spec: {}\n")
         return head + "".join(f"{line}\n" for line in block_lines({"spec": recorded(snapshot)}, 0, dash=2))
-    spec: dict[str, Any] = {"image": snapshot.image, "tags": [_authored(tag) for tag in snapshot_data(snapshot)]}
+    spec: dict[str, Any] = {"image": snapshot.image, "tags": [each(tag, _quoted) for tag in snapshot_data(snapshot)]}
     if snapshot.listed > len(snapshot.tags):
         spec["listed"] = snapshot.listed
     return _document("TagSnapshot", name, spec)
@@ -70,35 +72,24 @@ def _document(kind: str, name: str, spec: dict[str, Any]) -> str:
     return document({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}, dash=2)
 
 
-def _authored(entry: Data) -> object:
-    """Return an entry with every text in quotes but the image, and its counts as numbers."""
-    if isinstance(entry, str):
-        return _quoted(entry)
-    return {
-        name: int(text) if name in NUMBERS else text if name == "image" else _quoted(text)
-        for name, text in entry.items()
-    }
-
-
-def _quoted(value: str | list[str]) -> object:
+def _quoted(name: str, value: str | list[str]) -> object:
+    """Return a value with every text in quotes but the image."""
     from krmfn.yamledit.authored import Quoted
 
+    if name == "image":
+        return value
     return Quoted(value) if isinstance(value, str) else [Quoted(one) for one in value]
 
 
 def edit_lock(lock: Object, entries: Sequence[LockEntry]) -> tuple[Edit, ...] | Refusal:
     """Make the edits that turn the lock where it stands into one with these entries."""
-    wanted: list[Data] = [lock_data(entry) for entry in entries]
-    several = {
-        entry.policy for index, entry in enumerate(entries) if index and entry.policy == entries[index - 1].policy
-    }
-    names = {str(policy) for policy in several}
+    several = {str(policy) for policy, count in Counter(entry.policy for entry in entries).items() if count > 1}
 
     def key(data: Any) -> Any:
         policy, tag = data.get("policy", ""), data.get("from", "") or data.get("tag", "")
-        return tuple(policy.split(":")), tag if policy in names or data.get("from") else ""
+        return tuple(policy.split(":")), tag if policy in several or data.get("from") else ""
 
-    return _Spec(lock).set("images", wanted, key)
+    return _Spec(lock).set("images", [lock_data(entry) for entry in entries], key)
 
 
 def edit_snapshot(existing: Object, snapshot: Snapshot) -> tuple[Edit, ...] | Refusal:
@@ -109,9 +100,9 @@ def edit_snapshot(existing: Object, snapshot: Snapshot) -> tuple[Edit, ...] | Re
         name = data if isinstance(data, str) else data.get("name", "")
         return natural_key(name), name
 
-    listed = snapshot.listed if snapshot.listed > len(snapshot.tags) else 0
     if snapshot.time is not None:
         return _Spec(existing).whole(snapshot)
+    listed = snapshot.listed if snapshot.listed > len(snapshot.tags) else 0
     return _Spec(existing).set("tags", snapshot_data(snapshot), key, {"listed": listed})
 
 
@@ -120,27 +111,29 @@ class _Spec:
 
     def __init__(self, resource: Object) -> None:
         self.block, self.editor = resource.block, Editor.of(resource.block)
-        self.root = next((one.root for one in describe(self.block) if one.id == resource.id), None)
+        root = next((one.root for one in describe(self.block) if one.id == resource.id), None)
+        spec = get(root, "spec")
+        self.spec = spec if isinstance(spec, yaml.MappingNode) and root is not None and not _has_alias(root) else None
 
     def set(
-        self, name: str, wanted: Sequence[Data], key: Key, counts: Mapping[str, int] | None = None
+        self, name: str, wanted: Sequence[Data], key: Key, counts: Mapping[str, int] = MappingProxyType({})
     ) -> tuple[Edit, ...] | Refusal:
         """Make the list `name` hold the wanted entries, and the numbers beside it what is counted; 0 drops one."""
-        spec = get(self.root, "spec")
-        if not isinstance(spec, yaml.MappingNode) or self.root is None or _has_alias(self.root):
+        spec = self.spec
+        if spec is None:
             return Refusal("it has no spec of its own, or uses anchors")
         pair = find_key(spec, name)
         if pair is None or isinstance(pair, Refusal):
             return pair or Refusal(f"its spec has no {name}: write {name}: []")
-        if spec.flow_style:
-            return self.flow(spec, name, wanted, counts or {})
         if isinstance(pair[1], yaml.SequenceNode) and not pair[1].flow_style and pair[1].value:
             edits = self.entries(pair[1], wanted, key) if wanted else self.editor.empty(*pair)
         elif self.is_same(pair[1], wanted):
             return ()
+        elif spec.flow_style:
+            return self.flow(spec, name, wanted, counts)
         else:
             edits = self.editor.fill_empty(spec, *pair, [typed(entry) for entry in wanted])
-        return edits and edits + self.counted(spec, pair[1], counts or {})
+        return edits and edits + self.counted(spec, pair[1], counts)
 
     def is_same(self, node: yaml.Node, wanted: Sequence[Data]) -> bool:
         there: Any = construct(node, self.block) or []
@@ -148,21 +141,17 @@ class _Spec:
 
     def whole(self, snapshot: Snapshot) -> tuple[Edit, ...] | Refusal:
         """Write the spec of a snapshot that records first sightings anew, when anything of it is different."""
-        spec = get(self.root, "spec")
-        if not isinstance(spec, yaml.MappingNode) or self.root is None or _has_alias(self.root) or spec.flow_style:
+        if self.spec is None or self.spec.flow_style:
             return Refusal("it has no spec of its own in block style, or uses anchors")
-        return self.editor.replace_keys(spec, recorded(snapshot))
+        return self.editor.replace_keys(self.spec, recorded(snapshot))
 
     def flow(self, spec: yaml.MappingNode, name: str, wanted: Sequence[Data], counts: Mapping[str, int]) -> tuple[Edit, ...]:
         """Write a spec in flow style anew, as JSON."""
         import json
 
         there: Any = construct(spec, self.block)
-        if [_normal(entry) for entry in there.get(name) or ()] == list(wanted):
-            return ()
-        members = {key: value for key, value in there.items() if key not in counts} | {
-            name: [_counted(entry) for entry in wanted]
-        }
+        members = {key: value for key, value in there.items() if key not in counts}
+        members[name] = [each(entry, lambda _, value: value) for entry in wanted]
         members |= {key: value for key, value in counts.items() if value}
         return (Edit(*self.block.span(spec), json.dumps(members, ensure_ascii=False).encode()),)
 
@@ -177,6 +166,7 @@ class _Spec:
                 there[own] = node
             else:
                 edits += self.editor.remove_item(node)
+        # Entries stand sorted, and new ones behind the one that is before them in that order; those side by side are one edit.
         before: yaml.Node | None = None
         added: list[Value] = []
         for entry in wanted:
@@ -208,21 +198,25 @@ class _Spec:
         edits: tuple[Edit, ...] = ()
         for key, value in there.values():
             edits += () if key.value in entry else self.editor.remove_key(key, value)
+        # What is missing is collected until a key comes that is there, and stands behind the one before it: the order of the schema
+        # holds, and two new lines at one place are one edit. The empty name at the end flushes what is left.
         before, missing = node.value[0][1], dict[str, Value]()
         for name, value in (*typed(entry).items(), ("", "")):
             if name and name not in there:
                 missing[name] = value
                 continue
             steps = [self.editor.set_keys(node, (), missing, before)] if missing else []
-            if name and isinstance(value, list) and construct(there[name][1]) != value:
-                return Refusal("a list in it changes")
-            if name and construct(there[name][1]) != entry[name]:
-                steps.append(self.editor.set_scalar(there[name][1], node, value))
+            if name:
+                before = there[name][1]
+                is_changed = construct(before) != (value if isinstance(value, list) else entry[name])
+                if is_changed and isinstance(value, list):
+                    return Refusal("a list in it changes")
+                steps += [self.editor.set_scalar(before, node, value)] if is_changed else []
             for step in steps:
                 if isinstance(step, Refusal):
                     return step
                 edits += step
-            before, missing = there[name][1] if name else before, {}
+            missing = {}
         return edits
 
     def is_loose(self, node: yaml.Node) -> bool:
@@ -255,12 +249,6 @@ def _has_alias(node: yaml.Node) -> bool:
         elif isinstance(one, yaml.SequenceNode):
             todo += one.value
     return False
-
-
-def _counted(entry: Data) -> Any:
-    if isinstance(entry, str):
-        return entry
-    return {name: int(value) if name in NUMBERS else value for name, value in entry.items()}
 
 
 def _normal(entry: Any) -> Any:

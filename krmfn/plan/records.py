@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from krmfn.access import Listing, Repository
 from krmfn.errors import RegistryError
 from krmfn.kubernetes.resource import Steps
-from krmfn.model import Choice, Chosen, Diagnostic, Following, ImagePolicy, NotChosen, PassedOver, PolicyKey
+from krmfn.model import Choice, ChoiceKey, Choices, Chosen, Diagnostic, ImagePolicy, PassedOver, PolicyKey
 from krmfn.namedtuple import NamedTuple
 from krmfn.yamledit.nodes import Block
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 Pin = tuple[PolicyKey, str]
 """A policy and one of its tags."""
-Judgements = Mapping[tuple[PolicyKey, str], "Judgement"]
-"""By policy and, where it follows what is deployed, the deployed tag; else an empty one."""
+Judgements = Mapping[ChoiceKey, "Judgement"]
 Place = tuple[Block, Steps, PolicyKey]
 """What fields that must move together have in common: a block, where in it their resource stands, and a policy."""
 
@@ -85,7 +84,7 @@ class Sightings(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What was judged of the tags of a policy, or of one deployed tag of a policy that follows those. Everybody tells this."""
+    """What was judged of a choice. Everybody tells this."""
 
     runs: str | None = None
     """The tag that may run; None when everything stays as it is."""
@@ -104,10 +103,21 @@ def never(_policy: ImagePolicy, _tag: str, _digest: str) -> None:
     """Refuse no digest."""
 
 
-class Judged(NamedTuple):
-    """The choices that may run, and what there is to say. A policy that nothing may move has no choice."""
+class Trial(NamedTuple):
+    """What comes of judging a choice, among all tags or among some; None where everything stays as it is."""
 
-    choices: Mapping[PolicyKey, Choice]
+    choice: Choice | None
+    judgement: Judgement
+
+
+Try = Callable[[ChoiceKey, Collection[str]], Trial]
+"""Judges a choice again among some tags: how the members of a group find a version that all may take."""
+
+
+class Judged(NamedTuple):
+    """The choices that may run, and what there is to say. What nothing may move has no choice."""
+
+    choices: Choices
     judgements: Judgements = MappingProxyType({})
     still: frozenset[PolicyKey] = frozenset()
     """Policies of which no field is written now, not even a digest: their windows are closed."""
@@ -119,37 +129,34 @@ class Judged(NamedTuple):
         """What there is to say of them, each thing once."""
         return tuple(dict.fromkeys(said for one in self.judgements.values() for said in one.said))
 
-    def of(self, pin: Pin) -> Chosen | NotChosen | None:
-        """Return the choice of a policy; of one that follows what is deployed, that for a deployed tag."""
-        choice = self.choices.get(pin[0])
-        return choice.choices.get(pin[1]) if isinstance(choice, Following) else choice
-
-    def put(self, pin: Pin, chosen: Chosen | NotChosen | None, *said: Diagnostic, passed: PassedOver | None = None) -> Judged:
+    def put(self, key: ChoiceKey, chosen: Choice | None, *said: Diagnostic, passed: PassedOver | None = None) -> Judged:
         """Return what is judged with another choice: `passed` is the tag that was to run before, and why it may not."""
-        key, tag = pin
-        choices, before = dict(self.choices), self.judgements.get(pin, Judgement())
-        if isinstance(following := choices.get(key), Following):
-            others = {one: choice for one, choice in following.choices.items() if one != tag}
-            several = others if chosen is None else others | {tag: chosen}
-            choices[key] = following._replace(choices=dict(sorted(several.items())))
-        elif chosen is None:
-            choices.pop(key, None)
-        else:
+        choices, before = dict(self.choices), self.judgements.get(key, Judgement())
+        choices.pop(key, None)
+        if chosen is not None:
             choices[key] = chosen
         over, refused = before.passed_over, dict(before.refused)
         if passed is not None:
             over, refused[passed.tag] = (passed, *over), passed
         runs = chosen.tag if isinstance(chosen, Chosen) else None
         judgement = before._replace(runs=runs, passed_over=over, refused=refused, said=(*before.said, *said))
-        return self._replace(choices=choices, judgements={**self.judgements, pin: judgement})
+        return self._replace(choices=choices, judgements={**self.judgements, key: judgement})
 
-    def keep(self, pin: Pin, running: tuple[str, ...], passed: PassedOver) -> Judged:
+    def keep(self, key: ChoiceKey, running: tuple[str, ...], passed: PassedOver) -> Judged:
         """Return what is judged with everything of a policy as it is: its choice is what runs, if the policy takes that.
 
         Of several tags that run it is the lowest, and fields that hold another one stay.
         """
-        chosen = self.of(pin)
-        return self.put(pin, kept(chosen, running, passed) if isinstance(chosen, Chosen) else None, passed=passed)
+        chosen = self.choices.get(key)
+        return self.put(key, kept(chosen, running, passed) if isinstance(chosen, Chosen) else None, passed=passed)
+
+
+def by_policy(choices: Choices, policies: Sequence[ImagePolicy]) -> dict[PolicyKey, dict[str, Choice]]:
+    """Return the choices of policies by deployed tag. One that follows what is deployed may have none, any other is left out."""
+    by_key: dict[PolicyKey, dict[str, Choice]] = {policy.key: {} for policy in policies}
+    for (key, tag), choice in choices.items():
+        by_key[key][tag] = choice
+    return {policy.key: by_key[policy.key] for policy in policies if by_key[policy.key] or policy.rules.follows_current}
 
 
 def kept(chosen: Chosen, running: Sequence[str], *passed: PassedOver) -> Chosen | None:
@@ -159,7 +166,7 @@ def kept(chosen: Chosen, running: Sequence[str], *passed: PassedOver) -> Chosen 
     rules = chosen.policy.rules
     if not running or not all(selection.accepts(rules, tag) for tag in running):
         return None
-    lowest = running[0]
+    lowest = running[0]  # nothing moves back: fields above it are `above`, and stay
     for tag in running[1:]:
         lowest = tag if selection.outranks(rules, lowest, tag) else lowest
     above, over = frozenset(running) - {lowest}, (*passed, *chosen.passed_over)

@@ -12,11 +12,13 @@ from krmfn.errors import RegistryError, RegistryFailure
 from krmfn.model import Choice, Chosen, ImagePolicy, PassedOver
 from krmfn.plan.current import Deployed
 from krmfn.plan.inspection import Lack, Needs
-from krmfn.plan.resolve import ask
+from krmfn.plan.resolve import answer
 from krmfn.policies.number import moment, read_time
 
 if TYPE_CHECKING:
+    from krmfn.config.first_seen import Seen
     from krmfn.config.lock import LockEntry
+    from krmfn.config.require import Age
     from krmfn.config.settings import Settings
     from krmfn.config.snapshot import Snapshot
     from krmfn.plan.records import Dates
@@ -71,10 +73,9 @@ def shut(policy: ImagePolicy, facts: Facts) -> PassedOver | None:
     return PassedOver("", f"its window is closed, opens {moment(opens)}", "window", opens, f"waits until {moment(opens)}")
 
 
-def is_still(choice: Choice, facts: Facts) -> bool:
-    """True if no field of a policy is written now, not even a digest: its window is closed, or what it follows has to wait."""
-    waits = choice.policy.rules.followed is not None and isinstance(choice, Chosen) and bool(choice.passed_over)
-    return waits or shut(choice.policy, facts) is not None
+def waits(choice: Choice) -> bool:
+    """True if a policy that follows another environment has to wait for what that holds: then no field of it is written."""
+    return choice.policy.rules.followed is not None and isinstance(choice, Chosen) and bool(choice.passed_over)
 
 
 class Unjudged(NamedTuple):
@@ -85,20 +86,18 @@ class Unjudged(NamedTuple):
 
 
 class Refusals:
-    """Judges single tags of one policy."""
+    """Judges single tags of one policy. `deployed` are the tags that run, which tell how large a step is."""
 
-    def __init__(self, policy: ImagePolicy, facts: Facts) -> None:
-        self.policy, self.facts = policy, facts
+    def __init__(self, policy: ImagePolicy, facts: Facts, deployed: Sequence[str] = ()) -> None:
+        self.policy, self.facts, self.deployed = policy, facts, deployed
         image = policy.repository.image.canonical
         self.snapshot, self.now = facts.evidence.get(image), facts.now(image)
         self.holds = [one for one in policy.holds if one.is_in_force(facts.now())]
         self.skipped = {one.skip: one for one in self.holds if one.skip}
         self.no_wait = {one.no_wait for one in self.holds if one.no_wait}
         self.signed = tuple(one for one in policy.requirements if one.verify)
-        self.verified: dict[str, str] = {}
-        """The digests that were verified, by tag."""
-        self.signers: dict[str, str] = {}
-        """Who signed them, for people."""
+        self.verified: dict[str, tuple[str, str]] = {}
+        """The digest of every tag that was verified, and who signed it, for people."""
         self.origin: LockEntry | None = None
         """The record of another environment whose tag and digest are to run here."""
         self.is_dated = any(one.verify.identities for one in self.signed if one.verify and one.tells_time)
@@ -107,9 +106,9 @@ class Refusals:
         """The earliest signed time of every digest that was verified."""
         self.needs = Needs(needed_platforms(policy.requirements), any(one.pullable for one in policy.requirements))
 
-    def known(self, tag: str, deployed: Sequence[str]) -> PassedOver | None:
+    def known(self, tag: str) -> PassedOver | None:
         """Return why a tag may not run now, as far as that is known without asking anybody; None when nothing is known."""
-        young = self._too_young(tag, deployed)
+        young = self._too_young(tag)
         hold = self.skipped.get(tag)
         if hold is None:
             return young
@@ -117,22 +116,30 @@ class Refusals:
         is_timed = hold.until is not None and (young is None or young.eligible_at is not None)
         return PassedOver(tag, hold.described, "hold", max(times) if is_timed else None, hold.state)
 
-    def _ages(self, tag: str, deployed: Sequence[str]) -> list[tuple[int, bool]]:
-        """Return the seconds that a tag has to wait by every rule, and whether the rule takes `created` for evidence."""
-        ages = [] if tag in self.no_wait else [one.age for one in self.policy.requirements if one.age]
-        steps = {step(other, tag) for other in deployed if other != tag} or {""}
-        waits = [(max(age.of(name) for name in steps), age.by_created) for age in ages]
-        return [one for one in waits if one[0]]
+    def _ages(self, tag: str) -> list[Age]:
+        """Return the age rules that count for a tag: none where a hold says not to wait."""
+        return [] if tag in self.no_wait else [one.age for one in self.policy.requirements if one.age]
 
-    def _too_young(self, tag: str, deployed: Sequence[str], digest: str | None = None) -> PassedOver | None:
+    def _wait(self, tag: str) -> tuple[int, bool]:
+        """Return the seconds that a tag has to wait, and whether all rules that want it to take `created` for evidence."""
+        # Of several tags that run the largest step counts: what is a patch for one field is a minor version for the next.
+        steps = {step(other, tag) for other in self.deployed if other != tag} or {""}
+        waits = [(max(age.of(name) for name in steps), age.by_created) for age in self._ages(tag)]
+        return max((wait for wait, _ in waits), default=0), all(by_created for wait, by_created in waits if wait)
+
+    def _seen(self, tag: str) -> Seen | None:
+        return self.snapshot.seen.get(tag) if self.snapshot else None
+
+    def _too_young(self, tag: str, digest: str | None = None) -> PassedOver | None:
         """Return why a tag is too young by what is recorded of it; `digest` is what it is now, if that was asked."""
-        ages, seen = self._ages(tag, deployed), self.snapshot.seen.get(tag) if self.snapshot else None
-        if not ages:
+        (wait, is_by_created), seen = self._wait(tag), self._seen(tag)
+        if not wait:
             return None
         recorded = self.snapshot.tags.get(tag) if self.snapshot else None
         if seen and digest and not seen.has(digest):
+            # A tag that was pushed again is a new image under an old name: what was seen of the name says nothing of it.
             if digest in self.signed_since:
-                return self._until(tag, self.signed_since[digest] + max(wait for wait, _ in ages))
+                return self._until(tag, self.signed_since[digest] + wait)
             why = f"too young: it was pushed again since it was seen, as {digest[:19]}: {_FETCH}"
             return PassedOver(tag, why, "age", None, _WAITS)
         if seen and seen.is_old(digest or recorded):
@@ -141,8 +148,8 @@ class Refusals:
         if since is None and self.origin is not None:
             since = read_time(self.origin.since)  # there it was recorded, so somebody saw it
         if since is not None:
-            return self._until(tag, since + max(wait for wait, _ in ages))
-        if self.is_dated or all(by_created for _, by_created in ages):
+            return self._until(tag, since + wait)
+        if self.is_dated or is_by_created:
             return None  # `looked` asks for that
         return self._untold(tag, "nothing tells since when it is there")
 
@@ -169,9 +176,9 @@ class Refusals:
         time = moment(eligible)
         return PassedOver(tag, f"too young, eligible {time}", "age", eligible, f"waits until {time}")
 
-    def looked(self, tag: str, deployed: Sequence[str]) -> PassedOver | Unjudged | None:
+    def looked(self, tag: str) -> PassedOver | Unjudged | None:
         """Ask the source for what is not known yet, no more than is needed: age, parts, then who signed it."""
-        return self._seen(tag, deployed) or self._unsigned(tag)
+        return self._inspected(tag) or self._unsigned(tag)
 
     def of_record(self, tag: str, record: str) -> tuple[str, str]:
         """Return code and reason why a record may not decide; empty when it may. Whoever may change a lock writes what he likes."""
@@ -202,83 +209,80 @@ class Refusals:
             if verdict.signature is not None and one.tells_time:
                 self.signed_since[digest] = min(verdict.signature.time, self.signed_since.get(digest, verdict.signature.time))
             signers.append(verdict.signer)
-        self.verified[tag], self.signers[tag] = digest, ", ".join(dict.fromkeys(signers))
+        self.verified[tag] = digest, ", ".join(dict.fromkeys(signers))
         return None
 
     def _digest(self, tag: str) -> str | PassedOver | Unjudged:
         """Return the digest that a tag has now, or why it may not run without one."""
         if self.origin is not None and self.origin.digest:
             return self.origin.digest
-        question = (self.policy.repository, tag)
-        digest = ask([question], lambda one: self.facts.source.digest(*one), 1)[question]
+        digest = answer(self.facts.source.digest, self.policy.repository, tag)
         if not isinstance(digest, RegistryError):
             return digest
         return self._incomplete(tag, (Lack("manifest", tag),)) if digest.failure == "not-found" else Unjudged(tag, digest)
 
-    def _seen(self, tag: str, deployed: Sequence[str]) -> PassedOver | Unjudged | None:
+    def _inspected(self, tag: str) -> PassedOver | Unjudged | None:
         """Return why a tag may not run by what the source tells of it: its parts, and whether it is still what was seen."""
-        question, digest = (self.policy.repository, tag), None
+        digest = None
         if self.needs != Needs():
-            inspection = ask([question], lambda one: self.facts.source.inspect(*one, self.needs), 1)[question]
+            inspection = answer(self.facts.source.inspect, self.policy.repository, tag, self.needs)
             if isinstance(inspection, RegistryError):
                 return Unjudged(tag, inspection)
             if inspection.lacks:
                 return self._incomplete(tag, inspection.lacks)
             digest = inspection.digest
-        ages, seen = self._ages(tag, deployed), self.snapshot.seen.get(tag) if self.snapshot else None
-        if not ages:
+        (wait, is_by_created), seen = self._wait(tag), self._seen(tag)
+        if not wait:
             return None
         if seen is None or seen.first is None:
-            return self._by_signature(tag, ages)
+            return self._by_signature(tag, wait, is_by_created=is_by_created)
         if not seen.digests:
             return None
         if digest is None:
-            answer = self._digest(tag)
-            if not isinstance(answer, str):
-                return answer
-            digest = answer
+            now = self._digest(tag)
+            if not isinstance(now, str):
+                return now
+            digest = now
         refusal = None if seen.has(digest) or not self.is_dated else self._unsigned(tag)
-        return refusal or self._too_young(tag, deployed, digest)
+        return refusal or self._too_young(tag, digest)
 
-    def _by_signature(self, tag: str, ages: Sequence[tuple[int, bool]]) -> PassedOver | Unjudged | None:
+    def _by_signature(self, tag: str, wait: int, *, is_by_created: bool) -> PassedOver | Unjudged | None:
         """Judge a tag that nobody saw for the first time by the time of a signature that passed, else by `created` where that counts."""
-        refusal, wait = self._unsigned(tag) if self.is_dated else None, max(wait for wait, _ in ages)
+        refusal = self._unsigned(tag) if self.is_dated else None
         if refusal is not None:
             return refusal
-        since = self.signed_since.get(self.verified.get(tag, "")) or (read_time(self.origin.since) if self.origin else None)
+        digest, _ = self.verified.get(tag, ("", ""))
+        since = self.signed_since.get(digest) or (read_time(self.origin.since) if self.origin else None)
         if since is not None:
             return self._until(tag, since + wait)
-        is_created = all(by_created for _, by_created in ages)
-        return self._by_created(tag, wait) if is_created else self._untold(tag, "nothing tells since when it is there")
+        return self._by_created(tag, wait) if is_by_created else self._untold(tag, "nothing tells since when it is there")
 
     def _by_created(self, tag: str, wait: int) -> PassedOver | Unjudged | None:
-        question = (self.policy.repository, tag)
-        answer = ask([question], lambda one: self.facts.source.created(*one), 1)[question]
-        if isinstance(answer, RegistryError) and answer.failure != "not-found":
-            return Unjudged(tag, answer)
-        created = None if isinstance(answer, RegistryError) else read_time(answer)
+        time = answer(self.facts.source.created, self.policy.repository, tag)
+        if isinstance(time, RegistryError):
+            return self._untold(tag, "its image tells no time") if time.failure == "not-found" else Unjudged(tag, time)
+        created = read_time(time)
         if created is None or created < _EPOCH:
-            why = "its image tells no time" if isinstance(answer, RegistryError) else f"its image tells {answer}, which is no time of a build"
-            return self._untold(tag, why)
+            return self._untold(tag, f"its image tells {time}, which is no time of a build")
         return self._until(tag, created + wait)
 
     def moved(self, tag: str, digest: str) -> PassedOver | None:
         """Return why a tag that stays may not take this digest yet; None when it may."""
         if (closed := shut(self.policy, self.facts)) is not None:
             return closed._replace(tag=tag)
-        ages = [] if tag in self.no_wait else [one.age for one in self.policy.requirements if one.age]
-        wait, seen = max((age.of(DIGEST) for age in ages), default=0), self.snapshot.seen.get(tag) if self.snapshot else None
+        ages, seen = self._ages(tag), self._seen(tag)
+        wait = max((age.of(DIGEST) for age in ages), default=0)
         if not wait or (seen and seen.digests and seen.is_old(digest)):
             return None
         since = dict(seen.digests).get(digest) if seen else None
-        if since is None and self.is_dated and self._unsigned(tag) is None and self.verified.get(tag) == digest:
+        if since is None and self.is_dated and self._unsigned(tag) is None and self.verified.get(tag, ("",))[0] == digest:
             since = self.signed_since.get(digest)
         if since is not None:
             return self._until(tag, since + wait)
         if not all(age.by_created for age in ages):
             return self._untold(tag, "nobody saw its new digest yet")
-        answer = self._by_created(tag, wait)
-        return PassedOver(tag, f"not judged: {answer.error}", "age", None, "not judged") if isinstance(answer, Unjudged) else answer
+        refusal = self._by_created(tag, wait)
+        return PassedOver(tag, f"not judged: {refusal.error}", "age", None, "not judged") if isinstance(refusal, Unjudged) else refusal
 
     def _incomplete(self, tag: str, lacks: Sequence[Lack]) -> PassedOver:
         why = ", ".join(map(str, lacks))

@@ -10,7 +10,7 @@ from krmfn.diagnostics import in_order
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef, is_digest
 from krmfn.kubernetes.resource import describe
-from krmfn.model import Choice, Chosen, Diagnostic, Field, Location, settled
+from krmfn.model import Choice, Chosen, Diagnostic, Field, Location
 from krmfn.yamledit.scalars import Refusal
 
 TYPE_CHECKING = False
@@ -110,7 +110,7 @@ def homeless(renewed: Renewal, lock: Lock) -> tuple[Diagnostic, ...]:
 def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) -> list[Diagnostic]:
     """Return what a decision has to say besides its choice: fall-backs, junk that was dropped, what the source says."""
     remarks = [Diagnostic("warning", "source", aside) for aside in asides]
-    for chosen in (one for choice in choices for one in settled(choice) if isinstance(one, Chosen)):
+    for chosen in (one for one in choices if isinstance(one, Chosen)):
         place, key = Location(chosen.policy.defined), chosen.policy.key
         if chosen.note:
             remarks.append(Diagnostic("warning", "choice", chosen.note, place, policy=key, cause=chosen.cause))

@@ -90,10 +90,10 @@ class Remembered:
 
     def _ask(self, question: Callable[..., Answer], *about: object) -> Answer:
         key = (question.__name__, *about)
-        told = self._told.get(key, lambda: ask([about], lambda one: question(*one), 1)[about])
-        if isinstance(told, RegistryError):
-            raise told
-        return told
+        reply = self._told.get(key, lambda: answer(question, *about))
+        if isinstance(reply, RegistryError):
+            raise reply
+        return reply
 
     def tags(self, repository: Repository) -> Listing:
         """See TagSource.tags."""
@@ -135,22 +135,27 @@ class Remembered:
         return ask(pins, lambda pin: self.digest(*pin))
 
 
+def answer(question: Callable[..., Answer], *about: object) -> Answer | RegistryError:
+    """Ask one question; a failure is an answer."""
+    try:
+        return question(*about)
+    except RegistryError as error:
+        return error
+
+
 def ask(questions: Iterable[Key], question: Callable[[Key], Answer], workers: int = WORKERS) -> dict[Key, Answer | RegistryError]:
     """Ask every distinct question once, at most `workers` at a time, and keep the order of first mention."""
     todo = list(dict.fromkeys(questions))
 
-    def one(key: Key) -> Answer | RegistryError:
-        try:
-            return question(key)
-        except RegistryError as error:
-            return error
+    def asked(key: Key) -> Answer | RegistryError:
+        return answer(question, key)
 
     if len(todo) < 2 or workers < 2:
-        return {key: one(key) for key in todo}
+        return {key: asked(key) for key in todo}
     from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(min(workers, len(todo)))
     try:
-        return dict(zip(todo, pool.map(one, todo), strict=True))
+        return dict(zip(todo, pool.map(asked, todo), strict=True))
     finally:  # answers are all in, or somebody pressed Ctrl-C and will not wait for a silent registry
         pool.shutdown(wait=False, cancel_futures=True)

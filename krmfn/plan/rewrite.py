@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from krmfn.errors import RegistryError
 from krmfn.kubernetes.form import Form, holds_version
 from krmfn.model import (
     Choice,
+    Choices,
     Chosen,
     Diagnostic,
-    Following,
     ImagePolicy,
     NotChosen,
     Part,
-    PolicyKey,
     Severity,
 )
-from krmfn.namedtuple import NamedTuple
 from krmfn.plan.current import Deployed, place
 from krmfn.plan.records import Change, Guarded, Judged, Pins, Place
 from krmfn.yamledit.scalars import Refusal, reads_as_text, render
@@ -28,35 +24,30 @@ if TYPE_CHECKING:
     from krmfn.plan.target import Target
 
 _FETCH = "run krmfn fetch on the package to add it"
+# What may be better at the next run; a failure of any other kind has to be seen.
 _MASKABLE = ("not-found", "denied", "rate-limited", "unavailable", "no-match")
 
 
-class Changes(NamedTuple):
-    """What there is to write and to say. With an error among the results nothing may be written."""
-
-    changes: tuple[Change, ...]
-    results: tuple[Diagnostic, ...]
-
-
-def rewrite(deployed: Deployed, judged: Judged, pins: Pins, guarded: Guarded, settings: Settings) -> Changes:
-    """Compute every edit, and a result for every change and for every field that stays although it should not.
+def rewrite(
+    deployed: Deployed, judged: Judged, pins: Pins, guarded: Guarded, settings: Settings
+) -> tuple[tuple[Change, ...], tuple[Diagnostic, ...]]:
+    """Return every change, and what there is to say of fields that stay although they should not: with an error nothing may be written.
 
     Fields of policies whose windows are closed stay, and nothing is said of them.
     """
-    choices = judged.choices
-    writer = _Writer(deployed, choices, pins, settings)
+    writer = _Writer(deployed, judged.choices, pins, settings)
     places = guarded.places | pins.held
     for target in deployed.targets:
         key = target.setter.policy
-        is_still = key in judged.still and not isinstance(choices.get(key), NotChosen)
+        is_still = key in judged.still and not isinstance(judged.choices.get((key, "")), NotChosen)
         if key not in guarded.policies and not is_still and place(target) not in places:
             writer.write(target)
     changes = tuple(change for change in writer.changes if place(change.target) not in writer.refused)
-    return Changes(changes, (*pins.results, *guarded.results, *writer.results))
+    return changes, (*pins.results, *guarded.results, *writer.results)
 
 
 class _Writer:
-    def __init__(self, deployed: Deployed, choices: Mapping[PolicyKey, Choice], pins: Pins, settings: Settings) -> None:
+    def __init__(self, deployed: Deployed, choices: Choices, pins: Pins, settings: Settings) -> None:
         self.deployed, self.choices, self.pins, self.settings = deployed, choices, pins, settings
         self.changes: list[Change] = []
         self.results: list[Diagnostic] = []
@@ -66,12 +57,13 @@ class _Writer:
 
     def write(self, target: Target) -> None:
         """Decide about one field."""
-        choice = self.choices.get(target.setter.policy)
-        if isinstance(choice, Following) and target.setter.part is Part.NAME:
-            self._write_name(target, choice.policy)
-            return
-        if isinstance(choice, Following):
-            choice = self._following(target, choice)
+        key, part = target.setter
+        policy, choice = self.deployed.policies[key], self.choices.get((key, ""))
+        if choice is None and policy.rules.follows_current:
+            if part is Part.NAME:
+                self._write_name(target, policy)
+                return
+            choice = self._following(target, policy)
         if choice is None or target.how == "stray":
             if isinstance(choice, Chosen) and choice.tag != target.tag:
                 self._refuse(f"cannot write {choice.tag}: {_stray(target)}", target, choice.policy)
@@ -83,17 +75,12 @@ class _Writer:
             self._write(target, whole)
 
     def _not_chosen(self, target: Target, choice: NotChosen) -> None:
-        is_kept = (choice.policy.on_error or self.settings.on_error) == "keep" and choice.failure in _MASKABLE
         by = f"policy {choice.policy.key}: " if choice.policy.defined.kind else ""
-        message = f"{by}{choice.message}"
-        self._say(
-            "warning" if is_kept else "error", message + ("; kept as it is" if is_kept else ""), target, choice.policy,
-            choice.cause,
-        )  # fmt: skip
+        self._stay(f"{by}{choice.message}", target, choice.policy, choice.cause, is_maskable=choice.failure in _MASKABLE)
 
-    def _following(self, target: Target, following: Following) -> Chosen | NotChosen | None:
+    def _following(self, target: Target, policy: ImagePolicy) -> Choice | None:
         """Return the choice for the tag that a field holds; None when the field is right as it is."""
-        policy, part = following.policy, target.setter.part
+        part = target.setter.part
         is_lone_tag = part in (Part.TAG, Part.VERSION) and not self._is_pinned(target, policy)
         if self.deployed.is_pinned_alone(target) or (policy.rules.pins_current and is_lone_tag):
             return None
@@ -101,7 +88,7 @@ class _Writer:
         if tag is None:
             aim = "whose digest could be pinned" if policy.rules.pins_current else "to move on from"
             return NotChosen(policy, "no-tag", f"{target.scalar.path}: no tag is deployed here {aim}")
-        choice = following.choices.get(tag)
+        choice = self.choices.get((policy.key, tag))
         is_kept = isinstance(choice, Chosen) and choice.stays and policy.digest_reflection == "Never"
         return None if is_kept else choice
 
@@ -109,7 +96,7 @@ class _Writer:
         form = target.form(policy)
         return self.settings.keep_pins and form is not None and bool(form.digest)
 
-    def _whole(self, target: Target, chosen: Chosen) -> Chosen | NotChosen | None:
+    def _whole(self, target: Target, chosen: Chosen) -> Choice | None:
         """Complete a choice by tag and digest for this field; None when the field is right as it is."""
         policy, part, tag = chosen.policy, target.setter.part, chosen.tag
         is_pinned = self._is_pinned(target, policy)
@@ -122,19 +109,18 @@ class _Writer:
         if not policy.reflects and self.deployed.is_pinned_to(target, policy, tag):
             return None
         digest = self.pins.digests.get((policy.key, tag))
-        if digest is None and policy.rules.pins_current and chosen.record:
-            return self._unlocked(target, chosen, tag)
         if isinstance(digest, RegistryError):
             message = f"failed fetching digest of {policy.repository.image.name}:{tag}: {digest}"
             return NotChosen(policy, digest.failure, message, cause=digest)
-        if digest is None and (not policy.reflects or (is_pinned and policy.rules.followed)):
+        is_unlocked = policy.rules.pins_current and bool(chosen.record)  # frozen, and the lock knows nothing of this tag
+        if digest is None and (is_unlocked or not policy.reflects or (is_pinned and policy.rules.followed)):
             if self.deployed.is_pinned_to(target, policy, tag):
                 return None
-            message = f"this field is pinned, and {chosen.record or 'the lock'} holds no digest of tag {tag}: {_FETCH}"
-            return NotChosen(policy, "lock", message)
+            pinned = f"this field is pinned, and {chosen.record or 'the lock'} holds no digest of tag {tag}: {_FETCH}"
+            return NotChosen(policy, "lock", f"the lock has no entry of tag {tag} for this policy: {_FETCH}" if is_unlocked else pinned)
         return chosen._replace(digest=digest)
 
-    def _verified(self, target: Target, chosen: Chosen) -> Chosen | NotChosen | None:
+    def _verified(self, target: Target, chosen: Chosen) -> Choice | None:
         """Return a choice with the digest that was verified: that is what is written, whatever the tag says tomorrow."""
         policy = chosen.policy
         digest = chosen.digest or (self.pins.digests.get((policy.key, chosen.tag)) if chosen.record else None)
@@ -147,13 +133,6 @@ class _Writer:
             message = f"this field takes a tag alone, so the digest that was verified ({digest[:19]}) is lost; allowTagOnly permits that"
             self._say("warning", message, target, policy)
         return chosen._replace(digest=None) if self.deployed.takes_tag_alone(target) else chosen._replace(digest=digest)
-
-    def _unlocked(self, target: Target, chosen: Chosen, tag: str) -> NotChosen | None:
-        """Frozen, and the lock knows nothing of this tag: a field that is pinned already stays, any other is an error."""
-        if self.deployed.is_pinned_to(target, chosen.policy, tag):
-            return None
-        message = f"the lock has no entry of tag {tag} for this policy: {_FETCH}"
-        return NotChosen(chosen.policy, "lock", message)
 
     def _write(self, target: Target, chosen: Chosen) -> None:
         form = target.form(chosen.policy)
@@ -178,7 +157,7 @@ class _Writer:
             self._edit(target, form.write(Part.NAME, _name(target, form, policy), "", None), policy)
 
     def _edit(self, target: Target, value: str, policy: ImagePolicy, chosen: Chosen | None = None) -> None:
-        if target.scalar.style in ("|", ">"):
+        if target.scalar.style in ("|", ">"):  # there a form keeps the line break at the end, which is none of the value
             value = value.strip()
         if value == target.scalar.value and reads_as_text(target.scalar):
             return
@@ -190,12 +169,18 @@ class _Writer:
             self.changes.append(Change(target, value, policy, chosen, edit))
 
     def _refuse(self, message: str, target: Target, policy: ImagePolicy) -> None:
-        """Leave a field, and what moves with it: an error, unless the run is to go on."""
+        """Leave a field, and what moves with it."""
         self.refused.add(place(target))
-        if (policy.on_error or self.settings.on_error) == "keep":
-            self._say("warning", f"{message}; kept as it is", target, policy)
+        self._stay(message, target, policy)
+
+    def _stay(
+        self, message: str, target: Target, policy: ImagePolicy, cause: RegistryError | None = None, *, is_maskable: bool = True
+    ) -> None:
+        """Report why a field stays: an error, unless the run is to go on."""
+        if is_maskable and (policy.on_error or self.settings.on_error) == "keep":
+            self._say("warning", f"{message}; kept as it is", target, policy, cause)
         else:
-            self._say("error", message, target, policy)
+            self._say("error", message, target, policy, cause)
 
     def _say(
         self, severity: Severity, message: str, target: Target, policy: ImagePolicy, cause: RegistryError | None = None

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 from krmfn.access import Listing, Repository
 from krmfn.config.first_seen import Seen, merge
 from krmfn.config.snapshot import Snapshot
-from krmfn.errors import RegistryError
-from krmfn.model import Choice, Chosen, ImagePolicy, settled
+from krmfn.model import Choice, Chosen, ImagePolicy
 from krmfn.policies import selection
 from krmfn.policies.reason import ELIGIBLE
 
 if TYPE_CHECKING:
     from krmfn.plan.current import Deployed
-    from krmfn.plan.records import Dates, Listings
+    from krmfn.plan.records import Answers, Dates, Listings
     from krmfn.policies.rules import Rules
+    from krmfn.policies.selection import Selection
 
 BEST = 5
-Looked = Mapping[tuple[Repository, str], str | RegistryError]
 
 
 def is_recorded(policy: ImagePolicy, before: Mapping[str, Snapshot], *, is_bootstrap: bool) -> bool:
@@ -36,32 +35,24 @@ def to_look_at(
 ) -> list[tuple[Repository, str]]:
     """Return the (repository, tag) pairs whose digests tell whether a tag was pushed again."""
     questions: list[tuple[Repository, str]] = []
-    for choice in choices:
-        policy = choice.policy
-        if policy.rules.followed or not is_recorded(policy, before, is_bootstrap=is_bootstrap):
+    for one in choices:
+        policy = one.policy
+        if not isinstance(one, Chosen) or policy.rules.followed or not is_recorded(policy, before, is_bootstrap=is_bootstrap):
             continue
-        for one in settled(choice):
-            if policy.rules.pins_current and isinstance(one, Chosen):
-                questions.append((policy.repository, one.tag))
-            elif isinstance(one, Chosen) and one.selection is not None:
-                questions += [(policy.repository, tag) for tag in (*_best(one, dates), *_listed(one, deployed.tags(policy)))]
+        if policy.rules.pins_current:
+            questions.append((policy.repository, one.tag))
+        elif one.selection is not None:
+            running = set(deployed.tags(policy)).intersection(one.selection.tags)
+            questions += [(policy.repository, tag) for tag in (*_best(one, one.selection, dates), *sorted(running))]
     return list(dict.fromkeys(questions))
 
 
-def _listed(chosen: Chosen, tags: Iterable[str]) -> Iterator[str]:
-    known = set(chosen.selection.tags) if chosen.selection else set()
-    return (tag for tag in tags if tag in known)
-
-
-def _best(chosen: Chosen, dates: Dates) -> Iterator[str]:
+def _best(chosen: Chosen, selected: Selection, dates: Dates) -> Iterator[str]:
     """Yield the best tags of a policy, best first."""
-    selected = chosen.selection
-    if selected is None:
-        return
     rules, repository = chosen.policy.rules, chosen.policy.repository
     left = [tag for tag, reason in zip(selected.tags, selected.reasons, strict=True) if reason in ELIGIBLE]
     current = selected.tag if rules.follows_current else None
-    yield from best(rules, left, BEST, lambda tag: str(dates.get((repository, tag), "")), current)
+    return best(rules, left, BEST, lambda tag: str(dates.get((repository, tag), "")), current)
 
 
 def best(
@@ -78,23 +69,19 @@ def best(
 
 
 def record(
-    policies: Iterable[ImagePolicy], listings: Listings, looked: Looked, before: Mapping[str, Snapshot], now: float,
+    policies: Iterable[ImagePolicy], listings: Listings, looked: Answers, before: Mapping[str, Snapshot], now: float,
     *, is_bootstrap: bool,
 ) -> dict[str, Snapshot]:  # fmt: skip
     """Return what is known of every repository, with all that was seen now added; by canonical name."""
     snapshots = dict(before)
-    for policy in policies:
-        image, listing = policy.repository.image.canonical, listings.get(policy.repository)
-        if is_recorded(policy, before, is_bootstrap=is_bootstrap):
-            mine = {
-                tag: answer
-                for (repository, tag), answer in looked.items()
-                if repository == policy.repository and isinstance(answer, str)
-            }
-            if listing is None and policy.rules.pins_current:  # nobody lists for it, so nothing vanishes
-                listing = Listing(tuple(sorted({*mine, *(snapshots[image].tags if image in snapshots else ())})))
-            if not isinstance(listing, Listing):
-                continue
+    digests: dict[Repository, dict[str, str]] = {}
+    for (repository, tag), answer in looked.items():
+        digests.setdefault(repository, {}).update({tag: answer} if isinstance(answer, str) else {})
+    for policy in (one for one in policies if is_recorded(one, before, is_bootstrap=is_bootstrap)):
+        image, listing, mine = policy.repository.image.canonical, listings.get(policy.repository), digests.get(policy.repository, {})
+        if listing is None and policy.rules.pins_current:  # nobody lists for it, so nothing vanishes
+            listing = Listing(tuple(sorted({*mine, *(snapshots[image].tags if image in snapshots else ())})))
+        if isinstance(listing, Listing):
             snapshots[image] = seen_now(snapshots.get(image), before.get(image), image, listing, mine, now, is_bootstrap=is_bootstrap)
     return snapshots
 
@@ -105,11 +92,8 @@ def seen_now(
 ) -> Snapshot:  # fmt: skip
     """Return what is known of a repository with what it offers now; `old` is what was written before."""
     is_old = is_bootstrap and old is None
-    fresh = {
-        tag: Seen(now, ((digests[tag], now),) if tag in digests else (), is_old) for tag in listing.tags
-    }
-    earlier = known.seen if known else {}
-    seen = merge(earlier, fresh)
+    fresh = {tag: Seen(now, ((digests[tag], now),) if tag in digests else (), is_old) for tag in listing.tags}
+    seen = merge(known.seen if known else {}, fresh)
     tags = {tag: digests.get(tag) or (known.tags.get(tag) if known else None) for tag in listing.tags}
     gone = frozenset(seen) - frozenset(tags)
     base = known or Snapshot(image, {}, {})
@@ -122,9 +106,7 @@ def written(fresh: Snapshot, recorded: Snapshot, old: Snapshot | None, *, is_dec
     `spec.time` moves only when anything else does, or when a decision did.
     """
     kept = set(fresh.tags) | (set(old.seen) if old else set())
-    tags = {
-        tag: fresh.tags.get(tag) or digest for tag, digest in recorded.tags.items() if tag in kept
-    }
+    tags = {tag: fresh.tags.get(tag) or digest for tag, digest in recorded.tags.items() if tag in kept}
     seen = {tag: one for tag, one in recorded.seen.items() if tag in tags or tag in recorded.gone}
     snapshot = fresh._replace(tags=tags, seen=seen, gone=recorded.gone, time=recorded.time, listed=max(fresh.listed, len(tags)))
     if old is None or old.time is None or is_decided_anew:

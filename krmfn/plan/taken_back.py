@@ -6,11 +6,11 @@ Nothing is guessed: a field without a record was never taken back, and neither w
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config.hold import Hold
-from krmfn.model import Choice, Chosen, Diagnostic, ImagePolicy, Part, PolicyKey, settled
+from krmfn.model import Choice, ChoiceKey, Choices, Chosen, Diagnostic, ImagePolicy, Part, PolicyKey
 from krmfn.plan.current import Deployed, is_of
 from krmfn.policies import selection
 from krmfn.policies.newer import compare
@@ -65,20 +65,20 @@ def _is_lower(policy: ImagePolicy, tag: str, recorded: str) -> bool:
         return False
     if selection.goes_back(policy.rules, recorded, tag):
         return True
+    # What people went back to may be outside of the policy: then the numbers of the tags decide.
     return not selection.accepts(policy.rules, tag) and (compare(recorded, tag) or 0) > 0
 
 
-def held(choices: Mapping[PolicyKey, Choice], taken: Iterable[TakenBack]) -> dict[PolicyKey, Choice]:
+def held(choices: Choices, taken: Iterable[TakenBack]) -> dict[ChoiceKey, Choice]:
     """Return the choices with the holds that follow from what was taken back."""
     holds: dict[PolicyKey, tuple[Hold, ...]] = {}
     for one in taken:
         holds[one.policy.plain] = (*holds.get(one.policy.plain, ()), one.hold)
-    return {
-        key: choice._replace(policy=choice.policy._replace(holds=(*choice.policy.holds, *holds[key.plain])))
-        if key.plain in holds
-        else choice
-        for key, choice in choices.items()
-    }
+    with_holds: dict[ChoiceKey, Choice] = {}
+    for key, choice in choices.items():
+        policy = choice.policy
+        with_holds[key] = choice._replace(policy=policy._replace(holds=(*policy.holds, *holds.get(key[0].plain, ()))))
+    return with_holds
 
 
 def written(changes: Iterable[Change], lock: Lock | None) -> Written:
@@ -96,11 +96,11 @@ def _place(target: Target, folder: str) -> str:
     return f"{posixpath.relpath(target.resource.block.text.name, folder)}: {target.resource.id}: {target.scalar.path}"
 
 
-def ended(holds: Iterable[Hold], choices: Mapping[PolicyKey, Choice]) -> Iterator[Hold]:
+def ended(holds: Iterable[Hold], choices: Choices) -> Iterator[Hold]:
     """Yield the holds that end with a newer tag, and whose policy takes one now wherever it decides."""
     for hold in holds:
         if not (hold.ends_with_newer and hold.skip):
             continue
-        mine = [one for key, choice in choices.items() if key.plain == hold.policy for one in settled(choice)]
+        mine = [choice for (key, _), choice in choices.items() if key.plain == hold.policy]
         if mine and all(isinstance(one, Chosen) and not one.record and _is_lower(one.policy, hold.skip, one.tag) for one in mine):
             yield hold

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from krmfn.model import Choice, Chosen, PassedOver, PolicyKey, by_deployed_tag
+from krmfn.model import ChoiceKey, Chosen, PassedOver, PolicyKey
 from krmfn.plan.refusals import Facts, shut
 from krmfn.policies import selection
 from krmfn.policies.number import read_time
@@ -13,42 +13,35 @@ from krmfn.policies.number import read_time
 if TYPE_CHECKING:
     from krmfn.config.rollout import Group
     from krmfn.config.windows import Calendar
-    from krmfn.plan.records import Judged, Pin
+    from krmfn.plan.records import Judged
 
 
 class Mover(NamedTuple):
-    """A choice that moves something: of a policy, or for one deployed tag of it."""
+    """A choice that moves something."""
 
-    pin: Pin
+    key: ChoiceKey
     chosen: Chosen
     running: tuple[str, ...]
 
 
 class Unit(NamedTuple):
-    """Policies that move at the same time, and what of them would move. `name` is that of the first."""
+    """Choices that move at the same time: those of a group, wherever it stands, or of one policy. `name` is that of the first."""
 
     name: PolicyKey
-    keys: frozenset[PolicyKey]
-    movers: tuple[Mover, ...]
+    movers: list[Mover]
 
 
-def units(judged: Judged, choices: Mapping[PolicyKey, Choice], groups: Iterable[Group], facts: Facts) -> list[Unit]:
-    """Return what would move now: every group whole, wherever it stands, every other policy by itself."""
-    homes = {key: group.members for group in groups for key in group.members}
-    together: dict[PolicyKey, list[PolicyKey]] = {}
-    for key in sorted(choices):
-        together.setdefault(homes.get(key.plain, (key.plain,))[0], []).append(key)
-    movers = {key: tuple(_movers(key, judged, facts)) for key in choices}
-    return [Unit(name, frozenset(keys), moved) for name, keys in together.items() if (moved := tuple(one for key in keys for one in movers[key]))]
-
-
-def _movers(key: PolicyKey, judged: Judged, facts: Facts) -> Iterator[Mover]:
-    choice = judged.choices.get(key)
-    for tag, chosen in by_deployed_tag(choice).items() if choice is not None else ():
+def units(judged: Judged, groups: Iterable[Group], facts: Facts) -> list[Unit]:
+    """Return what would move now."""
+    first = {key: group.members[0] for group in groups for key in group.members}
+    movers: dict[PolicyKey, list[Mover]] = {}
+    for key, chosen in sorted(judged.choices.items(), key=lambda pair: pair[0]):
+        policy, tag = key
         if isinstance(chosen, Chosen):
             running = (tag,) if tag else facts.running(chosen.policy)
             if not running or any(one != chosen.tag and one not in chosen.above for one in running):
-                yield Mover((key, tag), chosen, running)
+                movers.setdefault(first.get(policy.plain, policy.plain), []).append(Mover(key, chosen, running))
+    return [Unit(name, moving) for name, moving in movers.items()]
 
 
 def await_windows(judged: Judged, every: Iterable[Unit], facts: Facts) -> Judged:
@@ -59,7 +52,7 @@ def await_windows(judged: Judged, every: Iterable[Unit], facts: Facts) -> Judged
             together = unit.movers[0].chosen.policy._replace(windows=tuple(dict.fromkeys(_calendars(unit))))
             passed = shut(together, facts) or closed[0]
             for mover in unit.movers:
-                judged = judged.keep(mover.pin, mover.running, passed._replace(tag=mover.chosen.tag))
+                judged = judged.keep(mover.key, mover.running, passed._replace(tag=mover.chosen.tag))
     return judged
 
 
@@ -71,13 +64,14 @@ def take_turns(judged: Judged, every: Iterable[Unit], most: int, changed: Collec
     """Keep what would move beyond so many policies: the longest waiting go first, and what differs from the base counts."""
     left = most - len(changed)
     for unit in sorted(every, key=lambda one: (_since(one, facts), one.name)):
-        new = {mover.pin[0].plain for mover in unit.movers} - set(changed)
+        new = {mover.key[0].plain for mover in unit.movers} - set(changed)
+        # A group of more members than may ever change goes when nothing else does: else it would wait for ever.
         if len(new) <= max(left, 0) or left == most:
             left -= len(new)
             continue
         for one in unit.movers:
             why = f"waits for its turn: maxChanges is {most}, and others wait longer"
-            judged = judged.keep(one.pin, one.running, PassedOver(one.chosen.tag, why, "turn", None, "waits for its turn"))
+            judged = judged.keep(one.key, one.running, PassedOver(one.chosen.tag, why, "turn", None, "waits for its turn"))
     return judged
 
 
@@ -95,6 +89,6 @@ def _times(mover: Mover, facts: Facts) -> Iterator[float]:
         yield from (one.first or 0.0 for one in above)
         return
     lock = facts.deployed.lock
-    for entry in lock.of(mover.pin[0]) if lock else ():
+    for entry in lock.of(mover.key[0]) if lock else ():
         if entry.since and (time := read_time(entry.since)) is not None:
             yield time

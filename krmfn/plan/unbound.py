@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from krmfn.errors import RuleError
-from krmfn.image import ImageRef
 from krmfn.kubernetes import finder
 from krmfn.kubernetes.jsonpath import written
 from krmfn.kubernetes.resource import KUSTOMIZE_ID, Resource, containers, describe
@@ -28,18 +26,12 @@ _LOOKS = 200
 def unbound(config: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagnostic]:
     """Return a warning for every policy that no field is bound to."""
     warnings = [
-        Diagnostic(
-            "warning",
-            "unbound-policy",
-            f"policy {key} is bound to no field, and cannot choose: {one.why}",
-            Location(one.defined),
-        )
+        Diagnostic("warning", "unbound-policy", f"policy {key} is bound to no field, and cannot choose: {one.why}", Location(one.defined))
         for key, one in config.unresolved.items()
         if key not in bound.policies
     ]
-    missing = [
-        policy for key, policy in config.policies.items() if key not in bound.policies and key in config.declared
-    ]
+    missing = [policy for key, policy in config.policies.items() if key not in bound.policies and key in config.declared]
+    # kustomize gives every item its id; some are enough to know it by.
     is_kustomize = bool(missing) and any(KUSTOMIZE_ID.encode() in block.raw for block in blocks[:50])
     for policy in missing:
         message = f"policy {policy.key} is bound to no field: {_why(policy, blocks, is_kustomize=is_kustomize)}"
@@ -103,7 +95,7 @@ def _held(policy: ImagePolicy, resource: Resource) -> Iterator[tuple[Resource, s
     pairs: list[dict[str, str]] = []
     for place in finder.places(resource.block):
         slots = [slot for slot in place.slots if slot.steps]
-        if place.resource != resource or place.ref is None or not slots or not is_of(place.ref.name, policy):
+        if place.resource != resource or place.ref is None or not slots or not policy.is_for(place.ref.name):
             continue
         if slots[0].part is Part.IMAGE:
             keys.append(names.get(slots[0].steps) or written(slots[0].steps))
@@ -130,11 +122,3 @@ def advised(place: Place, policy: ImagePolicy) -> list[tuple[Slot, Setter]]:
         and (slot.part is not Part.NAME or slot.scalar.value == name)
     ]
     return places if any(slot.part is not Part.NAME for slot, _ in places) else []
-
-
-def is_of(reference: str, policy: ImagePolicy) -> bool:
-    """True if a reference, or a bare repository, is of the policy's image."""
-    try:
-        return ImageRef.parse(reference).canonical == policy.repository.image.canonical
-    except RuleError:
-        return False
