@@ -1,19 +1,23 @@
-"""The tables of docs/configuration.md, made from the schema that configuration is checked by.
+"""The tables of docs/configuration.md and docs/policies.md, made from what the code goes by: schema, policies, reasons.
 
-`python -m tests.reference` writes them anew between the marks `<!-- KIND -->` and `<!-- end -->`; the words around stay.
+`python -m tests.reference` writes them anew between the marks `<!-- NAME -->` and `<!-- end -->`; the words around stay.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
+from inspect import getdoc
 from typing import Any
 
 from krmfn.config import schema
 from krmfn.config.settings import Settings
+from krmfn.policies.policy import POLICIES, Member
+from krmfn.policies.reason import Reason
 from tests.tools import ROOT
 
-PAGE = ROOT / "docs" / "configuration.md"
+PAGES = (ROOT / "docs" / "configuration.md", ROOT / "docs" / "policies.md")
 SECTION = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 HEAD = "| field | type | meaning |\n|---|---|---|\n"
 _DEFAULTS = {
@@ -70,10 +74,42 @@ def _meaning(path: str, field: dict[str, Any], required: bool) -> str:
     return f"{words} ({', '.join(notes)})" if notes else words
 
 
+def policies() -> str:
+    """Write the members of `policy`: the first paragraph of the docstring of its class says what each takes."""
+    return "| member | options | takes |\n|---|---|---|\n" + "".join(
+        f"| `{name}` | {', '.join(f'`{option}`' for option in member.options)} | {_takes(member)} |\n"
+        for name, member in POLICIES.items()
+    )
+
+
+def _takes(member: Member) -> str:
+    policy = getattr(import_module(f"krmfn.policies.{member.module}"), member.class_name)
+    return " ".join(str(getdoc(policy)).partition("\n\n")[0].split())
+
+
+def keys() -> str:
+    """Write the keys of a flat ConfigMap that choose a policy."""
+    return "| key of a policy | gives |\n|---|---|\n" + "".join(
+        f"| `{name}` | {f'`{member.key_option}`' if member.options else 'nothing: any value'} |\n"
+        for name, member in POLICIES.items()
+        if member.has_key
+    )
+
+
+def reasons() -> str:
+    """Write the reasons of tags in the order of the steps, and behind which step the tag is not counted."""
+    ordered = (*list(Reason)[1:], Reason.NOT_EVALUATED)
+    return "| reason | the tag | not among |\n|---|---|---|\n" + "".join(f"| `{one.word}` | {one.text} | {one.step} |\n" for one in ordered)
+
+
+TABLES = {"policies": policies, "keys": keys, "reasons": reasons}
+
+
 def renewed(page: str) -> str:
-    """Replace every section of a page by the table of its kind."""
-    return SECTION.sub(lambda found: found[1] + table(found[2]) + found[3], page)
+    """Replace every section of a page by its table, that of a kind or one of TABLES."""
+    return SECTION.sub(lambda found: found[1] + (TABLES[found[2]]() if found[2] in TABLES else table(found[2])) + found[3], page)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(renewed(PAGE.read_text()))
+    for path in PAGES:
+        path.write_text(renewed(path.read_text()))

@@ -160,8 +160,8 @@ def test_check_mode_changes_nothing_and_says_what_would():
 
 
 SHORT_RUN = """
-access config config.declared config.definitions config.flux config.gathering config.go_duration config.loading config.locks
-config.objects config.plain config.recorded config.records config.requirement_definitions config.rollout_definitions
+access config config.declared config.definitions config.flux config.gathering config.loading config.locks
+config.objects config.plain config.recorded config.records config.rule_definitions
 config.schema config.secrets config.selecting config.settings config.shapes config.snapshot diagnostics disk disk.reading
 errors function globs image kubernetes kubernetes.form kubernetes.resource model namedtuple optional outcome pipeline plan plan.bind
 plan.current plan.decision plan.digests plan.guard plan.needed plan.records plan.report plan.resolve plan.rewrite plan.target

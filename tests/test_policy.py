@@ -9,8 +9,9 @@ from krmfn.policies.digest import Digest
 from krmfn.policies.newest import Newest
 from krmfn.policies.ordering import Alphabetical, Numerical
 from krmfn.policies.policy import POLICIES, parse_policy
+from krmfn.policies.reason import Reason
 from krmfn.policies.rules import parse_rules
-from krmfn.policies.selection import accepts, candidates, outranks
+from krmfn.policies.selection import accepts, candidates, outranks, select
 from krmfn.policies.semver import SemVer
 
 if TYPE_CHECKING:
@@ -52,18 +53,40 @@ READ: list[tuple[str, dict[str, str], str, dict[str, object]]] = [
     ("alphabetical", {}, "alphabetical asc", {"alphabetical": {"order": "asc"}}),
     ("numerical", {"order": "DESC"}, "numerical desc", {"numerical": {"order": "desc"}}),
     ("version", {}, "version within minor", {"version": {"within": "minor"}}),
+    ("newest", {"limit": "7"}, "newest", {"newest": {"limit": 7}}),
     ("digest", {}, "digest", {"digest": {}}),
     (
         "follow", {"lock": "staging", "policy": "shop:web", "soak": "2 days"}, "follow shop:web of lock staging, soak 2 days",
         {"follow": {"lock": "staging", "policy": "shop:web", "soak": 172800}},
     ),
-    ("newest", {"limit": "7"}, "newest", {"newest": {"limit": 7}}),
 ]
 """For each of POLICIES: its options, how it is told to people, and its canonical data."""
 
 
-def test_every_policy_is_in_the_table():
+CHOSEN: list[tuple[str, dict[str, str], list[str], str]] = [
+    ("semver", {"range": "1 - 2"}, ["1.0.0", "3.0.0", "1.9.0"], "1.9.0"),
+    ("alphabetical", {}, ["b", "c", "a"], "c"),
+    ("numerical", {"order": "desc"}, ["10", "9", "11"], "9"),
+    ("version", {"within": "minor"}, ["1.0.0", "1.2.0", "2.0.0"], "1.2.0"),
+    ("newest", {}, ["1.0.0", "1.1.0"], "1.0.0"),
+    ("digest", {}, ["1.1.0", "1.0.0"], "1.0.0"),
+    ("follow", {"lock": "staging", "policy": "shop:web", "soak": "2 days"}, ["1.0.0", "1.1.0"], "1.1.0"),
+]
+"""For each of POLICIES: its options, tags, and the one that it takes. 1.0.0 is deployed, and was built last."""
+
+
+def test_every_policy_is_in_the_tables():
     assert [name for name, *_ in READ] == list(POLICIES), "READ has a row for each of POLICIES, in their order"
+    assert [name for name, *_ in CHOSEN] == list(POLICIES), "CHOSEN has a row for each of POLICIES, in their order"
+
+
+@pytest.mark.parametrize(("name", "options", "tags", "chosen"), CHOSEN, ids=[name for name, *_ in CHOSEN])
+def test_every_policy_takes_one_tag_in_whatever_order(name: str, options: dict[str, str], tags: list[str], chosen: str) -> None:
+    rules = parse_rules({name: options})
+    for listed in (tags, tags[::-1]):
+        selection = select(rules, listed, created=lambda tag: f"2026-01-0{9 if tag == '1.0.0' else 1}T00:00:00Z", current="1.0.0")
+        assert selection.tag == chosen
+        assert Reason(selection.reasons[listed.index(chosen)]) is Reason.CHOSEN
 
 
 @pytest.mark.parametrize(("name", "options", "described", "canonical"), READ, ids=[name for name, *_ in READ])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from krmfn.errors import RulesError
 from krmfn.policies import number
-from krmfn.policies.policy import POLICIES
+from krmfn.policies.policy import PRECEDENCE
 from krmfn.policies.reason import ELIGIBLE, Reason
 from krmfn.policies.rules import Rules, parse_rules
 from krmfn.policies.selection import Selection, accepts, candidates, outranks, select
@@ -340,7 +340,7 @@ def test_every_problem_is_found_with_its_field(options: dict[str, Any], problems
     [
         ({"semVer": {}}, "write semver: {...} instead of semVer"),
         ({"semver": None}, "semver is empty, write semver: {...}"),
-        ({}, f"expected one of {', '.join(POLICIES)}"),
+        ({}, f"expected one of {', '.join(PRECEDENCE)}"),
     ],
     ids=["misspelt", "null", "empty"],
 )

@@ -132,10 +132,10 @@ def _tested(one: History, sets: Sequence[RuleSet], within: str) -> Tested:
 def _policy(one: History, rules: RuleSet, within: str) -> ImagePolicy:
     """Return the policy of the configuration for an image, else `version`, with what its rules require."""
     named = rules.config.by_image().get(one.image.canonical, ())
-    policy = next((policy for policy in named if policy.rules.policy.kind not in ("newest", "digest")), None)
+    policy = next((policy for policy in named if not (policy.rules.needs_created or policy.rules.pins_current)), None)
     if policy is None:
         chosen = parse_rules({"version": {"within": within}})
-        bare = ImagePolicy(PolicyKey("", one.image.canonical), rules.config.repository(one.image), chosen, chosen.described, "Never", frozenset())
+        bare = ImagePolicy(PolicyKey("", one.image.canonical), rules.config.repository(one.image), chosen, "Never", frozenset())
         policy = rules.config.rulebook.put(bare)
     return policy._replace(requirements=(rules.age,)) if rules.age else policy
 

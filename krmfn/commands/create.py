@@ -13,8 +13,8 @@ import click
 from krmfn import terminal
 from krmfn.commands import options
 from krmfn.commands.create_flags import (
+    FLAGS,
     REFLECTIONS,
-    SELECTIONS,
     check_name,
     check_rules,
     digest_interval,
@@ -28,6 +28,7 @@ from krmfn.config.objects import GROUP
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RuleError
 from krmfn.image import parse_repository
+from krmfn.policies.policy import POLICIES
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 _VERSION = f"{GROUP}/v1"
@@ -65,8 +66,8 @@ def _shared(verb: Verb) -> Verb:
 
 
 def _selections(verb: Verb) -> Verb:
-    for one in reversed(SELECTIONS):
-        verb = click.option(one.flag, one.policy, metavar=one.metavar, help=one.help)(verb)
+    for name, flag in reversed(FLAGS.items()):
+        verb = click.option(f"--select-{flag.name}", name, metavar=flag.metavar, help=flag.help)(verb)
     return verb
 
 
@@ -139,13 +140,14 @@ def policy(
     if interval_of := digest_interval(interval, reflect_digest):
         spec["interval"] = interval_of
     selected, value = selection_of(selections)
-    spec["policy"] = {selected.policy: {selected.field: value}}
+    option = POLICIES[selected].key_option
+    spec["policy"] = {selected: {option: value} if option else {}}
     check_rules(spec)
-    if selected.is_of_flux:
+    if POLICIES[selected].is_of_flux:
         _print("ImagePolicy", name, namespace, labels, spec)
         return
     _print("ImagePolicy", name, namespace, labels, spec, {"config.kubernetes.io/local-config": "true"})
-    note = f"krmfn: note: Flux's controllers know no policy {selected.policy}: the object is marked local-config, which kustomize leaves out"
+    note = f"krmfn: note: Flux's controllers know no policy {selected}: the object is marked local-config, which kustomize leaves out"
     terminal.tell(note, err=True)
 
 

@@ -2,55 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from krmfn.config.go_duration import go_duration
+from krmfn.config.flux import go_duration
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RuleError, RulesError
+from krmfn.policies.policy import POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ORDERS = ("asc", "desc")
 REFLECTIONS = ("Never", "IfNotPresent", "Always")
+FLAGS = {policy: member.flag for policy, member in POLICIES.items() if member.flag}
+"""The flags that select a policy, by policy."""
 
 
-class Selection(NamedTuple):
-    """A flag that selects a policy: the member of `policy`, and the one field of it that the value of the flag gives."""
-
-    policy: str
-    field: str
-    flag: str
-    metavar: str
-    help: str
-    is_of_flux: bool = True
-
-
-SELECTIONS = (
-    Selection("semver", "range", "--select-semver", "RANGE", "The highest version inside a range: '>=1.2.0 <2.0.0'."),
-    Selection("alphabetical", "order", "--select-alpha", "asc|desc", "The last (asc) or first (desc) tag by the alphabet."),
-    Selection("numerical", "order", "--select-numeric", "asc|desc", "The highest (asc) or lowest (desc) number."),
-    Selection(
-        "version", "within", "--select-version", "patch|minor|major",
-        "The highest tag of the deployed one's shape; krmfn's own, not Flux's.", is_of_flux=False,
-    ),
-)  # fmt: skip
-
-
-def selection_of(values: Mapping[str, str | None]) -> tuple[Selection, str]:
-    """Return the one flag that is given, with its value; `values` are by policy. Raise ConfigError for a mistake."""
-    given = [(one, value) for one in SELECTIONS if (value := values[one.policy]) is not None]
-    if not given:
-        flags = "--select-semver, --select-alpha or --select-numeric (or --select-version, for krmfn alone)"
-        raise misconfigured(f"a policy must be provided with either {flags}")
-    if len(given) > 1:
-        if own := next((one for one, _ in given if not one.is_of_flux), None):
-            raise misconfigured(f"{own.flag} can not be used with another --select flag")
+def selection_of(values: Mapping[str, str | None]) -> tuple[str, str]:
+    """Return the policy whose flag is used, and the flag's value; `values` are by policy. Raise ConfigError for a mistake."""
+    selected = {policy: value for policy, value in values.items() if value is not None}
+    if not selected:
+        of_krmfn = " or ".join(f"--select-{flag.name}" for policy, flag in FLAGS.items() if not POLICIES[policy].is_of_flux)
+        raise misconfigured(f"a policy must be provided with either --select-semver, --select-alpha or --select-numeric (or {of_krmfn}, for krmfn alone)")
+    if len(selected) > 1:
+        if own := next((policy for policy in selected if not POLICIES[policy].is_of_flux), None):
+            raise misconfigured(f"--select-{FLAGS[own].name} can not be used with another --select flag")
         raise misconfigured("only one of --select-semver, --select-alpha or --select-numeric can be specified")
-    ((selected, value),) = given
-    if selected.field == "order" and value not in _ORDERS:
-        raise misconfigured(f'{selected.flag} must be one of ["asc", "desc"]')
-    return selected, value
+    ((policy, value),) = selected.items()
+    if POLICIES[policy].key_option == "order" and value not in ("asc", "desc"):
+        raise misconfigured(f'--select-{FLAGS[policy].name} must be one of ["asc", "desc"]')
+    return policy, value
 
 
 def reflection_of(value: str) -> str:

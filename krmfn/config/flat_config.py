@@ -9,13 +9,13 @@ from krmfn.config import flux, schema
 from krmfn.config.image_automation import set_up
 from krmfn.config.objects import Object, Problems, listing, mapping, nearest, text
 from krmfn.model import Location
+from krmfn.policies.policy import POLICIES
 
 if TYPE_CHECKING:
     from krmfn.config.image_automation import OwnReader
-    from krmfn.model import Diagnostic, ImagePolicy
+    from krmfn.model import Diagnostic
 
-_POLICIES = {"semver": "range", "alphabetical": "order", "numerical": "order", "version": "within", "newest": "limit", "digest": ""}
-"""The one field of each policy that its key gives; `follow` needs three, and has no key."""
+_POLICIES = tuple(name for name, member in POLICIES.items() if member.has_key)
 KEYS = (
     *_POLICIES, "name", "namespace", "image", "pattern", "extract", "exclusionList", "allowTags", "ignoreTags", "insecure",
     "digestReflectionPolicy", "bind", "mode", "onError", "onDowngrade", "keepPins", "layout", "annotate",
@@ -23,17 +23,17 @@ KEYS = (
 _SETTINGS = ("mode", "onError", "onDowngrade", "keepPins")
 
 
-def read_config_map(reader: OwnReader, objects: tuple[Object, ...], asides: list[str]) -> list[ImagePolicy]:
+def read_config_map(reader: OwnReader, objects: tuple[Object, ...], asides: list[str]) -> None:
     """Read a flat ConfigMap as functionConfig: `kpt fn eval -- image=ghcr.io/acme/web semver=^1`."""
     config_map = next((one for one in objects if one.is_function_config and one.id.kind == "ConfigMap"), None)
     data = mapping(config_map.data.get("data")) if config_map else {}
     if config_map is None or not data:
-        return []
+        return
     if not any(key in KEYS or nearest(key, KEYS) for key in data):
         asides.append(
             f"{config_map.id}: none of its keys ({', '.join(sorted(data))}) is configuration of krmfn: passed over"
         )
-        return []
+        return
     for key in data:
         if key not in KEYS:
             hint = nearest(key, KEYS) or f"; known: {', '.join(KEYS)}"
@@ -44,15 +44,12 @@ def read_config_map(reader: OwnReader, objects: tuple[Object, ...], asides: list
         flat = path.replace("spec.policies[0].", "data.").replace("spec.", "data.")
         reader.problems.add(config_map.id, _place(flat), message)
     if wrong or reader.problems.found:
-        return []
+        return
     reader.settings = set_up(reader.settings, spec)
     bind = frozenset(_words(data.get("bind"))) or flux.ALL_BINDINGS
-    entries = listing(spec.get("policies"))
-    policies = [
-        reader.inline(config_map.id, "data", entry, config_map.id.namespace or "default", bind) for entry in entries
-    ]
+    for entry in listing(spec.get("policies")):
+        reader.inline(config_map.id, "data", entry, config_map.id.namespace or "default", bind)
     reader.problems.found[:] = map(_problem, reader.problems.found)
-    return [policy for policy in policies if policy is not None]
 
 
 def _spec(config_map: Object, data: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
@@ -93,15 +90,15 @@ def _problem(problem: Diagnostic) -> Diagnostic:
 
 def _place(problem: str) -> str:
     """Name the key of a flat ConfigMap: `data.semver` for `data.policy.semver.range`."""
-    for kind, member in _POLICIES.items():
-        problem = problem.replace(f"data.policy.{kind}.{member}", f"data.{kind}")
+    for kind in _POLICIES:
+        problem = problem.replace(f"data.policy.{kind}.{POLICIES[kind].key_option}", f"data.{kind}")
     return problem.replace("data.policy.", "data.").replace("data.filterTags.", "data.")
 
 
 def _member(kind: str, value: str) -> dict[str, str]:
-    """Return what the key of a policy gives; an empty range is written, and refused, every other empty value is the default."""
-    field = _POLICIES[kind]
-    return {field: value} if field and (value or kind == "semver") else {}
+    """Return what the key of a policy gives; an empty value is the default, and where that is required it is written, and refused."""
+    name, options = POLICIES[kind].key_option, POLICIES[kind].options
+    return {name: value} if name and (value or options[name].is_required) else {}
 
 
 def _words(value: Any) -> tuple[str, ...]:

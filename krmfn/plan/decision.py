@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from krmfn.plan.current import Deployed
     from krmfn.plan.records import Dates, Listings, Moment
     from krmfn.plan.tag_source import TagSource
-    from krmfn.policies.follow import Follow
+    from krmfn.policies.protocol import Followed
 
 _MEND = "run krmfn fetch on the package"
 NO_LOCKS = Locks()
@@ -103,7 +103,7 @@ def _without_registry(policy: ImagePolicy, error: RegistryError, record: Choice 
     return NotChosen(policy, error.failure, f"{error}; no record stands in: {record.message}", cause=error)
 
 
-def _promoted(policy: ImagePolicy, followed: Follow, locks: Locks, own: Lock | None) -> Choice:
+def _promoted(policy: ImagePolicy, followed: Followed, locks: Locks, own: Lock | None) -> Choice:
     """Choose what another environment's lock holds now; whether it has soaked there is judged later.
 
     Where that lock holds nothing yet the own record stands in, else everything stays.
@@ -174,7 +174,7 @@ def _locked(policy: ImagePolicy, tag: str, lock: Lock | None) -> Choice:
     if not entry.is_for(policy):
         message = f"the lock names {entry.image}, and the policy chooses {policy.repository.image.name}"
     elif selection.select(policy.rules, (entry.tag,), current=entry.from_tag).tag != entry.tag:
-        message = f"the lock moves {entry.from_tag} to {entry.tag}, which the policy ({policy.described}) does not do"
+        message = f"the lock moves {entry.from_tag} to {entry.tag}, which the policy ({policy.rules.described}) does not do"
     elif wants_digest and entry.digest is None:
         message = "the lock holds no digest, and the policy wants one"
     if message:
@@ -221,7 +221,7 @@ def _accepted(policy: ImagePolicy, latest: LatestRef, record: str, entry: LockEn
     if not policy.is_for(latest.name):
         message = f"{record} names {latest.name}, and the policy chooses {policy.repository.image.name}"
     elif not selection.accepts(policy.rules, latest.tag):
-        message = f"{record} holds tag {latest.tag}, which the policy ({policy.described}) does not accept"
+        message = f"{record} holds tag {latest.tag}, which the policy ({policy.rules.described}) does not accept"
     elif wants_digest and latest.digest is None and policy.rules.followed is None:
         message = f"{record} holds no digest, and the policy wants one"
     if message:

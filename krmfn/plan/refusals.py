@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from krmfn.config.snapshot import Snapshot
     from krmfn.plan.records import Dates
     from krmfn.plan.tag_source import TagSource
-    from krmfn.policies.follow import Follow
+    from krmfn.policies.protocol import Followed
 
 _FETCH = "run krmfn fetch on the package"
 _WAITS = "waits for krmfn fetch"
@@ -157,7 +157,7 @@ class Refusals:
     def _untold(tag: str, why: str) -> PassedOver:
         return PassedOver(tag, f"too young for all that is known: {why}: {_FETCH}", "age", None, _WAITS)
 
-    def soaking(self, followed: Follow) -> PassedOver | None:
+    def soaking(self, followed: Followed) -> PassedOver | None:
         """Return why what another environment recorded may not run here yet; None once it is recorded for as long as it has to be."""
         origin, now = self.origin, self.facts.now()
         assert origin is not None  # noqa: S101 - set before

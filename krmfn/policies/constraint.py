@@ -1,7 +1,7 @@
 """Constraints on versions with the grammar, the meaning and the texts of Masterminds/semver v3.5.0 (constraints.go).
 
-A range is parsed once into groups of terms (OR of AND). Single versions are checked term by term, as upstream does;
-many versions are checked against `intervals`, the same meaning as intervals of version keys.
+A range is parsed once into groups of terms (OR of AND). What a term means is a set of intervals of version keys
+(`intervals`): single versions are looked up term by term, many in those of the whole range.
 """
 
 from __future__ import annotations

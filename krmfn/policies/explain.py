@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.policies.number import moment
 from krmfn.policies.reason import Reason
 from krmfn.policies.selection import Selection, read
-from krmfn.policies.semver import SemVer
-from krmfn.policies.version import parse_tag
 from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
@@ -53,17 +52,9 @@ def dropped(selection: Selection) -> list[tuple[Reason, int, tuple[str, ...]]]:
     for reason in Reason:
         count = selection.reasons.count(reason)
         if count and reason is not Reason.CHOSEN:
-            rows.append((reason, count, tuple(_some(selection, reason, _SAMPLES))))
+            tags = (tag for tag, other in zip(selection.tags, selection.reasons, strict=True) if other == reason)
+            rows.append((reason, count, tuple(islice(tags, _SAMPLES))))
     return rows
-
-
-def _some(selection: Selection, reason: Reason, most: int) -> Iterable[str]:
-    at = -1
-    for _ in range(most):
-        at = selection.reasons.find(reason, at + 1)
-        if at < 0:
-            return
-        yield selection.tags[at]
 
 
 def why(explanation: Explanation, tag: str) -> str:
@@ -88,10 +79,8 @@ def _detail(explanation: Explanation, tag: str, reason: Reason) -> str:
             return ", ".join(pattern.text for pattern in rules.allow)
         case Reason.FILTERED:
             return rules.filter.pattern.text if rules.filter else ""
-        case Reason.OUT_OF_RANGE if isinstance(rules.policy, SemVer) and text and (version := parse_tag(text)):
-            return rules.policy.constraint.why_not(version)
         case Reason.OUT_OF_RANGE:
-            return rules.described + (f", from {explanation.current}" if explanation.current else "")
+            return rules.policy.objection(text or "") or rules.described + (f", from {explanation.current}" if explanation.current else "")
         case Reason.OTHER_SHAPE | Reason.OLDER:
             return explanation.current
         case Reason.LOWER | Reason.SHADOWED | Reason.CHOSEN | Reason.NOT_A_NUMBER | Reason.NOT_A_VERSION:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, Self
 
 from krmfn.errors import RuleError
 from krmfn.policies.newer import compare
 from krmfn.policies.number import duration
-from krmfn.policies.protocol import Context, Decision
+from krmfn.policies.protocol import Context, Decision, Followed, Policy
 from krmfn.policies.reason import Reason
 
 
-class Follow(NamedTuple):
-    """Takes what the lock named `lock` holds for the policy `policy`, once it holds that for `soak` seconds."""
+class Follow(Policy):
+    """What the lock named `lock` holds for the policy `policy`, once it has held it for the time of `soak`; of several tags the highest."""
 
-    lock: str
-    policy: str
-    soak: int
-    written: str
-    kind: str = "follow"
+    kind = "follow"
+
+    def __init__(self, followed: Followed, soak: str) -> None:
+        self.followed: Followed = followed
+        self.soak: Final = soak
+        """As it was written."""
 
     @classmethod
-    def parse(cls, options: Mapping[str, Any]) -> Follow:
+    def parse(cls, options: Mapping[str, Any]) -> Self:
         """Read `{lock: staging, policy: "shop:web", soak: 2 days}`; raises RuleError."""
         lock, policy, soak = (str(options.get(name) or "").strip() for name in ("lock", "policy", "soak"))
         if not lock:
@@ -33,12 +34,17 @@ class Follow(NamedTuple):
         seconds = duration(soak)
         if not seconds:
             raise RuleError(f"expected a duration above zero such as 2 days or 12h, found {soak!r}", field="soak")
-        return cls(lock, policy, seconds, soak)
+        return cls(Followed(lock, policy, seconds), soak)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """See Policy.options."""
+        return self.followed._asdict()
 
     @property
     def described(self) -> str:
         """See Policy.described."""
-        return f"follow {self.policy} of lock {self.lock}, soak {self.written}"
+        return f"follow {self.followed.policy} of lock {self.followed.lock}, soak {self.soak}"
 
     def evaluate(self, texts: Sequence[str], tags: Sequence[str], _context: Context) -> Decision:
         """See Policy.evaluate. What it is given is what a lock holds; of several the highest."""
@@ -48,18 +54,6 @@ class Follow(NamedTuple):
                 best = place
         return Decision(bytearray([Reason.LOWER]) * len(texts), best)
 
-    def accepts(self, text: str) -> bool:  # noqa: ARG002
-        """See Policy.accepts."""
-        return True
-
     def outranks(self, text: str, other: str) -> bool:
         """See Policy.outranks."""
         return compare(text, other) == 1
-
-    def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:  # noqa: ARG002
-        """See Policy.overlooks."""
-        return False
-
-    def canonical(self) -> dict[str, Any]:
-        """See Policy.canonical."""
-        return {"follow": {"lock": self.lock, "policy": self.policy, "soak": self.soak}}

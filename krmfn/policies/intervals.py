@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from krmfn.policies.version import Key
+from krmfn.policies.version import RELEASE, Key
 
 Bound = Key
 Intervals = tuple[tuple[Bound, Bound], ...]
@@ -12,8 +12,6 @@ Intervals = tuple[tuple[Bound, Bound], ...]
 
 BOTTOM: Bound = ()
 TOP: Bound = (1 << 64,)
-RELEASE: Key = ((2,),)
-"""The last part of the key of a release: above every prerelease."""
 
 
 def of(lower: Bound, upper: Bound) -> Intervals:

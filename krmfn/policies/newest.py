@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, Self
 
 from krmfn.errors import RuleError
 from krmfn.policies import number, release
 from krmfn.policies.newer import floating, specificity
 from krmfn.policies.options import option
-from krmfn.policies.protocol import Context, Decision
+from krmfn.policies.protocol import Context, Decision, Policy
 from krmfn.policies.reason import Reason
 
 LOOK_UPS = 20
 
 
-class Newest(NamedTuple):
+class Newest(Policy):
     """The most recently built image. Times are asked for a bounded number of tags: the highest in natural order.
 
     Natural order compares runs of digits as numbers. Tags that float (`latest`, and `v1` beside `v1.0.0`) are never
     taken; of equal times the most specific version wins, then a release, then the higher one.
     """
 
-    limit: int = LOOK_UPS
-    kind: str = "newest"
+    kind = "newest"
+    needs_created = True
+
+    def __init__(self, limit: int = LOOK_UPS) -> None:
+        self.limit: Final = limit
 
     @classmethod
-    def parse(cls, options: Mapping[str, Any]) -> Newest:
+    def parse(cls, options: Mapping[str, Any]) -> Self:
         """Read `{limit: 20}`; raises RuleError."""
         text = option(options, "limit") or str(LOOK_UPS)
         if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
@@ -34,9 +37,9 @@ class Newest(NamedTuple):
         return cls(int(text))
 
     @property
-    def described(self) -> str:
-        """See Policy.described."""
-        return "newest"
+    def options(self) -> dict[str, Any]:
+        """See Policy.options."""
+        return {"limit": self.limit}
 
     def candidates(self, tags: Sequence[str], limit: int | None = None) -> tuple[str, ...]:
         """Choose the tags whose times are asked, most promising first; none that floats."""
@@ -67,19 +70,3 @@ class Newest(NamedTuple):
         if not dated:
             return Decision(reasons, None, "no creation time is readable", f"{len(times)} images were looked up")
         return Decision(reasons, max(dated)[-1])
-
-    def accepts(self, text: str) -> bool:  # noqa: ARG002
-        """See Policy.accepts."""
-        return True
-
-    def outranks(self, text: str, other: str) -> bool:  # noqa: ARG002
-        """See Policy.outranks."""
-        return False
-
-    def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:  # noqa: ARG002
-        """See Policy.overlooks."""
-        return False
-
-    def canonical(self) -> dict[str, Any]:
-        """See Policy.canonical."""
-        return {"newest": {"limit": self.limit}}

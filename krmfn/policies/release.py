@@ -9,7 +9,7 @@ from functools import cache
 from krmfn.policies import intervals
 from krmfn.policies.constraint import Constraint
 from krmfn.policies.reason import Reason
-from krmfn.policies.version import IDENTIFIERS, Key, has_leading_zero, parse_tag, prerelease_key
+from krmfn.policies.version import IDENTIFIERS, RELEASE, Key, has_leading_zero, parse_tag, prerelease_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def highest(texts: Sequence[str], constraint: Constraint, remembered: int = REME
         if not (low <= number < high or (more and any(first <= number < last for first, last in more))):
             reasons[index] = out
         elif pair >= best.pair:
-            best.offer((*pair, number, intervals.RELEASE), index)
+            best.offer((*pair, number, RELEASE), index)
     return reasons, best.places
 
 

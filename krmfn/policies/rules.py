@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from krmfn.errors import RuleError, RulesError
 from krmfn.namedtuple import NamedTuple
-from krmfn.policies.policy import POLICIES, parse_policy
+from krmfn.policies.policy import DEFAULT, PRECEDENCE, parse_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from krmfn.policies.follow import Follow
     from krmfn.policies.pattern import Pattern, Template
-    from krmfn.policies.protocol import Policy
+    from krmfn.policies.protocol import Followed, Policy
 
 
 class Ending(NamedTuple):
@@ -62,22 +61,22 @@ class Rules(NamedTuple):
     @property
     def pins_current(self) -> bool:
         """True when the policy keeps the deployed tag and only asks for its digest."""
-        return self.policy.kind == "digest"
+        return self.policy.pins_current
 
     @property
-    def followed(self) -> Follow | None:
+    def followed(self) -> Followed | None:
         """What the policy follows instead of a list: another environment's lock."""
-        return self.policy if self.policy.kind == "follow" else None  # type: ignore[return-value] # its kind is its class
+        return self.policy.followed
 
     @property
     def follows_current(self) -> bool:
         """True when the policy chooses for each deployed tag anew, and so for each field."""
-        return self.policy.kind in ("digest", "version")
+        return self.policy.follows_current
 
     @property
     def needs_created(self) -> bool:
         """True when the policy has to know when images were built."""
-        return self.policy.kind == "newest"
+        return self.policy.needs_created
 
     def canonical(self) -> dict[str, Any]:
         """Return the rules as plain data that can be written as JSON; a lock's policyHash is computed from it."""
@@ -106,7 +105,7 @@ def parse_rules(
     """
     problems: list[RuleError] = []
     rules = Rules(
-        _attempt(problems, "policy", _policy, policy) or parse_policy("newest", {}),
+        _attempt(problems, "policy", _policy, policy) or parse_policy(DEFAULT, {}),
         _attempt(problems, "filterTags", _filter, filter_tags),
         _patterns(problems, "exclusionList", exclusion_list or DEFAULT_EXCLUSIONS),
         _patterns(problems, "allowTags", allow_tags),
@@ -128,9 +127,9 @@ def _attempt(problems: list[RuleError], name: str, read: Callable[[Any], Any], d
 
 def _policy(data: Any) -> Policy:
     if data is None:
-        return parse_policy("newest", {})
+        return parse_policy(DEFAULT, {})
     members = _mapping(data)
-    name = next((name for name in POLICIES if members.get(name) is not None), None)
+    name = next((name for name in PRECEDENCE if members.get(name) is not None), None)
     if name is None:
         raise RuleError(f"invalid policy: given ImagePolicyChoice object is invalid: {_no_member(members)}")
     try:
@@ -144,13 +143,13 @@ def _no_member(members: Mapping[str, Any]) -> str:
     from difflib import get_close_matches
 
     for member in members:
-        if near := get_close_matches(str(member), POLICIES, 1, 0.5):
+        if near := get_close_matches(str(member), PRECEDENCE, 1, 0.5):
             return (
                 f"write {near[0]}: {{...}} instead of {member}"
                 if member != near[0]
                 else f"{member} is empty, write {member}: {{...}}"
             )
-    return f"expected one of {', '.join(POLICIES)}"
+    return f"expected one of {', '.join(PRECEDENCE)}"
 
 
 def _filter(data: Any) -> Filter | None:

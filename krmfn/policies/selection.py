@@ -13,7 +13,7 @@ from itertools import compress
 from krmfn.errors import RuleError
 from krmfn.namedtuple import NamedTuple
 from krmfn.policies.protocol import Context
-from krmfn.policies.reason import CANDIDATES, ELIGIBLE, Reason
+from krmfn.policies.reason import CANDIDATES, ELIGIBLE, STEPS, Reason
 from krmfn.policies.rules import Filter, Rules, parse_rules
 
 TYPE_CHECKING = False
@@ -36,6 +36,7 @@ __all__ = [
 
 _HEX = frozenset("0123456789abcdef")
 _UNDECIDED = bytes([1]) + bytes(255)
+"""Translates reasons: 1 for a tag that no step has dropped."""
 
 
 class Step(NamedTuple):
@@ -83,23 +84,15 @@ class Selection(NamedTuple):
         """Return how many tags are left behind each step."""
         left = len(self.tags)
         steps = [Step("listed", left)]
-        for name, dropped in _FUNNEL:
-            left -= sum(self.reasons.count(reason) for reason in dropped)
+        for name in STEPS[:-1]:
+            left -= _dropped(self.reasons, name)
             steps.append(Step(name, left))
         return (*steps, Step("chosen", int(self.tag is not None)))
 
 
-_SIEVED = (
-    ("valid", (Reason.MALFORMED, Reason.ARTEFACT)),
-    ("not excluded", (Reason.EXCLUDED, Reason.NOT_ALLOWED, Reason.IGNORED)),
-    ("match filterTags", (Reason.FILTERED,)),
-)
-_BEFORE = frozenset(reason for _, dropped in _SIEVED for reason in dropped)
-_FUNNEL = (
-    *_SIEVED,
-    ("accepted by the policy", tuple(frozenset(Reason) - _BEFORE - ELIGIBLE - {Reason.NOT_EVALUATED})),
-)
-"""What each step drops; the policy drops whatever is neither eligible nor dropped before."""
+def _dropped(reasons: bytes | bytearray, *steps: str) -> int:
+    """Return how many tags are not left behind any of the steps, of those that stood before."""
+    return sum(reasons.count(reason) for reason in Reason if reason.step in steps)
 
 
 def select(
@@ -115,7 +108,7 @@ def select(
     is deployed (only the policies that follow it, digest and version, need it).
     """
     reasons = _sieve(rules, tags)
-    kept = _kept(reasons)
+    kept = reasons.translate(_UNDECIDED)
     if not any(kept):
         return _nothing("no tags in database: version list argument cannot be empty", tags, reasons)
     try:
@@ -157,13 +150,10 @@ def _nothing(message: str, tags: Sequence[str], reasons: bytearray) -> Selection
 def _numbers(tags: Sequence[str], reasons: bytearray) -> str:
     left = len(tags)
     parts = [f"{left} listed"]
-    for dropped, text in (
-        ((Reason.ARTEFACT, Reason.EXCLUDED, Reason.NOT_ALLOWED, Reason.IGNORED), "not excluded"),
-        ((Reason.FILTERED,), "match filterTags"),
-    ):
-        if count := sum(reasons.count(reason) for reason in dropped):
+    for steps in (("valid", "not excluded"), ("match filterTags",)):
+        if count := _dropped(reasons, *steps):
             left -= count
-            parts.append(f"{left} {text}")
+            parts.append(f"{left} {steps[-1]}")
     return f" ({', '.join(parts)})"
 
 
@@ -208,10 +198,6 @@ def _is_artefact(tag: str) -> bool:
     return len(head) == 64 and _HEX.issuperset(head) and (not dot or bool(suffix))
 
 
-def _kept(reasons: bytearray) -> bytearray:
-    return reasons.translate(_UNDECIDED)
-
-
 def _texts(
     filter_tags: Filter | None, tags: Sequence[str], reasons: bytearray, kept: bytearray
 ) -> tuple[Sequence[int], Sequence[str]]:
@@ -246,15 +232,17 @@ def _extracted(filter_tags: Filter | None, tag: str) -> str | None:
 
 def accepts(rules: Rules, tag: str) -> bool:
     """True if this tag alone would pass exclusion, filter and policy."""
+    return _accepted(rules, tag) is not None
+
+
+def _accepted(rules: Rules, tag: str) -> str | None:
     text = read(rules, tag)
-    return text is not None and rules.policy.accepts(text)
+    return text if text is not None and rules.policy.accepts(text) else None
 
 
 def outranks(rules: Rules, tag: str, other: str) -> bool:
     """True if both tags are accepted and the first is strictly before the other in the policy's order."""
-    if not (accepts(rules, tag) and accepts(rules, other)):
-        return False
-    text, than = read(rules, tag), read(rules, other)
+    text, than = _accepted(rules, tag), _accepted(rules, other)
     return text is not None and than is not None and rules.policy.outranks(text, than)
 
 
@@ -280,12 +268,7 @@ def goes_back(rules: Rules, tag: str, chosen: str) -> bool | None:
 
 def read(rules: Rules, tag: str) -> str | None:
     """Return the text that the policy reads of a tag; None when the tag does not reach the policy."""
-    reasons = _sieve(rules, (tag,))
-    try:
-        _, texts = _texts(rules.filter, (tag,), reasons, _kept(reasons))
-    except RuleError:
-        return None
-    return texts[0] if texts else None
+    return None if _sieve(rules, (tag,))[0] else _extracted(rules.filter, tag)
 
 
 def candidates(rules: Rules, tags: Sequence[str], limit: int | None = None) -> tuple[str, ...]:
@@ -294,7 +277,7 @@ def candidates(rules: Rules, tags: Sequence[str], limit: int | None = None) -> t
         return ()
     reasons = _sieve(rules, tags)
     try:
-        places, _ = _texts(rules.filter, tags, reasons, _kept(reasons))
+        places, _ = _texts(rules.filter, tags, reasons, reasons.translate(_UNDECIDED))
     except RuleError:
         return ()
-    return rules.policy.candidates([tags[place] for place in places], limit)  # type: ignore[attr-defined,no-any-return] # of newest
+    return rules.policy.candidates([tags[place] for place in places], limit)

@@ -5,36 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from krmfn.errors import RuleError
-from krmfn.namedtuple import NamedTuple
 from krmfn.policies import release
 from krmfn.policies.constraint import Constraint
 from krmfn.policies.options import option
-from krmfn.policies.protocol import Context, Decision
+from krmfn.policies.protocol import Context, Decision, Policy
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version, parse_tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final, Self
 
 _NO_VERSION = "unable to determine latest version from provided list"
 
 
-class SemVer(NamedTuple):
+class SemVer(Policy):
     """The highest version inside a range. Of equal versions the largest tag wins, as in Flux without a filter."""
 
-    written: str
-    constraint: Constraint
-    kind: str = "semver"
+    kind = "semver"
+
+    def __init__(self, written: str, constraint: Constraint) -> None:
+        self.written: Final = written
+        self.constraint: Final = constraint
 
     @classmethod
-    def parse(cls, options: Mapping[str, Any]) -> SemVer:
+    def parse(cls, options: Mapping[str, Any]) -> Self:
         """Read `{range: ...}`; raises RuleError."""
         text = option(options, "range")
         try:
             return cls(text, Constraint.parse(text))
         except RuleError as error:
             raise RuleError(error.message, field="range", help=error.help) from None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """See Policy.options."""
+        return {"range": str(self.constraint)}
 
     @property
     def described(self) -> str:
@@ -81,9 +87,10 @@ class SemVer(NamedTuple):
         major, minor, patch = (*numbers, 0, 0, 0)[:3]
         return not numbers or self.constraint.check(Version(major, minor, patch))
 
-    def canonical(self) -> dict[str, Any]:
-        """See Policy.canonical."""
-        return {"semver": {"range": str(self.constraint)}}
+    def objection(self, text: str) -> str:
+        """See Policy.objection."""
+        version = parse_tag(text)
+        return "" if version is None else self.constraint.why_not(version)
 
 
 def _one_per_text(indices: Iterable[int], texts: Sequence[str], tags: Sequence[str]) -> Iterable[int]:

@@ -1,6 +1,9 @@
-"""One term of a constraint, `>=1.2`: its check, and the same meaning as intervals (Masterminds constraints.go)."""
+"""One term of a constraint, `>=1.2`: the versions that pass as intervals, and what is said of one that does not (Masterminds constraints.go)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
 
 from krmfn.namedtuple import NamedTuple
 from krmfn.policies import intervals
@@ -28,75 +31,34 @@ class Term(NamedTuple):
 
     def intervals(self) -> Intervals:
         """Return the keys that pass; prereleases of `!=1.2` form no interval (`is_minor_inequality`)."""
-        return _term_intervals(self)
+        return _intervals(self)
 
     def objection(self, version: Version) -> str:
         """Return why the version fails this term, with `{}` for the constraint, or nothing when it passes."""
-        return _OBJECTIONS[self.operator](version, self)
+        # `!=1.2` leaves out the prereleases of 1.2 that are named like its own: `1.2.3-rc` passes, unless it is `!=1.2.x-rc`.
+        if self.is_minor_inequality and (version.prerelease or self.version.prerelease):
+            con = self.version
+            passes = (version.major, version.minor, version.prerelease) != (con.major, con.minor, con.prerelease)
+        else:
+            passes = intervals.holds(self.intervals(), version.key)
+        return "" if passes else _OBJECTIONS[self.comparison](version, self)
+
+    @property
+    def comparison(self) -> str:
+        """The operator that counts: a version that is dirty and has none is a tilde range."""
+        return "~" if self.operator in ("", "=") and self.is_dirty else self.operator
 
     def __str__(self) -> str:
         """Write the operator and the version as it was written."""
         return self.operator + self.written
 
 
-def _not_equal(version: Version, term: Term) -> str:
-    con = term.version
-    if term.is_minor_dirty:
-        is_equal = version.major == con.major
-    elif term.is_patch_dirty:
-        is_equal = (version.major, version.minor, version.prerelease) == (con.major, con.minor, con.prerelease)
-    else:
-        is_equal = version.compare(con) == 0
-    return "is equal to {}" if is_equal else ""
-
-
-def _greater(version: Version, term: Term) -> str:
-    con = term.version
-    if term.is_minor_dirty:
-        passes = version.major > con.major
-    elif term.is_patch_dirty:
-        passes = (version.major, version.minor) > (con.major, con.minor)
-    else:
-        passes = version.compare(con) > 0
-    return "" if passes else "is less than or equal to {}"
-
-
-def _less(version: Version, term: Term) -> str:
-    return "" if version.compare(term.version) < 0 else "is greater than or equal to {}"
-
-
-def _at_least(version: Version, term: Term) -> str:
-    return "" if version.compare(term.version) >= 0 else "is less than {}"
-
-
-def _at_most(version: Version, term: Term) -> str:
-    con = term.version
-    if term.is_minor_dirty:
-        passes = version.major <= con.major
-    elif term.is_dirty:
-        passes = (version.major, version.minor) <= (con.major, con.minor)
-    else:
-        passes = version.compare(con) <= 0
-    return "" if passes else "is greater than {}"
-
-
 def _tilde(version: Version, term: Term) -> str:
-    con = term.version
-    if version.compare(con) < 0:
+    if version.compare(term.version) < 0:
         return "is less than {}"
-    if (con.major, con.minor, con.patch) == (0, 0, 0) and not (term.is_minor_dirty or term.is_patch_dirty):
-        return ""
-    if version.major != con.major:
+    if version.major != term.version.major:
         return "does not have same major version as {}"
-    if version.minor != con.minor and not term.is_minor_dirty:
-        return "does not have same major and minor version as {}"
-    return ""
-
-
-def _equal(version: Version, term: Term) -> str:
-    if term.is_dirty:
-        return _tilde(version, term)
-    return "" if version.compare(term.version) == 0 else "is not equal to {}"
+    return "does not have same major and minor version as {}"
 
 
 def _caret(version: Version, term: Term) -> str:
@@ -105,34 +67,41 @@ def _caret(version: Version, term: Term) -> str:
         return "is less than {}"
     if version.major != con.major:
         return "does not have same major version as {}"
-    if con.major > 0 or term.is_minor_dirty:
-        return ""
-    return _caret_of_zero(version, term)
-
-
-def _caret_of_zero(version: Version, term: Term) -> str:
-    con = term.version
+    # Below 1.0.0 the first number that is not zero has to stay, the last one that is written at most.
     if con.minor > 0 or term.is_patch_dirty:
         expected = "Expected minor versions to match when constraint major version is 0"
-        return "" if version.minor == con.minor else f"does not have same minor version as {{}}. {expected}"
+        return f"does not have same minor version as {{}}. {expected}"
     if version.minor > 0:
         return "does not have same minor version as {}"
-    expected = "Expect version and constraint to equal when major and minor versions are 0"
-    return "" if version.patch == con.patch else f"does not equal {{}}. {expected}"
+    return "does not equal {}. Expect version and constraint to equal when major and minor versions are 0"
 
 
-_OBJECTIONS = {
-    "": _equal, "=": _equal, "!=": _not_equal, ">": _greater, "<": _less, ">=": _at_least, "=>": _at_least,
-    "<=": _at_most, "=<": _at_most, "~": _tilde, "~>": _tilde, "^": _caret,
-}  # fmt: skip
+def _always(text: str) -> Callable[[Version, Term], str]:
+    return lambda _version, _term: text
 
 
-def _term_intervals(term: Term) -> Intervals:
+_OBJECTIONS: dict[str, Callable[[Version, Term], str]] = {
+    "": _always("is not equal to {}"),
+    "=": _always("is not equal to {}"),
+    "!=": _always("is equal to {}"),
+    ">": _always("is less than or equal to {}"),
+    "<": _always("is greater than or equal to {}"),
+    ">=": _always("is less than {}"),
+    "=>": _always("is less than {}"),
+    "<=": _always("is greater than {}"),
+    "=<": _always("is greater than {}"),
+    "~": _tilde,
+    "~>": _tilde,
+    "^": _caret,
+}
+
+
+@lru_cache(1024)
+def _intervals(term: Term) -> Intervals:
     key, after = term.version.key, intervals.after(term.version.key)
     next_major, next_minor = intervals.next_major(key), intervals.next_minor(key)
-    operator = "~" if term.operator in ("", "=") and term.is_dirty else term.operator
     upper = next_major if term.is_minor_dirty else next_minor if term.is_patch_dirty else after
-    match operator:
+    match term.comparison:
         case "" | "=":
             return intervals.of(key, after)
         case "!=":
@@ -144,6 +113,7 @@ def _term_intervals(term: Term) -> Intervals:
         case ">=" | "=>":
             return intervals.of(key, intervals.TOP)
         case "<=" | "=<":
+            # Upstream compares major and minor alone for whatever is dirty, `<=*` included.
             return intervals.of(intervals.BOTTOM, next_minor if term.is_dirty and not term.is_minor_dirty else upper)
         case "~" | "~>":
             return intervals.of(key, _tilde_end(term))

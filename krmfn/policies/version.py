@@ -20,10 +20,10 @@ LONGEST = 256
 """Longest version that is read, in bytes (Masterminds MaxVersionLen)."""
 
 IDENTIFIERS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
-_RELEASE = ((2,),)
-
 Key: TypeAlias = "tuple[Any, ...]"
 """Orders versions as a plain tuple: major, minor, patch, then the prerelease; a release is above its prereleases."""
+RELEASE: Key = ((2,),)
+"""The last part of the key of a release: an identifier is (0, number) or (1, text), so it is above every prerelease."""
 
 
 @cache
@@ -117,7 +117,7 @@ def parse_tag(text: str) -> Version | None:
 def prerelease_key(prerelease: str) -> Key:
     """Return the part of the key that stands for the prerelease: numbers, then text in byte order, then none at all."""
     if not prerelease:
-        return _RELEASE
+        return RELEASE
     return tuple(_identifier_key(part) for part in prerelease.split("."))
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, Self
 
 from krmfn.errors import RuleError
 from krmfn.policies.constraint import Constraint
 from krmfn.policies.newer import Shape, successor
-from krmfn.policies.protocol import KEPT, Context, Decision, Within
+from krmfn.policies.protocol import KEPT, Context, Decision, Policy, Within
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version
 
 DEFAULT: Within = "minor"
 
 
-class VersionPolicy(NamedTuple):
+class VersionPolicy(Policy):
     """The highest tag that has the shape of the deployed one and keeps its leading numbers.
 
     `patch` keeps the first two numbers, `minor` the first, `major` none. The deployed tag is the lower end: nothing
@@ -23,12 +23,15 @@ class VersionPolicy(NamedTuple):
     prerelease, and what is left out is zero.
     """
 
-    within: Within = DEFAULT
-    range: Constraint | None = None
-    kind: str = "version"
+    kind = "version"
+    follows_current = True
+
+    def __init__(self, within: Within = DEFAULT, bound: Constraint | None = None) -> None:
+        self.within: Final = within
+        self.range: Final = bound
 
     @classmethod
-    def parse(cls, options: Mapping[str, Any]) -> VersionPolicy:
+    def parse(cls, options: Mapping[str, Any]) -> Self:
         """Read `{within: patch|minor|major, range: ...}`; left out the bound is minor. Raises RuleError."""
         value, text = options.get("within", DEFAULT), options.get("range")
         if not isinstance(value, str) or value not in KEPT:
@@ -39,6 +42,11 @@ class VersionPolicy(NamedTuple):
             return cls(value, Constraint.parse(str(text)))
         except RuleError as error:
             raise RuleError(error.message, field="range", help=error.help) from None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """See Policy.options."""
+        return {"within": self.within} | ({"range": str(self.range)} if self.range else {})
 
     @property
     def described(self) -> str:
@@ -84,14 +92,6 @@ class VersionPolicy(NamedTuple):
         """See Policy.outranks."""
         shape, than = Shape.parse(text), Shape.parse(other)
         return shape is not None and than is not None and shape.family == than.family and shape.key > than.key
-
-    def overlooks(self, text: str, numbers: Sequence[int] = ()) -> bool:  # noqa: ARG002
-        """See Policy.overlooks."""
-        return False
-
-    def canonical(self) -> dict[str, Any]:
-        """See Policy.canonical."""
-        return {"version": {"within": self.within} | ({"range": str(self.range)} if self.range else {})}
 
 
 def _place(current: str, tags: Sequence[str]) -> int | None:
