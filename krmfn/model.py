@@ -79,8 +79,6 @@ class ImagePolicy(NamedTuple):
     key: PolicyKey
     repository: Repository
     rules: Rules
-    described: str
-    """For people: `semver >=1.2.0 <2.0.0`."""
     digest_reflection: Literal["Never", "IfNotPresent", "Always"] = "Never"
     bind: frozenset[str] = frozenset({"markers", "annotations"})
     latest: LatestRef | None = None

@@ -184,7 +184,7 @@ AGES = st.builds(
 
 def policy_of(age: Age) -> ImagePolicy:
     image = Repository(ImageRef.parse(WEB))
-    return ImagePolicy(PolicyKey("", "web"), image, VERSION, VERSION.described, "Never", frozenset(), requirements=(Requirement(age=age),))
+    return ImagePolicy(PolicyKey("", "web"), image, VERSION, "Never", frozenset(), requirements=(Requirement(age=age),))
 
 
 def by_the_day(seen: dict[str, int], taken: list[Taken], age: Age) -> tuple[list[int], set[str]]:

@@ -115,7 +115,7 @@ def test_a_wrong_function_config_is_refused(function_config, messages):
 def test_inline_policies_bind_in_every_way_and_live_in_default():
     policy = load(function_config=automation(WEB)).policies[PolicyKey("default", "web")]
     assert policy.bind == {"markers", "annotations", "images"}
-    assert (policy.repository.image.canonical, policy.described) == ("ghcr.io/acme/web", "semver ^1.2")
+    assert (policy.repository.image.canonical, policy.rules.described) == ("ghcr.io/acme/web", "semver ^1.2")
 
 
 def test_the_namespace_of_a_policy_is_its_own_then_the_automations():
@@ -145,7 +145,7 @@ def test_the_flat_config_map_makes_one_policy():
         image="ghcr.io/acme/web", semver=">=1.2.0", pattern="^v(?P<v>.*)$", extract="$v", name="app", bind="images"
     )
     policy = load(function_config=given).policies[PolicyKey("default", "app")]
-    assert policy.described == "semver >=1.2.0"
+    assert policy.rules.described == "semver >=1.2.0"
     assert policy.bind == {"images"}
     assert policy.rules.filter is not None
 

@@ -35,7 +35,7 @@ def test_a_policy_of_versions_is_printed_for_krmfn_alone() -> None:
     (printed,) = documents(Text(done.stdout.encode()))
     (repository,) = documents(Text(create("repository", "web", "--image", "ghcr.io/acme/web").stdout.encode()))
     (policy,) = load([printed, repository]).policies.values()
-    assert policy.described == "version within minor"
+    assert policy.rules.described == "version within minor"
 
 
 def test_a_policy_is_printed_as_flux_exports_it():

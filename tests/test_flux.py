@@ -48,7 +48,7 @@ def rows(kind):
 @pytest.mark.parametrize("version", ["v1", "v1beta2", "v1beta1"])
 def test_every_served_version_reads_alike(version):
     found = load(repository(version=version), policy(version=version))
-    assert found.policies[WEB].described == "semver 1.x"
+    assert found.policies[WEB].rules.described == "semver 1.x"
     assert found.policies[WEB].bind == {"markers", "annotations"}
 
 
@@ -259,11 +259,11 @@ spec:
 def test_image_policies_inside_a_kustomization_are_read():
     found = load(KUSTOMIZATION).policies
     web = found[PolicyKey("flux-system", "web")]
-    assert (web.described, [one.text for one in web.rules.allow]) == ("semver >=1.0.0", ["^v1"])
+    assert (web.rules.described, [one.text for one in web.rules.allow]) == ("semver >=1.0.0", ["^v1"])
     assert web.rules.filter is not None
     assert found[PolicyKey("flux-system", "pin")].rules.pins_current
     assert found[PolicyKey("flux-system", "pin")].digest_reflection == "Always"
-    assert found[PolicyKey("flux-system", "last")].described == "alphabetical asc"
+    assert found[PolicyKey("flux-system", "last")].rules.described == "alphabetical asc"
 
 
 def test_an_image_policy_of_a_kustomization_names_exactly_one_registry_kind():

@@ -60,7 +60,7 @@ def _held(target: Target, deployed: Deployed) -> Held:
 def print_text(following: Following, tags: Sequence[str]) -> None:
     """Print the fields, what was decided for each deployed tag, and the reasons of the tags that are asked about."""
     policy, image = following.policy, following.policy.repository.image.name
-    aim = "tags stay, only digests move" if policy.rules.pins_current else policy.described
+    aim = "tags stay, only digests move" if policy.rules.pins_current else policy.rules.described
     terminal.tell(printable(f"{policy.key} follows what is deployed of {image}: {aim}", 2000))
     terminal.echo()
     if following.fields:
@@ -85,7 +85,7 @@ def print_json(following: Following, tags: Sequence[str]) -> None:
     data: dict[str, object] = {
         "policy": str(policy.key),
         "image": policy.repository.image.name,
-        "described": policy.described,
+        "described": policy.rules.described,
         "rules": policy.rules.canonical(),
         "tag": following.tags[0] if len(following.tags) == 1 and policy.rules.pins_current else None,
         "deployed": [held._asdict() for held in following.fields],

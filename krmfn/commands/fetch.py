@@ -294,4 +294,4 @@ def _row(run: Run, key: PolicyKey, choices: Mapping[str, Choice]) -> tuple[str, 
     counts = ""
     if isinstance(choice, Chosen) and choice.listed:
         counts = f", {choice.eligible} of {choice.listed} tags eligible"
-    return str(key), policy.repository.image.name, moved or "-", f"{policy.described}{counts}"
+    return str(key), policy.repository.image.name, moved or "-", f"{policy.rules.described}{counts}"

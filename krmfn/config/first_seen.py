@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from krmfn.config.objects import Problems, listing, text
 from krmfn.image import is_digest
-from krmfn.policies.number import moment, read_time
+from krmfn.policies.number import moment
 
 if TYPE_CHECKING:
     from krmfn.model import ResourceId
@@ -77,12 +77,8 @@ def read_seen(
 
 
 def _time(where: ResourceId, path: str, written: Any, latest: float | None, problems: Problems) -> float | None:
-    if not written:
-        return None
-    time = read_time(written)
-    if time is None:
-        problems.add(where, path, f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {written!r}")
-    elif latest is not None and time > latest:
+    time = problems.time(where, path, written)
+    if time is not None and latest is not None and time > latest:
         problems.add(where, path, f"{written} is after spec.time {moment(latest)}: it cannot have been seen before it came")
     return time
 

@@ -16,7 +16,7 @@ from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.errors import RuleError
 from krmfn.image import ImageRef
 from krmfn.kubernetes.resource import get, scalars_of
-from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey, ResourceId
+from krmfn.model import ImagePolicy, PolicyKey, ResourceId
 from krmfn.yamledit.markers import SCANS
 from krmfn.yamledit.yamltree import children
 
@@ -40,9 +40,7 @@ def pinned(items: Iterable[Block]) -> frozenset[str]:
     return frozenset((hit[1] or hit[2]).decode("utf-8", "replace") for raw in raws for hit in _PINNED.finditer(raw))
 
 
-def read_scans(
-    objects: Iterable[Object], with_digest: frozenset[str], problems: Problems, notes: list[Diagnostic]
-) -> Scans:
+def read_scans(objects: Iterable[Object], with_digest: frozenset[str], problems: Problems) -> Scans:
     """Read every scan among the objects. Logins of a `secretRef` come from a Secret among them, as for Flux."""
     objects = tuple(objects)
     held = secrets.by_name(objects)
@@ -64,9 +62,7 @@ def read_scans(
         declared.update(keys)
         if text(spec.get("suspend")) == "true":
             suspended[image.canonical] = keys[0]
-            notes.append(
-                Diagnostic("info", "note", f"policy {keys[0]} is suspended: skipped", Location(identity))
-            )
+            problems.remark(identity, f"policy {keys[0]} is suspended: skipped")
             continue
         choice = _policy(identity, path, mapping(spec.get("policy")), problems)
         rules = choice and flux.rules_of(identity, path, {"policy": choice}, (), problems)
@@ -74,11 +70,7 @@ def read_scans(
             continue
         repository = Repository(image, secrets.access(spec, identity, held, problems))
         for key, reflection in zip(keys, _REFLECTIONS, strict=False):
-            policies.append(
-                ImagePolicy(
-                    key, repository, rules, rules.described, reflection, defined=identity,
-                )
-            )  # fmt: skip
+            policies.append(ImagePolicy(key, repository, rules, reflection, defined=identity))
     return policies, declared, suspended
 
 

@@ -104,7 +104,7 @@ def read_floor(blocks: Iterable[Block], place: Callable[[str], str] = str, file:
     problems = Problems()
     objects = tuple(_objects(blocks, problems))
     problems.locate(objects)
-    reader, files = OwnReader(problems, []), dict[str, bytes]()
+    reader, files = OwnReader(problems), dict[str, bytes]()
 
     def kept(text: str, path: str) -> bytes:
         content = file(text, path)
@@ -116,17 +116,18 @@ def read_floor(blocks: Iterable[Block], place: Callable[[str], str] = str, file:
     _check(objects, problems)
     reader.require(objects)
     images: dict[PolicyKey, frozenset[str]] = {}
-    for policy in _policies(objects, Problems()):
+    declared = OwnReader(Problems())
+    declared.read_automations(objects)
+    for policy in (*_of_flux(objects), *declared.policies):
         images[policy.key] = images.get(policy.key, frozenset()) | {policy.repository.image.canonical}
     locks = tuple(one._replace(folder=_folder(one, place)) for one in read_locks(objects, problems))
     holds = read_holds(objects, problems)
     snapshots: dict[str, Snapshot] = {}
-    for one in objects:
-        if one.id.kind == "TagSnapshot" and one.id.api_version == schema.API_VERSION:
-            snapshot = read_snapshot(one, problems)
-            if snapshot is not None:
-                there = snapshots.get(snapshot.image)
-                snapshots[snapshot.image] = merged(there, snapshot) if there else snapshot
+    for one in schema.of_kind(objects, "TagSnapshot"):
+        snapshot = read_snapshot(one, problems)
+        if snapshot is not None:
+            there = snapshots.get(snapshot.image)
+            snapshots[snapshot.image] = merged(there, snapshot) if there else snapshot
     rules: tuple[Selecting, ...] = (*reader.requirements, *reader.windows)
     if not images and any(one.policies for one in rules):
         where = next(one.id for one in objects if one.spec.get("require") or one.spec.get("windows"))
@@ -139,7 +140,7 @@ def read_floor(blocks: Iterable[Block], place: Callable[[str], str] = str, file:
     if problems.found:
         raise ConfigError(problems.found)
     return Floor(
-        reader.requirements, holds, snapshots, Locks(locks), images, _mirrors(objects), reader.groups, files, reader.windows, reader.max_changes
+        reader.requirements, holds, snapshots, Locks(locks), images, declared.settings.mirrors, reader.groups, files, reader.windows, reader.max_changes
     )
 
 
@@ -168,27 +169,20 @@ def _objects(blocks: Iterable[Block], problems: Problems) -> Iterable[Object]:
                     problems.note(error)
 
 
-def _policies(objects: tuple[Object, ...], scratch: Problems) -> list[ImagePolicy]:
+def _of_flux(objects: tuple[Object, ...]) -> list[ImagePolicy]:
+    scratch = Problems()
     broken: dict[PolicyKey, BrokenRepository] = {}
     repositories = flux.read_repositories(objects, scratch, broken)
-    policies, _ = flux.read_policies(objects, {**broken, **repositories}, scratch, [])
-    return [*policies, *OwnReader(scratch, []).read_automations(objects)]
-
-
-def _mirrors(objects: tuple[Object, ...]) -> tuple[Mirror, ...]:
-    reader = OwnReader(Problems(), [])
-    reader.read_automations(objects)
-    return reader.settings.mirrors
+    return flux.read_policies(objects, {**broken, **repositories}, scratch)[0]
 
 
 def believed(
     floor: Floor, snapshots: Mapping[str, Snapshot], holds: Iterable[Hold], problems: Problems
-) -> tuple[dict[str, Snapshot], tuple[Hold, ...], list[Diagnostic]]:
-    """Return what of the tree's snapshots and holds counts beside the floor, with the floor's own, and what is left out.
+) -> tuple[dict[str, Snapshot], tuple[Hold, ...]]:
+    """Return what of the tree's snapshots and holds counts beside the floor, with the floor's own; what is left out is noted.
 
     Of a repository that the floor has no snapshot of, the tree's says which tags there are, and nothing else.
     """
-    notes: list[Diagnostic] = []
     lists = {image: one._replace(tags=dict.fromkeys(one.tags), created={}, seen={}) for image, one in snapshots.items()}
     for image, one in snapshots.items():
         _check_sightings(one, floor.snapshots.get(image), problems)
@@ -199,8 +193,9 @@ def believed(
         elif hold not in floor.holds:
             what = f"it stays on {hold.tag}" if hold.tag else f"it lets {hold.no_wait} through"
             message = f"this hold does not count: {what}, and rules come from outside (--rules): there it has to stand; not: would count"
-            notes.append(Diagnostic("warning", "held", message, Location(hold.resource.id if hold.resource else None)))
-    return {**lists, **floor.snapshots}, tuple(dict.fromkeys(counted)), notes
+            place = Location(hold.resource.id if hold.resource else None)
+            problems.notes.append(Diagnostic("warning", "held", message, place))
+    return {**lists, **floor.snapshots}, tuple(dict.fromkeys(counted))
 
 
 def _check_sightings(one: Snapshot, floor: Snapshot | None, problems: Problems) -> None:
@@ -216,25 +211,24 @@ def _check_sightings(one: Snapshot, floor: Snapshot | None, problems: Problems) 
             problems.add(one.object.id, "spec.tags", message)
 
 
-def under_floor(settings: Settings, floor: Floor, notes: list[Diagnostic]) -> Settings:
+def under_floor(settings: Settings, floor: Floor, problems: Problems) -> Settings:
     """Return the settings without what would let the tree itself say which tags and digests there are. Raises ConfigError."""
-    if settings.layout is not None and not settings.layout_provenance.is_machine:
-        raise misconfigured(
-            f"source.layout {settings.layout} stands among the resources, and rules come from outside (--rules): name the "
-            "layout with --source or KRMFN_LAYOUT, or leave it out"
-        )
-    if settings.artifact is not None and not settings.artifact_provenance.is_machine:
-        raise misconfigured(
-            f"source.artifact {settings.artifact} stands among the resources, and rules come from outside (--rules): name the "
-            "scan with --source or KRMFN_ARTIFACT, or leave it out"
-        )
+    for name, what, value, provenance in (
+        ("layout", "layout", settings.layout, settings.layout_provenance),
+        ("artifact", "scan", settings.artifact, settings.artifact_provenance),
+    ):
+        if value is not None and not provenance.is_machine:
+            raise misconfigured(
+                f"source.{name} {value} stands among the resources, and rules come from outside (--rules): name the "
+                f"{what} with --source or KRMFN_{name.upper()}, or leave it out"
+            )
     known = {(one.prefix, one.place) for one in floor.mirrors}
     for one in settings.mirrors:
         if (one.prefix, one.place) not in known:
             message = f"the mirror {one.place} of {one.prefix} is not asked: the rules from outside (--rules) do not name it"
-            notes.append(Diagnostic("warning", "note", message))
+            problems.remark(None, message, "warning")
     if floor.is_empty:
         message = "the rules from outside (--rules) hold no requirement, hold, lock or snapshot: is it the right place?"
-        notes.append(Diagnostic("warning", "note", message))
+        problems.remark(None, message, "warning")
     mirrors = tuple(one for one in settings.mirrors if (one.prefix, one.place) in known)
     return settings._replace(mirrors=mirrors, is_floored=True)

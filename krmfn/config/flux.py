@@ -12,11 +12,10 @@ from collections.abc import Iterable, Mapping
 
 from krmfn.access import Repository
 from krmfn.config import secrets
-from krmfn.config.go_duration import go_duration
 from krmfn.config.objects import GROUP, Object, Problems, key_of, listing, mapping, nearest, text
 from krmfn.errors import RuleError, RulesError
 from krmfn.image import is_digest, parse_repository
-from krmfn.model import Diagnostic, ImagePolicy, LatestRef, Location, PolicyKey, ResourceId
+from krmfn.model import ImagePolicy, LatestRef, PolicyKey, ResourceId
 from krmfn.namedtuple import NamedTuple
 from krmfn.policies import rules as policy_rules
 
@@ -107,8 +106,8 @@ def _repository(resource: Object, held: secrets.Secrets, problems: Problems) -> 
     timeout = go_duration(text(spec.get("timeout"))) if spec.get("timeout") else None
     if spec.get("timeout") and timeout is None:
         problems.add(resource.id, "spec.timeout", f"expected a duration such as 30s, found {spec['timeout']!r}")
-    access = secrets.access(spec, resource.id, held, problems)._replace(insecure=text(spec.get("insecure")) == "true",
-        timeout_seconds=max(1.0, timeout) if timeout else None,
+    access = secrets.access(spec, resource.id, held, problems)._replace(
+        insecure=text(spec.get("insecure")) == "true", timeout_seconds=max(1.0, timeout) if timeout else None
     )
     return ImageRepository(
         Repository(ref, access),
@@ -119,13 +118,25 @@ def _repository(resource: Object, held: secrets.Secrets, problems: Problems) -> 
     )
 
 
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def go_duration(value: str) -> float | None:
+    """Return the seconds of a duration as Go and Flux write them, such as `1m30s`; None for none, and beyond 40 characters.
+
+    >>> go_duration("1m30s"), go_duration("soon")
+    (90.0, None)
+    """
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", value) if len(value) <= 40 else []
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
 def read_policies(
-    objects: Iterable[Object],
-    repositories: Known,
-    problems: Problems,
-    notes: list[Diagnostic],
+    objects: Iterable[Object], repositories: Known, problems: Problems
 ) -> tuple[list[ImagePolicy], dict[PolicyKey, UnresolvedPolicy]]:
-    """Read every ImagePolicy among the objects; problems and notes collect what there is to say.
+    """Read every ImagePolicy among the objects; `problems` collects what there is to say.
 
     A policy without its repository is no problem until a field names it: a build often sees only a part of a fleet.
     """
@@ -134,7 +145,7 @@ def read_policies(
     unresolved: dict[PolicyKey, UnresolvedPolicy] = {}
     for resource in objects:
         if resource.group == GROUP and resource.id.kind == "ImagePolicy":
-            policy = _policy(resource, objects, repositories, problems, notes)
+            policy = _policy(resource, objects, repositories, problems)
             if isinstance(policy, ImagePolicy):
                 policies.append(policy)
             elif policy is not None:
@@ -143,53 +154,31 @@ def read_policies(
 
 
 def _policy(
-    resource: Object,
-    objects: tuple[Object, ...],
-    repositories: Known,
-    problems: Problems,
-    notes: list[Diagnostic],
+    resource: Object, objects: tuple[Object, ...], repositories: Known, problems: Problems
 ) -> ImagePolicy | UnresolvedPolicy | None:
     spec, key = resource.spec, key_of(resource.id)
     if not resource.id.name:
         problems.add(resource.id, "metadata.name", "required: markers name the policy by it")
         return None
     if text(spec.get("suspend")) == "true":
-        notes.append(Diagnostic("info", "note", f"policy {key} is suspended: skipped", Location(resource.id)))
+        problems.remark(resource.id, f"policy {key} is suspended: skipped")
         return None
     _check_reflection(resource, problems)
     latest = _latest(resource)
-    if latest and not (
-        re.fullmatch(_WEAK_TAG, latest.tag, re.ASCII) and (not latest.digest or is_digest(latest.digest))
-    ):
+    if latest and not (re.fullmatch(_WEAK_TAG, latest.tag, re.ASCII) and (not latest.digest or is_digest(latest.digest))):
         problems.add(resource.id, "status.latestRef", "not an image reference: its tag or its digest is malformed")
-    referred = _referred(resource, key, repositories, objects, latest, problems, notes)
-    choice = spec.get("policy")
-    if choice is None:
-        notes.append(
-            Diagnostic(
-                "info",
-                "note",
-                f"policy {key} has no spec.policy: it takes the newest image (Flux refuses this)",
-                Location(resource.id),
-            )
-        )
-    rules = rules_of(
-        resource.id, "spec", spec, referred.exclusion_list if isinstance(referred, ImageRepository) else (), problems
-    )
+    referred = _referred(resource, key, repositories, objects, latest, problems)
+    if spec.get("policy") is None:
+        problems.remark(resource.id, f"policy {key} has no spec.policy: it takes the newest image (Flux refuses this)")
+    excluded = referred.exclusion_list if isinstance(referred, ImageRepository) else ()
+    rules = rules_of(resource.id, "spec", spec, excluded, problems)
     if not isinstance(referred, ImageRepository) or rules is None:
         return referred if isinstance(referred, UnresolvedPolicy) else None
     if referred.is_suspended:
-        notes.append(
-            Diagnostic(
-                "info", "note", f"policy {key} is skipped: {referred.defined} is suspended", Location(resource.id)
-            )
-        )
+        problems.remark(resource.id, f"policy {key} is skipped: {referred.defined} is suspended")
         return None
     reflection = reflection_of(resource.id, "spec", spec, rules, problems)
-    return ImagePolicy(
-        key, referred.repository, rules, rules.described, reflection, latest=latest,
-        defined=resource.id,
-    )  # fmt: skip
+    return ImagePolicy(key, referred.repository, rules, reflection, latest=latest, defined=resource.id)
 
 
 def rules_of(
@@ -206,9 +195,8 @@ def rules_of(
         )
     except RulesError as error:
         for problem in error.problems:
-            problems.add(
-                where, f"{path}.{problem.field}", problem.message + (f" ({problem.help})" if problem.help else "")
-            )
+            hint = f" ({problem.help})" if problem.help else ""
+            problems.add(where, f"{path}.{problem.field}", f"{problem.message}{hint}")
         return None
 
 
@@ -226,12 +214,8 @@ def reflection_of(
 def _check_reflection(resource: Object, problems: Problems) -> None:
     value = text(resource.spec.get("digestReflectionPolicy")) or "Never"
     if value not in _REFLECTIONS:
-        hint = nearest(value, _REFLECTIONS)
-        problems.add(
-            resource.id,
-            "spec.digestReflectionPolicy",
-            f"expected one of {', '.join(_REFLECTIONS)}, found {value!r}{hint}",
-        )
+        message = f"expected one of {', '.join(_REFLECTIONS)}, found {value!r}{nearest(value, _REFLECTIONS)}"
+        problems.add(resource.id, "spec.digestReflectionPolicy", message)
         return
     has_interval = resource.spec.get("interval") is not None
     if has_interval and value != "Always":
@@ -256,20 +240,13 @@ def _latest(resource: Object) -> LatestRef | None:
 
 
 def _referred(
-    resource: Object,
-    key: PolicyKey,
-    repositories: Known,
-    objects: tuple[Object, ...],
-    latest: LatestRef | None,
-    problems: Problems,
-    notes: list[Diagnostic],
+    resource: Object, key: PolicyKey, repositories: Known, objects: tuple[Object, ...], latest: LatestRef | None, problems: Problems
 ) -> ImageRepository | UnresolvedPolicy | None:
     ref = mapping(resource.spec.get("imageRepositoryRef"))
     name = text(ref.get("name"))
     if not name:
-        problems.add(
-            resource.id, "spec.imageRepositoryRef.name", "required: the ImageRepository whose tags are chosen from"
-        )
+        message = "required: the ImageRepository whose tags are chosen from"
+        problems.add(resource.id, "spec.imageRepositoryRef.name", message)
         return None
     wanted = PolicyKey(text(ref.get("namespace")) or key.namespace, name)
     repository = repositories.get(wanted)
@@ -278,7 +255,7 @@ def _referred(
         if wanted.namespace != key.namespace:
             from krmfn.config.flux_access import access_denied  # few policies read from another namespace
 
-            why, cause = access_denied(repository, wanted, key, objects, notes, resource.id), Unresolved.DENIED
+            why, cause = access_denied(repository, wanted, key, objects, problems, resource.id), Unresolved.DENIED
         if not why:
             return repository
     elif repository is not None:

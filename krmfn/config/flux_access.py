@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from krmfn.config.objects import Object, listing, mapping, text
-from krmfn.model import Diagnostic, Location, PolicyKey, ResourceId
+from krmfn.config.objects import Object, Problems, listing, mapping, text
 
 if TYPE_CHECKING:
     from krmfn.config.flux import ImageRepository
+    from krmfn.model import PolicyKey, ResourceId
 
 
 def access_denied(
-    repository: ImageRepository,
-    wanted: PolicyKey,
-    key: PolicyKey,
-    objects: tuple[Object, ...],
-    notes: list[Diagnostic],
-    where: ResourceId,
+    repository: ImageRepository, wanted: PolicyKey, key: PolicyKey, objects: tuple[Object, ...], problems: Problems, where: ResourceId
 ) -> str:
     """Return why Flux's cross-namespace ACL refuses (fluxcd/pkg runtime/acl), or nothing; unknown labels pass with a warning."""
     if repository.access_from is None:
@@ -37,7 +32,7 @@ def access_denied(
         return ""
     if not is_known and any(set(selector) - set(labels) for selector in selectors):
         message = f"policy {key} reads {repository.defined} of another namespace: Namespace {key.namespace} is not among the items, so accessFrom was not checked"
-        notes.append(Diagnostic("warning", "note", message, Location(where)))
+        problems.remark(where, message, "warning")
         return ""
     return (
         f"access denied: '{wanted.namespace}/{wanted.name}' can't be accessed due to ACL labels mismatch "

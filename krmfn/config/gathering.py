@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from krmfn.config import secrets
 from krmfn.config.plain import read
@@ -12,6 +12,8 @@ from krmfn.model import Diagnostic, File, Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from krmfn.config.objects import Object, Problems
     from krmfn.yamledit.nodes import Block
 
@@ -20,11 +22,15 @@ UNREADABLE = "not-read"
 SCANS = (b"imageScans", b"ImageScan")
 """What a document holds that names images in the way of Rancher's Fleet."""
 _WORDS = (b"image.toolkit.fluxcd.io", b"krmfn.dev/v", b"imagePolicies", *SCANS)
+_REFERRED: dict[bytes, Callable[[Mapping[str, Any]], object]] = {
+    b"OCIRepository": lambda spec: spec.get("trust"),
+    b"Secret": secrets.names_secret,
+    b"Namespace": lambda spec: spec.get("accessFrom"),
+}
+"""What else is read, once a spec refers to such: what trust brings may name Secrets in its turn."""
 
 
-def gather(
-    items: Iterable[Block], function_config: Block | None, problems: Problems, notes: list[Diagnostic]
-) -> tuple[Object, ...]:
+def gather(items: Iterable[Block], function_config: Block | None, problems: Problems) -> tuple[Object, ...]:
     """Read the objects that configure something, with what they refer to."""
     items = tuple(items)
     objects: list[Object] = []
@@ -36,25 +42,18 @@ def gather(
             if is_function_config or _is_record(block) or (_is_configuration(block) and not block.text.name):
                 problems.note(error)
             elif _is_configuration(block):
-                notes.append(_unreadable(error))
+                problems.notes.append(_unreadable(error))
 
     if function_config is not None:
         take(function_config, is_function_config=True)
     for block in items:
         if any(word in block.raw for word in _WORDS):
             take(block)
-    if any(one.spec.get("trust") for one in objects):
-        for block in items:
-            if b"OCIRepository" in block.raw and not any(word in block.raw for word in _WORDS):
-                take(block)
-    if any(secrets.names_secret(one.spec) for one in objects):
-        for block in items:
-            if b"Secret" in block.raw and not any(word in block.raw for word in _WORDS):
-                take(block)
-    if any(one.spec.get("accessFrom") for one in objects):
-        for block in items:
-            if b"Namespace" in block.raw and not any(word in block.raw for word in _WORDS):
-                take(block)
+    for kind, refers in _REFERRED.items():
+        if any(refers(one.spec) for one in objects):
+            for block in items:
+                if kind in block.raw and not any(word in block.raw for word in _WORDS):
+                    take(block)
     return _without_twins(objects)
 
 

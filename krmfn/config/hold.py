@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config import schema
-from krmfn.errors import RuleError
-from krmfn.image import is_tag, parse_repository
+from krmfn.image import is_tag
 from krmfn.model import ImagePolicy, PolicyKey
 from krmfn.policies.number import read_time
 
@@ -67,11 +66,10 @@ class Hold(NamedTuple):
 def read_holds(objects: Iterable[Object], problems: Problems) -> tuple[Hold, ...]:
     """Read every ImageHold; what is wrong with one is noted."""
     holds = []
-    for resource in objects:
-        if resource.id.kind == "ImageHold" and resource.id.api_version == schema.API_VERSION:
-            is_wrong = problems.add_all(resource.id, schema.problems("ImageHold", resource.data))
-            if not is_wrong and (hold := _hold(resource, problems)):
-                holds.append(hold)
+    for resource in schema.of_kind(objects, "ImageHold"):
+        is_wrong = problems.add_all(resource.id, schema.problems("ImageHold", resource.data))
+        if not is_wrong and (hold := _hold(resource, problems)):
+            holds.append(hold)
     staying: dict[tuple[PolicyKey | None, str], Hold] = {}
     for one in holds:
         twin = staying.setdefault((one.policy, one.image), one) if one.tag else one
@@ -97,10 +95,8 @@ def _hold(resource: Object, problems: Problems) -> Hold | None:
             problems.add(resource.id, "spec.policy", f"expected namespace:name, found {spec['policy']!r}")
         key = PolicyKey(namespace, name)
     else:
-        try:
-            image = parse_repository(spec["image"]).canonical
-        except RuleError as error:
-            problems.add(resource.id, "spec.image", str(error))
+        repository = problems.repository(resource.id, "spec.image", spec["image"])
+        image = repository.canonical if repository else ""
     ends_with_newer = spec.get("until") == NEWER
     until = read_time(spec["until"]) if spec.get("until") and not ends_with_newer else None
     if spec.get("until") and until is None and not ends_with_newer:

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from krmfn.access import ITEM, Access, Mirror, Provenance, Repository
 from krmfn.config import flux, schema
 from krmfn.config.objects import Object, Problems, listing, mapping, text
-from krmfn.config.require import Requirement, read_requirements
-from krmfn.config.rollout import Group, least, read_groups
+from krmfn.config.records import Own
+from krmfn.config.require import read_requirements
+from krmfn.config.rollout import least, read_groups
 from krmfn.config.rule_files import RuleFile, without_rules
-from krmfn.config.settings import Settings
 from krmfn.errors import RuleError
-from krmfn.image import parse_repository
-from krmfn.model import Diagnostic, ImagePolicy, Location, Part, PolicyKey, ResourceId
+from krmfn.model import ImagePolicy, Part, PolicyKey, ResourceId
 
 if TYPE_CHECKING:
-    from krmfn.config.windows import Calendar
+    from krmfn.config.settings import Settings
 
-
+_ATTRIBUTES = {"mode": "mode", "onError": "on_error", "onDowngrade": "on_downgrade"}
+_FLAGS = {"keepPins": "keep_pins", "immutableTags": "immutable_tags", "annotate": "annotate"}
+"""Where what a spec says stands in the settings."""
 _RULES = ("spec.require", "spec.groups", "spec.windows", "spec.maxChanges", "spec.trust")
 
 
@@ -49,21 +50,14 @@ class TargetRule(NamedTuple):
 
 def set_up(settings: Settings, spec: Mapping[str, Any], namespace: str = "") -> Settings:
     """Let the spec of an ImageAutomation of a namespace (already checked against its schema) speak about the settings."""
-    changes: dict[str, Any] = {}
-    for name, attribute in (("mode", "mode"), ("onError", "on_error"), ("onDowngrade", "on_downgrade")):
-        if spec.get(name):
-            changes[attribute] = spec[name]
-    layout = mapping(mapping(spec.get("source")).get("layout"))
-    if layout:
+    changes = {_ATTRIBUTES[name]: value for name, value in spec.items() if name in _ATTRIBUTES and value}
+    flags = {**spec, **mapping(spec.get("update"))}
+    changes |= {attribute: flags[name] == "true" for name, attribute in _FLAGS.items() if flags.get(name)}
+    source = mapping(spec.get("source"))
+    if layout := mapping(source.get("layout")):
         changes |= {"layout": text(layout.get("path")), "layout_provenance": ITEM}
-    if mapping(spec.get("source")).get("artifact"):
-        changes |= {"artifact": text(spec["source"]["artifact"]), "artifact_provenance": ITEM}
-    if spec.get("keepPins"):
-        changes["keep_pins"] = spec["keepPins"] == "true"
-    if spec.get("immutableTags"):
-        changes["immutable_tags"] = spec["immutableTags"] == "true"
-    if mapping(spec.get("update")).get("annotate"):
-        changes["annotate"] = spec["update"]["annotate"] == "true"
+    if source.get("artifact"):
+        changes |= {"artifact": text(source["artifact"]), "artifact_provenance": ITEM}
     mirrors = tuple(
         Mirror(one["from"], one["to"], Provenance(namespace=namespace)) for one in listing(spec.get("mirrors"))
     )
@@ -71,46 +65,37 @@ def set_up(settings: Settings, spec: Mapping[str, Any], namespace: str = "") -> 
     return settings._replace(**changes, mirrors=settings.mirrors + mirrors, realm_hosts=settings.realm_hosts + realms)
 
 
-class OwnReader:
-    """Reads krmfn's own kinds of configuration; keeps what they say besides policies."""
+class OwnReader(Own):
+    """Reads krmfn's own kinds of configuration, and keeps what they say."""
 
-    def __init__(self, problems: Problems, notes: list[Diagnostic]) -> None:
-        self.problems, self.notes, self.settings = problems, notes, Settings()
-        self.targets: list[TargetRule] = []
-        self.lock = ""
-        """`spec.lock`: the name of the ImageLock that counts."""
-        self.requirements: tuple[Requirement, ...] = ()
-        self.groups: tuple[Group, ...] = ()
-        self.windows: Calendar = ()
-        self.max_changes: int | None = None
+    def __init__(self, problems: Problems) -> None:
+        super().__init__()
+        self.problems = problems
         self.rule_file: RuleFile = without_rules
         """Where the files are that rules name."""
 
-    def read_automations(self, objects: tuple[Object, ...]) -> list[ImagePolicy]:
+    def read_automations(self, objects: tuple[Object, ...]) -> None:
         """Read the ImageAutomation of the functionConfig, or else those among the items.
 
         A functionConfig that brings nothing but settings adds them to the policies of the items, and has the last word.
         """
-        own = [one for one in objects if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation"]
+        own = list(schema.of_kind(objects, "ImageAutomation"))
         in_config = [one for one in own if one.is_function_config]
         is_whole = any(one.spec.get("policies") or one.spec.get("targets") for one in in_config)
         chosen = in_config if is_whole else [*(one for one in own if not one.is_function_config), *in_config]
-        policies: list[ImagePolicy] = []
         for automation in chosen:
             wrong = list(schema.problems("ImageAutomation", automation.data))
             self.problems.add_all(automation.id, wrong)
-            policies += self._automation(automation, tuple(path for path, _ in wrong))
-        return policies
+            self._automation(automation, tuple(path for path, _ in wrong))
 
     def require(self, objects: tuple[Object, ...]) -> None:
         """Read what decides when tags may move: of every ImageAutomation, as another one never takes a rule away."""
-        for one in objects:
-            if one.id.api_version == schema.API_VERSION and one.id.kind == "ImageAutomation":
-                self._require(one, objects)
+        for one in schema.of_kind(objects, "ImageAutomation"):
+            self._require(one, objects)
         if any("trust" in one.spec for one in objects):
             from krmfn.config.trusted_items import read_trust, trusts_items  # few lists hold one
 
-            self.requirements += tuple(read_trust(objects, self.notes)) if trusts_items(objects) else ()
+            self.requirements += tuple(read_trust(objects, self.problems)) if trusts_items(objects) else ()
 
     def _require(self, resource: Object, objects: tuple[Object, ...]) -> None:
         entries, groups = listing(resource.spec.get("require")), listing(resource.spec.get("groups"))
@@ -128,7 +113,7 @@ class OwnReader:
         if resource.spec.get("maxChanges") and not wrong:
             self.max_changes = least(self.max_changes, int(resource.spec["maxChanges"]))
 
-    def _automation(self, automation: Object, wrong: tuple[str, ...]) -> list[ImagePolicy]:
+    def _automation(self, automation: Object, wrong: tuple[str, ...]) -> None:
         """Read what the schema found right, so that the problems of the rest are told in the same run."""
         spec = automation.spec
         if not wrong:
@@ -136,7 +121,6 @@ class OwnReader:
             self.lock = text(spec.get("lock")) or self.lock
         namespace = automation.id.namespace or "default"
         bind = _bindings(spec, flux.ALL_BINDINGS) if "spec.bind" not in wrong else flux.ALL_BINDINGS
-        policies = []
         for index, target in enumerate(listing(spec.get("targets"))):
             path = f"spec.targets[{index}]"
             if not any(one.startswith(path) for one in wrong):
@@ -144,34 +128,22 @@ class OwnReader:
         for index, entry in enumerate(listing(spec.get("policies"))):
             path = f"spec.policies[{index}]"
             if not any(one.startswith(path) for one in wrong):
-                policies.append(self.inline(automation.id, path, entry, namespace, bind))
-        return [policy for policy in policies if policy is not None]
+                self.inline(automation.id, path, entry, namespace, bind)
 
-    def inline(
-        self, where: ResourceId, path: str, entry: Mapping[str, Any], namespace: str, bind: frozenset[str]
-    ) -> ImagePolicy | None:
+    def inline(self, where: ResourceId, path: str, entry: Mapping[str, Any], namespace: str, bind: frozenset[str]) -> None:
         """Read one inline policy."""
         if entry.get("suspend") == "true":
-            self.notes.append(
-                Diagnostic("info", "note", f"policy {namespace}:{entry['name']} is suspended: skipped", Location(where))
-            )
-            return None
+            self.problems.remark(where, f"policy {namespace}:{entry['name']} is suspended: skipped")
+            return
         rules = flux.rules_of(where, path, entry, listing(entry.get("exclusionList")), self.problems)
-        try:
-            image = parse_repository(entry["image"])
-        except RuleError as error:
-            self.problems.add(where, f"{path}.image", str(error))
-            return None
-        if rules is None:
-            return None
+        image = self.problems.repository(where, f"{path}.image", entry["image"])
+        if rules is None or image is None:
+            return
         access = Access(insecure=entry.get("insecure") == "true", provenance=Provenance(namespace=where.namespace))
         repository = Repository(image, access)
         reflection = flux.reflection_of(where, path, entry, rules, self.problems)
         key = PolicyKey(text(entry.get("namespace")) or namespace, entry["name"])
-        return ImagePolicy(
-            key, repository, rules, rules.described, reflection, _bindings(entry, bind),
-            defined=where,
-        )  # fmt: skip
+        self.policies.append(ImagePolicy(key, repository, rules, reflection, _bindings(entry, bind), defined=where))
 
     def _target(self, automation: Object, path: str, target: Mapping[str, Any], namespace: str) -> None:
         jsonpath, containers = text(target.get("path")), tuple(listing(target.get("containers")))

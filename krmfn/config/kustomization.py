@@ -8,8 +8,6 @@ from typing import Any
 from krmfn.access import Access, Repository
 from krmfn.config import flux
 from krmfn.config.objects import Object, Problems, listing, mapping, text
-from krmfn.errors import RuleError
-from krmfn.image import parse_repository
 from krmfn.model import ImagePolicy, PolicyKey
 
 _PROVIDERS = ("aws", "gcr", "oci", "dockerhub", "azure", "github")
@@ -17,39 +15,26 @@ _PROVIDERS = ("aws", "gcr", "oci", "dockerhub", "azure", "github")
 
 def read_kustomization(resource: Object, problems: Problems) -> list[ImagePolicy]:
     """Read the `imagePolicies` of a Flux Kustomization; the image is inline, so they bind in every way."""
-    policies = []
-    for index, entry in enumerate(listing(resource.spec.get("imagePolicies"))):
-        policy = _inline(resource, f"spec.imagePolicies[{index}]", mapping(entry), problems)
-        if policy is not None:
-            policies.append(policy)
-    return policies
+    entries = enumerate(map(mapping, listing(resource.spec.get("imagePolicies"))))
+    policies = [_inline(resource, f"spec.imagePolicies[{index}]", entry, problems) for index, entry in entries]
+    return [policy for policy in policies if policy is not None]
 
 
 def _inline(resource: Object, path: str, entry: Mapping[str, Any], problems: Problems) -> ImagePolicy | None:
     providers = [(name, mapping(entry[name])) for name in _PROVIDERS if isinstance(entry.get(name), dict)]
     name = text(entry.get("name"))
     if not name or len(providers) != 1:
-        what = (
-            "name: required" if not name else f"expected exactly one of {', '.join(_PROVIDERS)}, found {len(providers)}"
-        )
-        problems.add(resource.id, path, what)
+        one = f"expected exactly one of {', '.join(_PROVIDERS)}, found {len(providers)}"
+        problems.add(resource.id, path, one if name else "name: required")
         return None
     provider, origin = providers[0]
-    try:
-        image = parse_repository(text(origin.get("image")))
-    except RuleError as error:
-        problems.add(resource.id, f"{path}.{provider}.image", str(error))
-        return None
-    repository = Repository(image, Access())
-    rules = flux.rules_of(resource.id, path, _inline_spec(entry, origin), (), problems)
-    if rules is None:
+    image = problems.repository(resource.id, f"{path}.{provider}.image", text(origin.get("image")))
+    rules = image and flux.rules_of(resource.id, path, _inline_spec(entry, origin), (), problems)
+    if image is None or rules is None:
         return None
     key = PolicyKey(resource.id.namespace or "default", name)
     reflection: Any = "Always" if rules.pins_current else "Never"
-    return ImagePolicy(
-        key, repository, rules, rules.described, reflection, flux.ALL_BINDINGS,
-        defined=resource.id,
-    )  # fmt: skip
+    return ImagePolicy(key, Repository(image, Access()), rules, reflection, flux.ALL_BINDINGS, defined=resource.id)
 
 
 def _inline_spec(entry: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,24 +35,26 @@ def load(
 
     `finish` has the last word on the settings. `floor` holds the rules from outside.
     """
-    problems, notes, asides = Problems(), [], []  # type: Problems, list[Diagnostic], list[str]
+    problems, asides = Problems(), list[str]()
     items = tuple(items)
-    objects = gather(items, function_config, problems, notes)
+    objects = gather(items, function_config, problems)
     problems.locate(objects)
     broken: dict[PolicyKey, BrokenRepository] = {}
     repositories = flux.read_repositories(objects, problems, broken)
-    policies, unresolved = flux.read_policies(objects, {**broken, **repositories}, problems, notes)
+    policies, unresolved = flux.read_policies(objects, {**broken, **repositories}, problems)
     referred = {one.repository for one in unresolved.values()}
-    notes += [
+    problems.notes += [
         Diagnostic("warning", "dangling-policy", one.why, Location(one.defined))
         for key, one in broken.items()
         if key not in referred
     ]
     for one in objects:
         if one.group == "kustomize.toolkit.fluxcd.io":
-            policies += _inline(one, problems)
-    scanned, scan_names, suspended_scans = _scans(items, objects, problems, notes)
-    own = _own(objects, floor, problems, notes, asides)
+            from krmfn.config.kustomization import read_kustomization  # few lists hold one
+
+            policies += read_kustomization(one, problems)
+    scanned, scan_names, suspended_scans = _scans(items, objects, problems)
+    own = _own(objects, floor, problems, asides)
     _refuse_foreign(objects, problems)
     by_key = _by_key([*policies, *scanned, *own.policies], problems)
     declared = frozenset(by_key) | declared_in(objects) | scan_names
@@ -64,8 +66,7 @@ def load(
     if floor is not None:
         from krmfn.config.floor import believed
 
-        snapshots, counted, left_out = believed(floor, stored, holds, problems)
-        notes += left_out
+        snapshots, counted = believed(floor, stored, holds, problems)
     rulebook = _rulebook(own, floor, counted, by_key, declared, problems)
     by_key = {key: rulebook.put(policy) for key, policy in by_key.items()}
     if problems.found:
@@ -77,7 +78,7 @@ def load(
     if floor is not None:
         from krmfn.config.floor import under_floor
 
-        settings = under_floor(settings, floor, notes)
+        settings = under_floor(settings, floor, problems)
     automations = tuple(one for one in objects if one.id.kind == "ImageUpdateAutomation" and one.group == GROUP)
     if settings.realm_hosts:
         by_key = {key: _trusting(policy, settings.realm_hosts) for key, policy in by_key.items()}
@@ -100,32 +101,28 @@ def load(
         _files(objects, by_key),
         automations,
         settings,
-        tuple(notes),
+        tuple(problems.notes),
         tuple(asides),
         any(one.is_function_config and (one.spec or one.data.get("data")) for one in objects),
     )
 
 
-def _own(
-    objects: tuple[Object, ...], floor: Floor | None, problems: Problems, notes: list[Diagnostic], asides: list[str]
-) -> Own:
+def _own(objects: tuple[Object, ...], floor: Floor | None, problems: Problems, asides: list[str]) -> Own:
     """Read krmfn's own configuration, where there is some."""
     if not any(one.id.kind in ("ImageAutomation", "ConfigMap") or "trust" in one.spec for one in objects):
         return Own()
     from krmfn.config.image_automation import OwnReader
     from krmfn.config.rule_files import of_rules, without_rules
 
-    reader = OwnReader(problems, notes)
+    reader = OwnReader(problems)
     reader.rule_file = of_rules(floor.files) if floor is not None else without_rules
-    policies = reader.read_automations(objects)
+    reader.read_automations(objects)
     reader.require(objects)
     if any(one.is_function_config and one.id.kind == "ConfigMap" for one in objects):
         from krmfn.config.flat_config import read_config_map
 
-        policies += read_config_map(reader, objects, asides)
-    return Own(
-        tuple(policies), reader.settings, tuple(reader.targets), reader.lock, reader.requirements, reader.groups, reader.windows, reader.max_changes
-    )
+        read_config_map(reader, objects, asides)
+    return reader
 
 
 def _locks(
@@ -180,25 +177,19 @@ def settings_among(items: Iterable[Block], finish: Finish = no_change) -> Settin
     from krmfn.config.image_automation import OwnReader
 
     problems = Problems()
-    reader = OwnReader(problems, [])
-    reader.read_automations(gather(items, None, problems, []))
+    reader = OwnReader(problems)
+    reader.read_automations(gather(items, None, problems))
     return finish(reader.settings)
 
 
-def _inline(resource: Object, problems: Problems) -> list[ImagePolicy]:
-    from krmfn.config.kustomization import read_kustomization  # few lists hold one
-
-    return read_kustomization(resource, problems)
-
-
 def _scans(
-    items: tuple[Block, ...], objects: tuple[Object, ...], problems: Problems, notes: list[Diagnostic]
+    items: tuple[Block, ...], objects: tuple[Object, ...], problems: Problems
 ) -> tuple[list[ImagePolicy], set[PolicyKey], dict[str, PolicyKey]]:
     if not any(word in block.raw for block in items for word in SCANS):
         return [], set(), {}
     from krmfn.config import fleet  # few trees hold one
 
-    return fleet.read_scans(objects, fleet.pinned(items), problems, notes)
+    return fleet.read_scans(objects, fleet.pinned(items), problems)
 
 
 def _refuse_foreign(objects: tuple[Object, ...], problems: Problems) -> None:

@@ -98,10 +98,9 @@ def read_locks(
 
     Of `policies` those that only follow digests may have several entries, one per tag.
     """
-    locks = [one for one in objects if one.id.kind == "ImageLock" and one.id.api_version == schema.API_VERSION]
     return tuple(
         _lock(one, problems, policies)
-        for one in locks
+        for one in schema.of_kind(objects, "ImageLock")
         if not problems.add_all(one.id, [*schema.problems("ImageLock", one.data), *rounded(one)])
     )
 

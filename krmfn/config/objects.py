@@ -6,6 +6,8 @@ import posixpath
 from collections.abc import Collection, Iterable, Mapping
 
 from krmfn.diagnostics import misconfigured, unreadable
+from krmfn.errors import RuleError
+from krmfn.image import parse_repository
 from krmfn.model import Diagnostic, Field, File, Location, PolicyKey, ResourceId
 from krmfn.namedtuple import NamedTuple
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from krmfn.errors import InputError
+    from krmfn.image import ImageRef
+    from krmfn.model import Severity
     from krmfn.yamledit.nodes import Block
 
 
@@ -85,6 +89,8 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
+        self.notes: list[Diagnostic] = []
+        """What there is to say besides."""
         self._known: set[Diagnostic] = set()
         self.hints = Hints()
         self._files: dict[ResourceId, File] = {}
@@ -116,6 +122,29 @@ class Problems:
         for path, message in pairs:
             self.add(where, path, message)
         return bool(pairs)
+
+    def remark(self, where: ResourceId | None, message: str, severity: Severity = "info", path: str = "") -> None:
+        """Say something of an object that is no problem."""
+        self.notes.append(Diagnostic(severity, "note", message, Location(where, Field(path) if path else None)))
+
+    def repository(self, where: ResourceId, path: str, written: str) -> ImageRef | None:
+        """Return the repository that a text names; what is none is noted."""
+        try:
+            return parse_repository(written)
+        except RuleError as error:
+            self.add(where, path, str(error))
+            return None
+
+    def time(self, where: ResourceId, path: str, written: str | None) -> float | None:
+        """Return a time in seconds since 1970, None when nothing is written; what is no time is noted."""
+        if not written:
+            return None
+        from krmfn.policies.number import read_time  # few objects hold one
+
+        time = read_time(written)
+        if time is None:
+            self.add(where, path, f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {written!r}")
+        return time
 
     def note(self, error: InputError) -> None:
         """Note that a text could not be read."""

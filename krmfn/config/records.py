@@ -30,18 +30,19 @@ if TYPE_CHECKING:
     from krmfn.model import Diagnostic, ImagePolicy, PolicyKey
 
 
-class Own(NamedTuple):
-    """What krmfn's own configuration says: an ImageAutomation, or a flat ConfigMap as functionConfig."""
+class Own:
+    """What krmfn's own configuration says, as far as it was read: ImageAutomations, or a flat ConfigMap as functionConfig."""
 
-    policies: tuple[ImagePolicy, ...] = ()
-    settings: Settings = Settings()
-    targets: tuple[TargetRule, ...] = ()
-    lock: str = ""
-    """`spec.lock`: the name of the ImageLock that counts."""
-    requirements: tuple[Requirement, ...] = ()
-    groups: tuple[Group, ...] = ()
-    windows: Calendar = ()
-    max_changes: int | None = None
+    def __init__(self) -> None:
+        self.policies: list[ImagePolicy] = []
+        self.settings = Settings()
+        self.targets: list[TargetRule] = []
+        self.lock = ""
+        """`spec.lock`: the name of the ImageLock that counts."""
+        self.requirements: tuple[Requirement, ...] = ()
+        self.groups: tuple[Group, ...] = ()
+        self.windows: Calendar = ()
+        self.max_changes: int | None = None
 
 
 class Rulebook(NamedTuple):

@@ -6,14 +6,16 @@ Data that is checked comes from `yamltree.construct`: every scalar is its text, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from krmfn.config.definitions import SPECS
+from krmfn.config.objects import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from krmfn.config.objects import Object
     from krmfn.config.shapes import Schema
 
 API_VERSION = "krmfn.dev/v1alpha1"
@@ -38,6 +40,11 @@ def document(kind: str) -> Schema:
     }
 
 
+def of_kind(objects: Iterable[Object], kind: str) -> Iterator[Object]:
+    """Yield the objects of one of krmfn's own kinds."""
+    return (one for one in objects if one.id.kind == kind and one.id.api_version == API_VERSION)
+
+
 def problems(kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Check an object of one of the own kinds strictly; yield (field path, what is wrong and what to write)."""
     for key in data:
@@ -47,10 +54,7 @@ def problems(kind: str, data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _unknown(key: str, known: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(key, known, 1, 0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+    hint = nearest(key, known, 0.5).removeprefix("; ") or f"known here: {', '.join(known)}"
     return f"unknown field; {hint}"
 
 
@@ -95,11 +99,7 @@ def _check_string(data: Any, schema: Schema, path: str) -> Iterator[tuple[str, s
     if not isinstance(data, str):
         yield path, f"expected text, found {_seen(data)}"
     elif "enum" in schema and data not in schema["enum"]:
-        from difflib import get_close_matches
-
-        near = get_close_matches(data, schema["enum"], 1, 0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        yield path, f"expected one of {', '.join(schema['enum'])}, found {data!r}{hint}"
+        yield path, f"expected one of {', '.join(schema['enum'])}, found {data!r}{nearest(data, schema['enum'], 0.5)}"
 
 
 def _check_boolean(data: Any, _schema: Schema, path: str) -> Iterator[tuple[str, str]]:

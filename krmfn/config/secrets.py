@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from krmfn.model import ResourceId
 
 FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
-
-
 Secrets = Mapping[tuple[str, str], Object]
 """Secrets by namespace and name."""
 
@@ -34,9 +32,12 @@ def by_name(objects: Iterable[Object]) -> Secrets:
 
 def access(spec: Mapping[str, Any], owner: ResourceId, secrets: Secrets, problems: Problems) -> Access:
     """Read the Secrets that the spec names in the owner's namespace; one that is not among the items is only noted."""
-    config = _secret(spec, "secretRef", owner, secrets, problems).get(".dockerconfigjson")
-    cert = _secret(spec, "certSecretRef", owner, secrets, problems)
-    proxy = _secret(spec, "proxySecretRef", owner, secrets, problems)
+    names = {field: text(mapping(spec.get(field)).get("name")) for field in FIELDS}
+    login, cert, proxy = (
+        secret_values(name, owner, f"spec.{field}", secrets, problems) or {} for field, name in names.items()
+    )
+    config = login.get(".dockerconfigjson")
+    lead = f"{owner.namespace}/" if owner.namespace else ""
     if proxy and not proxy.get("address"):
         problems.add(owner, "spec.proxySecretRef", "the Secret has no key `address`")
     return Access(
@@ -47,7 +48,9 @@ def access(spec: Mapping[str, Any], owner: ResourceId, secrets: Secrets, problem
         proxy_address=proxy.get("address"),
         proxy_username=proxy.get("username"),
         proxy_password=proxy.get("password"),
-        missing_secrets=_missing(spec, owner, secrets),
+        missing_secrets=tuple(
+            f"{lead}{name} ({field})" for field, name in names.items() if name and (owner.namespace, name) not in secrets
+        ),
         provenance=Provenance(namespace=owner.namespace),
     )
 
@@ -57,20 +60,6 @@ def names_secret(spec: Mapping[str, Any]) -> bool:
     required = spec.get("require")
     entries = required if isinstance(required, list) else ()
     return any(name in spec for name in (*FIELDS, "verify")) or any(isinstance(one, dict) and "verify" in one for one in entries)
-
-
-def _missing(spec: Mapping[str, Any], owner: ResourceId, secrets: Secrets) -> tuple[str, ...]:
-    """Name the Secrets that are not among the items: `namespace/name (field)`."""
-    wanted = ((field, text(mapping(spec.get(field)).get("name"))) for field in FIELDS)
-    lead = f"{owner.namespace}/" if owner.namespace else ""
-    return tuple(f"{lead}{name} ({field})" for field, name in wanted if name and (owner.namespace, name) not in secrets)
-
-
-def _secret(
-    spec: Mapping[str, Any], field: str, owner: ResourceId, secrets: Secrets, problems: Problems
-) -> dict[str, str]:
-    name = text(mapping(spec.get(field)).get("name"))
-    return secret_values(name, owner, f"spec.{field}", secrets, problems) or {}
 
 
 def secret_values(name: str, owner: ResourceId, path: str, secrets: Secrets, problems: Problems) -> dict[str, str] | None:

@@ -15,18 +15,13 @@ if TYPE_CHECKING:
     from krmfn.config.unnamed import Unnamed
 
 Mode: TypeAlias = 'Literal["update", "check", "frozen"]'
-_CHOICES: dict[str, tuple[str, ...]] = {
+_CHOICES = {
     "mode": ("update", "check", "frozen"),
     "on_error": ("fail", "keep"),
     "on_downgrade": ("keep", "allow", "fail"),
     "keep_pins": ("true", "false"),
 }
-_ENVIRONMENT = {
-    "KRMFN_MODE": "mode",
-    "KRMFN_ON_ERROR": "on_error",
-    "KRMFN_ON_DOWNGRADE": "on_downgrade",
-    "KRMFN_KEEP_PINS": "keep_pins",
-}
+"""What the variables `KRMFN_MODE`, `KRMFN_ON_ERROR`, ... may say."""
 
 
 class Settings(NamedTuple):
@@ -72,10 +67,11 @@ def overridden(settings: Settings, environment: Mapping[str, str]) -> Settings:
     """
     changes: dict[str, Any] = {}
     wrong: list[str] = []
-    for variable, name in _ENVIRONMENT.items():
+    for name, choices in _CHOICES.items():
+        variable = f"KRMFN_{name.upper()}"
         value = environment.get(variable)
-        if value and value not in _CHOICES[name]:
-            wrong.append(f"{variable}: expected one of {', '.join(_CHOICES[name])}, found {value!r}")
+        if value and value not in choices:
+            wrong.append(f"{variable}: expected one of {', '.join(choices)}, found {value!r}")
         elif value:
             changes[name] = value == "true" if name == "keep_pins" else value
     if environment.get("KRMFN_NOW"):

@@ -8,8 +8,7 @@ from types import MappingProxyType
 from krmfn.config import schema
 from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.config.recorded import rounded
-from krmfn.errors import RuleError
-from krmfn.image import is_digest, is_tag, parse_repository
+from krmfn.image import is_digest, is_tag
 from krmfn.namedtuple import NamedTuple
 
 TYPE_CHECKING = False
@@ -65,14 +64,12 @@ def read_snapshot(resource: Object, problems: Problems) -> Snapshot | None:
     """Read a TagSnapshot; problems are noted and then there is None."""
     if problems.add_all(resource.id, [*schema.problems("TagSnapshot", resource.data), *rounded(resource)]):
         return None
-    try:
-        image = parse_repository(resource.spec["image"]).canonical
-    except RuleError as error:
-        problems.add(resource.id, "spec.image", str(error))
+    repository = problems.repository(resource.id, "spec.image", resource.spec["image"])
+    if repository is None:
         return None
     tags: dict[str, str | None] = {}
     created: dict[str, str] = {}
-    written = _time(resource, "spec.time", resource.spec.get("time"), problems)
+    written = problems.time(resource.id, "spec.time", resource.spec.get("time"))
     seen = _sightings(resource, written, problems)
     for index, entry in enumerate(listing(resource.spec["tags"])):
         one = mapping(entry) or {"name": entry}
@@ -86,43 +83,30 @@ def read_snapshot(resource: Object, problems: Problems) -> Snapshot | None:
         tags[name] = digest or tags.get(name) or (seen[name].digests[-1][0] if name in seen and seen[name].digests else None)
         if one.get("created"):
             created[name] = one["created"]
-            _time(resource, f"spec.tags[{index}].created", one["created"], problems)
+            problems.time(resource.id, f"spec.tags[{index}].created", one["created"])
     gone = frozenset(text(mapping(entry).get("name"), text(entry)) for entry in listing(resource.spec.get("gone")))
     count = max(int(resource.spec.get("listed") or 0), len(tags))
-    return Snapshot(image, tags, created, count, resource, written, seen, gone)
+    return Snapshot(repository.canonical, tags, created, count, resource, written, seen, gone)
 
 
 def read_snapshots(objects: Iterable[Object], problems: Problems) -> dict[str, Snapshot]:
     """Read every TagSnapshot among the objects, by image; a second one of an image is a problem."""
     by_image: dict[str, Snapshot] = {}
-    for resource in objects:
-        if resource.id.kind == "TagSnapshot" and resource.id.api_version == schema.API_VERSION:
-            snapshot = read_snapshot(resource, problems)
-            there = by_image.get(snapshot.image) if snapshot is not None else None
-            if snapshot is not None and there is not None:
-                if there.object is None or not are_apart(there.object, resource):
-                    problems.add(resource.id, "spec.image", f"there is a second TagSnapshot of {snapshot.image}: keep one")
-                by_image[snapshot.image] = merged(there, snapshot)._replace(object=there.object, twins=(*there.twins, resource))
-            elif snapshot is not None:
-                by_image[snapshot.image] = snapshot
+    for resource in schema.of_kind(objects, "TagSnapshot"):
+        snapshot = read_snapshot(resource, problems)
+        if snapshot is None:
+            continue
+        there = by_image.setdefault(snapshot.image, snapshot)
+        if there is not snapshot:
+            if there.object is None or not are_apart(there.object, resource):
+                problems.add(resource.id, "spec.image", f"there is a second TagSnapshot of {snapshot.image}: keep one")
+            by_image[snapshot.image] = merged(there, snapshot)._replace(object=there.object, twins=(*there.twins, resource))
     return by_image
 
 
 def are_apart(one: Object, other: Object) -> bool:
     """True if two objects stand in files of different folders: each is for what lies below."""
     return bool(one.folder and other.folder) and one.folder != other.folder
-
-
-def _time(resource: Object, path: str, written: str | None, problems: Problems) -> float | None:
-    """Read a time; one that is none is noted."""
-    if not written:
-        return None
-    from krmfn.policies.number import read_time  # most snapshots hold no times
-
-    time = read_time(written)
-    if time is None:
-        problems.add(resource.id, path, f"expected an RFC 3339 time such as 2026-01-31T09:00:00Z, found {written!r}")
-    return time
 
 
 def _sightings(resource: Object, time: float | None, problems: Problems) -> dict[str, Seen]:

@@ -128,7 +128,7 @@ def _root(
         try:
             return _checked(where, path, TrustedRoot(printable(file), rule_file(file)), problems)
         except RuleError as error:
-            problems.add(where, path, f"{error}{f': {error.help}' if error.help else ''}")
+            _refuse(where, path, error, problems)
         return TrustedRoot()
     if "trustedRootSecretRef" not in one:
         return TrustedRoot()
@@ -156,6 +156,10 @@ def _checked(where: ResourceId, path: str, root: TrustedRoot, problems: Problems
     return root
 
 
+def _refuse(where: ResourceId, path: str, error: RuleError, problems: Problems) -> None:
+    problems.add(where, path, f"{error}: {error.help}" if error.help else str(error))
+
+
 def _key_files(
     where: ResourceId, path: str, files: Sequence[str], rule_file: Callable[[str], bytes], problems: Problems
 ) -> list[PublicKey]:
@@ -165,7 +169,7 @@ def _key_files(
         try:
             keys += read_keys(printable(file), rule_file(file))
         except RuleError as error:
-            problems.add(where, f"{path}[{index}]", f"{error}{f': {error.help}' if error.help else ''}")
+            _refuse(where, f"{path}[{index}]", error, problems)
     return keys
 
 
@@ -186,7 +190,7 @@ def _keys(
         try:
             keys += read_keys(f"{member} of Secret {name}", value.encode())
         except RuleError as error:
-            problems.add(where, path, f"{error}{f': {error.help}' if error.help else ''}")
+            _refuse(where, path, error, problems)
     return tuple(keys)
 
 

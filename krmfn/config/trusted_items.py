@@ -5,21 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from krmfn.config.objects import Object, text
+from krmfn.config.objects import Object, Problems, text
 from krmfn.config.require import Requirement
-from krmfn.config.schema import API_VERSION
+from krmfn.config.schema import of_kind
 from krmfn.config.trust import read_flux
 from krmfn.errors import RuleError
 from krmfn.image import parse_repository
-from krmfn.model import Diagnostic, Field, Location
 
 
 def trusts_items(objects: Iterable[Object]) -> bool:
     """True if an ImageAutomation lets the OCIRepository objects beside it count: `trust: items`."""
-    return any(one.id.api_version == API_VERSION and one.id.kind == "ImageAutomation" and one.spec.get("trust") == "items" for one in objects)
+    return any(one.spec.get("trust") == "items" for one in of_kind(objects, "ImageAutomation"))
 
 
-def read_trust(objects: Sequence[Object], notes: list[Diagnostic]) -> Iterator[Requirement]:
+def read_trust(objects: Sequence[Object], problems: Problems) -> Iterator[Requirement]:
     """Yield what the OCIRepository objects with `verify` require of the images at their URL.
 
     A variable in the URL stands for anything. A URL that Flux refuses too is noted: nothing is required by its object.
@@ -31,7 +30,7 @@ def read_trust(objects: Sequence[Object], notes: list[Diagnostic]) -> Iterator[R
         image = _image(text(one.spec.get("url")))
         if image is None:
             message = "its verify counts for no image: url is no oci://REGISTRY/REPOSITORY"
-            notes.append(Diagnostic("warning", "note", message, Location(one.id, Field("spec.url"))))
+            problems.remark(one.id, message, "warning", "spec.url")
         else:
             yield Requirement((image,), verify=read_flux(one, objects), allow_tag_only=True, defined=one.id)
 

@@ -135,7 +135,7 @@ class _Fleet:
     def _policy(self, resource: Object) -> ImagePolicy | Standing:
         """Return the policy; one that cannot choose as it stands."""
         problems = Problems()
-        policies, unresolved = flux.read_policies(self.objects.but(resource), self.known, problems, [])
+        policies, unresolved = flux.read_policies(self.objects.but(resource), self.known, problems)
         if problems.found:
             return flux_status.unready(resource, "InvalidPolicy", _in_field(problems.found[0]))
         for one in unresolved.values():

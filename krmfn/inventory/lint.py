@@ -118,4 +118,4 @@ def _why_foreign(target: Target, policy: ImagePolicy) -> str:
     if not form.tag:
         return "" if policy.rules.pins_current else "it has no tag"
     is_right = policy.rules.pins_current or selection.accepts(policy.rules, form.tag)
-    return "" if is_right else f"the policy ({policy.described}) does not accept the tag"
+    return "" if is_right else f"the policy ({policy.rules.described}) does not accept the tag"

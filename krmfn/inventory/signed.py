@@ -142,7 +142,7 @@ def of_the_cluster(places: Iterable[Place], config: Config) -> set[ImageRef]:
 def wanted_of(ref: ImageRef, config: Config, wanted: Wanted | None) -> tuple[Wanted, ...]:
     """Return what is required of an image: as the policies of its repository have it, or any policy of no name."""
     rules = parse_rules(Unnamed("minor", pin=False, on_error="keep").policy)
-    nobody = ImagePolicy(PolicyKey("", ""), config.repository(ref), rules, "")
+    nobody = ImagePolicy(PolicyKey("", ""), config.repository(ref), rules)
     policies = [one for one in config.policies.values() if one.repository.image.canonical == ref.canonical]
     entries = (entry for policy in policies or [config.rulebook.put(nobody)] for entry in policy.requirements)
     every = [*([wanted] if wanted else []), *(entry.verify for entry in entries if entry.verify)]

@@ -46,7 +46,7 @@ def row(change: Change) -> tuple[str, str, str, str]:
     """Return image, old, new and why of a change, for tables."""
     policy, chosen = change.policy, change.chosen
     old, new = _shortened(change.target.scalar.value, change.value)
-    why = [f"policy {policy.key}", policy.described]
+    why = [f"policy {policy.key}", policy.rules.described]
     if chosen and chosen.listed:
         why.append(f"{chosen.eligible} of {chosen.listed} tags eligible")
     return policy.repository.image.name, old, new, ", ".join(why)

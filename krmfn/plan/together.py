@@ -133,7 +133,7 @@ class _Member:
         if self.by == "version" and self.at and version < max(self.at):
             return _Blocked(key, f"it runs {', '.join(self.running)} already")
         best = (self.chosen.tag if self.chosen else ", ".join(self.running)) or "none"
-        held = "held on" if self.chosen and self.chosen.is_held else f"the best by {self.policy.described} is"
+        held = "held on" if self.chosen and self.chosen.is_held else f"the best by {self.policy.rules.described} is"
         return _Blocked(key, f"it needs a tag of {version}; {held} {best}")
 
 

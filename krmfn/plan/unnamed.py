@@ -32,7 +32,6 @@ def with_unnamed(config: Config, places: Iterable[Place], unnamed: Unnamed) -> C
             PolicyKey(unnamed.described, canonical),
             repository,
             rules,
-            rules.described,
             "IfNotPresent" if unnamed.pin else "Never",
             frozenset({"images"}),
             on_error=unnamed.on_error,
