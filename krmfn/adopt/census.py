@@ -69,6 +69,13 @@ class Document:
         """Note why a key, and all below it, is nothing in krmfn."""
         self._note(Fate(is_mapped=False, what=why), steps)
 
+    def leave_all(self, reasons: Mapping[str, str]) -> None:
+        """Note for every key why it is nothing in krmfn, by the first word of its path that has a reason."""
+        for key in self.leaves:
+            why = next((why for word, why in reasons.items() if word in key), None)
+            if why:
+                self.leave(why, *key)
+
     def _note(self, fate: Fate, steps: Steps) -> None:
         for key in self.leaves:
             if key[: len(steps)] == steps:

@@ -49,10 +49,7 @@ def read(document: Document, images: Sequence[tuple[str, ImageRef]]) -> Iterator
             policy = _policy(document, update, image)
             if policy:
                 yield Wanted(image.name, {"policy": policy}, document.path, line, aged(_ages(document, update, image)))
-    for key in document.leaves:
-        why = next((why for word, why in _LEFT.items() if word in key), None)
-        if why:
-            document.leave(why, *key)
+    document.leave_all(_LEFT)
 
 
 def _is_below(path: str, folders: Iterable[str]) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from krmfn.adopt.census import NO_EQUAL, Document, Steps, Wanted, glob
+from krmfn.adopt.census import NO_EQUAL, Document, Leaf, Steps, Wanted, glob
 
 PREFIX = "argocd-image-updater.argoproj.io/"
 _LOGIN = "logins are never copied: docs/authentication.md"
@@ -54,13 +54,9 @@ def annotated(document: Document) -> Iterator[Wanted]:
             own = (*at, f"{PREFIX}{alias}.{name}")
             return own if alias and own in document.leaves else (*at, PREFIX + name)
 
-        strategy, allow, ignore = option("update-strategy"), option("allow-tags"), option("ignore-tags")
-        ignored = document.value(*ignore).split(",")
-        spec = _spec(document, _constraint(image), strategy, (allow, document.value(*allow)), (ignore, ignored))
-        if spec is not None and entries:
-            platforms = document.value(*option("platforms")).split(",")
-            require = _platforms(document, option("platforms"), platforms)
-            yield Wanted(_repository(image), spec, document.path, entries.line, require)
+        steps = map(option, ("update-strategy", "allow-tags", "ignore-tags", "platforms"))
+        if entries:
+            yield from _wanted(document, Leaf(image, entries.line), steps, lambda at: document.value(*at).split(","))
     for key in document.leaves:
         name = key[-1].removeprefix(PREFIX)
         for part in (name, name.partition(".")[2]):
@@ -71,30 +67,18 @@ def annotated(document: Document) -> Iterator[Wanted]:
 
 def resource(document: Document) -> Iterator[Wanted]:
     """Yield the policies of an ImageUpdater resource; what an image does not say, its application or all say."""
-    for application in document.count("spec", "applicationRefs"):
-        for image in document.count(*application, "images"):
-            levels = [
-                (*image, "commonUpdateSettings"),
-                (*application, "commonUpdateSettings"),
-                ("spec", "commonUpdateSettings"),
-            ]
+    applications = document.count("spec", "applicationRefs")
+    for application, image in ((one, image) for one in applications for image in document.count(*one, "images")):
+        levels = [(*level, "commonUpdateSettings") for level in (image, application, ("spec",))]
 
-            def option(name: str, levels: list[Steps] = levels) -> Steps:
-                return next(((*level, name) for level in levels if document.below(*level, name)), (*levels[0], name))
+        def option(name: str, levels: list[Steps] = levels) -> Steps:
+            return next(((*level, name) for level in levels if document.below(*level, name)), (*levels[0], name))
 
-            name = document.leaves.get((*image, "imageName"))
-            document.map("policies[].image", *image, "imageName")
-            document.leave("a name of a policy is made of the image", *image, "alias")
-            document.leave(_LEFT["helm"], *image, "manifestTargets")
-            allow, ignore = option("allowTags"), option("ignoreTags")
-            spec = _spec(
-                document, _constraint(name.value if name else ""), option("updateStrategy"),
-                (allow, document.value(*allow)), (ignore, document.items(*ignore)),
-            )  # fmt: skip
-            if name and spec is not None:
-                platforms = option("platforms")
-                require = _platforms(document, platforms, document.items(*platforms))
-                yield Wanted(_repository(name.value), spec, document.path, name.line, require)
+        document.map("policies[].image", *image, "imageName")
+        document.leave("a name of a policy is made of the image", *image, "alias")
+        document.leave(_LEFT["helm"], *image, "manifestTargets")
+        steps = map(option, ("updateStrategy", "allowTags", "ignoreTags", "platforms"))
+        yield from _wanted(document, document.leaves.get((*image, "imageName")), steps, lambda at: document.items(*at))
     document.leave("krmfn reads files, not Applications of a cluster", "spec", "namespace")
     for key in document.leaves:
         why = next((why for word, why in _LEFT.items() if word in key), None)
@@ -104,26 +88,36 @@ def resource(document: Document) -> Iterator[Wanted]:
             document.leave(why or "krmfn reads files, not Applications of a cluster", *key)
 
 
-def _spec(
-    document: Document, constraint: str, strategy: Steps, allow: tuple[Steps, str], ignore: tuple[Steps, list[str]]
-) -> dict[str, Any] | None:
-    name = document.value(*strategy).strip().lower() or "semver"
-    if name not in _STRATEGIES:  # options.go of Image Updater: a warning, and semver
+def _wanted(
+    document: Document, image: Leaf | None, options: Iterable[Steps], listed: Callable[[Steps], list[str]]
+) -> Iterator[Wanted]:
+    """Yield the policy of an image, if it has a name and any tag is allowed. The constraint stands behind its name.
+
+    `options` are where strategy, allowed tags, ignored tags and platforms are said; `listed` reads a list.
+    """
+    strategy, allow, ignore, platforms = options
+    name = image.value if image else ""
+    constraint = name.rpartition(":")[2] if ":" in name.rpartition("/")[2] else ""
+    word = document.value(*strategy).strip().lower() or "semver"
+    if word not in _STRATEGIES:  # options.go of Image Updater: a warning, and semver
         document.leave(f"{NO_EQUAL}: there is no such strategy, and Image Updater takes semver then", *strategy)
-    spec: dict[str, Any] = {"policy": _STRATEGIES.get(name, _STRATEGIES["semver"])(constraint)}
+    spec: dict[str, Any] = {"policy": _STRATEGIES.get(word, _STRATEGIES["semver"])(constraint)}
     document.map(f"policies[].policy.{next(iter(spec['policy']))}", *strategy)
-    kind, colon, pattern = allow[1].strip().partition(":")
+    allowed = document.value(*allow).strip()
+    kind, colon, pattern = allowed.partition(":")
     if colon and kind.lower() == "regexp":
         spec["allowTags"] = [pattern]
-        document.map("policies[].allowTags", *allow[0])
-    elif allow[1].strip().lower() not in ("", "any"):
-        document.leave(f"{NO_EQUAL}: it allows no tag, so there is no policy for this image", *allow[0])
-        return None
-    document.map("any tag is allowed without allowTags", *allow[0])
-    if ignored := [one.strip() for one in ignore[1] if one.strip()]:
+        document.map("policies[].allowTags", *allow)
+    elif allowed.lower() not in ("", "any"):
+        document.leave(f"{NO_EQUAL}: it allows no tag, so there is no policy for this image", *allow)
+        return
+    document.map("any tag is allowed without allowTags", *allow)
+    if ignored := [one.strip() for one in listed(ignore) if one.strip()]:
         spec["ignoreTags"] = [glob(one) for one in ignored]
-        document.map("policies[].ignoreTags", *ignore[0])
-    return spec
+        document.map("policies[].ignoreTags", *ignore)
+    if image:
+        repository = name.removesuffix(f":{constraint}") if constraint else name
+        yield Wanted(repository, spec, document.path, image.line, _platforms(document, platforms, listed(platforms)))
 
 
 def _platforms(document: Document, at: Steps, texts: Iterable[str]) -> dict[str, Any]:
@@ -132,12 +126,3 @@ def _platforms(document: Document, at: Steps, texts: Iterable[str]) -> dict[str,
     if platforms:
         document.map("spec.require[].platforms, all of them", *at)
     return {"platforms": platforms} if platforms else {}
-
-
-def _constraint(image: str) -> str:
-    return image.rpartition(":")[2] if ":" in image.rpartition("/")[2] else ""
-
-
-def _repository(image: str) -> str:
-    constraint = _constraint(image)
-    return image.removesuffix(f":{constraint}") if constraint else image

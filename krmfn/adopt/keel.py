@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Steps, Wanted, glob
+from krmfn.adopt.census import KINDS, NO_EQUAL, Document, Wanted, glob
 from krmfn.errors import RuleError
 from krmfn.policies.version import Version
 
@@ -39,16 +39,17 @@ def is_annotated(document: Document) -> bool:
 def annotated(document: Document, images: Iterable[ImageRef]) -> Iterator[Wanted]:
     """Yield a policy for each image of an annotated workload. An annotation counts before a label of the same name."""
     document.leaves = {key: leaf for key, leaf in document.leaves.items() if key[-1].startswith((PREFIX, _OLD))}
-    named = {key[-1].rpartition("/")[2]: key for key in sorted(document.leaves, key=_is_annotation)}
+    annotations_last = sorted(document.leaves, key=lambda steps: "annotations" in steps)
+    named = {key[-1].rpartition("/")[2]: key for key in annotations_last}
     policy, match = named.get("policy"), named.get("matchTag") or named.get("match-tag")
     is_tied = bool(match) and document.value(*match or ()) == "true"
     images = list(images)
     if policy:
         leaf = document.leaves[policy]
         specs = {image: _spec(leaf.value, image, is_tied=is_tied) for image in images}
-        found = next((spec for spec in specs.values() if spec), None)
-        if found:
-            document.map(f"policies[].policy.{next(iter(found['policy']))}", *policy)
+        first = next(filter(None, specs.values()), None)
+        if first:
+            document.map(f"policies[].policy.{next(iter(first['policy']))}", *policy)
         document.leave("no policy: the image stays" if leaf.value in ("never", "none", "") else NO_EQUAL, *policy)
         yield from (Wanted(image.name, spec, document.path, leaf.line) for image, spec in specs.items() if spec)
     if match:
@@ -76,10 +77,6 @@ def _spec(policy: str, image: ImageRef, *, is_tied: bool) -> dict[str, Any] | No
         extract = {"extract": "$compare"} if kind == "regexp" and "?P<compare>" in pattern else {}
         return {"policy": {"alphabetical": {"order": "asc"}}, "filterTags": {"pattern": taken, **extract}}
     return None
-
-
-def _is_annotation(steps: Steps) -> bool:
-    return "annotations" in steps
 
 
 def _is_version(tag: str | None) -> bool:

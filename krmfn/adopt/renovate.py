@@ -118,10 +118,7 @@ def read(document: Document, images: Places) -> Iterator[Wanted]:
         spec = settings.spec()
         if spec is not None and not is_named(document.items("ignoreDeps"), image.name):
             yield Wanted(image.name, spec, document.path, settings.line, aged(settings.ages))
-    for key in document.leaves:
-        why = next((why for word, why in _LEFT.items() if word in key), None)
-        if why:
-            document.leave(why, *key)
+    document.leave_all(_LEFT)
 
 
 def _is_ignored(document: Document, path: str) -> bool:
@@ -207,9 +204,9 @@ def _note(document: Document, at: Steps, kinds: Sequence[str]) -> None:
     if enabled := document.value(*at, "enabled"):
         steps = [kind for kind in kinds if kind in KINDS]
         is_known = not kinds or ((steps or "digest" in kinds) and (enabled == "true" or is_bound(steps)))
-        said = "policies[].policy.version.within" if kinds else "whether these images get a policy"
+        meaning = "policies[].policy.version.within" if kinds else "whether these images get a policy"
         (document.map if is_known else document.leave)(
-            said if is_known else f"{NO_EQUAL}: larger steps than a refused one are not taken either", *at, "enabled"
+            meaning if is_known else f"{NO_EQUAL}: larger steps than a refused one are not taken either", *at, "enabled"
         )
     age = document.value(*at, "minimumReleaseAge")
     if age in ("null", "") or (duration(age) is not None and (not kinds or set(kinds) & set(KINDS))):

@@ -29,13 +29,11 @@ if TYPE_CHECKING:
     from krmfn.yamledit.nodes import Block
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn adopt . > krmfn.yaml         # the policies; every key that has no equal stands on stderr",
-        "krmfn adopt . --keys               # every key, file and line, and what it is in krmfn",
-        "kubectl get deploy -o yaml | krmfn adopt -    # annotations of Image Updater and Keel in a cluster",
-        exits="0 done, 1 an error, or nothing to adopt, 2 usage",
-    )
+@options.verb(
+    "krmfn adopt . > krmfn.yaml         # the policies; every key that has no equal stands on stderr",
+    "krmfn adopt . --keys               # every key, file and line, and what it is in krmfn",
+    "kubectl get deploy -o yaml | krmfn adopt -    # annotations of Image Updater and Keel in a cluster",
+    exits="0 done, 1 an error, or nothing to adopt, 2 usage",
 )
 @options.looking(options.LOOKED_AT)
 @click.option("--keys", is_flag=True, help="Print every key and what became of it, instead of the policies.")
@@ -48,10 +46,9 @@ def command(paths: tuple[Path, ...], keys: bool) -> int:
 
     Nothing is written or removed, no registry is asked, and logins are never copied.
     """
-    found = list(_found(paths))
-    sources = [document for document, _ in found]
-    chosen = _chosen(wanted for _, each in found for wanted in each)
-    rows = [(one.path, *told) for one in sources for told in one.told()]
+    adopted = list(_adopted(paths))
+    chosen = _chosen(wanted for _, each in adopted for wanted in each)
+    rows = [(document.path, *key) for document, _ in adopted for key in document.told()]
     for path, line, key, fate in rows:
         text = f"{path}:{line}: {key}: {fate.what}"
         if keys:
@@ -67,7 +64,7 @@ def command(paths: tuple[Path, ...], keys: bool) -> int:
     return 0
 
 
-def _found(paths: Iterable[Path]) -> Iterator[tuple[Document, list[Wanted]]]:
+def _adopted(paths: Iterable[Path]) -> Iterator[tuple[Document, list[Wanted]]]:
     """Yield every document of another tool with the policies that it means. Raises InputError for one that is no YAML."""
     tree = options.read(paths)
     options.tell_skipped(one for one in tree.skipped if one.matters)
@@ -83,15 +80,11 @@ def _found(paths: Iterable[Path]) -> Iterator[tuple[Document, list[Wanted]]]:
         named = [(_from_top(one.path, tops), parsed(renovate.named_by(one))) for one in comments]
         yield _of_file(text, name, [*images, *((place, ref) for place, ref in named if ref and name in renovate.NAMES)])
     for text in tree.every:
-        yield from _of_manifest(text, _by_file(places, text))
+        yield from _of_manifest(text, places)
     is_ruled = any(name in renovate.NAMES for _, name in named_files)  # then its rules speak of what comments name, too
     for document in comments:
         wanted = list(renovate.commented(document))
         yield document, [] if is_ruled else wanted
-
-
-def _by_file(places: Sequence[Place], text: Text) -> list[Place]:
-    return [place for place in places if place.resource.block.text.name == text.name]
 
 
 def _from_top(path: str, tops: Sequence[Path]) -> str:
@@ -121,10 +114,9 @@ def _of_manifest(text: Text, places: Sequence[Place]) -> Iterator[tuple[Document
         elif image_updater.is_annotated(document):
             yield document, list(image_updater.annotated(document))
         elif keel.is_annotated(document):
-            own = dict.fromkeys(
-                place.ref for place in places if place.ref and place.resource.block.start == block.start
-            )
-            yield document, list(keel.annotated(document, own))
+            here = (text.name, block.start)
+            own = (one.ref for one in places if (one.resource.block.text.name, one.resource.block.start) == here)
+            yield document, list(keel.annotated(document, dict.fromkeys(filter(None, own))))
 
 
 def _chosen(every: Iterable[Wanted]) -> dict[str, Wanted]:

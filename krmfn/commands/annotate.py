@@ -10,41 +10,31 @@ from typing import TYPE_CHECKING
 import click
 
 from krmfn import terminal
-from krmfn.commands import completion, options
-from krmfn.commands.diffs import diffs
+from krmfn.commands import completion, options, output
+from krmfn.commands.package import rewritten
 from krmfn.config.loading import load
 from krmfn.config.objects import nearest
 from krmfn.inventory import files
-from krmfn.inventory.annotate import Annotations, Note, from_markers, with_markers
+from krmfn.inventory.annotate import Note, from_markers, with_markers
 from krmfn.sanitize import printable
-from krmfn.yamledit.verification import rewrite
 
 if TYPE_CHECKING:
-    from krmfn.model import ImagePolicy
+    from krmfn.model import ImagePolicy, PolicyKey
     from krmfn.yamledit.nodes import Block
-    from krmfn.yamledit.text import Edit, Text
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn annotate base                                    # markers -> annotations",
-        "krmfn annotate . --markers flux-system:web --diff      # markers onto the fields that hold web's image",
-        "krmfn annotate . --markers 'flux-system:*' --check     # exit 10 when a marker is missing",
-        exits="0 done, 1 an error (nothing is written), 2 usage, 10 with --check: something would change",
-    )
+@options.verb(
+    "krmfn annotate base                                    # markers -> annotations",
+    "krmfn annotate . --markers flux-system:web --diff      # markers onto the fields that hold web's image",
+    "krmfn annotate . --markers 'flux-system:*' --check     # exit 10 when a marker is missing",
+    exits="0 done, 1 an error (nothing is written), 2 usage, 10 with --check: something would change",
 )
 @options.PATHS
-@click.option(
-    "--markers",
-    "patterns",
-    multiple=True,
-    metavar="POLICY",
-    shell_complete=completion.policies,
-    help="Put markers on fields that hold this policy's image; repeatable, * matches.",
-)
-@click.option("--check", is_flag=True, help="Write nothing; exit 10 when something would change.")
+@click.option("--markers", "patterns", multiple=True, metavar="POLICY", shell_complete=completion.policies,
+              help="Put markers on fields that hold this policy's image; repeatable, * matches.")  # fmt: skip
+@options.CHECK
 @options.STRICT
-@click.option("--diff", is_flag=True, help="Show the changes as a unified diff.")
+@options.DIFF
 def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, strict: bool, diff: bool) -> int:
     """Write the annotation krmfn.dev/images for every marker below PATHS.
 
@@ -54,11 +44,11 @@ def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, str
     annotations = with_markers(tree.blocks, _named(tree.blocks, patterns)) if patterns else from_markers(tree.blocks)
     left = any(one.matters for one in tree.skipped)
     is_error = (strict and (left or bool(annotations.left))) or (check and left)
-    written = {} if is_error and strict else _rewritten(tree.texts, annotations)
+    written = {} if is_error and strict else rewritten(tree.texts, annotations.edits)
     if not check:
         files.write_all(written, tree.leftovers)
     if diff:
-        terminal.echo("".join(diffs(written)), nl=False)
+        output.print_diff(written)
     else:
         _print(annotations.made)
     _warn(annotations.left, "error" if strict else "warning")
@@ -73,24 +63,15 @@ def command(paths: tuple[Path, ...], patterns: tuple[str, ...], check: bool, str
 def _named(blocks: Sequence[Block], patterns: Sequence[str]) -> list[ImagePolicy]:
     """Find the policies by their names, with or without namespace. Raises click.BadParameter for a name of none."""
     policies = load(blocks).policies
-    policies_by_name: dict[object, ImagePolicy] = {}
+    named: dict[PolicyKey, ImagePolicy] = {}
     for pattern in (part for text in patterns for part in text.split(",")):
         mine = [key for key in policies if fnmatchcase(str(key), pattern) or key.name == pattern]
         if not mine:
-            hint = (
-                nearest(pattern, map(str, policies))
-                or f"; configured: {', '.join(sorted(map(str, policies))) or 'none'}"
-            )
+            configured = ", ".join(sorted(map(str, policies))) or "none"
+            hint = nearest(pattern, map(str, policies)) or f"; configured: {configured}"
             raise click.BadParameter(f"no policy {pattern} is configured{hint}", param_hint="--markers")
-        policies_by_name |= {key: policies[key] for key in mine}
-    return list(policies_by_name.values())
-
-
-def _rewritten(texts: Sequence[Text], annotations: Annotations) -> dict[Text, bytes]:
-    edits: dict[Text, list[Edit]] = {}
-    for text, edit in annotations.edits:
-        edits.setdefault(text, []).append(edit)
-    return {text: rewrite(text, edits[text]) for text in texts if text in edits}
+        named |= {key: policies[key] for key in mine}
+    return list(named.values())
 
 
 def _print(notes: Sequence[Note]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,15 +45,22 @@ class Tested(NamedTuple):
     taken: tuple[Taken, ...]
     outcomes: tuple[Outcome, ...]
 
+    @property
+    def moves(self) -> int:
+        """How often it moved; several fields of one commit count once."""
+        return len({(move.commit, move.before, move.after) for move in self.history.moves})
 
-@click.command(
-    epilog=options.examples(
-        "krmfn backtest .                                # 0, 3 and 7 days, over all of git's history",
-        "krmfn backtest . --age '12 hours' --age '2 weeks'",
-        "krmfn backtest . --rules now.yaml --rules proposed.yaml -o markdown",
-        "krmfn backtest clusters/prod --policy flux-system:web --all",
-        exits="0 done, 1 error, 2 usage",
-    )
+    def adopters(self, tag: Taken, sets: Sequence[RuleSet]) -> list[str]:
+        """Return the names of the rules that would have adopted a tag that was taken back."""
+        return [rules.name for rules, outcome in zip(sets, self.outcomes, strict=True) if tag.tag in outcome.adopted]
+
+
+@options.verb(
+    "krmfn backtest .                                # 0, 3 and 7 days, over all of git's history",
+    "krmfn backtest . --age '12 hours' --age '2 weeks'",
+    "krmfn backtest . --rules now.yaml --rules proposed.yaml -o markdown",
+    "krmfn backtest clusters/prod --policy flux-system:web --all",
+    exits="0 done, 1 error, 2 usage",
 )
 @options.looking(click.argument("path", type=click.Path(path_type=Path), metavar="PATH"))
 @click.option("--age", "ages", multiple=True, metavar="DURATION", help="A minimumReleaseAge to try; repeatable. Default: 0, 3 and 7 days.")
@@ -61,7 +68,7 @@ class Tested(NamedTuple):
 @click.option("--policy", "named", metavar="NAME", help="Only the image of this policy (namespace:name, or name).")
 @click.option("--within", type=click.Choice(list(KEPT)), default="major", show_default=True, help="How far images move that no policy names.")
 @click.option("--all", "is_all", is_flag=True, help="Every tag that was taken back, and a line for every image.")
-@click.option("--output", "-o", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@options.output("text", "json", "markdown")
 def command(
     path: Path, ages: tuple[str, ...], files: tuple[str, ...], named: str | None, within: str, is_all: bool, form: str
 ) -> int:
@@ -82,7 +89,7 @@ def command(
     if form == "json":
         terminal.echo(output.to_json(_data(tested, sets)))
     else:
-        _print(tested, sets, is_all=is_all, is_markdown=form == "markdown")
+        _print(tested, sets, is_all=is_all, table=_markdown if form == "markdown" else terminal.table)
     return 0
 
 
@@ -140,38 +147,42 @@ def _policy(one: History, rules: RuleSet, within: str) -> ImagePolicy:
     return policy._replace(requirements=(rules.age,)) if rules.age else policy
 
 
-def _print(tested: Sequence[Tested], sets: Sequence[RuleSet], *, is_all: bool, is_markdown: bool) -> None:
-    table = _markdown if is_markdown else terminal.table
-    moves = sum(len({(move.commit, move.before, move.after) for move in one.history.moves}) for one in tested)
-    taken = [(one, index) for one in tested for index in range(len(one.taken))]
+def _totals(tested: Sequence[Tested], sets: Sequence[RuleSet]) -> Iterator[tuple[str, Outcome]]:
+    """Yield what each set of rules would have come to over all repositories, whose names stand before the tags."""
+    for number, rules in enumerate(sets):
+        outcomes = [(one.history.image.canonical, one.outcomes[number]) for one in tested]
+        waits = tuple(wait for _, one in outcomes for wait in one.waits)
+        adopted = frozenset(f"{name}:{tag}" for name, one in outcomes for tag in one.adopted)
+        yield rules.name, Outcome(sum(one.moves for _, one in outcomes), waits, adopted)
+
+
+def _print(tested: Sequence[Tested], sets: Sequence[RuleSet], *, is_all: bool, table: Callable[..., None]) -> None:
+    taken = sorted(((one, tag) for one in tested for tag in one.taken), key=lambda pair: -pair[1].time)
     times = [move.time for one in tested for move in one.history.moves]
     span = f" from {_day(min(times))} to {_day(max(times))}" if times else ""
-    terminal.tell(f"{len(tested)} images, {moves} moves{span}, {len(taken)} taken back\n")
+    terminal.tell(f"{len(tested)} images, {sum(one.moves for one in tested)} moves{span}, {len(taken)} taken back\n")
     header = ("RULES", "MOVES", "DAYS BEHIND", "LONGEST", "ADOPTED AND TAKEN BACK", "SPARED")
-    table(header, [_row(rules.name, [one.outcomes[number] for one in tested], len(taken)) for number, rules in enumerate(sets)])
-    shown = sorted(taken, key=lambda pair: -pair[0].taken[pair[1]].time)
-    if shown:
+    table(header, [_row(name, total, len(taken)) for name, total in _totals(tested, sets)])
+    if taken:
         terminal.tell("")
-        some = shown if is_all else shown[:_SHOWN]
-        table(("TAKEN BACK", "AFTER", "ON", "ADOPTED BY"), [_taken_row(one, one.taken[index], sets) for one, index in some])
-        if len(shown) > len(some):
-            terminal.tell(f"and {len(shown) - len(some)} more: --all")
+        shown = taken if is_all else taken[:_SHOWN]
+        table(("TAKEN BACK", "AFTER", "ON", "ADOPTED BY"), [_taken_row(one, tag, sets) for one, tag in shown])
+        if len(taken) > len(shown):
+            terminal.tell(f"and {len(taken) - len(shown)} more: --all")
     if is_all:
         terminal.tell("")
         names = tuple(f"{rules.name}: MOVES, BEHIND" for rules in sets)
         table(("IMAGE", *names), [(one.history.image.name, *(f"{out.moves}, {out.behind:.1f}" for out in one.outcomes)) for one in tested])
 
 
-def _row(name: str, outcomes: Sequence[Outcome], taken: int) -> tuple[str, ...]:
-    total = Outcome(sum(one.moves for one in outcomes), tuple(wait for one in outcomes for wait in one.waits))
-    adopted = sum(len(one.adopted) for one in outcomes)
+def _row(name: str, total: Outcome, taken: int) -> tuple[str, ...]:
+    adopted = len(total.adopted)
     return name, str(total.moves), f"{total.behind:.1f}", f"{total.longest:.1f}", str(adopted), str(taken - adopted)
 
 
 def _taken_row(one: Tested, tag: Taken, sets: Sequence[RuleSet]) -> tuple[str, ...]:
-    adopted = [rules.name for rules, outcome in zip(sets, one.outcomes, strict=True) if tag.tag in outcome.adopted]
-    name = f"{one.history.image.name}:{tag.tag}"
-    return name, f"{(tag.time - tag.adopted) / DAY:.1f} days", _day(tag.time), ", ".join(adopted) or "none"
+    name, after = f"{one.history.image.name}:{tag.tag}", f"{(tag.time - tag.adopted) / DAY:.1f} days"
+    return name, after, _day(tag.time), ", ".join(one.adopters(tag, sets)) or "none"
 
 
 def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -184,27 +195,29 @@ def _day(time: float) -> str:
 
 
 def _data(tested: Sequence[Tested], sets: Sequence[RuleSet]) -> Mapping[str, Any]:
+    taken = sum(len(one.taken) for one in tested)
+    totals = [(name, total, len(total.adopted)) for name, total in _totals(tested, sets)]
     return {
         "rules": [
-            {"name": rules.name, **_outcome(Outcome(sum(one.moves for one in outs), tuple(wait for one in outs for wait in one.waits))),
-             "adoptedAndTakenBack": sum(len(one.adopted) for one in outs),
-             "spared": sum(len(one.taken) - len(out.adopted) for one, out in zip(tested, outs, strict=True))}
-            for rules, outs in ((rules, [one.outcomes[number] for one in tested]) for number, rules in enumerate(sets))
+            {"name": name, **_outcome(total), "adoptedAndTakenBack": adopted, "spared": taken - adopted}
+            for name, total, adopted in totals
         ],
         "images": [
             {
                 "image": one.history.image.canonical,
-                "moves": len({(move.commit, move.before, move.after) for move in one.history.moves}),
-                "takenBack": [
-                    {"tag": tag.tag, "adopted": moment(tag.adopted), "takenBack": moment(tag.time), "backTo": tag.back_to,
-                     "again": moment(tag.again) if tag.again is not None else None,
-                     "adoptedBy": [rules.name for rules, out in zip(sets, one.outcomes, strict=True) if tag.tag in out.adopted]}
-                    for tag in one.taken
-                ],
+                "moves": one.moves,
+                "takenBack": [_taken_data(one, tag, sets) for tag in one.taken],
                 "rules": [{"name": rules.name, **_outcome(out)} for rules, out in zip(sets, one.outcomes, strict=True)],
             }
             for one in tested
         ],
+    }
+
+
+def _taken_data(one: Tested, tag: Taken, sets: Sequence[RuleSet]) -> dict[str, Any]:
+    return {
+        "tag": tag.tag, "adopted": moment(tag.adopted), "takenBack": moment(tag.time), "backTo": tag.back_to,
+        "again": moment(tag.again) if tag.again is not None else None, "adoptedBy": one.adopters(tag, sets),
     }  # fmt: skip
 
 

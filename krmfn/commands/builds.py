@@ -48,14 +48,17 @@ def reader(name: str) -> str:
 @cache
 def is_built(name: str) -> bool:
     """True if a kustomization beside a file, or above it in the repository, names it among its resources: comments are lost there."""
-    folder = Path(name).parent
-    for above in (folder, *(folder / Path(*[".."] * depth) for depth in range(1, len(folder.resolve().parents) + 1))):
-        kustomization = _kustomization(above)
-        if kustomization and os.path.relpath(name, above) in _entries(_data(kustomization), "resources"):
-            return True
+    loaders = filter(None, map(_kustomization, _upwards(Path(name).parent, 0)))
+    return any(os.path.relpath(name, loader.parent) in _entries(_data(loader), "resources") for loader in loaders)
+
+
+def _upwards(folder: Path, start: int) -> Iterator[Path]:
+    """Yield the folders from `start` above a folder, 0 for itself, up to the root of its repository."""
+    for depth in range(start, len(folder.resolve().parents) + 1):
+        above = folder / Path(*[".."] * depth)
+        yield above
         if (above / ".git").exists():
-            break
-    return False
+            return
 
 
 def _kustomization(folder: Path) -> Path | None:
@@ -64,14 +67,12 @@ def _kustomization(folder: Path) -> Path | None:
 
 def _user(folder: Path) -> Path | None:
     """Find the kustomization above a folder that runs it; kustomize loads files from below only."""
-    here = folder.resolve()
-    for depth, above in enumerate(here.parents, 1):
-        kustomization = _kustomization(folder / Path(*[".."] * depth))
+    here = str(folder.resolve())
+    for above in _upwards(folder, 1):
+        kustomization = _kustomization(above)
         entries = _entries(_data(kustomization), *_PLUGINS) if kustomization else ()
-        if kustomization and any(os.path.realpath(above / entry) == str(here) for entry in entries):
+        if kustomization and any(os.path.realpath(above / entry) == here for entry in entries):
             return Path(os.path.relpath(kustomization))
-        if (above / ".git").exists():
-            break
     return None
 
 
@@ -89,10 +90,10 @@ def _entries(data: Mapping[str, Any], *fields: str) -> list[str]:
 def _data(path: Path) -> Mapping[str, Any]:
     """Read a kustomization; one that is no YAML names nothing."""
     try:
-        things = [resource for block in documents(Text(_content(path), str(path))) for resource in read(block)]
+        resources = [resource for block in documents(Text(_content(path), str(path))) for resource in read(block)]
     except InputError:
         return {}
-    return things[0].data if things else {}
+    return resources[0].data if resources else {}
 
 
 def _content(path: Path) -> bytes:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from krmfn import terminal
-from krmfn.commands import findings, interrupting, options, output, remarks, ruling, workspace
+from krmfn.commands import findings, interrupting, options, output, remarks, ruling
 from krmfn.commands.base import with_changed
 from krmfn.commands.judging import Verdict, judge
-from krmfn.commands.output import to_json
+from krmfn.commands.workspace import root_of
 from krmfn.config.loading import settings_among
 from krmfn.config.records import Config, Finish, Rulebook
 from krmfn.diagnostics import CHECK_CODES
@@ -35,14 +35,12 @@ _QUIET_STATES, _SIGNED = ("fixed", "pinned"), "signed by "
 """Words that the table leaves out, as nothing follows from them."""
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn check .",
-        "krmfn check . --within patch --all",
-        "krmfn check clusters/prod --exit-code -o markdown",
-        "krmfn check . --source layout:./images",
-        exits="0 done, 1 an image could not be asked about, 2 usage, 10 with --exit-code: there are updates inside the bound",
-    )
+@options.verb(
+    "krmfn check .",
+    "krmfn check . --within patch --all",
+    "krmfn check clusters/prod --exit-code -o markdown",
+    "krmfn check . --source layout:./images",
+    exits="0 done, 1 an image could not be asked about, 2 usage, 10 with --exit-code: there are updates inside the bound",
 )
 @options.looking(options.LOOKED_AT)
 @ruling.RULES
@@ -50,12 +48,11 @@ _QUIET_STATES, _SIGNED = ("fixed", "pinned"), "signed by "
 @click.option("--within", type=options.WITHIN, default="minor", show_default=True, help="The bound of update --within.")
 @click.option("--all", "every", is_flag=True, help="Show every image and every place, also those that stay.")
 @click.option("--wide", is_flag=True, help="Whole names, and lines as long as they get.")
-@click.option("--source", metavar="registry|layout:DIR|oci://...", help="Where tags come from.")
+@options.SOURCE
 @click.option("--exit-code", is_flag=True, help="Exit 10 when there are updates inside the bound.")
-@click.option("--output", "-o", type=click.Choice(["text", "json", "markdown", "sarif", "github"]), default="text",
-              show_default=True)  # fmt: skip
+@options.output("text", "json", "markdown", "sarif", "github")
 def command(
-    paths: tuple[Path, ...], within: str, every: bool, wide: bool, source: str | None, exit_code: bool, output: str
+    paths: tuple[Path, ...], within: str, every: bool, wide: bool, source: str | None, exit_code: bool, form: str
 ) -> int:
     """Show which images in the manifests below PATHS have newer versions. Nothing is written.
 
@@ -66,16 +63,16 @@ def command(
     tree = options.read(paths, is_hidden_shown=True)
     places = (*finder.find(tree.blocks, tree.graph), *(place for text in tree.aside for place in finder.aside(text)))
     strict = bool(click.get_current_context().meta.get(terminal.STRICT))
-    finish = options.finishing(source, None, None, None, is_check=exit_code, strict=strict, unnamed=options.unnamed(within))
-    config = with_changed(configuration(tree, finish, is_gate=exit_code), tree.texts, workspace.root_of(paths[0]))
+    finish = options.finishing(source, is_check=exit_code, strict=strict, unnamed=options.unnamed(within))
+    config = with_changed(configuration(tree, finish, is_gate=exit_code), tree.texts, root_of(paths[0]))
     (verdicts, run), memory = interrupting.ask(config, lambda asked: judge(tree, places, config, asked))
     left = [place for place in places if place.state == UNJUDGED]
-    if output == "json":
-        terminal.echo(to_json(findings.as_data(verdicts, left)))
-    elif output == "markdown":
+    if form == "json":
+        terminal.echo(output.to_json(findings.as_data(verdicts, left)))
+    elif form == "markdown":
         terminal.echo(_markdown(verdicts), nl=False)
-    elif output in ("sarif", "github"):
-        _print_findings(verdicts, run, output)
+    elif form in ("sarif", "github"):
+        _print_findings(verdicts, run, form)
     else:
         _print_text(verdicts, every=every, wide=wide)
     remarks.remark(tree, left, verdicts, run)
@@ -154,13 +151,13 @@ def _is_quiet(word: str) -> bool:
 def _print_text(verdicts: Sequence[Verdict], *, every: bool, wide: bool) -> None:
     silent = {hosts for hosts, failed in remarks.failing(verdicts).items() if remarks.is_about_many(failed)}
     names = _short_names([one.ref for one in verdicts])
-    told = [
+    shown = [
         one
         for one in sorted(verdicts, key=lambda one: (not one.has_update, not _is_told(one), names[one.ref.name]))
         if every or (_is_told(one) and (one.error is None or output.shared_by(one.error) not in silent))
     ]
     rows = []
-    for one in told:
+    for one in shown:
         row = _row(one, one.ref.name if wide else names[one.ref.name], is_brief=not (wide or every))
         first, *others = dict.fromkeys(map(_line, one.places)) if every else [row[-1]]
         rows += [(*row[:-1], first), *(("",) * len(row[:-1]) + (other,) for other in others)]
@@ -169,11 +166,11 @@ def _print_text(verdicts: Sequence[Verdict], *, every: bool, wide: bool) -> None
         header, rows = _HEADER[:_STATE] + _HEADER[_STATE + 1 :], [row[:_STATE] + row[_STATE + 1 :] for row in rows]
     if rows:
         terminal.table(header, rows, is_wide=wide)
-    if len(told) < len(verdicts):
-        rest = len(verdicts) - len(told)
-        unknown = sum(one.error is not None for one in verdicts) - sum(one.error is not None for one in told)
+    if len(shown) < len(verdicts):
+        rest = len(verdicts) - len(shown)
+        unknown = sum(one.error is not None for one in verdicts) - sum(one.error is not None for one in shown)
         what = f"{unknown} of them unknown" if unknown else "with nothing to do"
-        terminal.say(f"{rest} image{'s' * (rest != 1)}{' more' * bool(told)}, {what} (--all shows them)")
+        terminal.say(f"{rest} image{'s' * (rest != 1)}{' more' * bool(shown)}, {what} (--all shows them)")
 
 
 def _short_names(refs: Sequence[ImageRef]) -> dict[str, str]:

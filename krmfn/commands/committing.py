@@ -17,8 +17,7 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import drafting, options, proposing
-from krmfn.commands.examined import Examined
-from krmfn.commands.workspace import automation_of, examine, inside
+from krmfn.commands.workspace import Examined, automation_of, examine, inside
 from krmfn.errors import GitError
 from krmfn.git.drafts import Author, Draft, Style, Worktree
 from krmfn.git.names import branch_problem
@@ -41,28 +40,33 @@ _MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class CommitRequest:
-    """What the command line asks for."""
+    """What the command line asks for: the options that say how `krmfn update` commits."""
 
-    automation: str | None = None
-    push: bool = False
-    split: bool = False
-    template: str | None = None
-    branch: str | None = None
-    remote: str = ""
-    sign: bool = False
-    base: str = ""
-    prune: bool = False
+    automation: str | None
+    push: bool
+    split: bool
+    message: str | None
+    branch: str | None
+    base: str
+    prune: bool
+    remote: str
+    sign: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where commits go. `remote` is empty if nothing is pushed, `tip` is what the remote's branch holds."""
+    """Where commits go. `remote` is empty if nothing is pushed, `tip` is what the remote's branch holds.
+
+    `refspec` and `options` are what an automation says of pushing.
+    """
 
     branch: str
     remote: str
     is_here: bool
     base: str
     tip: str = ""
+    refspec: str = ""
+    options: tuple[tuple[str, str], ...] = ()
 
 
 def commit(paths: Sequence[Path], finish: Finish, request: CommitRequest, report: Report) -> int:
@@ -82,18 +86,16 @@ def commit(paths: Sequence[Path], finish: Finish, request: CommitRequest, report
             with chdir(folder / here.resolve().relative_to(repository.root.resolve())):
                 examined = examine(seen, finish, request.automation, folder)
                 written = examined.written()
-                parts = []
+                is_apart, parts = not destination.is_here, []
                 if not examined.run.is_error:
-                    parts = drafting.parts(
-                        examined, folder, request.template, split=request.split, apart=not destination.is_here
-                    )
+                    parts = drafting.parts(examined, folder, request.message, split=request.split, apart=is_apart)
             if examined.run.is_error:
                 report(examined, written, ())
                 return 1
             worktree, style = Worktree(folder, repository.git.allowance), _style(examined.automation, request)
-            if not destination.is_here:
-                branches = proposing.Proposer(repository, space, worktree, style, destination, automation)
-                proposals = branches.propose(parts, split=request.split, prune=request.prune)
+            if is_apart:
+                proposer = proposing.Proposer(repository, space, worktree, style, destination)
+                proposals = proposer.propose(parts, split=request.split, prune=request.prune)
                 report(examined, written, proposals)
                 refused = sum(one.state == "refused" for one in proposals)
                 if refused:
@@ -109,7 +111,7 @@ def commit(paths: Sequence[Path], finish: Finish, request: CommitRequest, report
         for name, draft in zip(names, drafts, strict=True):
             terminal.say(f"committed {name[:7]}{printable(where)}: {printable(draft.subject, 200)}")
         if destination.remote:
-            _push(repository, space, destination, names[-1] if names else "", automation)
+            _push(repository, space, destination, names[-1] if names else "")
     return 0
 
 
@@ -129,15 +131,16 @@ def _destination(repository: Repository, request: CommitRequest, automation: Aut
     is_here = branch == current
     if not current and branch and remote:
         is_here = branch == repository.default_branch(remote)
+    pushing = (automation.refspec, automation.push_options) if automation else ("", ())
     if not is_here:
         repository.check_version()
-        return Destination(branch, remote, is_here, _base(repository, request.base, remote))
+        return Destination(branch, remote, is_here, _base(repository, request.base, remote), "", *pushing)
     if request.base or request.prune:
         option = "--base" if request.base else "--prune"
         raise click.UsageError(f"{option} needs --branch NAME with another branch than the one that is checked out")
     tip = repository.fetch(remote, branch) if remote else ""
     repository.check_ahead(tip, remote, branch)
-    return Destination(branch, remote, is_here, repository.head, tip)
+    return Destination(branch, remote, is_here, repository.head, tip, *pushing)
 
 
 def _base(repository: Repository, wanted: str, remote: str) -> str:
@@ -191,24 +194,19 @@ def _keep(
         raise
 
 
-def _push(
-    repository: Repository, space: Workspace, destination: Destination, name: str, automation: Automation | None
-) -> None:
+def _push(repository: Repository, space: Workspace, destination: Destination, name: str) -> None:
     """Push the commit of this run, or one of an earlier run that was not pushed then."""
-    branch, remote, tip = destination.branch, destination.remote, destination.tip
-    refspec = automation.refspec if automation else ""
-    options = automation.push_options if automation else ()
+    branch, remote, tip, refspec = destination.branch, destination.remote, destination.tip, destination.refspec
     name = name or _unpushed(repository, branch, tip)
     if name:
         own = f"refs/heads/{branch}"
         source, colon, target = refspec.partition(":")
         try:
             if not (tip and repository.is_ancestor(name, tip)):
-                repository.push(remote, [f"{name}:{own}"], options)
+                repository.push(remote, [f"{name}:{own}"], destination.options)
             if refspec:
-                repository.push(
-                    remote, [f"{name}:{target or own}" if source == own else source + colon + target], options
-                )
+                pushed = f"{name}:{target or own}" if source == own else source + colon + target
+                repository.push(remote, [pushed], destination.options)
         except GitError as error:
             is_moved = repository.remote_refs(remote, own).get(own, "") not in (tip, name)
             message = f"{remote} refused the push: somebody pushed to {branch} meanwhile" if is_moved else str(error)

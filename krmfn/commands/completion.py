@@ -21,13 +21,11 @@ _MORE = {"bash": "COMP_WORDBREAKS=${COMP_WORDBREAKS//:}\n"}
 _CONFIGURATION = (b"ImagePolicy", b"ImageUpdateAutomation", b"krmfn.dev/v", b"imagePolicies")
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn completion bash > ~/.local/share/bash-completion/completions/krmfn",
-        'krmfn completion zsh > "${fpath[1]}/_krmfn"',
-        "krmfn completion fish > ~/.config/fish/completions/krmfn.fish",
-        exits="0 printed, 2 no such shell",
-    )
+@options.verb(
+    "krmfn completion bash > ~/.local/share/bash-completion/completions/krmfn",
+    'krmfn completion zsh > "${fpath[1]}/_krmfn"',
+    "krmfn completion fish > ~/.config/fish/completions/krmfn.fish",
+    exits="0 printed, 2 no such shell",
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
@@ -45,19 +43,16 @@ def policies(ctx: click.Context, _option: click.Parameter, incomplete: str) -> l
     """Complete the names of policies, `namespace:name`; what was typed may leave the namespace out."""
     from krmfn.config.objects import key_of, listing, mapping, text
 
-    found: set[str] = set()
+    names: set[str] = set()
     for resource in _objects(ctx):
         if resource.id.kind == "ImagePolicy":
-            found.add(str(key_of(resource.id)))
+            names.add(str(key_of(resource.id)))
         for entry in listing(resource.spec.get("policies" if resource.id.kind == "ImageAutomation" else "imagePolicies")):
             namespace = text(mapping(entry).get("namespace")) or resource.id.namespace or "default"
-            found.add(f"{namespace}:{text(mapping(entry).get('name'))}")
-    names = sorted(found)
-    return _items(
-        name if name.startswith(incomplete) else name.partition(":")[2]
-        for name in names
-        if name.startswith(incomplete) or name.partition(":")[2].startswith(incomplete)
-    )
+            names.add(f"{namespace}:{text(mapping(entry).get('name'))}")
+    spellings = ((name, name.partition(":")[2]) for name in sorted(names))
+    typed = ([one for one in each if one.startswith(incomplete)] for each in spellings)
+    return _items(each[0] for each in typed if each)
 
 
 def automations(ctx: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -5,25 +5,15 @@ Nothing is applied; `--export` is accepted and changes nothing. Where flux lets 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import click
 
 from krmfn import terminal
-from krmfn.commands import options
-from krmfn.commands.create_flags import (
-    FLAGS,
-    REFLECTIONS,
-    check_name,
-    check_rules,
-    digest_interval,
-    duration_of,
-    filter_of,
-    label_of,
-    reflection_of,
-    selection_of,
-)
+from krmfn.commands import create_flags, options
+from krmfn.commands.create_flags import FLAGS, REFLECTIONS, duration_of
 from krmfn.config.objects import GROUP
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RuleError
@@ -32,6 +22,7 @@ from krmfn.policies.policy import POLICIES
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 _VERSION = f"{GROUP}/v1"
+_EXITS = "0 printed, 1 a flag is wrong, 2 usage"
 
 
 @click.group(short_help="Print ImageRepository, ImagePolicy and ImageUpdateAutomation objects.")
@@ -43,7 +34,7 @@ def command() -> None:
     epilog=options.examples(
         "krmfn create image repository web --image ghcr.io/acme/web > web.yaml",
         "krmfn create image policy web --image-ref web --select-semver '>=1.2.0 <2.0.0' >> web.yaml",
-        exits="0 printed, 1 a flag is wrong, 2 usage",
+        exits=_EXITS,
     )
 )
 def image() -> None:
@@ -52,31 +43,27 @@ def image() -> None:
 
 command.add_command(image)
 command.add_command(image, "images")
+_verb = partial(options.verb, exits=_EXITS, group=image)
 
 
 def _shared(verb: Verb) -> Verb:
-    for option in (
-        click.option("--export", is_flag=True, hidden=True),
-        click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Set a label; may be repeated."),
-        click.option("--namespace", "-n", default="flux-system", show_default=True, help="Namespace of the object."),
+    return options.adding(
+        verb,
         click.argument("name"),
-    ):
-        verb = option(verb)
-    return verb
+        click.option("--namespace", "-n", default="flux-system", show_default=True, help="Namespace of the object."),
+        click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Set a label; may be repeated."),
+        click.option("--export", is_flag=True, hidden=True, expose_value=False),
+    )
 
 
 def _selections(verb: Verb) -> Verb:
-    for name, flag in reversed(FLAGS.items()):
-        verb = click.option(f"--select-{flag.name}", name, metavar=flag.metavar, help=flag.help)(verb)
-    return verb
+    options_of_flags = (
+        click.option(f"--select-{flag.name}", name, metavar=flag.metavar, help=flag.help) for name, flag in FLAGS.items()
+    )
+    return options.adding(verb, *options_of_flags)
 
 
-@image.command(
-    "repository",
-    epilog=options.examples(
-        "krmfn create image repository web --image ghcr.io/acme/web", exits="0 printed, 1 a flag is wrong, 2 usage"
-    ),
-)
+@_verb("krmfn create image repository web --image ghcr.io/acme/web")
 @_shared
 @click.option("--image", "image_name", metavar="REPOSITORY", help="The repository, without tag: ghcr.io/acme/web.")
 @click.option("--interval", default="1m", show_default=True, help="How often the controller scans.")
@@ -84,37 +71,31 @@ def _selections(verb: Verb) -> Verb:
 @click.option("--cert-ref", "--cert-secret-ref", "cert_ref", help="Secret with TLS certificates.")
 @click.option("--scan-timeout", help="How long a scan may take.")
 def repository(
-    name: str, namespace: str, labels: tuple[str, ...], export: bool, image_name: str | None, interval: str,
-    secret_ref: str | None, cert_ref: str | None, scan_timeout: str | None,
+    name: str, namespace: str, labels: tuple[str, ...], image_name: str | None, interval: str, secret_ref: str | None,
+    cert_ref: str | None, scan_timeout: str | None,
 ) -> None:  # fmt: skip
     """Print an ImageRepository."""
-    del export
     if not image_name:
         raise misconfigured("an image repository (--image) is required")
     try:
         parse_repository(image_name)
     except RuleError as error:
         raise misconfigured(f"unable to parse image value: {error}") from None
-    spec: dict[str, Any] = {}
-    if cert_ref:
-        spec["certSecretRef"] = {"name": cert_ref}
-    spec |= {"image": image_name, "interval": duration_of("--interval", interval)}
-    if secret_ref:
-        spec["secretRef"] = {"name": secret_ref}
-    if scan_timeout:
-        spec["timeout"] = duration_of("--scan-timeout", scan_timeout)
-    _print("ImageRepository", name, namespace, labels, spec)
+    spec = {
+        "certSecretRef": _reference(cert_ref),
+        "image": image_name,
+        "interval": duration_of("--interval", interval),
+        "secretRef": _reference(secret_ref),
+        "timeout": scan_timeout and duration_of("--scan-timeout", scan_timeout),
+    }
+    _print("ImageRepository", _filled(spec), name, namespace, labels)
 
 
-@image.command(
-    "policy",
-    epilog=options.examples(
-        "krmfn create image policy web --image-ref web --select-semver '>=1.2.0 <2.0.0'",
-        "krmfn create image policy web --image-ref web --select-numeric asc "
-        "--filter-regex '^main-[0-9a-f]+-(?P<time>[0-9]+)$' --filter-extract '$time'",
-        "krmfn create image policy web --image-ref web --select-semver 1.x --reflect-digest Always --interval 10m",
-        exits="0 printed, 1 a flag is wrong, 2 usage",
-    ),
+@_verb(
+    "krmfn create image policy web --image-ref web --select-semver '>=1.2.0 <2.0.0'",
+    "krmfn create image policy web --image-ref web --select-numeric asc "
+    "--filter-regex '^main-[0-9a-f]+-(?P<time>[0-9]+)$' --filter-extract '$time'",
+    "krmfn create image policy web --image-ref web --select-semver 1.x --reflect-digest Always --interval 10m",
 )
 @_shared
 @click.option("--image-ref", metavar="NAME", help="The ImageRepository whose tags are chosen from.")
@@ -124,41 +105,33 @@ def repository(
 @click.option("--reflect-digest", metavar="|".join(REFLECTIONS), help="Write the digest behind the tag.")
 @click.option("--interval", help="How often the digest is asked for; only with --reflect-digest=Always.")
 def policy(
-    name: str, namespace: str, labels: tuple[str, ...], export: bool, image_ref: str | None, filter_regex: str | None,
+    name: str, namespace: str, labels: tuple[str, ...], image_ref: str | None, filter_regex: str | None,
     filter_extract: str | None, reflect_digest: str | None, interval: str | None, **selections: str | None,
 ) -> None:  # fmt: skip
     """Print an ImagePolicy."""
-    del export
     if not image_ref:
         raise misconfigured("the name of an ImageRepository in the namespace is required (--image-ref)")
-    spec: dict[str, Any] = {}
-    if reflect_digest:
-        spec["digestReflectionPolicy"] = reflection_of(reflect_digest)
-    if filter_tags := filter_of(filter_regex, filter_extract):
-        spec["filterTags"] = filter_tags
-    spec["imageRepositoryRef"] = {"name": image_ref}
-    if interval_of := digest_interval(interval, reflect_digest):
-        spec["interval"] = interval_of
-    selected, value = selection_of(selections)
-    option = POLICIES[selected].key_option
-    spec["policy"] = {selected: {option: value} if option else {}}
-    check_rules(spec)
-    if POLICIES[selected].is_of_flux:
-        _print("ImagePolicy", name, namespace, labels, spec)
-        return
-    _print("ImagePolicy", name, namespace, labels, spec, {"config.kubernetes.io/local-config": "true"})
-    note = f"krmfn: note: Flux's controllers know no policy {selected}: the object is marked local-config, which kustomize leaves out"
-    terminal.tell(note, err=True)
+    spec: dict[str, Any] = {
+        "digestReflectionPolicy": reflect_digest and create_flags.reflection_of(reflect_digest),
+        "filterTags": create_flags.filter_of(filter_regex, filter_extract),
+        "imageRepositoryRef": _reference(image_ref),
+        "interval": create_flags.digest_interval(interval, reflect_digest),
+    }
+    selected, value = create_flags.selection_of(selections)
+    option, is_of_flux = POLICIES[selected].key_option, POLICIES[selected].is_of_flux
+    spec = _filled(spec | {"policy": {selected: {option: value} if option else {}}})
+    create_flags.check_rules(spec)
+    annotations = {} if is_of_flux else {"config.kubernetes.io/local-config": "true"}
+    _print("ImagePolicy", spec, name, namespace, labels, annotations)
+    if not is_of_flux:
+        note = f"krmfn: note: Flux's controllers know no policy {selected}: the object is marked local-config, which kustomize leaves out"
+        terminal.tell(note, err=True)
 
 
-@image.command(
-    "update",
-    epilog=options.examples(
-        "krmfn create image update apps --git-repo-ref flux-system --git-repo-path ./apps --checkout-branch main "
-        "--push-branch images --author-name flux --author-email flux@example.com "
-        "--commit-template 'Update {{ len .Changed.Changes }} images'",
-        exits="0 printed, 1 a flag is wrong, 2 usage",
-    ),
+@_verb(
+    "krmfn create image update apps --git-repo-ref flux-system --git-repo-path ./apps --checkout-branch main "
+    "--push-branch images --author-name flux --author-email flux@example.com "
+    "--commit-template 'Update {{ len .Changed.Changes }} images'",
 )
 @_shared
 @click.option("--git-repo-ref", help="The GitRepository that holds the manifests.")
@@ -172,26 +145,22 @@ def policy(
 @click.option("--signing-key-secret", help="Secret with the key that signs commits.")
 @click.option("--signing-key-type", metavar="gpg|ssh", help="Kind of that key.")
 @click.option("--interval", default="1m", show_default=True, help="How often the controller runs.")
-def update(
-    name: str, namespace: str, labels: tuple[str, ...], export: bool, interval: str, **flags: str | None
-) -> None:
+def update(name: str, namespace: str, labels: tuple[str, ...], interval: str, **flags: str | None) -> None:
     """Print an ImageUpdateAutomation."""
-    del export
     _require(flags)
-    source: dict[str, Any] = {"kind": "GitRepository", "name": flags["git_repo_ref"]}
-    if flags["git_repo_namespace"]:
-        source["namespace"] = flags["git_repo_namespace"]
-    spec: dict[str, Any] = {
-        "git": {
-            "checkout": {"ref": {"branch": flags["checkout_branch"]}},
-            "commit": _commit(flags),
-            **({"push": {"branch": flags["push_branch"]}} if flags["push_branch"] else {}),
-        },
+    repository_ref = {"kind": "GitRepository", "name": flags["git_repo_ref"], "namespace": flags["git_repo_namespace"]}
+    git = {
+        "checkout": {"ref": {"branch": flags["checkout_branch"]}},
+        "commit": _commit(flags),
+        "push": {"branch": flags["push_branch"]} if flags["push_branch"] else None,
+    }
+    spec = {
+        "git": _filled(git),
         "interval": duration_of("--interval", interval),
-        "sourceRef": source,
+        "sourceRef": _filled(repository_ref),
         "update": {"path": flags["git_repo_path"] or ".", "strategy": "Setters"},
     }
-    _print("ImageUpdateAutomation", name, namespace, labels, spec)
+    _print("ImageUpdateAutomation", spec, name, namespace, labels)
 
 
 def _require(flags: dict[str, str | None]) -> None:
@@ -211,31 +180,35 @@ def _require(flags: dict[str, str | None]) -> None:
 
 
 def _commit(flags: dict[str, str | None]) -> dict[str, Any]:
-    commit: dict[str, Any] = {"author": {"email": flags["author_email"], "name": flags["author_name"]}}
     if flags["commit_template"]:
         from krmfn.git.message import check
 
         check(flags["commit_template"])
-        commit["messageTemplate"] = flags["commit_template"]
-    if flags["signing_key_secret"]:
-        commit["signingKey"] = {"secretRef": {"name": flags["signing_key_secret"]}}
-        if flags["signing_key_type"]:
-            commit["signingKey"]["type"] = flags["signing_key_type"]
-    return commit
+    signing = {"secretRef": _reference(flags["signing_key_secret"]), "type": flags["signing_key_type"]}
+    commit = {
+        "author": {"email": flags["author_email"], "name": flags["author_name"]},
+        "messageTemplate": flags["commit_template"],
+        "signingKey": _filled(signing),
+    }
+    return _filled(commit)
+
+
+def _reference(name: str | None) -> dict[str, str] | None:
+    return {"name": name} if name else None
+
+
+def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that hold something, in their order, which is that of flux's output."""
+    return {name: value for name, value in fields.items() if value}
 
 
 def _print(
-    kind: str, name: str, namespace: str, labels: Iterable[str], spec: dict[str, Any],
-    annotations: dict[str, str] | None = None,
+    kind: str, spec: Mapping[str, Any], name: str, namespace: str, labels: Iterable[str],
+    annotations: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
     from krmfn.yamledit.authored import document
 
-    metadata: dict[str, Any] = {}
-    pairs = dict(label_of(label) for label in labels)
-    if pairs:
-        metadata["labels"] = pairs
-    check_name(name)
-    if annotations:
-        metadata["annotations"] = annotations
-    metadata |= {"name": name, "namespace": namespace}
+    pairs = dict(map(create_flags.label_of, labels))
+    create_flags.check_name(name)
+    metadata = _filled({"labels": pairs, "annotations": annotations}) | {"name": name, "namespace": namespace}
     terminal.echo("---\n" + document({"apiVersion": _VERSION, "kind": kind, "metadata": metadata, "spec": spec}), nl=False)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import click
-
 from krmfn import terminal
 from krmfn.commands import options
 from krmfn.commands.output import to_json
@@ -13,18 +11,16 @@ from krmfn.inventory import doctor
 from krmfn.sanitize import printable
 
 
-@click.command(
-    epilog=options.examples("krmfn doctor", exits="0 everything that is needed is there, 1 something is wrong, 2 usage")
-)
-@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(output: str) -> int:
+@options.verb("krmfn doctor", exits="0 everything that is needed is there, 1 something is wrong, 2 usage")
+@options.output("text", "json")
+def command(form: str) -> int:
     """Look for the programs, logins and certificates that krmfn works with.
 
     No registry is asked, and no secret is shown.
     """
     findings = list(doctor.look(os.environ))
-    if output == "json":
-            terminal.echo(to_json([one._asdict() for one in findings]))
+    if form == "json":
+        terminal.echo(to_json([one._asdict() for one in findings]))
     else:
         terminal.table(("WHAT", "STATE", "FOUND"), [(one.name, one.state, one.found) for one in findings])
         for one in findings:

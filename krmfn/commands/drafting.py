@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from krmfn import pipeline
-from krmfn.commands.examined import Examined, rewritten
+from krmfn.commands.package import lock_note, rewritten
 from krmfn.commands.remembering import with_holds
 from krmfn.errors import GitError
 from krmfn.git import changelog, message
@@ -20,8 +20,8 @@ from krmfn.model import NotChosen, PolicyKey
 
 if TYPE_CHECKING:
     from krmfn.access import Repository
+    from krmfn.commands.workspace import Examined
     from krmfn.git.changelog import Row
-    from krmfn.outcome import Run
     from krmfn.yamledit.text import Edit, Text
 
 Answer = TypeVar("Answer")
@@ -57,7 +57,8 @@ def parts(examined: Examined, top: Path, template: str | None, *, split: bool, a
 def _in_turn(examined: Examined, top: Path, template: str | None, *, split: bool) -> Iterator[Part]:
     """Yield one part of everything, or one for each image; the lock goes with the last."""
     rows = changelog.rows(examined.run.changes)
-    groups = _by_image(rows) if split else [rows] if examined.written() else []
+    images = dict.fromkeys(row.image for row in rows) if split else ()
+    groups = [tuple(row for row in rows if row.image == image) for image in images]
     if not groups and examined.written():
         groups = [rows]
     own = {id(change.edit) for change in examined.run.changes}
@@ -70,7 +71,7 @@ def _in_turn(examined: Examined, top: Path, template: str | None, *, split: bool
         content = _contents(examined, edits, top, examined.run.added)
         changed = {path: data for path, data in content.items() if before.get(path) != data}
         before = content
-        yield Part("", Draft(_message(examined, group, template), changed), tuple(group), _lock(examined.run))
+        yield Part("", Draft(_message(examined, group, template), changed), tuple(group), lock_note(examined.run))
 
 
 def _apart(examined: Examined, top: Path, template: str | None) -> Iterator[Part]:
@@ -83,13 +84,8 @@ def _apart(examined: Examined, top: Path, template: str | None) -> Iterator[Part
         failed = [key for key in keys if isinstance(examined.run.choices.get((key, "")), NotChosen)]
         rows = changelog.rows(run.changes)
         files = {} if run.is_error else _contents(examined, run.edits, top, run.added)
-        yield Part(
-            name,
-            Draft(_message(examined, rows, template) if files else "", files),
-            rows,
-            _lock(run),
-            not (failed or run.is_error),
-        )
+        draft = Draft(_message(examined, rows, template) if files else "", files)
+        yield Part(name, draft, rows, lock_note(run), is_known=not (failed or run.is_error))
 
 
 def short_names(repositories: dict[PolicyKey, Repository]) -> dict[str, list[PolicyKey]]:
@@ -118,15 +114,6 @@ def _spelled(text: str) -> str:
     return name.removesuffix(".lock") or "image"
 
 
-def _lock(run: Run) -> str:
-    return run.recorded.renewal.described if run.recorded.lock_edits else ""
-
-
-def _by_image(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
-    names = dict.fromkeys(row.image for row in rows)
-    return [tuple(row for row in rows if row.image == name) for name in names]
-
-
 def _contents(
     examined: Examined, edits: Sequence[tuple[Text, Edit]], top: Path, added: Sequence[Text] = ()
 ) -> dict[str, bytes]:
@@ -146,30 +133,29 @@ def _message(examined: Examined, rows: Sequence[Row], wanted: str | None) -> str
     if template is None:
         return changelog.message(rows, lambda place: _from_top(place, examined.top)) if rows else _without_rows(examined)
     folder = automation.folder(examined.top) if automation else examined.top
+    moved = ((change, change.target) for row in rows for change in row.changes)
     edits = [
         message.Edit(
-            _relative(change.target.resource.block.text, folder), change.target.resource.id,
-            change.target.scalar.value, change.value, str(change.target.setter),
+            _relative(target.resource.block.text, folder), target.resource.id, target.scalar.value, change.value,
+            str(target.setter),
         )
-        for row in rows for change in row.changes
+        for change, target in moved
     ]  # fmt: skip
     key = automation.key if automation else PolicyKey("default", "krmfn")
     return message.write(template, key, edits, dict(automation.values) if automation else {})
 
 
-def _without_rows(found: Examined) -> str:
+def _without_rows(examined: Examined) -> str:
     """Return the message of a commit that moves no image."""
-    taken = found.run.taken
+    taken = examined.run.taken
     return f"Skip {', '.join(f'{one.policy} {one.tag}' for one in taken)}, taken back by hand\n" if taken else "Update the image lock\n"
 
 
 def _from_top(place: str, top: Path) -> str:
     """Return a place, `file:line`, as it is seen from the repository's root."""
-    path, colon, line = place.rpartition(":")
-    whole = Path(path).resolve() if colon else Path(place).resolve()
-    if not whole.is_relative_to(top.resolve()):
-        return place
-    return whole.relative_to(top.resolve()).as_posix() + (colon + line if colon else "")
+    path, colon, line = place.rpartition(":") if ":" in place else (place, "", "")
+    whole = Path(path).resolve()
+    return whole.relative_to(top.resolve()).as_posix() + colon + line if whole.is_relative_to(top.resolve()) else place
 
 
 def _relative(text: Text, folder: Path) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -15,11 +15,14 @@ from krmfn.config.objects import policy_named
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import RegistryError
 from krmfn.model import Chosen, ImagePolicy, NotChosen
-from krmfn.plan import decision, records
+from krmfn.plan import bind, decision, records
+from krmfn.plan.current import Deployed
 from krmfn.plan.resolve import ask
 from krmfn.policies import explain
 from krmfn.policies.explain import Explanation
+from krmfn.policies.reason import Reason
 from krmfn.policies.selection import Selection, select
+from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
     from krmfn.access import Repository
@@ -27,28 +30,48 @@ if TYPE_CHECKING:
     from krmfn.inventory import files
     from krmfn.outcome import Run
     from krmfn.plan.tag_source import TagSource
+    from krmfn.plan.target import Target
+    from krmfn.yamledit.nodes import Block
 
-WORKERS = 8
+
+class Held(NamedTuple):
+    """A field, and the tag that runs where it stands; None when it is pinned by a digest alone, or unknown."""
+
+    place: str
+    path: str
+    value: str
+    tag: str | None
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn explain web .",
-        "krmfn explain flux-system:web clusters/ --tag 1.9.5-rc.1",
-        "krmfn explain web . --tags -o json",
-        exits="0 the policy chose a tag, 1 it did not (or is bound to no field), 2 usage",
-    )
+class Deployment(NamedTuple):
+    """A policy that follows what is deployed, the fields that it is bound to, and of `version` each decision."""
+
+    policy: ImagePolicy
+    fields: tuple[Held, ...]
+    explanations: tuple[Explanation, ...] = ()
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that are deployed, sorted."""
+        return tuple(sorted({held.tag for held in self.fields if held.tag}))
+
+
+@options.verb(
+    "krmfn explain web .",
+    "krmfn explain flux-system:web clusters/ --tag 1.9.5-rc.1",
+    "krmfn explain web . --tags -o json",
+    exits="0 the policy chose a tag, 1 it did not (or is bound to no field), 2 usage",
 )
 @click.argument("policy", shell_complete=completion.policies)
 @options.looking(options.LOOKED_AT)
 @ruling.RULES
 @options.WINDOWS
-@click.option("--source", metavar="registry|layout:DIR|oci://...", help="Where tags come from.")
+@options.SOURCE
 @click.option("--tags", "all_tags", is_flag=True, help="Give the reason of every tag.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the reason of this tag; may be repeated.")
-@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@options.output("text", "json")
 def command(
-    policy: str, paths: tuple[Path, ...], source: str | None, all_tags: bool, tags: tuple[str, ...], output: str
+    policy: str, paths: tuple[Path, ...], source: str | None, all_tags: bool, tags: tuple[str, ...], form: str
 ) -> int:
     """Show why POLICY (`name` or `namespace:name`) chose its tag, from the configuration below PATHS.
 
@@ -57,20 +80,28 @@ def command(
     """
     tree = options.read(paths)
     options.tell_skipped(tree.skipped)
-    rules = ruling.load(tree.blocks, options.finishing(source, None, None, None))
-    found = _found(policy, rules)
-    if found.rules.follows_current:
-        return _follow(found, rules, tree, (output, all_tags, tags))
-    with options.open_source(rules) as opened:
-        explanation = _of_lock(found, _examined(rules, tree, opened)) if found.rules.followed else _explain(found, opened)
-        if found.is_judged:
-            explanation = _with_verdicts(explanation, found, _examined(rules, tree, opened))
-    asked = tuple(dict.fromkeys((*tags, *(explanation.selection.tags if all_tags else ()))))
-    _PRINTERS[output](explanation, asked)
-    return int(explanation.runs is None if found.is_judged else explanation.selection.tag is None)
+    rules = ruling.load(tree.blocks, options.finishing(source))
+    named = _named(policy, rules)
+    if named.rules.follows_current:
+        following = _following(named, rules, tree)
+        every = next((one.selection.tags for one in following.explanations), ()) or following.tags
+        show_following = _print_following_json if form == "json" else _print_following
+        show_following(following, _asked(tags, every if all_tags else ()))
+        return int(not following.fields or any(one.selection.tag is None for one in following.explanations))
+    explanation = _explained(named, rules, tree)
+    asked = _asked(tags, explanation.selection.tags if all_tags else ())
+    if form == "json":
+        terminal.echo(to_json(explain.as_data(explanation, asked)))
+    else:
+        _print_explanation(explanation, asked)
+    return int(explanation.runs is None if named.is_judged else explanation.selection.tag is None)
 
 
-def _found(name: str, rules: Config) -> ImagePolicy:
+def _asked(named: Sequence[str], listed: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*named, *listed)))
+
+
+def _named(name: str, rules: Config) -> ImagePolicy:
     """Return the policy of this name. Raise ConfigError for one that chooses nothing, with the reason."""
     key = policy_named(name, rules.declared)
     if key in rules.policies:
@@ -82,24 +113,28 @@ def _found(name: str, rules: Config) -> ImagePolicy:
     raise misconfigured(f"policy {key} is declared and chooses nothing here: krmfn update says why")
 
 
-def _follow(
-    policy: ImagePolicy, rules: Config, tree: files.Tree, asked: tuple[str, bool, tuple[str, ...]]
-) -> int:
-    from krmfn.commands import explain_digest
+def _explained(policy: ImagePolicy, rules: Config, tree: files.Tree) -> Explanation:
+    with options.open_source(rules) as source:
+        if policy.rules.followed:
+            explanation = _of_lock(policy, _examined(rules, tree, source))
+        else:
+            explanation = _of_tags(policy, source)
+        if policy.is_judged:
+            explanation = _with_verdicts(explanation, policy, _examined(rules, tree, source))
+    return explanation
 
-    output, all_tags, tags = asked
-    held = explain_digest.follow(policy, rules, tree.blocks)
-    if not policy.rules.pins_current and held.tags:
-        with options.open_source(rules) as opened:
-            each = _of_each(policy, held.tags, opened)
-            if policy.is_judged:
-                run = _examined(rules, tree, opened)
-                each = tuple(_with_verdicts(one, policy, run) for one in each)
-        held = held._replace(explanations=each)
-    known = tuple(tag for one in held.explanations[:1] for tag in one.selection.tags) or held.tags
-    show = explain_digest.print_json if output == "json" else explain_digest.print_text
-    show(held, tuple(dict.fromkeys((*tags, *(known if all_tags else ())))))
-    return int(not held.fields or any(one.selection.tag is None for one in held.explanations))
+
+def _following(policy: ImagePolicy, rules: Config, tree: files.Tree) -> Deployment:
+    """Return the fields of a policy that follows what is deployed, and of `version` each decision."""
+    following = _fields_of(policy, rules, tree.blocks)
+    if policy.rules.pins_current or not following.tags:
+        return following
+    with options.open_source(rules) as source:
+        each = _of_each(policy, following.tags, source)
+        if policy.is_judged:
+            run = _examined(rules, tree, source)
+            each = tuple(_with_verdicts(one, policy, run) for one in each)
+    return following._replace(explanations=each)
 
 
 def _examined(rules: Config, tree: files.Tree, source: TagSource) -> Run:
@@ -108,21 +143,16 @@ def _examined(rules: Config, tree: files.Tree, source: TagSource) -> Run:
 
 def _of_each(policy: ImagePolicy, deployed: Sequence[str], source: TagSource) -> tuple[Explanation, ...]:
     listing = source.tags(policy.repository)
-    return tuple(
-        Explanation(
-            str(policy.key), policy.repository.image.name, policy.rules,
-            select(policy.rules, listing.tags, current=tag), listing.malformed, tag,
-        )
-        for tag in deployed
-    )  # fmt: skip
+    selections = {tag: select(policy.rules, listing.tags, current=tag) for tag in deployed}
+    return tuple(_explanation(policy, one, listing.malformed, tag) for tag, one in selections.items())
 
 
-def _explain(policy: ImagePolicy, source: TagSource) -> Explanation:
+def _of_tags(policy: ImagePolicy, source: TagSource) -> Explanation:
     listing = source.tags(policy.repository)
     moments = decision.to_date([policy], {policy.repository: listing})
-    dates = ask(moments, lambda moment: source.created(*moment), WORKERS)
+    dates = ask(moments, lambda moment: source.created(*moment))
     selection = select(policy.rules, listing.tags, created=lambda tag: _date(dates, policy.repository, tag))
-    return Explanation(str(policy.key), policy.repository.image.name, policy.rules, selection, listing.malformed)
+    return _explanation(policy, selection, listing.malformed)
 
 
 def _of_lock(policy: ImagePolicy, run: Run) -> Explanation:
@@ -130,7 +160,11 @@ def _of_lock(policy: ImagePolicy, run: Run) -> Explanation:
     choice = next((one for (key, _), one in run.offered.items() if key.plain == policy.key), None)
     selected = choice.selection if isinstance(choice, Chosen) else None
     nothing = Selection(None, choice.message if isinstance(choice, NotChosen) else "", (), b"")
-    return Explanation(str(policy.key), policy.repository.image.name, policy.rules, selected or nothing)
+    return _explanation(policy, selected or nothing)
+
+
+def _explanation(policy: ImagePolicy, selection: Selection, malformed: int = 0, current: str = "") -> Explanation:
+    return Explanation(str(policy.key), policy.repository.image.name, policy.rules, selection, malformed, current)
 
 
 def _with_verdicts(explanation: Explanation, policy: ImagePolicy, run: Run) -> Explanation:
@@ -138,13 +172,14 @@ def _with_verdicts(explanation: Explanation, policy: ImagePolicy, run: Run) -> E
     judged = run.judgement(policy.key, explanation.current)
     tags = ("", explanation.current)
     choice = next((one for (key, tag), one in run.choices.items() if key.plain == policy.key and tag in tags), None)
-    said = tuple(one.message for one in judged.said) if judged else ()
-    said += (choice.message,) if isinstance(choice, NotChosen) else ()
+    verdicts = (choice.message,) if isinstance(choice, NotChosen) else ()
     if judged is None:
-        return explanation._replace(verdicts=said, is_judged=True)
+        return explanation._replace(verdicts=verdicts, is_judged=True)
+    verdicts = (*(diagnostic.message for diagnostic in judged.said), *verdicts)
     return explanation._replace(
-        runs=judged.runs, verdicts=said, passed_over=judged.passed_over, is_judged=True, refused=judged.refused, steps=judged.steps
-    )
+        runs=judged.runs, verdicts=verdicts, passed_over=judged.passed_over, is_judged=True, refused=judged.refused,
+        steps=judged.steps,
+    )  # fmt: skip
 
 
 def _date(dates: Mapping[records.Moment, str | RegistryError], repository: Repository, tag: str) -> str:
@@ -154,15 +189,70 @@ def _date(dates: Mapping[records.Moment, str | RegistryError], repository: Repos
     return date
 
 
-def _print_text(explanation: Explanation, tags: tuple[str, ...]) -> None:
-    terminal.tell(explain.as_text(explanation).removesuffix("\n"))
-    if tags:
+def _fields_of(policy: ImagePolicy, rules: Config, blocks: Sequence[Block]) -> Deployment:
+    """Return the fields of a policy and what they hold. Asks nobody. Raises InputError for no YAML."""
+    bound = bind.bind(blocks, rules)
+    mine = (target for target in bound.targets if target.setter.policy == policy.key)
+    deployed = Deployed(mine, {policy.key: policy})
+    return Deployment(policy, tuple(_held(target, deployed) for target in deployed.targets))
+
+
+def _held(target: Target, deployed: Deployed) -> Held:
+    where = target.resource.place(target.scalar.start)
+    place = f"{where.path}:{where.line}" if where else str(target.resource.id)
+    return Held(place, target.scalar.path, target.scalar.value, deployed.tag(target))
+
+
+def _print_following(following: Deployment, tags: Sequence[str]) -> None:
+    """Print the fields, what was decided for each deployed tag, and the reasons of the tags that are asked about."""
+    policy, image = following.policy, following.policy.repository.image.name
+    aim = "tags stay, only digests move" if policy.rules.pins_current else policy.rules.described
+    terminal.tell(printable(f"{policy.key} follows what is deployed of {image}: {aim}", 2000))
+    terminal.echo()
+    if following.fields:
+        fields = [(held.tag or "-", held.value, held.place) for held in following.fields]
+        terminal.table(("TAG", "VALUE", "WHERE"), fields)
+    else:
+        terminal.tell("  no field is bound to it: krmfn update says why, and what to write")
+    for explanation in following.explanations:
         terminal.echo()
-        terminal.table(("TAG", "REASON", "WHY"), explain.tag_rows(explanation, tags))
+        _print_explanation(explanation, tags)
+    if not following.explanations:
+        _print_reasons([(tag, *_reason(following, tag)) for tag in tags])
 
 
-def _print_json(explanation: Explanation, tags: tuple[str, ...]) -> None:
-    terminal.echo(to_json(explain.as_data(explanation, tags)))
+def _print_explanation(explanation: Explanation, tags: Sequence[str]) -> None:
+    """Print why a policy chose its tag, and the reasons of the tags that are asked about."""
+    terminal.tell(explain.as_text(explanation).removesuffix("\n"))
+    _print_reasons(explain.tag_rows(explanation, tags))
 
 
-_PRINTERS = {"text": _print_text, "json": _print_json}
+def _print_reasons(rows: Sequence[tuple[str, str, str]]) -> None:
+    if rows:
+        terminal.echo()
+        terminal.table(("TAG", "REASON", "WHY"), rows)
+
+
+def _print_following_json(following: Deployment, tags: Sequence[str]) -> None:
+    """Print the same as data."""
+    policy = following.policy
+    data: dict[str, object] = {
+        "policy": str(policy.key),
+        "image": policy.repository.image.name,
+        "described": policy.rules.described,
+        "rules": policy.rules.canonical(),
+        "tag": following.tags[0] if len(following.tags) == 1 and policy.rules.pins_current else None,
+        "deployed": [held._asdict() for held in following.fields],
+    }
+    if following.explanations:
+        data["decisions"] = [explain.as_data(explanation, tags) for explanation in following.explanations]
+    elif tags:
+        reasons = ((tag, *_reason(following, tag)) for tag in tags)
+        data["tags"] = [{"tag": tag, "reason": word, "why": why} for tag, word, why in reasons]
+    terminal.echo(to_json(data))
+
+
+def _reason(following: Deployment, tag: str) -> tuple[str, str]:
+    if tag in following.tags:
+        return Reason.CHOSEN.word, "deployed"
+    return Reason.NOT_CURRENT.word, Reason.NOT_CURRENT.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import builds, options, output, ruling, workspace
+from krmfn.commands import builds, options, output, ruling
 from krmfn.commands.base import with_changed
-from krmfn.commands.package import LOCK, TAGS, Package
+from krmfn.commands.package import LOCK, TAGS, Package, tell_written
+from krmfn.commands.workspace import root_of
 from krmfn.config.loading import load
 from krmfn.config.snapshot import Snapshot, merged, name_of
 from krmfn.diagnostics import misconfigured
@@ -23,7 +23,6 @@ from krmfn.plan import lockfile, report, sightings
 from krmfn.plan.records import by_policy
 from krmfn.plan.snapshot import take
 from krmfn.policies.number import moment
-from krmfn.sources.sources import Sources
 from krmfn.yamledit.scalars import Refusal
 from krmfn.yamledit.text import Edit
 
@@ -35,38 +34,30 @@ if TYPE_CHECKING:
 _TRANSIENT = ("not-found", "denied", "rate-limited", "unavailable", "no-match")
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn fetch .                            # krmfn-lock.yaml and krmfn-tags.yaml, or where such items stand",
-        "krmfn fetch . --lock                     # the lock alone: krmfn update goes on asking registries",
-        "krmfn fetch . --to base                  # new files go where kustomize can load them",
-        "krmfn fetch . --check                    # is the lock up to date?",
-        exits="0 done, 1 an error (nothing is written), 2 usage, 10 with --check: something would change",
-    )
+@options.verb(
+    "krmfn fetch .                            # krmfn-lock.yaml and krmfn-tags.yaml, or where such items stand",
+    "krmfn fetch . --lock                     # the lock alone: krmfn update goes on asking registries",
+    "krmfn fetch . --to base                  # new files go where kustomize can load them",
+    "krmfn fetch . --check                    # is the lock up to date?",
+    exits="0 done, 1 an error (nothing is written), 2 usage, 10 with --check: something would change",
 )
 @options.PATHS
 @ruling.RULES
 @options.WINDOWS
-@click.option("--lock", "lock", is_flag=True, help="Write only the ImageLock.")
-@click.option("--snapshot", "snapshot", is_flag=True, help="Write only the TagSnapshots.")
-@click.option(
-    "--bootstrap", is_flag=True, help="What repositories without a TagSnapshot offer counts as old enough for every age."
-)
+@click.option("--lock", is_flag=True, help="Write only the ImageLock.")
+@click.option("--snapshot", is_flag=True, help="Write only the TagSnapshots.")
+@click.option("--bootstrap", is_flag=True,
+              help="What repositories without a TagSnapshot offer counts as old enough for every age.")  # fmt: skip
 @click.option("--merge", "others", multiple=True, type=click.Path(path_type=Path, exists=True), metavar="PATH",
               help="Merge the first sightings of the TagSnapshots there, and ask no registry.")
 @click.option("--all-tags", is_flag=True, help="Keep every tag, also those that no policy can use.")
-@click.option(
-    "--to",
-    "to",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Where new files go; default is PATH.",
-)
-@click.option("--source", metavar="registry|layout:DIR|oci://...", help="Where tags come from.")
+@click.option("--to", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Where new files go; default is PATH.")  # fmt: skip
+@options.SOURCE
 @click.option("--on-error", type=click.Choice(["fail", "keep"]), help="keep: a policy that failed keeps its entries.")
-@click.option(
-    "--on-downgrade", type=click.Choice(["keep", "allow", "fail"]), help="When the list lacks what is recorded."
-)
-@click.option("--check", is_flag=True, help="Write nothing; exit 10 when something would change.")
+@click.option("--on-downgrade", type=click.Choice(["keep", "allow", "fail"]),
+              help="When the list lacks what is recorded.")  # fmt: skip
+@options.CHECK
 @options.STRICT
 def command(
     paths: tuple[Path, ...], lock: bool, snapshot: bool, all_tags: bool, to: Path | None, source: str | None,
@@ -81,19 +72,19 @@ def command(
     """  # noqa: D301 - \b is click's mark
     base = to or (paths[0] if paths[0].is_dir() else paths[0].parent)
     tree = options.read(paths, *(path for name in (LOCK, TAGS) if (path := base / name).is_file()))
-    finish = options.finishing(source, "update", on_error, on_downgrade, is_check=check, strict=strict)
+    finish = options.finishing(
+        source, is_check=check, strict=strict, mode="update", on_error=on_error, on_downgrade=on_downgrade
+    )
     is_unread = options.tell_skipped(tree.skipped, "error" if check or strict else "warning")
     rules = ruling.load(tree.blocks, finish)
     if others:
         return _merge(Package(tree, base), rules, others, finish, check=check)
     rules = rules._replace(recording="bootstrap" if bootstrap else "first-seen")
     _refuse_the_past(rules)
-    rules = with_changed(rules, tree.texts, workspace.root_of(paths[0]))
-    with terminal.watching() as progress:
-        fresh = Sources(rules._replace(snapshots={}), os.environ, progress)
-        run = pipeline.examine(
-            tree.blocks, rules._replace(snapshots={}), lambda _: fresh, every=True, graph=tree.graph
-        )
+    rules = with_changed(rules, tree.texts, root_of(paths[0]))
+    anew = rules._replace(snapshots={})  # what is recorded answers no question here
+    with options.open_source(anew) as fresh:
+        run = pipeline.examine(tree.blocks, anew, lambda _: fresh, every=True, graph=tree.graph)
     package = Package(tree, base)
     results = list(_concerns(run))
     if lock or not snapshot:
@@ -102,9 +93,7 @@ def command(
         results += _snapshots(package, run, rules, all_tags=all_tags)
     results = list(dict.fromkeys(report.judged(results, run.config.settings)))
     is_error = is_unread or any(result.severity == "error" for result in results)
-    written = {} if is_error else package.written()
-    if not check:
-        package.write(written)
+    written = package.put(is_check=check, is_error=is_error)
     _say(run, results, written, check=check)
     return options.exit_code(is_error=is_error, is_check=check, would_change=bool(written))
 
@@ -115,10 +104,10 @@ def _concerns(run: Run) -> Iterator[Diagnostic]:
     for choice in run.choices.values():
         policy = choice.policy
         if isinstance(choice, NotChosen) or choice.record:
-            failure, message = (
-                (choice.failure, choice.message) if isinstance(choice, NotChosen) else ("unavailable", choice.note)
-            )
-            yield _failed(f"policy {policy.key}: {message}", failure, policy.defined, keep=keep or policy.on_error == "keep")._replace(cause=choice.cause)
+            is_kept = keep or policy.on_error == "keep"
+            message = f"policy {policy.key}: {choice.message if isinstance(choice, NotChosen) else choice.note}"
+            failure = choice.failure if isinstance(choice, NotChosen) else "unavailable"
+            yield _failed(message, failure, policy.defined, keep=is_kept)._replace(cause=choice.cause)
     for key, unresolved in run.config.unresolved.items():
         yield _failed(f"policy {key}: {unresolved.why}", "not-found", unresolved.defined, keep=keep)
     if not by_policy(run.choices, run.wanted):
@@ -140,20 +129,20 @@ def _failed(message: str, failure: str, where: Any, *, keep: bool) -> Diagnostic
 def _lock(package: Package, run: Run) -> list[Diagnostic]:
     """Note how the locks change, and the new one for policies that none of them is for."""
     lock, home, problems = run.config.lock, str(package.base / LOCK), []
-    things = lock.objects if lock else ()
-    at_home = next((one for one in things if one.block.text.name == home), None)
+    locks = lock.objects if lock else ()
+    at_home = next((one for one in locks if one.block.text.name == home), None)
 
     def place(key: PolicyKey) -> Object | None:
         return (lock.home(key) if lock else None) or at_home
 
-    for resource in things:
+    for resource in locks:
         mine = run.recorded.renewal.at(resource, place)
         edits = lockfile.edit_lock(resource, mine.entries)
         if not isinstance(edits, Refusal):
             package.edit(resource.block.text, edits)
         elif mine:
-            is_old = f"is out of date ({mine.described}) and cannot be edited"
-            message = f"the lock {is_old}: {edits.why}; delete it, and krmfn fetch writes it anew"
+            why = f"is out of date ({mine.described}) and cannot be edited: {edits.why}"
+            message = f"the lock {why}; delete it, and krmfn fetch writes it anew"
             problems.append(Diagnostic("error", "lock", message, Location(resource.id)))
     entries = [entry for entry in run.recorded.renewal.entries if place(entry.policy) is None]
     if entries:
@@ -163,20 +152,14 @@ def _lock(package: Package, run: Run) -> list[Diagnostic]:
 
 def _snapshots(package: Package, run: Run, rules: Config, *, all_tags: bool) -> list[Diagnostic]:
     """Note how the snapshots change, and the new ones in their places."""
-    snapshots, problems = take(run, rules.stored, all_tags=all_tags), []
-    snapshots = {image: _with_sightings(one, run, rules) for image, one in snapshots.items()}
-    problems += _edit_snapshots(package, snapshots, rules)
+    taken = take(run, rules.stored, all_tags=all_tags)
+    results = _edit_snapshots(package, {image: _with_sightings(one, run, rules) for image, one in taken.items()}, rules)
     used = {policy.repository.image.canonical for policy in rules.policies.values()}
-    unused = [one for image, one in sorted(rules.stored.items()) if image not in used and one.object]
-    return problems + [
-        Diagnostic(
-            "info",
-            "snapshot",
-            f"no policy uses the TagSnapshot of {one.image}: it can be deleted",
-            Location(one.object.id if one.object else None),
-        )
-        for one in unused
-    ]
+    for image, unused in sorted(rules.stored.items()):
+        if image not in used and unused.object:
+            message = f"no policy uses the TagSnapshot of {unused.image}: it can be deleted"
+            results.append(Diagnostic("info", "snapshot", message, Location(unused.object.id)))
+    return results
 
 
 def _refuse_the_past(rules: Config) -> None:
@@ -213,12 +196,9 @@ def _merge(package: Package, rules: Config, others: Sequence[Path], finish: Fini
             together[image] = snapshot._replace(object=mine.object if mine else None)
     problems = _edit_snapshots(package, together, rules)
     for one in problems:
-        terminal.tell(f"krmfn: {output.line(one)}", err=True)
-    written = {} if problems else package.written()
-    if not check:
-        package.write(written)
-    verb = "would write" if check else "wrote"
-    terminal.say(f"{verb} {', '.join(written)}" if written else "everything is up to date")
+        output.tell(one)
+    written = package.put(is_check=check, is_error=bool(problems))
+    tell_written(written, is_check=check)
     return options.exit_code(is_error=bool(problems), is_check=check, would_change=bool(written))
 
 
@@ -242,12 +222,10 @@ def _edit_snapshots(package: Package, snapshots: Mapping[str, Snapshot], rules: 
 
 def _insert(package: Package, new: Sequence[Snapshot], there: Mapping[str, Snapshot]) -> None:
     """Put new snapshots in order among those that stand in a file, or behind each other in a new one."""
-    names = {one.object.id.name for one in there.values() if one.object}
-    homes = sorted({one.object.block.text.name for one in there.values() if one.object})
-    home = homes[0] if homes else str(package.base / TAGS)
-    places = sorted(
-        (one.image, one.object.block) for one in there.values() if one.object and one.object.block.text.name == home
-    )
+    resources = {one.image: one.object for one in there.values() if one.object}
+    names = {resource.id.name for resource in resources.values()}
+    home = min((resource.block.text.name for resource in resources.values()), default=str(package.base / TAGS))
+    places = [(image, one.block) for image, one in sorted(resources.items()) if one.block.text.name == home]
     for snapshot in new:
         name = name_of(snapshot.image, names)
         names.add(name)
@@ -260,17 +238,15 @@ def _insert(package: Package, new: Sequence[Snapshot], there: Mapping[str, Snaps
 
 
 def _say(run: Run, results: Sequence[Diagnostic], written: Mapping[str, bytes], *, check: bool) -> None:
-    is_error = any(result.severity == "error" for result in results)
+    errors = sum(result.severity == "error" for result in results)
     rows = [_row(run, key, by_tag) for key, by_tag in by_policy(run.choices, run.wanted).items() if _are_fresh(by_tag.values())]
-    if rows and not is_error:
+    if rows and not errors:
         terminal.table((), list(dict.fromkeys(rows)))
     output.tell_all(results)
-    errors = sum(result.severity == "error" for result in results)
     if errors:
         terminal.tell(f"{errors} error{'s' * (errors != 1)}, nothing written", err=True)
         return
-    verb = "would write" if check else "wrote"
-    terminal.say(f"{verb} {', '.join(written)}" if written else "everything is up to date")
+    tell_written(written, is_check=check)
     locks = {one.block.text.name for one in (run.config.lock.objects if run.config.lock else ())}
     news = {name for name in written if Path(name).name == LOCK}
     for name in sorted(news | (locks & written.keys())):

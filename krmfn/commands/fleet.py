@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from krmfn import terminal
 from krmfn.commands import options, ruling, scans
-from krmfn.commands.output import shared, shared_by
+from krmfn.commands.output import alike, in_one_line
 from krmfn.commands.scans import opened, planned, published, published_at, summary
 from krmfn.config.snapshot import Snapshot
 from krmfn.disk import writing
-from krmfn.errors import PASSING, RegistryError
+from krmfn.errors import PASSING
 from krmfn.fleet import plan as plans
 from krmfn.fleet import publishing
 from krmfn.fleet import scan as scanning
@@ -25,7 +25,8 @@ from krmfn.policies.number import moment
 if TYPE_CHECKING:
     from krmfn.fleet.plan import Lane, Plan
 
-Verb = TypeVar("Verb", bound=Callable[..., object])
+_ELSEWHERE = ("report", "run")
+"""Verbs in modules of their own."""
 _STEP = 10
 """Lines of progress of a lane without a terminal."""
 
@@ -35,18 +36,13 @@ class _Verbs(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name every verb, in order."""
-        return sorted([*super().list_commands(ctx), "report", "run"])
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a verb."""
-        if cmd_name == "report":
-            from krmfn.commands.fleet_report import report
-
-            return report
-        if cmd_name == "run":
-            from krmfn.commands.fleet_run import run
-
-            return run
+        if cmd_name in _ELSEWHERE:
+            imported: click.Command = getattr(import_module(f"krmfn.commands.fleet_{cmd_name}"), cmd_name)
+            return imported
         return super().get_command(ctx, cmd_name)
 
 
@@ -61,19 +57,15 @@ def command() -> None:
     """  # noqa: D301 - \b is click's mark
 
 
-TREES = click.argument("places", nargs=-1, required=True, metavar="TREE...")
-
-
-@command.command(
-    epilog=options.examples(
-        "krmfn fleet plan clusters/prod ../shop > plan.json",
-        "krmfn fleet plan https://github.com/acme/shop ssh://git@git.example/infra#main",
-        "krmfn fleet plan - < trees.txt            # one a line",
-        "krmfn fleet plan - --since last < trees.txt > plan.json",
-        exits="0 done, 1 a tree could not be read (nothing is printed), 2 usage",
-    )
+@options.verb(
+    "krmfn fleet plan clusters/prod ../shop > plan.json",
+    "krmfn fleet plan https://github.com/acme/shop ssh://git@git.example/infra#main",
+    "krmfn fleet plan - < trees.txt            # one a line",
+    "krmfn fleet plan - --since last < trees.txt > plan.json",
+    exits="0 done, 1 a tree could not be read (nothing is printed), 2 usage",
+    group=command,
 )
-@options.looking(TREES)
+@options.looking(scans.TREES)
 @ruling.RULES
 @scans.since("An earlier scan: git repositories at the same commit are not read again.")
 @scans.ON_ERROR
@@ -85,16 +77,15 @@ def plan(places: tuple[str, ...], since: str | None, on_error: str) -> int:
     """
     fleet_plan = planned(places, since, keep=on_error == "keep")
     terminal.document(plans.encode(fleet_plan).decode())
-    terminal.say(f"{summary(fleet_plan)}")
+    terminal.say(summary(fleet_plan))
     return 0
 
 
-@command.command(
-    epilog=options.examples(
-        "krmfn fleet scan plan.json --lane 0 --to scan",
-        "krmfn fleet scan plan.json --lane ghcr.io --to scan --since last",
-        exits="0 done, 1 a registry could not be asked (run it again: nothing else is asked twice), 2 usage",
-    )
+@options.verb(
+    "krmfn fleet scan plan.json --lane 0 --to scan",
+    "krmfn fleet scan plan.json --lane ghcr.io --to scan --since last",
+    exits="0 done, 1 a registry could not be asked (run it again: nothing else is asked twice), 2 usage",
+    group=command,
 )
 @options.looking(click.argument("plan", type=click.Path(path_type=Path), metavar="PLAN"))
 @click.option("--lane", required=True, envvar="JOB_COMPLETION_INDEX", metavar="N|HOST", help="Which lane, by number or by host.")
@@ -112,18 +103,15 @@ def scan(plan: Path, lane: str, to: Path, since: str | None, bootstrap: bool, so
     fleet_plan = stores.read_plan(plan)
     chosen = _lane(fleet_plan, lane)
     store = stores.Store(to)
-    scanning.check_age(fleet_plan, store, chosen, options.settings_of(options.finishing(None, None, None, None)).now or 0.0)
+    scanning.check_age(fleet_plan, store, chosen, options.settings().now or 0.0)
     store.begin(fleet_plan)
     writing.remove_leftovers(to / chosen.folder)
     with terminal.watching() as progress:
         opened_source = scans.source_of(source, progress)
         failures = scanning.scan(fleet_plan, chosen, store, opened_source, _earlier(since), _Teller(), is_bootstrap=bootstrap)
-    waits, alike = scanning.passing(failures), dict[tuple[str, str], list[RegistryError]]()
-    for error in failures.values():
-        alike.setdefault(shared_by(error), []).append(error)
-    for some in alike.values():
-        names = [error.repository for error in some]
-        terminal.say(shared(some[0], names) if len(some) > 1 else str(some[0]), "error" if some[0].failure in PASSING else "warning")
+    for errors in alike(failures.values(), lambda error: error).values():
+        terminal.say(in_one_line(errors), "error" if errors[0].failure in PASSING else "warning")
+    waits = scanning.passing(failures)
     if waits:
         terminal.say(f"{chosen.host}: {len(waits)} of its repositories could not be asked: run the same command again, and only those are asked")
     return int(bool(waits))
@@ -145,12 +133,11 @@ def _earlier(since: str | None) -> scanning.Earlier:
     return opened(since).snapshots
 
 
-@command.command(
-    epilog=options.examples(
-        "krmfn fleet publish scan oci://ghcr.io/acme/scan:latest",
-        "cosign sign $(krmfn fleet publish scan oci://ghcr.io/acme/scan:latest | sed 's,^oci://,,')",
-        exits="0 done, 1 an error, 2 usage",
-    )
+@options.verb(
+    "krmfn fleet publish scan oci://ghcr.io/acme/scan:latest",
+    "cosign sign $(krmfn fleet publish scan oci://ghcr.io/acme/scan:latest | sed 's,^oci://,,')",
+    exits="0 done, 1 an error, 2 usage",
+    group=command,
 )
 @options.looking(click.argument("folder", type=click.Path(path_type=Path), metavar="DIR"))
 @click.argument("place", metavar="oci://HOST/PATH:TAG")
@@ -163,11 +150,10 @@ def publish(folder: Path, place: str) -> int:
     return 0
 
 
-@command.command(
-    epilog=options.examples(
-        "krmfn fleet pull oci://ghcr.io/acme/scan@sha256:... --to scan",
-        exits="0 done, 1 an error, 2 usage",
-    )
+@options.verb(
+    "krmfn fleet pull oci://ghcr.io/acme/scan@sha256:... --to scan",
+    exits="0 done, 1 an error, 2 usage",
+    group=command,
 )
 @options.looking(click.argument("place", metavar="oci://HOST/PATH@DIGEST"))
 @ruling.RULES

@@ -39,42 +39,40 @@ _IDLE = ("unbound-policy", "unknown-policy", "dangling-policy")
 _WHY: Mapping[str, Flag] = {"age": "waits", "unjudged": "not judged"}
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn fleet report --scan scan > report.html",
-        "krmfn fleet report clusters/prod --scan oci://ghcr.io/acme/scan@sha256:... -o markdown",
-        "krmfn fleet report - --scan scan --exit-code -o json < trees.txt",
-        exits="0 done, 1 a tree could not be read (the others are reported), 2 usage, 10 with --exit-code: something is refused, gone, unknown or has an update",
-    )
+@options.verb(
+    "krmfn fleet report --scan scan > report.html",
+    "krmfn fleet report clusters/prod --scan oci://ghcr.io/acme/scan@sha256:... -o markdown",
+    "krmfn fleet report - --scan scan --exit-code -o json < trees.txt",
+    exits="0 done, 1 a tree could not be read (the others are reported), 2 usage, 10 with --exit-code: something is refused, gone, unknown or has an update",
 )
 @options.looking(click.argument("places", nargs=-1, metavar="[TREE...]"))
 @ruling.RULES
 @click.option("--scan", required=True, metavar="DIR|oci://...", help="The scan to judge by; without a TREE those of its plan are read.")
 @click.option("--within", type=options.WITHIN, default="minor", show_default=True, help="The bound of updates where no policy says another.")
 @click.option("--exit-code", is_flag=True, help="Exit 10 when there is something to do.")
-@click.option("--output", "-o", type=click.Choice(["html", "markdown", "json"]), default="html", show_default=True)
-def report(places: tuple[str, ...], scan: str, within: str, exit_code: bool, output: str) -> int:
+@options.output("html", "markdown", "json")
+def report(places: tuple[str, ...], scan: str, within: str, exit_code: bool, form: str) -> int:
     """Report what the trees of a fleet run, and how far behind it is. No registry is asked: the scan tells.
 
     Which trees run what, one image in many versions, one tag with several digests, versions and days behind, what is not pinned, what
     does not meet `require`, policies that never matched, what is held and why. Everything is judged at the time of the scan. The page
     is one file that loads nothing.
     """
-    found, unread = _report(places, scans.opened(scan), within)
-    if output == "html":
-        terminal.document(page.html(found))
+    judged, unread = _report(places, scans.opened(scan), within)
+    if form == "html":
+        terminal.document(page.html(judged))
     else:
-        terminal.echo(page.markdown(found) if output == "markdown" else to_json(as_data(found)), nl=output == "json")
+        terminal.echo(page.markdown(judged) if form == "markdown" else to_json(as_data(judged)), nl=form == "json")
     for name in unread:
         terminal.say(f"{name}: the tree could not be read: the report says why", "error")
-    return 1 if unread else options.WOULD_CHANGE if exit_code and found.asks_for_action else 0
+    return 1 if unread else options.WOULD_CHANGE if exit_code and judged.asks_for_action else 0
 
 
 def _report(places: Iterable[str], scan: Store | Remote, within: str) -> tuple[Report, list[str]]:
     """Return the report, and the trees that could not be read at all."""
     plan = scan.plan
     named = scans.named(places) or [trees.source(one.name) for one in plan.trees]
-    finish = _at(plan.now, options.finishing(None, None, None, None, unnamed=options.unnamed(within)))
+    finish = _at(plan.now, options.finishing(unnamed=options.unnamed(within)))
     known = _Known(scan)
     commits, unread, findings, problems = [], list[str](), list[Finding](), list[Problem]()
     with terminal.watching("reading trees") as progress:

@@ -27,14 +27,12 @@ _TRIES = 5
 """How often the process of a lane is started that something ended; one that ends by itself has said why."""
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn fleet run clusters/* --to scan",
-        "krmfn fleet run - --to scan --since last --publish oci://ghcr.io/acme/scan:latest < trees.txt",
-        exits="0 done, 1 a tree could not be read or a registry not be asked (run it again: nothing is asked twice), 2 usage",
-    )
+@options.verb(
+    "krmfn fleet run clusters/* --to scan",
+    "krmfn fleet run - --to scan --since last --publish oci://ghcr.io/acme/scan:latest < trees.txt",
+    exits="0 done, 1 a tree could not be read or a registry not be asked (run it again: nothing is asked twice), 2 usage",
 )
-@options.looking(click.argument("places", nargs=-1, required=True, metavar="TREE..."))
+@options.looking(scans.TREES)
 @ruling.RULES
 @scans.to("The folder of the scan; one that is begun goes on.")
 @scans.since("The last scan: what it saw first, and commits that stand still.")
@@ -54,8 +52,9 @@ def run(places: tuple[str, ...], to: Path, since: str | None, bootstrap: bool, o
     else:
         store.begin(scans.planned(places, since, keep=on_error == "keep"))
     writing.remove_leftovers(to)
-    options_of_scan = [*(["--since", since] if since else []), *(["--bootstrap"] if bootstrap else []), *(["--source", source] if source else [])]
-    options_of_scan += ["-q"] if terminal.is_quiet() else []
+    options_of_scan = ["--since", since] if since else []
+    options_of_scan += ["--source", source] if source else []
+    options_of_scan += ["--bootstrap"] * bootstrap + ["-q"] * terminal.is_quiet()
     failed = _lanes(store.plan, to, options_of_scan, processes)
     if failed:
         terminal.say(f"not whole: {', '.join(failed)}; run the same command again", "error")

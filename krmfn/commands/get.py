@@ -12,41 +12,34 @@ from typing import TYPE_CHECKING
 import click
 
 from krmfn import pipeline, terminal
-from krmfn.commands import interrupting, options, ruling
-from krmfn.commands.get_tables import print_objects, print_table, tables
-from krmfn.commands.output import shared, shared_by
+from krmfn.commands import interrupting, options, output, ruling
+from krmfn.commands.get_tables import print_objects, print_tables
 from krmfn.config.loading import settings_among
-from krmfn.config.objects import Object, key_of, mapping, nearest, text
+from krmfn.config.objects import key_of, mapping, nearest, text
 from krmfn.config.settings import Settings, dated, overridden
-from krmfn.errors import InputError, KrmfnError, RegistryError
+from krmfn.errors import InputError, KrmfnError
 from krmfn.git.automation import Automation
 from krmfn.inventory import files, flux_objects, flux_status
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from krmfn.config.records import Finish
     from krmfn.inventory.flux_status import Standing
     from krmfn.model import PolicyKey
     from krmfn.outcome import Run
     from krmfn.plan.tag_source import TagSource
 
-_NAMES = {
-    "repository": "ImageRepository", "repositories": "ImageRepository", "policy": "ImagePolicy", "policies": "ImagePolicy",
-    "update": "ImageUpdateAutomation", "updates": "ImageUpdateAutomation",
+_KINDS = {
+    "all": "Flux image", "repository": "ImageRepository", "policy": "ImagePolicy", "update": "ImageUpdateAutomation",
 }  # fmt: skip
-_KINDS = ("all", "repository", "policy", "update")
+_PLURALS = {"repositories": "repository", "policies": "policy", "updates": "update"}
 
 
-class _Kind(click.ParamType):  # type: ignore[type-arg]  # generic only in newer versions of click
+class _Kind(click.Choice):  # type: ignore[type-arg]  # generic only in newer versions of click
     """One of the kinds; flux's plurals are accepted."""
-
-    name = "kind"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Take `policies` for `policy`; a misspelt kind gets the nearest."""
-        plural = {"repositories": "repository", "policies": "policy", "updates": "update"}
-        kind = plural.get(value, value)
+        kind = _PLURALS.get(value, value)
         if kind not in _KINDS:
             hint = nearest(value, _KINDS) or f"; known: {', '.join(_KINDS)}"
             self.fail(f"no such kind: {value}{hint}", param, ctx)
@@ -57,44 +50,35 @@ class _Kind(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
         del param, ctx
         return f"[{'|'.join(_KINDS)}]"
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Complete the kinds."""
-        del ctx, param
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(kind) for kind in _KINDS if kind.startswith(incomplete)]
-
 
 @click.group(short_help="Print image repositories, policies and automations as flux get does.")
 def command() -> None:
     """Print image repositories, policies and automations as `flux get` does, from manifests."""
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn get image all .",
-        "krmfn get image policy clusters/prod -n flux-system",
-        "krmfn get image policy . web -o yaml",
-        "kustomize build clusters/prod | krmfn get image policy -",
-        exits="0 done, 1 a registry could not be asked, or the named object is not there, 2 usage",
-    )
+@options.verb(
+    "krmfn get image all .",
+    "krmfn get image policy clusters/prod -n flux-system",
+    "krmfn get image policy . web -o yaml",
+    "kustomize build clusters/prod | krmfn get image policy -",
+    exits="0 done, 1 a registry could not be asked, or the named object is not there, 2 usage",
 )
-@click.argument("kind", type=_Kind())
+@click.argument("kind", type=_Kind(list(_KINDS)))
 @options.looking(
     click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATHS... [NAME]")
 )
 @ruling.RULES
 @click.option("--name", help="Only the object of this name; the same as a last argument that is no path.")
-@click.option("--source", metavar="registry|layout:DIR|oci://...", help="Where tags come from.")
+@options.SOURCE
 @click.option("--namespace", "-n", help="Only objects of this namespace.")
 @click.option("--all-namespaces", "-A", is_flag=True, help="All namespaces, with a column for them.")
 @click.option("--no-header", is_flag=True, help="Leave out the header.")
 @click.option("--status-selector", metavar="Ready=true|Ready!=true", help="Only objects whose condition is so.")
 @click.option("--label-selector", "-l", metavar="KEY=VALUE,...", help="Only objects with these labels.")
-@click.option("--output", "-o", type=click.Choice(["text", "yaml", "json"]), default="text", show_default=True)
+@options.output("text", "yaml", "json")
 def image(
     kind: str, paths: tuple[Path, ...], name: str | None, source: str | None, namespace: str | None, all_namespaces: bool,
-    no_header: bool, status_selector: str | None, label_selector: str | None, output: str,
+    no_header: bool, status_selector: str | None, label_selector: str | None, form: str,
 ) -> int:  # fmt: skip
     """Print the tables of `flux get image KIND` for the Flux objects below PATHS.
 
@@ -108,32 +92,26 @@ def image(
     tree = options.read(paths)
     ruling.given()
     options.tell_skipped(tree.skipped)
-    fleet, is_cut = survey(tree, options.finishing(source, None, None, None), kind, paths)
+    fleet, is_cut = _survey(tree, options.finishing(source), kind, paths)
     for problem in fleet.problems:
-        _say(str(problem))
+        terminal.say(str(problem), "warning")
     chosen = [one for one in fleet.standings if _matches(one, namespace, name, status_selector, label_selector)]
     wide = all_namespaces or (namespace is None and len({one.namespace for one in chosen}) > 1)
     if not chosen:
-        _say(_nothing(kind, name, namespace))
+        terminal.say(_nothing(kind, name, namespace), "warning")
         return 1 if name else 0
-    alike: dict[tuple[str, str], list[RegistryError]] = {}
-    for one in chosen:
-        if one.cause:
-            alike.setdefault(shared_by(one.cause), []).append(one.cause)
-    silent = [failed for failed in alike.values() if len(_repositories(failed)) > 1]
-    told = {id(error) for failed in silent for error in failed}
-    if output == "text":
+    alike = output.alike([one.cause for one in chosen if one.cause], lambda error: error).values()
+    shared = [errors for errors in alike if len({error.repository for error in errors}) > 1]
+    if form == "text":
         if terminal.width(sys.stdout):
-            chosen = [_in_brief(one) if id(one.cause) in told else one for one in chosen]
-        for header, rows in tables(chosen, wide=wide, is_all=kind == "all"):
-            print_table(() if no_header else header, rows, is_all=kind == "all")
+            told_together = {id(error) for errors in shared for error in errors}
+            chosen = [_in_brief(one) if id(one.cause) in told_together else one for one in chosen]
+        print_tables(chosen, wide=wide, is_all=kind == "all", has_header=not no_header)
     else:
-        print_objects(chosen, output, now())
-    for failed in silent:
-        _say(shared(failed[0], _repositories(failed)))
-    if is_cut:
-        return interrupting.EXIT
-    return int(any(one.is_unknown for one in chosen))
+        print_objects(chosen, form, _now())
+    for errors in shared:
+        terminal.say(output.in_one_line(errors), "warning")
+    return interrupting.EXIT if is_cut else int(any(one.is_unknown for one in chosen))
 
 
 command.add_command(image)
@@ -148,26 +126,22 @@ def _with_name(paths: tuple[Path, ...], name: str | None) -> tuple[tuple[Path, .
     return paths[:-1], str(last)
 
 
-def _repositories(failed: Iterable[RegistryError]) -> list[str]:
-    return list(dict.fromkeys(one.repository for one in failed))
-
-
 def _in_brief(one: Standing) -> Standing:
     """Return it with a message that fits a line: what repositories that fail have in common is told once, below the tables."""
     what = "the source" if one.cause is None or one.cause.common else one.cause.host
     return replace(one, ready=one.ready._replace(message=f"{what} could not be asked: see the warning"))
 
 
-def survey(tree: files.Tree, finish: Finish, kind: str, paths: Sequence[Path]) -> tuple[flux_objects.Fleet, bool]:
+def _survey(tree: files.Tree, finish: Finish, kind: str, paths: Sequence[Path]) -> tuple[flux_objects.Fleet, bool]:
     """Judge the Flux objects of a tree; automations are counted only when they are asked for. True if Ctrl-C cut it short."""
     objects = flux_objects.gather(tree.blocks)
     rules = flux_objects.config_of(objects, settings_among(tree.blocks, finish))
-    time = now()
+    time = _now()
 
     def judge(source: TagSource) -> flux_objects.Fleet:
-        pending = waiting(tree, objects, finish, paths, source) if kind in ("all", "update") else {}
+        pending = dict(_waiting(tree, objects, finish, paths, source)) if kind in ("all", "update") else {}
         fleet = flux_objects.judge(objects, source, time, pending, rules.settings.realm_hosts)
-        shown = tuple(one for one in fleet.standings if kind == "all" or one.object.id.kind == _NAMES[kind])
+        shown = tuple(one for one in fleet.standings if kind == "all" or one.object.id.kind == _KINDS[kind])
         is_told = any(one.object.id.kind == "ImagePolicy" and one.ready.status == "True" for one in shown)
         return flux_objects.Fleet(tuple(_judged(shown, tree, finish, source)) if is_told else shown, fleet.problems)
 
@@ -189,7 +163,7 @@ def _judged(standings: Iterable[Standing], tree: files.Tree, finish: Finish, sou
         yield flux_status.passed(one, judged) if judged and judged.passed_over else one
 
 
-def now() -> str:
+def _now() -> str:
     """Return the time of the scan, RFC 3339: `KRMFN_NOW`, else `SOURCE_DATE_EPOCH`, else the clock. Raises ConfigError."""
     from datetime import UTC, datetime
 
@@ -198,48 +172,34 @@ def now() -> str:
     return when.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def waiting(
+def _waiting(
     tree: files.Tree, objects: flux_objects.Objects, finish: Finish, paths: Sequence[Path], source: TagSource
-) -> dict[PolicyKey, int | str]:
-    """Count, by automation, the fields that wait for an update; text says why they cannot be counted."""
-    pending: dict[PolicyKey, int | str] = {}
+) -> Iterable[tuple[PolicyKey, int | str]]:
+    """Yield each automation with how many fields wait for an update; text says why they cannot be counted."""
     for resource in objects.of("ImageUpdateAutomation"):
         try:
-            pending[key_of(resource.id)] = _waiting(tree, objects, resource, finish, (paths, source))
+            automation = Automation.read(resource, objects.all)
+            rules = automation.narrow(ruling.load(tree.blocks, finish), objects.all)
+            top = next((one for path in paths for one in _roots(path) if (one / automation.path).exists()), paths[0])
+            run = pipeline.examine(automation.scope(tree.blocks, top), rules, lambda _: source, graph=tree.graph)
+            wrong = next((result.message for result in run.results if result.severity == "error"), None)
+            if wrong:
+                raise InputError(wrong, name=str(paths[0]))
+            yield key_of(resource.id), len(run.changes)
         except KrmfnError as error:
-            pending[key_of(resource.id)] = str(error).splitlines()[0]
-    return pending
+            yield key_of(resource.id), str(error).splitlines()[0]
 
 
-def _waiting(
-    tree: files.Tree, objects: flux_objects.Objects, resource: Object, finish: Finish, asked: tuple[Sequence[Path], TagSource]
-) -> int:
-    paths, source = asked
-    automation = Automation.read(resource, objects.all)
-    rules = automation.narrow(ruling.load(tree.blocks, finish), objects.all)
-    top = next((one for path in paths for one in roots(path) if (one / automation.path).exists()), paths[0])
-    run = pipeline.examine(automation.scope(tree.blocks, top), rules, lambda _: source, graph=tree.graph)
-    wrong = next((result.message for result in run.results if result.severity == "error"), None)
-    if wrong:
-        raise InputError(wrong, name=str(paths[0]))
-    return len(run.changes)
-
-
-def roots(path: Path) -> Iterable[Path]:
+def _roots(path: Path) -> Iterable[Path]:
     """Yield where `update.path` may start: the git repository that holds the path, then the path itself."""
     here = path.resolve()
     yield from (folder for folder in (here, *here.parents) if (folder / ".git").exists())
     yield here
 
 
-def _say(message: str) -> None:
-    terminal.say(message, "warning")
-
-
 def _nothing(kind: str, name: str | None, namespace: str | None) -> str:
-    kinds = _NAMES.get(kind, "Flux image")
     where = f' in "{namespace}" namespace' if namespace else ""
-    return f"{kinds} object '{name}' not found{where}" if name else f"no {kinds} objects found{where}"
+    return f"{_KINDS[kind]} object '{name}' not found{where}" if name else f"no {_KINDS[kind]} objects found{where}"
 
 
 def _matches(

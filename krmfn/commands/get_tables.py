@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from krmfn import terminal
@@ -19,26 +19,24 @@ _NUMBERS = ("generation", "observedGeneration", "tagCount")
 
 
 
-Rows = list[tuple[str, ...]]
-
-
-def tables(standings: Sequence[Standing], *, wide: bool, is_all: bool) -> Iterable[tuple[tuple[str, ...], Rows]]:
-    """Yield flux's tables, header and rows; with `all` names carry their kind."""
+def print_tables(standings: Sequence[Standing], *, wide: bool, is_all: bool, has_header: bool) -> None:
+    """Print flux's tables with flux's bytes, or at a terminal as they fit; with `is_all` names carry their kind."""
     for kind in flux_objects.KINDS:
-        some = [one for one in standings if one.object.id.kind == kind]
-        if some:
-            header = (*(("NAMESPACE",) if wide else ()), *flux_status.COLUMNS[kind])
-            yield header, [_row(one, wide=wide, is_all=is_all) for one in some]
+        rows = [_row(one, wide=wide, is_all=is_all) for one in standings if one.object.id.kind == kind]
+        if not rows:
+            continue
+        columns = flux_status.COLUMNS[kind] if has_header else ()
+        header = ("NAMESPACE", *columns) if wide and has_header else columns
+        _print_table(header, rows)
+        if is_all:
+            terminal.echo()
 
 
-def print_table(header: tuple[str, ...], rows: Rows, *, is_all: bool) -> None:
-    """Print a table with flux's bytes; at a terminal one that fits. With `all` a blank line follows."""
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if terminal.width(sys.stdout):
         terminal.table(header, rows)
     else:
         terminal.echo(flux_status.table(header, rows), nl=False)
-    if is_all:
-        terminal.echo()
 
 
 def _row(one: Standing, *, wide: bool, is_all: bool) -> tuple[str, ...]:
@@ -49,7 +47,7 @@ def _row(one: Standing, *, wide: bool, is_all: bool) -> tuple[str, ...]:
 
 def print_objects(standings: Sequence[Standing], output: str, time: str) -> None:
     """Print the objects as YAML or JSON, with their status at a time."""
-    objects = [with_status(one, time) for one in standings]
+    objects = [_with_status(one, time) for one in standings]
     if output == "json":
         terminal.echo(to_json({"apiVersion": "v1", "kind": "List", "items": objects}))
         return
@@ -59,11 +57,10 @@ def print_objects(standings: Sequence[Standing], output: str, time: str) -> None
         terminal.echo("---\n" + document(data), nl=False)
 
 
-def with_status(one: Standing, time: str) -> dict[str, Any]:
-    """Return the object as plain data, with the status that a controller would write."""
+def _with_status(one: Standing, time: str) -> Any:
+    """Return the object as plain data, with the status that a controller would write behind the rest."""
     data = {key: value for key, value in one.object.data.items() if key != "status"}
-    typed: dict[str, Any] = _typed(data)
-    return {**typed, "status": _typed(one.status(time))}
+    return _typed({**data, "status": one.status(time)})
 
 
 def _typed(data: Any, name: str = "") -> Any:

@@ -9,7 +9,7 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import completion, options
-from krmfn.commands.package import HOLDS, Package
+from krmfn.commands.package import HOLDS, Package, tell_written
 from krmfn.config.hold import NEWER, Hold
 from krmfn.config.loading import load
 from krmfn.config.objects import policy_named
@@ -28,13 +28,11 @@ if TYPE_CHECKING:
 PATH = click.argument("path", default=".", type=click.Path(path_type=Path, exists=True))
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn hold shop:web@1.4.1 --because 'freeze'            # stay on 1.4.1",
-        "krmfn hold shop:web@1.4.2 --not --until 2026-12-01      # skip 1.4.2; krmfn update takes the next best",
-        "krmfn release shop:web                                  # drop every hold of the policy",
-        exits="0 written, 1 an error (nothing is written), 2 usage",
-    )
+@options.verb(
+    "krmfn hold shop:web@1.4.1 --because 'freeze'            # stay on 1.4.1",
+    "krmfn hold shop:web@1.4.2 --not --until 2026-12-01      # skip 1.4.2; krmfn update takes the next best",
+    "krmfn release shop:web                                  # drop every hold of the policy",
+    exits="0 written, 1 an error (nothing is written), 2 usage",
 )
 @click.argument("what", metavar="POLICY@TAG", shell_complete=completion.policies)
 @PATH
@@ -46,43 +44,39 @@ def command(what: str, path: Path, is_not: bool, until: str, because: str) -> in
     if until and read_time(until) is None and not (until == NEWER and is_not):
         expected = f"a date, an RFC 3339 time, or {NEWER} with --not"
         raise click.BadParameter(f"expected {expected}, found {until!r}", param_hint="--until")
-    tree = files.read((path,))
-    options.tell_skipped(one for one in tree.skipped if one.matters)
-    rules = load(tree.blocks, None, options.finishing(None, None, None, None))
-    policy, tag = parse(what, rules)
-    if not tag:
-        raise click.BadParameter(f"name the tag too: {policy}@TAG", param_hint="POLICY@TAG")
-    write(tree, path, rules, {"policy": str(policy), "not" if is_not else "tag": tag, "until": until, "because": because})
+    package, rules, policy, tag = opened(path, what, needs_tag=True)
+    write(package, rules, {"policy": str(policy), "not" if is_not else "tag": tag, "until": until, "because": because})
     return 0
 
 
-def parse(what: str, rules: Config) -> tuple[PolicyKey, str]:
-    """Read POLICY[@TAG]; the tag may be missing. Raises ConfigError for a policy that is not configured."""
+def opened(path: Path, what: str, *, needs_tag: bool) -> tuple[Package, Config, PolicyKey, str]:
+    """Read what stands below a path, and POLICY[@TAG]. Raises ConfigError, also for no such policy, and InputError."""
+    tree = files.read((path,))
+    options.tell_skipped(one for one in tree.skipped if one.matters)
+    rules = load(tree.blocks, None, options.finishing())
     name, _, tag = what.partition("@")
     if tag and not is_tag(tag):
         raise click.BadParameter(f"{tag!r} is not a tag", param_hint="POLICY@TAG")
-    return policy_named(name, rules.declared), tag
+    policy = policy_named(name, rules.declared)
+    if needs_tag and not tag:
+        raise click.BadParameter(f"name the tag too: {policy}@TAG", param_hint="POLICY@TAG")
+    return Package(tree, path if path.is_dir() else path.parent), rules, policy, tag
 
 
-def write(tree: files.Tree, path: Path, rules: Config, spec: dict[str, str]) -> None:
-    """Write one hold in the place of an equal one, or behind the others. Raises ConfigError, InputError."""
+def write(package: Package, rules: Config, spec: dict[str, str]) -> None:
+    """Write one hold behind the others. Raises ConfigError, also for an equal one, and InputError."""
     rival = next((one for one in rules.holds if spec.get("tag") and one.tag and str(one.policy) == spec["policy"]), None)
     if rival is not None:
         raise misconfigured(f"policy {spec['policy']} is held on {rival.tag} already: run {for_shell('krmfn', 'release', spec['policy'])} first")
-    package = Package(tree, path if path.is_dir() else path.parent)
-    homes = [one.resource.block.text.name for one in rules.holds if one.resource]
-    home = homes[0] if homes else str(package.base / HOLDS)
-    names = {one.resource.id.name for one in rules.holds if one.resource}
     kind = next(name for name in ("tag", "not", "releaseAge") if spec.get(name))
-    name = name_of(f"{spec['policy']}-{kind}-{spec[kind]}", names)
-    twins = [one for one in rules.holds if _is_same(one, spec)]
-    if twins:
+    if any(_is_same(one, spec) for one in rules.holds):
         release = for_shell("krmfn", "release", f"{spec['policy']}@{spec[kind]}")
         raise misconfigured(f"policy {spec['policy']} has this hold already: run {release} first")
+    resources = [one.resource for one in rules.holds if one.resource]
+    home = resources[0].block.text.name if resources else str(package.base / HOLDS)
+    name = name_of(f"{spec['policy']}-{kind}-{spec[kind]}", {one.id.name for one in resources})
     package.append(home, hold_document({key: value for key, value in spec.items() if value}, name))
-    written = package.written()
-    package.write(written)
-    terminal.say(f"wrote {', '.join(written)}")
+    tell_written(package.put())
     for lock in _behind(rules, spec):
         terminal.say(f"{lock}: builds in mode frozen follow the hold after the next krmfn update", "note")
 

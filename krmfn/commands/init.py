@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from krmfn import terminal
-from krmfn.commands import builds, options
-from krmfn.commands.diffs import diffs
+from krmfn.commands import builds, options, output
+from krmfn.commands.package import rewritten
 from krmfn.config.loading import load
 from krmfn.inventory import files
 from krmfn.inventory.annotate import Annotations, bound, with_markers
@@ -26,15 +26,13 @@ if TYPE_CHECKING:
 FILE = "krmfn.yaml"
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn init . --dry-run              # look first: nothing is written",
-        "krmfn init . && krmfn update . --diff --check",
-        "krmfn init . --within patch",
-        "krmfn init . --unsure --dry-run     # ConfigMaps, arguments, custom resources: what may be an image",
-        "krmfn init clusters/prod --flux     # ImageRepository and ImagePolicy objects, and markers on the fields",
-        exits="0 done, 1 an error (nothing is written), 2 usage",
-    )
+@options.verb(
+    "krmfn init . --dry-run              # look first: nothing is written",
+    "krmfn init . && krmfn update . --diff --check",
+    "krmfn init . --within patch",
+    "krmfn init . --unsure --dry-run     # ConfigMaps, arguments, custom resources: what may be an image",
+    "krmfn init clusters/prod --flux     # ImageRepository and ImagePolicy objects, and markers on the fields",
+    exits="0 done, 1 an error (nothing is written), 2 usage",
 )
 @options.PATHS
 @click.option("--within", type=options.WITHIN, default="minor", show_default=True, help="How far the policies go.")
@@ -64,16 +62,13 @@ def command(paths: tuple[Path, ...], within: Within, flux: bool, namespace: str,
     if unsure:
         bindings.append(bound(filter(may_be_bound, places), [*config.policies.values(), *policies.values()], builds.is_built))
     changed = _changed(bindings, there)
-    written = {str(home): new} if begun.policies else {}
+    mine = {(there or Text(b"", str(home))): new} if begun.policies else {}
     if dry_run:
-        mine = {(there or Text(b"", str(home))): new} if written else {}
-        terminal.echo("".join(diffs({**mine, **changed})), nl=False)
-    elif not written:
-        files.write_all(changed, tree.leftovers)
+        output.print_diff({**mine, **changed})
     elif there is None:
-        files.write_all(changed, tree.leftovers, new={str(home): new})
+        files.write_all(changed, tree.leftovers, new={text.name: data for text, data in mine.items()})
     else:
-        files.write_all({**changed, there: new}, tree.leftovers)
+        files.write_all({**changed, **mine}, tree.leftovers)
     _tell(begun, len(changed), home, dry_run=dry_run)
     return 0
 
@@ -93,27 +88,25 @@ def _home(begun: Start, there: Text | None) -> bytes:
 
 def _changed(bindings: Iterable[Annotations], home: Text | None) -> dict[Text, bytes]:
     """Return the texts with the markers and annotations that bind fields, and report what could not be bound."""
-    edits: dict[Text, list[Edit]] = {}
+    edits: list[tuple[Text, Edit]] = []
     for bound_fields in bindings:
         for note in bound_fields.left:
             terminal.say(f"{note.path}:{note.line}:{note.column}: {note.message}", "warning")
-        for text, edit in bound_fields.edits:
-            if text is not home:
-                edits.setdefault(text, []).append(edit)
-    return {text: rewrite(text, made) for text, made in edits.items()}
+        edits += [(text, edit) for text, edit in bound_fields.edits if text is not home]
+    return rewritten(dict.fromkeys(text for text, _ in edits), edits)
 
 
 def _tell(begun: Start, bound_files: int, home: Path, *, dry_run: bool) -> None:
     for reason in begun.left:
         terminal.say(reason, "info")
-    count, verb = len(begun.policies), "would write" if dry_run else "wrote"
+    count = len(begun.policies)
     what = [f"{count} polic{'ies' if count != 1 else 'y'} to {home}"] if count else []
     if bound_files:
         what.append(f"markers or annotations in {bound_files} file{'s' * (bound_files != 1)}")
     if not what:
         terminal.say("every image that is sure to be one has a policy: nothing to add")
         return
-    terminal.say(f"{verb} {', and '.join(what)}")
+    terminal.say(f"{'would write' if dry_run else 'wrote'} {', and '.join(what)}")
     if not dry_run:
         for hint in builds.unseen({str(home): b""}):
             terminal.say(hint, "note")

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from krmfn.outcome import Run
     from krmfn.plan.tag_source import TagSource
 
-WORKERS = 8
-
 
 class Fate(NamedTuple):
     """What an update does with a place: the tag that it writes, and whether it only pins; whose policy it is, what keeps it.
@@ -84,9 +82,8 @@ class Verdict(NamedTuple):
         """The words of the STATE column."""
         if not self.is_asked:
             return (shown(self.places[0]), *((OF_THE_CLUSTER,) if self.is_unjudged else ()))
-        waits = (self.fate.passed_over[0].state,) if self.fate.passed_over else ()
-        words = (self.signed.word,) if self.signed and self.signed.word else ()
-        kept = (*words, *((self.fate.kept,) if self.fate.kept else ()), *waits)
+        signed = self.signed.word if self.signed else ""
+        kept = filter(None, (signed, self.fate.kept, *(one.state for one in self.fate.passed_over[:1])))
         if self.error:
             return (state(self.ref), "unknown", *kept)
         more = (("drifted", self.has_drifted), ("not listed", self.is_gone), ("digest gone", self.is_digest_gone))
@@ -98,33 +95,23 @@ def shown(place: Place) -> str:
     return f"overridden by {place.by}" if place.state == OVERRIDDEN else place.state
 
 
-def judge(tree: files.Tree, found: Sequence[Place], config: Config, source: TagSource) -> tuple[list[Verdict], Run]:
+def judge(
+    tree: files.Tree, places: Sequence[Place], config: Config, source: TagSource
+) -> tuple[list[Verdict], Run]:
     """Ask about every image once, and say what an update with this configuration would write.
 
     Ranges, variables, ignored and overridden fields are shown and not asked about.
     """
-    rules = with_unnamed(config, found, config.settings.unnamed) if config.settings.unnamed else config
+    rules = with_unnamed(config, places, config.settings.unnamed) if config.settings.unnamed else config
     run = plan(tree, rules, source)
-    fates = _Fates(config, run)
-    places: dict[tuple[ImageRef, str, str, Fate], list[Place]] = {}
-    for place in (*found, *fates.beside(found)):
-        if place.ref is not None and place.state != UNJUDGED:
-            standing = "" if place.state in (COUNTS, OVERRIDDEN) else place.state
-            fate = fates.of(place) if place.state == COUNTS else Fate()
-            key = (place.ref, standing, place.constraint, fate)
-            if place.state == OVERRIDDEN:
-                key = next((one for one in places if one[:3] == key[:3]), key)
-            elif (lone := (*key[:3], Fate())) in places and fate != Fate() and _are_overridden(places[lone]):
-                places[key] = places.pop(lone)
-            places.setdefault(key, []).append(place)
-    rows = [Verdict(ref, tuple(where), Newer(), fate=fate) for (ref, _, _, fate), where in places.items()]
+    rows = _rows(places, _Fates(config, run))
     known = {repository.image.canonical: listing for repository, listing in run.listings.items()}
     repositories = {one.ref: config.repository(one.ref) for one in rows if one.is_asked}
     missing = [repository for repository in repositories.values() if repository.image.canonical not in known]
-    asked = ask(missing, source.tags, WORKERS)
+    asked = ask(missing, source.tags)
     listings = known | {repository.image.canonical: listing for repository, listing in asked.items()}
     pins = {(repositories[ref], ref.tag) for ref in repositories if ref.digest and ref.tag}
-    digests = ask([pin for pin in sorted(pins, key=str) if pin not in run.answers], lambda pin: source.digest(*pin), WORKERS)
+    digests = ask([pin for pin in sorted(pins, key=str) if pin not in run.answers], lambda pin: source.digest(*pin))
     answers = {**run.answers, **digests}
     moved = {
         (repositories[ref], ref.digest)
@@ -133,20 +120,38 @@ def judge(tree: files.Tree, found: Sequence[Place], config: Config, source: TagS
         and isinstance(listings[ref.canonical], Listing)  # a repository that could not be listed says nothing of digests
         and answers.get((repositories[ref], ref.tag or "")) != ref.digest
     }
-    held = ask(sorted(moved, key=str), lambda pin: source.digest(*pin), WORKERS)
+    held = ask(sorted(moved, key=str), lambda pin: source.digest(*pin))
     gone = {pin for pin, answer in held.items() if isinstance(answer, RegistryError) and answer.failure == "not-found"}
-    judged = [
-        _verdict(
-            one,
-            listings[one.ref.canonical],
-            config.policies.get(one.fate.policy) if one.fate.policy else None,
-            answers.get((repositories[one.ref], one.ref.tag or "")) if one.ref.digest else None,
-        )._replace(is_digest_gone=(repositories[one.ref], one.ref.digest) in gone)
-        if one.is_asked
-        else one
-        for one in rows
-    ]
-    return sorted(_with_signatures(judged, config, run.source), key=lambda one: one.ref.name), run
+
+    def judged(row: Verdict) -> Verdict:
+        ref, repository = row.ref, repositories[row.ref]
+        policy = config.policies.get(row.fate.policy) if row.fate.policy else None
+        digest = answers.get((repository, ref.tag or "")) if ref.digest else None
+        verdict = _verdict(row, listings[ref.canonical], policy, digest)
+        return verdict._replace(is_digest_gone=(repository, ref.digest) in gone)
+
+    verdicts = [judged(row) if row.is_asked else row for row in rows]
+    return sorted(_with_signatures(verdicts, config, run.source), key=lambda one: one.ref.name), run
+
+
+def _rows(places: Sequence[Place], fates: _Fates) -> list[Verdict]:
+    """Return a row for each image and fate, with all places that share them; nothing is known of it yet.
+
+    An overridden place fares as what overrides it: it joins the row of its image, also one that comes later.
+    """
+    alike: dict[tuple[ImageRef, str, str, Fate], list[Place]] = {}
+    for place in (*places, *fates.beside(places)):
+        if place.ref is not None and place.state != UNJUDGED:
+            standing = "" if place.state in (COUNTS, OVERRIDDEN) else place.state
+            fate = fates.of(place) if place.state == COUNTS else Fate()
+            key = (place.ref, standing, place.constraint, fate)
+            lone = (*key[:3], Fate())
+            if place.state == OVERRIDDEN:
+                key = next((one for one in alike if one[:3] == key[:3]), key)
+            elif fate != Fate() and all(one.state == OVERRIDDEN for one in alike.get(lone, [place])):
+                alike[key] = alike.pop(lone)
+            alike.setdefault(key, []).append(place)
+    return [Verdict(ref, tuple(some), Newer(), fate=fate) for (ref, _, _, fate), some in alike.items()]
 
 
 def _with_signatures(rows: Sequence[Verdict], config: Config, source: TagSource) -> list[Verdict]:
@@ -157,10 +162,6 @@ def _with_signatures(rows: Sequence[Verdict], config: Config, source: TagSource)
     subjects = {one.ref: one for one in asked}
     unjudged = signed.of_the_cluster((place for one in rows for place in one.places), config)
     return [one._replace(signed=subjects.get(one.ref), is_unjudged=one.ref in unjudged) for one in rows]
-
-
-def _are_overridden(places: Sequence[Place]) -> bool:
-    return all(place.state == OVERRIDDEN for place in places)
 
 
 def _verdict(
@@ -191,23 +192,18 @@ class _Fates:
             if one.file and one.code in ("downgrade", "pin-kept")
         }
 
-    def beside(self, found: Sequence[Place]) -> list[Place]:
+    def beside(self, places: Sequence[Place]) -> list[Place]:
         """Return the fields that an update writes and that are no image by themselves, such as a lone tag with a marker."""
-        seen = {
-            (id(place.resource.block.text), start)
-            for place in found
-            if place.ref is not None and place.state == COUNTS
-            for start in (place.start, *(slot.scalar.start for slot in place.slots))
-        }
-        places = []
+        counting = (place for place in places if place.ref is not None and place.state == COUNTS)
+        seen = {key for place in counting for key in _keys(place)}
+        written = []
         for key, change in self.changes.items():
             if key not in seen:
-                target, image = change.target, change.policy.repository.image
-                ref = image._replace(tag=current_tag(target, change.policy), digest=None)
-                slots = (Slot(target.setter.part, target.scalar),)
-                scalar = target.scalar
-                places.append(Place("bound", target.resource, scalar.path, scalar.start, scalar.value, ref, slots))
-        return places
+                target, scalar = change.target, change.target.scalar
+                ref = change.policy.repository.image._replace(tag=current_tag(target, change.policy), digest=None)
+                slots = (Slot(target.setter.part, scalar),)
+                written.append(Place("bound", target.resource, scalar.path, scalar.start, scalar.value, ref, slots))
+        return written
 
     def of(self, place: Place) -> Fate:
         """Return what becomes of a place."""
@@ -218,8 +214,7 @@ class _Fates:
         return fate._replace(passed_over=passed) if passed else fate
 
     def _fate(self, place: Place) -> Fate:
-        text = place.resource.block.text
-        keys = [(id(text), start) for start in (place.start, *(slot.scalar.start for slot in place.slots))]
+        keys = _keys(place)
         change = next((self.changes[key] for key in keys if key in self.changes), None)
         target = next((self.targets[key] for key in keys if key in self.targets), None)
         policy = self._policy(place, target.setter.policy.plain if target else None)
@@ -227,6 +222,7 @@ class _Fates:
             current = place.ref.tag if place.ref else None
             tag = change.chosen.tag if change.chosen else current or "latest"
             return Fate(tag, tag == (current or "latest"), policy)
+        text = place.resource.block.text
         if any((text.name, *text.locate(start)) in self.kept for _, start in keys):
             return Fate(policy=policy, kept="kept")
         if policy is None:
@@ -244,3 +240,9 @@ class _Fates:
         choices = self.choices.get(policy)
         tag = place.ref.tag if place.ref else None
         return choices is None or any(not isinstance(one, Chosen) or one.tag != tag for one in choices.values())
+
+
+def _keys(place: Place) -> list[tuple[int, int]]:
+    """Return what identifies the scalars of a place: their text, and where they start in it."""
+    starts = (place.start, *(slot.scalar.start for slot in place.slots))
+    return [(id(place.resource.block.text), start) for start in starts]

@@ -22,31 +22,17 @@ from krmfn.kubernetes.places import RANGE, VARIABLE
 from krmfn.model import Diagnostic, Field, File, Location
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn lint .                       # path:line:column code message",
-        "krmfn lint . -o sarif > lint.sarif # for code scanning",
-        "krmfn lint --codes                 # every code and what it means",
-        exits="0 nothing found, 1 something found, 2 usage",
-    )
+@options.verb(
+    "krmfn lint .                       # path:line:column code message",
+    "krmfn lint . -o sarif > lint.sarif # for code scanning",
+    "krmfn lint --codes                 # every code and what it means",
+    exits="0 nothing found, 1 something found, 2 usage",
 )
 @options.looking(click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATHS..."))
 @ruling.RULES
-@click.option(
-    "--output",
-    "-o",
-    "form",
-    type=click.Choice(["text", "json", "sarif", "junit", "github"]),
-    default="text",
-    show_default=True,
-)
-@click.option(
-    "--ignore",
-    multiple=True,
-    metavar="CODE",
-    type=click.Choice(list(LINT_CODES)),
-    help="Leave this code out; repeatable.",
-)
+@options.output("text", "json", "sarif", "junit", "github")
+@click.option("--ignore", multiple=True, metavar="CODE", type=click.Choice(list(LINT_CODES)),
+              help="Leave this code out; repeatable.")  # fmt: skip
 @click.option("--codes", is_flag=True, help="Print every code and what it means.")
 def command(paths: tuple[Path, ...], form: str, ignore: tuple[str, ...], codes: bool) -> int:
     """Find markers, annotations and policies below PATHS that do nothing, or not what they seem to, and say why."""

@@ -25,7 +25,7 @@ from krmfn.yamledit.text import Text
 if TYPE_CHECKING:
     from krmfn.config.records import Config, Finish
     from krmfn.inventory.survey import Skipped
-    from krmfn.plan.tag_source import TagSource
+    from krmfn.sources.sources import Sources
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 WOULD_CHANGE = 10
@@ -44,6 +44,12 @@ def examples(*lines: str, exits: str) -> str:
         is_long = remark and len(line) > _HELP_COLUMNS
         shown += [f"# {remark}", *_typed(command.rstrip())] if is_long else _typed(line)
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in shown), "", f"Exit: {exits}."])
+
+
+def verb(*lines: str, exits: str, group: click.Group | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return the decorator of a verb, of its own or of a group: its help page ends with examples and exit codes."""
+    command = group.command if group else click.command
+    return command(epilog=examples(*lines, exits=exits))
 
 
 def _typed(command: str) -> list[str]:
@@ -80,7 +86,8 @@ _SHARED = (
 )  # fmt: skip
 
 
-def _adding(verb: Verb, *options: Callable[[Verb], Verb]) -> Verb:
+def adding(verb: Verb, *options: Callable[[Verb], Verb]) -> Verb:
+    """Return a verb with options, which its help page shows in this order, above those that it has."""
     for option in reversed(options):
         verb = option(verb)
     return verb
@@ -88,10 +95,8 @@ def _adding(verb: Verb, *options: Callable[[Verb], Verb]) -> Verb:
 
 def PATHS(verb: Verb) -> Verb:  # noqa: N802 - stands among click's decorators
     """Add PATHS of a verb that writes, and what every verb on files has."""
-    paths = click.argument(
-        "paths", nargs=-1, required=True, type=click.Path(path_type=Path), callback=_refuse_stdin
-    )
-    return _adding(verb, paths, *_SHARED)
+    paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), callback=_refuse_stdin)
+    return adding(verb, paths, *_SHARED)
 
 
 def looking(paths: Callable[[Any], Any]) -> Callable[[Verb], Verb]:
@@ -106,7 +111,7 @@ def looking(paths: Callable[[Any], Any]) -> Callable[[Verb], Verb]:
             code: int = verb(*arguments, **options)
             return 1 if click.get_current_context().meta.get(terminal.FAILED) else code
 
-        return _adding(run, paths, strict, *_SHARED)  # type: ignore[return-value]
+        return adding(run, paths, strict, *_SHARED)  # type: ignore[return-value]
 
     return add
 
@@ -132,38 +137,6 @@ def read(paths: Iterable[Path], *more: Path, is_hidden_shown: bool = False) -> f
     return tree
 
 
-def choosing(verb: Verb) -> Verb:
-    """Add the options that say how a run behaves; they win over configuration and environment."""
-    for option in reversed(
-        (
-            click.option("--source", metavar="registry|layout:DIR|oci://...", help="Where tags come from."),
-            click.option(
-                "--mode",
-                type=click.Choice(["update", "check", "frozen"]),
-                help="frozen takes every choice from the lock.",
-            ),
-            click.option(
-                "--on-error",
-                type=click.Choice(["fail", "keep"]),
-                help="keep: a policy that failed leaves its fields alone.",
-            ),
-            click.option(
-                "--on-downgrade",
-                type=click.Choice(["keep", "allow", "fail"]),
-                help="When the list lacks what is deployed.",
-            ),
-            click.option(
-                "--keep-pins/--no-keep-pins",
-                "keep_pins",
-                default=None,
-                help="Whether a field that holds a digest goes on holding one, whatever the policy says.",
-            ),
-        )
-    ):
-        verb = option(verb)
-    return verb
-
-
 def unnamed(within: str | None, on_error: str | None = None, *, pin: bool = False) -> Unnamed | None:
     """Return what images follow that no policy names; None for none of the options that say so."""
     return Unnamed(within, pin, on_error or "keep") if within or pin else None  # type: ignore[arg-type]
@@ -174,26 +147,22 @@ WINDOWS = click.option(
     "--ignore-windows", is_flag=True, expose_value=False, callback=_noted(_IGNORE_WINDOWS), help="Do not wait for the windows of the configuration."
 )
 STRICT = click.option("--strict", is_flag=True, help="Warnings are errors.")
+CHECK = click.option("--check", is_flag=True, help="Write nothing; exit 10 when something would change.")
+DIFF = click.option("--diff", is_flag=True, help="Show the changes as a unified diff.")
+SOURCE = click.option("--source", metavar="registry|layout:DIR|oci://...", help="Where tags come from.")
 
 
-def finishing(
-    source: str | None,
-    mode: str | None,
-    on_error: str | None,
-    on_downgrade: str | None,
-    *,
-    is_check: bool = False,
-    strict: bool = False,
-    keep_pins: bool | None = None,
-    unnamed: Unnamed | None = None,
-) -> Finish:
-    """Return how the command line changes the settings. Raises click.BadParameter for a source that is none."""
-    chosen: dict[str, Any] = {
-        "mode": mode, "on_error": on_error, "on_downgrade": on_downgrade, "keep_pins": keep_pins
-    }  # fmt: skip
+def output(*forms: str) -> Callable[[Verb], Verb]:
+    """Return the option for the form of the output; the first is the default."""
+    return click.option("--output", "-o", "form", type=click.Choice(forms), default=forms[0], show_default=True)
+
+
+def finishing(source: str | None = None, *, is_check: bool = False, strict: bool = False, **chosen: Any) -> Finish:
+    """Return how the command line changes the settings: `chosen` are fields of Settings, None for what it leaves open.
+
+    Raises click.BadParameter for a source that is none.
+    """
     changes = {name: value for name, value in chosen.items() if value is not None}
-    if unnamed is not None:
-        changes["unnamed"] = unnamed
     if source is not None:
         kind, _, place = source.partition(":")
         if kind not in ("registry", "layout", "oci") or (kind != "registry") != bool(place):
@@ -222,7 +191,7 @@ def on_files(finish: Finish) -> Finish:
 
 
 @contextmanager
-def open_source(rules: Config) -> Iterator[TagSource]:
+def open_source(rules: Config) -> Iterator[Sources]:
     """Yield what the configuration says, and show at a terminal what it is asked."""
     from krmfn.sources.sources import Sources
 
@@ -230,9 +199,9 @@ def open_source(rules: Config) -> Iterator[TagSource]:
         yield Sources(rules, os.environ, progress)
 
 
-def settings_of(finish: Finish) -> Settings:
-    """Return the settings of a command that reads no configuration."""
-    return finish(Settings())
+def settings(source: str | None = None) -> Settings:
+    """Return the settings of a command that reads no configuration. Raises click.BadParameter as `finishing`."""
+    return finishing(source)(Settings())
 
 
 def exit_code(*, is_error: bool, is_check: bool, would_change: bool) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
@@ -18,6 +18,10 @@ from krmfn.errors import PASSING, RegistryError, RegistryFailure
 from krmfn.model import Diagnostic, File
 from krmfn.sanitize import as_utf8, inert, printable
 
+if TYPE_CHECKING:
+    from krmfn.yamledit.text import Text
+
+Row = TypeVar("Row")
 HOST_WIDE: tuple[RegistryFailure, ...] = (*PASSING, "denied")
 """Failures that repositories of one host share as a rule."""
 _NAMED = 3
@@ -65,10 +69,10 @@ def tell_all(diagnostics: Iterable[Diagnostic]) -> None:
             key = (one.severity, *shared_by(one.cause), _STAYS.get(one.code))
         alike.setdefault(key, []).append(one)
     for first, *others in alike.values():
-        repositories = list(dict.fromkeys(one.cause.repository for one in (first, *others) if one.cause))
-        if first.cause and len(repositories) > 1:
+        causes = [one.cause for one in (first, *others) if one.cause]
+        if len({cause.repository for cause in causes}) > 1:
             stays = _STAYS.get(first.code, "") if first.severity == "warning" else ""
-            terminal.say(f"{shared(first.cause, repositories)}{stays.format(len(others) + 1)}", first.severity)
+            terminal.say(f"{in_one_line(causes)}{stays.format(len(others) + 1)}", first.severity)
             continue
         more = f" (and in {len(others)} more place{'s' * (len(others) != 1)})" if others else ""
         tell(first, more)
@@ -81,8 +85,21 @@ def shared_by(error: RegistryError) -> tuple[str, str]:
     return (error.host, error.failure) if error.failure in HOST_WIDE else (error.repository, str(error))
 
 
-def shared(cause: RegistryError, repositories: Sequence[str]) -> str:
-    """Return in one line why a host or source did not answer, for how many repositories, and the first of them."""
+def alike(rows: Iterable[Row], error_of: Callable[[Row], RegistryError | None]) -> dict[tuple[str, str], list[Row]]:
+    """Return the rows that failed, by what their failures have in common."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if (error := error_of(row)) is not None:
+            groups.setdefault(shared_by(error), []).append(row)
+    return groups
+
+
+def in_one_line(errors: Iterable[RegistryError]) -> str:
+    """Return why a host or source did not answer; for several repositories how many they are, and the first of them."""
+    cause, *_ = errors = list(errors)
+    repositories = list(dict.fromkeys(error.repository for error in errors))
+    if len(repositories) == 1:
+        return str(cause)
     head, of = ("", "") if cause.common else (f"{cause.host}/", f" of {cause.host}")
     names = [name.removeprefix(head) for name in repositories[:_NAMED]]
     more = ", ..." if len(repositories) > _NAMED else ""
@@ -205,6 +222,32 @@ def summarise(markdown: str) -> None:
     except OSError as error:
         error.filename = path
         raise
+
+
+def print_diff(written: Mapping[Text, bytes]) -> None:
+    """Print unified diffs of the texts that change."""
+    terminal.echo("".join(_diffs(written)), nl=False)
+
+
+def _diffs(written: Mapping[Text, bytes]) -> Iterator[str]:
+    """Yield unified diffs of the texts that change, with everything escaped that a terminal or a log would act upon."""
+    from difflib import unified_diff
+
+    for text, data in written.items():
+        old, new = (one.decode("utf-8", "replace").split("\n") for one in (text.data, data))
+        name = printable(text.name, len(text.name))
+        head = list(unified_diff(_lines(old), _lines(new), f"a/{name}", f"b/{name}"))
+        for line in head:
+            body = line.rstrip("\n")
+            shown = "\t".join(printable(part, len(part)) for part in body.removesuffix("\r").split("\t"))
+            yield f"{shown}{chr(13) * body.endswith(chr(13))}\n"
+            if not line.endswith("\n"):
+                yield "\\ No newline at end of file\n"
+
+
+def _lines(parts: Sequence[str]) -> list[str]:
+    """Return lines with their ends, cut at line feeds alone."""
+    return [f"{line}\n" for line in parts[:-1]] + [line for line in parts[-1:] if line]
 
 
 def _from_here(path: str) -> str:

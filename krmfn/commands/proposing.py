@@ -14,7 +14,6 @@ from krmfn.sanitize import printable
 if TYPE_CHECKING:
     from krmfn.commands.committing import Destination
     from krmfn.commands.drafting import Part
-    from krmfn.git.automation import Automation
     from krmfn.git.drafts import Style, Worktree
     from krmfn.git.repository import Repository
     from krmfn.git.workspace import Workspace
@@ -29,14 +28,13 @@ class Proposer:
     worktree: Worktree
     style: Style
     destination: Destination
-    automation: Automation | None
 
     def propose(self, parts: Sequence[Part], *, split: bool, prune: bool) -> list[Proposal]:
         """Put every part on its branch, and return what became of all branches that are concerned."""
-        if split and self.automation and self.automation.refspec:
+        if split and self.destination.refspec:
             raise GitError("the automation's refspec names one branch, and --split makes one for each image")
-        options = self.automation.push_options if self.automation else ()
-        branches = Branches(self.repository, self.space, self.destination.base, self.destination.remote, options)
+        base, remote, options = self.destination.base, self.destination.remote, self.destination.options
+        branches = Branches(self.repository, self.space, base, remote, options)
         retired = self._retired(branches, parts, split=split, prune=prune)
         return [*self._published(branches, parts), *retired]
 
@@ -66,7 +64,7 @@ class Proposer:
 
     @property
     def _refspec(self) -> str:
-        return self.automation.refspec if self.automation and self.destination.remote else ""
+        return self.destination.refspec if self.destination.remote else ""
 
     def _by_refspec(self, branches: Branches, proposal: Proposal) -> Iterator[Proposal]:
         """Push by the automation's refspec too; another branch follows the same rule as the first."""

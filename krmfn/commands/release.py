@@ -6,23 +6,18 @@ from pathlib import Path
 
 import click
 
-from krmfn import terminal
 from krmfn.commands import completion, hold, options
-from krmfn.commands.package import Package
-from krmfn.config.loading import load
+from krmfn.commands.package import tell_written
 from krmfn.diagnostics import misconfigured
-from krmfn.inventory import files
 from krmfn.kubernetes.resource import describe
 from krmfn.yamledit.text import Edit
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn release shop:web                                    # drop every hold of the policy",
-        "krmfn release shop:web@1.4.2                              # drop the hold that names this tag",
-        "krmfn release --age shop:web@1.4.3 --because 'CVE fix'    # this tag need not wait",
-        exits="0 written, 1 an error (nothing is written), 2 usage",
-    )
+@options.verb(
+    "krmfn release shop:web                                    # drop every hold of the policy",
+    "krmfn release shop:web@1.4.2                              # drop the hold that names this tag",
+    "krmfn release --age shop:web@1.4.3 --because 'CVE fix'    # this tag need not wait",
+    exits="0 written, 1 an error (nothing is written), 2 usage",
 )
 @click.argument("what", metavar="POLICY[@TAG]", shell_complete=completion.policies)
 @hold.PATH
@@ -30,21 +25,15 @@ from krmfn.yamledit.text import Edit
 @click.option("--because", metavar="TEXT", default="", help="Why, with --age.")
 def command(what: str, path: Path, age: bool, because: str) -> int:
     """Drop the ImageHolds of POLICY below PATH, all of them or those of one tag; with --age write one that ends a wait."""
-    tree = files.read((path,))
-    options.tell_skipped(one for one in tree.skipped if one.matters)
-    rules = load(tree.blocks, None, options.finishing(None, None, None, None))
-    policy, tag = hold.parse(what, rules)
-    if age and not tag:
-        raise click.BadParameter(f"name the tag too: {policy}@TAG", param_hint="POLICY@TAG")
+    package, rules, policy, tag = hold.opened(path, what, needs_tag=age)
     if because and not age:
         raise click.UsageError("--because goes with --age: what is dropped needs no reason")
     if age:
-        hold.write(tree, path, rules, {"policy": str(policy), "releaseAge": tag, "because": because})
+        hold.write(package, rules, {"policy": str(policy), "releaseAge": tag, "because": because})
         return 0
     mine = [one for one in rules.holds if one.policy == policy and tag in ("", one.tag, one.skip, one.no_wait)]
     if not mine:
         raise misconfigured(f"nothing holds {what}: no ImageHold of policy {policy} is below {path}")
-    package = Package(tree, path)
     for one in mine:
         if one.resource is None:
             continue
@@ -52,7 +41,5 @@ def command(what: str, path: Path, age: bool, because: str) -> int:
         if len(list(describe(block))) > 1:
             raise misconfigured(f"{one.resource.id} stands in a List in {block.text.name}: remove it there")
         package.edit(block.text, [Edit(block.start, block.end, b"")])
-    written = package.written()
-    package.write(written)
-    terminal.say(f"wrote {', '.join(written)}")
+    tell_written(package.put())
     return 0

@@ -42,8 +42,8 @@ def remark(tree: files.Tree, left: Sequence[Place], verdicts: Sequence[Verdict],
         names = ", ".join(sorted({text.name for text, _ in run.edits}))
         terminal.say(f"krmfn update would renew {names}: {run.recorded.renewal.described or 'holds'}", "note")
     counts = (
-        ("tag without a repository", _count(place.form == "tag-alone" for place in left)),
-        ("chart of an HTTP repository", _count(place.form in _QUIET and place.form != "tag-alone" for place in left)),
+        ("tag without a repository", sum(place.form == "tag-alone" for place in left)),
+        ("chart of an HTTP repository", sum(place.form in _QUIET and place.form != "tag-alone" for place in left)),
     )
     terminal.say(summary(verdicts))
     for what, count in counts:
@@ -73,10 +73,9 @@ def _failures(verdicts: Iterable[Verdict]) -> list[str]:
     """Return every failure once; repositories that fail alike become one line."""
     lines = []
     for failed in failing(verdicts).values():
-        first, places, repositories = failed[0].error, sum(len(one.places) for one in failed), repositories_of(failed)
-        if first is not None:
-            line = output.shared(first, repositories) if len(repositories) > 1 else str(first)
-            lines.append(f"{line}; nothing is known about {places} fields" if is_about_many(failed) else line)
+        line = output.in_one_line(one.error for one in failed if one.error)
+        places = sum(len(one.places) for one in failed)
+        lines.append(f"{line}; nothing is known about {places} fields" if is_about_many(failed) else line)
     return lines
 
 
@@ -87,16 +86,7 @@ def is_about_many(failed: Iterable[Verdict]) -> bool:
 
 def failing(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], list[Verdict]]:
     """Return what could not be asked about, by what it has in common."""
-    alike: dict[tuple[str, str], list[Verdict]] = {}
-    for one in verdicts:
-        if one.error is not None:
-            alike.setdefault(output.shared_by(one.error), []).append(one)
-    return alike
-
-
-def repositories_of(failed: Iterable[Verdict]) -> list[str]:
-    """Return the repositories that could not be asked about, each once."""
-    return list(dict.fromkeys(one.error.repository for one in failed if one.error))
+    return output.alike(verdicts, lambda one: one.error)
 
 
 def say(message: str) -> None:
@@ -110,17 +100,13 @@ def summary(verdicts: Sequence[Verdict]) -> str:
         return "no image found: krmfn reads .yaml, .yml and Kustomization files"
     places = sum(len(verdict.places) for verdict in verdicts)
     counts = (
-        ("updatable", _count(verdict.has_update for verdict in verdicts)),
-        ("newer beyond the bound", _count(verdict.beyond is not None for verdict in verdicts)),
-        ("mutable", _count("mutable" in verdict.states for verdict in verdicts)),
-        ("drifted", _count(verdict.has_drifted for verdict in verdicts)),
-        ("not listed", _count(verdict.is_gone for verdict in verdicts)),
-        ("digest gone", _count(verdict.is_digest_gone for verdict in verdicts)),
-        ("unknown", _count(verdict.error is not None for verdict in verdicts)),
+        ("updatable", sum(verdict.has_update for verdict in verdicts)),
+        ("newer beyond the bound", sum(verdict.beyond is not None for verdict in verdicts)),
+        ("mutable", sum("mutable" in verdict.states for verdict in verdicts)),
+        ("drifted", sum(verdict.has_drifted for verdict in verdicts)),
+        ("not listed", sum(verdict.is_gone for verdict in verdicts)),
+        ("digest gone", sum(verdict.is_digest_gone for verdict in verdicts)),
+        ("unknown", sum(verdict.error is not None for verdict in verdicts)),
     )
-    said = ", ".join(f"{count} {word}" for word, count in counts if count) or "all up to date"
-    return f"{len(verdicts)} image{'s' * (len(verdicts) != 1)} in {places} place{'s' * (places != 1)}: {said}"
-
-
-def _count(conditions: Iterable[bool]) -> int:
-    return sum(conditions)
+    standing = ", ".join(f"{count} {word}" for word, count in counts if count) or "all up to date"
+    return f"{len(verdicts)} image{'s' * (len(verdicts) != 1)} in {places} place{'s' * (places != 1)}: {standing}"

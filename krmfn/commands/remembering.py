@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from krmfn import pipeline
@@ -14,8 +15,7 @@ from krmfn.commands.package import HOLDS, behind
 from krmfn.config.hold import NEWER
 from krmfn.config.snapshot import name_of
 from krmfn.diagnostics import in_order
-from krmfn.disk.reading import NotReadError, max_bytes, read_file
-from krmfn.errors import InputError
+from krmfn.inventory import files
 from krmfn.kubernetes.resource import describe
 from krmfn.model import Diagnostic, Location
 from krmfn.plan import report
@@ -25,7 +25,6 @@ from krmfn.yamledit.text import Edit, Text
 
 if TYPE_CHECKING:
     from krmfn.config.records import Config
-    from krmfn.inventory import files
     from krmfn.outcome import Run
     from krmfn.plan.tag_source import TagSource
     from krmfn.yamledit.nodes import Block
@@ -48,7 +47,8 @@ def with_holds(run: Run, texts: Iterable[Text]) -> Run:
         return run
     known = {text.name: text for text in texts}
     there = [one.resource for one in run.config.holds if one.resource and one.resource.block.text.name]
-    names, documents = {one.id.name for one in there}, {}  # type: set[str], dict[str, list[str]]
+    names = {one.id.name for one in there}
+    documents: dict[str, list[str]] = {}
     for one in run.taken:
         name = name_of(f"{one.policy}-not-{one.tag}", names)
         names.add(name)
@@ -58,24 +58,14 @@ def with_holds(run: Run, texts: Iterable[Text]) -> Run:
     edits: list[tuple[Text, Edit]] = []
     added: list[Text] = []
     for home, new in documents.items():
-        text = known.get(home) or _text(home)
+        text = known.get(home) or files.read_text(Path(home)) or Text(b"", home)
         added += [text] if home not in known else []
         edits.append((text, behind(text, new)))
-    said: list[Diagnostic] = []
+    ended: list[Diagnostic] = []
     for hold in run.recorded.ended:
         block = hold.resource.block if hold.resource else None
-        if hold.resource and block and block.text.name in known and len(list(describe(block))) == 1:
+        if hold.resource and block and block.text.name in known and len(list(describe(block))) == 1:  # in no List
             edits.append((block.text, Edit(block.start, block.end, b"")))
             message = f"the hold ends: policy {hold.policy} takes a newer tag than {hold.skip}"
-            said.append(Diagnostic("info", "held", message, Location(hold.resource.id), policy=hold.policy))
-    return run._replace(hold_edits=tuple(edits), added=tuple(added), results=in_order([*run.results, *said]))
-
-
-def _text(name: str) -> Text:
-    """Return what stands in a file that the run did not read, such as one without any hold; empty when it is not there."""
-    try:
-        return Text(read_file(name, max_bytes()), name)
-    except FileNotFoundError:
-        return Text(b"", name)
-    except (OSError, NotReadError) as error:
-        raise InputError(f"cannot be read: {error}", name=name) from None
+            ended.append(Diagnostic("info", "held", message, Location(hold.resource.id), policy=hold.policy))
+    return run._replace(hold_edits=tuple(edits), added=tuple(added), results=in_order([*run.results, *ended]))

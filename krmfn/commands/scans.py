@@ -53,16 +53,17 @@ def opened(scan: str) -> Store | Remote:
 
 def published_at(scan: str) -> Artifact:
     """Open a scan that was published. Raise ConfigError for a tag that nobody vouches for."""
-    settings = options.settings_of(options.finishing(scan, None, None, None))
+    settings = options.settings(scan)
     return Sources(Config(settings=settings, rulebook=Rulebook(floor=ruling.given())), os.environ).scan
 
 
+TREES = click.argument("places", nargs=-1, required=True, metavar="TREE...")
 SOURCE = click.option("--source", metavar="registry|layout:DIR", help="What is scanned; image layouts on disk are, as if they were registries.")
 
 
 def source_of(source: str | None, progress: terminal.Progress | None) -> Callable[[], TagSource]:
     """Return what opens the source of one shard: the limits on a run are those of a shard, and rate limits are waited for."""
-    settings = options.settings_of(options.finishing(source, None, None, None))
+    settings = options.settings(source)
     if source and source.startswith(SCHEME):
         raise click.BadParameter("a scan asks registries or layouts, not another scan (--since takes one)", param_hint="--source")
     if settings.layout is None:
@@ -102,7 +103,7 @@ ON_ERROR = click.option("--on-error", type=click.Choice(["fail", "keep"]), defau
 
 def planned(places: Iterable[str], since: str | None, *, keep: bool) -> Plan:
     """Make a plan. Raise InputError, GitError, ConfigError."""
-    now = options.settings_of(options.finishing(None, None, None, None)).now or 0.0
+    now = options.settings().now or 0.0
     earlier = {tree.name: tree for tree in opened(since).plan.trees} if since else {}
     with terminal.watching("reading trees") as progress, ThreadPoolExecutor(_REMOTES) as pool:
         read = list(pool.map(lambda one: _planned(one, earlier, progress), sources := named(places)))

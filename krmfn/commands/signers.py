@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from krmfn.commands import options
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.errors import InputError, RuleError
 from krmfn.signatures.keys import LIMIT, read_keys
@@ -31,9 +32,7 @@ _OPTIONS = (
 
 def named(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options."""
-    for option in reversed(_OPTIONS):
-        verb = option(verb)
-    return verb
+    return options.adding(verb, *_OPTIONS)
 
 
 def wanted(

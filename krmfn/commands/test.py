@@ -23,17 +23,15 @@ if TYPE_CHECKING:
 _HEADER = ("ID", "TEST", "CASE", "RESULT", "REASON")
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn test policies/",
-        "krmfn test . -o junit > report.xml",
-        exits="0 every case passed, 1 a case failed or there was none, 2 usage",
-    )
+@options.verb(
+    "krmfn test policies/",
+    "krmfn test . -o junit > report.xml",
+    exits="0 every case passed, 1 a case failed or there was none, 2 usage",
 )
 @options.looking(options.LOOKED_AT)
 @click.option("--fail-only", is_flag=True, help="Show the cases that failed alone.")
-@click.option("--output", "-o", type=click.Choice(["text", "json", "junit"]), default="text", show_default=True)
-def command(paths: tuple[Path, ...], fail_only: bool, output: str) -> int:
+@options.output("text", "json", "junit")
+def command(paths: tuple[Path, ...], fail_only: bool, form: str) -> int:
     """Run the PolicyTest documents in the files and directories PATHS."""
     tree = options.read(paths)
     _refuse_unreadable(tree.skipped)
@@ -41,9 +39,13 @@ def command(paths: tuple[Path, ...], fail_only: bool, output: str) -> int:
     if not verdicts:
         raise InputError("no case of kind PolicyTest (krmfn.dev/v1alpha1) is there", name=", ".join(map(str, paths)))
     shown = [verdict for verdict in verdicts if not (fail_only and verdict.passed)]
-    _PRINTERS[output](shown)
     failed = sum(not verdict.passed for verdict in verdicts)
-    if output == "text":
+    if form == "json":
+        terminal.echo(to_json([verdict.as_data() for verdict in shown]))
+    elif form == "junit":
+        _print_junit(shown)
+    else:
+        _print_text(shown)
         terminal.tell(f"\nTest Summary: {len(verdicts) - failed} tests passed and {failed} tests failed")
     return int(failed > 0)
 
@@ -74,10 +76,6 @@ def _reason(verdict: Verdict) -> str:
     return f"expected {policytest.in_words(verdict.expected)}; found {policytest.in_words(verdict.actual)}"
 
 
-def _print_json(verdicts: Sequence[Verdict]) -> None:
-    terminal.echo(to_json([verdict.as_data() for verdict in verdicts]))
-
-
 def _print_junit(verdicts: Sequence[Verdict]) -> None:
     from xml.etree import ElementTree as ET
 
@@ -100,8 +98,5 @@ def _counts(verdicts: Sequence[Verdict]) -> dict[str, str]:
 
 
 def _xml(text: str) -> str:
-    """Write control characters as escapes: XML has no way to hold them."""
+    """Return a text with its control characters as escapes: XML has no way to hold them."""
     return printable(text, 2000)
-
-
-_PRINTERS = {"text": _print_text, "json": _print_json, "junit": _print_junit}

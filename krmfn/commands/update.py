@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,43 +12,46 @@ import click
 
 from krmfn import terminal
 from krmfn.commands import completion, interrupting, options, output, ruling
-from krmfn.commands.diffs import diffs
-from krmfn.commands.workspace import examine
+from krmfn.commands.package import lock_note
+from krmfn.commands.workspace import Examined, automation_of, examine
 from krmfn.git import changelog
 
 if TYPE_CHECKING:
-    from krmfn.commands.examined import Examined
+    from krmfn.commands import committing
     from krmfn.config.records import Finish
     from krmfn.git.proposals import Proposal
-    from krmfn.model import Diagnostic
     from krmfn.outcome import Run
     from krmfn.yamledit.text import Text
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn update . --diff --check      # look first: nothing is written, exit 10 when something would change",
-        "krmfn update .                     # edit in place",
-        "krmfn update . --commit --push     # one commit, pushed to the branch",
-        "krmfn update . --commit --branch images --push -o markdown > body.md   # a branch for a pull request, with its text",
-        "krmfn update . --automation apps   # as the ImageUpdateAutomation says: path, policies, author, message, branch",
-        exits="0 done, 1 an error (nothing is written), 2 usage, 10 with --check: something would change",
-    )
+@options.verb(
+    "krmfn update . --diff --check      # look first: nothing is written, exit 10 when something would change",
+    "krmfn update .                     # edit in place",
+    "krmfn update . --commit --push     # one commit, pushed to the branch",
+    "krmfn update . --commit --branch images --push -o markdown > body.md   # a branch for a pull request, with its text",
+    "krmfn update . --automation apps   # as the ImageUpdateAutomation says: path, policies, author, message, branch",
+    exits="0 done, 1 an error (nothing is written), 2 usage, 10 with --check: something would change",
 )
 @options.PATHS
-@options.choosing
+@options.SOURCE
+@click.option("--mode", type=click.Choice(["update", "check", "frozen"]),
+              help="frozen takes every choice from the lock.")  # fmt: skip
+@click.option("--on-error", type=click.Choice(["fail", "keep"]),
+              help="keep: a policy that failed leaves its fields alone.")  # fmt: skip
+@click.option("--on-downgrade", type=click.Choice(["keep", "allow", "fail"]),
+              help="When the list lacks what is deployed.")  # fmt: skip
+@click.option("--keep-pins/--no-keep-pins", default=None,
+              help="Whether a field that holds a digest goes on holding one, whatever the policy says.")  # fmt: skip
 @ruling.RULES
 @options.WINDOWS
 @click.option(
     "--within", type=options.WITHIN, help="Images that no policy names follow newer tags of their shape in this bound."
 )
 @click.option("--pin", is_flag=True, help="Images that no policy names get a digest behind their tag.")
-@click.option("--check", is_flag=True, help="Write nothing; exit 10 when something would change.")
+@options.CHECK
 @options.STRICT
-@click.option("--diff", is_flag=True, help="Show the changes as a unified diff.")
-@click.option(
-    "--output", "-o", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
-)
+@options.DIFF
+@options.output("text", "json", "markdown")
 @click.option(
     "--commit/--no-commit", "commits", default=None, help="Commit with git; --automation does unless told otherwise."
 )
@@ -64,7 +68,8 @@ if TYPE_CHECKING:
 @click.option("--sign", is_flag=True, help="Sign commits with git's own signing.")
 def command(
     paths: tuple[Path, ...], source: str | None, mode: str | None, on_error: str | None, on_downgrade: str | None,
-    keep_pins: bool | None, within: str | None, pin: bool, check: bool, strict: bool, diff: bool, form: str, **git: Any,
+    keep_pins: bool | None, within: str | None, pin: bool, check: bool, strict: bool, diff: bool, form: str,
+    commits: bool | None, **git: Any,
 ) -> int:  # fmt: skip
     """Write newer images into the manifests below PATHS.
 
@@ -72,19 +77,19 @@ def command(
 
     Commits are made by git, with its hooks and signing, from what is committed; changes that are not stay untouched.
     """
-    is_commit = _is_commit(git, check=check)
+    is_commit = _is_commit(commits, git, check=check)
     finish = options.finishing(
-        _anchored(source) if is_commit else source, mode, on_error, on_downgrade, is_check=check, strict=strict, keep_pins=keep_pins,
-        unnamed=options.unnamed(within, on_error, pin=pin),
+        _anchored(source) if is_commit else source, is_check=check, strict=strict, mode=mode, on_error=on_error,
+        on_downgrade=on_downgrade, keep_pins=keep_pins, unnamed=options.unnamed(within, on_error, pin=pin),
     )  # fmt: skip
-    show = _Show(form, diff=diff)
+    show = partial(_show, form, diff)
     if is_commit:
         return _commit(paths, finish, git, show)
     examined = examine(paths, options.on_files(finish), git["automation"], is_patient=True)
     if examined.automation and examined.automation.is_suspended:
         return _suspended(examined.automation.key)
     if examined.source.is_cut:
-        show.cut(examined)
+        _show_cut(examined, form)
         return interrupting.EXIT
     written, is_check = examined.written(), examined.run.config.settings.is_check
     if not is_check:
@@ -100,28 +105,24 @@ def _anchored(source: str | None) -> str | None:
     return f"layout:{Path(place).absolute()}" if kind == "layout" and colon and place else source
 
 
-def _is_commit(git: Mapping[str, Any], *, check: bool) -> bool:
-    asked = [
-        f"--{name}" for name in ("push", "split", "message", "branch", "remote", "sign", "base", "prune") if git[name]
-    ]
-    wanted = git["commits"] if git["commits"] is not None else bool(git["automation"] or git["push"])
-    if asked and not wanted and not check:
-        raise click.UsageError(f"{asked[0]} needs --commit")
-    return bool(wanted) and not check
+def _is_commit(wanted: bool | None, git: Mapping[str, Any], *, check: bool) -> bool:
+    if check:
+        return False
+    is_commit = bool(git["automation"] or git["push"]) if wanted is None else wanted
+    needing = ("push", "split", "message", "branch", "remote", "sign", "base", "prune")
+    if not is_commit and (asked := next((name for name in needing if git[name]), None)):
+        raise click.UsageError(f"--{asked} needs --commit")
+    return is_commit
 
 
-def _commit(paths: tuple[Path, ...], finish: Finish, git: Mapping[str, Any], show: _Show) -> int:
-    from krmfn.commands import committing, workspace
+def _commit(paths: tuple[Path, ...], finish: Finish, git: Mapping[str, Any], show: committing.Report) -> int:
+    from krmfn.commands import committing
 
     if git["automation"]:
-        automation = workspace.automation_of(options.read(paths), git["automation"])
+        automation = automation_of(options.read(paths), git["automation"])
         if automation.is_suspended:
             return _suspended(automation.key)
-    request = committing.CommitRequest(
-        git["automation"], git["push"], git["split"], git["message"], git["branch"], git["remote"], git["sign"],
-        git["base"], git["prune"],
-    )  # fmt: skip
-    return committing.commit(paths, finish, request, show)
+    return committing.commit(paths, finish, committing.CommitRequest(**git), show)
 
 
 def _suspended(key: object) -> int:
@@ -129,41 +130,41 @@ def _suspended(key: object) -> int:
     return 0
 
 
-class _Show:
-    """Prints what a run came to, in one of the forms."""
-
-    def __init__(self, form: str, *, diff: bool) -> None:
-        self.form, self.diff = form, diff
-
-    def __call__(self, examined: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal] = ()) -> None:
-        options.tell_skipped(examined.tree.skipped, "")
-        if self.diff:
-            terminal.echo("".join(diffs(written)), nl=False)
-        if self.form == "json":
-            _say_problems(examined.run.results)
-            terminal.echo(output.to_json(_plain(examined, written, proposals)))
-        elif self.form == "markdown":
-            _say_problems(examined.run.results)
-            terminal.echo(_bodies(examined, proposals), nl=False)
-        else:
-            _print_text(examined, written, is_plan=examined.run.config.settings.is_check, has_diff=self.diff)
+def _show(
+    form: str, has_diff: bool, examined: Examined, written: Mapping[Text, bytes], proposals: Sequence[Proposal] = ()
+) -> None:
+    """Print what a run came to, in one of the forms."""
+    options.tell_skipped(examined.tree.skipped, "")
+    if has_diff:
+        output.print_diff(written)
+    if form == "text":
+        _print_text(examined, written, is_plan=examined.run.config.settings.is_check, has_diff=has_diff)
+        return
+    _tell_problems(examined)  # stdout is for a program or a file, which nobody may look at
+    if form == "json":
+        terminal.echo(output.to_json(_plain(examined, written, proposals)))
+    else:
+        terminal.echo(_bodies(examined, proposals), nl=False)
 
 
-    def cut(self, found: Examined) -> None:
-        """Print what an interrupted run would have changed, as far as it got."""
-        if self.form == "json":
-            terminal.echo(output.to_json(_plain(found, {}, ())))
-        else:
-            terminal.table((), [changelog.cells(row) for row in changelog.rows(found.run.changes)])
-        output.tell_all(one for one in found.run.results if one.severity != "info")
-        terminal.say(f"interrupted: {len(found.run.changes)} fields would change so far; nothing was written")
+def _show_cut(examined: Examined, form: str) -> None:
+    """Print what an interrupted run would have changed, as far as it got."""
+    if form == "json":
+        terminal.echo(output.to_json(_plain(examined, {}, ())))
+    else:
+        terminal.table((), [changelog.cells(row) for row in changelog.rows(examined.run.changes)])
+    _tell_problems(examined)
+    terminal.say(f"interrupted: {len(examined.run.changes)} fields would change so far; nothing was written")
+
+
+def _tell_problems(examined: Examined) -> None:
+    output.tell_all(one for one in examined.run.results if one.severity != "info")
 
 
 def _bodies(examined: Examined, proposals: Sequence[Proposal]) -> str:
     """Return the body of the pull request; of several branches each under its name."""
     if len(proposals) < 2:
-        lock = examined.run.recorded.renewal.described if examined.run.recorded.lock_edits else ""
-        return _body(examined, changelog.rows(examined.run.changes), lock)
+        return _body(examined, changelog.rows(examined.run.changes), lock_note(examined.run))
     parts = [
         f"## {changelog.safe(one.branch)}\n\n{_body(examined, one.rows, one.lock)}" for one in proposals if one.proposes
     ]
@@ -171,10 +172,10 @@ def _bodies(examined: Examined, proposals: Sequence[Proposal]) -> str:
 
 
 def _body(examined: Examined, rows: Sequence[changelog.Row], lock: str = "") -> str:
-    return changelog.markdown(rows, links(examined, rows), examined.run.results, "" if rows else lock)
+    return changelog.markdown(rows, _links(examined, rows), examined.run.results, "" if rows else lock)
 
 
-def links(examined: Examined, rows: Iterable[changelog.Row]) -> dict[changelog.Row, changelog.Link]:
+def _links(examined: Examined, rows: Iterable[changelog.Row]) -> dict[changelog.Row, changelog.Link]:
     """Ask the images' labels where their sources are."""
     repositories = {row: row.changes[0].policy.repository for row in rows}
     labels = examined.labels([(repositories[row], tag) for row in repositories for tag in row.tags if tag])
@@ -192,16 +193,11 @@ def _print_text(examined: Examined, written: Mapping[Text, bytes], *, is_plan: b
     if rows and not (run.is_error or has_diff):
         terminal.table((), [changelog.cells(row) for row in rows])
     output.tell_all(one for one in run.results if one.severity != "info" or one.code != "changed")
-    for line in summary(run, rows, len(written), len(examined.tree.texts), is_plan=is_plan).split("\n"):
+    for line in _summary(run, rows, len(written), len(examined.tree.texts), is_plan=is_plan).split("\n"):
         terminal.say(line)
 
 
-def _say_problems(results: Iterable[Diagnostic]) -> None:
-    """Report on stderr what went wrong; stdout is for a program or a file, which nobody may look at."""
-    output.tell_all(result for result in results if result.severity != "info")
-
-
-def summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *, is_plan: bool = False) -> str:
+def _summary(run: Run, rows: Iterable[changelog.Row], changed: int, read: int, *, is_plan: bool = False) -> str:
     """Return in one line what the run came to."""
     if run.is_error:
         errors = sum(result.severity == "error" for result in run.results)

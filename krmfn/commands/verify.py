@@ -26,22 +26,20 @@ if TYPE_CHECKING:
 _HEADER = ("IMAGE", "STATE", "SIGNED BY", "BUILT FROM", "SINCE", "WHERE")
 
 
-@click.command(
-    epilog=options.examples(
-        "krmfn verify ghcr.io/acme/web:1.2.0 --key cosign.pub",
-        "krmfn verify ghcr.io/acme/web:1.2.0 --key cosign.pub --source-uri 'https://github.com/acme/*'",
-        "krmfn verify ghcr.io/acme/web:1.2.0 --certificate-identity NAME --certificate-oidc-issuer URL",
-        "kubectl get pods -A -o yaml | krmfn verify - --rules git:origin/main",
-        "krmfn verify clusters/prod                      # by the require entries below it",
-        "krmfn verify . --rules git:origin/main -o sarif",
-        exits="0 everything that is required is met, 1 something is not, or could not be judged, 2 usage",
-    )
+@options.verb(
+    "krmfn verify ghcr.io/acme/web:1.2.0 --key cosign.pub",
+    "krmfn verify ghcr.io/acme/web:1.2.0 --key cosign.pub --source-uri 'https://github.com/acme/*'",
+    "krmfn verify ghcr.io/acme/web:1.2.0 --certificate-identity NAME --certificate-oidc-issuer URL",
+    "kubectl get pods -A -o yaml | krmfn verify - --rules git:origin/main",
+    "krmfn verify clusters/prod                      # by the require entries below it",
+    "krmfn verify . --rules git:origin/main -o sarif",
+    exits="0 everything that is required is met, 1 something is not, or could not be judged, 2 usage",
 )
 @options.looking(click.argument("targets", nargs=-1, required=True, metavar="IMAGE|PATH..."))
 @ruling.RULES
 @signers.named
 @click.option("--source", metavar="registry|layout:DIR", help="Where images are.")
-@click.option("--output", "-o", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
+@options.output("text", "json", "sarif")
 def command(targets: tuple[str, ...], source: str | None, form: str, **who: Any) -> int:
     """Report by whom images are signed, what they were built from, for which platforms, and since when they are there.
 
@@ -52,7 +50,7 @@ def command(targets: tuple[str, ...], source: str | None, form: str, **who: Any)
     paths = [Path(one) for one in targets if one == "-" or Path(one).exists()]
     images = [_image(one) for one in targets if one != "-" and not Path(one).exists()]
     tree = options.read(paths) if paths else None
-    config = ruling.load(tree.blocks if tree else (), options.finishing(source, None, None, None))
+    config = ruling.load(tree.blocks if tree else (), options.finishing(source))
     places = finder.find(tree.blocks, tree.graph) if tree else ()
     if wanted is None and not wants_signatures(config):
         raise click.UsageError("nothing is required: name --key FILE or --certificate-identity, or write verify under require (docs/requirements.md)")

@@ -1,25 +1,63 @@
-"""What a run of `update` looks at: all files below the paths, or what one ImageUpdateAutomation takes of them."""
+"""A run of `update`, and what it looks at: all files below the paths, or what one ImageUpdateAutomation takes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from krmfn.commands import interrupting, options, ruling
 from krmfn.commands.base import with_changed
-from krmfn.commands.examined import Examined
+from krmfn.commands.package import rewritten
 from krmfn.commands.remembering import plan
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import GitError, InputError
 from krmfn.git.automation import Automation, find
 from krmfn.inventory import files, flux_objects
 from krmfn.kubernetes import finder
+from krmfn.plan.resolve import ask
 from krmfn.plan.unnamed import with_unnamed
 
 if TYPE_CHECKING:
+    from krmfn.access import Repository
     from krmfn.config.records import Finish
+    from krmfn.outcome import Run
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A run and what it ran on. `top` is where `update.path` starts."""
+
+    tree: files.Tree
+    blocks: Sequence[Block]
+    run: Run
+    source: interrupting.Memory
+    automation: Automation | None
+    top: Path
+
+    def written(self) -> dict[Text, bytes]:
+        """Return the new content of every file that changes; none when there is an error."""
+        return {} if self.run.is_error else rewritten(self.texts, self.run.edits)
+
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """Every text that a run may change, new ones included."""
+        return (*self.tree.texts, *self.run.added)
+
+    def write(self, written: Mapping[Text, bytes]) -> None:
+        """Write new content of files. Raises InputError."""
+        new = {text.name: data for text, data in written.items() if text in self.run.added and not Path(text.name).exists()}
+        files.write_all({text: data for text, data in written.items() if text.name not in new}, self.tree.leftovers, new=new)
+
+    def labels(self, questions: Iterable[tuple[Repository, str]]) -> dict[tuple[Repository, str], dict[str, str]]:
+        """Return the labels of images; an image that cannot be asked has none."""
+        answers = ask(questions, lambda one: dict(self.source.labels(*one)))
+        return {question: labels if isinstance(labels, dict) else {} for question, labels in answers.items()}
+
 
 def automation_of(tree: files.Tree, name: str) -> Automation:
     """Find the automation of this name in the files. Raises ConfigError."""

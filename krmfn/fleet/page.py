@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from krmfn.fleet.report import ACTED_ON, FLAGS, Report, Row
@@ -46,17 +46,27 @@ def markdown(report: Report) -> str:
         f"## What {len(report.trees)} trees run\n\nScanned at {report.now}: {len(report.rows)} images at a version.\n",
         _table(("state", "images", "means"), [(flag, str(count), FLAGS[flag]) for flag, count in counts]),
     ]
-    acted = sorted((row for row in report.rows if set(row.flags) & {*ACTED_ON, "moved"}), key=lambda row: (list(FLAGS).index(row.flags[0]), -len(row.trees), row.image))
-    parts += ["### To do\n", _table(("image", "version", "update", "newest", "behind", "state", "trees"), [_cells(row) for row in acted])] if acted else []
-    if report.several_versions:
-        rows = [(image, ", ".join(dict.fromkeys(row.version for row in some)), str(len({tree for row in some for tree in row.trees}))) for image, some in report.several_versions]
-        parts += ["### One image, several versions\n", _table(("image", "versions", "trees"), rows)]
-    if report.several_digests:
-        rows = [(name, ", ".join(digest[:19] for digest in digests), str(len({tree for row in some for tree in row.trees}))) for name, digests, some in report.several_digests]
-        parts += ["### One tag, several digests\n", _table(("tag", "digests", "trees"), rows)]
-    if report.problems:
-        parts += ["### Not read, and policies that do nothing\n", _table(("tree", "what"), [(one.tree, one.message) for one in report.problems])]
+    acted = [row for row in report.rows if set(row.flags) & {*ACTED_ON, "moved"}]
+    acted.sort(key=lambda row: (list(FLAGS).index(row.flags[0]), -len(row.trees), row.image))
+    versions = [
+        (image, ", ".join(dict.fromkeys(row.version for row in rows)), _trees(rows))
+        for image, rows in report.several_versions
+    ]
+    digests = [(tag, ", ".join(one[:19] for one in each), _trees(rows)) for tag, each, rows in report.several_digests]
+    problems = [(one.tree, one.message) for one in report.problems]
+    tables = (
+        ("To do", ("image", "version", "update", "newest", "behind", "state", "trees"), list(map(_cells, acted))),
+        ("One image, several versions", ("image", "versions", "trees"), versions),
+        ("One tag, several digests", ("tag", "digests", "trees"), digests),
+        ("Not read, and policies that do nothing", ("tree", "what"), problems),
+    )
+    for title, header, rows in tables:
+        parts += [f"### {title}\n", _table(header, rows)] if rows else []
     return "\n".join(parts)
+
+
+def _trees(rows: Iterable[Row]) -> str:
+    return str(len({tree for row in rows for tree in row.trees}))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

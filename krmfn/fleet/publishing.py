@@ -108,7 +108,7 @@ def _piece(media_type: str, data: bytes, annotations: dict[str, str], artifact_t
     return Piece(media_type, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data), annotations, artifact_type)
 
 
-def pull(published: Artifact, folder: Path, told: Callable[[str, int], None]) -> Plan:
+def pull(published: Artifact, folder: Path, tell: Callable[[str, int], None]) -> Plan:
     """Write a published scan into a folder, as it was scanned. Raise RegistryError, InputError."""
     plan = plans.decode(published.plan(), published.name)
     store = Store(folder)
@@ -123,7 +123,7 @@ def pull(published: Artifact, folder: Path, told: Callable[[str, int], None]) ->
             if piece is not None and piece.annotations[artifact.LAST] == shard.last:
                 mine = {image: error for image, error in failed.items() if image in shard.images}
                 store.write(lane, shard, published.snapshots(piece), mine)
-        told(lane.host, len(pieces))
+        tell(lane.host, len(pieces))
     return plan
 
 

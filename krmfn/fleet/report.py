@@ -156,7 +156,7 @@ def _row(some: Sequence[Finding], snapshot: Snapshot | None, now: float) -> Row:
     flags |= {"moved"} if seen and len(seen.digests) > 1 else set()
     places = tuple(sorted({place for one in some for place in one.places}))
     inside = tuple(sorted({one.inside for one in some if one.inside}))
-    why = tuple(dict.fromkeys(said for one in some for said in one.why))
+    why = tuple(dict.fromkeys(reason for one in some for reason in one.why))
     newest = next((one.newest for one in some if one.newest), "")
     return Row(first.image, first.tag, first.digest, places, tuple(flag for flag in FLAGS if flag in flags), inside, newest, lag, why)
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from krmfn.fleet.store import Store
     from krmfn.plan.tag_source import TagSource
 
-WORKERS = 8
 BATCH = 250
 """Repositories of one run of the client, whose limits on tags and bytes are those of a run."""
 _ROUNDS = 100
@@ -62,7 +61,7 @@ def passing(failures: Failures) -> tuple[str, ...]:
 
 def check_age(plan: Plan, store: Store, lane: Lane, now: float) -> None:
     """Refuse to begin with a plan of long ago, or of the future. Raise ConfigError."""
-    if store.is_begun(lane) or plan.now <= now <= plan.now + DAY:
+    if (store.folder / lane.folder).is_dir() or plan.now <= now <= plan.now + DAY:
         return
     why = "in the future" if now < plan.now else "more than a day old"
     raise misconfigured(
@@ -156,11 +155,11 @@ def _refuse_the_past(now: float, earlier: Mapping[str, Snapshot]) -> None:
 
 def _telling(use: Use, tags: Sequence[str]) -> list[str]:
     """Return the tags whose digests are asked: what is deployed, what it could become, and the best of each policy."""
-    told = [one for tag in use.tags for one in (tag, *newer(tag, tags))]
+    telling = [one for tag in use.tags for one in (tag, *newer(tag, tags))]
     for text in use.rules:
-        told += _best(text, use.tags, tags)
+        telling += _best(text, use.tags, tags)
     there = set(tags)
-    return [tag for tag in dict.fromkeys(told) if tag in there]
+    return [tag for tag in dict.fromkeys(telling) if tag in there]
 
 
 def _best(text: str, deployed: Sequence[str], tags: Sequence[str]) -> Iterator[str]:
@@ -180,11 +179,14 @@ def _best(text: str, deployed: Sequence[str], tags: Sequence[str]) -> Iterator[s
 
 def _patiently(questions: Sequence[Key], question: Callable[[Key], Answer]) -> dict[Key, Answer | RegistryError]:
     """Ask, and ask again who was kept out by a rate limit, as long as anybody is let in."""
-    answers = ask(questions, question, WORKERS)
+    answers = ask(questions, question)
     for _ in range(_ROUNDS):
-        kept_out = [key for key, one in answers.items() if isinstance(one, RegistryError) and one.failure == "rate-limited"]
-        again = ask(kept_out, question, WORKERS)
+        again = ask([key for key, one in answers.items() if _is_kept_out(one)], question)
         answers |= again
-        if not any(not (isinstance(one, RegistryError) and one.failure == "rate-limited") for one in again.values()):
+        if all(map(_is_kept_out, again.values())):
             break
     return answers
+
+
+def _is_kept_out(answer: object) -> bool:
+    return isinstance(answer, RegistryError) and answer.failure == "rate-limited"

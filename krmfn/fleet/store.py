@@ -65,10 +65,6 @@ class Store:
         """Return the path of a file of a shard, `end` being `jsonl`, `failed.json` or `journal`."""
         return self.folder / lane.folder / f"{shard.name}.{end}"
 
-    def is_begun(self, lane: Lane) -> bool:
-        """True if anything of a lane was asked."""
-        return (self.folder / lane.folder).is_dir()
-
     def write(self, lane: Lane, shard: Shard, snapshots: Iterable[Snapshot], failed: Mapping[str, RegistryError]) -> None:
         """Write a shard; it is there when all of it is."""
         path = self.path(lane, shard, "failed.json")
@@ -88,11 +84,7 @@ class Store:
         """Return the bytes of a shard."""
         return _bytes(self.path(lane, shard, "jsonl"), shards.LIMIT)
 
-    def shard(self, lane: Lane, shard: Shard) -> dict[str, Snapshot]:
-        """Return the snapshots of a shard."""
-        return self._some(lane, shard, None)
-
-    def _some(self, lane: Lane, shard: Shard, images: Iterable[str] | None) -> dict[str, Snapshot]:
+    def shard(self, lane: Lane, shard: Shard, images: Iterable[str] | None = None) -> dict[str, Snapshot]:
         """Return the snapshots of some repositories of a shard, or all. The documents of a few shards are kept at hand."""
         path = self.path(lane, shard, "jsonl")
         try:
@@ -107,7 +99,7 @@ class Store:
 
     def read(self, lane: Lane, shard: Shard) -> tuple[dict[str, Snapshot], dict[str, RegistryError]] | None:
         """Return the snapshots of a shard and what could not be asked; None while it is not there."""
-        return (dict(self.shard(lane, shard)), self.failures(lane, shard)) if self.has(lane, shard) else None
+        return (self.shard(lane, shard), self.failures(lane, shard)) if self.has(lane, shard) else None
 
     def failures(self, lane: Lane, shard: Shard) -> dict[str, RegistryError]:
         """Return what could not be asked."""
@@ -121,7 +113,7 @@ class Store:
             lane = self.plan.lane(image.partition("/")[0])
             shard = lane.shard_of(image) if lane else None
             if lane and shard and self.has(lane, shard):
-                known |= self._some(lane, shard, (image,))
+                known |= self.shard(lane, shard, (image,))
         return known
 
     def failed(self, host: str) -> dict[str, RegistryError]:
@@ -144,23 +136,23 @@ def _bytes(path: Path, limit: int) -> bytes:
 
 def encode_failures(failed: Mapping[str, RegistryError]) -> bytes:
     """Return the bytes of what could not be asked: what is the same on every machine, so no advice and no path."""
-    told = {
+    failures = {
         image: {"failure": error.failure} | {name: fact for name, fact in (("status", error.status), ("code", error.code)) if fact}
         for image, error in failed.items()
     }
-    return (json.dumps(told, indent=1, sort_keys=True) + "\n").encode()
+    return (json.dumps(failures, indent=1, sort_keys=True) + "\n").encode()
 
 
 def decode_failures(data: bytes, name: str, host: str) -> dict[str, RegistryError]:
     """Read what could not be asked in the lane of a host. Raise InputError."""
     try:
-        return {image: _failure(image, told, host) for image, told in parse(data, 10**6, 10**6).items()}
+        return {image: _failure(image, facts, host) for image, facts in parse(data, 10**6, 10**6).items()}
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"is no list of failures ({error}): delete it and scan again", name=name) from None
 
 
-def _failure(image: str, told: Mapping[str, Any], host: str) -> RegistryError:
-    failure, status, code = told["failure"], told.get("status"), told.get("code")
+def _failure(image: str, facts: Mapping[str, Any], host: str) -> RegistryError:
+    failure, status, code = facts["failure"], facts.get("status"), facts.get("code")
     if failure not in _WHY or not image.startswith(f"{host}/") or not isinstance(status, int | None) or not isinstance(code, str | None):
         raise ValueError(f"{printable(image, 100)} has no place there")
     message = f"{host} answered {status}{f' ({printable(code, 100)})' if code else ''}" if status else f"{host} {_WHY[failure]}"

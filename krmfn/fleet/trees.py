@@ -68,13 +68,6 @@ def source(text: str) -> Source:
     return Source(text, is_remote=True, url=url, ref=ref or "HEAD")
 
 
-def commit_of(one: Source, allowance: Allowance) -> str:
-    """Return the commit that a URL stands at; empty where the server does not list it. Raise GitError."""
-    with TemporaryDirectory(dir=temporary_folder()) as folder:
-        printed = Git(Path(folder), allowance).read(*_ONLY, "ls-remote", "--", one.url, one.ref)
-    return printed.split("\t")[0] if printed else ""
-
-
 def read(one: Source, allowance: Allowance, exclude: Sequence[str] = ()) -> Tree:
     """Read a tree. Raise InputError, GitError."""
     if one.is_remote:
@@ -134,4 +127,8 @@ def _named(tree: Tree) -> Iterator[tuple[str, Use]]:
 def known(one: Source, earlier: Mapping[str, PlannedTree], allowance: Allowance) -> PlannedTree | None:
     """Return what an earlier plan says of a git repository that stands at the same commit still. Raise GitError."""
     before = earlier.get(one.name)
-    return before if one.is_remote and before and before.commit and before.commit == commit_of(one, allowance) else None
+    if not (one.is_remote and before and before.commit):
+        return None
+    with TemporaryDirectory(dir=temporary_folder()) as folder:
+        listed = Git(Path(folder), allowance).read(*_ONLY, "ls-remote", "--", one.url, one.ref)
+    return before if before.commit == listed.partition("\t")[0] else None
