@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -13,14 +13,35 @@ from krmfn import pipeline
 from krmfn.config.settings import overridden
 from krmfn.errors import RegistryError
 from krmfn.plan.resolve import StaticTags
+from krmfn.yamledit import resourcelist
 from krmfn.yamledit.text import Text
+from krmfn.yamledit.yamltree import children, join_path, scalar_at
 
 if TYPE_CHECKING:
     from krmfn.access import Listing, Repository
+    from krmfn.model import Diagnostic
     from krmfn.outcome import Outcome
     from krmfn.plan.tag_source import TagSource
+    from krmfn.yamledit.nodes import Block
+    from krmfn.yamledit.text import Edit, Scalar
+    from krmfn.yamledit.yamltree import Step
 
 IMAGE = "ghcr.io/acme/web"
+
+
+def spliced(listed: resourcelist.ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> bytes:
+    """Return a list with edits and results in it."""
+    return b"".join(resourcelist.splice(listed, edits, results))
+
+
+def scalars(block: Block, keys: frozenset[str] | None = None) -> Iterator[Scalar]:
+    """Yield every scalar value of a block in document order, or those of some keys alone; keys and aliases are not values."""
+    stack: list[tuple[tuple[Step, ...], yaml.Node | None, yaml.Node | None]] = [((), block.root, None)]
+    while stack:
+        steps, node, parent = stack.pop()
+        if type(node) is yaml.ScalarNode and (keys is None or (steps and steps[-1] in keys)):
+            yield scalar_at(block, node, join_path(steps), parent)
+        stack += [((*steps, step), child, node) for step, child in reversed([*children(node)])]
 
 
 def digest(what: str) -> str:

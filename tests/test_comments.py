@@ -43,6 +43,13 @@ def test_a_comment_decides_about_the_same_scalar(row, newline):
     ]
 
 
+@pytest.mark.parametrize(("column", "values"), [(0, []), (1, ["a"])])
+def test_dedented_comments_run_together_in_one_column_alone(column, values):
+    """yaml.v3 makes a foot of what stands above a comment in another column left of the indentation."""
+    text = Text(f'  k:\n{" " * column}# x\n# {{"$imagepolicy": "ns:p"}}\n   a\n'.encode())
+    assert [marker.scalar.value for block in documents(text) for marker in markers.read(block)] == values
+
+
 @pytest.mark.parametrize("row", TABLE["decoded"], ids=lambda row: row["id"])
 def test_a_comment_names_the_same_setter(row):
     setter = markers.setter_of(row["comment"])

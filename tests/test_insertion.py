@@ -5,14 +5,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from krmfn.yamledit import insertion, markers
+from krmfn.yamledit import markers
 from krmfn.yamledit.documents import documents
+from krmfn.yamledit.editor import Editor
 from krmfn.yamledit.scalars import Refusal
-from krmfn.yamledit.text import Edit, Text, apply
+from krmfn.yamledit.text import Text, apply
 from krmfn.yamledit.verification import confirm
-from krmfn.yamledit.yamltree import scalars
+from tests.lists import scalars
 
 KEY = "fluxcd.io/tag.web"
+PATH = ("metadata", "annotations")
 
 STATES = {
     "replaced": (
@@ -58,7 +60,7 @@ STATES = {
 def annotated(text, wanted):
     source = Text(text.encode())
     blocks = documents(source)
-    edits = insertion.annotations(blocks[0], wanted)
+    edits = Editor(blocks[0]).set_keys(blocks[0].root, PATH, wanted)
     if isinstance(edits, Refusal):
         return edits
     confirm(source, blocks, edits)
@@ -116,7 +118,7 @@ def test_several_annotations_are_one_set_of_edits(text, expected):
 def test_what_cannot_be_annotated_safely_is_refused(text):
     blocks = documents(Text(text.encode()))
     for block in blocks:
-        answer = insertion.annotations(block, {KEY: "1"})
+        answer = Editor(block).set_keys(block.root, PATH, {KEY: "1"})
         assert isinstance(answer, Refusal)
         assert answer.why
     assert blocks or not text
@@ -124,7 +126,7 @@ def test_what_cannot_be_annotated_safely_is_refused(text):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.dictionaries(st.text(max_size=8), st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=3),
+    st.dictionaries(st.text(max_size=8), st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=1, max_size=3),
     st.sampled_from([text for text, _ in STATES.values()]),
 )
 def test_any_annotation_reads_back(wanted, text):
@@ -153,9 +155,9 @@ PLACES = {
 def test_a_marker_comment_is_added_where_it_is_read(text, expected):
     source = Text(text.encode())
     block = documents(source)[0]
-    edit = insertion.comment(block, next(scalars(block, frozenset({"image"}))), MARKER)
-    assert isinstance(edit, Edit)
-    out = apply(source.data, [edit])
+    edits = Editor(block).add_comment(next(scalars(block, frozenset({"image"}))), MARKER)
+    assert not isinstance(edits, Refusal)
+    out = apply(source.data, edits)
     assert out.decode() == expected
     found = list(markers.read(documents(Text(out))[0]))
     assert [(marker.scalar.path, marker.setter) for marker in found] == [("image", "ns:p")]
@@ -176,5 +178,5 @@ def test_a_marker_comment_is_added_where_it_is_read(text, expected):
 )
 def test_where_a_marker_would_not_be_read_it_is_refused(text):
     block = documents(Text(text.encode()))[0]
-    answer = insertion.comment(block, next(scalars(block, frozenset({"image"}))), MARKER)
+    answer = Editor(block).add_comment(next(scalars(block, frozenset({"image"}))), MARKER)
     assert isinstance(answer, Refusal)

@@ -8,6 +8,7 @@ from krmfn.model import Diagnostic, Field, File, Location, PolicyKey, ResourceId
 from krmfn.yamledit import resourcelist
 from krmfn.yamledit.text import Edit, Text
 from krmfn.yamledit.yamltree import construct
+from tests.lists import spliced
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
 RESULT = Diagnostic(
@@ -56,7 +57,7 @@ def test_a_list_is_read(text, count, config, whole):
     )
     assert (construct(given.function_config.root) if given.function_config else None) == config
     assert [block.index for block in given.items] == list(range(count))
-    assert resourcelist.write(given, (), ()) is given.text.data
+    assert spliced(given, (), ()) is given.text.data
 
 
 @pytest.mark.parametrize(("text", "count", "config"), SHAPES.values(), ids=SHAPES.keys())
@@ -151,7 +152,7 @@ PLACES = {
 @pytest.mark.parametrize("whole", [False, True], ids=["cut", "whole"])
 def test_results_are_added_behind_those_that_are_there(text, before, whole):
     given = resourcelist.read(Text(text.encode()), whole=whole)
-    out = resourcelist.write(given, (), [RESULT, Diagnostic("error", "bad-input", 'bad "thing"\nover lines')])
+    out = spliced(given, (), [RESULT, Diagnostic("error", "bad-input", 'bad "thing"\nover lines')])
     data, old = (yaml.load(each, yaml.CBaseLoader) for each in (out, text.encode()))
     results = data.pop("results")
     listed = results["items"] if isinstance(results, dict) else results
@@ -165,7 +166,7 @@ def test_results_are_added_behind_those_that_are_there(text, before, whole):
     old.pop("results", None)
     assert data == old
     assert (b"\r\n" in out) == ("\r\n" in text)
-    again = resourcelist.write(
+    again = spliced(
         resourcelist.read(Text(out), whole=whole),
         (),
         [RESULT, Diagnostic("error", "bad-input", 'bad "thing"\nover lines')],
@@ -175,12 +176,12 @@ def test_results_are_added_behind_those_that_are_there(text, before, whole):
 
 def test_results_go_above_a_block_scalar_that_a_line_end_would_change():
     given = resourcelist.read(Text((HEAD + "items: []\nresults:\n- a: b\n- message: |\n    old").encode()))
-    out = yaml.load(resourcelist.write(given, (), [RESULT]), yaml.CBaseLoader)
+    out = yaml.load(spliced(given, (), [RESULT]), yaml.CBaseLoader)
     assert out["results"] == [{"a": "b"}, ENTRY, {"message": "old"}]
 
 
 def test_results_have_the_shape_that_readers_of_strings_expect():
-    out = resourcelist.write(
+    out = spliced(
         resourcelist.read(Text((HEAD + "items: []\n").encode())), (), [Diagnostic("warning", "1e3", "1.10")]
     )
     assert out.decode().removeprefix(HEAD + "items: []\n") == (
@@ -192,7 +193,7 @@ def test_edits_and_results_are_spliced_together():
     text = Text((HEAD + "items:\n- a: x\n- b: y\n").encode())
     given = resourcelist.read(text)
     at = text.data.index(b"y\n")
-    out = resourcelist.write(given, [Edit(at, at + 1, b"z")], [Diagnostic("info", "note", "b")])
+    out = spliced(given, [Edit(at, at + 1, b"z")], [Diagnostic("info", "note", "b")])
     assert (
         out
         == text.data.replace(b"y\n", b"z\n")
@@ -206,4 +207,4 @@ def test_an_edit_that_would_change_the_structure_is_refused(new):
     given = resourcelist.read(text)
     at = text.data.index(b"y\n")
     with pytest.raises(InputError, match="an edit here would"):
-        resourcelist.write(given, [Edit(at, at + 1, new)], ())
+        spliced(given, [Edit(at, at + 1, new)], ())

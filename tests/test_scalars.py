@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.scalars import Refusal, is_plain, is_string, quoted, render, single_quoted
 from krmfn.yamledit.text import Edit, Text, apply
-from krmfn.yamledit.yamltree import scalars
+from tests.lists import scalars
 
 TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,12}", fullmatch=True)
 TYPED = [

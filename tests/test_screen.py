@@ -8,8 +8,8 @@ from krmfn.errors import InputError
 from krmfn.yamledit import markers, prefilter
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.text import Text
-from krmfn.yamledit.yamltree import scalars
 from tests import yamldocs
+from tests.lists import scalars
 
 MARK = '# {"$imagepolicy": "f:n"}'
 EXPECTED = prefilter.Expected(

@@ -15,8 +15,9 @@ from krmfn.image import ImageRef
 from krmfn.model import Diagnostic, Field, Location
 from krmfn.yamledit import compose, markers, prefilter, resourcelist, scalars
 from krmfn.yamledit.text import Edit, Text, apply
-from krmfn.yamledit.yamltree import scalars as values
 from tests import yamldocs
+from tests.lists import scalars as values
+from tests.lists import spliced
 
 CORPUS = sorted((Path(__file__).parent.parent / "fixtures" / "yaml" / "corpus").glob("*.yaml"))
 SETTERS = {"f:n": "nginx:9", "f:t:tag": "1.10"}
@@ -57,7 +58,7 @@ def rewritten(data: bytes, *, whole: bool, screened: bool) -> bytes | str:
     try:
         given = resourcelist.read(text, whole=whole)
         edits, _ = edits_of(given, screened=screened)
-        return resourcelist.write(given, edits, ())
+        return spliced(given, edits, ())
     except InputError as error:
         return f"not read: {type(error).__name__}"
 
@@ -180,11 +181,11 @@ def test_results_can_be_added_to_any_list_and_are_not_repeated(seed):
         given = resourcelist.read(text, whole=True)
     except InputError:
         return
-    out = resourcelist.write(given, (), results)
+    out = spliced(given, (), results)
     before, after = (entries(each) for each in (data, out))
     assert [entry for entry in after if entry[0] != "results"] == before
     again = resourcelist.read(Text(out))
-    assert resourcelist.write(again, (), results) == out
+    assert spliced(again, (), results) == out
 
 
 @settings(max_examples=300, deadline=None)

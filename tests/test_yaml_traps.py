@@ -9,7 +9,8 @@ from krmfn.yamledit import markers, prefilter, resourcelist, scalars
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.text import Edit, Text
 from krmfn.yamledit.yamltree import construct
-from krmfn.yamledit.yamltree import scalars as values
+from tests.lists import scalars as values
+from tests.lists import spliced
 from tests.waiting import thrifty
 
 HEAD = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
@@ -29,7 +30,7 @@ def update(data: bytes, *, whole: bool = False) -> bytes:
             if value != marker.scalar.value and isinstance(edit, Edit):
                 edits.append(edit)
         block.forget()
-    return resourcelist.write(given, edits, ())
+    return spliced(given, edits, ())
 
 
 def items(text: str) -> str:

@@ -13,8 +13,9 @@ from krmfn.yamledit.compose import Alias
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.text import Edit, Source, Text, apply
 from krmfn.yamledit.verification import rewrite
-from krmfn.yamledit.yamltree import children, construct, is_null, join_path, scalar_at, scalars
+from krmfn.yamledit.yamltree import children, construct, is_null, join_path, scalar_at
 from tests import yamldocs
+from tests.lists import scalars
 
 LETTERS = st.text(st.sampled_from("ab\né🚀\u2028 "), max_size=3000)
 

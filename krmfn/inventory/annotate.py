@@ -16,7 +16,8 @@ from krmfn.kubernetes.resource import Resource, annotations_of, containers, desc
 from krmfn.plan.target import ANNOTATION, Setter, parse_setter
 from krmfn.plan.unbound import advised
 from krmfn.strict_json import parse
-from krmfn.yamledit import insertion, markers, prefilter
+from krmfn.yamledit import markers, prefilter
+from krmfn.yamledit.editor import Editor
 from krmfn.yamledit.scalars import Refusal, quoted
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _keys(resource: Resource) -> dict[int, str]:
 def _set(annotations: Annotations, resource: Resource, entries: Mapping[str, str]) -> None:
     block, root = resource.block, resource.root
     value = json.dumps(entries, ensure_ascii=False)
-    edits = insertion.annotations(block, {ANNOTATION: value}, root)
+    edits = Editor(block).set_keys(root, ("metadata", "annotations"), {ANNOTATION: value})
     start = block.span(root)[0]
     if isinstance(edits, Refusal):
         annotations.leave(block, start, f"{resource.id}: no annotation can be written: {edits.why}")
@@ -204,11 +205,11 @@ def _mark(
     elif there is not None:
         if there != str(setters[0]):
             annotations.leave(block, scalar.start, f"there is a marker {there!r} already")
-    elif isinstance(edit := insertion.comment(block, scalar, text), Refusal):
+    elif isinstance(edits := Editor(block).add_comment(scalar, text), Refusal):
         instead = _instead(resource, slot, setters[0])
-        annotations.leave(block, scalar.start, f"no marker can be written: {edit.why}{instead}")
+        annotations.leave(block, scalar.start, f"no marker can be written: {edits.why}{instead}")
     else:
-        annotations.make(block, scalar.start, [edit], f"# {text}")
+        annotations.make(block, scalar.start, edits, f"# {text}")
 
 
 def _instead(resource: Resource, slot: Slot, setter: Setter) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from krmfn.kubernetes.resource import Resource, Steps, get
 from krmfn.model import Chosen, Diagnostic, Location
 from krmfn.policies.pattern import Template
-from krmfn.yamledit import insertion
+from krmfn.yamledit.editor import Editor
 from krmfn.yamledit.scalars import Refusal
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _edits(resource: Resource, changes: list[Change]) -> tuple[Edit, ...] | Refu
         wanted |= {name: value for name, value in _said(chosen).items() if name not in wanted}
     if not wanted:
         return Refusal(f"an annotation's name has at most {_LONGEST} characters")
-    insertions = insertion.annotations(resource.block, wanted, resource.root)
+    insertions = Editor(resource.block).set_keys(resource.root, ("metadata", "annotations"), wanted)
     if isinstance(insertions, Refusal):
         return insertions
     taken = [change.edit for change in changes]

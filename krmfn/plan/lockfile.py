@@ -110,7 +110,7 @@ class _Spec:
     """The spec of one object where it stands, and the edits that give it other entries."""
 
     def __init__(self, resource: Object) -> None:
-        self.block, self.editor = resource.block, Editor.of(resource.block)
+        self.block, self.editor = resource.block, Editor(resource.block)
         root = next((one.root for one in describe(self.block) if one.id == resource.id), None)
         spec = get(root, "spec")
         self.spec = spec if isinstance(spec, yaml.MappingNode) and root is not None and not _has_alias(root) else None

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import yaml
 
 from krmfn.namedtuple import NamedTuple
+from krmfn.yamledit.text import BREAK
 from krmfn.yamledit.yamltree import join_path
 
 TYPE_CHECKING = False
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 LOOKAHEAD = 512
 """How many bytes of blanks yaml.v3 looks past for a comment."""
 
-_breaks = re.compile(rb"[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+_breaks = re.compile(BREAK)
 _HEADER = rb"[|>][-+0-9]{0,2}[ \t]*"
 _TO_NODE = rb"(?:[ \t\r\n,:\[{]|#[^\r\n]*|[-?](?=[ \t\r\n]))*"
 
@@ -74,7 +75,7 @@ def leaf_before(block: Block, offset: int) -> Place | None:
         if not node.flow_style:
             indent = node.start_mark.column
         is_mapping = isinstance(node, yaml.MappingNode)
-        at = bisect_right(node.value, index - 1, key=_key_start if is_mapping else _start) - 1
+        at = bisect_right(node.value, index - 1, key=_start) - 1
         if at < 0:
             return Place(node, parent, steps, indent, is_key=False)
         if not is_mapping:
@@ -87,18 +88,16 @@ def leaf_before(block: Block, offset: int) -> Place | None:
     return Place(node, parent, steps, indent, is_key=False)
 
 
-def _start(node: yaml.Node) -> int:
+def _start(child: yaml.Node | tuple[yaml.Node, yaml.Node]) -> int:
+    node = child[0] if isinstance(child, tuple) else child
     return node.start_mark.index
-
-
-def _key_start(pair: tuple[yaml.Node, yaml.Node]) -> int:
-    return pair[0].start_mark.index
 
 
 def leaf_after(block: Block, offset: int) -> tuple[Place | None, int]:
     """Return the leaf behind a comment at `offset`, if nothing but indicators and comments is between; and where those end."""
     gap = re.compile(_TO_NODE).match(block.text.data, offset, block.end)
     end = gap.end() if gap else offset
+    # a leaf that starts at `end` starts before the character behind that, whose width in bytes depends on its own
     place = leaf_before(block, end + _width(block.text.data, end))
     if place is None or block.source.offset(place.node.start_mark.index) < offset:
         return None, end
@@ -115,6 +114,7 @@ def deciding(block: Block, place: Place) -> Comment | None:
     """Return the one comment that decides about a scalar; None when there is none, or several that run together."""
     node = place.node
     behind = tuple(_behind(block, place))
+    # The common case, spared the search of the gap: nothing there can be a line comment too, and head comments count for less.
     if behind and not place.in_flow and block.span(node)[0] == block.source.offset(node.start_mark.index):
         return behind[0]
     gap = _Gap(block, place)
@@ -138,6 +138,7 @@ def _behind(block: Block, place: Place) -> Iterator[Comment]:
         at = comment.end
     if not place.in_flow:
         return
+    # in flow the comma may stand lines below, behind comments that are not on its line: one behind the comma counts
     while data[at : at + 1] in (b" ", b"\t", b"\r", b"\n", b"#") and at < block.end:
         at = _comment(data, at, block.end).end if data[at : at + 1] == b"#" else at + 1
     if data[at : at + 1] == b",":
@@ -185,11 +186,6 @@ def _properties_lines(block: Block, place: Place) -> Iterator[Comment]:
             at += 1
 
 
-def _is_opened(node: yaml.Node) -> bool:
-    """True if a node is a block collection, whose start is no indicator of its own."""
-    return isinstance(node, yaml.CollectionNode) and not node.flow_style
-
-
 def column_of(data: bytes, at: int) -> int:
     """Return how many bytes stand before an offset on its line."""
     line = data.rfind(b"\n", 0, at) + 1
@@ -212,16 +208,17 @@ class _Gap:
 
     def _begin(self) -> int:
         """Find the end of the last leaf that is written."""
-        offset, before = self.end, leaf_before(self.block, self.end)
-        while before is not None and (before.is_absent or _is_opened(before.node)):
-            offset = self.block.source.offset(before.node.start_mark.index)
-            before = leaf_before(self.block, offset)
-        if before is None:
-            return min(self.block.start, self.end)
-        start, end = self.block.span(before.node)
-        if isinstance(before.node, yaml.CollectionNode):
-            return start
-        return len(self.data[start:end].rstrip()) + start
+        offset = self.end
+        while (before := leaf_before(self.block, offset)) is not None:
+            node = before.node
+            start, end = self.block.span(node)
+            if isinstance(node, yaml.CollectionNode):
+                if node.flow_style:  # its bracket is written; a block collection starts with the first of its leaves
+                    return start
+            elif not before.is_absent:
+                return len(self.data[start:end].rstrip()) + start
+            offset = self.block.source.offset(node.start_mark.index)
+        return min(self.block.start, self.end)
 
     def _scan(self, at: int) -> None:
         while at < self.end:
@@ -241,7 +238,7 @@ class _Gap:
             self.head, self.line = [], []
         elif char == b"-":
             column = column_of(self.data, at)
-            if self.column < column:
+            if self.column < column:  # a list in a list: what stands above the outer dash is not above this item
                 self.head = [comment for comment in self.head if comment.start > self.dash]
             self.column, self.dash = column, at
         self.token, self.newlines = char, 0
@@ -256,7 +253,12 @@ class _Gap:
         return self._run(at)
 
     def _run(self, at: int) -> int:
-        """Follow a run of comments up to the next token and keep those that are not feet of what stands before."""
+        """Follow a run of comments up to the next token and keep those that are not feet of what stands before.
+
+        This is yaml_parser_scan_comments of scannerc.go without its texts: a blank line makes a foot of the comments above
+        it when they start right below what stands before, or left of its indentation; so does a comment or token behind
+        them that is left of the indentation too, unless it is in their own column.
+        """
         place = leaf_before(self.block, at)
         indent = self.column if self.token == b"-" else max(place.indent if place else -1, 0)
         kept: list[Comment] = []
@@ -271,15 +273,12 @@ class _Gap:
             recent_empty = False
             at = comment.end + 1 + self.data.startswith(b"\r\n", comment.end)
             column = 0
-            while at < self.end and self.data[at] in b" \t\r\n":
-                if self.data[at] in b"\r\n":
+            while at < self.end and (char := self.data[at]) in b" \t\r\n":
+                at, column = at + 1, column + 1
+                if char in b"\r\n":
                     if not recent_empty and first_empty and (is_foot_line or start_column < indent):
                         kept = []
                     first_empty, recent_empty, column = False, True, 0
-                    at += 1
-                    continue
-                column += 1
-                at += 1
             is_end = at >= self.end and self.place.is_absent
             if kept and column < indent and column != start_column and not is_end:
                 kept = []

@@ -16,13 +16,17 @@ from yaml._yaml import CParser
 
 from krmfn.namedtuple import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_DEPTH = 1000
 """Collections inside collections, counted from the root; deeper text is refused."""
 
 _ANCHOR = rb"&(?![\s&*])(?<![^\s,\[{:?-]&)"
 _ALIAS = rb"\*(?![\s&*])(?<![^\s,\[{:?-]\*)"
-
-
+_OPENERS = 10_000
+"""A text with more brackets has its depth counted, which libyaml's parser does not do; ordinary texts have fewer."""
 MAX_NODES = 1_000_000
 """Nodes of one document or item; each takes some 350 bytes of memory, whatever it takes in the text."""
 
@@ -53,18 +57,15 @@ class SizeError(yaml.MarkedYAMLError):
 
 
 class Fast(CParser):
-    """libyaml's composer without tag resolution; builtins spare a Python frame for every node."""
+    """libyaml's composer without tag resolution; builtins spare a Python frame for every node.
+
+    CParser calls `resolve(kind, value, implicit)` for the tag of each untagged node: what `slice` makes of the three is no
+    `str`, which tells such a node from one whose tag is written out. The other two are called for their effect, which is none.
+    """
 
     resolve: Any = slice
     descend_resolver: Any = is_
     ascend_resolver: Any = int
-
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    Mark = yaml.Mark
 
 
 def malformed(error: yaml.YAMLError) -> Malformed:
@@ -112,6 +113,14 @@ def raw_parse(data: bytes) -> int:
         parser.dispose()
 
 
+def check(data: bytes) -> None:
+    """Read all of a single document without keeping it, many brackets with their depth counted. Raise yaml.YAMLError."""
+    if data.count(b"[") + data.count(b"{") > _OPENERS:
+        compose(data)
+    else:
+        raw_parse(data)
+
+
 def leading(data: bytes, key: str) -> str:
     """Return the plain value of a key among the first keys of the root, or of the only item, without composing the rest.
 
@@ -124,10 +133,12 @@ def leading(data: bytes, key: str) -> str:
         return ""
     finally:
         parser.dispose()
+    # stream, document and a sequence of one item may start before the mapping; then keys and values alternate
     at = next((index for index, event in enumerate(events[:4], 1) if isinstance(event, yaml.MappingStartEvent)), 12)
     while at + 1 < len(events) and all(isinstance(event, yaml.ScalarEvent) for event in events[at : at + 2]):
         name, value = events[at : at + 2]
         if name.value == key:
+            # a second such key would stand at the start of a line of the same column; so might text, which is then composed too
             line = b"\n" + b" " * name.start_mark.column
             count = sum(data.count(line + quote + key.encode()) for quote in (b"", b"'", b'"'))
             is_once = count == data[: name.start_mark.index].endswith(line)
@@ -175,20 +186,20 @@ def _document(parser: Any) -> yaml.Node:
             raise SizeError(problem=f"it holds more than {MAX_NODES} nodes", problem_mark=event.start_mark)
         kind = type(event)
         node: Any
-        if kind is yaml.ScalarEvent:
+        is_start = kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent
+        if is_start:
+            node = _opened(event, kind, len(stack))
+            stack.append((node, []))
+        elif kind is yaml.ScalarEvent:
             node = yaml.ScalarNode(event.tag, event.value, event.start_mark, event.end_mark, event.style)
         elif kind is yaml.AliasEvent:
             node = _aliased(event, anchors.get(event.anchor), stack)
-        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
-            node = _opened(event, kind, len(stack))
-            stack.append((node, []))
-            if event.anchor is not None:
-                anchors[event.anchor] = node
-            continue
         else:
             node = _closed(event, *stack.pop())
-        if getattr(event, "anchor", None) is not None and kind is yaml.ScalarEvent:
+        if (is_start or kind is yaml.ScalarEvent) and event.anchor is not None:
             anchors[event.anchor] = node
+        if is_start:
+            continue
         if not stack:
             root: yaml.Node = node
             return root

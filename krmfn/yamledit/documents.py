@@ -11,7 +11,6 @@ from krmfn.yamledit import compose
 from krmfn.yamledit.nodes import Block, unreadable
 from krmfn.yamledit.text import BOM, Source, Text
 
-_OPENERS = 10_000
 _BREAKS = (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 
 
@@ -27,7 +26,7 @@ def documents(text: Text) -> tuple[Block, ...]:
     if directive >= 0:
         raise text.error("a directive stands here, which Flux and kustomize do not read; remove the line", directive)
     if b"\n..." in data or data.startswith(b"...", skip) or not has_plain_breaks(data):
-        return _streamed(text, Source(data[skip:], skip))
+        return _streamed(text, Source.of(data))
     marks = [at for at in line_starts(data, b"---") if data[at + 3 : at + 4] in (b" ", b"\t", b"\r", b"\n", b"")]
     for mark in marks:
         _separates(text, mark)
@@ -67,14 +66,10 @@ def _separates(text: Text, mark: int) -> None:
 
 def _parses(block: Block) -> None:
     """Let libyaml's parser read a document, deep ones with their depth counted; raises InputError."""
-    source = block.source
     try:
-        if source.data.count(b"[") + source.data.count(b"{") > _OPENERS:
-            compose.compose(source.data)
-        else:
-            compose.raw_parse(source.data)
+        compose.check(block.source.data)
     except yaml.YAMLError as error:
-        raise unreadable(block.text, source, error) from None
+        raise unreadable(block.text, block.source, error) from None
     block.forget()
 
 

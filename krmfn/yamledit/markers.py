@@ -7,7 +7,7 @@ rules of yaml.v3's scanner (scannerc.go, parserc.go), as Flux reads both.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import yaml
@@ -20,6 +20,8 @@ from krmfn.yamledit.yamltree import scalar_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from krmfn.yamledit.nodes import Block
     from krmfn.yamledit.text import Scalar
 
@@ -70,7 +72,6 @@ _FORMS = ('a marker is # {"$imagepolicy": "namespace:name"}', 'a marker is # {"$
 _REASONS = {
     "key": "the comment belongs to a key; put it behind the value, on the value's line",
     "above": "a comment above a key is not read; put it behind the value, on the value's line",
-    "collection": "the comment belongs to a mapping or a list; put it behind the scalar itself",
     "flow": "the comment follows the end of a flow collection; write one entry per line and put it behind the entry",
     "empty": "the value is empty, and the comment belongs to the key; write a value, such as ''",
     "alias": "the value is an alias; put the comment behind the anchored scalar",
@@ -90,29 +91,30 @@ def setter_of(comment: str) -> str | None:
     >>> setter_of('# {"$imagescan": "web:tag"}'), setter_of('# {"$imagescan": "web:digest"}')
     ('imageScans:web:tag', 'imageScans:web@digest')
     """
+    fields = _fields(comment, _refuse)
+    if fields is None:
+        return None
+    name, scan = fields.get(KEY) or "", fields.get(SCAN) or ""
+    if not (name or scan) or any(not isinstance(value, str | None) for value in fields.values()):
+        return _referred(fields)
+    setter = _pointer(name or scan)
+    if name or not setter:
+        return setter
+    return f"{SCANS}:{setter.removesuffix(':digest')}{'@digest' if setter.endswith(':digest') else ''}"
+
+
+def _fields(comment: str, constant: Callable[[str], object] | None = None) -> dict[str, Any] | None:
+    """Return the JSON object that a comment consists of; of a key that is there twice the last counts, as to Flux."""
     import json
 
     from krmfn.strict_json import is_deep
 
-    if is_deep(comment.encode("utf-8", "surrogatepass")):
-        return None
     try:
-        fields = json.loads(comment.lstrip("#"), parse_constant=_refuse)  # of a key that is there twice Flux takes the last
+        is_readable = not is_deep(comment.encode("utf-8", "surrogatepass"))
+        fields = json.loads(comment.lstrip("#"), parse_constant=constant) if is_readable else None
     except ValueError:
         return None
-    if not isinstance(fields, dict):
-        return None
-    name, scan = fields.get(KEY), fields.get(SCAN)
-    if not (name or scan) or any(not isinstance(value, str | None) for value in fields.values()):
-        return _referred(fields)
-    return _pointer(name) if name else _scanned(_pointer(scan or ""))
-
-
-def _scanned(setter: str | None) -> str | None:
-    """Return what a setter of Fleet is called here."""
-    if not setter:
-        return None
-    return f"{SCANS}:{setter.removesuffix(':digest')}{'@digest' if setter.endswith(':digest') else ''}"
+    return fields if isinstance(fields, dict) else None
 
 
 def written(setter: str) -> str:
@@ -167,11 +169,10 @@ def lookalikes(block: Block) -> Iterator[Ignored]:
     """Yield the comments behind a value that were meant as markers and name no setter: other quotes, letters, braces."""
     data, at = block.text.data, block.start
     for hit in re.finditer(_LOOKALIKE, data[block.start : block.end]):
-        if block.start + hit.start() < at:
+        place = block.start + hit.start()
+        if place < at:
             continue
-        line, at = (
-            find(data, block.start + hit.start(), to) for find, to in ((start_of_line, at), (end_of_line, block.end))
-        )
+        line, at = start_of_line(data, place, at), end_of_line(data, place, block.end)
         start = _Reader(block).comment_on(leaf_before(block, at), line, at)
         comment = data[start:at] if start >= 0 and data[line:start].strip() else b""
         if re.search(_LOOKALIKE, comment) and not (setter_of(comment.decode()) or re.search(_JSON, comment)):
@@ -206,10 +207,8 @@ class _Reader:
         is_patch = isinstance(self.block.root, yaml.SequenceNode) and bool(self.block.text.name)
         if not isinstance(self.block.root, yaml.MappingNode) and not is_patch:  # a file of JSON6902 patches is a list
             return
-        for line, end in _lines(self.data, self.block.start, self.block.end):
-            verdict = self.judge(line, end)
-            if verdict is not None:
-                yield verdict
+        verdicts = (self.judge(line, end) for line, end in _lines(self.data, self.block.start, self.block.end))
+        yield from (verdict for verdict in verdicts if verdict is not None)
 
     def judge(self, line: int, end: int) -> Marker | Ignored | None:
         """Find the comment on a line and the scalar, before or behind it, about which it decides."""
@@ -226,7 +225,7 @@ class _Reader:
             return _unread(self.data, start, end, self.reason(before, line, start))
         setter = setter_of(self.data[start : comment.end].decode())
         if setter is None:
-            return _unread(self.data, start, end, _misread(self.data[start:end]))
+            return _unread(self.data, start, end, _misread(self.data[start:end].decode()))
         return Marker(scalar_at(self.block, place.node, place.path, place.parent), setter, *comment)
 
     def comment_on(self, before: Place | None, line: int, end: int) -> int:
@@ -272,27 +271,15 @@ def _takes_markers(place: Place) -> bool:
 _JSON = rb'\{[^{}\n]{0,400}?"\$image(?:policy|scan)"\s*:\s*"([^"\n]{0,300})"'
 
 
-def _misread(comment: bytes) -> str:
+def _misread(comment: str) -> str:
     """Name what is wrong with the text of a comment that names no setter."""
-    import json
-
-    from krmfn.strict_json import is_deep
-
-    try:
-        fields = None if is_deep(comment) else json.loads(comment.lstrip(b"#"))
-    except ValueError:
-        return "text"
-    if not isinstance(fields, dict):
+    fields = _fields(comment)
+    if fields is None:
         return "text"
     return "name" if all(isinstance(value, str) for value in fields.values()) else "values"
 
 
 def _unread(data: bytes, start: int, end: int, code: str) -> Ignored | None:
     """Report a comment that names a setter but is not read; None when it names none."""
-    hash_at = data.find(b"#", start, end)
-    if hash_at < 0:
-        return None
-    named = re.compile(_JSON).search(data, hash_at, min(end, hash_at + 1024))
-    if named is None:
-        return None
-    return Ignored(hash_at, named[1].decode("utf-8", "replace"), code, _REASONS[code])
+    named = re.compile(_JSON).search(data, start, min(end, start + 1024))
+    return Ignored(start, named[1].decode("utf-8", "replace"), code, _REASONS[code]) if named else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import yaml
 
 from krmfn.yamledit import compose
-from krmfn.yamledit.text import BOM, Source, Text, value_offset
+from krmfn.yamledit.text import Source, Text, value_span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,20 +49,24 @@ class Block:
     def source(self) -> Source:
         """What the marks of this block's nodes count in."""
         if self._source is None:
-            raw = self.raw
-            skip = len(BOM) if raw.startswith(BOM) else 0
-            self._source = Source(raw[skip:] if skip else raw, self.start + skip)
+            self._source = Source.of(self.raw, self.start)
         return self._source
 
     @property
     def root(self) -> yaml.Node | None:
         """The composed tree, None for an empty document; raises InputError."""
         if self._root is None and not self._fixed:
-            self._root = self._item() if self.is_cut else compose_whole(self.text, self.source)
+            node = self._composed()
+            self._root = self._item(node) if self.is_cut else node
         return self._root
 
-    def _item(self) -> yaml.Node:
-        node = compose_whole(self.text, self.source)
+    def _composed(self) -> yaml.Node | None:
+        try:
+            return compose.compose(self.source.data)
+        except yaml.YAMLError as error:
+            raise unreadable(self.text, self.source, error) from None
+
+    def _item(self, node: yaml.Node | None) -> yaml.Node:
         if not isinstance(node, yaml.SequenceNode) or len(node.value) != 1 or node.flow_style:
             raise self.text.error(f"item {self.index} is not one entry of a list", self.start)
         item: yaml.Node = node.value[0]
@@ -74,21 +78,8 @@ class Block:
             self._root = self._source = None
 
     def span(self, node: yaml.Node) -> tuple[int, int]:
-        """Return the bytes of a node in the text, without anchor and tag; exact for scalars.
-
-        The end of a block collection is where the next token starts, lines later (libyaml's end marks).
-        """
-        source = self.source
-        start, end = source.offset(node.start_mark.index), source.offset(node.end_mark.index)
-        return value_offset(self.text.data, start, end), end
-
-
-def compose_whole(text: Text, source: Source) -> yaml.Node | None:
-    """Compose a source that holds one document; raises InputError that says where."""
-    try:
-        return compose.compose(source.data)
-    except yaml.YAMLError as error:
-        raise unreadable(text, source, error) from None
+        """Return the bytes of a node in the text, as `value_span` does."""
+        return value_span(self.text.data, self.source, node)
 
 
 def unreadable(text: Text, source: Source, error: yaml.YAMLError) -> InputError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import MappingProxyType
 
 from krmfn.errors import RuleError
@@ -20,28 +20,16 @@ MARKS = (b'"$imagepolicy"', b'"$imagescan"')
 """What a text holds that has markers to heed."""
 _DIGEST = rb"sha(?:256|512):|[0-9a-f]{64}|\\"
 _BREAKS = rb"\\[xuU0\r\n]"
-_MARKER = re.compile(
-    rb"""[ ]*(?:-[ ]+)*(?:[A-Za-z0-9_.-]+:[ ]+)?(?:"([^"\\\n]*)"|'([^'\n]*)'|([A-Za-z0-9][^\s#"'\\{}\[\],&*!|>]*))[ ]*\#+[ ]*
-    \{[ ]*"\$imagepolicy"[ ]*:[ ]*"([^"\\%~/\n]+)"[ ]*\}[ ]*\r?$""",
-    re.VERBOSE,
-)
-
-
-@cache
-def _word() -> re.Pattern[bytes]:
-    return re.compile(rb"""image(?=["']|[ \t]*(?:[:\r\n\#]|\Z))(?<![A-Za-z0-9_./$-]image)""")
-
-
-@cache
-def _image() -> re.Pattern[bytes]:
-    return re.compile(
-        rb"""image:[ ]+(?:"([^"\\\n]*)"|'([^'\n]*)'|([A-Za-z0-9][^\s#"'\\{}\[\],&*!|>]*))[ ]*(?:\#[^\n]*)?\r?(?:\n|\Z)"""
-    )
-
-
-@cache
-def _next() -> re.Pattern[bytes]:
-    return re.compile(rb"(?:[ ]*\r?\n)*([ ]*)(?:\Z|\#|(-)[ ]|[A-Za-z0-9_.-]+:(?:[ \r\n]|\Z))")
+_SCALAR = rb"""(?:"([^"\\\n]*)"|'([^'\n]*)'|([A-Za-z0-9][^\s#"'\\{}\[\],&*!|>]*))[ ]*"""
+"""A value that is complete on its line and without escapes, in double, single or no quotes."""
+_MARKER = (
+    rb"[ ]*(?:-[ ]+)*(?:[A-Za-z0-9_.-]+:[ ]+)?" + _SCALAR
+    + rb"""#+[ ]*\{[ ]*"\$imagepolicy"[ ]*:[ ]*"([^"\\%~/\n]+)"[ ]*\}[ ]*\r?$"""
+)  # fmt: skip
+_WORD = rb"""image(?=["']|[ \t]*(?:[:\r\n\#]|\Z))(?<![A-Za-z0-9_./$-]image)"""
+_IMAGE = rb"image:[ ]+" + _SCALAR + rb"(?:\#[^\n]*)?\r?(?:\n|\Z)"
+_NEXT = rb"(?:[ ]*\r?\n)*([ ]*)(?:\Z|\#|(-)[ ]|[A-Za-z0-9_.-]+:(?:[ \r\n]|\Z))"
+"""What follows a value that ends with its line: the end, a comment, an item or a key; anything else could continue it."""
 
 
 class Expected(NamedTuple):
@@ -63,7 +51,10 @@ def may_change(raw: bytes, expected: Expected, needles: tuple[bytes, ...] = ()) 
         return True
     if may_hold_marker(raw) and (_markers_differ(raw, expected) or (b":tag" in raw and may_pin_beside(raw))):
         return True
-    return bool(expected.images) and _images_differ(raw, expected.images)
+    if not expected.images:
+        return False
+    values = image_values(raw)
+    return values is None or any(_differs(value, expected.images) for value in values)
 
 
 def may_pin_beside(raw: bytes) -> bool:
@@ -97,7 +88,7 @@ def _markers_differ(raw: bytes, expected: Expected) -> bool:
     if b'"$ref"' in raw or b"\\u" in raw or b"imagescan" in raw:
         return True
     for line in _lines(raw, b"imagepolicy"):
-        marker = _MARKER.match(line)
+        marker = re.match(_MARKER, line)
         if marker is None:
             return True
         setter = marker[4].decode("utf-8", "replace")
@@ -111,17 +102,12 @@ def _markers_differ(raw: bytes, expected: Expected) -> bool:
     return False
 
 
-def _images_differ(raw: bytes, images: Mapping[str, frozenset[str] | None]) -> bool:
-    values = image_values(raw)
-    return values is None or any(_differs(value, images) for value in values)
-
-
 def image_values(raw: bytes) -> set[str] | None:
     """Collect the values of all keys `image`, those in text included; None when a line needs a parser to be sure."""
     if b"\\" in raw and may_hold(raw, ()):
         return None
     values: set[str] = set()
-    for word in _word().finditer(raw):
+    for word in re.finditer(_WORD, raw):
         value = _value(raw, word.start())
         if value is None:
             return None
@@ -134,8 +120,9 @@ def _value(raw: bytes, at: int) -> bytes | None:
     start = raw.rfind(b"\n", 0, at) + 1
     if raw[start:at].strip(b" ") not in (b"", b"-"):
         return None
-    line = _image().match(raw, at)
-    after = line and _next().match(raw, line.end())
+    line = re.compile(_IMAGE).match(raw, at)
+    after = line and re.compile(_NEXT).match(raw, line.end())
+    # an item deeper than the key, as in `- image: a` above `  - b`, would go on with the value as text
     if line is None or after is None or (after[2] and len(after[1]) > at - start):
         return None
     return line[1] or line[2] or line[3] or b""

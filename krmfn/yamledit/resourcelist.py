@@ -1,4 +1,4 @@
-"""*read* and *write* a ResourceList: items as blocks of the text, results spliced into it.
+"""*read* and *splice* a ResourceList: items as blocks of the text, results spliced into it.
 
 The wire format is the KRM functions specification's ResourceList (v1, and v1alpha1 and v1beta1 as kyaml sends them).
 `read` cuts the text at the lines that start an item, and lets libyaml's parser read every item on its own: what is no YAML
@@ -20,6 +20,7 @@ from krmfn.yamledit.documents import check, has_plain_breaks
 from krmfn.yamledit.nodes import Block, unreadable
 from krmfn.yamledit.text import BOM, Edit, Source, Text, apply, pieces
 from krmfn.yamledit.verification import confirm, confirm_whole
+from krmfn.yamledit.yamltree import children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ _KINDS: dict[type, str] = {
     yaml.MappingNode: "mapping",
     Alias: "alias",
 }
-_OPENERS = 10_000
 _HELP = "kustomize and kpt send one; for files use krmfn update PATH"
 
 
@@ -45,42 +45,52 @@ class ResourceList(NamedTuple):
     frame: Frame
 
 
-class Frame(NamedTuple):
-    """The list around its items: the root mapping, what its marks count in, and how far its tail was moved.
+class Frame(Source):
+    """The list around its items, composed and checked: its marks count in what is left of the text without the items.
 
-    Offsets of `source` from `cut` on lie `moved` bytes later in the text.
+    Offsets from `cut` on lie `moved` bytes later in the text than in what was parsed: there the items were cut out.
     """
 
-    root: yaml.MappingNode
-    source: Source
-    cut: int
-    moved: int
+    __slots__ = ("cut", "moved", "root", "whole")
+
+    def __init__(self, text: Text, data: bytes, cut: int | None = None, moved: int = 0) -> None:
+        bare = Source.of(data)
+        super().__init__(bare.data, bare.base)
+        self.whole, self.cut, self.moved = data, len(data) + 1 if cut is None else cut, moved
+        self.root = self._composed(text)
 
     def offset(self, index: int) -> int:
         """Turn the index of a mark of the frame into a byte offset of the text."""
-        at = self.source.offset(index)
+        at = super().offset(index)
         return at + self.moved if at >= self.cut else at
 
-    def inside(self, offset: int) -> int:
-        """Turn a byte offset of the text around the items into one of the frame's own `data`."""
-        return offset - self.moved if offset >= self.cut + self.moved else offset
+    def index(self, offset: int) -> int:
+        """Turn a byte offset of the text around the items into the index that a mark would have there."""
+        return super().index(self._inside(offset))
 
     def edits(self, edits: Iterable[Edit]) -> list[Edit]:
-        """Return edits of the text around the items as edits of the frame's own `data`."""
-        return [edit._replace(start=self.inside(edit.start), end=self.inside(edit.end)) for edit in edits]
-
-    @property
-    def data(self) -> bytes:
-        """The bytes of the list around its items, a byte order mark included."""
-        return BOM * (self.source.base == len(BOM)) + self.source.data
+        """Return edits of the text around the items as edits of `whole`, the bytes of the list without them."""
+        return [edit._replace(start=self._inside(edit.start), end=self._inside(edit.end)) for edit in edits]
 
     def value(self, name: str) -> yaml.Node | None:
         """Return the value of a key of the list."""
-        for key, value in self.root.value:
-            if key.value == name:
-                node: yaml.Node = value
-                return node
-        return None
+        return next((node for key, node in children(self.root) if key == name), None)
+
+    def _inside(self, offset: int) -> int:
+        return offset - self.moved if offset >= self.cut + self.moved else offset
+
+    def _composed(self, text: Text) -> yaml.MappingNode:
+        """Compose the frame's one document and check that it is a mapping."""
+        try:
+            root = compose.compose(self.data)
+        except yaml.YAMLError as error:
+            if "another document" in str(error):
+                raise text.error(f"the text holds several documents, expected one ResourceList; {_HELP}") from None
+            raise unreadable(text, self, error) from None
+        if not isinstance(root, yaml.MappingNode):
+            what = "nothing but comments" if root is None else f"a {_KINDS.get(type(root))}"
+            raise text.error(f"the text is {what}, expected a ResourceList; {_HELP}")
+        return root
 
 
 def read(text: Text, *, whole: bool = False) -> ResourceList:
@@ -90,25 +100,9 @@ def read(text: Text, *, whole: bool = False) -> ResourceList:
         return cut
     if not text.data.strip():
         raise text.error(f"nothing was read, expected a ResourceList; {_HELP}")
-    skip = len(BOM) if text.data.startswith(BOM) else 0
-    source = Source(text.data[skip:] if skip else text.data, skip)
-    frame = Frame(_root(text, source), source, len(text.data) + 1, 0)
+    frame = Frame(text, text.data)
     _check_frame(text, frame)
     return ResourceList(text, _whole_items(text, frame), _config(text, frame), frame)
-
-
-def _root(text: Text, source: Source) -> yaml.MappingNode:
-    """Compose the frame's one document and check that it is a mapping."""
-    try:
-        root = compose.compose(source.data)
-    except yaml.YAMLError as error:
-        if "another document" in str(error):
-            raise text.error(f"the text holds several documents, expected one ResourceList; {_HELP}") from None
-        raise unreadable(text, source, error) from None
-    if not isinstance(root, yaml.MappingNode):
-        what = "nothing but comments" if root is None else f"a {_KINDS.get(type(root))}"
-        raise text.error(f"the text is {what}, expected a ResourceList; {_HELP}")
-    return root
 
 
 def _check_frame(text: Text, frame: Frame) -> None:
@@ -139,19 +133,17 @@ def _whole_items(text: Text, frame: Frame) -> tuple[Block, ...]:
     starts = [frame.offset(item.start_mark.index) for item in node.value[1:]]
     bounds = [frame.offset(node.start_mark.index), *starts, frame.offset(node.end_mark.index)]
     return tuple(
-        Block.of_node(text, (bounds[i], bounds[i + 1]), i, item, frame.source) for i, item in enumerate(node.value)
+        Block.of_node(text, (bounds[i], bounds[i + 1]), i, item, frame) for i, item in enumerate(node.value)
     )
 
 
 def _config(text: Text, frame: Frame) -> Block | None:
-    """Make the block of the functionConfig; its marks count in the frame."""
+    """Make the block of the functionConfig."""
     node = frame.value("functionConfig")
     if node is None or (isinstance(node, yaml.ScalarNode) and not node.value and not node.style):
         return None
-    start, end = node.start_mark.index, node.end_mark.index
-    moved = frame.offset(start) - frame.source.offset(start)
-    source = Source(frame.source.data, frame.source.base + moved)
-    return Block.of_node(text, (source.offset(start), source.offset(end)), -1, node, source)
+    span = frame.offset(node.start_mark.index), frame.offset(node.end_mark.index)
+    return Block.of_node(text, span, -1, node, frame)
 
 
 def _cut(text: Text) -> ResourceList | None:
@@ -169,15 +161,15 @@ def _cut(text: Text) -> ResourceList | None:
         return None
     begin = first.start(1)
     tail = _tail(data, begin)
+    # The rest is composed with an empty list where the items were. If `items` is not that very list then, the line that was
+    # taken for its key is text of something else, and the cut was wrong.
     head = data[: at + 6] + b" []" + data[at + 6 : begin]
-    source = Source(head + data[tail:], 0)
     try:
-        root = _root(text, source)
+        frame = Frame(text, head + data[tail:], len(head), tail - len(head))
     except InputError:
         return None
-    frame = Frame(root, source, len(head), tail - len(head))
     items = frame.value("items")
-    if items is None or source.offset(items.start_mark.index) != at + 7:
+    if items is None or frame.offset(items.start_mark.index) != at + 7:
         return None
     _check_frame(text, frame)
     starts = [*_starts(data, begin, tail, b"\n" + first[1] + b"-"), tail]
@@ -189,7 +181,7 @@ def _is_plain(data: bytes) -> bool:
     """True if lines end as everybody thinks and there is one document without directives."""
     if not has_plain_breaks(data):
         return False
-    return b"\n---" not in data and b"\n..." not in data and b"\n%" not in data and not data.startswith(b"%")
+    return b"\n---" not in data and b"\n..." not in data and b"\n%" not in data and not data.startswith((b"%", BOM))
 
 
 def _tail(data: bytes, begin: int) -> int:
@@ -211,25 +203,16 @@ def _starts(data: bytes, begin: int, tail: int, line: bytes) -> Iterable[int]:
 
 def _separates(blocks: Iterable[Block]) -> bool:
     """True if every block is YAML on its own, and so one item: then no quote or bracket is open at any cut."""
-    for block in blocks:
-        data = block.raw
-        try:
-            if data.count(b"[") + data.count(b"{") > _OPENERS:
-                compose.compose(data)
-            else:
-                compose.raw_parse(data)
-        except yaml.YAMLError:
-            return False
+    try:
+        for block in blocks:
+            compose.check(block.raw)
+    except yaml.YAMLError:
+        return False
     return True
 
 
-def write(resource_list: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> bytes:
-    """Return the text with edits and results spliced in; with neither, the very bytes that were read."""
-    return b"".join(splice(resource_list, edits, results))
-
-
 def splice(resource_list: ResourceList, edits: Sequence[Edit], results: Sequence[Diagnostic]) -> list[bytes | memoryview]:
-    """Return what `write` joins."""
+    """Return the text in pieces, with edits and results spliced in; with neither, the very bytes that were read."""
     around = confirm(resource_list.text, resource_list.items, edits)
     if not (around or results):
         return pieces(resource_list.text.data, edits)
@@ -239,7 +222,7 @@ def splice(resource_list: ResourceList, edits: Sequence[Edit], results: Sequence
     one = _confirm_around(resource_list, [*around, *insert(resource_list, diagnostics[:1])])
     added = insert(resource_list, diagnostics)
     if len(diagnostics) > 1:
-        many = apply(resource_list.frame.data, resource_list.frame.edits([*around, *added]))
+        many = apply(resource_list.frame.whole, resource_list.frame.edits([*around, *added]))
         if compose.raw_parse(many) != compose.raw_parse(one) + sum(map(events, diagnostics[1:])):
             raise resource_list.text.error("the results of this run would change the list; nothing was written")
     return pieces(resource_list.text.data, [*edits, *added])
@@ -248,4 +231,5 @@ def splice(resource_list: ResourceList, edits: Sequence[Edit], results: Sequence
 def _confirm_around(resource_list: ResourceList, edits: Sequence[Edit]) -> bytes:
     """Prove edits around the items; return the frame's bytes with them."""
     frame = resource_list.frame
-    return confirm_whole(Text(frame.data, resource_list.text.name), frame.root, frame.source, frame.edits(edits))
+    source = Source.of(frame.whole)  # counts in the frame itself, where `frame` counts in the text
+    return confirm_whole(Text(frame.whole, resource_list.text.name), frame.root, source, frame.edits(edits))

@@ -8,6 +8,7 @@ import yaml
 
 from krmfn.sanitize import inert
 from krmfn.yamledit.editor import Editor, find_key
+from krmfn.yamledit.nodes import Block
 from krmfn.yamledit.scalars import Refusal
 from krmfn.yamledit.writing import Plain
 from krmfn.yamledit.yamltree import construct
@@ -25,11 +26,11 @@ def insert(resource_list: ResourceList, results: Sequence[Diagnostic]) -> tuple[
     """Make the edits that add results to a list; what it already has stays, as a list or as the older mapping."""
     if not results:
         return ()
-    frame, items = resource_list.frame, [entry(result) for result in results]
-    editor = Editor(resource_list.text, frame, frame.root)
-    edits = _inserted(editor, frame.root, "results", items)
+    text, frame = resource_list.text, resource_list.frame
+    editor = Editor(Block.of_node(text, (0, len(text.data)), -1, frame.root, frame))
+    edits = _inserted(editor, frame.root, "results", [entry(result) for result in results])
     if isinstance(edits, Refusal):
-        raise resource_list.text.error(f"results cannot be written here: {edits.why}")
+        raise text.error(f"results cannot be written here: {edits.why}")
     return edits
 
 
@@ -51,7 +52,9 @@ def _inserted(
 
 def unknown(resource_list: ResourceList, results: Sequence[Diagnostic]) -> Sequence[Diagnostic]:
     """Return the results that the list does not hold yet, so that a run on its own output changes nothing."""
-    known = _known(resource_list)
+    there = construct(resource_list.frame.value("results"))
+    there = there.get("items") if isinstance(there, dict) else there
+    known = set(map(_comparable, there)) if isinstance(there, list) else set[object]()
     return [result for result in results if _comparable(entry(result)) not in known] if known else results
 
 
@@ -59,12 +62,6 @@ def events(result: Diagnostic) -> int:
     """Return how many events a YAML parser makes of one result: two for a mapping, one for every key and scalar."""
     one = entry(result)
     return 2 + 2 * len(one) + sum(1 + 2 * len(part) for part in one.values() if isinstance(part, dict))
-
-
-def _known(resource_list: ResourceList) -> frozenset[object]:
-    data = construct(resource_list.frame.value("results"))
-    data = data.get("items") if isinstance(data, dict) else data
-    return frozenset(map(_comparable, data)) if isinstance(data, list) else frozenset()
 
 
 def _comparable(value: object) -> object:
@@ -84,8 +81,8 @@ def entry(diagnostic: Diagnostic) -> Entry:
     if diagnostic.help:
         message += f"; {diagnostic.help}"
     fields: dict[str, str | int | Entry] = {"message": inert(message), "severity": Plain(diagnostic.severity)}
-    if (ref := resource) is not None:
-        names = {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
+    if resource is not None:
+        names = {"apiVersion": resource.api_version, "kind": resource.kind, "namespace": resource.namespace, "name": resource.name}
         fields["resourceRef"] = {key: text for key, text in names.items() if text}
     if field is not None:
         values = {"path": field.path, "currentValue": field.current, "proposedValue": field.proposed}

@@ -10,12 +10,18 @@ from __future__ import annotations
 import re
 
 from krmfn.namedtuple import NamedTuple
-from krmfn.yamledit.text import Edit, Scalar, Text
+from krmfn.yamledit.text import BREAK, Edit, Scalar, Text
 
 _WORDS = frozenset(
     {"", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "=", "<<", ".inf", "-.inf", "+.inf", ".nan"}
 )
 _STRING_TAGS = ("!", "tag:yaml.org,2002:str")
+_SAFE = r"[A-Za-z0-9_/+](?:[A-Za-z0-9_./+@=~^-]|:(?=[A-Za-z0-9_./+@=~^-]))*"
+_SPECIAL = "[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
+_NUMERIC = r"""[-+]?(?:0[bB][01_]+|0[oO]?[0-9_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*(?::[0-9]{1,2})+(?:\.[0-9_]*)?
+    |(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)(?:[eE][-+]?[0-9_]+)?)
+    |[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?"""
+"""Numbers, base 60 included, and dates, each a little more widely than any reader takes them."""
 
 
 class Refusal(NamedTuple):
@@ -32,16 +38,10 @@ def quoted(value: str) -> str:
     """
     if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
         return f'"{value}"'
-    from json.encoder import (
-        encode_basestring,  # what json.dumps(ensure_ascii=False) does for text, without an encoder each
-    )
+    from json.encoder import encode_basestring  # json.dumps(ensure_ascii=False) of a text, without an encoder each
 
     text: str = encode_basestring(value)
-    return text if text.isascii() and "\x7f" not in text else _special().sub(lambda hit: f"\\u{ord(hit[0]):04x}", text)
-
-
-def _special() -> re.Pattern[str]:
-    return re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+    return text if text.isascii() and "\x7f" not in text else re.sub(_SPECIAL, lambda hit: f"\\u{ord(hit[0]):04x}", text)
 
 
 def is_string(value: str) -> bool:
@@ -52,17 +52,7 @@ def is_string(value: str) -> bool:
     """
     if value.lower() in _WORDS:
         return False
-    return value[0] not in "0123456789.+-" or _numeric().fullmatch(value) is None
-
-
-def _numeric() -> re.Pattern[str]:
-    """Match numbers, base 60 included, and dates, each a little more widely than any reader does."""
-    return re.compile(
-        r"""[-+]?(?:0[bB][01_]+|0[oO]?[0-9_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*(?::[0-9]{1,2})+(?:\.[0-9_]*)?
-        |(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)(?:[eE][-+]?[0-9_]+)?)
-        |[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?""",
-        re.VERBOSE | re.ASCII,
-    )
+    return value[0] not in "0123456789.+-" or re.fullmatch(_NUMERIC, value, re.VERBOSE | re.ASCII) is None
 
 
 def reads_as_text(scalar: Scalar) -> bool:
@@ -75,11 +65,7 @@ def is_plain(value: str, *, in_flow: bool) -> bool:
 
     Plain are the characters of references, tags and versions; whatever else a value holds, it is quoted.
     """
-    return is_string(value) and bool(_safe().fullmatch(value)) and not (in_flow and ":" in value)
-
-
-def _safe() -> re.Pattern[str]:
-    return re.compile(r"[A-Za-z0-9_/+](?:[A-Za-z0-9_./+@=~^-]|:(?=[A-Za-z0-9_./+@=~^-]))*")
+    return is_string(value) and bool(re.fullmatch(_SAFE, value)) and not (in_flow and ":" in value)
 
 
 def render(text: Text, scalar: Scalar, value: str) -> Edit | Refusal:
@@ -101,9 +87,9 @@ def render(text: Text, scalar: Scalar, value: str) -> Edit | Refusal:
 
 def _render_piece(scalar: Scalar, written: str) -> Edit | Refusal:
     """Write a piece of a longer scalar, through the quotes of every scalar around it."""
-    piece = written
+    piece = written  # in the end what stands in the value of the outermost scalar, which the proof of edits compares
     for style in scalar.hosts:
-        if style == "" and not _safe().fullmatch(written):
+        if style == "" and not re.fullmatch(_SAFE, written):
             return Refusal("it stands in text without quotes, where this value would need some")
         piece = written
         written = quoted(written)[1:-1] if style == '"' else written.replace("'", "''") if style == "'" else written
@@ -112,7 +98,7 @@ def _render_piece(scalar: Scalar, written: str) -> Edit | Refusal:
 
 def _render_part(scalar: Scalar, value: str) -> Edit | Refusal:
     """Replace one word of a longer scalar; its characters mean the same in every style."""
-    if not _safe().fullmatch(value):
+    if not re.fullmatch(_SAFE, value):
         return Refusal("a word inside text takes letters, digits and signs of references alone")
     return Edit(scalar.start, scalar.end, value.encode(), scalar.value, value, scalar.host)
 
@@ -134,9 +120,7 @@ def _written(scalar: Scalar, value: str) -> str:
         return single_quoted(value)
     if is_plain(value, in_flow=scalar.in_flow and ":" not in scalar.value):  # who wrote one colon plainly reads another
         return value
-    if (
-        scalar.value and is_string(value) and _frame(value) == _frame(scalar.value)
-    ):  # only words of a plain text changed
+    if scalar.value and is_string(value) and _frame(value) == _frame(scalar.value):  # only words of a plain text changed
         return value
     return single_quoted(value) if is_plain(value, in_flow=False) else quoted(value)
 
@@ -160,13 +144,14 @@ def _render_block(text: Text, scalar: Scalar, value: str) -> Edit | Refusal:
     if not value or value != value.strip() or not value.isprintable():
         return Refusal("a block scalar takes one line of printable text")
     raw = text.data[scalar.start : scalar.end]
-    breaks = re.compile(rb"\r\n|[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+    breaks = re.compile(BREAK)
     end = breaks.search(raw)
     header = re.compile(rb"([|>])[-+0-9]{0,2}").match(raw)
     if header is None or end is None:
         return Refusal("the block scalar has no body")
     body = raw[end.end() :]
     content = _content(body)
+    # the first line with text sets the indentation of the block; without one it is two deeper than the collection
     first = next((line for line in breaks.split(content) if line.strip()), b"")
     lead = first[: len(first) - len(first.lstrip(b" "))] if first else b" " * (max(scalar.indent, 0) + 2)
     head = header[1] + b"-" + raw[header.end() : end.end()]

@@ -15,10 +15,14 @@ from krmfn.namedtuple import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import yaml
+
     from krmfn.errors import InputError
 
 
 BOM = b"\xef\xbb\xbf"
+BREAK = rb"\r\n|[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9]"
+"""A line break as YAML 1.1 knows them: NEL, LS and PS included."""
 _STEP = 1024
 _COUNTED = 1 << 16
 PROPERTY = rb"&[0-9A-Za-z_-]+|!<[^>\s]*>|![0-9A-Za-z_;/?:@&=+$.%!~*'()-]*"
@@ -81,24 +85,24 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
     >>> apply(b"image: a", [Edit(7, 8, b"b"), Edit(0, 0, b"# new"), Edit(7, 8, b"b")])
     b'# newimage: b'
     """
-    parts = pieces(data, edits)
-    return data if len(parts) == 1 else b"".join(parts)
+    return b"".join(pieces(data, edits))
+
+
+def ordered(edits: Iterable[Edit]) -> list[Edit]:
+    """Return edits in the order of their places; equal ones count once."""
+    return sorted(set(edits), key=lambda edit: edit[:3])
 
 
 def pieces(data: bytes, edits: Iterable[Edit]) -> list[bytes | memoryview]:
     """Return what `apply` joins, so that a large text can be written without a second copy."""
-    todo = sorted(set(edits), key=lambda edit: edit[:3])
-    if not todo:
-        return [data]
     parts: list[bytes | memoryview] = []
     view, at = memoryview(data), 0
-    for edit in todo:
+    for edit in ordered(edits):
         if edit.start < at or edit.end < edit.start or edit.end > len(data):
             raise ValueError(f"edit {edit} overlaps the one before, which ends at {at}, or leaves the text")
         parts += (view[at : edit.start], edit.text)
         at = edit.end
-    parts.append(view[at:])
-    return parts
+    return [*parts, view[at:]] if parts else [data]
 
 
 class Scalar(NamedTuple):
@@ -139,6 +143,12 @@ class Source:
         self._text: str | None = None
         self._table: list[int] | None = None
 
+    @classmethod
+    def of(cls, data: bytes, start: int = 0) -> Source:
+        """Return the source of bytes that stand at `start`; a byte order mark at their head is not parsed, nor counted."""
+        bare = data.removeprefix(BOM)
+        return cls(bare, start + len(data) - len(bare))
+
     def offset(self, index: int) -> int:
         """Turn the index of a mark into a byte offset of the text."""
         if self._table is None:
@@ -160,6 +170,7 @@ class Source:
         return step * _STEP + len(self.data[self._table[step] : at].decode("utf-8", "ignore"))
 
     def _measure(self) -> list[int]:
+        """Return the byte offset of every `_STEP`th code point: from there on, at most `_STEP` are counted for an answer."""
         text = self._text = self.data.decode()
         table = [0]
         for at in range(_STEP, len(text), _STEP):
@@ -167,9 +178,12 @@ class Source:
         return table
 
 
-def value_offset(data: bytes, start: int, end: int) -> int:
-    """Skip anchor and tag, and the white space and comments after them, from the start of a node."""
-    if data[start : start + 1] not in (b"&", b"!"):
-        return start
-    properties = re.compile(_PROPERTIES).match(data, start, end)
-    return properties.end() if properties is not None else start
+def value_span(data: bytes, source: Source, node: yaml.Node) -> tuple[int, int]:
+    """Return the bytes of a node in its text, without anchor and tag and what stands between those and the value.
+
+    Exact for scalars; the end of a block collection is where the next token starts, lines later (libyaml's end marks).
+    """
+    start, end = source.offset(node.start_mark.index), source.offset(node.end_mark.index)
+    if data.startswith((b"&", b"!"), start) and (properties := re.compile(_PROPERTIES).match(data, start, end)):
+        return properties.end(), end
+    return start, end

@@ -20,7 +20,7 @@ from krmfn.namedtuple import NamedTuple
 from krmfn.yamledit import compose
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.scalars import is_string
-from krmfn.yamledit.text import BOM, Edit, Source, Text, apply, value_offset
+from krmfn.yamledit.text import Edit, Source, Text, apply, ordered, value_span
 from krmfn.yamledit.yamltree import is_null
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ class _Difference(Exception):  # noqa: N818 - carried from the comparison to the
 
 def rewrite(text: Text, edits: Iterable[Edit]) -> bytes:
     """Return a stream of documents with the edits applied and proven; raise InputError when the proof fails."""
-    edits = sorted(set(edits), key=lambda edit: edit[:3])
+    edits = ordered(edits)
     if not edits:
         return text.data
     old = documents(text)
@@ -48,7 +48,7 @@ def rewrite(text: Text, edits: Iterable[Edit]) -> bytes:
         comparison = _Comparison(text.data, edits)
         comparison.documents(old, documents(Text(comparison.new, text.name)))
     except (InputError, _Difference) as failure:
-        raise _refused(text, edits, failure, getattr(failure, "offset", -1)) from None
+        raise _refused(text, edits, failure) from None
     return comparison.new
 
 
@@ -58,7 +58,7 @@ def confirm(text: Text, blocks: Iterable[Block], edits: Iterable[Edit]) -> list[
     Every edited block is parsed again. Where words give way to words, quoted alike, their bytes are compared in place of
     the trees: no such swap can change the structure.
     """
-    todo = sorted(set(edits), key=lambda edit: edit[:3])
+    todo = ordered(edits)
     rest: list[Edit] = []
     at = 0
     for block in blocks:
@@ -78,39 +78,39 @@ def confirm(text: Text, blocks: Iterable[Block], edits: Iterable[Edit]) -> list[
 
 def confirm_whole(text: Text, root: yaml.Node, source: Source, edits: Sequence[Edit]) -> bytes:
     """Return a text of one document, composed as `root`, with the edits proven; raise InputError when that fails."""
-    edits = sorted(set(edits), key=lambda edit: edit[:3])
+    edits = ordered(edits)
     try:
         comparison = _Comparison(text.data, edits)
         comparison.whole(root, source)
     except (yaml.YAMLError, _Difference) as failure:
-        raise _refused(text, edits, failure, getattr(failure, "offset", -1)) from None
+        raise _refused(text, edits, failure) from None
     return comparison.new
 
 
 def _confirm_piece(text: Text, block: Block, edits: Sequence[Edit]) -> None:
     """Prove the edits inside a block."""
     try:
+        inside = [_shifted(edit, -block.start) for edit in edits]
         if all(_swaps_words(text.data, edit) for edit in edits):
-            compose.raw_parse(apply(block.raw, _shifted(edits, -block.start)))
+            compose.raw_parse(apply(block.raw, inside))
             return
         source = Source(block.raw, 0)
-        _Comparison(source.data, _shifted(edits, -block.start)).whole(compose.compose(source.data), source)
+        _Comparison(source.data, inside).whole(compose.compose(source.data), source)
     except (yaml.YAMLError, _Difference) as failure:
-        offset = getattr(failure, "offset", -1)
-        raise _refused(text, edits, failure, offset + block.start if offset >= 0 else -1) from None
+        raise _refused(text, edits, failure, block.start) from None
 
 
-def _refused(text: Text, edits: Sequence[Edit], failure: Exception, offset: int) -> InputError:
+def _refused(text: Text, edits: Sequence[Edit], failure: Exception, start: int = 0) -> InputError:
+    """Return the error of edits that are not proven; `start` is where in the text the compared piece stands."""
     reason = compose.malformed(failure).problem if isinstance(failure, yaml.YAMLError) else str(failure)
     message = f"an edit here would change more than its value ({reason}); nothing was written. This is a bug of krmfn: please report it with this line"
-    return text.error(message, offset if offset >= 0 else edits[0].start)
+    offset = failure.offset if isinstance(failure, _Difference) else -1
+    return text.error(message, start + offset if offset >= 0 else edits[0].start)
 
 
-def _shifted(edits: Iterable[Edit], by: int) -> list[Edit]:
-    return [
-        edit._replace(start=edit.start + by, end=edit.end + by, host=edit.host and (edit.host[0] + by, edit.host[1]))
-        for edit in edits
-    ]
+def _shifted(edit: Edit, by: int) -> Edit:
+    host = edit.host and (edit.host[0] + by, edit.host[1])
+    return edit._replace(start=edit.start + by, end=edit.end + by, host=host)
 
 
 def _swaps_words(data: bytes, edit: Edit) -> bool:
@@ -155,6 +155,10 @@ class _Side(NamedTuple):
             stack += (child for pair in _entries(one) for child in pair)
         return True
 
+    def shared(self, node: yaml.Node, source: Source) -> list[tuple[yaml.Node, ...]]:
+        """Return the entries of a collection that the other text has to have too."""
+        return [entry for entry in _entries(node) if not all(self.is_own(part, source) for part in entry)]
+
 
 def _entries(node: yaml.Node) -> Iterator[tuple[yaml.Node, ...]]:
     if isinstance(node, yaml.MappingNode):
@@ -190,13 +194,13 @@ class _Comparison:
 
     def whole(self, root: yaml.Node | None, source: Source) -> None:
         """Compare texts of one document each; `root` is the old one's. Raise _Difference or yaml.YAMLError."""
-        skip = len(BOM) if self.new.startswith(BOM) else 0
-        becomes = Source(self.new[skip:], skip)
+        becomes = Source.of(self.new)
         self.nodes(root, source, compose.compose(becomes.data), becomes)
         self.close()
 
     def documents(self, old: Sequence[Block], new: Sequence[Block]) -> None:
         """Compare streams of documents; those that are equal byte for byte are not composed. Raise _Difference."""
+        # a document more or less is one that an edit inserts or deletes as a whole; those are left out of both lists
         if len(old) != len(new):
             new = [one for one in new if one.root is None or not self.after.is_own(one.root, one.source)]
         if len(old) != len(new):
@@ -233,10 +237,7 @@ class _Comparison:
                 if was.value != becomes.value:
                     raise _Difference("an alias changes", place)
             else:
-                kept = [pair for pair in _entries(was) if not all(self.before.is_own(one, old_source) for one in pair)]
-                stays = [
-                    pair for pair in _entries(becomes) if not all(self.after.is_own(one, new_source) for one in pair)
-                ]
+                kept, stays = self.before.shared(was, old_source), self.after.shared(becomes, new_source)
                 if len(kept) != len(stays):
                     raise _Difference(f"{len(kept)} entries become {len(stays)}", place)
                 for pair, other in zip(kept, stays, strict=True):
@@ -252,7 +253,7 @@ class _Comparison:
 
     def scalar(self, was: yaml.ScalarNode, source: Source, becomes: yaml.ScalarNode, new_source: Source) -> None:
         """Compare two scalars: the same, or what an edit says of them, a string to every reader."""
-        start, end = _span(was, source, self.before.data)
+        start, end = value_span(self.before.data, source, was)
         edit, moved = self.due.pop(start, (None, 0))
         if edit is None:
             is_key = not was.style and self.before.data[start : start + 1] == b"*"  # an alias of an edited scalar
@@ -264,8 +265,9 @@ class _Comparison:
             raise _Difference(f"the scalar here is {was.value[:80]!r}, not {edit.before!r}", start)
         if becomes.value != edit.after:
             raise _Difference(f"it would read {becomes.value[:80]!r}, not {edit.after!r}", start)
+        # the scalar has moved by what edits before it added; a blank may have been written in front of it
         begin = start + moved + len(edit.text) - len(edit.text.lstrip(b" "))
-        if _span(becomes, new_source, self.new) != (begin, start + moved + len(edit.text)):
+        if value_span(self.new, new_source, becomes) != (begin, start + moved + len(edit.text)):
             raise _Difference("more than the value would be written", start)
         if not becomes.style and _tag(becomes) is None and not is_string(becomes.value):
             raise _Difference(f"{becomes.value[:80]!r} would not be read as a string", start)
@@ -284,12 +286,6 @@ def _pieced(value: str, edits: Sequence[Edit], start: int) -> str:
         changed += data[at:begin] + (edit.after or "").encode()
         at = begin + len(old)
     return (changed + data[at:]).decode("utf-8", "surrogatepass")
-
-
-def _span(node: yaml.Node, source: Source, data: bytes) -> tuple[int, int]:
-    """Return the bytes of a scalar, without anchor and tag."""
-    start, end = source.offset(node.start_mark.index), source.offset(node.end_mark.index)
-    return value_offset(data, start, end), end
 
 
 def _tag(node: yaml.Node) -> str | None:

@@ -11,47 +11,23 @@ import yaml
 
 from krmfn.errors import InputError
 from krmfn.yamledit.compose import Alias
-from krmfn.yamledit.text import PROPERTY, Scalar, value_offset
+from krmfn.yamledit.text import PROPERTY, Scalar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any
 
     from krmfn.yamledit.nodes import Block
-    from krmfn.yamledit.text import Text
 
 MAX_VALUES = 1_000_000
 """How many values `construct` makes of one node before it suspects an alias bomb."""
 
+_PROPERTIES = rb"#[^\r\n]*|(" + PROPERTY + rb")"
+"""Anchor and tag among what stands before a value; a comment there is an empty match, so that none is read in it."""
 _plain_key = re.compile(r"[^\s.\[\]'\"]+").fullmatch
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
-
 Step = str | int
-
-
-if TYPE_CHECKING:
-
-    class Offsets(Protocol):
-        """Where the marks of a composed tree stand in its text."""
-
-        def offset(self, index: int) -> int:
-            """Return the byte offset in the text of a mark's index."""
-
-    class Composed(Protocol):
-        """A composed tree with the text that it stands in: a block, or an editor."""
-
-        @property
-        def text(self) -> Text:
-            """The text."""
-
-        @property
-        def source(self) -> Offsets:
-            """Where its marks stand."""
-
-        @property
-        def root(self) -> yaml.Node | None:
-            """The tree."""
 
 
 def join_path(steps: Iterable[Step]) -> str:
@@ -93,63 +69,17 @@ def is_null(node: yaml.Node) -> bool:
     return not isinstance(tag, str) or tag == "tag:yaml.org,2002:null"
 
 
-def _properties(written: bytes) -> list[bytes]:
-    """Return anchor and tag, from what is written of them before a node, comments included."""
-    return [one for one in re.findall(rb"#[^\r\n]*|(" + PROPERTY + rb")", written) if one]
-
-
-Walk = tuple["Walk | None", Step]
-
-
-def scalars(block: Block, keys: frozenset[str] | None = None) -> Iterator[Scalar]:
-    """Yield every scalar value in document order; keys and aliases are not values.
-
-    With `keys`, yields only the values of those keys, at any depth: much cheaper, as other paths are never written.
-    """
-    root = block.root
-    if root is None:
-        return
-    if type(root) is yaml.ScalarNode:
-        yield scalar_at(block, root, "")
-        return
-    stack: list[tuple[yaml.Node, yaml.Node, Walk | None]] = [(root, root, None)]
-    while stack:
-        node, parent, walk = stack.pop()
-        kind = type(node)
-        if kind is yaml.ScalarNode:
-            if keys is None or (walk is not None and walk[1] in keys):
-                yield scalar_at(block, node, _path(walk), parent)
-        elif kind is yaml.MappingNode:
-            stack += [
-                (value, node, (walk, key.value))
-                for key, value in reversed(node.value)
-                if type(key) is yaml.ScalarNode and (keys is None or value.id != "scalar" or key.value in keys)
-            ]
-        elif kind is yaml.SequenceNode:
-            stack += [(value, node, (walk, index)) for index, value in reversed([*enumerate(node.value)])]
-
-
-def _path(walk: Walk | None) -> str:
-    steps: list[Step] = []
-    while walk is not None:
-        walk, step = walk
-        steps.append(step)
-    return join_path(reversed(steps))
-
-
-def scalar_at(block: Composed, node: yaml.Node, path: str, parent: yaml.Node | None = None) -> Scalar:
+def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None = None) -> Scalar:
     """Describe a scalar node that was found by other means. `parent` spares the search for its collection."""
     if not isinstance(node, yaml.ScalarNode):
         raise TypeError(f"{path or 'the root'} is not a scalar")
     if parent is None:
         parent = _parent(block.root, node)
-    data = block.text.data
-    source = block.source
-    first, end = source.offset(node.start_mark.index), source.offset(node.end_mark.index)
-    start = value_offset(data, first, end)
+    start, end = block.span(node)
     in_flow = isinstance(parent, yaml.CollectionNode) and bool(parent.flow_style)
     tag: object = node.tag
-    properties = _properties(data[first:start]) if start > first else []
+    before = block.text.data[block.source.offset(node.start_mark.index) : start]
+    properties = re.findall(_PROPERTIES, before) if before else []
     return Scalar(
         value=intern(node.value),  # thousands of fields hold the same few values at the same few paths
         start=start,
@@ -171,19 +101,18 @@ def _all_json(parent: yaml.Node | None) -> bool:
 
 
 def _parent(root: yaml.Node | None, wanted: yaml.Node) -> yaml.Node | None:
-    """Find the collection that holds a node, by descending along the start marks."""
+    """Return the collection that holds a node, by descending along the start marks; None for the root."""
     parent, node, place = None, root, wanted.start_mark.index
-    while node is not None and node is not wanted:
-        parent = node
-        if isinstance(node, yaml.MappingNode):
-            at = bisect_right(node.value, place, key=lambda pair: pair[1].start_mark.index)
-            node = node.value[at - 1][1] if at else None
-        elif isinstance(node, yaml.SequenceNode):
-            at = bisect_right(node.value, place, key=lambda child: child.start_mark.index)
-            node = node.value[at - 1] if at else None
-        else:
-            node = None
+    while node is not wanted and isinstance(node, yaml.CollectionNode):
+        at = bisect_right(node.value, place, key=lambda child: _value(child).start_mark.index)
+        if not at:
+            return None
+        parent, node = node, _value(node.value[at - 1])
     return parent if node is wanted else None
+
+
+def _value(child: yaml.Node | tuple[yaml.Node, yaml.Node]) -> yaml.Node:
+    return child[1] if isinstance(child, tuple) else child
 
 
 def construct(node: yaml.Node | None, block: Block | None = None) -> object:
@@ -195,35 +124,27 @@ def construct(node: yaml.Node | None, block: Block | None = None) -> object:
     return _Construction(block).data(node)
 
 
-class _Open:
-    """A collection that is being made: what is left of it, and the alias it came by, if any."""
-
-    __slots__ = ("alias", "data", "left")
-
-    def __init__(self, data: dict[str, object] | list[object], left: Iterator[Any], alias: int | None) -> None:
-        self.data, self.left, self.alias = data, left, alias
-
-
 class _Construction:
     """One run of `construct`: counts the values made and knows the aliases it is inside of. Does not recurse."""
 
     def __init__(self, block: Block | None) -> None:
         self.block, self.count, self.inside = block, 0, set[int]()
-        self.stack: list[_Open] = []
+        self.stack: list[tuple[dict[str, object] | list[object], Iterator[Any], int]] = []
+        """The collections that are being made, what is left of each, and the id of the node that it is an alias of, or 0."""
 
     def data(self, node: yaml.Node | None) -> object:
         """Construct a node and everything below it."""
         root = self.value(node)
         while self.stack:
-            top = self.stack[-1]
-            entry = next(top.left, None)
+            collection, left, alias = self.stack[-1]
+            entry = next(left, None)
             if entry is None:
                 self.stack.pop()
-                self.inside.discard(top.alias or 0)
-            elif isinstance(top.data, dict):
-                self.keep(top.data, *entry)
+                self.inside.discard(alias)
+            elif isinstance(collection, dict):
+                self.keep(collection, *entry)
             else:
-                top.data.append(self.value(entry))
+                collection.append(self.value(entry))
         return root
 
     def keep(self, mapping: dict[str, object], key: yaml.Node, value: yaml.Node) -> None:
@@ -232,7 +153,6 @@ class _Construction:
             raise self.error("a key here is not a scalar", key)
         if key.value in mapping:
             raise self.error(f"key {key.value!r} is given twice in one mapping", key)
-        mapping[key.value] = None
         mapping[key.value] = self.value(value)
 
     def value(self, node: yaml.Node | None) -> object:
@@ -242,16 +162,15 @@ class _Construction:
             raise self.error(f"it expands to more than {MAX_VALUES} values", node)
         if node is None or is_null(node):
             return None
-        alias = None
+        alias = 0
         if isinstance(node, Alias):
             node = self.target(node)
             alias = id(node)
         if isinstance(node, yaml.ScalarNode):
             return node.value
         collection: dict[str, object] | list[object] = {} if isinstance(node, yaml.MappingNode) else []
-        self.stack.append(_Open(collection, iter(node.value), alias))
-        if alias is not None:
-            self.inside.add(alias)
+        self.stack.append((collection, iter(node.value), alias))
+        self.inside.add(alias)
         return collection
 
     def target(self, alias: Alias) -> yaml.Node:
