@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from krmfn.errors import ConfigError
 from krmfn.git.message import Edit, check, write
-from krmfn.gotemplate.errors import TemplateError
 from krmfn.gotemplate.parser import Template
+from krmfn.gotemplate.values import TemplateError
 from krmfn.model import PolicyKey, ResourceId
 from tests.tables import rows
 

@@ -119,7 +119,7 @@ def _gathered(git: Git, config: Config) -> list[History]:
             if progress and one.id != last:
                 last = one.id
                 progress(f"{number} of {total} changes", "read", 0)
-    if history.is_shallow(git):
+    if git.is_shallow:
         terminal.say("this clone is shallow: only a part of the history is here; git fetch --unshallow brings the rest", "warning")
     if absent:
         many = "1 version of a file is" if len(absent) == 1 else f"{len(absent)} versions of files are"

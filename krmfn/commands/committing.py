@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +92,7 @@ def commit(paths: Sequence[Path], finish: Finish, request: CommitRequest, report
             if examined.run.is_error:
                 report(examined, written, ())
                 return 1
-            worktree, style = Worktree(folder, repository.git.allowance), _style(examined.automation, request)
+            worktree, style = Worktree(replace(repository.git, folder=folder)), _style(examined.automation, request)
             if is_apart:
                 proposer = proposing.Proposer(repository, space, worktree, style, destination)
                 proposals = proposer.propose(parts, split=request.split, prune=request.prune)
@@ -149,10 +149,10 @@ def _base(repository: Repository, wanted: str, remote: str) -> str:
         return repository.head
     name, _, branch = wanted.partition("/")
     if remote and name == remote and branch and not branch_problem(branch):
-        options = ("--depth=50",) if repository.is_shallow else ()
+        options = ("--depth=50",) if repository.git.is_shallow else ()
         if tip := repository.fetch(remote, branch, *options):
             return tip
-    if commit := repository.commit(wanted):
+    if commit := repository.git.commit(wanted):
         return commit
     raise GitError(
         f"--base {wanted}: there is no such commit here",
@@ -202,7 +202,7 @@ def _push(repository: Repository, space: Workspace, destination: Destination, na
         own = f"refs/heads/{branch}"
         source, colon, target = refspec.partition(":")
         try:
-            if not (tip and repository.is_ancestor(name, tip)):
+            if not (tip and repository.git.is_ancestor(name, tip)):
                 repository.push(remote, [f"{name}:{own}"], destination.options)
             if refspec:
                 pushed = f"{name}:{target or own}" if source == own else source + colon + target
@@ -223,7 +223,7 @@ def _push(repository: Repository, space: Workspace, destination: Destination, na
 def _unpushed(repository: Repository, branch: str, tip: str) -> str:
     """Return the commit of an earlier run that is on the branch and was not pushed, rebased or not; or ''."""
     name = repository.unpushed(branch)
-    if not name or repository.is_ancestor(name, "HEAD"):
+    if not name or repository.git.is_ancestor(name, "HEAD"):
         return name
     patch = patch_id(repository.git, name)
     beyond = repository.git.read("rev-list", f"--max-count={_MOST}", "HEAD", *([f"^{tip}"] if tip else [])).split()

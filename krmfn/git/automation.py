@@ -6,7 +6,7 @@ Meaning: https://fluxcd.io/flux/components/image/imageupdateautomations/ (v1beta
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,11 +47,7 @@ class Automation:
     @classmethod
     def read(cls, resource: Object, objects: Iterable[Object] = ()) -> Automation:
         """Read an automation; the branch of its GitRepository counts if that is among the objects. Raise ConfigError."""
-        problems = Problems()
-        automation = _Reader(resource, tuple(objects), problems).read()
-        if problems.found:
-            raise ConfigError(problems.found)
-        return automation
+        return _Reader(resource, objects).read()
 
     @property
     def branch(self) -> str:
@@ -62,10 +58,11 @@ class Automation:
         """Return True if policySelector takes a policy with these labels; without one it takes every policy."""
         if self.selector is None:
             return True
-        exact = mapping(self.selector.get("matchLabels"))
-        return all(text(labels.get(name)) == text(value) and name in labels for name, value in exact.items()) and all(
-            _holds(mapping(one), labels) for one in listing(self.selector.get("matchExpressions"))
-        )
+        # "matchLabels ... is equivalent to an element of matchExpressions ... the operator is In" (meta/v1 LabelSelector)
+        exact = mapping(self.selector.get("matchLabels")).items()
+        expressions: list[Any] = [{"key": name, "operator": "In", "values": [value]} for name, value in exact]
+        expressions += listing(self.selector.get("matchExpressions"))
+        return all(_holds(mapping(one), labels) for one in expressions)
 
     def narrow(self, config: Config, objects: Iterable[Object]) -> Config:
         """Return the configuration with only the policies that this automation applies: its own namespace, and the selector."""
@@ -120,96 +117,102 @@ def _holds(expression: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
 
 
 class _Reader:
-    def __init__(self, resource: Object, objects: tuple[Object, ...], problems: Problems) -> None:
-        self.thing, self.objects, self.problems = resource, objects, problems
-        self.git = mapping(resource.spec.get("git"))
-        self.commit = mapping(self.git.get("commit"))
-        self.push = mapping(self.git.get("push"))
+    """Reads one automation by the paths of its fields, and notes what is wrong with them."""
+
+    def __init__(self, resource: Object, objects: Iterable[Object]) -> None:
+        self.resource, self.objects, self.problems = resource, objects, Problems()
 
     def read(self) -> Automation:
-        author = mapping(self.commit.get("author"))
-        if not text(author.get("email")):
-            self.wrong("spec.git.commit.author.email", "required: commits carry it")
-        values = mapping(self.commit.get("messageTemplateValues"))
-        self.check_texts(author, values)
-        return Automation(
-            key_of(self.thing.id), self.path(), text(author.get("name")), text(author.get("email")),
-            text(self.commit.get("messageTemplate")) or DEFAULT_MESSAGE,
-            tuple(sorted((str(name), text(value)) for name, value in values.items())),
-            self.signing(), self.branch(), self.checked_branch(text(self.push.get("branch")), "spec.git.push.branch"), self.refspec(),
-            tuple((str(name), text(value)) for name, value in mapping(self.push.get("options")).items()),
-            self.selector(), text(self.thing.spec.get("suspend")) == "true",
-        )  # fmt: skip
+        if not text(self.mapping("git.commit.author").get("email")):
+            self.wrong("git.commit.author.email", "required: commits carry it")
+        automation = Automation(
+            key_of(self.resource.id),
+            author_name=self.text("git.commit.author.name"),
+            author_email=self.text("git.commit.author.email"),
+            message_template=self.text("git.commit.messageTemplate", _lines_problem) or DEFAULT_MESSAGE,
+            values=tuple(
+                sorted(
+                    (str(name), self.checked(f"git.commit.messageTemplateValues.{name}", value, _lines_problem))
+                    for name, value in self.mapping("git.commit.messageTemplateValues").items()
+                )
+            ),
+            push_options=tuple(
+                (self.checked(place := f"git.push.options.{name}", name, text_problem), self.checked(place, value, text_problem))
+                for name, value in self.mapping("git.push.options").items()
+            ),
+            path=self.path(),
+            signing=self.signing(),
+            checkout_branch=self.checked("git.checkout.ref.branch", self.checkout().get("branch"), _branch_problem),
+            push_branch=self.text("git.push.branch", _branch_problem),
+            refspec=self.text("git.push.refspec", refspec_problem),
+            selector=self.selector(),
+            is_suspended=text(self.resource.spec.get("suspend")) == "true",
+        )
+        if self.problems.found:
+            raise ConfigError(self.problems.found)
+        return automation
 
-    def check_texts(self, author: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        """Note every text that git would not take, or that would mean something else to it."""
-        commit = "spec.git.commit"
-        texts = [(f"{commit}.author.{name}", text(author.get(name)), False) for name in ("name", "email")]
-        texts.append((f"{commit}.messageTemplate", text(self.commit.get("messageTemplate")), True))
-        texts += [(f"{commit}.messageTemplateValues.{name}", text(value), True) for name, value in values.items()]
-        for name, value in mapping(self.push.get("options")).items():
-            texts += [(f"spec.git.push.options.{name}", text(part), False) for part in (name, value)]
-        for path, value, lines in texts:
-            if problem := text_problem(value, lines=lines):
-                self.wrong(path, problem)
+    def mapping(self, path: str) -> Mapping[str, Any]:
+        """Return the mapping at a path below the spec, an empty one if there is none."""
+        value = self.resource.spec
+        for name in path.split("."):
+            value = mapping(value.get(name))
+        return value
 
-    def checked_branch(self, name: str, path: str) -> str:
-        problem = branch_problem(name) if name else ""
-        if problem:
-            self.wrong(path, f"{name!r} {problem}")
-        return name
+    def text(self, path: str, problem_of: Callable[[str], str] = text_problem) -> str:
+        parent, _, name = path.rpartition(".")
+        return self.checked(path, self.mapping(parent).get(name), problem_of)
+
+    def checked(self, path: str, value: Any, problem_of: Callable[[str], str]) -> str:
+        """Return a text, and note why git would not take it, or would take it for something else."""
+        written = text(value)
+        if written and (problem := problem_of(written)):
+            self.wrong(path, problem)
+        return written
 
     def wrong(self, path: str, message: str) -> None:
-        self.problems.add(self.thing.id, path, message)
+        self.problems.add(self.resource.id, f"spec.{path}", message)
 
     def path(self) -> str:
-        update = mapping(self.thing.spec.get("update"))
+        update = self.mapping("update")
         strategy = text(update.get("strategy")) or "Setters"
         if strategy != "Setters":
-            self.wrong("spec.update.strategy", f"unsupported update strategy: {strategy}")
+            self.wrong("update.strategy", f"unsupported update strategy: {strategy}")
         return text(update.get("path"))
 
     def signing(self) -> str:
-        key = self.commit.get("signingKey")
+        key = self.mapping("git.commit").get("signingKey")
         if not isinstance(key, dict):
             return ""
         kind = text(key.get("type")) or "gpg"
         if kind not in _SIGNING:
-            self.wrong("spec.git.commit.signingKey.type", f"expected gpg or ssh, found {kind!r}")
+            self.wrong("git.commit.signingKey.type", f"expected gpg or ssh, found {kind!r}")
         return _SIGNING.get(kind, "")
 
-    def branch(self) -> str:
-        ref = mapping(mapping(self.git.get("checkout")).get("ref"))
-        if not ref:
-            source = mapping(self.thing.spec.get("sourceRef"))
-            namespace = text(source.get("namespace")) or self.thing.id.namespace
-            wanted = (namespace, text(source.get("name")))
-            repository = next(
-                (
-                    one
-                    for one in self.objects
-                    if one.id.kind == "GitRepository" and (one.id.namespace, one.id.name) == wanted
-                ),
-                None,
-            )
-            ref = mapping(repository.spec.get("ref")) if repository else {}
-        return self.checked_branch(text(ref.get("branch")), "spec.git.checkout.ref.branch")
-
-    def refspec(self) -> str:
-        refspec = text(self.push.get("refspec"))
-        if refspec and (problem := refspec_problem(refspec)):
-            self.wrong("spec.git.push.refspec", problem)
-        return refspec
+    def checkout(self) -> Mapping[str, Any]:
+        """Return the reference that is checked out: the automation's own, or else that of its GitRepository."""
+        source = self.mapping("sourceRef")
+        wanted = text(source.get("namespace")) or self.resource.id.namespace, text(source.get("name"))
+        sources = (one for one in self.objects if one.id.kind == "GitRepository" and (one.id.namespace, one.id.name) == wanted)
+        repository = next(sources, None)
+        return self.mapping("git.checkout.ref") or mapping(repository.spec.get("ref") if repository else None)
 
     def selector(self) -> Mapping[str, Any] | None:
-        selector = self.thing.spec.get("policySelector")
+        selector = self.resource.spec.get("policySelector")
         if not isinstance(selector, dict):
             return None
         for index, one in enumerate(listing(selector.get("matchExpressions"))):
             operator = text(mapping(one).get("operator"))
             if operator not in _OPERATORS:
-                place = f"spec.policySelector.matchExpressions[{index}].operator"
-                self.wrong(
-                    place, f"expected one of {', '.join(_OPERATORS)}, found {operator!r}{nearest(operator, _OPERATORS)}"
-                )
+                expected = f"expected one of {', '.join(_OPERATORS)}, found {operator!r}{nearest(operator, _OPERATORS)}"
+                self.wrong(f"policySelector.matchExpressions[{index}].operator", expected)
         return selector
+
+
+def _lines_problem(value: str) -> str:
+    return text_problem(value, lines=True)
+
+
+def _branch_problem(name: str) -> str:
+    problem = branch_problem(name)
+    return f"{name!r} {problem}" if problem else ""

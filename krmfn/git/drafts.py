@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from krmfn.errors import GitError
 from krmfn.git.own_commits import patch_id, read_commit, with_trailers
-from krmfn.git.program import Allowance, Git
+
+if TYPE_CHECKING:
+    from krmfn.git.program import Git
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +42,12 @@ class Style:
     author: Author = Author()
     signing: str = ""
 
-    @property
-    def options(self) -> tuple[str, ...]:
-        """Return the options of `git commit`."""
-        return ("--quiet", "--cleanup=verbatim", "--allow-empty-message", "-F", "-", *(["-S"] if self.signing else []))
-
 
 @dataclass(frozen=True, slots=True)
 class Worktree:
     """A checkout in which commits are made."""
 
-    folder: Path
-    allowance: Allowance
+    git: Git
 
     def commit(self, drafts: Iterable[Draft], style: Style) -> list[str]:
         """Make the commits, one on the other, and return their names."""
@@ -59,10 +55,10 @@ class Worktree:
 
     def propose(self, draft: Draft, style: Style, base: str) -> str:
         """Make one commit on the base that carries the trailers by which it is known again, and return its name."""
-        git = Git(self.folder, self.allowance)
+        git = self.git
         git.read("reset", "--quiet", "--hard", base)
         git.read("checkout", "--quiet", "--detach", base)
-        self._stage(git, draft)
+        self._stage(draft)
         tree = git.read("write-tree")
         trailers = tree, patch_id(git, base, tree)
         name = self._commit(replace(draft, message=with_trailers(draft.message, *trailers)), style)
@@ -75,22 +71,22 @@ class Worktree:
         self._run(style, "--amend", "--no-verify", message=message)
         return git.read("rev-parse", "HEAD")
 
-    def _stage(self, git: Git, draft: Draft) -> None:
+    def _stage(self, draft: Draft) -> None:
         for path, data in draft.files.items():
-            (self.folder / path).write_bytes(data)
-        git.run("add", "--", *(f":(literal,top){path}" for path in draft.files))
+            (self.git.folder / path).write_bytes(data)
+        self.git.run("add", "--", *(f":(literal,top){path}" for path in draft.files))
 
     def _commit(self, draft: Draft, style: Style) -> str:
-        git = Git(self.folder, self.allowance)
-        self._stage(git, draft)
+        self._stage(draft)
         self._run(style, message=draft.message)
-        return git.read("rev-parse", "HEAD")
+        return self.git.read("rev-parse", "HEAD")
 
     def _run(self, style: Style, *options: str, message: str) -> None:
-        git = Git(self.folder, self.allowance, _identity(Git(self.folder, self.allowance), style.author))
         config = ("-c", "gpg.format=ssh") if style.signing == "ssh" else ()
+        how = ("--quiet", "--cleanup=verbatim", "--allow-empty-message", "-F", "-", *(["-S"] if style.signing else []))
+        git = replace(self.git, environment=_identity(self.git, style.author))
         try:
-            git.run(*config, "commit", *options, *style.options, text=message)
+            git.run(*config, "commit", *options, *how, text=message)
         except GitError as error:
             raise GitError(f"{error}; nothing was changed", help=error.help or _advice(str(error), style)) from None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import GitError
-from krmfn.git.snapshot import MAX_FILE
+from krmfn.git.snapshot import MAX_FILE, lines, read_blobs
 
 if TYPE_CHECKING:
     from krmfn.git.program import Git
@@ -45,32 +45,23 @@ class Commit(NamedTuple):
 def commits(git: Git) -> list[Commit]:
     """Return the commits that changed manifests below the folder of `git`, the oldest first. Raise GitError.
 
-    History that is not here is not fetched: `is_shallow` tells whether there is more.
+    History that is not here is not fetched: `Git.is_shallow` tells whether there is more.
     """
     log = ("log", "--first-parent", "-m", "--reverse", "--raw", "--no-abbrev", "--no-renames", "-z", "--format=%x01%H %ct")
-    found: list[Commit] = []
+    listed: list[Commit] = []
     fields = iter(git.pipe(*log, "--", *_MANIFESTS).decode("utf-8", "surrogateescape").split("\0"))
     for field in fields:
         words = field.lstrip("\n")
         if words.startswith("\x01"):
             name, _, time = words[1:].partition(" ")
-            found.append(Commit(name, _seconds(time), []))
-        elif words.startswith(":") and found:
+            # 0 where whoever made it wrote no time, or one that no clock tells
+            listed.append(Commit(name, float(time) if time.isdecimal() and len(time) < 12 else 0.0, []))
+        elif words.startswith(":") and listed:
             old_mode, new_mode, before, after = words[1:].split()[:4]
             change = Change(next(fields), *("" if one.startswith(_NONE) else one for one in (before, after)))
             if {old_mode, new_mode} <= {"000000", "100644", "100755"}:
-                found[-1].changes.append(change)
-    return found
-
-
-def _seconds(text: str) -> float:
-    """Return the time of a commit; 0 where whoever made it wrote none, or one that no clock tells."""
-    return float(text) if text.isdecimal() and len(text) < 12 else 0.0
-
-
-def is_shallow(git: Git) -> bool:
-    """True if the clone holds the newest commits alone."""
-    return git.read("rev-parse", "--is-shallow-repository") == "true"
+                listed[-1].changes.append(change)
+    return listed
 
 
 def contents(git: Git, commits: Iterable[Commit]) -> Iterator[tuple[Commit, Change, bytes | None, bytes | None]]:
@@ -95,27 +86,19 @@ def contents(git: Git, commits: Iterable[Commit]) -> Iterator[tuple[Commit, Chan
 
 def _sizes(git: Git, names: Iterable[str]) -> dict[str, int]:
     """Return the sizes of the files that are here and not too large."""
-    printed = git.pipe("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", data=_lines(names)).decode()
-    found = [line.split() for line in printed.splitlines()]
-    return {one[0]: int(one[2]) for one in found if one[1] == "blob" and int(one[2]) <= MAX_FILE}
+    printed = git.pipe("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", data=lines(names)).decode()
+    objects = [line.split() for line in printed.splitlines()]
+    return {words[0]: int(words[2]) for words in objects if words[1] == "blob" and int(words[2]) <= MAX_FILE}
 
 
 def _read(
     git: Git, part: Sequence[tuple[Commit, Change]], sizes: Mapping[str, int]
 ) -> Iterator[tuple[Commit, Change, bytes | None, bytes | None]]:
-    names = {name: None for _, change in part for name in change.blobs if name in sizes}
-    printed = git.pipe("cat-file", "--batch", data=_lines(names)) if names else b""
     held: dict[str, bytes] = {}
-    at = 0
-    for name in names:
-        end = printed.find(b"\n", at) + 1
-        if printed[at:end] != f"{name} blob {sizes[name]}\n".encode():
+    names = {name: sizes[name] for _, change in part for name in change.blobs if name in sizes}
+    for name, data in read_blobs(git, names.items()):
+        if data is None:
             raise GitError(f"git cat-file printed something else than {name}", help="git fsck tells what is wrong with the repository")
-        held[name] = printed[end : end + sizes[name]]
-        at = end + sizes[name] + 1
+        held[name] = data
     for one, change in part:
         yield one, change, held.get(change.before), held.get(change.after)
-
-
-def _lines(names: Iterable[str]) -> bytes:
-    return "".join(f"{name}\n" for name in names).encode()

@@ -9,18 +9,13 @@ from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError
 from krmfn.git import regexp_functions
 from krmfn.git.names import text_problem
-from krmfn.gotemplate.errors import TemplateError
 from krmfn.gotemplate.execution import render
 from krmfn.gotemplate.functions import FUNCTIONS
 from krmfn.gotemplate.parser import Template
-from krmfn.gotemplate.values import Strings
+from krmfn.gotemplate.values import Strings, TemplateError
 from krmfn.model import PolicyKey, ResourceId
 
 _SEE = "See: https://fluxcd.io/flux/components/image/imageupdateautomations/#message-template"
-_IMAGE_RESULT = (
-    "template uses removed '.Changed.ImageResult' field. Please use '.Changed.FileChanges' or '.Changed.Objects' instead. "
-    + _SEE
-)
 
 
 class ObjectIdentifier(NamedTuple):
@@ -66,7 +61,8 @@ class Update(NamedTuple):
 
     def go_removed(self) -> dict[str, str]:
         """Return Flux's messages for removed fields, by name."""
-        return {"ImageResult": _IMAGE_RESULT}
+        instead = "Please use '.Changed.FileChanges' or '.Changed.Objects' instead."
+        return {"ImageResult": f"template uses removed '.Changed.ImageResult' field. {instead} {_SEE}"}
 
     def Changes(self) -> list[Changed]:  # noqa: N802 - Flux's name
         """Return every change once, in the order of files and objects; Flux's order is random."""
@@ -125,12 +121,11 @@ def write(template: str, automation: PolicyKey, edits: Iterable[Edit], values: M
 
 def check(template: str) -> None:
     """Raise ConfigError for a template that cannot be parsed, or that uses fields which Flux has removed."""
-    sample = Edit(
-        "web.yaml", ResourceId("apps/v1", "Deployment", "default", "web"), "web:1.0.0", "web:1.0.1", "default:web"
-    )
+    resource = ResourceId("apps/v1", "Deployment", "default", "web")
+    sample = gather([Edit("web.yaml", resource, "web:1.0.0", "web:1.0.1", "default:web")])
     parsed = _parse(template)
     try:
-        _run(parsed, Data(NamespacedName("default", "web"), gather([sample]), Strings()))
+        _run(parsed, Data(NamespacedName("default", "web"), sample, Strings()))
     except ConfigError as error:
         if "template uses removed" in str(error):
             raise

@@ -17,12 +17,8 @@ def text_problem(value: str, *, lines: bool = False) -> str:
         return "holds a NUL character"
     if not lines and ("\n" in value or "\r" in value):
         return "holds a line break"
-    return "" if is_unicode(value) else "is not UTF-8"
-
-
-def is_unicode(value: str) -> bool:
-    """Return True unless the text holds half of a surrogate pair, as bytes that are no UTF-8 and wrong escapes leave."""
-    return not any("\ud800" <= char <= "\udfff" for char in value)
+    # half of a surrogate pair is what bytes that are no UTF-8, and wrong escapes, leave
+    return "is not UTF-8" if any("\ud800" <= char <= "\udfff" for char in value) else ""
 
 
 def branch_problem(name: str) -> str:

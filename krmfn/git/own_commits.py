@@ -15,7 +15,6 @@ from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
     from krmfn.git.program import Git
-    from krmfn.git.repository import Repository
 
 TREE, PATCH = "Krmfn-Tree", "Krmfn-Patch"
 _TRAILER = re.compile(r"[A-Za-z0-9-]+: ")
@@ -82,8 +81,8 @@ def trailer(message: str, name: str) -> str:
 class OwnCommits:
     """Judges what a branch holds beyond its base; fetches what a shallow clone lacks for that."""
 
-    def __init__(self, repository: Repository, base: str, remote: str) -> None:
-        self.repository, self.git, self.base, self.remote = repository, repository.git, base, remote
+    def __init__(self, git: Git, base: str, remote: str) -> None:
+        self.git, self.base, self.remote = git, base, remote
 
     def foreign(self, tip: str, branch: str) -> Commit | None:
         """Return a commit of the branch that somebody else made, None if krmfn made all that the base lacks.
@@ -94,7 +93,7 @@ class OwnCommits:
             if depth:
                 self._deepen(depth, branch)
             foreign, is_complete = self._first_foreign(tip)
-            if is_complete or not self.repository.is_shallow:
+            if is_complete or not self.git.is_shallow:
                 break
         return foreign
 
@@ -102,9 +101,7 @@ class OwnCommits:
         """Return True if krmfn made the commit, or a forge merged the base into one that krmfn made."""
         if len(commit.parents) == 1:
             tree, patch = trailer(commit.message, TREE), trailer(commit.message, PATCH)
-            if tree == commit.tree:
-                return True
-            return bool(patch) and patch == self._patch_id(commit)
+            return tree == commit.tree or (bool(patch) and patch == self._patch_id(commit))
         return len(commit.parents) == 2 and self._is_merge_of_base(commit)
 
     def _patch_id(self, commit: Commit) -> str:
@@ -114,18 +111,14 @@ class OwnCommits:
             return ""
 
     def _is_merge_of_base(self, commit: Commit) -> bool:
-        if not any(
-            self.repository.is_ancestor(parent, self.base)
-            for parent in commit.parents
-            if self.repository.commit(parent)
-        ):
+        if not any(map(self._is_in_base, commit.parents)):
             return False
         code, tree = self.git.ask("merge-tree", "--write-tree", *commit.parents, expects=(0, 1, 128))
         return code == 0 and tree == commit.tree
 
     def _first_foreign(self, tip: str) -> tuple[Commit | None, bool]:
         """Return the newest commit that krmfn did not make, and True if the history down to the base is here."""
-        commits = [read_commit(self.git, name) for name in self._beyond_base(tip)]
+        commits = self.beyond_base(tip)
         names = {commit.name for commit in commits}
         is_complete = all(
             commit.parents and all(parent in names or self._is_in_base(parent) for parent in commit.parents)
@@ -134,11 +127,13 @@ class OwnCommits:
         oldest_unseen = commits[-1] if len(commits) == _MOST else None
         return next((commit for commit in commits if not self.is_own(commit)), oldest_unseen), is_complete
 
-    def _beyond_base(self, tip: str) -> list[str]:
-        return self.git.read("rev-list", "--topo-order", f"--max-count={_MOST}", tip, f"^{self.base}").split()
+    def beyond_base(self, tip: str, most: int = _MOST) -> list[Commit]:
+        """Return the newest commits that the base lacks."""
+        names = self.git.read("rev-list", "--topo-order", f"--max-count={most}", tip, f"^{self.base}").split()
+        return [read_commit(self.git, name) for name in names]
 
     def _is_in_base(self, name: str) -> bool:
-        return bool(self.repository.commit(name)) and self.repository.is_ancestor(name, self.base)
+        return bool(self.git.commit(name)) and self.git.is_ancestor(name, self.base)
 
     def _deepen(self, depth: str, branch: str) -> None:
         problem = "nothing is fetched without --push"
@@ -153,13 +148,3 @@ class OwnCommits:
             f"history is missing to tell who made the commits of branch {branch}: {problem}",
             help="clone with the whole history: fetch-depth: 0 of actions/checkout, GIT_DEPTH: 0 in GitLab",
         )
-
-
-def same_proposal(left: Commit, right: Commit) -> bool:
-    """Return True if two commits differ in nothing but their dates and signatures."""
-    return (left.tree, left.parents, left.author, left.message) == (
-        right.tree,
-        right.parents,
-        right.author,
-        right.message,
-    )

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -62,15 +62,6 @@ class Allowance:
     def __init__(self, seconds: float) -> None:
         self.total = self.left = seconds
 
-    @contextlib.contextmanager
-    def spend(self) -> Iterator[None]:
-        """Take off what the block takes."""
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            self.left -= time.monotonic() - start
-
 
 @dataclass(frozen=True, slots=True)
 class Git:
@@ -91,6 +82,21 @@ class Git:
     def holds(self, *arguments: str) -> bool:
         """Return True if git answers yes (exit 0), False if no (exit 1)."""
         return self.ask(*_READING, *arguments, expects=(0, 1))[0] == 0
+
+    def commit(self, revision: str) -> str:
+        """Return the full name of a commit, or '' if there is no such commit."""
+        if not revision or revision.startswith("-"):
+            return ""
+        return self.ask("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}", expects=(0, 1, 128))[1]
+
+    def is_ancestor(self, commit: str, of: str) -> bool:
+        """Return True if `of` holds the commit in its history, as far as that is here."""
+        return self.holds("merge-base", "--is-ancestor", commit, of)
+
+    @property
+    def is_shallow(self) -> bool:
+        """Return True if history was cut when the repository was cloned."""
+        return self.read("rev-parse", "--is-shallow-repository") == "true"
 
     def run(self, *arguments: str, text: str = "", inherit: Sequence[int] = ()) -> str:
         """Run a command that changes something, with the user's hooks, and return what it prints."""
@@ -137,14 +143,16 @@ class Git:
             return process.returncode, _printed(out, arguments), _printed(err, arguments)
 
     def _wait(self, process: subprocess.Popen[bytes], arguments: Sequence[str]) -> None:
+        start = time.monotonic()
         try:
-            with self.allowance.spend():
-                process.wait(max(self.allowance.left, 0.01))
+            process.wait(max(self.allowance.left, 0.01))
         except subprocess.TimeoutExpired:
             raise GitError(
                 f"git {name_of(arguments)} was ended: git commands of a run may take {self.allowance.total:g} seconds in all",
                 help=f"a remote, a hook or a signing program does not answer; {VARIABLE}=SECONDS allows more",
             ) from None
+        finally:
+            self.allowance.left -= time.monotonic() - start
 
 
 def _printed(file: IO[bytes], arguments: Sequence[str]) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from krmfn.errors import GitError
-from krmfn.git.own_commits import Commit, OwnCommits, read_commit, same_proposal
+from krmfn.git.own_commits import Commit, OwnCommits, read_commit
 from krmfn.sanitize import for_shell
 
 if TYPE_CHECKING:
@@ -49,16 +49,11 @@ class Branches:
     """The branches of a remote, or of the checkout if `remote` is empty, on which changes from `base` are proposed."""
 
     def __init__(
-        self,
-        repository: Repository,
-        workspace: Workspace,
-        base: str,
-        remote: str,
-        options: Iterable[tuple[str, str]] = (),
+        self, repository: Repository, workspace: Workspace, base: str, remote: str, options: Iterable[tuple[str, str]] = ()
     ) -> None:
         self.repository, self.workspace, self.base, self.remote = repository, workspace, base, remote
         self.options = tuple(options)
-        self.own = OwnCommits(repository, base, remote)
+        self.own = OwnCommits(repository.git, base, remote)
 
     def publish(self, branch: str, name: str) -> Proposal:
         """Put a commit on a branch instead of what krmfn put there before. Raise GitError if that is refused.
@@ -70,7 +65,7 @@ class Branches:
             tip = self._tip(branch)
             if tip:
                 present = read_commit(self.repository.git, tip)
-                if same_proposal(present, commit):
+                if present._replace(name=name) == commit:  # nothing but dates and signatures is another
                     return Proposal(branch, "unchanged", present)
                 if foreign := self.own.foreign(tip, branch):
                     return self._foreign(branch, foreign, tip)
@@ -91,7 +86,7 @@ class Branches:
         commit = read_commit(self.repository.git, tip)
         if foreign := self.own.foreign(tip, branch):
             return self._foreign(branch, foreign, tip) if self._has_own(tip) else None
-        if self.repository.is_ancestor(tip, self.base) and not self.own.is_own(commit):
+        if self.repository.git.is_ancestor(tip, self.base) and not self.own.is_own(commit):
             return None
         if not delete:
             return Proposal(branch, "obsolete", commit)
@@ -105,13 +100,12 @@ class Branches:
         return sorted(name.removeprefix("refs/heads/") for name in tips if name.startswith("refs/heads/"))
 
     def _has_own(self, tip: str) -> bool:
-        names = self.repository.git.read("rev-list", "--max-count=50", tip, f"^{self.base}").split()
-        return any(self.own.is_own(read_commit(self.repository.git, name)) for name in names)
+        return any(map(self.own.is_own, self.own.beyond_base(tip, 50)))
 
     def _tip(self, branch: str) -> str:
         if not self.remote:
             return self.repository.tip(branch)
-        return self.repository.fetch(self.remote, branch, *(["--depth=50"] if self.repository.is_shallow else []))
+        return self.repository.fetch(self.remote, branch, *(["--depth=50"] if self.repository.git.is_shallow else []))
 
     def _put(self, branch: str, name: str, tip: str) -> None:
         if not self.remote:

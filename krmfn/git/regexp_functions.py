@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from krmfn.errors import RuleError
-from krmfn.gotemplate.errors import TemplateError
-from krmfn.gotemplate.values import check_length
+from krmfn.gotemplate.values import TemplateError, check_length
 from krmfn.policies.pattern import Match, Pattern, Template
 
 
@@ -28,10 +27,6 @@ def _matches(pattern: str, text: str) -> Iterator[Any]:
         if hit.end() > hit.start() or hit.start() != end:
             yield hit
         end = hit.end()
-
-
-def _regex_match(pattern: str, text: str) -> bool:
-    return _pattern(pattern).search(text) is not None
 
 
 def _regex_find(pattern: str, text: str) -> str:
@@ -62,10 +57,6 @@ def _regex_replace(pattern: str, text: str, replacement: str) -> str:
         raise TemplateError(f"error calling regexReplaceAll: {error}") from None
 
 
-def _regex_replace_literal(pattern: str, text: str, replacement: str) -> str:
-    return _replaced(pattern, text, lambda _: replacement)
-
-
 def _regex_split(pattern: str, text: str, count: int) -> list[str]:
     parts: list[str] = []
     at = 0
@@ -80,8 +71,8 @@ def _regex_split(pattern: str, text: str, count: int) -> list[str]:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "regexFind": _regex_find,
     "regexFindAll": _regex_find_all,
-    "regexMatch": _regex_match,
+    "regexMatch": lambda pattern, text: _pattern(pattern).search(text) is not None,
     "regexReplaceAll": _regex_replace,
-    "regexReplaceAllLiteral": _regex_replace_literal,
+    "regexReplaceAllLiteral": lambda pattern, text, replacement: _replaced(pattern, text, lambda _: replacement),
     "regexSplit": _regex_split,
 }

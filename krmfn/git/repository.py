@@ -46,11 +46,6 @@ class Repository:
         if not self.head:
             raise GitError(f"{self.root} has no commit yet", help="make a first commit")
 
-    @property
-    def is_shallow(self) -> bool:
-        """Return True if history was cut when the repository was cloned."""
-        return self.git.read("rev-parse", "--is-shallow-repository") == "true"
-
     def check_version(self) -> None:
         """Raise GitError if git is too old for proposals: `git patch-id --verbatim` came with 2.39."""
         version = self.git.read("version")
@@ -67,14 +62,6 @@ class Repository:
         for name, what in _BUSY.items():
             if (folder / name).exists():
                 raise GitError(f"{what} is in progress in {self.root}", help="finish or abort it first: git status")
-
-    def commit(self, revision: str) -> str:
-        """Return the full name of a commit, or '' if there is no such commit."""
-        if not revision or revision.startswith("-"):
-            return ""
-        return self.git.ask(
-            "rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}", expects=(0, 1, 128)
-        )[1]
 
     def changed(self, paths: Iterable[str]) -> list[str]:
         """Return which of the paths differ from HEAD, in the index or in the files; untracked ones count."""
@@ -109,8 +96,7 @@ class Repository:
 
     def remote_refs(self, remote: str, *patterns: str) -> dict[str, str]:
         """Return the commits of a remote's refs by full name."""
-        lines = self.git.run("ls-remote", "--quiet", remote, *patterns).splitlines()
-        return {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
+        return _refs(self.git.run("ls-remote", "--quiet", remote, *patterns))
 
     def default_branch(self, remote: str) -> str:
         """Return the branch that the remote's HEAD names, or ''."""
@@ -129,25 +115,20 @@ class Repository:
 
     def check_ahead(self, tip: str, remote: str, branch: str) -> None:
         """Raise GitError if the remote's branch has commits that HEAD lacks."""
-        if tip and not self.is_ancestor(tip, "HEAD"):
+        if tip and not self.git.is_ancestor(tip, "HEAD"):
             lacks = self.git.read("rev-list", "--count", f"HEAD..{tip}")
             raise GitError(
                 f"{remote}/{branch} has {lacks} commit{'s' * (lacks != '1')} that this checkout lacks; nothing was committed",
                 help=f"{for_shell('git', 'pull', '--rebase', remote, branch)}, then run krmfn again",
             )
 
-    def is_ancestor(self, commit: str, of: str) -> bool:
-        """Return True if `of` holds the commit in its history, as far as that is here."""
-        return self.git.holds("merge-base", "--is-ancestor", commit, of)
-
     def tip(self, branch: str) -> str:
         """Return the commit of a local branch, or ''."""
-        return self.commit(f"refs/heads/{branch}")
+        return self.git.commit(f"refs/heads/{branch}")
 
     def tips(self, pattern: str) -> dict[str, str]:
         """Return the commits of local branches by full name; the pattern is one of git-for-each-ref."""
-        lines = self.git.read("for-each-ref", "--format=%(objectname) %(refname)", pattern).splitlines()
-        return {name: commit for commit, _, name in (line.partition(" ") for line in lines)}
+        return _refs(self.git.read("for-each-ref", "--format=%(objectname)%09%(refname)", pattern))
 
     def forward(self, commit: str, paths: Iterable[str], workspace: Workspace) -> None:
         """Move the current branch and its files to the commit; git refuses when HEAD moved or a file would be lost."""
@@ -177,7 +158,7 @@ class Repository:
 
     def unpushed(self, branch: str) -> str:
         """Return the commit that krmfn made on a branch and that no push has brought to a remote, or ''."""
-        return self.commit(f"{_UNPUSHED}{branch}")
+        return self.git.commit(f"{_UNPUSHED}{branch}")
 
     def note_unpushed(self, branch: str, commit: str, workspace: Workspace) -> None:
         """Remember that a commit was made on a branch; '' once it is pushed."""
@@ -199,3 +180,8 @@ class Repository:
         flags = [part for name, value in options for part in ("-o", f"{name}={value}" if value else name)]
         flags += [f"--force-with-lease={name}:{commit}" for name, commit in (leases or {}).items()]
         self.git.run("push", "--porcelain", "--no-follow-tags", *flags, "--", remote, *refspecs)
+
+
+def _refs(printed: str) -> dict[str, str]:
+    """Return the commits that git lists, each before a tab and the full name of its ref."""
+    return {name: commit for commit, _, name in (line.partition("\t") for line in printed.splitlines())}

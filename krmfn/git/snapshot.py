@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.errors import GitError, RuleError
 from krmfn.sanitize import for_shell, printable
@@ -24,49 +24,75 @@ def manifests(git: Git, revision: str) -> Iterator[Text]:
     """Yield the manifests of REVISION, or of REVISION:FOLDER, in order. Raise GitError."""
     name, _, folder = revision.partition(":")
     commit = _commit(git, name)
-    listed = git.pipe("ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--", *([f"{folder.strip('/')}"] if folder else []))
-    blobs: list[tuple[str, str, int]] = []
-    for entry in listed.split(b"\0"):
-        head, _, raw = entry.partition(b"\t")
-        path = raw.decode("utf-8", "surrogateescape")
-        mode, _, blob, length = (head.decode().split() + [""] * 4)[:4]
-        if mode in _PLAIN and f"/{path}".endswith(_ENDS):
-            blobs.append((path, blob, _size(length, name, path)))
-    large = next((path for path, _, size in blobs if size > MAX_FILE), None)
-    if large is not None or sum(size for *_, size in blobs) > MAX_TOTAL:
+    listed = _listed(git, commit, "-r", "--", *([folder.strip("/")] if folder else []))
+    files = [file for file in listed if file.mode in _PLAIN and f"/{file.path}".endswith(_ENDS)]
+    blobs = [(file.blob, _size(file, name)) for file in files]
+    large = next((file.path for file, (_, size) in zip(files, blobs, strict=True) if size > MAX_FILE), None)
+    if large is not None or sum(size for _, size in blobs) > MAX_TOTAL:
         where = printable(large) if large else "all manifests together"
         most = MAX_FILE if large else MAX_TOTAL
         raise GitError(f"{printable(revision)}: {where}: more than {most} bytes", help=f"name a folder: {for_shell(f'git:{name}')}:FOLDER")
     if folder and not listed:
         raise GitError(f"there is no {printable(folder)} in {printable(name)}", help=for_shell("git", "ls-tree", "-r", "--name-only", name))
-    answers = git.pipe("cat-file", "--batch", data="".join(f"{blob}\n" for _, blob, _ in blobs).encode())
-    at = 0
-    for path, blob, size in blobs:
-        start = answers.find(b"\n", at) + 1
-        if answers[at:start].decode().split() != [blob, "blob", str(size)]:
-            raise _missing(name, path)
-        yield Text(answers[start : start + size], f"{name}:{path}")
-        at = start + size + 1
+    for file, (_, data) in zip(files, read_blobs(git, blobs), strict=False):
+        if data is None:
+            raise _missing(name, file.path)
+        yield Text(data, f"{name}:{file.path}")
 
 
 def content(git: Git, revision: str, path: str, limit: int) -> bytes:
     """Return the content of a regular file of a commit. Raise RuleError when there is none, GitError when git fails."""
     name = revision.partition(":")[0]
-    listed = git.pipe("ls-tree", "-l", "-z", "--full-tree", _commit(git, name), "--", path)
-    head, _, raw = listed.rstrip(b"\0").partition(b"\t")
-    mode, _, blob, length = (head.decode().split() + [""] * 4)[:4]
-    if raw.decode("utf-8", "surrogateescape") != path or mode not in _PLAIN:
+    listed = _listed(git, _commit(git, name), "--", path)
+    file = next((file for file in listed if file.path == path and file.mode in _PLAIN), None)
+    if file is None:
         raise RuleError(f"{printable(path)} is no file of {printable(name)}", help="links and submodules are not followed")
-    if _size(length, name, path) > limit:
+    if _size(file, name) > limit:
         raise RuleError(f"{printable(path)} of {printable(name)} has more than {limit} bytes")
-    return git.pipe("cat-file", "blob", blob)
+    return git.pipe("cat-file", "blob", file.blob)
 
 
-def _size(length: str, name: str, path: str) -> int:
+def read_blobs(git: Git, sizes: Collection[tuple[str, int]]) -> Iterator[tuple[str, bytes | None]]:
+    """Yield what blobs hold, each by its name; None, and nothing more, once git prints another than this name and size."""
+    printed = git.pipe("cat-file", "--batch", data=lines(name for name, _ in sizes)) if sizes else b""
+    at = 0
+    for name, size in sizes:
+        start = printed.find(b"\n", at) + 1
+        if printed[at:start] != f"{name} blob {size}\n".encode():
+            yield name, None
+            return
+        yield name, printed[start : start + size]
+        at = start + size + 1
+
+
+def lines(names: Iterable[str]) -> bytes:
+    """Return names as `git cat-file` reads them."""
+    return "".join(f"{name}\n" for name in names).encode()
+
+
+class _File(NamedTuple):
+    """A file of a commit. `length` is '-' where git has no size, as for a submodule, or for what is not here."""
+
+    mode: str
+    blob: str
+    length: str
+    path: str
+
+
+def _listed(git: Git, commit: str, *what: str) -> list[_File]:
+    files: list[_File] = []
+    for entry in git.pipe("ls-tree", "-l", "-z", "--full-tree", commit, *what).split(b"\0")[:-1]:
+        head, _, path = entry.decode("utf-8", "surrogateescape").partition("\t")
+        mode, _, blob, length = head.split()
+        files.append(_File(mode, blob, length, path))
+    return files
+
+
+def _size(file: _File, name: str) -> int:
     """Return the bytes of a file, as git lists them. Raise GitError for one that is not here."""
-    if not length.isdecimal():
-        raise _missing(name, path)
-    return int(length)
+    if not file.length.isdecimal():
+        raise _missing(name, file.path)
+    return int(file.length)
 
 
 def _missing(name: str, path: str) -> GitError:
@@ -80,8 +106,7 @@ def _commit(git: Git, name: str) -> str:
     several = [place + name for place in _PLACES if git.holds("show-ref", "--verify", "--quiet", place + name)]
     if len(several) > 1:
         raise GitError(f"{printable(name)} has several meanings: {', '.join(map(printable, several))}", help=for_shell("--rules", f"git:{several[-1]}"))
-    asked = ("rev-parse", "-q", "--verify", "--end-of-options", f"{name}^{{commit}}")
-    commit = git.ask(*asked, expects=(0, 1, 128))[1]
+    commit = git.commit(name)
     if not commit:
         raise GitError(
             f"there is no commit {printable(name)} here", help="fetch it first: git fetch origin BRANCH; in CI: fetch-depth: 0"

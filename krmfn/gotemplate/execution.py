@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from krmfn.gotemplate.errors import TemplateError
 from krmfn.gotemplate.functions import COPYING, COST, FUNCTIONS, SHALLOW, mismatch, not_defined
-from krmfn.gotemplate.parser import MOST_DEPTH, Action, Branch, Call, Jump, Node, Operand, Pipe, Template, Text
+from krmfn.gotemplate.parser import MOST_DEPTH, Branch, Call, Jump, Node, Operand, Pipe, Template, Text
 from krmfn.gotemplate.tokens import place
-from krmfn.gotemplate.values import MISSING, MOST_TEXT, in_order, is_list, is_struct, is_true, kind, shown
+from krmfn.gotemplate.values import (
+    MISSING,
+    MOST_TEXT,
+    TemplateError,
+    in_order,
+    is_list,
+    is_struct,
+    is_true,
+    kind,
+    shown,
+)
 
 MOST_STEPS = 100_000
 MOST_WORK = 2_000_000
 """Characters and values that the functions of one run look at and make; what stands in several places counts in each."""
-_NO_VALUE = object()
 
 
 class _Stop(Exception):  # noqa: N818 - control flow, no error
@@ -76,10 +84,10 @@ class _Run:
         for node in nodes:
             if isinstance(node, Text):
                 self.write(node.text)
-            elif isinstance(node, Action):
-                value = self.value(node.pipe, dot)
-                if not node.pipe.names:
-                    self.write("<no value>" if value is None else self.shown(value, node.pipe.at), node.pipe.at)
+            elif isinstance(node, Pipe):
+                value = self.value(node, dot)
+                if not node.names:
+                    self.write("<no value>" if value is None else self.shown(value, node.at), node.at)
             elif isinstance(node, Branch):
                 self._branch(node, dot)
             elif isinstance(node, Jump):
@@ -104,19 +112,18 @@ class _Run:
     def _range(self, node: Branch, dot: Any) -> None:
         value = self.value(node.pipe._replace(names=()), dot)
         pairs = self._pairs(value, node.pipe.at)
-        kept, looped = len(self.variables), False
-        for key, one in pairs:
+        kept, pair = len(self.variables), None
+        for pair in pairs:
             self.step(node.pipe.at)
-            looped = True
-            self._declare(node.pipe, (one,) if len(node.pipe.names) == 1 else (key, one))
+            self._declare(node.pipe, pair[1:] if len(node.pipe.names) == 1 else pair)
             try:
-                self.walk(node.body, one)
+                self.walk(node.body, pair[1])
             except _Stop as stop:
                 if stop.kind == "break":
                     break
             finally:
                 del self.variables[kept:]
-        if not looped:
+        if pair is None:
             self.walk(node.other, dot)
 
     def _pairs(self, value: Any, at: int) -> Iterator[tuple[Any, Any]]:
@@ -158,16 +165,15 @@ class _Run:
 
     def value(self, pipe: Pipe, dot: Any) -> Any:
         """Run the commands of a pipeline; each gets the value before it as its last argument."""
-        last: Any = _NO_VALUE
+        last: list[Any] = []
         for command in pipe.commands:
             self.step(pipe.at)
-            last = self._command(command, last, dot)
-        self._declare(pipe, (last,))
-        return last
+            last = [self._command(command, last, dot)]
+        self._declare(pipe, tuple(last))
+        return last[0]
 
-    def _command(self, command: tuple[Operand, ...], last: Any, dot: Any) -> Any:
+    def _command(self, command: tuple[Operand, ...], more: list[Any], dot: Any) -> Any:
         first, *rest = command
-        more = [] if last is _NO_VALUE else [last]
         if first.kind == "function":
             return self._fields(self._function(first, rest, more, dot), first)
         if rest or more:
@@ -216,17 +222,13 @@ class _Run:
         return more[0] if more else value
 
     def _operand(self, operand: Operand, dot: Any) -> Any:
-        value: Any
-        if operand.kind == "dot":
-            value = dot
-        elif operand.kind == "variable":
-            value = self.variables[self._index(str(operand.value), operand.at)][1]
+        value: Any = dot if operand.kind == "dot" else operand.value
+        if operand.kind == "variable":
+            value = self.variables[self._index(value, operand.at)][1]
         elif operand.kind == "pipe":
-            value = self.value(operand.value, dot)  # type: ignore[arg-type]
+            value = self.value(value, dot)
         elif operand.kind == "function":
             value = self._function(operand, [], [], dot)
-        else:
-            value = operand.value
         return self._fields(value, operand)
 
     def _fields(self, value: Any, operand: Operand) -> Any:
@@ -242,10 +244,10 @@ class _Run:
         if value is None:
             raise self.fail(f"nil data; no entry for key {name!r}", at)
         if is_struct(value) and not name.startswith("_"):
-            removed = value.go_removed() if hasattr(value, "go_removed") else {}
+            removed: dict[str, str] = getattr(value, "go_removed", dict)()
             if name in removed:
                 raise self.fail(removed[name], at)
-            if name in (*value._fields, *(value.go_methods() if hasattr(value, "go_methods") else ())):
+            if name in (*value._fields, *getattr(value, "go_methods", tuple)()):
                 member = getattr(value, name)
                 return member() if callable(member) else member
         raise self.fail(f"can't evaluate field {name} in {kind(value)} {self.shown(value, at)[:60]}", at)

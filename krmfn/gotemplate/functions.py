@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from urllib.parse import quote_plus
 
 from krmfn.gotemplate import sprig_lists, sprig_text
-from krmfn.gotemplate.errors import TemplateError
 from krmfn.gotemplate.values import (
     MISSING,
     Strings,
+    TemplateError,
     equal,
     formatted,
     is_list,
@@ -47,19 +48,6 @@ def _length(value: Any) -> int:
     return len(value.encode()) if isinstance(value, str) else len(value)
 
 
-def _html(*parts: Any) -> str:
-    text = printed(parts)
-    for char, code in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;"), ("'", "&#39;")):
-        text = text.replace(char, code)
-    return text
-
-
-def _urlquery(*parts: Any) -> str:
-    from urllib.parse import quote_plus
-
-    return quote_plus(printed(parts), safe="")
-
-
 def _eq(first: Any, *others: Any) -> bool:
     if not others:
         raise TemplateError("error calling eq: missing argument for comparison")
@@ -70,11 +58,12 @@ def _le(left: Any, right: Any) -> bool:
     return less(left, right) or equal(left, right)
 
 
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"})
 _BUILTIN: dict[str, Callable[..., Any]] = {
     "eq": _eq,
     "ge": lambda left, right: not less(left, right),
     "gt": lambda left, right: not _le(left, right),
-    "html": _html,
+    "html": lambda *parts: printed(parts).translate(_HTML),
     "index": _index,
     "le": _le,
     "len": _length,
@@ -84,7 +73,7 @@ _BUILTIN: dict[str, Callable[..., Any]] = {
     "print": lambda *parts: printed(parts),
     "printf": formatted,
     "println": lambda *parts: " ".join(map(shown, parts)) + "\n",
-    "urlquery": _urlquery,
+    "urlquery": lambda *parts: quote_plus(printed(parts), safe=""),
 }
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {**sprig_text.FUNCTIONS, **sprig_lists.FUNCTIONS, **_BUILTIN}
@@ -114,9 +103,9 @@ def mismatch(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
     code = function.__code__ if hasattr(function, "__code__") else None
     names = code.co_varnames[: code.co_argcount] if code else ()
     for name, value in zip(names, arguments, strict=False):
-        wanted = _KINDS.get(name)
-        if wanted is not None and (kind(value) != wanted or (wanted == "map" and isinstance(value, Strings))):
-            return f"wrong type for value; expected {wanted}; got {'map[string]string' if isinstance(value, Strings) else kind(value)}"
+        wanted, actual = _KINDS.get(name), "map[string]string" if isinstance(value, Strings) else kind(value)
+        if wanted not in (None, actual):
+            return f"wrong type for value; expected {wanted}; got {actual}"
     return ""
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from krmfn.gotemplate.errors import TemplateError
 from krmfn.gotemplate.tokens import Piece, Token, constant, pieces, place, tokens_of
+from krmfn.gotemplate.values import TemplateError
 
+_WORDS: dict[str, tuple[str, object]] = {"nil": ("nil", None), "true": ("constant", True), "false": ("constant", False)}
+"""Names that are values."""
 MOST_DEPTH = 100
 MOST_TEMPLATE = 1 << 16
 """Characters of a template."""
@@ -32,18 +34,15 @@ class Operand(NamedTuple):
 
 
 class Pipe(NamedTuple):
-    """Commands joined by `|`; `names` are declared (or assigned, with `assigns`) from the last value."""
+    """Commands joined by `|`; `names` are declared (or assigned, with `assigns`) from the last value.
+
+    As an action of its own it writes that value, unless it names variables.
+    """
 
     commands: tuple[tuple[Operand, ...], ...]
     names: tuple[str, ...]
     assigns: bool
     at: int
-
-
-class Action(NamedTuple):
-    """Writes the value of a pipeline, unless it declares a variable."""
-
-    pipe: Pipe
 
 
 class Branch(NamedTuple):
@@ -69,7 +68,7 @@ class Jump(NamedTuple):
     kind: str
 
 
-Node = Text | Action | Branch | Call | Jump
+Node = Text | Pipe | Branch | Call | Jump
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ class _Parser:
             if not self.loops:
                 raise self.fail(f"{{{{{word}}}}} outside {{{{range}}}}", tokens[0].at)
             return [Jump(word)]
-        return [Action(self.pipe(tokens, piece.start))]
+        return [self.pipe(tokens, piece.start)]
 
     def _branch(self, word: str, tokens: list[Token]) -> Branch:
         self.depth += 1
@@ -172,43 +171,33 @@ class _Parser:
         names, assigns, rest = _declared(tokens)
         if len(names) > 1 and not in_range:
             raise self.fail("only range declares two variables", at)
-        commands = self._commands(rest, at)
-        return Pipe(commands, names, assigns, at)
+        return Pipe(self._commands(rest, at), names, assigns, at)
 
     def _commands(self, tokens: list[Token], at: int) -> tuple[tuple[Operand, ...], ...]:
-        commands: list[tuple[Operand, ...]] = []
-        operands: list[Operand] = []
+        commands: list[list[Operand]] = [[]]
         while tokens:
-            token = tokens.pop(0)
+            token, operands = tokens.pop(0), commands[-1]
             if token.text == "|" and token.kind == "sign":
-                commands.append(self._command(operands, token.at))
-                operands = []
+                self._check(operands, token.at)
+                commands.append([])
             elif token.kind == "field" and token.glued and operands:
                 last = operands.pop()
                 operands.append(last._replace(fields=(*last.fields, token.text[1:])))
             else:
                 operands.append(self._operand(token, tokens))
-        commands.append(self._command(operands, at))
-        return tuple(commands)
+        self._check(commands[-1], at)
+        return tuple(map(tuple, commands))
 
-    def _command(self, operands: list[Operand], at: int) -> tuple[Operand, ...]:
+    def _check(self, operands: list[Operand], at: int) -> None:
         if not operands:
             raise self.fail("missing value for command", at)
-        return tuple(operands)
 
     def _operand(self, token: Token, rest: list[Token]) -> Operand:
-        if token.kind == "field":
-            return Operand("dot", None, (token.text[1:],), token.at)
-        if token.kind == "dot":
-            return Operand("dot", None, (), token.at)
-        if token.kind == "variable":
-            return Operand("variable", token.text, (), token.at)
-        if token.kind == "name":
-            if token.text == "nil":
-                return Operand("nil", None, (), token.at)
-            if token.text in ("true", "false"):
-                return Operand("constant", token.text == "true", (), token.at)
-            return Operand("function", token.text, (), token.at)
+        if token.kind in ("field", "dot"):
+            return Operand("dot", None, (token.text[1:],) if token.kind == "field" else (), token.at)
+        if token.kind in ("variable", "name"):
+            kind, value = _WORDS.get(token.text, ("variable" if token.kind == "variable" else "function", token.text))
+            return Operand(kind, value, (), token.at)
         if token.text == "(":
             return Operand("pipe", self.pipe(self._inside(token, rest), token.at), (), token.at)
         if token.kind == "sign":
@@ -231,15 +220,8 @@ class _Parser:
 
 def _declared(tokens: list[Token]) -> tuple[tuple[str, ...], bool, list[Token]]:
     """Split `$a, $b := ...` or `$a = ...` from the pipeline."""
-    texts = [token.text for token in tokens[:4]]
-    kinds = [token.kind for token in tokens[:4]]
-    if kinds[:1] == ["variable"] and texts[1:2] in ([":="], ["="]):
-        return (texts[0],), texts[1] == "=", tokens[2:]
-    if (
-        kinds[:1] == ["variable"]
-        and texts[1:2] == [","]
-        and kinds[2:3] == ["variable"]
-        and texts[3:4] in ([":="], ["="])
-    ):
-        return (texts[0], texts[2]), texts[3] == "=", tokens[4:]
-    return (), False, list(tokens)
+    shape = [token.text if token.kind == "sign" else token.kind for token in tokens[:4]]
+    end = 4 if shape[1:3] == [",", "variable"] else 2
+    if shape[:1] != ["variable"] or shape[end - 1 : end] not in ([":="], ["="]):
+        return (), False, list(tokens)
+    return tuple(token.text for token in tokens[:end:2]), shape[end - 1] == "=", tokens[end:]

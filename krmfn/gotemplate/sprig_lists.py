@@ -6,23 +6,16 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
+from functools import reduce
+from itertools import zip_longest
 from typing import Any
 
-from krmfn.gotemplate.errors import TemplateError
-from krmfn.gotemplate.values import MISSING, Strings, in_order, is_list, is_struct, is_true, kind, shown
+from krmfn.gotemplate.values import MISSING, Strings, TemplateError, in_order, is_list, is_struct, is_true, kind, shown
 
 MOST = 10_000
 """Entries of a list that a function makes."""
 _COLLECTIONS = 200
 """Lists and objects of a JSON text."""
-
-
-def _empty(value: Any) -> bool:
-    return not is_true(value)
-
-
-def _first_given(*values: Any) -> Any:
-    return next((value for value in values if is_true(value)), None)
 
 
 def _many(values: Iterable[Any]) -> list[Any]:
@@ -55,7 +48,7 @@ def _uniq(values: Any) -> list[Any]:
 
 
 def _texts(values: Any) -> list[str]:
-    return [shown(value) for value in values] if is_list(values) else [shown(values)]
+    return list(map(shown, values if is_list(values) else [values]))
 
 
 def _plain(value: Any) -> Any:
@@ -78,9 +71,7 @@ def _from_json(text: str) -> Any:
 
 
 def _dict(*pairs: Any) -> dict[Any, Any]:
-    return {
-        shown(pairs[index]): pairs[index + 1] if index + 1 < len(pairs) else "" for index in range(0, len(pairs), 2)
-    }
+    return {shown(key): value for key, value in zip_longest(pairs[::2], pairs[1::2], fillvalue="")}
 
 
 def _merge(first: dict[Any, Any], *others: dict[Any, Any]) -> dict[Any, Any]:
@@ -88,10 +79,6 @@ def _merge(first: dict[Any, Any], *others: dict[Any, Any]) -> dict[Any, Any]:
         for key, value in other.items():
             first.setdefault(key, value)
     return first
-
-
-def _keys(mapping: dict[Any, Any], *others: dict[Any, Any]) -> list[Any]:
-    return _many(key for one in (mapping, *others) for key in one)
 
 
 def _set(mapping: dict[Any, Any], key: str, value: Any) -> dict[Any, Any]:
@@ -131,10 +118,7 @@ def _float(value: Any) -> float:
 
 def _fold(operation: Callable[[int, int], int], *more: int) -> Callable[..., int]:
     def run(*values: Any) -> int:
-        numbers = [*map(_int, values), *more]
-        total = numbers[0]
-        for number in numbers[1:]:
-            total = operation(total, number)
+        total = reduce(operation, [*map(_int, values), *more])
         if abs(total) >= 1 << 63:
             raise TemplateError("a number beyond 64 bits")
         return total
@@ -152,10 +136,6 @@ def _quotient(left: int, right: int) -> int:
 def _round(value: Any, digits: int, _half: float = 0.5) -> float:
     scale = 10.0**digits
     return math.floor(_float(value) * scale + _half) / scale
-
-
-def _has(value: Any, values: Any) -> bool:
-    return value in values
 
 
 def _fail(message: str) -> str:
@@ -180,26 +160,26 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "append": lambda values, value: [*values, value],
     "atoi": _int,
     "ceil": lambda value: float(math.ceil(_float(value))),
-    "coalesce": _first_given,
-    "compact": lambda values: [value for value in values if is_true(value)],
+    "coalesce": lambda *values: next(filter(is_true, values), None),
+    "compact": lambda values: list(filter(is_true, values)),
     "concat": _concat,
     "default": lambda default, value=None: value if is_true(value) else default,
     "dict": _dict,
     "dig": _dig,
     "div": _fold(_quotient),
-    "empty": _empty,
+    "empty": lambda value: not is_true(value),
     "fail": _fail,
     "first": lambda values: values[0] if values else None,
     "float64": _float,
     "floor": lambda value: float(math.floor(_float(value))),
     "fromJson": _from_json,
     "get": lambda mapping, key: mapping.get(key, ""),
-    "has": _has,
+    "has": lambda value, values: value in values,
     "hasKey": lambda mapping, key: key in mapping,
     "initial": lambda values: list(values[:-1]),
     "int": _int,
     "int64": _int,
-    "keys": _keys,
+    "keys": lambda mapping, *others: _many(key for one in (mapping, *others) for key in one),
     "kindIs": lambda name, value: kind(value) == name,
     "kindOf": kind,
     "last": lambda values: values[-1] if values else None,

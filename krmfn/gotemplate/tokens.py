@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from krmfn.gotemplate.errors import TemplateError
+from krmfn.gotemplate.values import TemplateError
 
 
 class Token(NamedTuple):

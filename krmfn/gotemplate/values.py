@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from math import isinf, isnan
 from typing import Any
 
-from krmfn.gotemplate.errors import TemplateError
-
 MOST_TEXT = 1 << 20
 """Characters that a template may write."""
+
+
+class TemplateError(Exception):
+    """A template cannot be read or run. Line and column count from one; zero means unknown."""
+
+    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
+        self.message, self.line, self.column = message, line, column
+        place = f"line {line}, column {column}: " if line else ""
+        super().__init__(place + message)
 
 
 class Missing:
@@ -92,20 +99,16 @@ def _float(value: float) -> str:
 
 def kind(value: Any) -> str:
     """Return Go's kind of a value, in the words of the template package."""
-    names: tuple[tuple[Callable[[Any], bool], str], ...] = (
-        (lambda one: isinstance(one, bool), "bool"), (lambda one: isinstance(one, int), "int"),
-        (lambda one: isinstance(one, float), "float64"), (lambda one: isinstance(one, str), "string"),
-        (lambda one: isinstance(one, dict), "map"), (is_struct, "struct"), (is_list, "slice"),
-    )  # fmt: skip
-    return next((name for fits, name in names if fits(value)), "invalid")
+    if is_struct(value):
+        return "struct"
+    names = {bool: "bool", int: "int", float: "float64", str: "string", dict: "map", list: "slice", tuple: "slice"}
+    return next((name for type_, name in names.items() if isinstance(value, type_)), "invalid")
 
 
 def equal(left: Any, right: Any) -> bool:
     """Return True if two basic values are equal. Raise TemplateError for kinds that do not compare."""
     kinds = {kind(left), kind(right)}
-    if kinds & {"map", "slice"}:
-        raise TemplateError("error calling eq: incompatible types for comparison")
-    if len(kinds) > 1 and "invalid" not in kinds:
+    if kinds & {"map", "slice"} or (len(kinds) > 1 and "invalid" not in kinds):
         raise TemplateError("error calling eq: incompatible types for comparison")
     return bool(left == right)
 
@@ -178,11 +181,8 @@ def _verb(value: Any, verb: str, flags: str, precision: str | None) -> str:
         digits = value.encode().hex()
         return digits.upper() if verb == "X" else digits
     if verb in "feEgG" and isinstance(value, float):
-        return (
-            format(value, f"{'+' if '+' in flags else ''}.{precision or 6}{verb}")
-            if verb != "g" or precision
-            else _float(value)
-        )
+        sign = "+" if "+" in flags else ""
+        return _float(value) if verb == "g" and not precision else format(value, f"{sign}.{precision or 6}{verb}")
     if verb == "c" and isinstance(value, int):
         return chr(value)
     return f"%!{verb}({_go_type(value)}={shown(value)})"
