@@ -71,7 +71,7 @@ VERIFY_CODES = {
 CHECK_CODES = {
     **VERIFY_CODES,
     "beyond": "a newer image lies beyond the bound, or is kept from the field",
-    "cluster-chooses": "an image must be signed, and a range or variable lets the cluster choose which one runs: nothing is judged",
+    "cluster-chooses": LINT_CODES["cluster-chooses"],
     "digest-gone": "the registry does not hold a pinned digest any more",
     "drifted": "a tag points to another digest than the pinned one",
     "not-listed": "the registry does not list a deployed tag any more",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from threading import Lock, Timer
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -92,50 +92,39 @@ def width(stream: TextIO) -> int | None:
     return os.get_terminal_size(stream.fileno()).columns or None if is_terminal(stream) else None
 
 
-def padded(header: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None = None) -> str:
-    r"""Write a table: padded columns, nothing behind the last. No line is wider than `columns`, and no cell is broken.
-
-    A row that is too wide gives up its padding first; what still does not fit goes on below, indented. A cell is only cut at
-    blanks, so that a path stays whole.
-
-    >>> padded(("IMAGE", "TAG"), [("web", "1.0"), ("database", "16")])
-    'IMAGE     TAG\nweb       1.0\ndatabase  16\n'
-    >>> padded((), [("web", "1.0", "apps/web.yaml:7")], 20)
-    'web  1.0\n    apps/web.yaml:7\n'
-    >>> padded((), [("database", "16", "x"), ("web", "1.0", "apps/web.yaml:7")], 25)
-    'database  16   x\nweb  1.0  apps/web.yaml:7\n'
-    """
-    laid_out = _laid_out(header, rows, columns)
-    return "".join(f"{''.join(text for _, text in line)}\n" for lines in laid_out for line in lines)
-
-
 Line = list[tuple[int, str]]
 """Pieces of a line, each with the number of its column; -1 for blanks."""
 
 
 def _laid_out(header: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None) -> Iterator[list[Line]]:
-    """Yield the lines of every row, the header's first."""
+    r"""Yield the lines of every row, the header's first: padded columns, nothing behind the last, none wider than `columns`.
+
+    A row that is too wide gives up its padding first; what still does not fit goes on below, indented. A cell is only cut at
+    blanks, so that a path stays whole.
+
+    >>> laid_out = _laid_out((), [("database", "16", "x"), ("web", "1.0", "a/web.yaml:7"), ("web", "1.0", "apps/a/web.yaml:7")], 25)
+    >>> print(*("".join(text for _, text in line) for lines in laid_out for line in lines), sep="\n")
+    database  16   x
+    web  1.0  a/web.yaml:7
+    web       1.0
+        apps/a/web.yaml:7
+    """
     every = [header, *rows] if header else list(rows)
-    if not every:
-        return
-    count = len(every[0])
-    widths = [max(len(row[index]) for row in every) for index in range(count)]
+    widths = [max(map(len, column)) for column in zip(*every, strict=False)]
     if columns is not None:
-        widths = _narrowed(every, widths, columns)
+        _narrow(every, widths, columns)
     for row in every:
         yield _lines(row, widths, columns)
 
 
-def _narrowed(rows: Sequence[Sequence[str]], widths: list[int], columns: int) -> list[int]:
+def _narrow(rows: Sequence[Sequence[str]], widths: list[int], columns: int) -> None:
     """Narrow columns until all but the last take three quarters of a line; a cell that is longer shifts its row."""
-    widths = list(widths)
     while sum(widths[:-1]) + len(_GAP) * (len(widths) - 1) > columns * 3 // 4:
         widest = max(range(len(widths) - 1), key=lambda index: widths[index])
         shorter = {len(row[widest]) for row in rows if len(row[widest]) < widths[widest]}
         if not shorter or widths[widest] <= _NARROW:
             break
         widths[widest] = max(shorter)
-    return widths
 
 
 def _lines(row: Sequence[str], widths: Sequence[int], columns: int | None) -> list[Line]:
@@ -208,8 +197,7 @@ def say(text: str, severity: str = "") -> None:
 
     Under `--strict` of a command that only looks, a warning is an error, and noted as one.
     """
-    context = click.get_current_context(silent=True)
-    meta = context.meta if context else {}
+    meta = _meta()
     if severity == "warning" and meta.get(STRICT):
         severity = meta[FAILED] = "error"
     if severity == "error" or not meta.get(QUIET):
@@ -217,16 +205,20 @@ def say(text: str, severity: str = "") -> None:
         tell(f"{head}{printable(text, 2000)}", err=True)
 
 
+def _meta() -> dict[str, Any]:
+    """Return what is noted of the command that runs in this thread."""
+    context = click.get_current_context(silent=True)
+    return context.meta if context else {}
+
+
 def is_quiet() -> bool:
     """True under `-q`."""
-    context = click.get_current_context(silent=True)
-    return bool(context and context.meta.get(QUIET))
+    return bool(_meta().get(QUIET))
 
 
 def detail(text: str) -> None:
     """Print, under `-v`, what is done."""
-    context = click.get_current_context(silent=True)
-    if context and context.meta.get(VERBOSE):
+    if _meta().get(VERBOSE):
         tell(f"krmfn: debug: {printable(text, 2000)}", err=True)
 
 
@@ -236,9 +228,8 @@ def watching(what: str = "asking registries") -> Iterator[Progress | None]:
 
     What takes less than a second shows nothing.
     """
-    context = click.get_current_context(silent=True)
-    if context and context.meta.get(VERBOSE):
-        yield _logged
+    if _meta().get(VERBOSE):
+        yield lambda *asked: tell(f"krmfn: debug: {_progress(*asked)}", err=True)
         return
     if is_quiet() or not is_terminal(sys.stderr):
         yield None
@@ -285,12 +276,10 @@ class _Spinner:
             if self._status:
                 from rich.text import Text
 
-                count = f", {tags} tags" if tags else ""
-                shown = f"{self._what}: {len(self._done)} done, {printable(repository)}: {state}{count}"
+                shown = f"{self._what}: {len(self._done)} done, {_progress(repository, state, tags)}"
                 self._status.update(Text(shown, no_wrap=True, overflow="ellipsis"))
 
 
-def _logged(repository: str, state: str, tags: int) -> None:
-    """Print what is asked, line by line; threads of the registry's client call it."""
-    count = f", {tags} tags" if tags else ""
-    tell(f"krmfn: debug: {printable(repository)}: {state}{count}", err=True)
+def _progress(repository: str, state: str, tags: int) -> str:
+    """Return how far the question about a repository is, for people."""
+    return f"{printable(repository)}: {state}" + (f", {tags} tags" if tags else "")
