@@ -235,6 +235,8 @@ def test_aliases_and_deep_text_are_followed_without_growing():
     bomb = "x0: &x0 {image: a}\n" + "".join(
         f"x{at}: &x{at} [{', '.join([f'*x{at - 1}'] * 20)}]\n" for at in range(1, 12)
     )
+    bomb += "".join(f"y{at}: &y{at} [{', '.join(['*s', f'*y{at - 1}'] * 20)}]\n" for at in range(1, 12)).replace("*y0", "*s")
+    bomb = f"s: &s b\n{bomb}all: [*y11]\n"
     deep = "a: " + "[" * 900 + "]" * 900 + "\n"
     files = over(TAG) | {"base/more.yaml": f"{bomb}---\n{deep}"}
     files["base/kustomization.yaml"] = "resources: [web.yaml, more.yaml]\n"

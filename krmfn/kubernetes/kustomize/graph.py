@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from krmfn.errors import InputError
@@ -20,7 +21,7 @@ from krmfn.yamledit.documents import documents
 from krmfn.yamledit.text import Text
 
 if TYPE_CHECKING:
-    from krmfn.kubernetes.kustomize.variables import Variable
+    from krmfn.kubernetes.kustomize.values import Variable
     from krmfn.yamledit.nodes import Block
 
 MAX_ITEMS = 100_000
@@ -73,19 +74,17 @@ class _Builds:
             self.folders.setdefault(posixpath.dirname(path), []).append(path)
         self.above = {parent for folder in self.folders for parent in _parents(folder)}
         self.files: dict[str, list[Tree]] = {}
-        self.overlays = {folder: self._overlay(path) for folder, path in self._kustomizations()}
+        self.overlays: dict[str, Overlay] = {}
+        for folder in self.folders:
+            paths = (posixpath.join(folder, name) for name in FILES)
+            if path := next((path for path in paths if path in self.texts), ""):
+                self.overlays[folder] = self._overlay(path)
         self.deployed = [*self._deployments()]
         self.changes = any(one.changes for one in (*self.overlays.values(), *(one.overlay for _, one in self.deployed)))
         self.outside: dict[Spot, str] = {}
         self.done: dict[str, list[Item]] = {}
         self.open: set[str] = set()
         self.count = 0
-
-    def _kustomizations(self) -> Iterator[tuple[str, str]]:
-        for folder in self.folders:
-            path = next((path for name in FILES if (path := posixpath.join(folder, name)) in self.texts), None)
-            if path is not None:
-                yield folder, path
 
     def _overlay(self, path: str) -> Overlay:
         documents = self._documents(path)
@@ -110,19 +109,13 @@ class _Builds:
     def _documents(self, path: str) -> list[Tree]:
         """Return the documents of a file; none when it is not here or cannot be read."""
         if path not in self.files:
-            self.files[path] = []
-            if path in self.texts:
-                self.files[path] = [*self._planted(self.texts[path])]
+            documents = self.files[path] = list[Tree]()
+            with suppress(InputError, RecursionError):
+                for block in self.blocks(self.texts[path]) if path in self.texts else ():
+                    if _DEFINITION not in block.raw and (tree := trees(block)) is not None:
+                        block.forget()
+                        documents.append(tree)
         return self.files[path]
-
-    def _planted(self, text: Text) -> Iterator[Tree]:
-        try:
-            for block in self.blocks(text):
-                if _DEFINITION not in block.raw and (tree := trees(block)) is not None:
-                    block.forget()
-                    yield tree
-        except (InputError, RecursionError):
-            return
 
     def _deployments(self) -> Iterator[tuple[str, Deployment]]:
         """Yield what builds folders, with the folder; a path counts from the topmost folder below which it exists."""

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from krmfn.kubernetes.kustomize.expressions import matcher
 from krmfn.kubernetes.kustomize.images import transformed
 from krmfn.kubernetes.kustomize.patches import is_built_in, merged, operated
-from krmfn.kubernetes.kustomize.replacements import replaced, source_value, steps_of, value_at
 from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, changed, get, items_of, text_of
-from krmfn.kubernetes.kustomize.variables import Variable, written
+from krmfn.kubernetes.kustomize.values import Variable, replaced, source_value, steps_of, value_at, written
 
 if TYPE_CHECKING:
     from krmfn.kubernetes.kustomize.overlay import Generated, Overlay, Patch

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.kubernetes.kustomize.images import Entry, argo_entry, entries
 from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, items_of, leaves, text_of
-from krmfn.kubernetes.kustomize.variables import Variable, variables
+from krmfn.kubernetes.kustomize.values import Variable, variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -68,48 +68,29 @@ def leaves(tree: Tree) -> Iterator[Leaf]:
 
 def trees(block: Block, locate: Locate | None = None) -> Tree | None:
     """Return a block's tree, None for an empty document. Raises InputError."""
-    root = block.root
-    if root is None:
-        return None
-    return _Planter(block, locate or (lambda offset: Spot(block.text.name, offset))).plant(root, MAX_DEPTH)
+    spot = locate or (lambda offset: Spot(block.text.name, offset))
+    return None if block.root is None else _planted(block.root, MAX_DEPTH, lambda node: spot(block.span(node)[0]))
 
 
-class _Planter:
-    """Turns the nodes of one block into a tree."""
-
-    def __init__(self, block: Block, locate: Locate) -> None:
-        self.block, self.locate = block, locate
-        self.is_aliased = False
-
-    def plant(self, node: yaml.Node, depth: int) -> Tree:
-        if isinstance(node, Alias):
-            return self.aliased(node, depth)
-        if isinstance(node, yaml.ScalarNode):
-            return Leaf(node.value, (self.locate(self.block.span(node)[0]),), is_null(node))
-        if depth <= 0:
-            return UNKNOWN
-        if isinstance(node, yaml.SequenceNode):
-            return [self.plant(child, depth - 1) for child in node.value]
-        tree: dict[str, Tree] = {}
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                planted = self.plant(value, depth - 1)
-                if key.value == "<<" and isinstance(planted, dict):
-                    tree = planted | tree
-                else:
-                    tree[key.value] = planted
-        return tree
-
-    def aliased(self, node: Alias, depth: int) -> Tree:
-        """Plant what an alias stands for; aliases inside of it are left out, as they could grow without bound."""
-        # Anchors of aliases of anchors grow by a power of their depth (kustomize's own reader limits their ratio).
-        if node.target is None or (self.is_aliased and not isinstance(node.target, yaml.ScalarNode)):
-            return UNKNOWN
-        self.is_aliased = True
-        try:
-            return self.plant(node.target, depth)
-        finally:
-            self.is_aliased = False
+def _planted(node: yaml.Node | None, depth: int, place: Callable[[yaml.Node], Spot], *, is_aliased: bool = False) -> Tree:
+    if isinstance(node, Alias) and not (is_aliased and isinstance(node.target, yaml.CollectionNode)):
+        # Anchors of aliases of anchors grow by a power of their depth: inside of an alias only scalars are followed.
+        return _planted(node.target, depth, place, is_aliased=True)
+    if isinstance(node, yaml.ScalarNode):
+        return Leaf(node.value, (place(node),), is_null(node))
+    if not isinstance(node, yaml.CollectionNode) or depth <= 0:
+        return UNKNOWN
+    if isinstance(node, yaml.SequenceNode):
+        return [_planted(child, depth - 1, place, is_aliased=is_aliased) for child in node.value]
+    tree: dict[str, Tree] = {}
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            planted = _planted(value, depth - 1, place, is_aliased=is_aliased)
+            if key.value == "<<" and isinstance(planted, dict):
+                tree = planted | tree
+            else:
+                tree[key.value] = planted
+    return tree
 
 
 def inner(text: Text, leaf: Leaf) -> list[Tree]:
