@@ -88,6 +88,7 @@ def read(
             if total > MAX_TOTAL:
                 raise InputError(f"expected at most {MAX_TOTAL} bytes in all files, found more; name fewer paths", name=text.name)
     skipped = survey.skipped
+    # Only texts with a word that matters are parsed: templates of charts are no YAML, and most files hold no image.
     is_any = any(all(word in text.data for word in _TARGETS) for text in named)
     texts: list[Text] = []
     blocks: list[Block] = []

@@ -143,6 +143,7 @@ class _Fleet:
         return policies[0] if policies else _as_it_was(resource)
 
     def _choose(self, policies: Sequence[ImagePolicy]) -> dict[PolicyKey, Chosen | NotChosen]:
+        # Suspended repositories were not scanned above; their policies choose all the same, from what the registry has.
         missing = [one for one in decision.to_list(policies) if one not in self.listings]
         listings = {**self.listings, **ask(missing, self.source.tags, _WORKERS)}
         dates = ask(decision.to_date(policies, listings), lambda moment: self.source.created(*moment), _WORKERS)

@@ -73,6 +73,7 @@ class Histories:
         before, after = version.before or b"", version.after or b""
         if not _may_move(before, after):
             return
+        # As a rule the last version that was read is what this one replaces; merges and other branches make exceptions.
         last, known = self._last.get(version.path, (_hash(b""), {}))
         old = known if last == _hash(before) else self._deployed(before)
         new = self._deployed(after)
@@ -82,6 +83,7 @@ class Histories:
             for tag in tags:
                 self._seen[image].setdefault(tag, version.time)
             was = old.get(key, ())
+            # Which field moved where is told by their order alone, so that with one more or less nothing is told.
             if len(was) == len(tags):
                 pairs = {pair for pair in zip(was, tags, strict=True) if pair[0] != pair[1]}
                 self._moves[image] += (Move(version.time, version.commit, version.path, *pair) for pair in sorted(pairs))
@@ -99,15 +101,14 @@ class Histories:
 
     def all(self, snapshots: Mapping[str, Snapshot]) -> list[History]:
         """Return what is known of every repository that had a tag, by name. First sightings in snapshots count where they are earlier."""
-        return [
-            History(ImageRef.parse(image), self._with(seen, snapshots.get(image)), tuple(self._moves[image]))
-            for image, seen in sorted(self._seen.items())
-        ]
-
-    @staticmethod
-    def _with(seen: Mapping[str, float], snapshot: Snapshot | None) -> dict[str, float]:
-        recorded = {tag: one.first for tag, one in snapshot.seen.items() if one.first is not None} if snapshot else {}
-        return {tag: min(time for time in (seen.get(tag), recorded.get(tag)) if time is not None) for tag in {**seen, **recorded}}
+        histories = []
+        for image, seen in sorted(self._seen.items()):
+            first = dict(seen)
+            for tag, record in snapshots[image].seen.items() if image in snapshots else ():
+                if record.first is not None:
+                    first[tag] = min(record.first, first.get(tag, record.first))
+            histories.append(History(ImageRef.parse(image), first, tuple(self._moves[image])))
+        return histories
 
 
 def _hash(data: bytes) -> bytes:

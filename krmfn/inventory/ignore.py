@@ -45,6 +45,7 @@ class Ignored:
             base = self._here if whole.is_relative_to(self._here) else self._folder(top)
             if _says(self._told, whole, base, is_folder=is_folder):
                 return True
+        # The nearest file that says anything wins, as git has it: `!kept.yaml` takes back what a file above leaves out.
         for folder in self._above(whole.parent):
             spec = self._file(folder)
             if spec is not None and (is_out := _says(spec, whole, folder, is_folder=is_folder)) is not None:

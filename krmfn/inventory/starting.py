@@ -156,6 +156,7 @@ def _beyond_flux(tags: Sequence[str], kept: int) -> str:
     for tag, known in numbers.items():
         if known is None:
             return f"no semver policy can follow {tag}; the policy version of an ImageAutomation can"
+    # `minor` keeps the first number: tags of 1.x and 2.x would need two ranges, and a policy of Flux has one.
     heads = {known[:kept] for known in numbers.values() if known}
     return f"one policy cannot keep fields apart that hold {', '.join(tags)}" if len(heads) > 1 else ""
 

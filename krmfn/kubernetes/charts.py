@@ -163,6 +163,7 @@ def of_mapping(
             return _chart("helmfile-chart", ("version",), chart, registry, pinned, alias)._replace(keys=("chart",))
     if within == "helmChart" and isinstance(inner := get(get(node, "repository"), "url"), yaml.ScalarNode):
         scalars = {**scalars, "repository": inner}  # of Carvel
+    # HTTP repositories are told only by rows that name a chart: any other `url` with a `version` may be anything.
     rows = (row for row in forms.CHARTS if re.fullmatch(row.within, within))
     return next((chart for row in rows if (chart := _by_row(row, scalars)) is not None), None)
 
@@ -202,6 +203,7 @@ def _chart(
         why = f"a chart of the {repository}: left alone"
         return Mention(code, path, version, f"{chart or source} {wanted}".strip(), None, why, state=UNJUDGED)
     name = url.removeprefix(_OCI).rstrip("/") + (f"/{chart}" if chart and "://" not in chart else "")
+    # Flux and Helm take `1.2.3` as it stands and `1.2`, `1.2.x`, `*` as ranges (Masterminds/semver); tags have no `+`.
     tag = wanted.replace("+", "_")
     if is_tag(tag) and re.match(r"v?\d+\.\d+\.\d+", tag) and not re.search(r"(?:^|\.)[xX*](?:\.|$)", tag):
         text = f"{name}:{tag}"

@@ -65,6 +65,7 @@ def _places(block: Block, known: Mapping[charts.Key, str]) -> Iterator[Place]:
     raw = block.raw
     if not forms.may_hold_image(raw) or is_definition(block) or block.root is None:
         return
+    # Anchors are met by every alias, and a value may be part of two forms: each byte is one place, the surest of them.
     by_offset: dict[int, Place] = {}
     has_notes, may_ignore = is_noted(raw), markers.may_ignore(raw)
     for resource in describe(block):
@@ -72,7 +73,7 @@ def _places(block: Block, known: Mapping[charts.Key, str]) -> Iterator[Place]:
             for place in walk.read(resource, known, has_notes=has_notes, may_ignore=may_ignore):
                 if place.start not in by_offset or (place.is_sure and not by_offset[place.start].is_sure):
                     by_offset[place.start] = place
-    for place in _marked(block):
+    for place in _marked(block):  # a marker makes an image of what no row takes
         by_offset.setdefault(place.start, place)
     read = (_heeding(place) if may_ignore else place for _, place in sorted(by_offset.items()))
     yield from _with_digests(read) if prefilter.may_pin_beside(raw) else read

@@ -30,6 +30,7 @@ class LooseDigest(NamedTuple):
     def is_pair_with(self, tag: str, kind: str) -> bool:
         """True if this digest and the tag under that key are one pair in a known form of spelling an image."""
         keys = {key for key, _ in children(self.mapping)}
+        # kustomize, Flux's OCIRepository, and charts: those read both keys, and the digest decides.
         if tag == "newTag":
             return self.key == "digest" and "name" in keys
         is_reference = kind == "OCIRepository" and self.steps[-2:] == ("spec", "ref")

@@ -61,6 +61,7 @@ _ELSEWHERE = "the repository is named elsewhere, by the chart or another file"
 def _stem(key: str) -> tuple[str, str] | None:
     """Split a key such as `webImageTag` into `webImage` and `tag`; None for a key that holds no version."""
     match = _VERSION(key)
+    # `appVersion` and its kin are versions of something else wherever charts write them.
     if match is None or match[1] in ("new", "app", "api", "chart", "target", "kubernetes", "min", "max", "use"):
         return None
     what = match[2].lower()
@@ -71,6 +72,7 @@ def _stem(key: str) -> tuple[str, str] | None:
 @lru_cache(2048)
 def _candidates(stem: str) -> tuple[tuple[str, str], ...]:
     """Return the keys that may hold the name beside a version with this stem, best first, each with its kind."""
+    # Beside `webImageTag` stands `webImage`, `webImageRepository` or `webRepository`.
     bare = re.sub(r"[_.-]?(?:image|Image|IMAGE)$", "", stem)
     candidates = [
         (key, kind)
@@ -184,7 +186,7 @@ def _versioned(scalars: Scalars, stem: str, versions: Mapping[str, str], within:
         reading = None if reference.read(whole.value) is None else reference.read(text)
         if key == at or reading is None or _has_version(whole.value):
             continue
-        for row in forms.PAIRS:
+        for row in forms.PAIRS:  # the value decides as much as the keys: `version` beside `image` may be a chart's
             if row.takes(word, kind, within) and reading.evidence >= row.shown:
                 may_be_below = word == "repository" and not hub and forms.is_image_key(within)
                 beside = _filled(scalars, "name") if may_be_below else None

@@ -98,6 +98,7 @@ def read(text: str) -> Reading | None:
     body = text[start:]
     if not body or "://" in body or ("{{" not in body and any(char.isspace() for char in body)) or body.lower().endswith(_FILES):
         return None
+    # A reference may have variables and stay one: `${REGISTRY}/web:1.2`. Of a template only a value with a default is read.
     held = variables.search(body)
     if held and held[0].startswith("{") and not _defaulted.fullmatch(held[0]):
         return None
@@ -108,6 +109,7 @@ def read(text: str) -> Reading | None:
     if ref.registry in _NO_REGISTRY or (ref.registry in _NAMESPACED and "/" not in ref.path):
         return None
     evidence = weigh(ref)
+    # Whoever writes `oci://` or `docker://` means an image, on whatever host.
     if start and "/" in ref.name and evidence >= Evidence.VERSION:
         evidence = Evidence.KNOWN
     if held:

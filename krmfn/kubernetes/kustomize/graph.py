@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from krmfn.errors import InputError
 from krmfn.kubernetes.kustomize.item import Item, changed_by, item, resolved, with_generated
 from krmfn.kubernetes.kustomize.overlay import FILES, Deployment, Overlay, Reader, deployments, overlay
-from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, assignments, get, images_in, inner, items_of, leaves, trees
+from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, assignments, images_in, inner, leaves, members, trees
 from krmfn.kubernetes.overriding import NOTHING, Graph, Spot
 from krmfn.yamledit.documents import documents
 from krmfn.yamledit.text import Text
@@ -140,6 +140,7 @@ class _Builds:
         for folder, one in self.overlays.items():
             paths = (_joined(folder, name) for name in (*one.resources, *one.components))
             referred |= {path for path in paths if not _is_example(folder, path)}
+        # A folder that Flux or Argo CD builds is a root with what they add, not as it stands; one of an example is none.
         for folder, deployment in self.deployed:
             own = self.overlays.get(folder) or Overlay(self._generated(folder, is_recursive=deployment.is_recursive))
             extended = own.extended(deployment.overlay, self.log)
@@ -168,6 +169,7 @@ class _Builds:
                 inside = posixpath.relpath(other or ".", folder or ".")
                 if inside in (".", "..") or inside.startswith("../"):
                     continue
+                # Flux takes files up to the next kustomization (pkg/kustomize, scanManifests), which it takes by its folder.
                 owner = next((each for each in _parents(other) if each in self.overlays and each != folder), None)
                 if owner == other:
                     names.append(inside)
@@ -182,7 +184,7 @@ class _Builds:
         return self.done[folder]
 
     def _built(self, folder: str, kustomization: Overlay, resources: list[Item]) -> list[Item]:
-        if folder in self.open:
+        if folder in self.open:  # kustomize refuses a cycle; here it adds nothing
             return resources
         self.open.add(folder)
         try:
@@ -192,7 +194,8 @@ class _Builds:
                 if path in self.overlays:
                     items += self._resources(path) if path not in self.open else []
                 else:
-                    items += [item(resource) for tree in self._documents(path) for resource in _members(tree)]
+                    items += [item(resource) for tree in self._documents(path) for resource in members(tree)]
+            # As in accumulateTarget of api/internal/target/kusttarget.go: resources, generators, components, transformers.
             items = with_generated(items, kustomization.generated, self.log)
             for name in kustomization.components:
                 path = _joined(folder, name)
@@ -207,13 +210,6 @@ class _Builds:
             return items
         finally:
             self.open.discard(folder)
-
-
-def _members(tree: Tree) -> list[Tree]:
-    """Return the resources of a document: itself, or the members of a List."""
-    kind = get(tree, "kind")
-    is_list = not isinstance(kind, list | dict | None) and kind.text.endswith("List") and get(tree, "spec") is None
-    return items_of(tree, "items") if is_list and isinstance(get(tree, "items"), list) else [tree]
 
 
 def _joined(folder: str, name: str) -> str:

@@ -154,15 +154,21 @@ def items_of(tree: Tree | None, *steps: str) -> list[Tree]:
     return value if isinstance(value, list) else []
 
 
-def indexes(members: list[Tree], step: str) -> list[int]:
+def members(tree: Tree) -> list[Tree]:
+    """Return the resources of a document: itself, or the members of a List."""
+    is_list = text_of(tree, "kind").endswith("List") and get(tree, "spec") is None
+    return items_of(tree, "items") if is_list and isinstance(get(tree, "items"), list) else [tree]
+
+
+def indexes(listed: list[Tree], step: str) -> list[int]:
     """Return which members of a list a step of a field path selects: `*`, `[key=value]`, `[=value]`, or an index."""
     if step == "*":
-        return [*range(len(members))]
+        return [*range(len(listed))]
     if step.startswith("[") and "=" in step:
         key, _, wanted = step[1:-1].partition("=")
-        texts = [text_of(member, key) if key else member.text if isinstance(member, Leaf) else "" for member in members]
+        texts = [text_of(member, key) if key else member.text if isinstance(member, Leaf) else "" for member in listed]
         return [at for at, text in enumerate(texts) if text == wanted.strip("'\"")]
-    return [int(step)] if step.isdecimal() and int(step) < len(members) else []
+    return [int(step)] if step.isdecimal() and int(step) < len(listed) else []
 
 
 def changed(tree: Tree, steps: list[str], change: Callable[[Leaf], Leaf]) -> Tree:
