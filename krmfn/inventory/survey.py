@@ -89,7 +89,7 @@ class Survey:
                 if real not in seen:
                     seen.add(real)
                     yield one
-        # A link among the files is no second way to a file that is read; one that leads elsewhere is told, never followed.
+        # A link to a file that is read is no second one; one that leads elsewhere is told, never followed.
         for link in self._links:
             if os.path.realpath(link) not in seen:
                 self._leave_link(link)

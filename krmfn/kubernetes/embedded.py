@@ -113,7 +113,7 @@ class Embedded:
                 places += [-1] * len(text)
                 continue
             at = self._skip(at, end)
-            # Nearly all words stand outside as they are read; only those with escapes are followed character by character.
+            # Nearly all words stand outside as they are read; the others are followed character by character.
             if text.isascii() and not (special and special in text) and data.startswith(text.encode(), at, end):
                 places += range(at, at + len(text))
                 at += len(text)

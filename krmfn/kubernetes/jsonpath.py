@@ -173,7 +173,7 @@ def _walk(expression: Any, steps: tuple[Step, ...], node: yaml.Node) -> Iterator
         for path, inner in _walk(expression.left, steps, node):
             yield from _walk(expression.right, path, inner)
     elif kind == "Descendants":
-        # `$..a..b` reaches what is below two nested `a` from both; each place is met once, or time grows with the depth.
+        # `$..a..b` reaches what is below two nested `a` from both; met twice, time would grow with the depth.
         met: set[tuple[Step, ...]] = set()
         is_single = _kind(expression.left) == "Root"
         for path, inner in _walk(expression.left, steps, node):

@@ -98,7 +98,7 @@ def read(text: str) -> Reading | None:
     body = text[start:]
     if not body or "://" in body or ("{{" not in body and any(char.isspace() for char in body)) or body.lower().endswith(_FILES):
         return None
-    # A reference may have variables and stay one: `${REGISTRY}/web:1.2`. Of a template only a value with a default is read.
+    # `${REGISTRY}/web:1.2` is a reference with a variable; of a template only a value with a default is read.
     held = variables.search(body)
     if held and held[0].startswith("{") and not _defaulted.fullmatch(held[0]):
         return None

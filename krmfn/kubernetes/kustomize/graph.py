@@ -140,7 +140,7 @@ class _Builds:
         for folder, one in self.overlays.items():
             paths = (_joined(folder, name) for name in (*one.resources, *one.components))
             referred |= {path for path in paths if not _is_example(folder, path)}
-        # A folder that Flux or Argo CD builds is a root with what they add, not as it stands; one of an example is none.
+        # A folder that Flux or Argo CD builds is a root with what they add, and not as it stands.
         for folder, deployment in self.deployed:
             own = self.overlays.get(folder) or Overlay(self._generated(folder, is_recursive=deployment.is_recursive))
             extended = own.extended(deployment.overlay, self.log)
@@ -169,7 +169,7 @@ class _Builds:
                 inside = posixpath.relpath(other or ".", folder or ".")
                 if inside in (".", "..") or inside.startswith("../"):
                     continue
-                # Flux takes files up to the next kustomization (pkg/kustomize, scanManifests), which it takes by its folder.
+                # Flux takes files up to the next kustomization, and that by its folder (pkg/kustomize, scanManifests).
                 owner = next((each for each in _parents(other) if each in self.overlays and each != folder), None)
                 if owner == other:
                     names.append(inside)
@@ -195,7 +195,7 @@ class _Builds:
                     items += self._resources(path) if path not in self.open else []
                 else:
                     items += [item(resource) for tree in self._documents(path) for resource in members(tree)]
-            # As in accumulateTarget of api/internal/target/kusttarget.go: resources, generators, components, transformers.
+            # The order of accumulateTarget (api/internal/target/kusttarget.go); transformers come last.
             items = with_generated(items, kustomization.generated, self.log)
             for name in kustomization.components:
                 path = _joined(folder, name)
