@@ -74,7 +74,7 @@ EDGES = {
     "http": {"sources.registry"},
     "socket": {"sources.registry"},
     "ssl": {"sources.registry", "inventory.doctor"},
-    "subprocess": {"sources.credential_helper", "git.program", "inventory.doctor", "commands.fleet_run"},
+    "subprocess": {"sources.credential_helper", "git.program", "inventory.doctor", "commands.fleet"},
     "cryptography": {"signatures.keys", "signatures.keyless"},
     "sigstore": {"signatures.keyless"},
     "re2": {"policies.engine", "kubernetes.kustomize.expressions", "git.regexp_functions"},

@@ -89,6 +89,7 @@ class Document:
 
 def leaves(block: Block) -> dict[Steps, Leaf]:
     """Return every scalar of a document by its path; an empty list or mapping counts as one."""
+    # Children go on the stack in reverse, so that leaves come in the order of the document, which is that of rules.
     leaves_by_steps: dict[Steps, Leaf] = {}
     todo: list[tuple[Steps, Any]] = [((), block.root)]
     while todo:

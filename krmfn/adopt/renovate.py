@@ -79,6 +79,7 @@ class _Settings:
 
     def spec(self) -> dict[str, Any] | None:
         """Return the policy; None for an image that stays."""
+        # Renovate applies packageRules behind the settings of a kind of update, so that they win over `major: {...}`.
         takes = {kind: self.ruled.get(kind, self.nested.get(kind, True)) for kind in (*KINDS, "digest")}
         bound = within([kind for kind in KINDS if takes[kind]])
         policy: dict[str, Any] = {"version": {"within": bound}}

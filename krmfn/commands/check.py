@@ -149,6 +149,7 @@ def _is_quiet(word: str) -> bool:
 
 
 def _print_text(verdicts: Sequence[Verdict], *, every: bool, wide: bool) -> None:
+    # What one dead host left unknown is told once, by the remarks; a row for each of its images would bury the others.
     silent = {hosts for hosts, failed in remarks.failing(verdicts).items() if remarks.is_about_many(failed)}
     names = _short_names([one.ref for one in verdicts])
     shown = [

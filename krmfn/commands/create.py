@@ -57,10 +57,9 @@ def _shared(verb: Verb) -> Verb:
 
 
 def _selections(verb: Verb) -> Verb:
-    options_of_flags = (
-        click.option(f"--select-{flag.name}", name, metavar=flag.metavar, help=flag.help) for name, flag in FLAGS.items()
-    )
-    return options.adding(verb, *options_of_flags)
+    flags = ((f"--select-{one.name}", policy, one) for policy, one in FLAGS.items())
+    each = (click.option(name, policy, metavar=one.metavar, help=one.help) for name, policy, one in flags)
+    return options.adding(verb, *each)
 
 
 @_verb("krmfn create image repository web --image ghcr.io/acme/web")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
-from importlib import import_module
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +18,7 @@ from krmfn.commands.output import alike, in_one_line
 from krmfn.commands.scans import opened, planned, published, published_at, summary
 from krmfn.config.snapshot import Snapshot
 from krmfn.disk import writing
-from krmfn.errors import PASSING
+from krmfn.errors import PASSING, InputError
 from krmfn.fleet import plan as plans
 from krmfn.fleet import publishing
 from krmfn.fleet import scan as scanning
@@ -25,24 +28,25 @@ from krmfn.policies.number import moment
 if TYPE_CHECKING:
     from krmfn.fleet.plan import Lane, Plan
 
-_ELSEWHERE = ("report", "run")
-"""Verbs in modules of their own."""
 _STEP = 10
 """Lines of progress of a lane without a terminal."""
+_TRIES = 5
+"""How often the process of a lane is started that something ended; one that ends by itself has said why."""
 
 
 class _Verbs(click.Group):
-    """Imports the verbs that stand in modules of their own when they are asked for."""
+    """Imports the report, for which a run is needed, when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name every verb, in order."""
-        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+        return sorted([*super().list_commands(ctx), "report"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a verb."""
-        if cmd_name in _ELSEWHERE:
-            imported: click.Command = getattr(import_module(f"krmfn.commands.fleet_{cmd_name}"), cmd_name)
-            return imported
+        if cmd_name == "report":
+            from krmfn.commands.fleet_report import report
+
+            return report
         return super().get_command(ctx, cmd_name)
 
 
@@ -163,6 +167,61 @@ def pull(place: str, to: Path) -> int:
     fleet_plan = publishing.pull(published_at(place), to, lambda host, shards: terminal.detail(f"{host}: {shards} shards"))
     terminal.say(f"{summary(fleet_plan)}; scanned at {moment(fleet_plan.now)}")
     return 0
+
+
+@options.verb(
+    "krmfn fleet run clusters/* --to scan",
+    "krmfn fleet run - --to scan --since last --publish oci://ghcr.io/acme/scan:latest < trees.txt",
+    exits="0 done, 1 a tree could not be read or a registry not be asked (run it again: nothing is asked twice), 2 usage",
+    group=command,
+)
+@options.looking(scans.TREES)
+@ruling.RULES
+@scans.to("The folder of the scan; one that is begun goes on.")
+@scans.since("The last scan: what it saw first, and commits that stand still.")
+@scans.BOOTSTRAP
+@scans.ON_ERROR
+@scans.SOURCE
+@click.option("--processes", type=click.IntRange(1, 64), default=4, show_default=True, help="Lanes at once.")
+@click.option("--publish", "place", metavar="oci://HOST/PATH:TAG", help="Push the scan when it is whole, and print its name by digest.")
+def run(places: tuple[str, ...], to: Path, since: str | None, bootstrap: bool, on_error: str, source: str | None, processes: int, place: str | None) -> int:
+    """Plan the trees, scan every lane in a process of its own, and publish the scan.
+
+    A folder in which a scan was begun goes on with its plan, as it was made: the trees are not read again.
+    """
+    store = stores.Store(to)
+    if (to / plans.FILE).exists():
+        terminal.say(f"{to} holds a scan that was begun: it goes on with its plan", "note")
+    else:
+        store.begin(planned(places, since, keep=on_error == "keep"))
+    writing.remove_leftovers(to)
+    options_of_scan = ["--since", since] if since else []
+    options_of_scan += ["--source", source] if source else []
+    options_of_scan += ["--bootstrap"] * bootstrap + ["-q"] * terminal.is_quiet()
+    failed = _run_lanes(store.plan, to, options_of_scan, processes)
+    if failed:
+        terminal.say(f"not whole: {', '.join(failed)}; run the same command again", "error")
+        return 1
+    if place:
+        terminal.echo(published(store, place))
+    return 0
+
+
+def _run_lanes(fleet_plan: Plan, to: Path, more: Sequence[str], processes: int) -> list[str]:
+    """Scan every lane, and return the hosts of those that are not whole."""
+    with ThreadPoolExecutor(processes) as pool:
+        codes = list(pool.map(lambda lane: _run_lane(lane, to, more), fleet_plan.lanes))
+    return [lane.host for lane, code in zip(fleet_plan.lanes, codes, strict=True) if code]
+
+
+def _run_lane(lane: Lane, to: Path, more: Iterable[str]) -> int:
+    """Scan a lane to its end, and return the exit code; -1 when every process was ended by a signal."""
+    words = [sys.executable, "-P", "-m", "krmfn", "fleet", "scan", str(to / plans.FILE), "--lane", lane.host, "--to", str(to), *more]
+    try:
+        runs = (subprocess.run(words, check=False, stdin=subprocess.DEVNULL, env=os.environ) for _ in range(_TRIES))
+        return next((one.returncode for one in runs if one.returncode >= 0), -1)  # a signal is a negative number
+    except OSError as error:
+        raise InputError(f"cannot be started: {error.strerror}", name=sys.executable) from None
 
 
 class _Teller:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from krmfn import pipeline, terminal
 from krmfn.commands import interrupting, options, output, ruling
-from krmfn.commands.get_tables import print_objects, print_tables
 from krmfn.config.loading import settings_among
 from krmfn.config.objects import key_of, mapping, nearest, text
 from krmfn.config.settings import Settings, dated, overridden
 from krmfn.errors import InputError, KrmfnError
 from krmfn.git.automation import Automation
 from krmfn.inventory import files, flux_objects, flux_status
+from krmfn.sanitize import printable
 
 if TYPE_CHECKING:
     from krmfn.config.records import Finish
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _KINDS = {
     "all": "Flux image", "repository": "ImageRepository", "policy": "ImagePolicy", "update": "ImageUpdateAutomation",
 }  # fmt: skip
+_BOOLEANS = ("suspend", "insecure")
+_NUMBERS = ("generation", "observedGeneration", "tagCount")
 _PLURALS = {"repositories": "repository", "policies": "policy", "updates": "update"}
 
 
@@ -106,9 +108,9 @@ def image(
         if terminal.width(sys.stdout):
             told_together = {id(error) for errors in shared for error in errors}
             chosen = [_in_brief(one) if id(one.cause) in told_together else one for one in chosen]
-        print_tables(chosen, wide=wide, is_all=kind == "all", has_header=not no_header)
+        _print_tables(chosen, wide=wide, is_all=kind == "all", has_header=not no_header)
     else:
-        print_objects(chosen, form, _now())
+        _print_objects(chosen, form, _now())
     for errors in shared:
         terminal.say(output.in_one_line(errors), "warning")
     return interrupting.EXIT if is_cut else int(any(one.is_unknown for one in chosen))
@@ -225,3 +227,58 @@ def _has_status(one: Standing, selector: str) -> bool:
         raise click.BadParameter(message, param_hint="--status-selector")
     holds = kind.lower() == "ready" and one.ready.status.lower() == wanted.lower()
     return holds != (operator == "!=")
+
+
+def _print_tables(standings: Sequence[Standing], *, wide: bool, is_all: bool, has_header: bool) -> None:
+    """Print flux's tables with flux's bytes, or at a terminal as they fit; with `is_all` names carry their kind."""
+    for kind in flux_objects.KINDS:
+        rows = [_row(one, wide=wide, is_all=is_all) for one in standings if one.object.id.kind == kind]
+        if not rows:
+            continue
+        columns = flux_status.COLUMNS[kind] if has_header else ()
+        header = ("NAMESPACE", *columns) if wide and has_header else columns
+        _print_table(header, rows)
+        if is_all:
+            terminal.echo()
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if terminal.width(sys.stdout):
+        terminal.table(header, rows)
+    else:
+        terminal.echo(flux_status.table(header, rows), nl=False)
+
+
+def _row(one: Standing, *, wide: bool, is_all: bool) -> tuple[str, ...]:
+    name = f"{one.object.id.kind.lower()}/{one.object.id.name}" if is_all else one.object.id.name
+    cells = flux_status.cells(one, name)
+    return tuple(printable(cell, 2000) for cell in ((one.namespace, *cells) if wide else cells))
+
+
+def _print_objects(standings: Sequence[Standing], form: str, time: str) -> None:
+    """Print the objects as YAML or JSON, with their status at a time."""
+    objects = [_with_status(one, time) for one in standings]
+    if form == "json":
+        terminal.echo(output.to_json({"apiVersion": "v1", "kind": "List", "items": objects}))
+        return
+    from krmfn.yamledit.authored import document
+
+    for data in objects:
+        terminal.echo("---\n" + document(data), nl=False)
+
+
+def _with_status(one: Standing, time: str) -> Any:
+    """Return the object as plain data, with the status that a controller would write behind the rest."""
+    data = {key: value for key, value in one.object.data.items() if key != "status"}
+    return _typed({**data, "status": one.status(time)})
+
+
+def _typed(data: Any, name: str = "") -> Any:
+    """Give booleans and numbers of Flux objects their type back; what was read is all text."""
+    if isinstance(data, Mapping):
+        return {key: _typed(value, str(key)) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_typed(value) for value in data]
+    if name in _BOOLEANS and data in ("true", "false"):
+        return data == "true"
+    return int(data) if name in _NUMBERS and isinstance(data, str) and data.isdigit() else data

@@ -113,6 +113,7 @@ def judge(
     pins = {(repositories[ref], ref.tag) for ref in repositories if ref.digest and ref.tag}
     digests = ask([pin for pin in sorted(pins, key=str) if pin not in run.answers], lambda pin: source.digest(*pin))
     answers = {**run.answers, **digests}
+    # What a pin holds is asked for only where its tag points elsewhere: a digest that is still a tag's is surely there.
     moved = {
         (repositories[ref], ref.digest)
         for ref in repositories

@@ -54,6 +54,7 @@ def verb(*lines: str, exits: str, group: click.Group | None = None) -> Callable[
 
 def _typed(command: str) -> list[str]:
     """Cut a long command before an option, as a shell goes on."""
+    # The last option that still leaves room for the backslash; what follows is cut in the same way.
     at = command.rfind(" --", len("    --"), _HELP_COLUMNS - 2)
     if len(command) <= _HELP_COLUMNS or at < 0:
         return [command]

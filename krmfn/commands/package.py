@@ -78,6 +78,7 @@ class Package:
         return written
 
     def _written(self) -> dict[str, bytes]:
+        # `there` gains empty texts for files that are new, against which their documents are proven as edits.
         there = self._texts()
         edits = {name: list(changes) for name, changes in self.edits.items() if changes}
         for name, documents in self.documents.items():

@@ -55,6 +55,7 @@ def with_holds(run: Run, texts: Iterable[Text]) -> Run:
         home = there[0].block.text.name if there else posixpath.normpath(posixpath.join(one.folder, HOLDS))
         spec = {"policy": str(one.policy), "not": one.tag, "until": NEWER, "because": BECAUSE}
         documents.setdefault(home, []).append(hold_document(spec, name))
+    # A file of holds that the run did not read, as it holds none yet, is read now: its end is where they go.
     edits: list[tuple[Text, Edit]] = []
     added: list[Text] = []
     for home, new in documents.items():

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from krmfn import terminal
-from krmfn.commands import options, output, ruling, signers
+from krmfn.commands import options, output, ruling
 from krmfn.diagnostics import VERIFY_CODES
-from krmfn.errors import RuleError
+from krmfn.disk.reading import NotReadError, read_file
+from krmfn.errors import InputError, RuleError
 from krmfn.image import ImageRef
 from krmfn.inventory.signed import Subject, described, judged, subjects, wants_signatures
 from krmfn.kubernetes import finder
 from krmfn.policies.number import moment
 from krmfn.sanitize import printable
-from krmfn.sources.sources import Sources
+from krmfn.signatures.keys import LIMIT, read_keys
+from krmfn.signatures.wanted import Identity, TrustedRoot, Wanted
 
 if TYPE_CHECKING:
     from krmfn.signatures.keyless import Signature
 
+_SUBJECT, _ISSUER = "certificate_identity", "certificate_oidc_issuer"
+_OPTIONS = (
+    click.option("--key", "keys", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+                 help="A public key (PEM) that may sign every image; repeatable, any suffices."),
+    click.option("--certificate-identity", metavar="TEXT", default="", help="Who may sign without a key."),
+    click.option("--certificate-identity-regexp", metavar="RE2", default="", help="The same as a pattern, matched from end to end."),
+    click.option("--certificate-oidc-issuer", metavar="URL", default="", help="Who vouches for that identity."),
+    click.option("--certificate-oidc-issuer-regexp", metavar="RE2", default="", help="The same as a pattern, matched from end to end."),
+    click.option("--trusted-root", type=click.Path(path_type=Path), metavar="FILE", help="A trusted_root.json other than that of the public sigstore."),
+    click.option("--builder-id", metavar="GLOB", default="", help="Who must have built it, as its provenance says."),
+    click.option("--source-uri", metavar="GLOB", default="", help="From what it must have been built."),
+)  # fmt: skip
+"""Who has to have signed, named as cosign names its own options."""
 _HEADER = ("IMAGE", "STATE", "SIGNED BY", "BUILT FROM", "SINCE", "WHERE")
+
+
+def _who(verb: Callable[..., Any]) -> Callable[..., Any]:
+    return options.adding(verb, *_OPTIONS)
 
 
 @options.verb(
@@ -37,7 +57,7 @@ _HEADER = ("IMAGE", "STATE", "SIGNED BY", "BUILT FROM", "SINCE", "WHERE")
 )
 @options.looking(click.argument("targets", nargs=-1, required=True, metavar="IMAGE|PATH..."))
 @ruling.RULES
-@signers.named
+@_who
 @click.option("--source", metavar="registry|layout:DIR", help="Where images are.")
 @options.output("text", "json", "sarif")
 def command(targets: tuple[str, ...], source: str | None, form: str, **who: Any) -> int:
@@ -46,7 +66,7 @@ def command(targets: tuple[str, ...], source: str | None, form: str, **who: Any)
     Of a PATH, or of - (stdin), every image is judged that a field surely runs, by the `require` entries that match it
     (docs/requirements.md) and by who is named here. Nothing is written.
     """
-    wanted = signers.wanted(**who)
+    wanted = _wanted(**who)
     paths = [Path(one) for one in targets if one == "-" or Path(one).exists()]
     images = [_image(one) for one in targets if one != "-" and not Path(one).exists()]
     tree = options.read(paths) if paths else None
@@ -54,11 +74,56 @@ def command(targets: tuple[str, ...], source: str | None, form: str, **who: Any)
     places = finder.find(tree.blocks, tree.graph) if tree else ()
     if wanted is None and not wants_signatures(config):
         raise click.UsageError("nothing is required: name --key FILE or --certificate-identity, or write verify under require (docs/requirements.md)")
-    with terminal.watching() as progress:
-        sources = Sources(config, os.environ, progress)
+    with options.open_source(config) as sources:
         judgements = described(judged(subjects(places, images), config, wanted, sources), config, sources.describe)
     _print(judgements, form)
     return int(any(one.findings() for one in judgements))
+
+
+def _wanted(
+    keys: Sequence[Path], trusted_root: Path | None, builder_id: str, source_uri: str, **patterns: str
+) -> Wanted | None:
+    """Return what the options want of every image; None when they name nobody. Raises UsageError, InputError."""
+    subject, issuer = (_pattern(patterns, name) for name in (_SUBJECT, _ISSUER))
+    if bool(subject) is not bool(issuer):
+        raise click.UsageError("--certificate-identity and --certificate-oidc-issuer belong together: another issuer may vouch for the same name")
+    if trusted_root and not subject:
+        raise click.UsageError("--trusted-root vouches for identities: name --certificate-identity and --certificate-oidc-issuer")
+    if not keys and not subject:
+        if builder_id or source_uri:
+            raise click.UsageError("--builder-id and --source-uri need --key or --certificate-identity: provenance counts when it is signed")
+        return None
+    read = [key for path in keys for key in _of_file(path, partial(read_keys, path.name))]
+    identities = (_identity(issuer, subject, trusted_root),) if subject else ()
+    return Wanted(tuple(dict.fromkeys(read)), builder_id, source_uri, identities)
+
+
+def _identity(issuer: str, subject: str, trusted_root: Path | None) -> Identity:
+    root = _of_file(trusted_root, partial(TrustedRoot, trusted_root.name)) if trusted_root else TrustedRoot()
+    identity = Identity(issuer, subject, root=root)
+    try:
+        identity.check()
+    except RuleError as error:
+        raise click.UsageError(str(error)) from None
+    return identity
+
+
+def _pattern(patterns: dict[str, str], name: str) -> str:
+    exact, regexp = patterns[name], patterns[f"{name}_regexp"]
+    if exact and regexp:
+        option = f"--{name.replace('_', '-')}"
+        raise click.UsageError(f"{option} and {option}-regexp exclude each other")
+    return regexp or re.escape(exact)
+
+
+def _of_file(path: Path, reading: Callable[[bytes], Any]) -> Any:
+    try:
+        return reading(read_file(path, LIMIT))
+    except (NotReadError, FileNotFoundError, NotADirectoryError) as error:
+        why = str(error) if isinstance(error, NotReadError) else "is not there"
+        raise InputError(f"the file {why}", name=str(path)) from None
+    except RuleError as error:
+        raise InputError(f"{error}{f'; {error.help}' if error.help else ''}", name=str(path)) from None
 
 
 def _image(text: str) -> ImageRef:

@@ -94,7 +94,7 @@ def scan(plan: Plan, lane: Lane, store: Store, open_source: Open, earlier: Earli
         done += len(shard.images)
         failures |= work.failed
         tell(Progress(lane.host, done, whole, len(failures)))
-        if left and passing(work.failed) == left:
+        if left and passing(work.failed) == left:  # nothing of the shard was answered: the host is down
             break
     return failures
 
@@ -180,6 +180,7 @@ def _best(text: str, deployed: Sequence[str], tags: Sequence[str]) -> Iterator[s
 def _patiently(questions: Sequence[Key], question: Callable[[Key], Answer]) -> dict[Key, Answer | RegistryError]:
     """Ask, and ask again who was kept out by a rate limit, as long as anybody is let in."""
     answers = ask(questions, question)
+    # The client waits as a Retry-After says, and gives up in the end. A round in which somebody got an answer was worth it.
     for _ in range(_ROUNDS):
         again = ask([key for key, one in answers.items() if _is_kept_out(one)], question)
         answers |= again

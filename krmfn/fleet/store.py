@@ -89,7 +89,7 @@ class Store:
         path = self.path(lane, shard, "jsonl")
         try:
             if path not in self._split:
-                while len(self._split) >= _AT_HAND:
+                while len(self._split) >= _AT_HAND:  # dicts keep the order of insertion: the oldest goes
                     del self._split[next(iter(self._split))]
                 self._split[path] = shards.split(self.data(lane, shard), shard.first, shard.last)
             lines = self._split[path]
