@@ -37,8 +37,8 @@ def with_changed(rules: Config, texts: Iterable[Text], root: Path) -> Config:
     pairs = [(text, committed.get(os.path.relpath(Path(text.name).resolve(), root.resolve()))) for text in every]
     different = [(old, new) for new, old in pairs if old is not None and old.data != new.data]
     before, after = ([one for pair in different for one in _blocks(pair[at])] for at in (0, 1))
-    # A field has moved if other tags run by the changed files than by the committed ones. An entry of a lock has moved if it
-    # differs from the committed one; one that is new, if it differs from what its fields ran: a first lock moves nothing.
+    # A policy has moved if its fields run other tags than in the committed files. An entry of a lock has moved if it
+    # differs from the committed one, a new entry if it differs from what the fields ran: a first lock moves nothing.
     ran, runs = _running(before, rules), _running(after, rules)
     moved = {key for key in ran.keys() | runs.keys() if ran.get(key) != runs.get(key)}
     fields = {**_running((one for text in every for one in _blocks(text)), rules), **ran}

@@ -30,7 +30,6 @@ def unseen(written: Iterable[str]) -> Iterator[str]:
         beside = _kustomization(Path(name).parent)
         if beside is None or os.fsencode(Path(name).name) in _content(beside):
             continue
-        # Beside a kustomization of functions the file would be run as one: what is above runs that folder, and loads the file.
         loader = _user(beside.parent) if _lists_functions(beside) else beside
         if loader is None:
             continue

@@ -199,7 +199,7 @@ def _push(repository: Repository, space: Workspace, destination: Destination, na
     branch, remote, tip, refspec = destination.branch, destination.remote, destination.tip, destination.refspec
     name = name or _unpushed(repository, branch, tip)
     if name:
-        # Flux pushes the branch, and by the refspec besides; one that names the branch as its source means this very commit.
+        # Flux pushes the branch, and by the refspec besides; one whose source is the branch means this very commit.
         own = f"refs/heads/{branch}"
         source, colon, target = refspec.partition(":")
         try:

@@ -95,7 +95,7 @@ def short_names(repositories: dict[PolicyKey, Repository]) -> dict[str, list[Pol
     """
     images = sorted({repository.image.canonical for repository in repositories.values()})
     names: dict[str, str] = {}
-    # One more part of the path in each round, until a name is one image's alone; a name that was given is not given again.
+    # One more part of the path in each round, until a name is of one image alone; no name is given a second time.
     for count in range(1, max((image.count("/") for image in images), default=0) + 2):
         spelled = {image: _spelled("-".join(image.split("/")[-count:])) for image in images}
         uses = Counter(spelled.values())

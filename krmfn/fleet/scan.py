@@ -180,7 +180,7 @@ def _best(text: str, deployed: Sequence[str], tags: Sequence[str]) -> Iterator[s
 def _patiently(questions: Sequence[Key], question: Callable[[Key], Answer]) -> dict[Key, Answer | RegistryError]:
     """Ask, and ask again who was kept out by a rate limit, as long as anybody is let in."""
     answers = ask(questions, question)
-    # The client waits as a Retry-After says, and gives up in the end. A round in which somebody got an answer was worth it.
+    # The client waits as Retry-After says, and gives up in the end; a round in which any got an answer was worth it.
     for _ in range(_ROUNDS):
         again = ask([key for key, one in answers.items() if _is_kept_out(one)], question)
         answers |= again
