@@ -167,12 +167,12 @@ errors function globs image kubernetes kubernetes.form kubernetes.resource model
 plan.current plan.decision plan.digests plan.guard plan.needed plan.records plan.report plan.resolve plan.rewrite plan.target
 policies policies.constraint policies.intervals policies.options policies.policy policies.protocol policies.reason
 policies.release policies.rules policies.selection policies.semver policies.term policies.version sanitize singleflight
-sources sources.sources strict_json yamledit yamledit.comments yamledit.compose yamledit.documents yamledit.editor yamledit.libyaml
+sources sources.sources yamledit yamledit.comments yamledit.compose yamledit.documents yamledit.editor yamledit.libyaml
 yamledit.markers yamledit.nodes yamledit.prefilter yamledit.resourcelist yamledit.results yamledit.scalars yamledit.text
 yamledit.verification yamledit.writing yamledit.yamltree
 """
 """What a run on ten items with one policy for Flux imports of krmfn, its own `__main__` aside: what is not here waits until it is needed."""
-SLOW = ("dataclasses", "datetime", "email", "hashlib", "importlib.metadata", "inspect", "logging", "pathlib", "re2", "semver", "typing", "urllib")
+SLOW = ("dataclasses", "datetime", "email", "hashlib", "importlib.metadata", "inspect", "json", "logging", "pathlib", "re2", "semver", "typing", "urllib")
 """Modules of others that take long to import, and that such a run has no use for."""
 
 

@@ -10,7 +10,6 @@ from krmfn.kubernetes.form import Form, read_form
 from krmfn.kubernetes.resource import Resource, annotations_of
 from krmfn.model import Diagnostic, Field, ImagePolicy, Location, Part, PolicyKey
 from krmfn.namedtuple import NamedTuple
-from krmfn.strict_json import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,6 +115,8 @@ def annotated(resource: Resource) -> Iterator[tuple[str, str, Setter | None]]:
     text = annotations_of(resource.root).get(ANNOTATION)
     if not text or resource.is_definition:
         return
+    from krmfn.strict_json import parse
+
     try:
         entries = list(parse(text.encode("utf-8", "surrogatepass")).items())
     except ValueError:

@@ -29,6 +29,9 @@ KEY = "$imagepolicy"
 SCAN = "$imagescan"
 SCANS = "imageScans"
 """Stands for the namespace that a marker of Fleet does not name; no namespace can be called so."""
+_OPENING = f'# {{"{KEY}": "'
+_PLAIN = frozenset("-.:_0123456789abcdefghijklmnopqrstuvwxyz")
+"""What JSON, URL fragments and JSON pointers leave as it is."""
 _REF = "#/definitions/io.k8s.cli.setters."
 _LOOKALIKE = rb"""(?i)(?:\$|\{ ?['"]?)image[-_]?(?:policy|scan)\b"""
 _NEEDLES = (b"$imagepolicy", b"$imagescan", b"\\u", b'"$ref"')
@@ -91,6 +94,8 @@ def setter_of(comment: str) -> str | None:
     >>> setter_of('# {"$imagescan": "web:tag"}'), setter_of('# {"$imagescan": "web:digest"}')
     ('imageScans:web:tag', 'imageScans:web@digest')
     """
+    if comment.startswith(_OPENING) and comment.endswith('"}') and _PLAIN.issuperset(comment[len(_OPENING) : -2]):
+        return comment[len(_OPENING) : -2] or None  # as Flux's docs spell it: nothing to decode, and no JSON to import
     fields = _fields(comment, _refuse)
     if fields is None:
         return None

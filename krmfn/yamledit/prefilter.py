@@ -152,7 +152,7 @@ def setters_in(raw: bytes) -> set[str]:
     named = rb'"(\$imagepolicy|\$imagescan|\$ref)"[ \t]*:[ \t]*"(?:#/definitions/io\.k8s\.cli\.setters\.)?([^"\\\r\n]*)"'
     keys = {b"$ref": "$imagepolicy"}
     texts = {
-        f'{{"{keys.get(hit[1], hit[1].decode())}": "{hit[2].decode("utf-8", "replace")}"}}' for hit in re.finditer(named, raw)
+        f'# {{"{keys.get(hit[1], hit[1].decode())}": "{hit[2].decode("utf-8", "replace")}"}}' for hit in re.finditer(named, raw)
     }
     if b"\\" in raw:
         texts |= {hit[1].decode("utf-8", "replace") for hit in re.finditer(rb"#[ \t#]*(\{[^\r\n]*\\[^\r\n]*)", raw)}
