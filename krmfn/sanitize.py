@@ -44,7 +44,8 @@ def as_utf8(text: str) -> str:
     """
     if text.isascii():
         return text
-    return re.sub(_UNDECODED, lambda match: match[0].encode("ascii", "surrogateescape").decode("utf-8", "surrogateescape"), text)
+    escape = "surrogateescape"
+    return re.sub(_UNDECODED, lambda match: match[0].encode("ascii", escape).decode("utf-8", escape), text)
 
 
 def printable_lines(text: str) -> str:

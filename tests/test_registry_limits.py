@@ -14,7 +14,7 @@ from krmfn.sources.registry import listing
 from krmfn.sources.registry.budget import Budget, OutOfBytesError, OutOfTimeError
 from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.exchange import Call, NoReply, Reply
-from krmfn.sources.registry.host_limiter import Gate
+from krmfn.sources.registry.host_limiter import HostLimiter
 from krmfn.sources.registry.limits import Settings
 from krmfn.sources.registry.origin import Origin
 from krmfn.sources.registry.retries import Attempts, retry_after
@@ -59,7 +59,7 @@ def reply(status: int, **headers: str) -> Reply:
 def send(hands: Hands, *answers: Reply | NoReply, until: float = 60, **settings: Any) -> tuple[Reply | NoReply, int]:
     world = hands.world()
     transport = Script(*answers)
-    attempts = Attempts(Settings(**settings), world, transport, Gate(world, per_host=4, total=8))
+    attempts = Attempts(Settings(**settings), world, transport, HostLimiter(world, per_host=4, total=8))
     call = Call("GET", HOST, "https://r.example/", {}, 100, hands.time + until)
     return attempts.send(call), transport.calls
 
@@ -117,7 +117,7 @@ SILENT = NoReply("unavailable", "silence", "mute", retry=True)
 def test_a_host_that_is_lost_is_given_up_for_the_run(before, answer, calls):
     hands = Hands()
     transport = Script(*filter(None, (before,)), answer)
-    attempts = Attempts(Settings(), hands.world(), transport, Gate(hands.world(), per_host=4, total=8))
+    attempts = Attempts(Settings(), hands.world(), transport, HostLimiter(hands.world(), per_host=4, total=8))
     call = Call("GET", HOST, "https://r.example/", {}, 100, hands.time + 60)
     if before:
         attempts.send(call)
@@ -139,7 +139,7 @@ def test_who_waits_for_a_lost_host_does_not_try_it():
             pause(0.01)
             return SILENT
 
-    attempts = Attempts(Settings(), World(chance=lambda: 0.0), Silent(), Gate(World(), per_host=4, total=8))
+    attempts = Attempts(Settings(), World(chance=lambda: 0.0), Silent(), HostLimiter(World(), per_host=4, total=8))
     call = Call("GET", HOST, "https://r.example/", {}, 100, World().clock() + 60)
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: attempts.send(call), range(30))) == {SILENT}
@@ -180,29 +180,29 @@ def test_retry_after_is_read(text, expected):
 
 def test_a_paused_host_does_not_pause_another():
     hands = Hands()
-    gate = Gate(hands.world(), per_host=1, total=8)
-    gate.pause(HOST, 5)
-    assert gate.enter(OTHER, hands.time + 1) == "in"
+    limiter = HostLimiter(hands.world(), per_host=1, total=8)
+    limiter.pause(HOST, 5)
+    assert limiter.enter(OTHER, hands.time + 1) == "in"
     assert hands.slept == []
-    assert gate.enter(HOST, hands.time + 4) == "paused"
-    assert gate.enter(HOST, hands.time + 6) == "in"
+    assert limiter.enter(HOST, hands.time + 4) == "paused"
+    assert limiter.enter(HOST, hands.time + 6) == "in"
     assert hands.slept == [5]
-    gate.pause(HOST, 1)
-    gate.pause(HOST, 0.1)
-    gate.leave(HOST)
-    assert gate.enter(HOST, hands.time + 9) == "in"
+    limiter.pause(HOST, 1)
+    limiter.pause(HOST, 0.1)
+    limiter.leave(HOST)
+    assert limiter.enter(HOST, hands.time + 9) == "in"
     assert hands.slept == [5, 1]
 
 
 def test_the_gate_counts_places_and_gives_none_away():
     hands = Hands()
-    gate, now = Gate(hands.world(), per_host=2, total=3), hands.time
-    assert [gate.enter(HOST, now) for _ in range(2)] == ["in", "in"]
-    assert gate.enter(HOST, now) == "full"
-    assert gate.enter(OTHER, now) == "in"
-    assert gate.enter(OTHER, now) == "full"
-    gate.leave(HOST)
-    assert gate.enter(OTHER, now) == "in"
+    limiter, now = HostLimiter(hands.world(), per_host=2, total=3), hands.time
+    assert [limiter.enter(HOST, now) for _ in range(2)] == ["in", "in"]
+    assert limiter.enter(HOST, now) == "full"
+    assert limiter.enter(OTHER, now) == "in"
+    assert limiter.enter(OTHER, now) == "full"
+    limiter.leave(HOST)
+    assert limiter.enter(OTHER, now) == "in"
 
 
 def test_who_waits_for_a_place_is_kept_out_of_a_host_that_was_paused_meanwhile():
@@ -212,16 +212,16 @@ def test_who_waits_for_a_place_is_kept_out_of_a_host_that_was_paused_meanwhile()
         looks.append(World().clock())
         return looks[-1]
 
-    gate, until = Gate(World(clock=clock), per_host=1, total=3), World().clock() + 100
-    assert gate.enter(HOST, until) == "in"
+    limiter, until = HostLimiter(World(clock=clock), per_host=1, total=3), World().clock() + 100
+    assert limiter.enter(HOST, until) == "in"
     looks.clear()
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(gate.enter, HOST, until)
+        waiting = pool.submit(limiter.enter, HOST, until)
         wait_until(lambda: len(looks) >= 2)  # it has seen no pause, and how long it may wait for a place
-        gate.pause(HOST, 1000)
-        gate.leave(HOST)
+        limiter.pause(HOST, 1000)
+        limiter.leave(HOST)
         assert waiting.result() == "paused"
-    assert gate.enter(OTHER, until) == "in"
+    assert limiter.enter(OTHER, until) == "in"
 
 
 def test_a_budget_ends():
@@ -345,7 +345,7 @@ def test_a_host_that_wants_a_long_pause_is_asked_by_nobody_meanwhile():
     """It has answered before, so that it is no host that is lost."""
     hands = Hands()
     transport = Script(reply(200), reply(429, Retry_After="3600"))
-    attempts = Attempts(Settings(), hands.world(), transport, Gate(hands.world(), per_host=4, total=8))
+    attempts = Attempts(Settings(), hands.world(), transport, HostLimiter(hands.world(), per_host=4, total=8))
     call = Call("GET", HOST, "https://r.example/", {}, 100, hands.time + 60)
     answers = [attempts.send(call) for _ in range(4)]
     assert [one.status if isinstance(one, Reply) else one.kind for one in answers] == [200, 429, "paused", "paused"]

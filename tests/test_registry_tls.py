@@ -136,7 +136,7 @@ def test_what_tls_trusts_for_many_repositories_is_not_kept_for_all(authority, tm
         for number in range(40):
             asked = repository(f"{registry.address}/acme/web", ca_pem=f"# {number}\n{authority.pem}")
             assert source.tags(asked).tags == ("1.0.0",)
-        assert len(alive) <= transport._LANES + 1
+        assert len(alive) <= transport._ROUTES + 1
 
 
 def test_old_tls_is_refused(authority, tmp_path):

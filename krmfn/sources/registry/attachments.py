@@ -26,7 +26,7 @@ class Attachments:
         """Return the descriptors of what refers to a digest: by the API, else by the tag that the specification falls back to."""
 
         def ask(client: Client) -> Sequence[object] | None:
-            server = client.question.target.server
+            server = client.context.endpoint.server
             if server in self._without:
                 return None
             reply = client.referrers(digest, LIMIT)
@@ -34,7 +34,7 @@ class Attachments:
                 self._without.add(server)
                 return None
             if "next" in client.good(reply).headers.get("Link", ""):
-                raise client.question.error("limit", f"more than one page of artefacts refers to {digest}")
+                raise client.context.error("limit", f"more than one page of artefacts refers to {digest}")
             return _manifests(client, reply.body)
 
         listed: Sequence[object] | None = self._ask(f"referrers of {digest}", ask)
@@ -70,7 +70,7 @@ def _manifests(client: Client, body: bytes | bytearray) -> Sequence[object]:
     try:
         manifests = parse(body).get("manifests")
     except ValueError as error:
-        raise client.question.error("integrity", f"referrers {error}") from None
+        raise client.context.error("integrity", f"referrers {error}") from None
     if not isinstance(manifests, list):
-        raise client.question.error("integrity", "the list of referrers has no manifests")
+        raise client.context.error("integrity", "the list of referrers has no manifests")
     return manifests

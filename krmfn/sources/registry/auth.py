@@ -16,14 +16,14 @@ from krmfn.sanitize import printable, without_login
 from krmfn.sources.credential import Credential, is_token
 from krmfn.sources.registry import messages
 from krmfn.sources.registry.challenge import parse as parse_challenges
-from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply, Trust
+from krmfn.sources.registry.exchange import Call, NoReply, Reply, Route, Trust
 from krmfn.sources.registry.origin import Origin
 from krmfn.strict_json import parse as parse_json
 
 if TYPE_CHECKING:
     from krmfn.sources.keychain import Keychain, Lookup
     from krmfn.sources.registry.clock import World
-    from krmfn.sources.registry.endpoints import Question
+    from krmfn.sources.registry.endpoints import RequestContext
     from krmfn.sources.registry.secrets import Secrets
 
 TOKEN_LIMIT = 64 << 10
@@ -58,11 +58,11 @@ class _Way(NamedTuple):
 
 
 class _Key(NamedTuple):
-    """What a token is good for. `lane` is that of the registry, `base` that of the question, which its token server uses."""
+    """What a token is good for. `route` leads to the registry, `base`, as it was asked for, to its token server."""
 
     origin: Origin
-    lane: Lane
-    base: Lane
+    route: Route
+    base: Route
     way: _Way
     scope: str
     credential: Credential | None
@@ -77,126 +77,126 @@ class _Token(NamedTuple):
 
 
 class Authorizer:
-    """Makes the Authorization header of a question. Safe to call from threads."""
+    """Makes Authorization headers. Safe to call from threads."""
 
     def __init__(self, send: Send, keychain: Keychain, secrets: Secrets, world: World, trust: Trust) -> None:
         self._send, self._keychain, self._secrets, self._world = send, keychain, secrets, world
         self._trust = trust
-        self._ways: dict[tuple[Origin, Lane], _Way] = {}
+        self._ways: dict[tuple[Origin, Route], _Way] = {}
         self._tokens: dict[_Key, _Token] = {}
         self._locks: dict[_Key, threading.Lock] = {}
         self._lock = threading.Lock()
         self.problems: dict[str, None] = {}
 
-    def look_up(self, question: Question) -> Lookup:
-        """Look up what is known of the target's registry; its secrets are learnt at once."""
-        target, access = question.target, question.repository.access
-        secrets, until = access.docker_configs, question.until
-        lookup = self._keychain.find(target.registry, target.path, secrets, access.provenance, until)
+    def look_up(self, context: RequestContext) -> Lookup:
+        """Look up what is known of the registry; its secrets are learnt at once."""
+        endpoint, access = context.endpoint, context.repository.access
+        secrets, until = access.docker_configs, context.until
+        lookup = self._keychain.find(endpoint.registry, endpoint.path, secrets, access.provenance, until)
         if lookup.credential:
             self._secrets.learn(lookup.credential.secrets())
         with self._lock:
             self.problems.update(dict.fromkeys(lookup.problems))
         return lookup
 
-    def header(self, question: Question, origin: Origin, lane: Lane) -> str:
-        """Return the header to start with by a lane: what this origin wanted last time there, or none."""
-        way = self._ways.get((origin, lane))
-        credential = self._credential(question, origin, lane)
+    def header(self, context: RequestContext, origin: Origin, route: Route) -> str:
+        """Return the header to start with by a route: what this origin wanted last time there, or none."""
+        way = self._ways.get((origin, route))
+        credential = self._credential(context, origin, route)
         if credential and credential.registry_token:
             return f"Bearer {credential.registry_token}"
         if way is None:
             return ""
         if way.scheme == "basic":
             return credential.basic if credential else ""
-        return self._bearer(question, _Key(origin, lane, question.lane, way, _scope(question), credential), stale="")
+        return self._bearer(context, _Key(origin, route, context.route, way, _scope(context), credential), stale="")
 
-    def answer(self, question: Question, origin: Origin, reply: Reply, used: str) -> str:
-        """Return the header for a second try by the same lane after a 401, empty when there is none; raises RegistryError."""
+    def answer(self, context: RequestContext, origin: Origin, reply: Reply, used: str) -> str:
+        """Return the header for a second try by the same route after a 401, empty for none; raises RegistryError."""
         challenges = parse_challenges(reply.headers.get("WWW-Authenticate", ""))
         bearer = next((c.parameters for c in challenges if c.scheme == "bearer" and c.parameters.get("realm")), None)
-        credential = self._credential(question, origin, reply.lane)
+        credential = self._credential(context, origin, reply.route)
         if bearer:
-            way, scope = self._way(origin, reply, bearer, used), _scope(question)
+            way, scope = self._way(origin, reply, bearer, used), _scope(context)
             if bearer.get("error") == "insufficient_scope":
                 scope = bearer.get("scope") or scope
             if credential and credential.registry_token:
                 return ""
-            return self._bearer(question, _Key(origin, reply.lane, question.lane, way, scope, credential), stale=used)
+            return self._bearer(context, _Key(origin, reply.route, context.route, way, scope, credential), stale=used)
         if credential and any(challenge.scheme == "basic" for challenge in challenges):
-            self._ways[origin, reply.lane] = _Way("basic")
+            self._ways[origin, reply.route] = _Way("basic")
             return credential.basic if credential.basic != used else ""
         return ""
 
     def _way(self, origin: Origin, reply: Reply, parameters: Mapping[str, str], used: str) -> _Way:
-        way = self._ways.get((origin, reply.lane))
+        way = self._ways.get((origin, reply.route))
         if way is None or way.scheme != "bearer" or not used:
             # nvcr.io names another token server to a token that ran out; the first one renews it
             way = _Way("bearer", parameters["realm"], parameters.get("service", ""), reply.is_private)
-            self._ways[origin, reply.lane] = way
+            self._ways[origin, reply.route] = way
         return way
 
-    def _credential(self, question: Question, origin: Origin, lane: Lane) -> Credential | None:
-        """Return the credential that may travel to an origin by a lane, if there is any."""
-        credential = self.look_up(question).credential
-        if credential and question.obstacles(credential.provenance, origin, lane):
+    def _credential(self, context: RequestContext, origin: Origin, route: Route) -> Credential | None:
+        """Return the credential that may travel to an origin by a route, if there is any."""
+        credential = self.look_up(context).credential
+        if credential and context.obstacles(credential.provenance, origin, route):
             return None
         return credential
 
-    def _bearer(self, question: Question, key: _Key, stale: str) -> str:
+    def _bearer(self, context: RequestContext, key: _Key, stale: str) -> str:
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
-        if not lock.acquire(timeout=max(0.0, question.until - self._world.clock())):
-            raise question.error("unavailable", f"{key.origin}: no token came in the time allowed")
+        if not lock.acquire(timeout=max(0.0, context.until - self._world.clock())):
+            raise context.error("unavailable", f"{key.origin}: no token came in the time allowed")
         try:
             # Who waited while another thread fetched it finds a token that is not the stale one of its own 401.
             token = self._tokens.get(key)
             if token is None or token.until <= self._world.clock() or f"Bearer {token.text}" == stale:
-                token = self._fetch(question, key)._replace(withheld=tuple(question.withheld))
+                token = self._fetch(context, key)._replace(withheld=tuple(context.withheld))
                 self._tokens[key] = token
-            question.withheld.update(dict.fromkeys(token.withheld))
+            context.withheld.update(dict.fromkeys(token.withheld))
             return f"Bearer {token.text}"
         finally:
             lock.release()
 
-    def _fetch(self, question: Question, key: _Key) -> _Token:
-        realm = self._realm(question, key)
-        reply = self._request(question, key, realm)
+    def _fetch(self, context: RequestContext, key: _Key) -> _Token:
+        realm = self._realm(context, key)
+        reply = self._request(context, key, realm)
         if isinstance(reply, NoReply):
-            raise question.error(reply.failure, f"the token server of {question.target.registry}: {reply.text}")
+            raise context.error(reply.failure, f"the token server of {context.endpoint.registry}: {reply.text}")
         if reply.status != 200:
-            is_sent = key.credential is not None and not question.withheld
-            raise messages.token_refusal(question, realm, reply, self.look_up(question), is_sent=is_sent)
+            is_sent = key.credential is not None and not context.withheld
+            raise messages.token_refusal(context, realm, reply, self.look_up(context), is_sent=is_sent)
         try:
             return self._read(reply)
         except ValueError as error:
-            text = f"the token server {realm} of {question.target.registry} {error}"
-            raise question.error("integrity", text) from None
+            text = f"the token server {realm} of {context.endpoint.registry} {error}"
+            raise context.error("integrity", text) from None
 
-    def _realm(self, question: Question, key: _Key) -> Origin:
+    def _realm(self, context: RequestContext, key: _Key) -> Origin:
         """Check the token server's address before anything goes there."""
         shown = printable(without_login(self._secrets.scrub(key.way.realm)))
         realm = Origin.of(key.way.realm)
         if realm is None:
-            raise question.misbehaved(f"names {shown!r} as its token server, which is no http(s) URL")
+            raise context.misbehaved(f"names {shown!r} as its token server, which is no http(s) URL")
         if realm.scheme == "http" and key.origin.scheme == "https":
-            raise question.misbehaved(f"names {shown!r} as its token server, which is not https")
-        if realm != key.origin and not (_is_known(key.origin, realm) or question.may_connect(realm.authority)):
-            what = f"{realm}, the token server of {question.target.registry},"
-            raise question.not_allowed(what, realm.authority)
-        if key.credential and not _belongs(question, key.origin, realm):
-            raise question.misbehaved(
+            raise context.misbehaved(f"names {shown!r} as its token server, which is not https")
+        if realm != key.origin and not (_is_known(key.origin, realm) or context.may_connect(realm.authority)):
+            what = f"{realm}, the token server of {context.endpoint.registry},"
+            raise context.not_allowed(what, realm.authority)
+        if key.credential and not _belongs(context, key.origin, realm):
+            raise context.misbehaved(
                 f"wants credentials sent to {realm}, which is not known to belong to it;"
                 f" if it does, add {realm.authority} to realmHosts of an ImageAutomation"
             )
         return realm
 
-    def _request(self, question: Question, key: _Key, realm: Origin) -> Reply | NoReply:
+    def _request(self, context: RequestContext, key: _Key, realm: Origin) -> Reply | NoReply:
         """Ask for a token: with the identity token, else with the password, and without a login where none may travel."""
-        base = question.lane if _belongs(question, key.origin, realm) else question.lane.to_others()
+        base = context.route if _belongs(context, key.origin, realm) else context.route.to_others()
 
-        def call(lane: Lane, *, is_exchange: bool = True) -> Call:
-            return _call(question, key, realm, lane, is_exchange=is_exchange)
+        def call(route: Route, *, is_exchange: bool = True) -> Call:
+            return _call(context, key, realm, route, is_exchange=is_exchange)
 
         reply, login = self._trust.send(realm, base, call, self._send), key.credential
         has_both = login and login.identity_token and login.basic
@@ -216,12 +216,12 @@ class Authorizer:
         return _Token(text, self._world.clock() + max(_SHORTEST_LIFE, min(seconds, _LONGEST_LIFE)) - _EARLY)
 
 
-def _scope(question: Question) -> str:
-    return f"repository:{question.target.path}:{question.actions}"
+def _scope(context: RequestContext) -> str:
+    return f"repository:{context.endpoint.path}:{context.actions}"
 
 
-def _belongs(question: Question, origin: Origin, realm: Origin) -> bool:
-    is_listed = realm.authority in map(str.lower, question.repository.access.realm_hosts)
+def _belongs(context: RequestContext, origin: Origin, realm: Origin) -> bool:
+    is_listed = realm.authority in map(str.lower, context.repository.access.realm_hosts)
     return realm == origin or is_listed or _is_known(origin, realm)
 
 
@@ -229,10 +229,10 @@ def _is_known(origin: Origin, realm: Origin) -> bool:
     return realm.scheme == "https" and realm.port == 443 and _TOKEN_SERVERS.get(origin.host) == realm.host
 
 
-def _call(question: Question, key: _Key, realm: Origin, lane: Lane, *, is_exchange: bool) -> Call:
+def _call(context: RequestContext, key: _Key, realm: Origin, route: Route, *, is_exchange: bool) -> Call:
     """Return the request for a token: POST to exchange an identity token (OAuth 2.0), else docker's GET."""
     credential = key.credential
-    if credential and not _may_travel(credential, question, key.origin, realm, lane):
+    if credential and not _may_travel(credential, context, key.origin, realm, route):
         credential = None
     url, headers, body = key.way.realm.partition("#")[0], {}, None
     if credential and credential.identity_token and is_exchange:
@@ -252,13 +252,13 @@ def _call(question: Question, key: _Key, realm: Origin, lane: Lane, *, is_exchan
             headers["Authorization"] = credential.basic
     is_guarded = realm != key.origin and not key.way.is_private
     method = "GET" if body is None else "POST"
-    return Call(method, realm, url, headers, TOKEN_LIMIT, question.until, lane, body, is_guarded)
+    return Call(method, realm, url, headers, TOKEN_LIMIT, context.until, route, body, is_guarded)
 
 
-def _may_travel(login: Credential, question: Question, origin: Origin, realm: Origin, lane: Lane) -> bool:
+def _may_travel(login: Credential, context: RequestContext, origin: Origin, realm: Origin, route: Route) -> bool:
     """True if nothing keeps a login from a token server: its own connection, or one in plain text that named it."""
-    obstacles = question.obstacles(login.provenance, realm, lane)
-    if realm != origin and origin.scheme == "http" and not question.is_trusted:
-        question.withheld["plain http"] = None
+    obstacles = context.obstacles(login.provenance, realm, route)
+    if realm != origin and origin.scheme == "http" and not context.is_trusted:
+        context.withheld["plain http"] = None
         return False
     return not obstacles

@@ -18,7 +18,7 @@ from krmfn.sanitize import printable, without_login
 from krmfn.singleflight import Once
 from krmfn.sources.manifest import OCI_INDEX, shown
 from krmfn.sources.registry import messages
-from krmfn.sources.registry.exchange import Call, Lane, NoReply, Reply, Trust
+from krmfn.sources.registry.exchange import Call, NoReply, Reply, Route, Trust
 from krmfn.sources.registry.listing import (
     BYTES_LIMIT,
     PAGE_LIMIT,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from krmfn.access import Listing
     from krmfn.errors import RegistryError
     from krmfn.sources.registry.auth import Authorizer
-    from krmfn.sources.registry.endpoints import Question
+    from krmfn.sources.registry.endpoints import RequestContext
     from krmfn.sources.registry.retries import Attempts
     from krmfn.sources.registry.secrets import Secrets
     from krmfn.sources.registry.transport import Transport
@@ -49,10 +49,10 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Client(oras.provider.Registry):  # type: ignore[misc]
-    """One client for all registries; `about` binds it to a question."""
+    """One client for all registries; `about` binds it to one request."""
 
     prefix: str
-    question: Question
+    context: RequestContext
     what: str
     """What is asked for, for people."""
     progress: Callable[[str, int], None]
@@ -70,20 +70,20 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         """Pages are read one after the other, as each may take a hundred bytes of memory for one of its own."""
         self._run = Counter[str]()
 
-    def about(self, question: Question, what: str, progress: Callable[[str, int], None]) -> Client:
-        """Return this same client, bound to a question."""
+    def about(self, context: RequestContext, what: str, progress: Callable[[str, int], None]) -> Client:
+        """Return this same client, bound to a request."""
         bound = copy.copy(self)
-        bound.question, bound.what, bound.progress = question, what, progress
-        bound.prefix = self._scheme(question)
+        bound.context, bound.what, bound.progress = context, what, progress
+        bound.prefix = self._scheme(context)
         return bound
 
     @property
     def container(self) -> oras.container.Container:
-        """The target for oras. Built by attributes: its own parser takes `ghcr.io//x` for a name on Docker Hub."""
-        target = self.question.target
+        """The endpoint for oras. Built by attributes: its own parser takes `ghcr.io//x` for a name on Docker Hub."""
+        endpoint = self.context.endpoint
         container = oras.container.Container.__new__(oras.container.Container)
-        container.registry = target.server
-        container.namespace, _, container.repository = target.path.rpartition("/")
+        container.registry = endpoint.server
+        container.namespace, _, container.repository = endpoint.path.rpartition("/")
         container.tag, container.digest = "latest", None
         return container
 
@@ -107,7 +107,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         body = self.good(reply).body
         algorithm, _, expected = digest.partition(":")
         if hashlib.new(algorithm, body).hexdigest() != expected:
-            raise self.question.error("integrity", f"content of {digest} has another digest")
+            raise self.context.error("integrity", f"content of {digest} has another digest")
         return body
 
     def has_blob(self, digest: str) -> bool:
@@ -123,12 +123,12 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
 
     def referrers(self, digest: str, cap: int) -> Reply:
         """Ask what refers to a digest (OCI distribution spec 1.1)."""
-        path = f"{self.question.target.server}/v2/{self.question.target.path}/referrers/{digest}"
+        path = f"{self.context.endpoint.server}/v2/{self.context.endpoint.path}/referrers/{digest}"
         return self._ask(f"{self.prefix}://{path}", "GET", {"Accept": OCI_INDEX}, cap)
 
     def send(self, url: str, method: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Send content; nobody is followed with it to another place."""
-        if "push" not in self.question.actions:
+        if "push" not in self.context.actions:
             raise TypeError("this client only reads")
         return self._ask(url, method, headers, _RECEIPT, body=body, hops=0)
 
@@ -157,26 +157,28 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
             if following is None:
                 return
             page_url = following
-        raise self.question.misbehaved("lists pages of tags in a circle")
+        raise self.context.misbehaved("lists pages of tags in a circle")
 
     def _check_limits(self, pages: int, size: int, count: int) -> None:
+        host, run = self.context.endpoint.registry, self._run
         for is_over, text in (
             (pages > PAGES_LIMIT, f"{PAGES_LIMIT} pages"),
             (size > BYTES_LIMIT, f"{BYTES_LIMIT >> 20} MiB"),
             (count > TAGS_LIMIT, f"{TAGS_LIMIT} tags"),
         ):
             if is_over:
-                message = f"{self.question.target.registry} lists more than {text} for one repository, which is the limit"
-                raise self.question.error("limit", message)
-        if self._run["bytes"] > RUN_BYTES_LIMIT or self._run["tags"] > RUN_TAGS_LIMIT:
+                message = f"{host} lists more than {text} for one repository, which is the limit"
+                raise self.context.error("limit", message)
+        if run["bytes"] > RUN_BYTES_LIMIT or run["tags"] > RUN_TAGS_LIMIT:
             text = f"{RUN_BYTES_LIMIT >> 20} MiB or {RUN_TAGS_LIMIT} tags"
-            raise self.question.error("limit", f"the lists of all repositories have more than {text}, which is the limit")
+            message = f"the lists of all repositories have more than {text}, which is the limit"
+            raise self.context.error("limit", message)
 
     def _page(self, reply: Reply) -> Page:
         self.good(reply)
         with self._reading:
             try:
-                page = Page(reply.body, self.question.target.path)
+                page = Page(reply.body, self.context.endpoint.path)
             except ValueError as error:  # it holds the page as long as it lives
                 fault = str(error)
             else:
@@ -184,14 +186,14 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
                 return page
         kind = shown(self._secrets.scrub(reply.headers.get("Content-Type", "no content type")), 60)
         hint = "; is a proxy or a log-in page in between?" if "html" in kind.lower() else ""
-        raise self.question.misbehaved(f"answered {kind} for tags, which {fault}{hint}")
+        raise self.context.misbehaved(f"answered {kind} for tags, which {fault}{hint}")
 
     def _next(self, reply: Reply, url: str) -> str | None:
         try:
             return next_page(reply.headers.get("Link", ""), url)
         except ValueError as error:
             link = printable(without_login(self._secrets.scrub(reply.headers.get("Link", ""))))
-            raise self.question.misbehaved(f"names as next page of tags {link}, which {error}") from None
+            raise self.context.misbehaved(f"names as next page of tags {link}, which {error}") from None
 
     def good(self, reply: Reply) -> Reply:
         """Return the reply if it is a success; raises RegistryError otherwise."""
@@ -201,28 +203,28 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
 
     def refusal(self, reply: Reply) -> RegistryError:
         """Return what a reply that is no success means."""
-        return messages.refusal(self.question, reply, self.what, self._auth.look_up(self.question), self._secrets)
+        return messages.refusal(self.context, reply, self.what, self._auth.look_up(self.context), self._secrets)
 
-    def _scheme(self, question: Question) -> str:
+    def _scheme(self, context: RequestContext) -> str:
         """Choose https, or where plain text is allowed what the server speaks; https is tried first."""
-        if not question.target.plain:
+        if not context.endpoint.plain:
             return "https"
-        return self._schemes.get((question.target.server, question.lane), lambda: self._probe(question))
+        return self._schemes.get((context.endpoint.server, context.route), lambda: self._probe(context))
 
-    def _probe(self, question: Question) -> str:
-        url = f"https://{question.target.server}/v2/"
-        probe = Call("GET", self._origin(url, question), url, {}, 1 << 16, question.until, question.lane)
+    def _probe(self, context: RequestContext) -> str:
+        url = f"https://{context.endpoint.server}/v2/"
+        probe = Call("GET", self._origin(url, context), url, {}, 1 << 16, context.until, context.route)
         answer = self._transport.send(probe)
         if isinstance(answer, NoReply) and answer.kind in {"time", "closed"}:
-            raise messages.no_answer(question, answer)
+            raise messages.no_answer(context, answer)
         # what a proxy does instead of reaching the server says nothing about the server
         plain = {"tls"} if self._transport.proxy(probe) else {"tls", "connect", "silence", "broken"}
         return "http" if isinstance(answer, NoReply) and answer.kind in plain else "https"
 
-    def _origin(self, url: str, question: Question) -> Origin:
+    def _origin(self, url: str, context: RequestContext) -> Origin:
         origin = Origin.of(url)
         if origin is None:
-            raise question.error("integrity", f"{printable(url)} is no URL of a registry")
+            raise context.error("integrity", f"{printable(url)} is no URL of a registry")
         return origin
 
     def _ask(
@@ -230,44 +232,44 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         body: bytes | None = None,
     ) -> Reply:  # fmt: skip
         """Ask the registry, log in if it wants that, and follow redirects; raises RegistryError when nothing comes back."""
-        question, auth = self.question, self._auth
-        origin = self._origin(url, question)
-        call = Call(method, origin, url, headers, cap, question.until, question.lane, body, by_digest=by_digest)
-        used: dict[Lane, str] = {}
+        context, auth = self.context, self._auth
+        origin = self._origin(url, context)
+        call = Call(method, origin, url, headers, cap, context.until, context.route, body, by_digest=by_digest)
+        used: dict[Route, str] = {}
 
-        def known(lane: Lane) -> str:
-            used[lane] = auth.header(question, origin, lane)
-            return used[lane]
+        def known(route: Route) -> str:
+            used[route] = auth.header(context, origin, route)
+            return used[route]
 
         reply = self._follow(call, known, hops)
         if reply.status == 401 and Origin.of(reply.url) == origin:
-            header = auth.answer(question, origin, reply, used.get(reply.lane, ""))
+            header = auth.answer(context, origin, reply, used.get(reply.route, ""))
             if header:
-                reply = self._follow(call, lambda lane: header if lane == reply.lane else "", hops)
+                reply = self._follow(call, lambda route: header if route == reply.route else "", hops)
         return reply
 
-    def _follow(self, call: Call, authorization: Callable[[Lane], str], hops: int) -> Reply:
-        """Send a call and follow where it leads. What `authorization` gives for a lane goes to the first origin only."""
+    def _follow(self, call: Call, authorization: Callable[[Route], str], hops: int) -> Reply:
+        """Send a call and follow where it leads. What `authorization` gives for a route is for the first origin."""
         home = call.origin
         for _ in range(hops + 1):
             reply = self._send(call, authorization if call.origin == home else lambda _lane: "")
             location = reply.headers.get("Location", "")
             if reply.status not in _REDIRECTS or not location or not hops:
                 return reply
-            call = self.question.redirected(call, location, self._secrets)
+            call = self.context.redirected(call, location, self._secrets)
             # a registry in a private network may lead to its neighbours, a public one to public places alone
             call = call._replace(guarded=call.origin != home and not reply.is_private)
-        raise self.question.misbehaved(f"redirects more than {_HOPS} times")
+        raise self.context.misbehaved(f"redirects more than {_HOPS} times")
 
-    def _send(self, call: Call, authorization: Callable[[Lane], str]) -> Reply:
-        def over(lane: Lane) -> Call:
-            header = authorization(lane)
+    def _send(self, call: Call, authorization: Callable[[Route], str]) -> Reply:
+        def over(route: Route) -> Call:
+            header = authorization(route)
             headers = {**call.headers, "Authorization": header} if header else call.headers
-            return call._replace(headers=headers, lane=lane)
+            return call._replace(headers=headers, route=route)
 
-        reply = self._trust.send(call.origin, call.lane, over, lambda one: self._attempts.send(one, self._wait))
+        reply = self._trust.send(call.origin, call.route, over, lambda one: self._attempts.send(one, self._wait))
         if isinstance(reply, NoReply):
-            raise messages.no_answer(self.question, reply)
+            raise messages.no_answer(self.context, reply)
         return reply
 
     def _wait(self) -> None:

@@ -1,4 +1,4 @@
-"""What one call of the source wants to know: of which place, in which time, by which way, and with which login.
+"""What holds for all requests of one question: which endpoint, how long, by which route, and with which login.
 
 A connection that items have a say in carries no login of this machine: plain http, a CA certificate or a proxy from an
 item would let whoever writes manifests read what is sent. Exceptions are for the environment: `KRMFN_TRUST_CONFIG`.
@@ -20,14 +20,14 @@ from krmfn.sources.registry.origin import Origin, is_loopback_name, joined
 
 if TYPE_CHECKING:
     from krmfn.access import Repository
-    from krmfn.sources.registry.exchange import Call, Lane
+    from krmfn.sources.registry.exchange import Call, Route
     from krmfn.sources.registry.secrets import Secrets
 
 _HUB_SERVER = "registry-1.docker.io"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Endpoint:
     """Where a repository is really asked for. `registry` is the key of its credentials.
 
     `insecure` allows plain text with credentials, and `provenance` says who does; `plain` allows plain text at all.
@@ -54,18 +54,18 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A repository, where it is asked, until when (clock of the run, and in words), and the lane.
+class RequestContext:
+    """A repository, where it is asked, until when (clock of the run, and in words), and the route.
 
     `allow_list` and `trust_config` are what the environment says, `actions` what a token is asked for; `withheld`
     collects what kept a login from being sent.
     """
 
     repository: Repository
-    target: Target
+    endpoint: Endpoint
     until: float
     time_allowed: str
-    lane: Lane
+    route: Route
     allow_list: tuple[str, ...] | None = None
     trust_config: tuple[str, ...] = ()
     actions: str = "pull"
@@ -74,9 +74,9 @@ class Question:
     @property
     def is_trusted(self) -> bool:
         """True when logins for this registry may travel over whatever items ask for."""
-        return without_port(self.target.registry) in map(normal_key, self.trust_config)
+        return without_port(self.endpoint.registry) in map(normal_key, self.trust_config)
 
-    def obstacles(self, login: Provenance, origin: Origin, lane: Lane) -> tuple[str, ...]:
+    def obstacles(self, login: Provenance, origin: Origin, route: Route) -> tuple[str, ...]:
         """Name what keeps a login off a connection, and remember it; nothing does for a registry that is trusted.
 
         Each part of the connection must be of the machine, or of the login's own item. A login of an item and the parts
@@ -86,11 +86,12 @@ class Question:
         if self.is_trusted:
             return ()
         items = self.repository.access.provenance
-        asked = self.target.provenance if self.target.insecure else None  # nobody asks for the plain http of loopback
+        # nobody asks for the plain http of loopback, so no login goes there
+        asked = self.endpoint.provenance if self.endpoint.insecure else None
         parts = (
             ("plain http", origin.scheme == "http", asked),
-            ("a CA certificate", bool(lane.identity.ca), items),
-            ("a proxy", bool(lane.proxy), items),
+            ("a CA certificate", bool(route.identity.ca), items),
+            ("a proxy", bool(route.proxy), items),
         )
         names = tuple(name for name, is_there, who in parts if is_there and not (who and who.may_see(login)))
         self.withheld.update(dict.fromkeys(names))
@@ -98,10 +99,10 @@ class Question:
 
     def may_connect(self, authority: str) -> bool:
         """Return True if the allow list lets this host be connected to; the registry itself was looked at before."""
-        if self.allow_list is None or without_port(authority) == without_port(self.target.server):
+        if self.allow_list is None or without_port(authority) == without_port(self.endpoint.server):
             return True
         hosts = [rule for rule in self.allow_list if "/" not in rule.rstrip("/")]
-        return is_allowed(Target(normal_key(authority), ""), hosts)
+        return is_allowed(Endpoint(normal_key(authority), ""), hosts)
 
     def redirected(self, call: Call, location: str, secrets: Secrets) -> Call:
         """Return the call that a redirect asks for. Raise RegistryError for one that nobody may follow.
@@ -116,9 +117,9 @@ class Question:
         if origin.scheme == "http" and call.origin.scheme == "https":
             raise self.misbehaved(f"redirects from https to {shown!r}")
         if not (call.method == "GET" and call.by_digest) and not self.may_connect(origin.authority):
-            raise self.not_allowed(f"{shown}, where {self.target.registry} redirects to,", origin.authority)
-        lane = call.lane if origin == call.origin else call.lane.to_others()
-        return call._replace(url=url, origin=origin, lane=lane)
+            raise self.not_allowed(f"{shown}, where {self.endpoint.registry} redirects to,", origin.authority)
+        route = call.route if origin == call.origin else call.route.to_others()
+        return call._replace(url=url, origin=origin, route=route)
 
     def not_allowed(self, what: str, authority: str) -> RegistryError:
         """Return the error for a host that the allow list leaves out."""
@@ -128,19 +129,19 @@ class Question:
 
     def misbehaved(self, text: str) -> RegistryError:
         """Return the error for a registry that does what it must not; `text` goes on from its name."""
-        return self.error("integrity", f"{self.target.registry} {text}")
+        return self.error("integrity", f"{self.endpoint.registry} {text}")
 
     def error(
         self, failure: RegistryFailure, message: str, *, status: int | None = None, code: str | None = None
     ) -> RegistryError:
-        """Return the error that answers this question; a mirror is named when it was asked instead."""
+        """Return the error that the request ends with; a mirror is named when it was asked instead."""
         name = self.repository.image.canonical
-        if str(self.target) != name:
-            message += f" (asked at mirror {self.target})"
+        if str(self.endpoint) != name:
+            message += f" (asked at mirror {self.endpoint})"
         return RegistryError(failure, name, message, status=status, code=code)
 
 
-def locate(repository: Repository, mirrors: Sequence[Mirror]) -> Target:
+def locate(repository: Repository, mirrors: Sequence[Mirror]) -> Endpoint:
     """Apply the mirror with the longest matching prefix; prefixes end at a `/`.
 
     A mirror is asked in plain text only when it is written with `http://`, whatever the repository itself allows.
@@ -152,18 +153,18 @@ def locate(repository: Repository, mirrors: Sequence[Mirror]) -> Target:
             insecure = to.startswith("http://")
             place = to.partition("://")[2] or to
             registry, _, path = (place.rstrip("/") + name[len(prefix) :]).partition("/")
-            return Target(registry.lower(), path, insecure, provenance)
+            return Endpoint(registry.lower(), path, insecure, provenance)
     access = repository.access
-    return Target(repository.image.registry, repository.image.path, access.insecure, access.provenance)
+    return Endpoint(repository.image.registry, repository.image.path, access.insecure, access.provenance)
 
 
-def is_allowed(target: Target, allowed: Sequence[str]) -> bool:
-    """True if a target is one of the allowed: `ghcr.io`, `ghcr.io/acme` (and below), `*.corp.example`."""
-    registry = without_port(target.registry)
+def is_allowed(endpoint: Endpoint, allowed: Sequence[str]) -> bool:
+    """True if an endpoint is one of the allowed: `ghcr.io`, `ghcr.io/acme` (and below), `*.corp.example`."""
+    registry = without_port(endpoint.registry)
     for rule in allowed:
         host, _, path = rule.rstrip("/").partition("/")
         if not (registry.endswith(host[1:]) if host.startswith("*.") else registry == normal_key(host)):
             continue
-        if not path or target.path == path or target.path.startswith(path + "/"):
+        if not path or endpoint.path == path or endpoint.path.startswith(path + "/"):
             return True
     return False

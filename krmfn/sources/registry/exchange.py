@@ -1,4 +1,4 @@
-"""One HTTP exchange: the call, what came back, and over which lane it goes."""
+"""One HTTP exchange: the call, what came back, and over which route it goes."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class Identity(NamedTuple):
         return "Identity(...)"
 
 
-class Lane(NamedTuple):
+class Route(NamedTuple):
     """How exchanges of a repository travel: its TLS identity and its proxy (a URL with its log-in, or empty)."""
 
     identity: Identity = Identity()
     proxy: str = ""
 
-    def with_own_trust(self) -> Lane:
-        """Return the lane that trusts what this machine trusts, and nobody else."""
+    def with_own_trust(self) -> Route:
+        """Return the route that trusts what this machine trusts, and nobody else."""
         return self._replace(identity=self.identity._replace(ca=None))
 
-    def to_others(self) -> Lane:
-        """Return the lane to origins that the registry leads to: the client certificate is not shown there."""
+    def to_others(self) -> Route:
+        """Return the route to origins that the registry leads to: the client certificate is not shown there."""
         return self._replace(identity=Identity(self.identity.ca))
 
     def __repr__(self) -> str:
-        return "Lane(...)"
+        return "Route(...)"
 
 
 class Call(NamedTuple):
@@ -52,14 +52,14 @@ class Call(NamedTuple):
     headers: Mapping[str, str]
     cap: int
     until: float
-    lane: Lane = Lane()
+    route: Route = Route()
     body: bytes | None = None
     guarded: bool = False
     by_digest: bool = False
 
 
 class Reply(NamedTuple):
-    """What came back, whole, and by which lane. Header names compare without case.
+    """What came back, whole, and by which route. Header names compare without case.
 
     `is_private`: the address that answered is not a public one; False where a proxy stands in between.
     """
@@ -68,7 +68,7 @@ class Reply(NamedTuple):
     headers: Mapping[str, str]
     body: bytes | bytearray
     url: str
-    lane: Lane = Lane()
+    route: Route = Route()
     is_private: bool = False
 
 
@@ -85,16 +85,16 @@ class Trust:
     """Sends over what this machine trusts; over the CA of items only where that does not verify the server."""
 
     def __init__(self) -> None:
-        self._unverified: set[tuple[Origin, Lane]] = set()
+        self._unverified: set[tuple[Origin, Route]] = set()
 
     def send(
-        self, origin: Origin, lane: Lane, call: Callable[[Lane], Call], send: Callable[[Call], Reply | NoReply]
+        self, origin: Origin, route: Route, call: Callable[[Route], Call], send: Callable[[Call], Reply | NoReply]
     ) -> Reply | NoReply:
-        """Send the call that is made for the lane. A proxy of an item sees nothing it should not: there is one try alone."""
-        own = lane if lane.proxy or origin.scheme == "http" else lane.with_own_trust()
-        is_own_first = own != lane and (origin, lane) not in self._unverified
-        reply = send(call(own if is_own_first else lane))
+        """Send the call that is made for a route. A proxy of an item is tried once: it sees nothing it should not."""
+        own = route if route.proxy or origin.scheme == "http" else route.with_own_trust()
+        is_own_first = own != route and (origin, route) not in self._unverified
+        reply = send(call(own if is_own_first else route))
         if is_own_first and isinstance(reply, NoReply) and reply.kind == "certificate":
-            self._unverified.add((origin, lane))
-            return send(call(lane))
+            self._unverified.add((origin, route))
+            return send(call(route))
         return reply

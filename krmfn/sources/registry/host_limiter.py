@@ -1,4 +1,4 @@
-"""The gate before each host: so many at once, and nobody before the time the host has named."""
+"""The limiter before each host: so many at once, and nobody before the time the host has named."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from krmfn.sources.registry.origin import Origin
 
 
-class Gate:
-    """Admits exchanges. One that was rate limited closes the gate of its host for all (RFC 9110 section 10.2.3)."""
+class HostLimiter:
+    """Admits exchanges. One that was rate limited pauses its host for all (RFC 9110 section 10.2.3)."""
 
     def __init__(self, world: World, *, per_host: int, total: int) -> None:
         self._world, self._per_host = world, per_host

@@ -13,7 +13,7 @@ from krmfn.strict_json import parse
 if TYPE_CHECKING:
     from krmfn.errors import RegistryError, RegistryFailure
     from krmfn.sources.keychain import Lookup
-    from krmfn.sources.registry.endpoints import Question
+    from krmfn.sources.registry.endpoints import RequestContext
     from krmfn.sources.registry.exchange import NoReply, Reply
     from krmfn.sources.registry.origin import Origin
     from krmfn.sources.registry.secrets import Secrets
@@ -22,25 +22,25 @@ _code = re.compile(r"[A-Z][A-Z0-9_]{1,63}", re.ASCII).fullmatch
 _FAILURES: Mapping[int, RegistryFailure] = {401: "denied", 403: "denied", 404: "not-found", 429: "rate-limited"}
 
 
-def no_answer(question: Question, reply: NoReply) -> RegistryError:
+def no_answer(context: RequestContext, reply: NoReply) -> RegistryError:
     """Turn the reason why nothing came back into an error."""
-    registry = question.target.registry
+    registry = context.endpoint.registry
     text = reply.text if registry in reply.text else f"{registry} {reply.text}"
     if reply.kind == "time":
-        text += f" ({question.time_allowed})"
+        text += f" ({context.time_allowed})"
     if reply.kind == "certificate":
-        text += "; ".join(["", "add its CA through certSecretRef or SSL_CERT_FILE", *_missing(question)])
-    return question.error(reply.failure, text)
+        text += "; ".join(["", "add its CA through certSecretRef or SSL_CERT_FILE", *_missing(context)])
+    return context.error(reply.failure, text)
 
 
-def refusal(question: Question, reply: Reply, what: str, lookup: Lookup, secrets: Secrets) -> RegistryError:
+def refusal(context: RequestContext, reply: Reply, what: str, lookup: Lookup, secrets: Secrets) -> RegistryError:
     """Turn a status that is no success into an error; `what` was asked for (`tags`, `tag 1.2.3`)."""
     code, words = _read(reply, secrets)
     failure = _FAILURES.get(reply.status, "integrity" if 300 <= reply.status < 400 else "unavailable")
     explained = ": ".join(filter(None, (code, words)))
-    text = f"{question.target.registry} answered {reply.status} for {what}{f' ({explained})' if explained else ''}"
-    advice = _advice(question, reply, failure, lookup, code, secrets)
-    return question.error(failure, text + advice, status=reply.status, code=code or None)
+    text = f"{context.endpoint.registry} answered {reply.status} for {what}{f' ({explained})' if explained else ''}"
+    advice = _advice(context, reply, failure, lookup, code, secrets)
+    return context.error(failure, text + advice, status=reply.status, code=code or None)
 
 
 def _read(reply: Reply, secrets: Secrets) -> tuple[str, str]:
@@ -55,60 +55,62 @@ def _read(reply: Reply, secrets: Secrets) -> tuple[str, str]:
 
 
 def _advice(
-    question: Question, reply: Reply, failure: RegistryFailure, lookup: Lookup, code: str, secrets: Secrets
+    context: RequestContext, reply: Reply, failure: RegistryFailure, lookup: Lookup, code: str, secrets: Secrets
 ) -> str:
     if failure == "denied":
-        return "; " + "; ".join([_login(question, lookup), *_missing(question), *lookup.problems])
+        return "; " + "; ".join([_login(context, lookup), *_missing(context), *lookup.problems])
     if failure == "not-found":
-        return _spelling(question, reply, code, lookup)
+        return _spelling(context, reply, code, lookup)
     if failure == "rate-limited":
         after = reply.headers.get("Retry-After", "")
         wait = f" and asks to wait ({printable(secrets.scrub(after), 40)})" if after else ""
-        log_in = "; logging in raises the limit" if question.target.registry == HUB and not lookup.credential else ""
+        log_in = "; logging in raises the limit" if context.endpoint.registry == HUB and not lookup.credential else ""
         return f"; too many requests{wait}{log_in}"
     return ""
 
 
-def _login(question: Question, lookup: Lookup) -> str:
-    registry = question.target.registry
-    if reasons := withheld(question, lookup):
+def _login(context: RequestContext, lookup: Lookup) -> str:
+    registry = context.endpoint.registry
+    if reasons := withheld(context, lookup):
         return reasons[0]
     if lookup.credential:
-        return f"the credentials came from {lookup.credential.origin}: check that they may pull {question.target.path}"
+        return f"the credentials came from {lookup.credential.origin}: check that they may pull {context.endpoint.path}"
     places = ", ".join(lookup.searched) or "any docker or podman configuration"
     hub = " (Docker Hub says the same of repositories that do not exist)" if registry == HUB else ""
     login = for_shell("docker", "login", registry)
     return f"no credentials for {registry} were found in {places}: run `{login}` or give a secretRef{hub}"
 
 
-def withheld(question: Question, lookup: Lookup) -> list[str]:
+def withheld(context: RequestContext, lookup: Lookup) -> list[str]:
     """Return that a login was not sent, why, and what in the environment allows it."""
-    if not lookup.credential or not question.withheld:
+    if not lookup.credential or not context.withheld:
         return []
     where, is_own = lookup.credential.origin, lookup.credential.provenance.is_machine
-    setting = f"KRMFN_TRUST_CONFIG={','.join((*question.trust_config, question.target.registry))}"
-    if not question.target.insecure and question.target.plain and "plain http" in question.withheld:
+    setting = f"KRMFN_TRUST_CONFIG={','.join((*context.trust_config, context.endpoint.registry))}"
+    if not context.endpoint.insecure and context.endpoint.plain and "plain http" in context.withheld:
         setting = setting if is_own else f"insecure: true, or {setting}"
         return [f"the credentials from {where} were not sent over plain http: set {setting}"]
-    asked = f"{' and '.join(question.withheld)}: if they may go there all the same, set {setting}"
+    asked = f"{' and '.join(context.withheld)}: if they may go there all the same, set {setting}"
     return [f"the credentials from {where} were not sent, as the manifests, not this machine, ask for {asked}"]
 
 
-def _spelling(question: Question, reply: Reply, code: str, lookup: Lookup) -> str:
+def _spelling(context: RequestContext, reply: Reply, code: str, lookup: Lookup) -> str:
     if "json" not in reply.headers.get("Content-Type", "") and not code:
-        return f"; check the spelling of {question.target}, and that {question.target.registry} is a registry"
-    is_sent = lookup.credential and not question.withheld
+        return f"; check the spelling of {context.endpoint}, and that {context.endpoint.registry} is a registry"
+    is_sent = lookup.credential and not context.withheld
     private = "" if is_sent else ", or that it is not private: no credentials were sent"
-    return "; ".join(["", f"check the spelling of {question.target}{private}", *_missing(question)])
+    return "; ".join(["", f"check the spelling of {context.endpoint}{private}", *_missing(context)])
 
 
-def _missing(question: Question) -> list[str]:
+def _missing(context: RequestContext) -> list[str]:
     """Return which Secrets could not help, as they are not among what krmfn was given."""
-    names = question.repository.access.missing_secrets
+    names = context.repository.access.missing_secrets
     return [f"Secret {printable(name, 600)} is not among the items" for name in names]
 
 
-def token_refusal(question: Question, realm: Origin, reply: Reply, lookup: Lookup, *, is_sent: bool) -> RegistryError:
+def token_refusal(
+    context: RequestContext, realm: Origin, reply: Reply, lookup: Lookup, *, is_sent: bool
+) -> RegistryError:
     """Turn a token server's answer that is no token into an error; `is_sent` says that credentials were with the request."""
     status, failure = reply.status, "denied"  # type: int, RegistryFailure
     if status in {408, 429} or status >= 500:
@@ -119,5 +121,5 @@ def token_refusal(question: Question, realm: Origin, reply: Reply, lookup: Looku
     else:
         credential = lookup.credential if is_sent else None
         what = f"refused the credentials from {credential.origin}" if credential else "gives no anonymous token"
-        text = "; ".join([f"{what} (status {status})", *withheld(question, lookup)])
-    return question.error(failure, f"the token server {realm} of {question.target.registry} {text}", status=status)
+        text = "; ".join([f"{what} (status {status})", *withheld(context, lookup)])
+    return context.error(failure, f"the token server {realm} of {context.endpoint.registry} {text}", status=status)

@@ -45,7 +45,8 @@ class Pusher:
             reply = _expected(client, client.send(url, "PUT", {"Content-Type": media_type}, data), 201)
             claimed = reply.headers.get("Docker-Content-Digest", digest).strip()
             if claimed != digest:
-                raise client.question.error("integrity", f"the registry stored {tag or digest} as another digest than was sent")
+                message = f"the registry stored {tag or digest} as another digest than was sent"
+                raise client.context.error("integrity", message)
             return digest
 
         if len(data) > LIMIT:
@@ -65,5 +66,5 @@ def _session(client: Client, start: str, reply: Reply) -> str:
     location = reply.headers.get("Location", "")
     place = joined(start, location)
     if not location or Origin.of(place) is None or Origin.of(place) != Origin.of(start):
-        raise client.question.error("integrity", "the registry names no place of its own where content could be sent")
+        raise client.context.error("integrity", "the registry names no place of its own where content could be sent")
     return place

@@ -10,7 +10,7 @@ from krmfn.sources.registry.exchange import Call, NoReply, Reply
 
 if TYPE_CHECKING:
     from krmfn.sources.registry.clock import World
-    from krmfn.sources.registry.host_limiter import Gate
+    from krmfn.sources.registry.host_limiter import HostLimiter
     from krmfn.sources.registry.limits import Settings
     from krmfn.sources.registry.origin import Origin
     from krmfn.sources.registry.transport import Transport
@@ -27,10 +27,10 @@ _FIRST, _FACTOR, _MOST = 0.5, 3.0, 8.0
 
 
 class Attempts:
-    """Sends a call up to `tries` times, through the gate of its host, within its time."""
+    """Sends a call up to `tries` times, through the limiter of its host, within its time."""
 
-    def __init__(self, settings: Settings, world: World, transport: Transport, gate: Gate) -> None:
-        self._settings, self._world, self._transport, self._gate = settings, world, transport, gate
+    def __init__(self, settings: Settings, world: World, transport: Transport, limiter: HostLimiter) -> None:
+        self._settings, self._world, self._transport, self._limiter = settings, world, transport, limiter
         self._lost: dict[tuple[Origin, str], Reply | NoReply] = {}
         self._answered: set[tuple[Origin, str]] = set()
 
@@ -39,10 +39,10 @@ class Attempts:
 
         A host that is lost is not asked again in this run: a hundred repositories would otherwise wait one after the other.
         """
-        way = (call.origin, call.lane.proxy)
+        way = (call.origin, call.route.proxy)
         last: Reply | NoReply | None = None
         for number in range(self._settings.tries):
-            entered = self._gate.enter(call.origin, call.until)
+            entered = self._limiter.enter(call.origin, call.until)
             if entered != "in":
                 return last or _KEPT_OUT[entered]
             try:  # the pause too: who waits for the place would find out the same
@@ -56,7 +56,7 @@ class Attempts:
                         self._lost[way] = last
                     return last
             finally:
-                self._gate.leave(call.origin)
+                self._limiter.leave(call.origin)
         return _KEPT_OUT["full"]
 
     def _is_lost(self, way: tuple[Origin, str], last: Reply | NoReply) -> bool:
@@ -78,13 +78,13 @@ class Attempts:
         seconds = max(asked or 0.0, self._world.chance() * min(_MOST, _FIRST * _FACTOR**number))
         is_too_long = asked is not None and asked > self._settings.retry_after_seconds
         if is_too_long or self._world.clock() + seconds >= call.until:
-            if asked is not None and is_limited and (call.origin, call.lane.proxy) in self._answered:
-                self._gate.pause(call.origin, asked)  # the others would be told the same
+            if asked is not None and is_limited and (call.origin, call.route.proxy) in self._answered:
+                self._limiter.pause(call.origin, asked)  # the others would be told the same
             return False
         waiting()
-        # What the host asks for holds for all, who wait at its gate; a pause of our own is for this call alone.
+        # What the host asks for holds for all, who wait at the limiter; a pause of our own is for this call alone.
         if asked is not None or is_limited:
-            self._gate.pause(call.origin, seconds)
+            self._limiter.pause(call.origin, seconds)
         else:
             self._world.sleep(seconds)
         return True

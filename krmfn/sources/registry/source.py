@@ -22,9 +22,9 @@ from krmfn.sources.registry.auth import Authorizer
 from krmfn.sources.registry.client import Client
 from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.connections import SetUpError, proxy_address
-from krmfn.sources.registry.endpoints import Question, is_allowed, locate
-from krmfn.sources.registry.exchange import Identity, Lane, Reply, Trust
-from krmfn.sources.registry.host_limiter import Gate
+from krmfn.sources.registry.endpoints import RequestContext, is_allowed, locate
+from krmfn.sources.registry.exchange import Identity, Reply, Route, Trust
+from krmfn.sources.registry.host_limiter import HostLimiter
 from krmfn.sources.registry.proxies import proxy_url
 from krmfn.sources.registry.pushing import Pusher
 from krmfn.sources.registry.retries import Attempts
@@ -59,7 +59,7 @@ class _Pieces:
 
 
 class RegistrySource:
-    """Tags straight from registries, with one client, one gate and one set of tokens for a whole run.
+    """Tags straight from registries, with one client, one limiter and one set of tokens for a whole run.
 
     A TagSource; raises RegistryError only; safe to call from threads.
     """
@@ -74,8 +74,8 @@ class RegistrySource:
             self._secrets.learn_login(mirror.place)
         self._until = self._world.clock() + settings.run_seconds
         self._transport = Transport(settings, self._world)
-        gate = Gate(self._world, per_host=settings.per_host, total=settings.workers)
-        attempts, trust = Attempts(settings, self._world, self._transport, gate), Trust()
+        limiter = HostLimiter(self._world, per_host=settings.per_host, total=settings.workers)
+        attempts, trust = Attempts(settings, self._world, self._transport, limiter), Trust()
         keychain = Keychain(settings.env, settings.helper_seconds, self._world.clock)
         self._auth = Authorizer(attempts.send, keychain, self._secrets, self._world, trust)
         self._client = Client(self._transport, attempts, self._auth, self._secrets, trust, settings.page_size)
@@ -179,49 +179,49 @@ class RegistrySource:
         A ValueError of `ask` says what is wrong with the content that came.
         """
         try:
-            question = self._question(repository, actions)
-            client = self._client.about(question, what, partial(self._report, repository))
+            context = self._context(repository, actions)
+            client = self._client.about(context, what, partial(self._report, repository))
             try:
                 return ask(client)
             except ValueError as error:
                 failure: RegistryFailure = "limit" if isinstance(error, TooManyError) else "integrity"
-                raise question.error(failure, f"{what} {error}") from None
+                raise context.error(failure, f"{what} {error}") from None
         except RegistryError as error:
             self._report(repository, "failed", 0)
             failed = error.reworded(self._secrets.scrub(error.message))
         raise failed  # outside, so that it does not hold what was read as long as it lives
 
-    def _question(self, repository: Repository, actions: str) -> Question:
+    def _context(self, repository: Repository, actions: str) -> RequestContext:
         access, settings = repository.access, self._settings
         self._secrets.learn(filter(None, (access.proxy_password,)))
         self._secrets.learn_login(access.proxy_address or "")
-        target = locate(repository, settings.mirrors)
+        endpoint = locate(repository, settings.mirrors)
         seconds = access.timeout_seconds or settings.repository_seconds
         until = min(self._until, self._world.clock() + seconds)
         whole = f"{settings.run_seconds:g} s for the whole run"
         time_allowed = f"{seconds:g} s for this repository" if until < self._until else whole
-        lane = Lane(Identity(access.ca_pem, access.client_cert_pem, access.client_key_pem))
-        allowed = settings.allowed_registries
-        question = Question(repository, target, until, time_allowed, lane, allowed, settings.trust_config, actions)
-        if allowed is not None and not is_allowed(target, allowed):
-            raise question.not_allowed(str(target), "")
+        route = Route(Identity(access.ca_pem, access.client_cert_pem, access.client_key_pem))
+        allowed, trusted = settings.allowed_registries, settings.trust_config
+        context = RequestContext(repository, endpoint, until, time_allowed, route, allowed, trusted, actions)
+        if allowed is not None and not is_allowed(endpoint, allowed):
+            raise context.not_allowed(str(endpoint), "")
         if not access.proxy_address:
-            return question
-        return replace(question, lane=lane._replace(proxy=self._proxy(question)))
+            return context
+        return replace(context, route=route._replace(proxy=self._proxy(context)))
 
-    def _proxy(self, question: Question) -> str:
+    def _proxy(self, context: RequestContext) -> str:
         """Return the URL of the proxy that an item names, with its login, if it may be asked."""
-        access = question.repository.access
+        access = context.repository.access
         try:
             proxy = proxy_url(access.proxy_address or "", access.proxy_username, access.proxy_password)
             authority = proxy_address(proxy).netloc or ""
         except SetUpError as error:
-            raise question.error("integrity", str(error)) from None
+            raise context.error("integrity", str(error)) from None
         except UnicodeError:
-            raise question.error("integrity", "the login of the proxy is no Unicode text") from None
-        if not question.may_connect(authority):
+            raise context.error("integrity", "the login of the proxy is no Unicode text") from None
+        if not context.may_connect(authority):
             name = printable(self._secrets.scrub(authority))
-            raise question.not_allowed(f"the proxy {name} that an item names for {question.target}", name)
+            raise context.not_allowed(f"the proxy {name} that an item names for {context.endpoint}", name)
         return proxy
 
     def _report(self, repository: Repository, state: str, tags: int) -> None:
@@ -244,6 +244,6 @@ def _fetch(client: Client, tag: str) -> tuple[str, Reply]:
     digest = f"{algorithm}:{hashlib.new(algorithm, reply.body).hexdigest()}"
     if is_digest(claimed) and claimed != digest:
         message = f"tag {tag} came with digest {claimed} but its content has {digest}"
-        raise client.question.error("integrity", message)
+        raise client.context.error("integrity", message)
     media_type(parse(reply.body), _declared_type(reply))
     return digest, reply

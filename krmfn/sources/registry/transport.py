@@ -16,7 +16,7 @@ from krmfn.sources.manifest import shown
 from krmfn.sources.registry import proxies
 from krmfn.sources.registry.budget import Budget, spending
 from krmfn.sources.registry.connections import Pools, tls_context
-from krmfn.sources.registry.exchange import Call, Identity, Lane, NoReply, Reply
+from krmfn.sources.registry.exchange import Call, Identity, NoReply, Reply, Route
 from krmfn.sources.registry.failures import explain, refused, too_large
 from krmfn.sources.registry.origin import Origin, is_loopback_name, literal
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _ERROR_BODY = 16 << 10
-_LANES = 32
+_ROUTES = 32
 """Sets of connections that are kept; each takes a MiB for what its TLS trusts."""
 _HEADERS = {"User-Agent": f"krmfn/{__version__}", "Accept-Encoding": "identity"}
 
 
 class Transport:
-    """The only sender of bytes. Keeps one set of connections per lane, and a second one for guarded calls."""
+    """The only sender of bytes. Keeps one set of connections per route, and a second one for guarded calls."""
 
     def __init__(self, settings: Settings, world: World) -> None:
         self._settings, self._world = settings, world
-        self._pools: dict[tuple[Lane, bool], Pools] = {}
+        self._pools: dict[tuple[Route, bool], Pools] = {}
         self._lock = threading.Lock()
         self.sent = 0
         """The number of requests sent."""
@@ -44,18 +44,18 @@ class Transport:
 
     def proxy(self, call: Call) -> str:
         """Return the URL of the proxy between here and the origin of a call, empty when there is none."""
-        return call.lane.proxy or proxies.proxy_for(call.origin, self._settings.env)
+        return call.route.proxy or proxies.proxy_for(call.origin, self._settings.env)
 
-    def _connections(self, lane: Lane, *, guarded: bool) -> Pools:
+    def _connections(self, route: Route, *, guarded: bool) -> Pools:
         with self._lock:
-            pools = self._pools.pop((lane, guarded), None)
+            pools = self._pools.pop((route, guarded), None)
             if pools is None:
-                context = functools.partial(tls_context, lane.identity, self._settings.env)
+                context = functools.partial(tls_context, route.identity, self._settings.env)
                 own = functools.partial(tls_context, Identity(), self._settings.env)
                 # a proxy of this machine gets its log-in over what this machine trusts, whatever items bring
-                pools = Pools(context, context if lane.proxy else own, self._settings.workers)
-            self._pools[lane, guarded] = pools
-            if len(self._pools) > _LANES:
+                pools = Pools(context, context if route.proxy else own, self._settings.workers)
+            self._pools[route, guarded] = pools
+            if len(self._pools) > _ROUTES:
                 del self._pools[next(iter(self._pools))]  # that of the longest ago; who uses it goes on
             return pools
 
@@ -84,7 +84,7 @@ class Transport:
             admits=lambda address: not call.guarded or world.is_public(address),
         )
         try:
-            pools = self._connections(call.lane, guarded=call.guarded)
+            pools = self._connections(call.route, guarded=call.guarded)
             with self._lock:
                 self.sent += 1
             with spending(budget):
@@ -135,6 +135,6 @@ def _receive(response: BaseHTTPResponse, call: Call, *, is_private: bool) -> Rep
     while len(body) <= cap:
         chunk = response.read(_CHUNK, decode_content=False)
         if not chunk:
-            return Reply(status, headers, body, call.url, call.lane, is_private)
+            return Reply(status, headers, body, call.url, call.route, is_private)
         body += chunk
-    return too_large(cap) if wanted else Reply(status, headers, body[:cap], call.url, call.lane, is_private)
+    return too_large(cap) if wanted else Reply(status, headers, body[:cap], call.url, call.route, is_private)
