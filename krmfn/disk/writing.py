@@ -147,6 +147,7 @@ def _stage(path: Path, data: bytes, *, is_new: bool, is_locked: bool) -> _Staged
 def _take_over(path: Path, new: Path) -> None:
     """Give the new file the old one's owner where that is allowed, its mode bits and its extended attributes."""
     old = path.stat()
+    # Owner first, as a change of it clears the set-user-ID bits of the mode (chown(2)).
     if (old.st_uid, old.st_gid) != (new.stat().st_uid, new.stat().st_gid):
         with contextlib.suppress(PermissionError):
             os.chown(new, old.st_uid, old.st_gid)

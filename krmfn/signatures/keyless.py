@@ -104,6 +104,7 @@ def _named(certificate: Certificate) -> tuple[str, list[str]]:
     from cryptography import x509
     from cryptography.hazmat import asn1
 
+    # Of two forms of the issuer the newer one counts: DER, where the older is bare bytes (fulcio's oid-info).
     issuer, subjects = "", []  # type: str, list[str]
     try:
         for extension in certificate.extensions:

@@ -163,6 +163,7 @@ class Artifact:
         before = ""
         for piece in layers:
             first, last = piece.annotations.get(FIRST, ""), piece.annotations.get(LAST, "")
+            # Shards are sorted and apart, so that a repository is in one alone: no second snapshot hides in another.
             if not (before < first <= last and first.startswith(f"{host}/") and last.startswith(f"{host}/")):
                 raise self._wrong(f"has a shard in the lane of {printable(host, 80)} that is out of place")
             before = last
@@ -198,6 +199,7 @@ class Artifact:
     def _keep(self, piece: Piece) -> dict[str, bytes]:
         with self._lock:
             self._kept += piece.size
+            # A shard beyond its own limit is refused when it is read, with the limit that it breaks.
             if piece.size <= shard.LIMIT and self._kept > RUN_LIMIT:
                 message = f"the shards of {self.name} that this run needs have more than {RUN_LIMIT} bytes: update fewer trees at once"
                 raise RegistryError("limit", self._repository, message)

@@ -152,6 +152,7 @@ def _talk(process: subprocess.Popen[bytes], server: str, end: float) -> tuple[by
             waiting.register(stream, selectors.EVENT_READ)
         has_ended = False
         while waiting.get_map():
+            # Both outputs are read at once: a helper that fills one pipe while nobody reads it would never end.
             left = end - time.monotonic()
             if left <= 0:
                 if has_ended:
@@ -159,6 +160,7 @@ def _talk(process: subprocess.Popen[bytes], server: str, end: float) -> tuple[by
                 raise TimeoutError
             if not has_ended and process.poll() is not None:
                 has_ended, end = True, min(end, time.monotonic() + _GRACE)
+            # Short waits, so that the end of the helper is seen while something in the background holds its outputs.
             for key, _ in waiting.select(min(left, _SLICE)):
                 chunk = os.read(key.fd, _LIMIT)
                 outputs[key.fileobj] += chunk  # type: ignore[index]

@@ -198,6 +198,7 @@ def normal_key(key: str) -> str:
 
 def _helpers(config: Mapping[str, Any], registry: str) -> Iterator[tuple[str, str]]:
     """List helper names with the server to ask them for; a helper for this registry comes before the general store."""
+    # Helpers are asked for the key as it is written, as docker does; for the Hub its stores know the URL of version 1.
     for key, name in _mapping(config, "credHelpers").items():
         if normal_key(key) == registry and isinstance(name, str) and name:
             yield name, key
@@ -217,6 +218,7 @@ def _indexed(config: dict[str, Any] | str) -> _Config | str:
 
 def _from_auths(config: _Config, registry: str, path: str, place: _Place) -> Iterator[Credential | str]:
     auths = _mapping(config.document, "auths")
+    # From the whole path up to the registry alone: the longest key wins (containers-auth.json(5)).
     scope = f"{registry}/{path}"
     while scope:
         # of several spellings of one key the plain one comes first
@@ -246,8 +248,10 @@ def _entry(entry: Mapping[str, Any], place: _Place) -> Credential | str:
         username, colon, password = login.partition(":")
         if not colon:
             return "has an auth without a colon between user and password"
+        # as docker does (decodeAuth of its cli)
         password = password.rstrip("\0")
     identity = text("identitytoken")
+    # docker stores an identity token under this user name, as the password
     if username == "<token>":
         identity, username, password = identity or password, "", ""
     if not (username or password or identity or text("registrytoken")):

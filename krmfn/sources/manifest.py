@@ -99,6 +99,7 @@ def describe(name: str, data: bytes | bytearray, declared: str, read: Read) -> I
         chosen = next((entry for text, entry in entries if text == _PREFERRED), entries[0][1])
         document = parse(read(digest_of(chosen)))
         kind = media_type(document)
+        # What the index says of the image counts more than what its manifest says.
         annotations = {**_texts(document.get("annotations")), **annotations}
     raise ValueError(f"is an index nested more than {_DEPTH} deep")
 
@@ -168,6 +169,7 @@ def _utc(value: object) -> str:
         when = datetime.fromisoformat(value)
         if when.tzinfo is None:
             return ""
+        # zfill: strftime writes the year 800 with three digits, and the texts have to sort
         return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").zfill(20)
     except (ValueError, OverflowError):
         return ""

@@ -133,6 +133,7 @@ class Sources:
     def digest(self, repository: Repository, tag: str) -> str:
         """See TagSource.digest. A snapshot without this digest asks what stands behind it."""
         snapshot = self._snapshot(repository)
+        # Whoever may push the tag of a scan could name other content by a digest of its own.
         known = snapshot.tags.get(tag) if snapshot and self._may_tell_digests(repository) else None
         return known or self._ask_behind(snapshot, "digest", self._behind.digest, repository, tag)
 

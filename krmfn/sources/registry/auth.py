@@ -31,6 +31,7 @@ _SHORTEST_LIFE = 60.0
 """Seconds a token is good for at least; also when the server does not say (token specification)."""
 _LONGEST_LIFE = 86400.0
 _EARLY = 5.0
+"""Seconds before its end from which on a token is not used: it has to hold until the request arrives."""
 _CLIENT = "krmfn"
 
 _TOKEN_SERVERS = {
@@ -118,6 +119,7 @@ class Authorizer:
         credential = self._credential(context, origin, reply.route)
         if bearer:
             way, scope = self._way(origin, reply, bearer, used), _scope(context)
+            # a server that wants more than the usual says what (RFC 6750 section 3.1)
             if bearer.get("error") == "insufficient_scope":
                 scope = bearer.get("scope") or scope
             if credential and credential.registry_token:

@@ -235,6 +235,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         context, auth = self.context, self._auth
         origin = self._origin(url, context)
         call = Call(method, origin, url, headers, cap, context.until, context.route, body, by_digest=by_digest)
+        # Which header went by which route: Trust may take two, each with a login of its own, and one of them answers.
         used: dict[Route, str] = {}
 
         def known(route: Route) -> str:

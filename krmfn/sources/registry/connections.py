@@ -58,6 +58,7 @@ class _Connects:
         return sock
 
     def _tunnel(self: Any) -> None:
+        # http.client reads the head of the answer to CONNECT by itself, past what begin() would look at
         self.response_class = TunnelResponse
         try:
             super()._tunnel()  # type: ignore[misc]
@@ -101,6 +102,7 @@ class Pools:
     def manager(self, scheme: str, proxy: str) -> PoolManager:
         """Return the connections for a scheme, through a proxy if one is named (a URL with its log-in)."""
         with self._lock:
+            # Apart by scheme, as the context of TLS is dear: a run over plain http never makes one.
             key = (scheme == "https", proxy)
             if key not in self._managers:
                 self._managers[key] = self._open(proxy, secure=key[0])
@@ -180,6 +182,7 @@ def tls_context(identity: Identity, env: Mapping[str, str]) -> ssl.SSLContext:
     ca, certificate, key = identity
     context = _trusting(env.get("SSL_CERT_FILE") or None, env.get("SSL_CERT_DIR") or None)
     context.set_alpn_protocols(ALPN_PROTOCOLS)
+    # create_default_context makes no other class; ours adds behaviour and no state
     context.__class__ = _Context
     try:
         if ca:

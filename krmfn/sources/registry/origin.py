@@ -39,6 +39,7 @@ class Origin(NamedTuple):
             return None
         if parts.scheme not in _PORTS or not _host(host) or "@" in parts.netloc or not url.isascii():
             return None
+        # Libraries differ over these: one reads a backslash as a slash, and another host than we looked at.
         if any(char <= " " or char in '\\"<>' for char in url):
             return None
         return cls(parts.scheme, host, _PORTS[parts.scheme] if port is None else port)

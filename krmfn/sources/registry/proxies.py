@@ -38,6 +38,8 @@ def _matches(origin: Origin, rule: str) -> bool:
         return ipaddress.ip_address(origin.host) in ipaddress.ip_network(rule, strict=False)
     except ValueError:
         pass
+    # httpproxy of golang.org/x/net: a rule may have a port; `example.com`, `.example.com` and `*.example.com`
+    # stand for what is below, the first one for itself, too
     name, colon, port = rule.rpartition(":")
     if colon and port.isdecimal() and "]" not in port:
         if int(port) != origin.port:

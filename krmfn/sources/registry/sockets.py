@@ -68,6 +68,7 @@ def resolve(host: str, port: int, seconds: float) -> list[_Address]:
         except (OSError, UnicodeError) as error:
             answers.append(error if isinstance(error, OSError) else socket.gaierror(socket.EAI_NONAME, "no host name"))
 
+    # Nothing can interrupt getaddrinfo: the thread is left behind, and as a daemon it keeps no run from ending.
     thread = threading.Thread(target=look, daemon=True, name="krmfn-resolve")
     thread.start()
     thread.join(seconds)
@@ -89,6 +90,7 @@ def connect(host: str, port: int, budget: Budget, *, is_proxy: bool) -> socket.s
     for position, address in enumerate(addresses):
         if not is_proxy and not budget.admits(str(address[-1][0])):
             raise NotAdmittedError(address[-1][0])
+        # The time left is parted among the addresses left: the last one gets all that the others did not use.
         share = max(0.05, (end - budget.clock()) / (len(addresses) - position))
         try:
             return _open(address, share)

@@ -48,6 +48,7 @@ class Transport:
 
     def _connections(self, route: Route, *, guarded: bool) -> Pools:
         with self._lock:
+            # Taken out and put in again, what was used last stands last.
             pools = self._pools.pop((route, guarded), None)
             if pools is None:
                 context = functools.partial(tls_context, route.identity, self._settings.env)
