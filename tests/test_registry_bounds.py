@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from krmfn.errors import ConfigError
 from krmfn.plan.resolve import ask
 from krmfn.sources.keychain import Keychain
-from krmfn.sources.registry import client
+from krmfn.sources.registry import listing
 from krmfn.sources.registry.challenge import parse
 from krmfn.sources.registry.clock import World
 from krmfn.sources.registry.limits import Settings
@@ -216,7 +216,7 @@ def test_eight_hostile_manifests_at_once_stay_small_in_memory(name):
 
 
 def test_the_lists_of_a_run_have_a_limit_together(monkeypatch):
-    monkeypatch.setattr(client, "RUN_TAGS_LIMIT", 5)
+    monkeypatch.setattr(listing, "RUN_TAGS_LIMIT", 5)
     with Registry() as registry, asking() as source:
         for name in ("a", "b", "c"):
             registry.add(f"acme/{name}", ["1.0.0", "1.1.0"])

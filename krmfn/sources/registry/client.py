@@ -19,17 +19,7 @@ from krmfn.singleflight import Once
 from krmfn.sources.manifest import OCI_INDEX, shown
 from krmfn.sources.registry import messages
 from krmfn.sources.registry.exchange import Call, NoReply, Reply, Route, Trust
-from krmfn.sources.registry.listing import (
-    BYTES_LIMIT,
-    PAGE_LIMIT,
-    PAGES_LIMIT,
-    RUN_BYTES_LIMIT,
-    RUN_TAGS_LIMIT,
-    TAGS_LIMIT,
-    Page,
-    listing,
-    next_page,
-)
+from krmfn.sources.registry.listing import PAGE_LIMIT, Page, excess, listing, next_page
 from krmfn.sources.registry.oras_import import oras
 from krmfn.sources.registry.origin import Origin
 
@@ -160,19 +150,8 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         raise self.context.misbehaved("lists pages of tags in a circle")
 
     def _check_limits(self, pages: int, size: int, count: int) -> None:
-        host, run = self.context.endpoint.registry, self._run
-        for is_over, text in (
-            (pages > PAGES_LIMIT, f"{PAGES_LIMIT} pages"),
-            (size > BYTES_LIMIT, f"{BYTES_LIMIT >> 20} MiB"),
-            (count > TAGS_LIMIT, f"{TAGS_LIMIT} tags"),
-        ):
-            if is_over:
-                message = f"{host} lists more than {text} for one repository, which is the limit"
-                raise self.context.error("limit", message)
-        if run["bytes"] > RUN_BYTES_LIMIT or run["tags"] > RUN_TAGS_LIMIT:
-            text = f"{RUN_BYTES_LIMIT >> 20} MiB or {RUN_TAGS_LIMIT} tags"
-            message = f"the lists of all repositories have more than {text}, which is the limit"
-            raise self.context.error("limit", message)
+        if text := excess(self.context.endpoint.registry, pages, size, count, self._run):
+            raise self.context.error("limit", text)
 
     def _page(self, reply: Reply) -> Page:
         self.good(reply)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -154,6 +154,21 @@ def _link(target: str, parameters: list[tuple[str, str]]) -> _Link:
         raise ValueError("says rel twice")
     context = next((value for name, value in parameters if name == "anchor"), None)
     return _Link(target, relations[0] if relations else None, context)
+
+
+def excess(host: str, pages: int, size: int, count: int, run: Mapping[str, int]) -> str:
+    """Return which limit a list, or the lists of a run (their `bytes` and `tags`), are beyond; empty for none."""
+    for is_over, text in (
+        (pages > PAGES_LIMIT, f"{PAGES_LIMIT} pages"),
+        (size > BYTES_LIMIT, f"{BYTES_LIMIT >> 20} MiB"),
+        (count > TAGS_LIMIT, f"{TAGS_LIMIT} tags"),
+    ):
+        if is_over:
+            return f"{host} lists more than {text} for one repository, which is the limit"
+    if run["bytes"] > RUN_BYTES_LIMIT or run["tags"] > RUN_TAGS_LIMIT:
+        text = f"{RUN_BYTES_LIMIT >> 20} MiB or {RUN_TAGS_LIMIT} tags"
+        return f"the lists of all repositories have more than {text}, which is the limit"
+    return ""
 
 
 def listing(tags: Iterable[object]) -> Listing:
