@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypeVar
 
+    from krmfn.config.snapshot import Snapshot
     from krmfn.plan.inspection import Inspection, Needs
     from krmfn.plan.records import Scope
     from krmfn.plan.tag_source import TagSource
@@ -124,11 +125,16 @@ class Remembered:
 
     def sighted(self, scope: Scope) -> Scope:
         """Add the first sightings that the source knows of besides the items; few sources do. Frozen, nobody is asked."""
-        recorded, rules = getattr(self._source, "recorded", None), scope.rules
-        if recorded is None or rules.settings.mode == "frozen":
+        rules = scope.rules
+        if rules.settings.mode == "frozen":
             return scope
-        seen = recorded(policy.repository for policy in scope.wanted)
+        seen = self.recorded(policy.repository for policy in scope.wanted)
         return scope._replace(rules=rules._replace(evidence={**seen, **rules.evidence})) if seen else scope
+
+    def recorded(self, repositories: Iterable[Repository]) -> Mapping[str, Snapshot]:
+        """Return what the source knows of first sightings, which may be one that remembers, too."""
+        recorded = getattr(self._source, "recorded", None)
+        return recorded(repositories) if recorded else {}
 
     def digests(self, pins: Iterable[tuple[Repository, str]]) -> dict[tuple[Repository, str], str | RegistryError]:
         """Return the digests of several tags."""
