@@ -9,7 +9,6 @@ from typing import Any
 from krmfn.adopt.census import NO_EQUAL, Document, Leaf, Steps, Wanted, glob
 
 PREFIX = "argocd-image-updater.argoproj.io/"
-_LOGIN = "logins are never copied: docs/authentication.md"
 _STRATEGIES: dict[str, Callable[[str], dict[str, Any]]] = {
     "semver": lambda constraint: {"semver": {"range": constraint or "*"}},
     "newest-build": lambda _: {"newest": {}},
@@ -18,20 +17,17 @@ _STRATEGIES: dict[str, Callable[[str], dict[str, Any]]] = {
     "name": lambda _: {"alphabetical": {"order": "asc"}},
     "digest": lambda _: {"digest": {}},
 }
+_BOUND = "the field is bound by image name; else by a marker or target"
 _LEFT = {
-    "helm": "the field is bound by image name; else by a marker or target",
-    "kustomize": "the field is bound by image name; else by a marker or target",
-    "manifestTargets": "the field is bound by image name; else by a marker or target",
-    "write-back": "krmfn update writes to files and commits: docs/commands.md",
-    "writeBackConfig": "krmfn update writes to files and commits: docs/commands.md",
+    **dict.fromkeys(("helm", "kustomize", "manifestTargets"), _BOUND),
+    **dict.fromkeys(
+        ("write-back", "writeBackConfig", "repository"), "krmfn update writes to files and commits: docs/commands.md"
+    ),
     "git": "krmfn update --branch NAME --base REF",
-    "pull-secret": _LOGIN,
-    "pullSecret": _LOGIN,
+    **dict.fromkeys(("pull-secret", "pullSecret"), "logins are never copied: docs/authentication.md"),
     "useAnnotations": "annotations count wherever they stand",
     "imagesVerification": f"{NO_EQUAL}: nothing is verified",
-    "repository": "krmfn update writes to files and commits: docs/commands.md",
-    "force-update": "every image that is named is followed",
-    "forceUpdate": "every image that is named is followed",
+    **dict.fromkeys(("force-update", "forceUpdate"), "every image that is named is followed"),
 }
 
 
@@ -76,7 +72,7 @@ def resource(document: Document) -> Iterator[Wanted]:
 
         document.map("policies[].image", *image, "imageName")
         document.leave("a name of a policy is made of the image", *image, "alias")
-        document.leave(_LEFT["helm"], *image, "manifestTargets")
+        document.leave(_BOUND, *image, "manifestTargets")
         steps = map(option, ("updateStrategy", "allowTags", "ignoreTags", "platforms"))
         yield from _wanted(document, document.leaves.get((*image, "imageName")), steps, lambda at: document.items(*at))
     document.leave("krmfn reads files, not Applications of a cluster", "spec", "namespace")

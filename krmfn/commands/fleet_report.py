@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import click
@@ -104,9 +105,8 @@ class _Known:
     """What the scan knows, looked up once."""
 
     def __init__(self, scan: Store | Remote) -> None:
-        self._scan = scan
+        self._scan, self._failed = scan, cache(scan.failed)
         self.snapshots: dict[str, Snapshot] = {}
-        self._failures: dict[str, dict[str, RegistryError]] = {}
 
     def source(self, images: set[str]) -> _Offline:
         """Return a source that knows some repositories."""
@@ -115,10 +115,8 @@ class _Known:
         return _Offline({image: one.tags for image, one in there.items()}, None, {image: self._why(image) for image in images - there.keys()})
 
     def _why(self, image: str) -> RegistryError:
-        host = image.partition("/")[0]
-        if host not in self._failures:
-            self._failures[host] = self._scan.failed(host)
-        return self._failures[host].get(image) or RegistryError("unavailable", image, "the scan does not have this repository")
+        failed = self._failed(image.partition("/")[0])
+        return failed.get(image) or RegistryError("unavailable", image, "the scan does not have this repository")
 
 
 class _Offline(StaticTags):
