@@ -10,7 +10,7 @@ import click
 from krmfn import terminal
 from krmfn.commands import completion, options
 from krmfn.commands.package import HOLDS, Package, tell_written
-from krmfn.config.hold import NEWER, Hold
+from krmfn.config.hold import NEWER
 from krmfn.config.loading import load
 from krmfn.config.objects import policy_named
 from krmfn.config.snapshot import name_of
@@ -45,7 +45,7 @@ def command(what: str, path: Path, is_not: bool, until: str, because: str) -> in
         expected = f"a date, an RFC 3339 time, or {NEWER} with --not"
         raise click.BadParameter(f"expected {expected}, found {until!r}", param_hint="--until")
     package, rules, policy, tag = opened(path, what, needs_tag=True)
-    write(package, rules, {"policy": str(policy), "not" if is_not else "tag": tag, "until": until, "because": because})
+    write(package, rules, policy, "not" if is_not else "tag", tag, until=until, because=because)
     return 0
 
 
@@ -63,37 +63,31 @@ def opened(path: Path, what: str, *, needs_tag: bool) -> tuple[Package, Config, 
     return Package(tree, path if path.is_dir() else path.parent), rules, policy, tag
 
 
-def write(package: Package, rules: Config, spec: dict[str, str]) -> None:
-    """Write one hold behind the others. Raises ConfigError, also for an equal one, and InputError."""
-    rival = next((one for one in rules.holds if spec.get("tag") and one.tag and str(one.policy) == spec["policy"]), None)
-    if rival is not None:
-        raise misconfigured(f"policy {spec['policy']} is held on {rival.tag} already: run {for_shell('krmfn', 'release', spec['policy'])} first")
-    kind = next(name for name in ("tag", "not", "releaseAge") if spec.get(name))
-    if any(_is_same(one, spec) for one in rules.holds):
-        release = for_shell("krmfn", "release", f"{spec['policy']}@{spec[kind]}")
-        raise misconfigured(f"policy {spec['policy']} has this hold already: run {release} first")
+def write(package: Package, rules: Config, policy: PolicyKey, kind: str, tag: str, **more: str) -> None:
+    """Write a hold behind the others. `kind` is `tag`, `not` or `releaseAge`. Raises ConfigError, InputError."""
+    mine = [one for one in rules.holds if one.policy == policy]
+    if kind == "tag" and (rival := next((one.tag for one in mine if one.tag), "")):
+        release = for_shell("krmfn", "release", str(policy))
+        raise misconfigured(f"policy {policy} is held on {rival} already: run {release} first")
+    if any({"tag": one.tag, "not": one.skip, "releaseAge": one.no_wait}[kind] == tag for one in mine):
+        release = for_shell("krmfn", "release", f"{policy}@{tag}")
+        raise misconfigured(f"policy {policy} has this hold already: run {release} first")
     resources = [one.resource for one in rules.holds if one.resource]
     home = resources[0].block.text.name if resources else str(package.base / HOLDS)
-    name = name_of(f"{spec['policy']}-{kind}-{spec[kind]}", {one.id.name for one in resources})
-    package.append(home, hold_document({key: value for key, value in spec.items() if value}, name))
+    name = name_of(f"{policy}-{kind}-{tag}", {one.id.name for one in resources})
+    spec = {"policy": str(policy), kind: tag, **{name: text for name, text in more.items() if text}}
+    package.append(home, hold_document(spec, name))
     tell_written(package.put())
-    for lock in _behind(rules, spec):
+    for lock in _behind(rules, policy, kind, tag) if kind != "releaseAge" else ():
         terminal.say(f"{lock}: builds in mode frozen follow the hold after the next krmfn update", "note")
 
 
-def _behind(rules: Config, spec: dict[str, str]) -> list[str]:
+def _behind(rules: Config, policy: PolicyKey, kind: str, tag: str) -> list[str]:
     """Return which locks record for the policy what a hold with `tag` or `not` excludes, each with what it records."""
-    if "releaseAge" in spec:
-        return []
     recorded = {
         (lock.object.block.text.name, one.tag): None
         for lock in rules.locks.every
         for one in lock.all
-        if lock.object and str(one.policy) == spec["policy"] and (one.tag == spec.get("not") or one.tag != spec.get("tag", one.tag))
+        if lock.object and str(one.policy) == str(policy) and (one.tag == tag) == (kind == "not")
     }
     return [f"{name} records {tag}" for name, tag in recorded]
-
-
-def _is_same(one: Hold, spec: dict[str, str]) -> bool:
-    mine = (one.tag, one.skip, one.no_wait)
-    return str(one.policy) == spec["policy"] and mine == tuple(spec.get(name, "") for name in ("tag", "not", "releaseAge"))

@@ -29,7 +29,7 @@ def command(what: str, path: Path, age: bool, because: str) -> int:
     if because and not age:
         raise click.UsageError("--because goes with --age: what is dropped needs no reason")
     if age:
-        hold.write(package, rules, {"policy": str(policy), "releaseAge": tag, "because": because})
+        hold.write(package, rules, policy, "releaseAge", tag, because=because)
         return 0
     mine = [one for one in rules.holds if one.policy == policy and tag in ("", one.tag, one.skip, one.no_wait)]
     if not mine:
