@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from krmfn import terminal
+from krmfn.commands import options
 from krmfn.errors import RegistryError
 from krmfn.plan.resolve import Remembered
-from krmfn.sources.sources import Sources
 
 if TYPE_CHECKING:
     from krmfn.access import Repository
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from krmfn.plan.tag_source import TagSource
     from krmfn.signatures.verifying import Verdict
     from krmfn.signatures.wanted import Wanted
+    from krmfn.sources.sources import Sources
 
 Result = TypeVar("Result")
 EXIT = 130
@@ -61,8 +61,8 @@ def ask(config: Config, work: Callable[[TagSource], Result]) -> tuple[Result, Me
 
     Raises KeyboardInterrupt when nothing was learned.
     """
-    with terminal.watching() as progress:
-        memory = Memory(Sources(config, os.environ, progress))
+    with options.open_source(config) as source:
+        memory = Memory(source)
         try:
             return work(memory), memory
         except KeyboardInterrupt:
