@@ -85,7 +85,8 @@ def read_form(value: str, part: Part, canonical: str) -> Form | None:
     start = value.find(text)
     if not text:
         return Form()
-    before, scheme, held, after = _framed(text)
+    # Most fields hold a plain reference: what costs a pattern is looked at when there is a reason for it.
+    before, scheme, held, after = _framed(text) if "=" in text else ("", "", text, "")
     if before.endswith("=") and not (scheme or held):
         form: Form | None = Form(before, after=after)
     else:
