@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
@@ -143,20 +144,19 @@ def _set(annotations: Annotations, resource: Resource, entries: Mapping[str, str
 def bound(places: Iterable[Place], policies: Iterable[ImagePolicy], is_built: Callable[[str], bool]) -> Annotations:
     """Bind places to the policies of their images: by the annotation in files that kustomize builds, else by a marker."""
     annotations, by_image = Annotations(), {policy.repository.image.canonical: policy for policy in policies}
-    built: dict[int, tuple[Resource, dict[int, str]]] = {}
-    taken: dict[int, dict[int, str]] = {}
+    built: dict[Resource, dict[int, str]] = {}
+    taken = cache(_taken)
     for place in places:
         policy, block = by_image.get(place.ref.canonical if place.ref else ""), place.resource.block
         for slot, setter in advised(place, policy) if policy else ():
-            there = taken.setdefault(id(block), {marker.scalar.start: marker.setter for marker in markers.read(block)})
             if slot.scalar.host is not None:
                 message = "neither a marker nor an annotation fits in text; a target binds it"
                 annotations.leave(block, place.start, message)
             elif is_built(block.text.name) and not _unbuilt(place.resource):
-                built.setdefault(id(place.resource.root), (place.resource, {}))[1][slot.scalar.start] = str(setter)
-            elif slot.scalar.start not in there:
-                _mark(annotations, place.resource, slot, [setter], there)
-    for resource, setters in built.values():
+                built.setdefault(place.resource, {})[slot.scalar.start] = str(setter)
+            elif slot.scalar.start not in taken(block):
+                _mark(annotations, place.resource, slot, [setter], taken(block))
+    for resource, setters in built.items():
         keys, known = _keys(resource), _known(resource) or {}
         entries = known | {keys[start]: setter for start, setter in setters.items() if start in keys}
         if entries != known:
@@ -172,12 +172,16 @@ def with_markers(blocks: Iterable[Block], policies: Sequence[ImagePolicy]) -> An
     for block in blocks:
         if block.root is None:
             continue
-        taken = {marker.scalar.start: marker.setter for marker in markers.read(block)}
+        taken = _taken(block)
         for place in finder.places(block, known):
             mine = [policy for policy in policies if place.ref and policy.is_for(place.ref.name)]
             if mine and place.state == COUNTS:
                 _mark_place(annotations, place, mine, taken)
     return annotations
+
+
+def _taken(block: Block) -> dict[int, str]:
+    return {marker.scalar.start: marker.setter for marker in markers.read(block)}
 
 
 def _mark_place(annotations: Annotations, place: Place, mine: Sequence[ImagePolicy], taken: Mapping[int, str]) -> None:
