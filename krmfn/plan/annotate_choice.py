@@ -44,13 +44,10 @@ def _by_resource(changes: Iterable[Change]) -> Iterable[tuple[Resource, list[Cha
     by_resource: dict[tuple[Block, Steps], tuple[Resource, list[Change]]] = {}
     for change in changes:
         resource = change.target.resource
-        if change.chosen and resource.id.api_version and resource.id.kind and not _is_build(resource):
+        is_object = bool(resource.id.api_version and resource.id.kind)
+        if change.chosen and is_object and not resource.id.api_version.startswith("kustomize.config.k8s.io/"):
             by_resource.setdefault((resource.block, resource.prefix), (resource, []))[1].append(change)
     return by_resource.values()
-
-
-def _is_build(resource: Resource) -> bool:
-    return resource.id.api_version.startswith("kustomize.config.k8s.io/")
 
 
 def _edits(resource: Resource, changes: list[Change]) -> tuple[Edit, ...] | Refusal:

@@ -70,7 +70,8 @@ class NamedFields:
             self.claims.say("error", "bad-annotation", f"annotation {ANNOTATION}: {error}", resource, self._own(resource))
             return
         if not places:
-            hint = "" if key.startswith("$") else nearest(key, _names(resource))
+            names = [] if key.startswith("$") else [place.container for place in containers(resource.root) if place.container]
+            hint = nearest(key, names) if names else ""
             what = "nothing stands at" if key.startswith("$") else "there is no container with an image named"
             message = f"annotation {ANNOTATION}: {what} {key}{hint}"
             self.claims.say("warning", "idle-annotation", message, resource, self._own(resource))
@@ -118,7 +119,3 @@ class NamedFields:
 def keyed(resource: Resource, key: str) -> list[tuple[Steps, yaml.Node]]:
     """Find what the key of an annotation names. Raises RuleError for no JSONPath, InputError and RecursionError."""
     return list(JSONPath.parse(key).find(resource.root) if key.startswith("$") else named(resource, (key,)))
-
-
-def _names(resource: Resource) -> list[str]:
-    return [place.container for place in containers(resource.root) if place.container]

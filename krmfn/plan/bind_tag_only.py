@@ -20,7 +20,11 @@ _ADVICE = (
 def without(scope: Scope, bound: Bound) -> Scope:
     """Return the policies without those of which a field would lose the digest, and one error that lists such fields."""
     deployed = Deployed(bound.targets, scope.policies)
-    losing = [one for one in deployed.tag_only() if not _is_permitted(deployed, one)]
+    losing = [
+        target
+        for target in deployed.tag_only()
+        if not all(one.allow_tag_only for one in scope.policies[target.setter.policy].requirements if one.verify)
+    ]
     if not losing:
         return scope
     listed = ", ".join(f"{_where(one)} (policy {one.setter.policy.plain})" for one in losing)
@@ -31,10 +35,6 @@ def without(scope: Scope, bound: Bound) -> Scope:
     wanted = tuple(one for one in scope.wanted if one.key not in lost)
     policies = {key: policy for key, policy in scope.policies.items() if key not in lost}
     return scope._replace(wanted=wanted, policies=policies, results=(error,))
-
-
-def _is_permitted(deployed: Deployed, target: Target) -> bool:
-    return all(one.allow_tag_only for one in deployed.policies[target.setter.policy].requirements if one.verify)
 
 
 def _where(target: Target) -> str:

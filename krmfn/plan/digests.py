@@ -32,11 +32,6 @@ def _wanted(judged: Judged, deployed: Deployed, settings: Settings) -> Iterator[
             yield chosen, from_tag or None
 
 
-def _is_needed(chosen: Chosen, from_tag: str | None, deployed: Deployed) -> bool:
-    """True if a field will hold the digest of the choice; under Never a pin of that very tag stays as it is."""
-    return chosen.policy.reflects or any(True for _ in deployed.unsettled(chosen.policy, chosen.tag, from_tag))
-
-
 def to_ask(judged: Judged, deployed: Deployed, settings: Settings, *, every: bool = False) -> list[Moment]:
     """Return the (repository, tag) pairs whose digest has to be asked for: one per chosen tag, none that is known.
 
@@ -47,7 +42,8 @@ def to_ask(judged: Judged, deployed: Deployed, settings: Settings, *, every: boo
         policy = chosen.policy
         if chosen.record or policy.is_verified or policy.rules.followed or not (every or deployed.has(policy.key)):
             continue
-        if not (every or _is_needed(chosen, from_tag, deployed)):
+        # Under Never a pin of that very tag stays as it is: only fields that move to it need its digest.
+        if not (every or policy.reflects or any(True for _ in deployed.unsettled(policy, chosen.tag, from_tag))):
             continue
         if every or settings.immutable_tags or _kept(chosen, deployed, settings) is None:
             asked.append((policy.repository, chosen.tag))

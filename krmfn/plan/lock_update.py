@@ -35,7 +35,7 @@ def renew(
     before = {entry.place: entry for entry in old}
     entries = [entry for entry in old if entry.policy not in fresh and (entry.policy.plain in declared or not declared)]
     for new in fresh.values():
-        entries += (_dated(_unless_same(before.get(entry.place), entry), lock, now, written or {}) for entry in new)
+        entries += (_dated(entry, before.get(entry.place), lock, now, written or {}) for entry in new)
     return _compared(old, tuple(sorted(entries, key=lambda entry: entry.place)))
 
 
@@ -64,15 +64,9 @@ def _entries(choices: Mapping[str, Choice], lock: Lock | None, pins: Pins) -> It
             yield entry
 
 
-def _unless_same(old: LockEntry | None, new: LockEntry) -> LockEntry:
-    """Keep an entry whose decision is the same: counts alone are no change."""
-    if old is None:
-        return new
-    return old if _decided(old) == _decided(new) else new
-
-
-def _dated(entry: LockEntry, lock: Lock | None, now: float | None, written: Written) -> LockEntry:
-    """Keep the time of an entry as long as its tag and digest stay, and the fields that it was written into."""
+def _dated(entry: LockEntry, old: LockEntry | None, lock: Lock | None, now: float | None, written: Written) -> LockEntry:
+    """Keep an entry whose decision is the same, its time as long as tag and digest stay, and the fields that it was written into."""
+    entry = old if old and _decided(old) == _decided(entry) else entry  # other counts alone are no change
     before = [one for one in lock.of(entry.policy) if (one.from_tag, one.tag) == (entry.from_tag, entry.tag)] if lock else []
     places = {*written.get((entry.policy, entry.tag), ()), *(place for one in before for place in one.written)}
     is_same = bool(before) and before[0].digest == entry.digest

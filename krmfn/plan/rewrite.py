@@ -70,13 +70,10 @@ class _Writer:
             return
         whole = choice if isinstance(choice, NotChosen) else self._whole(target, choice)
         if isinstance(whole, NotChosen):
-            self._not_chosen(target, whole)
+            by = f"policy {key}: " if whole.policy.defined.kind else ""
+            self._stay(f"{by}{whole.message}", target, whole.policy, whole.cause, is_maskable=whole.failure in _MASKABLE)
         elif whole is not None:
             self._write(target, whole)
-
-    def _not_chosen(self, target: Target, choice: NotChosen) -> None:
-        by = f"policy {choice.policy.key}: " if choice.policy.defined.kind else ""
-        self._stay(f"{by}{choice.message}", target, choice.policy, choice.cause, is_maskable=choice.failure in _MASKABLE)
 
     def _following(self, target: Target, policy: ImagePolicy) -> Choice | None:
         """Return the choice for the tag that a field holds; None when the field is right as it is."""

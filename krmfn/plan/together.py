@@ -91,10 +91,8 @@ class _Member:
     def _is_between(self, tag: str) -> bool:
         rules, target = self.policy.rules, self.target or ""
         is_alike = not selection.outranks(rules, tag, target) and self.by == "version" and self.version(tag) == self.version(target)
-        return (selection.outranks(rules, target, tag) or is_alike) and not self._is_back(tag)
-
-    def _is_back(self, tag: str) -> bool:
-        return any(selection.outranks(self.policy.rules, one, tag) for one in self.running)
+        is_back = any(selection.outranks(rules, one, tag) for one in self.running)
+        return (selection.outranks(rules, target, tag) or is_alike) and not is_back
 
     def version(self, tag: str) -> Version | None:
         """Return what has to be the same in all members; None for a tag that holds no version."""

@@ -12,7 +12,6 @@ from krmfn.policies.number import read_time
 
 if TYPE_CHECKING:
     from krmfn.config.rollout import Group
-    from krmfn.config.windows import Calendar
     from krmfn.plan.records import Judged
 
 
@@ -49,21 +48,18 @@ def await_windows(judged: Judged, every: Iterable[Unit], facts: Facts) -> Judged
     for unit in every:
         closed = [one for mover in unit.movers if (one := shut(mover.chosen.policy, facts)) is not None]
         if closed:
-            together = unit.movers[0].chosen.policy._replace(windows=tuple(dict.fromkeys(_calendars(unit))))
+            calendars = dict.fromkeys(calendar for mover in unit.movers for calendar in mover.chosen.policy.windows)
+            together = unit.movers[0].chosen.policy._replace(windows=tuple(calendars))
             passed = shut(together, facts) or closed[0]
             for mover in unit.movers:
                 judged = judged.keep(mover.key, mover.running, passed._replace(tag=mover.chosen.tag))
     return judged
 
 
-def _calendars(unit: Unit) -> Iterator[Calendar]:
-    return (calendar for one in unit.movers for calendar in one.chosen.policy.windows)
-
-
 def take_turns(judged: Judged, every: Iterable[Unit], most: int, changed: Collection[PolicyKey], facts: Facts) -> Judged:
     """Keep what would move beyond so many policies: the longest waiting go first, and what differs from the base counts."""
     left = most - len(changed)
-    for unit in sorted(every, key=lambda one: (_since(one, facts), one.name)):
+    for unit in sorted(every, key=lambda unit: (_since(unit, facts), unit.name)):
         new = {mover.key[0].plain for mover in unit.movers} - set(changed)
         # A group of more members than may ever change goes when nothing else does: else it would wait for ever.
         if len(new) <= max(left, 0) or left == most:
