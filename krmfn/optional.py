@@ -60,6 +60,7 @@ def judge(
     from krmfn.plan import judge, refusals
 
     limit, groups = rules.rulebook.max_changes, rules.rulebook.groups
+    # kustomize sends what is on disk and drops what it gets back: then only the lock says what runs.
     in_build = rules.settings.is_build or any(KUSTOMIZE_ID.encode() in block.raw for block in blocks)
     facts = refusals.Facts(rules.settings, evidence, source, dates, deployed, limit is not None, in_build, is_fetch)
     judged = judge.judge(choices, facts)
@@ -71,6 +72,7 @@ def judge(
     if rules.settings.mode != "frozen" and (limit is not None or any(policy.windows for policy in wanted)):
         from krmfn.plan import turns
 
+        # Whoever waits for a window takes no turn, so the units are worked out anew.
         judged = turns.await_windows(judged, turns.units(judged, groups, facts), facts)
         if limit is not None:
             judged = turns.take_turns(judged, turns.units(judged, groups, facts), limit, rules.changed, facts)

@@ -61,6 +61,7 @@ def _edits(resource: Resource, changes: list[Change]) -> tuple[Edit, ...] | Refu
     insertions = Editor(resource.block).set_keys(resource.root, ("metadata", "annotations"), wanted)
     if isinstance(insertions, Refusal):
         return insertions
+    # Both would be written: the annotation as a record here, and as a bound field by its own change.
     taken = [change.edit for change in changes]
     if any(edit.start < one.end and one.start < edit.end for edit in insertions for one in taken):
         return Refusal("a policy is bound to that very annotation")

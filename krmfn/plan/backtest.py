@@ -75,6 +75,7 @@ class _Simulation:
         self.rules, self.seen = policy.rules, seen
         self.ages = [one.age for one in policy.requirements if one.age]
         oldest = min(seen.values())
+        # Nobody knows what ran at first: the best of the tags that were there then.
         first = [tag for tag, time in seen.items() if time == oldest]
         self.deployed = next((tag for tag in first if not any(outranks(self.rules, tag, other) for other in first)), first[0])
         self.ran: list[str] = []
@@ -83,6 +84,8 @@ class _Simulation:
         self.due = set[tuple[float, str]]()
         self.waits: list[float] = []
         self.adopted: set[str] = set()
+        # One queue of everything that happens: tags that appear, and people who take them back or go to them again. A tag that is
+        # too young when it appears is put in once more, for the moment at which it is old enough.
         events = [(time, _KNOWN, tag) for tag, time in seen.items()]
         events += [(one.time, _TAKEN, one.tag) for one in taken]
         events += [(one.again, _AGAIN, one.tag) for one in taken if one.again is not None]

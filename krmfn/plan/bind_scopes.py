@@ -30,7 +30,7 @@ def scope(rules: Config, bound: Bound, *, every: bool) -> Scope:
         target._replace(setter=target.setter._replace(policy=scoped(target.setter.policy, target.resource.block.text.name)))
         for target in bound.targets
     )
-    if every:
+    if every:  # what a lock holds is renewed, and what no lock holds is decided, whether a field takes it or not
         used = {key.plain for key in homes}
         for key in sorted(rules.policies):
             for lock in rules.locks.holding(key):

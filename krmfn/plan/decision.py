@@ -153,7 +153,7 @@ def follow(
 
     every: dict[ChoiceKey, Choice] = {}
     for policy in policies:
-        if (policy.key, "") in choices:
+        if (policy.key, "") in choices:  # not only of other policies: frozen, a stale entry of a digest policy is refused for all fields
             every[policy.key, ""] = choices[policy.key, ""]
         elif policy.rules.follows_current:
             every |= {(policy.key, tag): after(policy, tag) for tag in deployed.tags(policy)}

@@ -71,7 +71,7 @@ class _Watch:
             if chosen is None or chosen.policy.key in held or not is_of(target, chosen.policy):
                 continue
             tag = deployed.tag(target) if target.setter.part is Part.VERSION else current_tag(target, chosen.policy)
-            if chosen.is_held or tag in chosen.above:
+            if chosen.is_held or tag in chosen.above:  # people want it so; a better tag that has to wait is no outage
                 continue
             if tag is None:
                 shown, order = "a digest without a tag", None if deployed.is_pinned_alone(target) else False

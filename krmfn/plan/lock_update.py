@@ -27,6 +27,7 @@ def renew(
     old = lock.all if lock else ()
     fresh: dict[PolicyKey, list[LockEntry]] = {}
     for key, by_tag in choices.items():
+        # What stood in for a registry, failed or is guarded was not decided anew, so that the entry of before says more.
         if key in held or any(not isinstance(one, Chosen) or one.record for one in by_tag.values()):
             continue
         decided = list(dict.fromkeys(_entries(by_tag, lock, pins)))

@@ -31,7 +31,7 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
     images = _images(by_image, blocks)
     for block in blocks:
         if keys >= config.policies.keys():
-            break
+            break  # nothing can come on top of all
         raw = block.raw
         if prefilter.may_hold_marker(raw):
             keys |= {setter.policy for text in prefilter.setters_in(raw) if (setter := parse_setter(text))}
@@ -41,6 +41,7 @@ def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:
         if prefilter.may_hold(raw, (ANNOTATION.encode(),)) and block.root is not None:
             keys |= {setter.policy for one in describe(block) for _, _, setter in annotated(one) if setter}
             block.forget()
+    # A member alone tells nothing: what it may take depends on what the others of its group may take.
     keys &= config.policies.keys()
     together = {key for group in config.rulebook.groups if keys.intersection(group.members) for key in group.members}
     return frozenset(keys | (together & config.policies.keys()))

@@ -60,6 +60,7 @@ def best(
 ) -> Iterator[str]:
     """Yield the best tags by some rules, best first."""
     left = list(tags)
+    # Policies choose one tag and order no others, so that the next best is the best of what is left.
     for _ in range(count):
         top = selection.select(rules, left, created=created, current=current).tag
         if top is None or top not in left:
@@ -91,6 +92,7 @@ def seen_now(
     *, is_bootstrap: bool,
 ) -> Snapshot:  # fmt: skip
     """Return what is known of a repository with what it offers now; `old` is what was written before."""
+    # At a bootstrap everything that is there counts as seen long ago: nobody would wait for tags that run for years.
     is_old = is_bootstrap and old is None
     fresh = {tag: Seen(now, ((digests[tag], now),) if tag in digests else (), is_old) for tag in listing.tags}
     seen = merge(known.seen if known else {}, fresh)

@@ -27,6 +27,7 @@ def take(run: Run, before: Mapping[str, Snapshot], *, all_tags: bool) -> dict[st
     snapshots = {}
     for image, choices in sorted(by_image.items()):
         whole = [one for one in choices if isinstance(one, Chosen) and not one.record and one.policy.key not in run.guarded.policies]
+        # A snapshot stands for a registry: with a policy that learned nothing it would say that the tags of that one are gone.
         if len(whole) == len(choices):
             snapshots[image] = _unless_same(before.get(image), _one(image, whole, run, all_tags=all_tags))
     return snapshots

@@ -94,6 +94,7 @@ def meant(text: str, declared: Collection[PolicyKey], hints: Hints) -> str:
     """
     if not hints.may_look_at(len(declared) * (len(_PARTS) + 1)):
         return ""
+    # Mostly the namespace is wrong or missing: a policy of the same name elsewhere is a better hint than a likeness of letters.
     keys = sorted(declared)
     head, _, tail = text.rpartition(":")
     policy, suffix = (head, f":{tail}") if head and tail in _PARTS else (text, "")

@@ -65,6 +65,7 @@ def _ignored(key: PolicyKey, blocks: Sequence[Block]) -> str:
     """Return which marker of this policy stands where Flux does not read it."""
     for block in blocks:
         if str(key).encode() in block.raw and block.root is not None:
+            # A marker that Flux passes over looks right to whoever wrote it, so it is the first thing to tell.
             for mark in markers.ignored(block):
                 setter = parse_setter(mark.setter)
                 if setter and setter.policy == key:
