@@ -14,62 +14,60 @@ if TYPE_CHECKING:
     from krmfn.config.snapshot import Snapshot
     from krmfn.model import Choice, Choices, Diagnostic, ImagePolicy, PassedOver, PolicyKey
     from krmfn.plan.current import Deployed
-    from krmfn.plan.records import Change, Dates, Guarded, Listings, Pins
+    from krmfn.plan.records import Change, Dates, Guarded, Listings, Pins, Scope
     from krmfn.plan.resolve import Remembered
     from krmfn.plan.taken_back import TakenBack
     from krmfn.plan.target import Bound
-    from krmfn.yamledit.nodes import Block
     from krmfn.yamledit.text import Edit, Text
 
 
-def hold(
-    choices: Choices, deployed: Deployed, rules: Config
-) -> tuple[Choices, tuple[TakenBack, ...]]:
+def hold(choices: Choices, scope: Scope, deployed: Deployed) -> tuple[Choices, tuple[TakenBack, ...]]:
     """Return the choices with holds for the tags that people took back since `krmfn update` wrote them, and those tags."""
-    if not rules.remembers:
+    if not scope.rules.remembers:
         return choices, ()
     from krmfn.plan import taken_back
 
-    taken = taken_back.find(deployed, rules.lock)
+    taken = taken_back.find(deployed, scope.rules.lock)
     return taken_back.held(choices, taken), taken
 
 
 def see(
-    choices: Choices, wanted: Sequence[ImagePolicy], deployed: Deployed, rules: Config, listings: Listings, dates: Dates, source: Remembered
+    choices: Choices, scope: Scope, deployed: Deployed, listings: Listings, dates: Dates, source: Remembered
 ) -> Sightings:
     """Return when tags were seen for the first time; `krmfn fetch` asks for some digests and adds what it sees now."""
+    rules = scope.rules
     if not rules.recording:
         return Sightings(rules.evidence, rules.evidence)
     from krmfn.plan import sightings
 
     is_bootstrap, before, now = rules.recording == "bootstrap", rules.evidence, rules.settings.now or 0.0
     looked = source.digests(sightings.to_look_at(choices.values(), deployed, dates, before, is_bootstrap=is_bootstrap))
-    believed = written = sightings.record(wanted, listings, looked, before, now, is_bootstrap=is_bootstrap)
+    believed = written = sightings.record(scope.wanted, listings, looked, before, now, is_bootstrap=is_bootstrap)
     if rules.rulebook.floor is not None:  # what is believed are its snapshots, what is renewed are those of the tree
-        written = sightings.record(wanted, listings, looked, rules.stored, now, is_bootstrap=is_bootstrap)
+        written = sightings.record(scope.wanted, listings, looked, rules.stored, now, is_bootstrap=is_bootstrap)
     return Sightings(believed, written, looked)
 
 
 def judge(
-    choices: Choices, wanted: Sequence[ImagePolicy], deployed: Deployed, rules: Config, evidence: Mapping[str, Snapshot], dates: Dates,
-    source: Remembered, blocks: Sequence[Block], *, is_fetch: bool,
-) -> Judged:  # fmt: skip
+    choices: Choices, scope: Scope, deployed: Deployed, evidence: Mapping[str, Snapshot], dates: Dates, source: Remembered
+) -> Judged:
     """Return the choices that may run now, and what is to be said of those that may not."""
-    if not any(policy.is_judged for policy in (*wanted, *(choice.policy for choice in choices.values()))):
+    rules = scope.rules
+    if not any(policy.is_judged for policy in (*scope.wanted, *(choice.policy for choice in choices.values()))):
         return Judged(choices)
     from krmfn.plan import judge, refusals
 
     limit, groups = rules.rulebook.max_changes, rules.rulebook.groups
     # kustomize sends what is on disk and drops what it gets back: then only the lock says what runs.
-    in_build = rules.settings.is_build or any(KUSTOMIZE_ID.encode() in block.raw for block in blocks)
-    facts = refusals.Facts(rules.settings, evidence, source, dates, deployed, limit is not None, in_build, is_fetch)
+    in_build = rules.settings.is_build or any(KUSTOMIZE_ID.encode() in block.raw for block in scope.blocks)
+    facts = refusals.Facts(rules.settings, evidence, source, dates, deployed, limit is not None, in_build, scope.every)
     judged = judge.judge(choices, facts)
     if groups:
         from krmfn.plan import together
 
         absent = {key: why for group in groups for key in group.members if (why := _absent(key, rules))}
         judged = together.unite(judged, choices, groups, facts, judge.trying(choices, facts), absent)
-    if rules.settings.mode != "frozen" and (limit is not None or any(policy.windows for policy in wanted)):
+    if not scope.is_frozen and (limit is not None or any(policy.windows for policy in scope.wanted)):
         from krmfn.plan import turns
 
         # Whoever waits for a window takes no turn, so the units are worked out anew.
@@ -78,7 +76,7 @@ def judge(
             judged = turns.take_turns(judged, turns.units(judged, groups, facts), limit, rules.changed, facts)
     judged = judge.tell(judged, choices)
     if not in_build:
-        shut = frozenset(policy.key for policy in wanted if refusals.shut(policy, facts))
+        shut = frozenset(policy.key for policy in scope.wanted if refusals.shut(policy, facts))
         judged = judged._replace(still=shut | {key for (key, _), choice in judged.choices.items() if refusals.waits(choice)})
 
     def refused(policy: ImagePolicy, tag: str, digest: str) -> PassedOver | None:
@@ -96,11 +94,9 @@ def _absent(key: PolicyKey, rules: Config) -> str:
     return "it is suspended" if key in rules.suspended.values() else "it takes no part in this run"
 
 
-def record(
-    choices: Choices, wanted: Sequence[ImagePolicy], pins: Pins, guarded: Guarded, changes: Sequence[Change], rules: Config, *, every: bool
-) -> Recorded:
+def record(choices: Choices, scope: Scope, pins: Pins, guarded: Guarded, changes: Sequence[Change]) -> Recorded:
     """Return what is written down besides the fields: the locks after the run, annotations, and the holds that end."""
-    recorded = Recorded()
+    recorded, rules = Recorded(), scope.rules
     if rules.settings.annotate:
         from krmfn.plan import annotate_choice
 
@@ -110,8 +106,8 @@ def record(
         from krmfn.plan import taken_back
 
         recorded = recorded._replace(ended=tuple(taken_back.ended(rules.holds, choices)))
-    if rules.lock or every:
-        renewal = _renewed(by_policy(choices, wanted), pins, guarded, changes, rules)
+    if rules.lock or scope.every:
+        renewal = _renewed(by_policy(choices, scope.wanted), pins, guarded, changes, rules)
         edits, results = _lock_edits(renewal, rules)
         recorded = recorded._replace(renewal=renewal, lock_edits=edits, results=(*recorded.results, *results))
     return recorded
@@ -147,10 +143,11 @@ def _lock_edits(renewal: Renewal, rules: Config) -> tuple[tuple[tuple[Text, Edit
     return tuple(edits), (*results, *report.homeless(renewal, rules.lock))
 
 
-def unbound(rules: Config, bound: Bound, blocks: Sequence[Block]) -> list[Diagnostic]:
+def unbound(scope: Scope, bound: Bound) -> list[Diagnostic]:
     """Return which policies no field is bound to."""
+    rules = scope.rules
     if bound.policies.issuperset(rules.policies) and bound.policies.issuperset(rules.unresolved):
         return []
     from krmfn.plan import unbound
 
-    return unbound.unbound(rules, bound, blocks)
+    return unbound.unbound(rules, bound, scope.blocks)

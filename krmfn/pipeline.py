@@ -63,28 +63,28 @@ def examine(
     With `every` policies that no field may need are resolved too, digests included. `graph` tells which fields of files
     kustomizations override.
     """
-    source, is_frozen = resolve.Remembered(open_source(rules)), rules.settings.mode == "frozen"
-    scope = source.sighted(needed.scope(rules, blocks, every=every))
-    rules, wanted, policies, lock, bound, not_pinned = bind.early(scope, blocks, graph, every=every)
-    settings = rules.settings
-    listings, dates = decision.listed(wanted, source, is_frozen=is_frozen)
-    choices = decision.decide(wanted, listings, dates, lock, rules.followed, is_frozen=is_frozen)
-    bound = bound or bind.bind(blocks, rules, choices, graph)
-    deployed = Deployed(bound.targets, policies, lock)
-    choices = decision.follow(choices, wanted, deployed, listings, is_frozen=is_frozen)
-    offered, taken = optional.hold(choices, deployed, rules)
-    seen = optional.see(offered, wanted, deployed, rules, listings, dates, source)
-    judged = optional.judge(offered, wanted, deployed, rules, seen.believed, dates, source, blocks, is_fetch=every)
-    answers = {**seen.digests, **source.digests(digests.to_ask(judged, deployed, settings, every=every))}
+    source = resolve.Remembered(open_source(rules))
+    scope = bind.early(source.sighted(needed.scope(rules, blocks, graph, every=every)))
+    rules, settings = scope.rules, scope.rules.settings
+    listings, dates = decision.listed(scope, source)
+    choices = decision.decide(scope.wanted, listings, dates, scope.lock, rules.followed, is_frozen=scope.is_frozen)
+    bound = scope.bound or bind.bind(blocks, rules, choices, graph)
+    deployed = Deployed(bound.targets, scope.policies, scope.lock)
+    choices = decision.follow(choices, scope, deployed, listings)
+    offered, taken = optional.hold(choices, scope, deployed)
+    seen = optional.see(offered, scope, deployed, listings, dates, source)
+    judged = optional.judge(offered, scope, deployed, seen.believed, dates, source)
+    answers = {**seen.digests, **source.digests(digests.to_ask(judged, scope, deployed))}
     pins = digests.settle(judged, deployed, answers, settings)
     guarded = guard.guard(judged.choices, deployed, settings)
     changes, not_written = rewrite.rewrite(deployed, judged, pins, guarded, settings)
-    recorded = optional.record(judged.choices, wanted, pins, guarded, changes, rules, every=every)
+    recorded = optional.record(judged.choices, scope, pins, guarded, changes)
     noted = (
-        *rules.notes, *bound.results, *not_pinned, *not_written, *judged.results, *(one.said for one in taken), *recorded.results,
-        *report.notes(judged.choices.values(), listings, source.notes()), *optional.unbound(rules, bound, blocks),
+        *rules.notes, *bound.results, *scope.results, *not_written, *judged.results, *(one.said for one in taken), *recorded.results,
+        *report.notes(judged.choices.values(), listings, source.notes()), *optional.unbound(scope, bound),
     )  # fmt: skip
     results = report.results(noted, changes, settings)
     return Run(
-        rules, wanted, source, bound, listings, dates, offered, taken, seen.written, judged, answers, pins, guarded, changes, recorded, results
-    )
+        rules, scope.wanted, source, bound, listings, dates, offered, taken, seen.written, judged, answers, pins, guarded, changes,
+        recorded, results,
+    )  # fmt: skip

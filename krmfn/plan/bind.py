@@ -7,7 +7,7 @@ both; image matching is the last resort and gives way to the other three. A run 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from krmfn.config.objects import Hints
@@ -32,20 +32,19 @@ _NEEDLE = ANNOTATION.encode()
 NO_CHOICES: Choices = MappingProxyType({})
 
 
-def early(scope: Scope, blocks: Sequence[Block], graph: Graph | None, *, every: bool) -> Scope:
+def early(scope: Scope) -> Scope:
     """Bind before anything is decided, where the fields tell which policies there are.
 
     Where several locks decide, a policy is one for each of them; one whose digest a field would lose is none.
     """
-    rules = scope.rules
-    if rules.is_by_folder:
+    if scope.rules.is_by_folder:
         from krmfn.plan import bind_scopes
 
-        scope = bind_scopes.scope(rules, bind(blocks, rules, graph=graph), every=every)
+        scope = bind_scopes.by_lock(scope, bind(scope.blocks, scope.rules, graph=scope.graph))
     if any(one.is_verified for one in scope.wanted):
         from krmfn.plan import bind_tag_only
 
-        scope = bind_tag_only.without(scope, scope.bound or bind(blocks, rules, graph=graph))
+        scope = bind_tag_only.without(scope, scope.bound or bind(scope.blocks, scope.rules, graph=scope.graph))
     return scope
 
 

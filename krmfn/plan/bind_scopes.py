@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from krmfn.config.locks import HERE, by_scope, scope_of
-from krmfn.plan.records import Scope
 
 if TYPE_CHECKING:
     from krmfn.config.lock import Lock
-    from krmfn.config.records import Config
     from krmfn.model import PolicyKey
+    from krmfn.plan.records import Scope
     from krmfn.plan.target import Bound
 
 
-def scope(rules: Config, bound: Bound, *, every: bool) -> Scope:
-    """Give every field the policy of its scope. With `every` also locks are renewed whose policies no field takes."""
-    floor = rules.rulebook.floor
+def by_lock(scope: Scope, bound: Bound) -> Scope:
+    """Give every field the policy of the lock that decides it. With `every` also locks are renewed whose policies no field takes."""
+    rules, floor = scope.rules, scope.rules.rulebook.floor
     homes: dict[PolicyKey, tuple[Lock | None, Lock | None]] = {}
 
     def scoped(key: PolicyKey, path: str) -> PolicyKey:
@@ -30,7 +29,7 @@ def scope(rules: Config, bound: Bound, *, every: bool) -> Scope:
         target._replace(setter=target.setter._replace(policy=scoped(target.setter.policy, target.resource.block.text.name)))
         for target in bound.targets
     )
-    if every:  # what a lock holds is renewed, and what no lock holds is decided, whether a field takes it or not
+    if scope.every:  # what a lock holds is renewed, and what no lock holds is decided, whether a field takes it or not
         used = {key.plain for key in homes}
         for key in sorted(rules.policies):
             for lock in rules.locks.holding(key):
@@ -41,4 +40,5 @@ def scope(rules: Config, bound: Bound, *, every: bool) -> Scope:
     lock = by_scope(((key, home) for key, (home, _) in homes.items()), rules.locks.every)
     record = by_scope(((key, one) for key, (_, one) in homes.items()), ()) if floor else lock
     rules = rules._replace(lock=lock if rules.locks.every else None)
-    return Scope(rules, tuple(policies.values()), policies, record, bound._replace(targets=targets))
+    bound = bound._replace(targets=targets)
+    return scope._replace(rules=rules, wanted=tuple(policies.values()), policies=policies, lock=record, bound=bound)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from krmfn.access import Listing, Repository
 from krmfn.config.locks import Locks
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.lock import Lock, LockEntry
     from krmfn.plan.current import Deployed
-    from krmfn.plan.records import Dates, Listings, Moment
+    from krmfn.plan.records import Dates, Listings, Moment, Scope
     from krmfn.plan.tag_source import TagSource
     from krmfn.policies.protocol import Followed
 
@@ -39,12 +39,12 @@ def to_date(policies: Iterable[ImagePolicy], listings: Listings) -> list[Moment]
     return list(dict.fromkeys(moments))
 
 
-def listed(policies: Sequence[ImagePolicy], source: TagSource, *, is_frozen: bool) -> tuple[Listings, Dates]:
+def listed(scope: Scope, source: TagSource) -> tuple[Listings, Dates]:
     """Ask for the tags that policies choose from, and for the times of those that need one; frozen, nobody is asked."""
-    if is_frozen:
+    if scope.is_frozen:
         return {}, {}
-    listings = ask(to_list(policies), source.tags)
-    return listings, ask(to_date(policies, listings), lambda moment: source.created(*moment))
+    listings = ask(to_list(scope.wanted), source.tags)
+    return listings, ask(to_date(scope.wanted, listings), lambda moment: source.created(*moment))
 
 
 def decide(
@@ -135,14 +135,12 @@ def _promoted(policy: ImagePolicy, followed: Followed, locks: Locks, own: Lock |
     return Chosen(policy, entry.tag, digest=entry.digest, selection=selected, origin=entry)
 
 
-def follow(
-    choices: Choices, policies: Iterable[ImagePolicy], deployed: Deployed, listings: Listings, *, is_frozen: bool
-) -> dict[ChoiceKey, Choice]:
+def follow(choices: Choices, scope: Scope, deployed: Deployed, listings: Listings) -> dict[ChoiceKey, Choice]:
     """Choose for every deployed tag of the policies that follow it; every other choice stays as it is."""
-    lock = deployed.lock
+    lock = scope.lock
 
     def after(policy: ImagePolicy, tag: str) -> Choice:
-        if is_frozen:
+        if scope.is_frozen:
             return _locked(policy, tag, lock)
         if policy.rules.pins_current:
             return Chosen(policy, tag)
@@ -152,7 +150,7 @@ def follow(
         return _selected(policy, listing, current=tag)
 
     every: dict[ChoiceKey, Choice] = {}
-    for policy in policies:
+    for policy in scope.wanted:
         if (policy.key, "") in choices:  # not only of other policies: frozen, a stale entry of a digest policy is refused for all fields
             every[policy.key, ""] = choices[policy.key, ""]
         elif policy.rules.follows_current:

@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.lock import Lock
     from krmfn.config.settings import Settings
+    from krmfn.plan.records import Scope
     from krmfn.plan.target import Target
 
 
@@ -32,12 +33,13 @@ def _wanted(judged: Judged, deployed: Deployed, settings: Settings) -> Iterator[
             yield chosen, from_tag or None
 
 
-def to_ask(judged: Judged, deployed: Deployed, settings: Settings, *, every: bool = False) -> list[Moment]:
+def to_ask(judged: Judged, scope: Scope, deployed: Deployed) -> list[Moment]:
     """Return the (repository, tag) pairs whose digest has to be asked for: one per chosen tag, none that is known.
 
     With `every` also those that are kept or that no field takes. `immutableTags` wants to look at what is kept.
     """
     asked: list[Moment] = []
+    every, settings = scope.every, scope.rules.settings
     for chosen, from_tag in _wanted(judged, deployed, settings):
         policy = chosen.policy
         if chosen.record or policy.is_verified or policy.rules.followed or not (every or deployed.has(policy.key)):

@@ -12,15 +12,17 @@ from krmfn.yamledit import prefilter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.records import Config
+    from krmfn.kubernetes.overriding import Graph
     from krmfn.model import PolicyKey
     from krmfn.plan.needed_images import NeededImages
     from krmfn.yamledit.nodes import Block
 
 
-def scope(rules: Config, blocks: Sequence[Block], *, every: bool) -> Scope:
+def scope(rules: Config, blocks: Sequence[Block], graph: Graph | None, *, every: bool) -> Scope:
     """Return what a run decides about: the policies that the texts may need, or `every` one."""
     keys = rules.policies.keys() if every else wanted(blocks, rules)
-    return Scope(rules, tuple(rules.policies[key] for key in sorted(keys)), rules.policies, rules.record)
+    policies = tuple(rules.policies[key] for key in sorted(keys))
+    return Scope(rules, blocks, graph, every, policies, rules.policies, rules.record)
 
 
 def wanted(blocks: Iterable[Block], config: Config) -> frozenset[PolicyKey]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from krmfn.config.objects import Object
     from krmfn.config.records import Config
     from krmfn.config.snapshot import Snapshot
+    from krmfn.kubernetes.overriding import Graph
     from krmfn.plan.target import Bound, Target
     from krmfn.yamledit.text import Edit, Text
 
@@ -44,6 +45,11 @@ class Scope(NamedTuple):
     """What a run decides about. Where several locks decide, every policy is one for each of them."""
 
     rules: Config
+    blocks: Sequence[Block]
+    graph: Graph | None
+    """Which fields of files kustomizations override."""
+    every: bool
+    """Policies that no field may need are decided too, digests included: `krmfn fetch`."""
     wanted: tuple[ImagePolicy, ...]
     """The policies that are decided, sorted."""
     policies: Mapping[PolicyKey, ImagePolicy]
@@ -53,6 +59,11 @@ class Scope(NamedTuple):
     bound: Bound | None = None
     """The fields, where they had to be known before anything is decided."""
     results: tuple[Diagnostic, ...] = ()
+
+    @property
+    def is_frozen(self) -> bool:
+        """True if every choice is taken from the lock, and nobody is asked."""
+        return self.rules.settings.mode == "frozen"
 
 
 class Pins(NamedTuple):

@@ -125,11 +125,11 @@ class Remembered:
 
     def sighted(self, scope: Scope) -> Scope:
         """Add the first sightings that the source knows of besides the items; few sources do. Frozen, nobody is asked."""
-        rules = scope.rules
-        if rules.settings.mode == "frozen":
+        if scope.is_frozen:
             return scope
         seen = self.recorded(policy.repository for policy in scope.wanted)
-        return scope._replace(rules=rules._replace(evidence={**seen, **rules.evidence})) if seen else scope
+        evidence = {**seen, **scope.rules.evidence}
+        return scope._replace(rules=scope.rules._replace(evidence=evidence)) if seen else scope
 
     def recorded(self, repositories: Iterable[Repository]) -> Mapping[str, Snapshot]:
         """Return what the source knows of first sightings, which may be one that remembers, too."""
