@@ -206,10 +206,11 @@ def _stale(policy: ImagePolicy, entry: LockEntry) -> NotChosen | None:
     """Return the refusal of an entry that was made by other rules, or under other requirements, than those of today."""
     message = ""
     if entry.policy_hash != policy.hash:
-        message = f"by other rules (policyHash {entry.policy_hash}, now {policy.hash})"
+        message = f"the lock was made by other rules (policyHash {entry.policy_hash}, now {policy.hash})"
     elif entry.rules_hash != policy.rules_hash:
-        message = f"under other requirements (rulesHash {entry.rules_hash or 'none'}, now {policy.rules_hash or 'none'})"
-    return NotChosen(policy, "lock", f"the lock was made {message}: {_MEND} to renew it") if message else None
+        hashes = f"rulesHash {entry.rules_hash or 'none'}, now {policy.rules_hash or 'none'}"
+        message = f"the lock was made under other requirements ({hashes})"
+    return NotChosen(policy, "lock", f"{message}: {_MEND} to renew it") if message else None
 
 
 def _accepted(policy: ImagePolicy, latest: LatestRef, record: str, entry: LockEntry | None = None) -> Choice:

@@ -96,9 +96,10 @@ class _Watch:
         return self.verdicts[key]
 
     def _why(self, chosen: Chosen, tag: str) -> str:
-        is_read = selection.accepts(chosen.policy.rules, tag)
-        why = f"the policy accepts it and it is newer than {chosen.tag}" if is_read else f"the policy cannot read it, and its numbers are above {chosen.tag}"
-        head = f"{chosen.policy.repository.image.name}: kept {tag}: {why}"
+        name = chosen.policy.repository.image.name
+        head = f"{name}: kept {tag}: the policy accepts it and it is newer than {chosen.tag}"
+        if not selection.accepts(chosen.policy.rules, tag):
+            head = f"{name}: kept {tag}: the policy cannot read it, and its numbers are above {chosen.tag}"
         if chosen.policy.rules.followed and not chosen.record:
             return f"{head}, which {chosen.policy.rules.followed.policy} of lock {chosen.policy.rules.followed.lock} went down to; onDowngrade: allow follows it"
         if chosen.record:
