@@ -15,8 +15,7 @@ import click
 
 from krmfn import terminal
 from krmfn.access import MACHINE
-from krmfn.config.settings import Settings, overridden
-from krmfn.config.unnamed import Unnamed
+from krmfn.config.settings import Settings, Unnamed, overridden
 from krmfn.disk.reading import max_bytes, read_stdin
 from krmfn.inventory import files
 from krmfn.sanitize import printable

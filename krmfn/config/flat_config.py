@@ -61,10 +61,8 @@ def _spec(config_map: Object, data: Mapping[str, Any], problems: Problems) -> di
     about_policy = [key for key in data if key in KEYS and key not in (*spec, "layout", "annotate")]
     if not about_policy:
         return spec
-    entry: dict[str, Any] = {
-        "name": data.get("name") or _last_part(text(data.get("image"))),
-        "image": data.get("image"),
-    }
+    last_part = text(data.get("image")).rpartition("/")[2]
+    entry: dict[str, Any] = {"name": data.get("name") or last_part or "image", "image": data.get("image")}
     for name in ("namespace", "digestReflectionPolicy", "insecure"):
         if data.get(name):
             entry[name] = data[name]
@@ -103,9 +101,3 @@ def _member(kind: str, value: str) -> dict[str, str]:
 
 def _words(value: Any) -> tuple[str, ...]:
     return tuple(part for part in text(value).replace(",", "\n").split() if part)
-
-
-def _last_part(image: str) -> str:
-    return image.rpartition("/")[2] or "image"
-
-

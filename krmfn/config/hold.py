@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from krmfn.config import schema
 from krmfn.image import is_tag
 from krmfn.model import ImagePolicy, PolicyKey
-from krmfn.policies.number import read_time
+from krmfn.policies.number import moment, read_time
 
 if TYPE_CHECKING:
     from krmfn.config.objects import Object, Problems
@@ -46,21 +46,21 @@ class Hold(NamedTuple):
         return self.until is None or now is None or now < self.until
 
     @property
+    def end(self) -> str:
+        """`until 2026-12-01T00:00Z`, `until a newer tag`, or nothing."""
+        if self.until is None:
+            return "until a newer tag" if self.ends_with_newer else ""
+        return f"until {moment(self.until)}"
+
+    @property
     def state(self) -> str:
         """`held until 2026-12-01T00:00Z`, or `held`."""
-        from krmfn.policies.number import moment
-
-        newer = " until a newer tag" if self.ends_with_newer else ""
-        return f"held{newer}" if self.until is None else f"held until {moment(self.until)}"
+        return f"held {self.end}".rstrip()
 
     @property
     def described(self) -> str:
         """`held: tests failed (until 2026-12-01T00:00Z)`, as far as it was said."""
-        from krmfn.policies.number import moment
-
-        newer = " (until a newer tag)" if self.ends_with_newer else ""
-        until = newer if self.until is None else f" (until {moment(self.until)})"
-        return f"held{': ' if self.because else ''}{self.because}{until}"
+        return f"held{': ' if self.because else ''}{self.because}{f' ({self.end})' if self.end else ''}"
 
 
 def read_holds(objects: Iterable[Object], problems: Problems) -> tuple[Hold, ...]:

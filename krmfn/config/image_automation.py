@@ -101,16 +101,16 @@ class OwnReader(Own):
         entries, groups = listing(resource.spec.get("require")), listing(resource.spec.get("groups"))
         wrong = [one for one in schema.problems("ImageAutomation", resource.data) if one[0].startswith(_RULES)]
         self.problems.add_all(resource.id, wrong)
-        if entries and not wrong:
-            file = partial(self.rule_file, resource.block.text.name)
-            self.requirements += read_requirements(resource.id, entries, self.problems, objects, file)
-        if groups and not wrong:
-            self.groups += read_groups(resource.id, groups, self.problems)
-        if resource.spec.get("windows") and not wrong:
+        if wrong:
+            return
+        file = partial(self.rule_file, resource.block.text.name)
+        self.requirements += read_requirements(resource.id, entries, self.problems, objects, file)
+        self.groups += read_groups(resource.id, groups, self.problems)
+        if resource.spec.get("windows"):
             from krmfn.config.windows import read_windows  # few lists hold some
 
             self.windows += read_windows(resource.id, listing(resource.spec["windows"]), self.problems)
-        if resource.spec.get("maxChanges") and not wrong:
+        if resource.spec.get("maxChanges"):
             self.max_changes = least(self.max_changes, int(resource.spec["maxChanges"]))
 
     def _automation(self, automation: Object, wrong: tuple[str, ...]) -> None:

@@ -12,7 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, TypeAlias
 
-    from krmfn.config.unnamed import Unnamed
 
 Mode: TypeAlias = 'Literal["update", "check", "frozen"]'
 _CHOICES = {
@@ -22,6 +21,27 @@ _CHOICES = {
     "keep_pins": ("true", "false"),
 }
 """What the variables `KRMFN_MODE`, `KRMFN_ON_ERROR`, ... may say."""
+
+
+class Unnamed(NamedTuple):
+    """What images that no policy names follow: `version` inside a bound, or, without one, the tag that they have.
+
+    `pin` pins what is not; `on_error` says what becomes of an image that cannot be asked about.
+    """
+
+    within: Literal["patch", "minor", "major"] | None = None
+    pin: bool = False
+    on_error: Literal["fail", "keep"] = "keep"
+
+    @property
+    def described(self) -> str:
+        """The bound for people: `within minor`."""
+        return f"within {self.within}" if self.within else "pin"
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """The policy as configuration spells it."""
+        return {"version": {"within": self.within}} if self.within else {"digest": {}}
 
 
 class Settings(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.access import Repository
-from krmfn.config.unnamed import Unnamed
+from krmfn.config.settings import Unnamed
 from krmfn.errors import RegistryError
 from krmfn.kubernetes.places import COUNTS, RANGE, VARIABLE, Place
 from krmfn.model import Diagnostic, File, ImagePolicy, Location, PolicyKey

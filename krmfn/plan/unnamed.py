@@ -10,7 +10,7 @@ from krmfn.policies.rules import parse_rules
 
 if TYPE_CHECKING:
     from krmfn.config.records import Config
-    from krmfn.config.unnamed import Unnamed
+    from krmfn.config.settings import Unnamed
     from krmfn.kubernetes.places import Place
 
 

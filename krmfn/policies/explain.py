@@ -140,18 +140,12 @@ def as_text(explanation: Explanation) -> str:
 
 def tag_rows(explanation: Explanation, tags: Iterable[str]) -> list[tuple[str, str, str]]:
     """Return rows of tag, word and sentence for the tags that are asked about."""
-    passed = explanation.refused
-    return [
-        (tag, passed[tag].rule, passed[tag].why)
-        if tag in passed
-        else (tag, _word(explanation.selection, tag), why(explanation, tag))
-        for tag in tags
-    ]
-
-
-def _word(selection: Selection, tag: str) -> str:
-    reason = selection.reason(tag)
-    return "not-listed" if reason is None else reason.word
+    rows = []
+    for tag in tags:
+        refused, reason = explanation.refused.get(tag), explanation.selection.reason(tag)
+        word = "not-listed" if reason is None else reason.word
+        rows.append((tag, refused.rule, refused.why) if refused else (tag, word, why(explanation, tag)))
+    return rows
 
 
 def passed_over(tags: Iterable[PassedOver]) -> list[dict[str, str]]:
