@@ -67,6 +67,7 @@ def read_seen(
         seen = _time(where, f"{at}.firstSeen", one.get("firstSeen"), time, problems)
         if seen is not None:
             digests[one["digest"]] = min(seen, digests.get(one["digest"], seen))
+    # A digest alone is written short: it came with the tag.
     if entry.get("digest") and first is not None and not digests:
         digests[entry["digest"]] = first
     if first is None and not digests and not entry.get("evidence"):

@@ -183,6 +183,7 @@ def believed(
 
     Of a repository that the floor has no snapshot of, the tree's says which tags there are, and nothing else.
     """
+    # Digests, times and sightings of the tree are what a change under review could make up.
     lists = {image: one._replace(tags=dict.fromkeys(one.tags), created={}, seen={}) for image, one in snapshots.items()}
     for image, one in snapshots.items():
         _check_sightings(one, floor.snapshots.get(image), problems)

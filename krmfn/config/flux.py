@@ -231,7 +231,7 @@ def _latest(resource: Object) -> LatestRef | None:
     ref = mapping(status.get("latestRef"))
     if text(ref.get("name")) and text(ref.get("tag")):
         return LatestRef(text(ref["name"]), text(ref["tag"]), text(ref.get("digest")) or None)
-    whole = text(status.get("latestImage"))
+    whole = text(status.get("latestImage"))  # v1beta1: one text, in which a port may stand before the path
     if whole:
         name, _, tag = whole.partition("@")[0].rpartition(":")
         digest = whole.partition("@")[2] or None

@@ -112,6 +112,7 @@ def _lock(resource: Object, problems: Problems, policies: Mapping[PolicyKey, Ima
         entry = _entry(resource.id, path, data, problems)
         if entry is None:
             continue
+        # What follows the deployed tag has an entry for each; of a policy that is not known here that may be so too.
         policy = (policies or {}).get(entry.policy)
         follows = policy is None or policy.rules.follows_current
         key = (entry.policy, (entry.from_tag or entry.tag) if follows else "")

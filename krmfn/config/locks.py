@@ -128,4 +128,5 @@ def _is_above(folder: str, path: str) -> bool:
 def _distance(folder: str) -> int:
     """Return a number that is lower the nearer a folder above a file is to it."""
     depth = 0 if folder == "." else folder.count("/") + 1
+    # Of `..`, `.` and `a` the last is the nearest: a step up adds one, and takes back the one that counted it as depth.
     return 2 * _ups(folder) - depth

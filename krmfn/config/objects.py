@@ -171,6 +171,7 @@ class Hints:
 
     def may_look_at(self, names: int) -> bool:
         """True if so many names may be looked at once more; the first look is always allowed."""
+        # The look that spends the last is whole, so that the first mistake gets its hint whatever the size.
         is_allowed = self._left > 0
         self._left -= names
         return is_allowed

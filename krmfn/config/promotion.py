@@ -33,6 +33,7 @@ def check_circles(policies: Mapping[PolicyKey, ImagePolicy], own: Locks, name: s
         while (key := after.get(way[-1])) is not None and key not in way:
             way.append(key)
         followed = policies[start].rules.followed
+        # `way` ends where nothing is followed, or where it comes back: a circle is told once, by its first name.
         if key == start and len(way) > 1 and start not in reported:
             reported.update(way)
             circle = " -> ".join(map(str, (*way, start)))

@@ -67,6 +67,7 @@ def together(
     """
     whole: list[Group] = []
     for one in (*(_renamed(group, policies, declared, images) for group in floor), *groups):
+        # A group that shares a member with several makes one of them all, under the name of the first.
         shared = [other for other in whole if set(other.members) & set(one.members)]
         members = dict.fromkeys(key for group in (*shared, one) for key in group.members)
         by: Literal["version", "tag"] = "tag" if any(group.by == "tag" for group in (*shared, one)) else "version"

@@ -40,6 +40,7 @@ def access(spec: Mapping[str, Any], owner: ResourceId, secrets: Secrets, problem
     lead = f"{owner.namespace}/" if owner.namespace else ""
     if proxy and not proxy.get("address"):
         problems.add(owner, "spec.proxySecretRef", "the Secret has no key `address`")
+    # Flux takes caFile, certFile and keyFile for the names of earlier versions; those of TLS Secrets count first.
     return Access(
         docker_configs=(config,) if config else (),
         ca_pem=cert.get("ca.crt") or cert.get("caFile"),

@@ -142,6 +142,7 @@ def _group_intervals(group: tuple[Term, ...]) -> Intervals:
 
 @cache
 def _version_grammar() -> re.Pattern[str]:
+    # Upstream's class holds a `|`, which was meant as "or" (cvRegex): 1|2 gets as far as a number, and is refused there.
     number = r"[0-9|xX*]+"
     return re.compile(rf"v?({number})(?:\.({number}))?(?:\.({number}))?(-{IDENTIFIERS})?(?:\+{IDENTIFIERS})?", re.ASCII)
 
@@ -149,6 +150,7 @@ def _version_grammar() -> re.Pattern[str]:
 def _rewrite_hyphens(text: str) -> str:
     if "-" not in text:
         return text
+    # The groups of the grammar are made non-capturing, so that the two ends of the range are the only ones.
     version = _version_grammar().pattern.replace("(", "(?:").replace("(?:?:", "(?:")
     blank = f"[{_BLANKS}]"
     grammar = re.compile(f"{blank}*({version}){blank}+-{blank}+({version}){blank}*", re.ASCII)
@@ -185,6 +187,8 @@ def _skip(text: str, at: int) -> int:
 
 
 def _term(operator: str, match: re.Match[str]) -> Term:
+    # What is missing or wild is zero, and dirty: minor dirty means that the minor version is missing, patch dirty the patch.
+    # Where major itself is wild neither is said (parseConstraint), so `>*` is `>0.0.0`.
     major, minor, patch, prerelease = match.groups(default="")
     wild = ("x", "X", "*", "")
     dirty = (True, False, False)
@@ -225,6 +229,7 @@ def _hint(segment: str, at: int) -> str:
     rest, before = segment[at:], segment[:at].rstrip(_BLANKS)
     if not rest:
         return "remove the comma" if before.endswith(",") else "an operator needs a version behind it"
+    # In the order of what people mean: the first that applies is told.
     hints = (
         (before.endswith("=") and rest[0] == "=", "write = once"),
         (before.endswith("<") and rest[0] == ">", "unequal is written !="),

@@ -24,11 +24,13 @@ def after(key: Key) -> Bound:
     major, minor, patch, prerelease = key
     if prerelease == RELEASE:
         return (major, minor, patch + 1, ())
+    # Identifiers are (0, number) or (1, text): (-1,) sorts below any that could follow, so nothing lies between.
     return (major, minor, patch, (*prerelease, (-1,)))
 
 
 def next_major(key: Key) -> Bound:
     """Return the bound below everything of the next major version, prereleases included."""
+    # () sorts below the key of any prerelease, and so 2.0.0-alpha is above it: upstream's ^1 leaves it out.
     return (key[0] + 1, 0, 0, ())
 
 

@@ -83,6 +83,7 @@ class Shape(NamedTuple):
 
 @cache
 def _grammar() -> re.Pattern[str]:
+    # A prerelease is one of these words, or a, b, m before a digit (1.0b2, 3.0-M1): any other suffix is a variant.
     words = "alpha|beta|rc|cr|pre|preview|dev|snapshot|nightly|canary|unstable|experimental|next|ea|test"
     return re.compile(
         r"(?P<prefix>(?:[A-Za-z]+[-_.])*[A-Za-z]*)"
@@ -98,6 +99,7 @@ def _parts(tag: str) -> list[str]:
 
 
 def _is_commit(part: str) -> bool:
+    # Seven to forty hex digits with a letter among them: digits alone are a date or a build number.
     return re.fullmatch(r"(?=.*[0-9])(?=.*[a-f])[0-9a-f]{7,40}", part) is not None
 
 
@@ -145,6 +147,7 @@ def successor(
     Of equal versions the largest tag wins, so that the order of the tags does not matter.
     """
     reasons = bytearray(_reason(shape, deployed, KEPT[within]) for shape in shapes)
+    # The very shape first: what stopped to number its variant follows only where nothing else does.
     families = dict.fromkeys((deployed.family, _bare(deployed)))
     for family in families:
         eligible = [
@@ -163,6 +166,7 @@ def successor(
 def _reason(shape: Shape | None, deployed: Shape, kept: int) -> Reason:
     if shape is None or shape.family not in (deployed.family, _bare(deployed)):
         return Reason.OTHER_SHAPE
+    # 20240101 is not the next version after 8.
     if shape.numbers[0] >= _DATE > deployed.numbers[0]:
         return Reason.OTHER_SHAPE
     if shape.prerelease and not deployed.prerelease:
@@ -194,6 +198,7 @@ def compare(tag: str, other: str) -> int | None:
         return None
     if mine.family == theirs.family:
         return (mine.key > theirs.key) - (mine.key < theirs.key)
+    # What the longer one says besides, the shorter one leaves open.
     both = min(len(mine.numbers), len(theirs.numbers))
     return (mine.numbers[:both] > theirs.numbers[:both]) - (mine.numbers[:both] < theirs.numbers[:both])
 

@@ -96,7 +96,7 @@ def _scan_lines(find: Find, text: bytes, index: int) -> Iterator[tuple[int, byte
         at = text.find(b"\n", end) + 1
         if not at:
             return
-        counted, index = at, index + 1
+        counted, index = at, index + 1  # line ends before `counted` are in `index` already
 
 
 class Template(NamedTuple):
@@ -266,8 +266,10 @@ def _for_lines(tokens: list[str]) -> str | None:
 
     The engine never matches a line end then; text anchors become line anchors.
     """
+    # A flag m of its own would end the line mode that is put around the pattern, or mean lines inside a tag.
     if any(token.startswith("(?") and "<" not in token and "m" in token for token in tokens):
         return None
+    # A \Q without an end would quote the `)` that is put behind the pattern.
     if tokens and tokens[-1].startswith("\\Q") and not tokens[-1].endswith("\\E"):
         return None
     lines = {"\\A": "^", "\\z": "$"}

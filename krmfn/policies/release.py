@@ -28,6 +28,7 @@ Line = tuple[tuple[int, int], int, int, tuple[tuple[int, int], ...]]
 
 def highest(texts: Sequence[str], constraint: Constraint, remembered: int = REMEMBERED) -> tuple[bytearray, list[int]]:
     """Give every text its reason, and answer the places of the highest version that satisfies; several when equal."""
+    # Of ASCII alone `isdigit` says what the grammar says.
     if not all(map(str.isascii, texts)):
         return _highest_one_by_one(texts, constraint)
     reader = _Reader(constraint, remembered)
@@ -38,6 +39,7 @@ def highest(texts: Sequence[str], constraint: Constraint, remembered: int = REME
     for index, text in enumerate(texts):
         core, dash, prerelease = text.partition("-")
         head, _, patch = core.rpartition(".")
+        # Most tags of a repository share few minor versions: what the range says of one is worked out once.
         line = lines[head]
         if line is None or dash or len(patch) > _DIGITS or not patch.isdigit():
             reasons[index], key = reader.other(text, line, patch, prerelease)
@@ -48,7 +50,7 @@ def highest(texts: Sequence[str], constraint: Constraint, remembered: int = REME
         number = int(patch)
         if not (low <= number < high or (more and any(first <= number < last for first, last in more))):
             reasons[index] = out
-        elif pair >= best.pair:
+        elif pair >= best.pair:  # saves the making of keys for all that is below the best minor version
             best.offer((*pair, number, RELEASE), index)
     return reasons, best.places
 

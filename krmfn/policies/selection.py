@@ -136,6 +136,7 @@ def select(
         return _nothing(f"{decision.error}: {decision.why}", tags, reasons)
     if texts is not behind:
         text = texts[decision.winner]
+        # Flux keeps extracted texts in a map (filter.go): of tags with the winner's text only one can be chosen.
         for place, other in zip(places, texts, strict=True):
             if other == text:
                 reasons[place] = Reason.SHADOWED
@@ -160,6 +161,7 @@ def _numbers(tags: Sequence[str], reasons: bytearray) -> str:
 def _sieve(rules: Rules, tags: Sequence[str]) -> bytearray:
     """Apply what needs no policy: artefacts, exclusionList, allowTags, ignoreTags."""
     reasons = bytearray(len(tags))
+    # cosign, and clients of registries without the referrers API, keep these among the tags (OCI distribution spec, tag schema).
     for index, tag in enumerate(tags):
         if tag.startswith("sha256-") and _is_artefact(tag):
             reasons[index] = Reason.ARTEFACT

@@ -121,6 +121,7 @@ def _intervals(term: Term) -> Intervals:
 
 
 def _unequal_intervals(term: Term, upper: intervals.Bound) -> Intervals:
+    # `!=1.2.x-rc` compares the prerelease too, which no release has: all of them pass.
     if term.is_patch_dirty and term.version.prerelease:
         return intervals.of(intervals.BOTTOM, intervals.TOP)
     start = (term.version.major, 0 if term.is_minor_dirty else term.version.minor, 0, ())
@@ -130,6 +131,7 @@ def _unequal_intervals(term: Term, upper: intervals.Bound) -> Intervals:
 
 def _tilde_end(term: Term) -> intervals.Bound:
     key = term.version.key
+    # Upstream's special case (constraintTilde): ~0.0.0, which ~* is parsed into, is >=0.0.0.
     if key[:3] == (0, 0, 0) and not (term.is_minor_dirty or term.is_patch_dirty):
         return intervals.TOP
     return intervals.next_major(key) if term.is_minor_dirty else intervals.next_minor(key)

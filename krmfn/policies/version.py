@@ -106,6 +106,7 @@ def parse_tag(text: str) -> Version | None:
     >>> parse_tag("1.2"), str(parse_tag("1.2-rc.1")), parse_tag("latest")
     (None, '1.2.0-rc.1', None)
     """
+    # fluxcd/pkg refuses what has not three parts, by counting dots in the whole text: those of a prerelease count too.
     if text.count(".") < 2 or _grammar().fullmatch(text) is None:
         return None
     try:
