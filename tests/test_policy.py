@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from krmfn.policies.reason import Reason
 from krmfn.policies.rules import parse_rules
 from krmfn.policies.selection import accepts, candidates, outranks, select
 from krmfn.policies.semver import SemVer
+from tests.tools import ROOT
 
 if TYPE_CHECKING:
     from krmfn.policies.protocol import Policy
@@ -73,6 +75,16 @@ CHOSEN: list[tuple[str, dict[str, str], list[str], str]] = [
     ("follow", {"lock": "staging", "policy": "shop:web", "soak": "2 days"}, ["1.0.0", "1.1.0"], "1.1.0"),
 ]
 """For each of POLICIES: its options, tags, and the one that it takes. 1.0.0 is deployed, and was built last."""
+
+
+def test_no_module_has_a_table_of_policies_of_its_own():
+    own = {"policies.policy", "policies.ordering", "config.fleet"}  # Fleet's two are an order of its own
+    found = set()
+    for path in (ROOT / "krmfn").rglob("*.py"):
+        texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+        if len(texts & {"semver", "alphabetical", "numerical", "newest", "follow"}) > 1:
+            found.add(".".join(path.relative_to(ROOT / "krmfn").with_suffix("").parts))
+    assert {name for name in found if not name.startswith("adopt.")} == own, "what is told of a policy stands in policies/policy.py"
 
 
 def test_every_policy_is_in_the_tables():
