@@ -253,9 +253,7 @@ def _referred(
     why, cause = "", Unresolved.NOT_READY
     if isinstance(repository, ImageRepository):
         if wanted.namespace != key.namespace:
-            from krmfn.config.flux_access import access_denied  # few policies read from another namespace
-
-            why, cause = access_denied(repository, wanted, key, objects, problems, resource.id), Unresolved.DENIED
+            why, cause = _access_denied(repository, wanted, key, objects, problems, resource.id), Unresolved.DENIED
         if not why:
             return repository
     elif repository is not None:
@@ -269,3 +267,32 @@ def _referred(
         hint = problems.hints.nearest(str(wanted), repositories).replace(":", "/")
         why = f"referenced ImageRepository does not exist: {wanted.namespace}/{name} is not among the items{hint}"
     return UnresolvedPolicy(cause, f"failed to get the referred ImageRepository: {why}", resource.id, wanted)
+
+
+def _access_denied(
+    repository: ImageRepository, wanted: PolicyKey, key: PolicyKey, objects: tuple[Object, ...], problems: Problems, where: ResourceId
+) -> str:
+    """Return why Flux's cross-namespace ACL refuses (fluxcd/pkg runtime/acl), or nothing; unknown labels pass with a warning."""
+    if repository.access_from is None:
+        return f"access denied: '{wanted.namespace}/{wanted.name}' can't be accessed due to missing ACL labels on 'accessFrom'"
+    labels = {"kubernetes.io/metadata.name": key.namespace}
+    is_known = False
+    for resource in objects:
+        if resource.id.kind == "Namespace" and resource.id.name == key.namespace:
+            labels |= {
+                str(k): text(v) for k, v in mapping(mapping(resource.data.get("metadata")).get("labels")).items()
+            }
+            is_known = True
+    selectors = [
+        mapping(mapping(one).get("matchLabels")) for one in listing(repository.access_from.get("namespaceSelectors"))
+    ]
+    if any(all(labels.get(name) == value for name, value in selector.items()) for selector in selectors):
+        return ""
+    if not is_known and any(set(selector) - set(labels) for selector in selectors):
+        message = f"policy {key} reads {repository.defined} of another namespace: Namespace {key.namespace} is not among the items, so accessFrom was not checked"
+        problems.remark(where, message, "warning")
+        return ""
+    return (
+        f"access denied: '{wanted.namespace}/{wanted.name}' can't be accessed due to ACL labels mismatch "
+        f"on namespace '{key.namespace}'"
+    )

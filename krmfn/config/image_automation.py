@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,10 +11,11 @@ from krmfn.access import ITEM, Access, Mirror, Provenance, Repository
 from krmfn.config import flux, schema
 from krmfn.config.objects import Object, Problems, listing, mapping, text
 from krmfn.config.records import Own
-from krmfn.config.require import read_requirements
+from krmfn.config.require import Requirement, read_requirements
 from krmfn.config.rollout import least, read_groups
 from krmfn.config.rule_files import RuleFile, without_rules
 from krmfn.errors import RuleError
+from krmfn.image import parse_repository
 from krmfn.model import ImagePolicy, Part, PolicyKey, ResourceId
 
 if TYPE_CHECKING:
@@ -92,10 +94,8 @@ class OwnReader(Own):
         """Read what decides when tags may move: of every ImageAutomation, as another one never takes a rule away."""
         for one in schema.of_kind(objects, "ImageAutomation"):
             self._require(one, objects)
-        if any("trust" in one.spec for one in objects):
-            from krmfn.config.trusted_items import read_trust, trusts_items  # few lists hold one
-
-            self.requirements += tuple(read_trust(objects, self.problems)) if trusts_items(objects) else ()
+        if any(one.spec.get("trust") == "items" for one in schema.of_kind(objects, "ImageAutomation")):
+            self.requirements += tuple(_trusted(objects, self.problems))
 
     def _require(self, resource: Object, objects: tuple[Object, ...]) -> None:
         entries, groups = listing(resource.spec.get("require")), listing(resource.spec.get("groups"))
@@ -176,3 +176,35 @@ def _jsonpath_problem(path: str) -> str | None:
     except RuleError as error:
         return str(error)
     return None
+
+
+def _trusted(objects: Sequence[Object], problems: Problems) -> Iterator[Requirement]:
+    """Yield what the OCIRepository objects with `verify` require of the images at their URL.
+
+    A variable in the URL stands for anything. A URL that Flux refuses too is noted: nothing is required by its object.
+    Their fields may hold a tag alone: Flux verifies the digest behind it once more when it pulls.
+    """
+    from krmfn.config.trust import read_flux  # few lists hold one
+
+    for one in objects:
+        if one.group != "source.toolkit.fluxcd.io" or one.id.kind != "OCIRepository" or not one.spec.get("verify"):
+            continue
+        image = _image_at(text(one.spec.get("url")))
+        if image is None:
+            message = "its verify counts for no image: url is no oci://REGISTRY/REPOSITORY"
+            problems.remark(one.id, message, "warning", "spec.url")
+        else:
+            yield Requirement((image,), verify=read_flux(one, objects), allow_tag_only=True, defined=one.id)
+
+
+def _image_at(url: str) -> str | None:
+    """Return a glob of the repository at a URL; None when it is none."""
+    scheme, _, name = url.partition("://")
+    if scheme != "oci":
+        return None
+    if "${" in name:
+        return re.sub(r"\$\{[^{}]*\}", "**", name)
+    try:
+        return parse_repository(name).canonical
+    except RuleError:
+        return None

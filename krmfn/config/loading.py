@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from krmfn.config import flux, schema
 from krmfn.config.declared import declared_in, suspended_images
 from krmfn.config.gathering import SCANS, gather
-from krmfn.config.locks import Locks
+from krmfn.config.locks import Locks, check_circles, own_locks
 from krmfn.config.objects import GROUP, Object, Problems, nearest
 from krmfn.config.records import Config, Finish, Own, Rulebook, no_change
 from krmfn.config.snapshot import read_snapshots
@@ -135,8 +135,6 @@ def _locks(
 
         locks = every = Locks(read_locks(objects, problems, policies))
     if any(policy.rules.followed for policy in policies.values()):
-        from krmfn.config.promotion import check_circles, own_locks
-
         locks = own_locks(every, name, policies, declared)
         check_circles(policies, locks, name, problems)
     return locks, every
