@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from krmfn.config.lock import Lock, LockEntry
     from krmfn.config.objects import Object, Problems
+    from krmfn.model import ImagePolicy
 
 HERE = "here"
 """The path of what stands in no file: it is taken for a file in the folder where krmfn runs."""
