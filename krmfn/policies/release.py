@@ -109,7 +109,6 @@ class _Reader:
         self.lines = _Lines(intervals.of_releases(constraint.release_intervals()), remembered)
         self._prereleases: dict[str, Key | None] = {}
         self._allowed = constraint.prerelease_intervals()
-        self._grammar = re.compile(IDENTIFIERS, re.ASCII)
 
     def other(self, text: str, line: Line | None, patch: str, prerelease: str) -> tuple[int, Key]:
         """Return the reason, and the key when the version satisfies."""
@@ -130,7 +129,7 @@ class _Reader:
             return self._prereleases[text]
         if len(self._prereleases) >= self._most:
             self._prereleases.clear()
-        is_plain = len(text) < 128 and self._grammar.fullmatch(text) and not has_leading_zero(text)
+        is_plain = len(text) < 128 and re.fullmatch(IDENTIFIERS, text, re.ASCII) and not has_leading_zero(text)
         key = self._prereleases[text] = prerelease_key(text) if is_plain else None
         return key
 

@@ -32,7 +32,8 @@ SCANS = "imageScans"
 _OPENING = f'# {{"{KEY}": "'
 _PLAIN = frozenset("-.:_0123456789abcdefghijklmnopqrstuvwxyz")
 """What JSON, URL fragments and JSON pointers leave as it is."""
-_REF = "#/definitions/io.k8s.cli.setters."
+LONG_FORM = "#/definitions/io.k8s.cli.setters."
+"""What stands before the name of a setter in `$ref`."""
 _LOOKALIKE = rb"""(?i)(?:\$|\{ ?['"]?)image[-_]?(?:policy|scan)\b"""
 _NEEDLES = (b"$imagepolicy", b"$imagescan", b"\\u", b'"$ref"')
 
@@ -141,7 +142,7 @@ def _refuse(constant: str) -> None:
 def _referred(fields: dict[str, object]) -> str | None:
     """Read the long form, {"$ref": "#/definitions/io.k8s.cli.setters.NAME"}."""
     ref = fields.get("$ref")
-    return _pointer(ref.removeprefix(_REF)) if isinstance(ref, str) and ref.startswith(_REF) else None
+    return _pointer(ref.removeprefix(LONG_FORM)) if isinstance(ref, str) and ref.startswith(LONG_FORM) else None
 
 
 def _pointer(name: str) -> str | None:

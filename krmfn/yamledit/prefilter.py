@@ -147,13 +147,12 @@ def repository_of(value: str) -> str:
 
 def setters_in(raw: bytes) -> set[str]:
     """Collect every setter that a marker may name, decoded; a superset of those that are read."""
-    from krmfn.yamledit.markers import setter_of
+    from krmfn.yamledit.markers import LONG_FORM, setter_of
 
-    named = rb'"(\$imagepolicy|\$imagescan|\$ref)"[ \t]*:[ \t]*"(?:#/definitions/io\.k8s\.cli\.setters\.)?([^"\\\r\n]*)"'
-    keys = {b"$ref": "$imagepolicy"}
-    texts = {
-        f'# {{"{keys.get(hit[1], hit[1].decode())}": "{hit[2].decode("utf-8", "replace")}"}}' for hit in re.finditer(named, raw)
-    }
+    texts: set[str] = set()
+    for hit in re.finditer(rb'"(\$imagepolicy|\$imagescan|\$ref)"[ \t]*:[ \t]*"([^"\\\r\n]*)"', raw):
+        key = "$imagepolicy" if hit[1] == b"$ref" else hit[1].decode()
+        texts.add(f'# {{"{key}": "{hit[2].decode("utf-8", "replace").removeprefix(LONG_FORM)}"}}')
     if b"\\" in raw:
         texts |= {hit[1].decode("utf-8", "replace") for hit in re.finditer(rb"#[ \t#]*(\{[^\r\n]*\\[^\r\n]*)", raw)}
     return {setter for text in texts if (setter := setter_of(text.rstrip())) is not None}
