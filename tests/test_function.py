@@ -162,10 +162,10 @@ def test_check_mode_changes_nothing_and_says_what_would():
 SHORT_RUN = """
 access config config.declared config.definitions config.flux config.gathering config.loading config.locks
 config.objects config.plain config.recorded config.records config.rule_definitions
-config.schema config.secrets config.selecting config.settings config.shapes config.snapshot diagnostics disk disk.reading
+config.schema config.secrets config.settings config.shapes config.snapshot diagnostics disk disk.reading
 errors function globs image kubernetes kubernetes.form kubernetes.resource model namedtuple optional outcome pipeline plan plan.bind
 plan.current plan.decision plan.digests plan.guard plan.needed plan.records plan.report plan.resolve plan.rewrite plan.target
-policies policies.constraint policies.intervals policies.options policies.policy policies.protocol policies.reason
+policies policies.constraint policies.intervals policies.policy policies.protocol policies.reason
 policies.release policies.rules policies.selection policies.semver policies.term policies.version sanitize singleflight
 sources sources.sources yamledit yamledit.comments yamledit.compose yamledit.documents yamledit.editor yamledit.libyaml
 yamledit.markers yamledit.nodes yamledit.prefilter yamledit.resourcelist yamledit.results yamledit.scalars yamledit.text

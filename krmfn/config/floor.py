@@ -21,10 +21,10 @@ from krmfn.config.objects import Object, Problems
 from krmfn.config.plain import read
 from krmfn.config.rollout import Group, check_groups
 from krmfn.config.rule_files import RuleFile, without_rules
-from krmfn.config.selecting import is_about_image, is_about_key
 from krmfn.config.snapshot import Snapshot, merged, read_snapshot
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import ConfigError, InputError
+from krmfn.globs import is_about_image, is_about_key
 from krmfn.model import Diagnostic, ImagePolicy, Location, PolicyKey
 from krmfn.policies.number import moment
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from krmfn.access import Mirror
     from krmfn.config.flux import BrokenRepository
     from krmfn.config.require import Requirement
-    from krmfn.config.selecting import Selecting
     from krmfn.config.settings import Settings
     from krmfn.config.windows import Calendar
+    from krmfn.globs import Selecting
     from krmfn.yamledit.nodes import Block
 
     Rule = TypeVar("Rule", bound=Selecting)

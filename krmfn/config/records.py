@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 from krmfn.access import Access, Repository
 from krmfn.config.locks import Locks
-from krmfn.config.selecting import is_about
 from krmfn.config.settings import Settings
+from krmfn.globs import is_about
 from krmfn.namedtuple import NamedTuple
 
 TYPE_CHECKING = False

@@ -8,8 +8,7 @@ from typing import Any, Final, Self
 from krmfn.errors import RuleError
 from krmfn.policies import number, release
 from krmfn.policies.newer import floating, specificity
-from krmfn.policies.options import option
-from krmfn.policies.protocol import Context, Decision, Policy
+from krmfn.policies.protocol import Context, Decision, Policy, option
 from krmfn.policies.reason import Reason
 
 LOOK_UPS = 20

@@ -7,8 +7,7 @@ from typing import Any, Final, Self, cast
 
 from krmfn.errors import RuleError
 from krmfn.policies import number
-from krmfn.policies.options import option
-from krmfn.policies.protocol import Context, Decision, Policy
+from krmfn.policies.protocol import Context, Decision, Policy, option
 from krmfn.policies.reason import Reason
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from krmfn.errors import RuleError
 from krmfn.namedtuple import NamedTuple
 
 TYPE_CHECKING = False
@@ -45,6 +46,16 @@ class Followed(NamedTuple):
     lock: str
     policy: str
     soak: int
+
+
+def option(options: Mapping[str, Any], name: str) -> str:
+    """Return an option of a policy as text, empty when it is left out; raises RuleError for a mapping or a list."""
+    value = options.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str | int):
+        raise RuleError(f"expected text, found a {'mapping' if isinstance(value, dict) else 'list'}", field=name)
+    return str(value)
 
 
 class Policy:

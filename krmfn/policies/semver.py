@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from krmfn.errors import RuleError
 from krmfn.policies import release
 from krmfn.policies.constraint import Constraint
-from krmfn.policies.options import option
-from krmfn.policies.protocol import Context, Decision, Policy
+from krmfn.policies.protocol import Context, Decision, Policy, option
 from krmfn.policies.reason import Reason
 from krmfn.policies.version import Version, parse_tag
 

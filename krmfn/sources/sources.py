@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from krmfn.access import Listing, Repository
-from krmfn.config.selecting import is_about_image
 from krmfn.diagnostics import misconfigured
 from krmfn.errors import PASSING, RegistryError, RegistryFailure
+from krmfn.globs import is_about_image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
