@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from krmfn.errors import RuleError
 from krmfn.namedtuple import NamedTuple
 
 TYPE_CHECKING = False
@@ -54,6 +53,8 @@ def option(options: Mapping[str, Any], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str | int):
+        from krmfn.errors import RuleError
+
         raise RuleError(f"expected text, found a {'mapping' if isinstance(value, dict) else 'list'}", field=name)
     return str(value)
 
