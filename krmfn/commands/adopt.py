@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -150,12 +151,12 @@ def _policies(chosen: Mapping[str, Wanted]) -> list[dict[str, object]]:
 
 def _require(chosen: Mapping[str, Wanted]) -> list[dict[str, object]]:
     """Return what is required of tags, one entry for all images of which the same is."""
-    entries: list[tuple[dict[str, Any], list[str]]] = []
+    alike: dict[str, list[str]] = {}
     for image, wanted in chosen.items():
         if wanted.require:
-            same = next((images for require, images in entries if require == wanted.require), None)
-            entries.append((wanted.require, [image])) if same is None else same.append(image)
-    return [require if len(images) == len(chosen) else {"images": images, **require} for require, images in entries]
+            alike.setdefault(json.dumps(wanted.require, sort_keys=True), []).append(image)
+    every = ((chosen[images[0]].require, images) for images in alike.values())
+    return [require if len(images) == len(chosen) else {"images": images, **require} for require, images in every]
 
 
 def _automation(chosen: Mapping[str, Wanted]) -> str:

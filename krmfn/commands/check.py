@@ -100,7 +100,8 @@ def configuration(tree: files.Tree, finish: Finish, *, is_gate: bool) -> Config:
     except ConfigError as error:
         if is_gate:
             raise
-        remarks.say(f"configuration was passed over: {error.problems[0]}; krmfn update would stop here")
+        message = f"configuration was passed over: {error.problems[0]}; krmfn update would stop here"
+        terminal.say(message, "warning")
         settings = settings_among(tree.blocks, asking)
         if floor is None:
             return Config(settings=settings)

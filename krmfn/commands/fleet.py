@@ -16,7 +16,6 @@ from krmfn import terminal
 from krmfn.commands import options, ruling, scans
 from krmfn.commands.output import alike, in_one_line
 from krmfn.commands.scans import opened, planned, published, published_at, summary
-from krmfn.config.snapshot import Snapshot
 from krmfn.disk import writing
 from krmfn.errors import PASSING, InputError
 from krmfn.fleet import plan as plans
@@ -110,9 +109,10 @@ def scan(plan: Path, lane: str, to: Path, since: str | None, bootstrap: bool, so
     scanning.check_age(fleet_plan, store, chosen, options.settings().now or 0.0)
     store.begin(fleet_plan)
     writing.remove_leftovers(to / chosen.folder)
+    earlier: scanning.Earlier = opened(since).snapshots if since is not None else lambda _images: {}
     with terminal.watching() as progress:
         opened_source = scans.source_of(source, progress)
-        failures = scanning.scan(fleet_plan, chosen, store, opened_source, _earlier(since), _Teller(), is_bootstrap=bootstrap)
+        failures = scanning.scan(fleet_plan, chosen, store, opened_source, earlier, _Teller(), is_bootstrap=bootstrap)
     for errors in alike(failures.values(), lambda error: error).values():
         terminal.say(in_one_line(errors), "error" if errors[0].failure in PASSING else "warning")
     waits = scanning.passing(failures)
@@ -129,12 +129,6 @@ def _lane(fleet_plan: Plan, name: str) -> Lane:
         last = len(fleet_plan.lanes) - 1
         raise click.BadParameter(f"expected 0 to {last}, or a host: {', '.join(one.host for one in fleet_plan.lanes[:20])}", param_hint="--lane")
     return lane
-
-
-def _earlier(since: str | None) -> scanning.Earlier:
-    if since is None:
-        return lambda _images: dict[str, Snapshot]()
-    return opened(since).snapshots
 
 
 @options.verb(

@@ -27,16 +27,17 @@ def remark(tree: files.Tree, left: Sequence[Place], verdicts: Sequence[Verdict],
     """Print what a check passed over, what failed, where an update would stop, and last the sum."""
     for one in left:
         if one.form not in _QUIET:
-            say(f"{one.file.path}:{one.file.line}: {one.why}: passed over")
+            terminal.say(f"{one.file.path}:{one.file.line}: {one.why}: passed over", "warning")
     stops = stopping(verdicts, run)
     unread = {one.file.path for one in stops if one.file and one.code == "not-read"}
     _tell_skipped([one for one in tree.skipped if (one.is_no_yaml or one.matters) and one.path not in unread])
     for message in _failures(verdicts):
-        say(message)
+        terminal.say(message, "warning")
     for problem in stops:
-        say(f"{problem}: update would stop here")
+        terminal.say(f"{problem}: update would stop here", "warning")
     if run.is_error and not stops:
-        say("krmfn update would write nothing, as these have onError: fail (--on-error keep goes on)")
+        message = "krmfn update would write nothing, as these have onError: fail (--on-error keep goes on)"
+        terminal.say(message, "warning")
     output.tell_all(one for one in run.results if one.severity == "warning" and one.code == "unknown-policy")
     if run.edits and not (run.is_error or run.changes):
         names = ", ".join(sorted({text.name for text, _ in run.edits}))
@@ -63,10 +64,11 @@ def _tell_skipped(skipped: Sequence[Skipped]) -> None:
     is_many = len(others) > _ALLOWED_SKIPPED
     for one in skipped:
         if not (is_many and one.is_no_yaml):
-            say(one.message)
+            terminal.say(one.message, "warning")
     if is_many:
         named = ", ".join(one.place for one in others[:_ALLOWED_SKIPPED])
-        say(f"not valid YAML, so not read: {named} and {len(others) - _ALLOWED_SKIPPED} more files (krmfn check FILE tells why)")
+        more = f"{len(others) - _ALLOWED_SKIPPED} more files (krmfn check FILE tells why)"
+        terminal.say(f"not valid YAML, so not read: {named} and {more}", "warning")
 
 
 def _failures(verdicts: Iterable[Verdict]) -> list[str]:
@@ -87,11 +89,6 @@ def is_about_many(failed: Iterable[Verdict]) -> bool:
 def failing(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], list[Verdict]]:
     """Return what could not be asked about, by what it has in common."""
     return output.alike(verdicts, lambda one: one.error)
-
-
-def say(message: str) -> None:
-    """Print a warning."""
-    terminal.say(message, "warning")
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
