@@ -98,21 +98,21 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Sort by severity, then by place, so that the same input gives the same text. Repeats are dropped."""
     ordered: list[Diagnostic] = []
     last, same = None, 0
-    for key, one in sorted(((_key(one), one) for one in diagnostics), key=itemgetter(0)):
+    for key, diagnostic in sorted(((_key(diagnostic), diagnostic) for diagnostic in diagnostics), key=itemgetter(0)):
         same = len(ordered) if key != last else same
-        if one not in ordered[same:]:
-            ordered.append(one)
+        if diagnostic not in ordered[same:]:
+            ordered.append(diagnostic)
         last = key
     return tuple(ordered)
 
 
-def _key(one: Diagnostic) -> tuple[object, ...]:
-    resource, field, file = one.location
+def _key(diagnostic: Diagnostic) -> tuple[object, ...]:
+    resource, field, file = diagnostic.location
     return (
-        _RANK[one.severity],
+        _RANK[diagnostic.severity],
         file.path if file else "",
         (file.document or 0) if file else 0,
         resource or (),
         field.path if field else "",
-        one.message,
+        diagnostic.message,
     )

@@ -97,12 +97,13 @@ Line = list[tuple[int, str]]
 
 
 def _laid_out(header: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None) -> Iterator[list[Line]]:
-    r"""Yield the lines of every row, the header's first: padded columns, nothing behind the last, none wider than `columns`.
+    r"""Yield the lines of every row, the header's first: padded columns, nothing behind the last.
 
-    A row that is too wide gives up its padding first; what still does not fit goes on below, indented. A cell is only cut at
-    blanks, so that a path stays whole.
+    No line is wider than `columns`. A row that is too wide gives up its padding first; what still does not fit goes on
+    below, indented. A cell is only cut at blanks, so that a path stays whole.
 
-    >>> laid_out = _laid_out((), [("database", "16", "x"), ("web", "1.0", "a/web.yaml:7"), ("web", "1.0", "apps/a/web.yaml:7")], 25)
+    >>> rows = [("database", "16", "x"), ("web", "1.0", "a/web.yaml:7"), ("web", "1.0", "apps/a/web.yaml:7")]
+    >>> laid_out = _laid_out((), rows, 25)
     >>> print(*("".join(text for _, text in line) for lines in laid_out for line in lines), sep="\n")
     database  16   x
     web  1.0  a/web.yaml:7

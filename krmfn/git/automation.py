@@ -58,11 +58,11 @@ class Automation:
         """Return True if policySelector takes a policy with these labels; without one it takes every policy."""
         if self.selector is None:
             return True
-        # "matchLabels ... is equivalent to an element of matchExpressions ... the operator is In" (meta/v1 LabelSelector)
+        # a label of matchLabels is an expression whose operator is In (meta/v1 LabelSelector)
         exact = mapping(self.selector.get("matchLabels")).items()
         expressions: list[Any] = [{"key": name, "operator": "In", "values": [value]} for name, value in exact]
         expressions += listing(self.selector.get("matchExpressions"))
-        return all(_holds(mapping(one), labels) for one in expressions)
+        return all(_holds(mapping(expression), labels) for expression in expressions)
 
     def narrow(self, config: Config, objects: Iterable[Object]) -> Config:
         """Return the configuration with only the policies that this automation applies: its own namespace, and the selector."""
@@ -76,7 +76,7 @@ class Automation:
             for key, policy in config.policies.items()
             if key.namespace == self.key.namespace and self.selects(labels.get(key, {}))
         }
-        unresolved = {key: one for key, one in config.unresolved.items() if key.namespace == self.key.namespace}
+        unresolved = {key: why for key, why in config.unresolved.items() if key.namespace == self.key.namespace}
         return config._replace(policies=mine, unresolved=unresolved)
 
     def folder(self, root: Path) -> Path:
@@ -95,16 +95,16 @@ class Automation:
 
 def find(objects: Iterable[Object], name: str) -> Object:
     """Return the automation of this name, `name` or `namespace/name`. Raise ConfigError with the names there are."""
-    automations = [one for one in objects if one.id.kind == "ImageUpdateAutomation" and one.group == GROUP]
+    automations = [each for each in objects if each.id.kind == "ImageUpdateAutomation" and each.group == GROUP]
     wanted, colon = name.replace("/", ":"), ":" in name.replace("/", ":")
-    fits = [one for one in automations if (str(key_of(one.id)) if colon else one.id.name) == wanted]
+    fits = [each for each in automations if (str(key_of(each.id)) if colon else each.id.name) == wanted]
     if len(fits) == 1:
         return fits[0]
-    names = [str(key_of(one.id)) for one in automations]
+    names = [str(key_of(each.id)) for each in automations]
     if fits:
         raise misconfigured(f"--automation {name}: there are {len(fits)}: {', '.join(names)}; write namespace/name")
     known = f"; there {'are' if len(names) != 1 else 'is'} {', '.join(names) or 'none'}"
-    hint = nearest(name, [*names, *(one.id.name for one in automations)]) or known
+    hint = nearest(name, [*names, *(each.id.name for each in automations)]) or known
     raise misconfigured(f"--automation {name}: no such ImageUpdateAutomation{hint}")
 
 
@@ -137,7 +137,7 @@ class _Reader:
                 )
             ),
             push_options=tuple(
-                (self.checked(place := f"git.push.options.{name}", name, text_problem), self.checked(place, value, text_problem))
+                (self.checked(f"git.push.options.{name}", name), self.checked(f"git.push.options.{name}", value))
                 for name, value in self.mapping("git.push.options").items()
             ),
             path=self.path(),
@@ -163,7 +163,7 @@ class _Reader:
         parent, _, name = path.rpartition(".")
         return self.checked(path, self.mapping(parent).get(name), problem_of)
 
-    def checked(self, path: str, value: Any, problem_of: Callable[[str], str]) -> str:
+    def checked(self, path: str, value: Any, problem_of: Callable[[str], str] = text_problem) -> str:
         """Return a text, and note why git would not take it, or would take it for something else."""
         written = text(value)
         if written and (problem := problem_of(written)):
@@ -193,16 +193,16 @@ class _Reader:
         """Return the reference that is checked out: the automation's own, or else that of its GitRepository."""
         source = self.mapping("sourceRef")
         wanted = text(source.get("namespace")) or self.resource.id.namespace, text(source.get("name"))
-        sources = (one for one in self.objects if one.id.kind == "GitRepository" and (one.id.namespace, one.id.name) == wanted)
-        repository = next(sources, None)
+        repositories = (source for source in self.objects if source.id.kind == "GitRepository")
+        repository = next((source for source in repositories if (source.id.namespace, source.id.name) == wanted), None)
         return self.mapping("git.checkout.ref") or mapping(repository.spec.get("ref") if repository else None)
 
     def selector(self) -> Mapping[str, Any] | None:
         selector = self.resource.spec.get("policySelector")
         if not isinstance(selector, dict):
             return None
-        for index, one in enumerate(listing(selector.get("matchExpressions"))):
-            operator = text(mapping(one).get("operator"))
+        for index, expression in enumerate(listing(selector.get("matchExpressions"))):
+            operator = text(mapping(expression).get("operator"))
             if operator not in _OPERATORS:
                 expected = f"expected one of {', '.join(_OPERATORS)}, found {operator!r}{nearest(operator, _OPERATORS)}"
                 self.wrong(f"policySelector.matchExpressions[{index}].operator", expected)

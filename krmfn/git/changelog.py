@@ -124,12 +124,12 @@ def markdown(moved: Sequence[Row], links: Mapping[Row, Link], results: Iterable[
         lines += [_table_row(row, links.get(row)) for row in moved]
     else:
         lines.append(f"The image lock: {safe(lock)}." if lock else "No image changed.")
-    for one in results:
-        if one.severity != "info" or one.code == "passed-over":
-            file = one.location.file
+    for result in results:
+        if result.severity != "info" or result.code == "passed-over":
+            file = result.location.file
             where = f"{file.path}:{file.line}: " if file and file.line else ""
-            head = "not yet" if one.code == "passed-over" else one.severity
-            lines += ["", f"**{head}**: {safe(where + one.message)}"]
+            head = "not yet" if result.code == "passed-over" else result.severity
+            lines += ["", f"**{head}**: {safe(where + result.message)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -58,7 +58,7 @@ def commits(git: Git) -> list[Commit]:
             listed.append(Commit(name, float(time) if time.isdecimal() and len(time) < 12 else 0.0, []))
         elif words.startswith(":") and listed:
             old_mode, new_mode, before, after = words[1:].split()[:4]
-            change = Change(next(fields), *("" if one.startswith(_NONE) else one for one in (before, after)))
+            change = Change(next(fields), *("" if blob.startswith(_NONE) else blob for blob in (before, after)))
             if {old_mode, new_mode} <= {"000000", "100644", "100755"}:
                 listed[-1].changes.append(change)
     return listed
@@ -69,7 +69,7 @@ def contents(git: Git, commits: Iterable[Commit]) -> Iterator[tuple[Commit, Chan
 
     There is None for no file, and for one that is larger than a manifest can be, or not in this clone.
     """
-    changes = [(one, change) for one in commits for change in one.changes]
+    changes = [(commit, change) for commit in commits for change in commit.changes]
     for start in range(0, len(changes), _AT_ONCE):
         some = changes[start : start + _AT_ONCE]
         sizes = _sizes(git, [name for _, change in some for name in change.blobs])
@@ -86,8 +86,8 @@ def contents(git: Git, commits: Iterable[Commit]) -> Iterator[tuple[Commit, Chan
 
 def _sizes(git: Git, names: Iterable[str]) -> dict[str, int]:
     """Return the sizes of the files that are here and not too large."""
-    printed = git.pipe("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", data=lines(names)).decode()
-    objects = [line.split() for line in printed.splitlines()]
+    printed = git.pipe("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", data=lines(names))
+    objects = [line.split() for line in printed.decode().splitlines()]
     return {words[0]: int(words[2]) for words in objects if words[1] == "blob" and int(words[2]) <= MAX_FILE}
 
 
@@ -100,5 +100,5 @@ def _read(
         if data is None:
             raise GitError(f"git cat-file printed something else than {name}", help="git fsck tells what is wrong with the repository")
         held[name] = data
-    for one, change in part:
-        yield one, change, held.get(change.before), held.get(change.after)
+    for commit, change in part:
+        yield commit, change, held.get(change.before), held.get(change.after)

@@ -87,7 +87,8 @@ class Git:
         """Return the full name of a commit, or '' if there is no such commit."""
         if not revision or revision.startswith("-"):
             return ""
-        return self.ask("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}", expects=(0, 1, 128))[1]
+        asked = ("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+        return self.ask(*asked, expects=(0, 1, 128))[1]
 
     def is_ancestor(self, commit: str, of: str) -> bool:
         """Return True if `of` holds the commit in its history, as far as that is here."""

@@ -49,7 +49,12 @@ class Branches:
     """The branches of a remote, or of the checkout if `remote` is empty, on which changes from `base` are proposed."""
 
     def __init__(
-        self, repository: Repository, workspace: Workspace, base: str, remote: str, options: Iterable[tuple[str, str]] = ()
+        self,
+        repository: Repository,
+        workspace: Workspace,
+        base: str,
+        remote: str,
+        options: Iterable[tuple[str, str]] = (),
     ) -> None:
         self.repository, self.workspace, self.base, self.remote = repository, workspace, base, remote
         self.options = tuple(options)

@@ -53,7 +53,7 @@ def content(git: Git, revision: str, path: str, limit: int) -> bytes:
 
 
 def read_blobs(git: Git, sizes: Collection[tuple[str, int]]) -> Iterator[tuple[str, bytes | None]]:
-    """Yield what blobs hold, each by its name; None, and nothing more, once git prints another than this name and size."""
+    """Yield what blobs hold, by name; None, and nothing more, once git prints another than this name and size."""
     printed = git.pipe("cat-file", "--batch", data=lines(name for name, _ in sizes)) if sizes else b""
     at = 0
     for name, size in sizes:

@@ -60,12 +60,12 @@ class _Run:
         todo = list(values)
         self.work += cost
         while todo and self.work <= MOST_WORK:
-            one = todo.pop()
-            self.work += len(one) if isinstance(one, str) else 1
-            if isinstance(one, dict):
-                todo += (*one, *one.values())
-            elif isinstance(one, list | tuple):
-                todo += one
+            value = todo.pop()
+            self.work += len(value) if isinstance(value, str) else 1
+            if isinstance(value, dict):
+                todo += (*value, *value.values())
+            elif isinstance(value, list | tuple):
+                todo += value
         if self.work > MOST_WORK:
             raise self.fail(f"template works on more than {MOST_WORK} characters and values", at)
 
@@ -195,7 +195,8 @@ class _Run:
 
     def _apply(self, name: str, function: Callable[..., Any], arguments: list[Any], at: int) -> Any:
         if name in SHALLOW and not any(map(is_struct, arguments)):
-            self.weigh((), at, sum(len(one) for one in arguments if isinstance(one, list | dict)) if name in COPYING else 1)
+            copied = sum(len(argument) for argument in arguments if isinstance(argument, list | dict))
+            self.weigh((), at, copied if name in COPYING else 1)
         else:
             self.weigh(arguments, at, COST.get(name, 0))
         try:

@@ -30,7 +30,7 @@ from krmfn.gotemplate.values import (
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
         if isinstance(value, dict):
-            if not isinstance(key, str) and not any(is_struct(one) for one in value):
+            if not isinstance(key, str) and not any(is_struct(name) for name in value):
                 raise TemplateError(f"error calling index: value has type {kind(key)}; should be string")
             value = value.get(key, "" if isinstance(value, Strings) else MISSING)
         elif is_list(value) or isinstance(value, str):

@@ -34,9 +34,9 @@ def _until(*bounds: int) -> list[int]:
 
 
 def _concat(*lists: Any) -> list[Any]:
-    for one in lists:
-        if not is_list(one):
-            raise TemplateError(f"error calling concat: Cannot concat type {kind(one)} as list")
+    for values in lists:
+        if not is_list(values):
+            raise TemplateError(f"error calling concat: Cannot concat type {kind(values)} as list")
     return _many(value for values in lists for value in values)
 
 
@@ -179,7 +179,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "initial": lambda values: list(values[:-1]),
     "int": _int,
     "int64": _int,
-    "keys": lambda mapping, *others: _many(key for one in (mapping, *others) for key in one),
+    "keys": lambda mapping, *others: _many(key for each in (mapping, *others) for key in each),
     "kindIs": lambda name, value: kind(value) == name,
     "kindOf": kind,
     "last": lambda values: values[-1] if values else None,

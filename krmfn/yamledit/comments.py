@@ -114,7 +114,7 @@ def deciding(block: Block, place: Place) -> Comment | None:
     """Return the one comment that decides about a scalar; None when there is none, or several that run together."""
     node = place.node
     behind = tuple(_behind(block, place))
-    # The common case, spared the search of the gap: nothing there can be a line comment too, and head comments count for less.
+    # The common case is spared the search of the gap: no line comment can be there, and head comments count for less.
     if behind and not place.in_flow and block.span(node)[0] == block.source.offset(node.start_mark.index):
         return behind[0]
     gap = _Gap(block, place)
@@ -255,9 +255,9 @@ class _Gap:
     def _run(self, at: int) -> int:
         """Follow a run of comments up to the next token and keep those that are not feet of what stands before.
 
-        This is yaml_parser_scan_comments of scannerc.go without its texts: a blank line makes a foot of the comments above
-        it when they start right below what stands before, or left of its indentation; so does a comment or token behind
-        them that is left of the indentation too, unless it is in their own column.
+        This is yaml_parser_scan_comments of scannerc.go without its texts: a blank line makes a foot of the comments
+        above it when they start right below what stands before, or left of its indentation; so does a comment or token
+        behind them that is left of the indentation too, unless it is in their own column.
         """
         place = leaf_before(self.block, at)
         indent = self.column if self.token == b"-" else max(place.indent if place else -1, 0)

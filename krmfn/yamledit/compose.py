@@ -59,8 +59,8 @@ class SizeError(yaml.MarkedYAMLError):
 class Fast(CParser):
     """libyaml's composer without tag resolution; builtins spare a Python frame for every node.
 
-    CParser calls `resolve(kind, value, implicit)` for the tag of each untagged node: what `slice` makes of the three is no
-    `str`, which tells such a node from one whose tag is written out. The other two are called for their effect, which is none.
+    CParser calls `resolve(kind, value, implicit)` for the tag of each untagged node: what `slice` makes of the three is
+    no `str`, which tells such a node from one whose tag is written out. The other two are called for an effect.
     """
 
     resolve: Any = slice
@@ -114,7 +114,7 @@ def raw_parse(data: bytes) -> int:
 
 
 def check(data: bytes) -> None:
-    """Read all of a single document without keeping it, many brackets with their depth counted. Raise yaml.YAMLError."""
+    """Read all of a document without keeping it; with many brackets their depth is counted. Raise yaml.YAMLError."""
     if data.count(b"[") + data.count(b"{") > _OPENERS:
         compose(data)
     else:
@@ -138,7 +138,7 @@ def leading(data: bytes, key: str) -> str:
     while at + 1 < len(events) and all(isinstance(event, yaml.ScalarEvent) for event in events[at : at + 2]):
         name, value = events[at : at + 2]
         if name.value == key:
-            # a second such key would stand at the start of a line of the same column; so might text, which is then composed too
+            # a second such key would start a line in the same column; text may look like one, and is composed then
             line = b"\n" + b" " * name.start_mark.column
             count = sum(data.count(line + quote + key.encode()) for quote in (b"", b"'", b'"'))
             is_once = count == data[: name.start_mark.index].endswith(line)

@@ -160,7 +160,7 @@ class Editor:
         return dash - self._line(dash)
 
     def _replaced(self, at: int, last: yaml.Node, lines: Iterable[str] = ()) -> tuple[Edit, ...]:
-        """Put lines in place of those from the one that holds an offset to the last one of a node, unless they are there."""
+        """Put lines in place of those from an offset's to the last one of a node, unless they stand there already."""
         start, end, text = self._line(at), self._after(last), self._joined(lines)
         return () if self.data[start:end] == text else (Edit(start, end, text),)
 

@@ -158,12 +158,12 @@ def _pointer(name: str) -> str | None:
 
 def read(block: Block) -> Iterator[Marker]:
     """Yield the markers that Flux reads, in document order."""
-    return (one for one in _Reader(block).judged() if isinstance(one, Marker))
+    return (verdict for verdict in _Reader(block).judged() if isinstance(verdict, Marker))
 
 
 def ignored(block: Block) -> Iterator[Ignored]:
     """Yield the comments that look like markers and that Flux ignores."""
-    return (one for one in _Reader(block).judged() if isinstance(one, Ignored))
+    return (verdict for verdict in _Reader(block).judged() if isinstance(verdict, Ignored))
 
 
 def may_look_alike(raw: bytes) -> bool:

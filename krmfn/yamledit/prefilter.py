@@ -29,7 +29,7 @@ _MARKER = (
 _WORD = rb"""image(?=["']|[ \t]*(?:[:\r\n\#]|\Z))(?<![A-Za-z0-9_./$-]image)"""
 _IMAGE = rb"image:[ ]+" + _SCALAR + rb"(?:\#[^\n]*)?\r?(?:\n|\Z)"
 _NEXT = rb"(?:[ ]*\r?\n)*([ ]*)(?:\Z|\#|(-)[ ]|[A-Za-z0-9_.-]+:(?:[ \r\n]|\Z))"
-"""What follows a value that ends with its line: the end, a comment, an item or a key; anything else could continue it."""
+"""What follows a value that ends with its line: the end, a comment, an item or a key; all else could continue it."""
 
 
 class Expected(NamedTuple):

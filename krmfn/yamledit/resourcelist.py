@@ -161,8 +161,8 @@ def _cut(text: Text) -> ResourceList | None:
         return None
     begin = first.start(1)
     tail = _tail(data, begin)
-    # The rest is composed with an empty list where the items were. If `items` is not that very list then, the line that was
-    # taken for its key is text of something else, and the cut was wrong.
+    # The rest is composed with an empty list where the items were. If `items` is not that very list then, the line
+    # that was taken for its key is text of something else, and the cut was wrong.
     head = data[: at + 6] + b" []" + data[at + 6 : begin]
     try:
         frame = Frame(text, head + data[tail:], len(head), tail - len(head))
@@ -219,11 +219,13 @@ def splice(resource_list: ResourceList, edits: Sequence[Edit], results: Sequence
     from krmfn.yamledit.results import events, insert, unknown
 
     diagnostics = unknown(resource_list, results)
-    one = _confirm_around(resource_list, [*around, *insert(resource_list, diagnostics[:1])])
+    # The list with one result is proven node by node. All results are written alike, so that of the others the events
+    # are counted alone, which costs no memory: a text in them that ended a quote would make more, or fewer.
+    first = _confirm_around(resource_list, [*around, *insert(resource_list, diagnostics[:1])])
     added = insert(resource_list, diagnostics)
     if len(diagnostics) > 1:
-        many = apply(resource_list.frame.whole, resource_list.frame.edits([*around, *added]))
-        if compose.raw_parse(many) != compose.raw_parse(one) + sum(map(events, diagnostics[1:])):
+        whole = apply(resource_list.frame.whole, resource_list.frame.edits([*around, *added]))
+        if compose.raw_parse(whole) != compose.raw_parse(first) + sum(map(events, diagnostics[1:])):
             raise resource_list.text.error("the results of this run would change the list; nothing was written")
     return pieces(resource_list.text.data, [*edits, *added])
 

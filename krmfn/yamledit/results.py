@@ -60,8 +60,8 @@ def unknown(resource_list: ResourceList, results: Sequence[Diagnostic]) -> Seque
 
 def events(result: Diagnostic) -> int:
     """Return how many events a YAML parser makes of one result: two for a mapping, one for every key and scalar."""
-    one = entry(result)
-    return 2 + 2 * len(one) + sum(1 + 2 * len(part) for part in one.values() if isinstance(part, dict))
+    fields = entry(result)
+    return 2 + 2 * len(fields) + sum(1 + 2 * len(part) for part in fields.values() if isinstance(part, dict))
 
 
 def _comparable(value: object) -> object:
@@ -82,8 +82,8 @@ def entry(diagnostic: Diagnostic) -> Entry:
         message += f"; {diagnostic.help}"
     fields: dict[str, str | int | Entry] = {"message": inert(message), "severity": Plain(diagnostic.severity)}
     if resource is not None:
-        names = {"apiVersion": resource.api_version, "kind": resource.kind, "namespace": resource.namespace, "name": resource.name}
-        fields["resourceRef"] = {key: text for key, text in names.items() if text}
+        parts = zip(("apiVersion", "kind", "namespace", "name"), resource, strict=True)
+        fields["resourceRef"] = {key: text for key, text in parts if text}
     if field is not None:
         values = {"path": field.path, "currentValue": field.current, "proposedValue": field.proposed}
         fields["field"] = {key: text for key, text in values.items() if text is not None}

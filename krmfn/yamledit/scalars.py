@@ -41,7 +41,9 @@ def quoted(value: str) -> str:
     from json.encoder import encode_basestring  # json.dumps(ensure_ascii=False) of a text, without an encoder each
 
     text: str = encode_basestring(value)
-    return text if text.isascii() and "\x7f" not in text else re.sub(_SPECIAL, lambda hit: f"\\u{ord(hit[0]):04x}", text)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return re.sub(_SPECIAL, lambda hit: f"\\u{ord(hit[0]):04x}", text)
 
 
 def is_string(value: str) -> bool:
@@ -120,7 +122,7 @@ def _written(scalar: Scalar, value: str) -> str:
         return single_quoted(value)
     if is_plain(value, in_flow=scalar.in_flow and ":" not in scalar.value):  # who wrote one colon plainly reads another
         return value
-    if scalar.value and is_string(value) and _frame(value) == _frame(scalar.value):  # only words of a plain text changed
+    if scalar.value and is_string(value) and _frame(value) == _frame(scalar.value):  # only words of a text changed
         return value
     return single_quoted(value) if is_plain(value, in_flow=False) else quoted(value)
 

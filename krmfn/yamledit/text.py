@@ -145,7 +145,7 @@ class Source:
 
     @classmethod
     def of(cls, data: bytes, start: int = 0) -> Source:
-        """Return the source of bytes that stand at `start`; a byte order mark at their head is not parsed, nor counted."""
+        """Return the source of bytes that stand at `start`; a byte order mark at their head is not part of it."""
         bare = data.removeprefix(BOM)
         return cls(bare, start + len(data) - len(bare))
 
@@ -170,7 +170,7 @@ class Source:
         return step * _STEP + len(self.data[self._table[step] : at].decode("utf-8", "ignore"))
 
     def _measure(self) -> list[int]:
-        """Return the byte offset of every `_STEP`th code point: from there on, at most `_STEP` are counted for an answer."""
+        """Return the byte offset of every `_STEP`th code point, so that no more than `_STEP` are ever counted."""
         text = self._text = self.data.decode()
         table = [0]
         for at in range(_STEP, len(text), _STEP):

@@ -147,12 +147,12 @@ class _Side(NamedTuple):
         """True if all that is written of a node is inside those bytes."""
         stack = [node]
         while stack:
-            one = stack.pop()
-            is_block = isinstance(one, yaml.CollectionNode) and not one.flow_style and one.value
-            start = one.start_mark.index
-            if not is_block and not self.holds(source.offset(start), is_absent=start == one.end_mark.index):
+            part = stack.pop()
+            is_block = isinstance(part, yaml.CollectionNode) and not part.flow_style and part.value
+            start = part.start_mark.index
+            if not is_block and not self.holds(source.offset(start), is_absent=start == part.end_mark.index):
                 return False
-            stack += (child for pair in _entries(one) for child in pair)
+            stack += (child for pair in _entries(part) for child in pair)
         return True
 
     def shared(self, node: yaml.Node, source: Source) -> list[tuple[yaml.Node, ...]]:
@@ -202,9 +202,9 @@ class _Comparison:
         """Compare streams of documents; those that are equal byte for byte are not composed. Raise _Difference."""
         # a document more or less is one that an edit inserts or deletes as a whole; those are left out of both lists
         if len(old) != len(new):
-            new = [one for one in new if one.root is None or not self.after.is_own(one.root, one.source)]
+            new = [block for block in new if block.root is None or not self.after.is_own(block.root, block.source)]
         if len(old) != len(new):
-            old = [one for one in old if one.root is None or not self.before.is_own(one.root, one.source)]
+            old = [block for block in old if block.root is None or not self.before.is_own(block.root, block.source)]
         if len(old) != len(new):
             raise _Difference(f"{len(old)} documents, then {len(new)}")
         for was, becomes in zip(old, new, strict=True):

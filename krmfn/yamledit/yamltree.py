@@ -88,7 +88,7 @@ def scalar_at(block: Block, node: yaml.Node, path: str, parent: yaml.Node | None
         path=intern(path),
         in_flow=in_flow,
         is_null=is_null(node),
-        anchored=any(one.startswith(b"&") for one in properties),
+        anchored=any(part.startswith(b"&") for part in properties),
         tag=tag if isinstance(tag, str) else "!" if b"!" in properties else None,
         indent=-1 if parent is None else parent.start_mark.column,
         is_json=in_flow and (node.style == '"' or _all_json(parent)),
@@ -130,7 +130,7 @@ class _Construction:
     def __init__(self, block: Block | None) -> None:
         self.block, self.count, self.inside = block, 0, set[int]()
         self.stack: list[tuple[dict[str, object] | list[object], Iterator[Any], int]] = []
-        """The collections that are being made, what is left of each, and the id of the node that it is an alias of, or 0."""
+        """The collections that are being made, what is left of each, and the id of the node it is an alias of, or 0."""
 
     def data(self, node: yaml.Node | None) -> object:
         """Construct a node and everything below it."""
