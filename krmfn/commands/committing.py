@@ -19,7 +19,7 @@ from krmfn import terminal
 from krmfn.commands import drafting, options, proposing
 from krmfn.commands.workspace import Examined, automation_of, examine, inside
 from krmfn.errors import GitError
-from krmfn.git.drafts import Author, Draft, Style, Worktree
+from krmfn.git.drafts import Draft, Style, Worktree
 from krmfn.git.names import branch_problem
 from krmfn.git.own_commits import patch_id
 from krmfn.git.program import Allowance, seconds_allowed
@@ -176,7 +176,7 @@ def _style(automation: Automation | None, request: CommitRequest) -> Style:
     signing = "default" if request.sign else ""
     if automation is None:
         return Style(signing=signing)
-    return Style(Author(automation.author_name, automation.author_email), automation.signing or signing)
+    return Style(automation.author_name, automation.author_email, automation.signing or signing)
 
 
 def _keep(

@@ -15,14 +15,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
-    """Who a commit is by; empty parts are left to git."""
-
-    name: str = ""
-    email: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Draft:
     """One commit to be made: new contents by path from the repository's root, and the message."""
 
@@ -37,9 +29,13 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How commits are made. `signing` is git's format name: openpgp, ssh, `default` for what is configured, or ''."""
+    """How commits are made, and who they are by; what is empty is left to git.
 
-    author: Author = Author()
+    `signing` is git's format name: openpgp, ssh, `default` for what is configured, or ''.
+    """
+
+    author: str = ""
+    email: str = ""
     signing: str = ""
 
 
@@ -84,7 +80,7 @@ class Worktree:
     def _run(self, style: Style, *options: str, message: str) -> None:
         config = ("-c", "gpg.format=ssh") if style.signing == "ssh" else ()
         how = ("--quiet", "--cleanup=verbatim", "--allow-empty-message", "-F", "-", *(["-S"] if style.signing else []))
-        git = replace(self.git, environment=_identity(self.git, style.author))
+        git = replace(self.git, environment=_identity(self.git, style))
         try:
             git.run(*config, "commit", *options, *how, text=message)
         except GitError as error:
@@ -99,12 +95,12 @@ def _advice(words: str, style: Style) -> str:
     return "a hook of this repository may have refused the commit" + (" or its signing failed" if style.signing else "")
 
 
-def _identity(git: Git, author: Author) -> dict[str, str]:
+def _identity(git: Git, style: Style) -> dict[str, str]:
     """Return who commits: the author if there is one; the committer too if git knows nobody else."""
-    if not author.email:
+    if not style.email:
         return {}
-    name = author.name or author.email
-    variables = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": author.email}
+    name = style.author or style.email
+    variables = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": style.email}
     if os.environ.get("GIT_COMMITTER_EMAIL") or git.find("config", "--get", "user.email"):
         return variables
-    return {**variables, "GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": author.email}
+    return {**variables, "GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": style.email}

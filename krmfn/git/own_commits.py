@@ -102,19 +102,16 @@ class OwnCommits:
         if len(commit.parents) == 1:
             tree, patch = trailer(commit.message, TREE), trailer(commit.message, PATCH)
             return tree == commit.tree or (bool(patch) and patch == self._patch_id(commit))
-        return len(commit.parents) == 2 and self._is_merge_of_base(commit)
+        if len(commit.parents) != 2 or not any(map(self._is_in_base, commit.parents)):
+            return False
+        code, tree = self.git.ask("merge-tree", "--write-tree", *commit.parents, expects=(0, 1, 128))
+        return code == 0 and tree == commit.tree
 
     def _patch_id(self, commit: Commit) -> str:
         try:
             return patch_id(self.git, commit.parents[0], commit.name)
         except GitError:  # the parent is not here
             return ""
-
-    def _is_merge_of_base(self, commit: Commit) -> bool:
-        if not any(map(self._is_in_base, commit.parents)):
-            return False
-        code, tree = self.git.ask("merge-tree", "--write-tree", *commit.parents, expects=(0, 1, 128))
-        return code == 0 and tree == commit.tree
 
     def _first_foreign(self, tip: str) -> tuple[Commit | None, bool]:
         """Return the newest commit that krmfn did not make, and True if the history down to the base is here."""

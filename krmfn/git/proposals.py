@@ -109,7 +109,7 @@ class Branches:
 
     def _tip(self, branch: str) -> str:
         if not self.remote:
-            return self.repository.tip(branch)
+            return self.repository.git.commit(f"refs/heads/{branch}")
         return self.repository.fetch(self.remote, branch, *(["--depth=50"] if self.repository.git.is_shallow else []))
 
     def _put(self, branch: str, name: str, tip: str) -> None:

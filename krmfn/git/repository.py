@@ -122,10 +122,6 @@ class Repository:
                 help=f"{for_shell('git', 'pull', '--rebase', remote, branch)}, then run krmfn again",
             )
 
-    def tip(self, branch: str) -> str:
-        """Return the commit of a local branch, or ''."""
-        return self.git.commit(f"refs/heads/{branch}")
-
     def tips(self, pattern: str) -> dict[str, str]:
         """Return the commits of local branches by full name; the pattern is one of git-for-each-ref."""
         return _refs(self.git.read("for-each-ref", "--format=%(objectname)%09%(refname)", pattern))

@@ -41,13 +41,6 @@ class Alias(yaml.Node):
         self.target = target
 
 
-class Malformed(NamedTuple):
-    """Why a text is not YAML: `place` counts code points from the start of what was parsed, -1 is unknown."""
-
-    problem: str
-    place: int
-
-
 class DepthError(yaml.MarkedYAMLError):
     """The text nests deeper than MAX_DEPTH."""
 
@@ -68,14 +61,14 @@ class Fast(CParser):
     ascend_resolver: Any = int
 
 
-def malformed(error: yaml.YAMLError) -> Malformed:
-    """Return what libyaml found, in one line and without its `in "<byte string>"` phrases."""
+def malformed(error: yaml.YAMLError) -> tuple[str, int]:
+    """Return what is wrong, in one line without libyaml's `in "<byte string>"`, and the mark's index, -1 if unknown."""
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         words = ", ".join(str(part) for part in (error.context, error.problem) if part)
-        return Malformed(words or "not valid YAML", getattr(mark, "index", -1))
+        return words or "not valid YAML", getattr(mark, "index", -1)
     problem = getattr(error, "reason", None)
-    return Malformed(str(problem or error).splitlines()[0], -1)
+    return str(problem or error).splitlines()[0], -1
 
 
 def compose(data: bytes) -> yaml.Node | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import yaml
 
@@ -44,12 +44,7 @@ def rewrite(text: Text, edits: Iterable[Edit]) -> bytes:
     if not edits:
         return text.data
     old = documents(text)
-    try:
-        comparison = _Comparison(text.data, edits)
-        comparison.documents(old, documents(Text(comparison.new, text.name)))
-    except (InputError, _Difference) as failure:
-        raise _refused(text, edits, failure) from None
-    return comparison.new
+    return _proven(text, edits, lambda both: both.documents(old, documents(Text(both.new, text.name))))
 
 
 def confirm(text: Text, blocks: Iterable[Block], edits: Iterable[Edit]) -> list[Edit]:
@@ -78,11 +73,15 @@ def confirm(text: Text, blocks: Iterable[Block], edits: Iterable[Edit]) -> list[
 
 def confirm_whole(text: Text, root: yaml.Node, source: Source, edits: Sequence[Edit]) -> bytes:
     """Return a text of one document, composed as `root`, with the edits proven; raise InputError when that fails."""
-    edits = ordered(edits)
+    return _proven(text, ordered(edits), lambda both: both.whole(root, source))
+
+
+def _proven(text: Text, edits: Sequence[Edit], compare: Callable[[_Comparison], None]) -> bytes:
+    """Return a text with the edits, once a comparison of both finds nothing else; raise InputError when it does."""
     try:
         comparison = _Comparison(text.data, edits)
-        comparison.whole(root, source)
-    except (yaml.YAMLError, _Difference) as failure:
+        compare(comparison)
+    except (InputError, yaml.YAMLError, _Difference) as failure:
         raise _refused(text, edits, failure) from None
     return comparison.new
 
@@ -102,7 +101,7 @@ def _confirm_piece(text: Text, block: Block, edits: Sequence[Edit]) -> None:
 
 def _refused(text: Text, edits: Sequence[Edit], failure: Exception, start: int = 0) -> InputError:
     """Return the error of edits that are not proven; `start` is where in the text the compared piece stands."""
-    reason = compose.malformed(failure).problem if isinstance(failure, yaml.YAMLError) else str(failure)
+    reason = compose.malformed(failure)[0] if isinstance(failure, yaml.YAMLError) else str(failure)
     message = f"an edit here would change more than its value ({reason}); nothing was written. This is a bug of krmfn: please report it with this line"
     offset = failure.offset if isinstance(failure, _Difference) else -1
     return text.error(message, start + offset if offset >= 0 else edits[0].start)

@@ -42,12 +42,10 @@ def block_lines(value: Value, column: int, step: int = 2, *, dash: int = 0) -> I
     space = " " * column
     if isinstance(value, Mapping):
         for name, part in value.items():
-            if part and isinstance(part, Mapping):
+            if part and not isinstance(part, str | int):
                 yield f"{space}{_key(name)}:"
-                yield from block_lines(part, column + step, step, dash=dash)
-            elif part and not isinstance(part, str | int):
-                yield f"{space}{_key(name)}:"
-                yield from block_lines(part, column + dash, step, dash=dash)
+                deeper = step if isinstance(part, Mapping) else dash
+                yield from block_lines(part, column + deeper, step, dash=dash)
             else:
                 yield f"{space}{_key(name)}: {flow(part)}"
     elif not isinstance(value, str | int):
