@@ -63,10 +63,14 @@ class Place(NamedTuple):
 
 
 def leaf_before(block: Block, offset: int) -> Place | None:
-    """Find the last leaf, keys included, that starts before a byte offset, by descending along the start marks."""
-    index = block.source.index(offset)
+    """Return the last leaf, keys included, that starts before a byte offset."""
+    return _last_leaf(block, block.source.index(offset) - 1)
+
+
+def _last_leaf(block: Block, index: int) -> Place | None:
+    """Return the last leaf whose mark is at an index or before it, by descending along the start marks."""
     node = block.root
-    if node is None or node.start_mark.index >= index:
+    if node is None or node.start_mark.index > index:
         return None
     parent: yaml.CollectionNode | None = None
     steps: tuple[Step, ...] = ()
@@ -75,14 +79,14 @@ def leaf_before(block: Block, offset: int) -> Place | None:
         if not node.flow_style:
             indent = node.start_mark.column
         is_mapping = isinstance(node, yaml.MappingNode)
-        at = bisect_right(node.value, index - 1, key=_start) - 1
+        at = bisect_right(node.value, index, key=_start) - 1
         if at < 0:
             return Place(node, parent, steps, indent, is_key=False)
         if not is_mapping:
             parent, node, steps = node, node.value[at], (*steps, at)
             continue
         key, value = node.value[at]
-        if value.start_mark.index >= index:
+        if value.start_mark.index > index:
             return Place(key, node, steps, indent, is_key=True)
         parent, node, steps = node, value, (*steps, key.value if isinstance(key, yaml.ScalarNode) else "?")
     return Place(node, parent, steps, indent, is_key=False)
@@ -97,17 +101,10 @@ def leaf_after(block: Block, offset: int) -> tuple[Place | None, int]:
     """Return the leaf behind a comment at `offset`, if nothing but indicators and comments is between; and where those end."""
     gap = re.compile(_TO_NODE).match(block.text.data, offset, block.end)
     end = gap.end() if gap else offset
-    # a leaf that starts at `end` starts before the character behind that, whose width in bytes depends on its own
-    place = leaf_before(block, end + _width(block.text.data, end))
+    place = _last_leaf(block, block.source.index(end))
     if place is None or block.source.offset(place.node.start_mark.index) < offset:
         return None, end
     return place, end
-
-
-def _width(data: bytes, at: int) -> int:
-    """Return how many bytes the character at an offset has."""
-    first = data[at] if at < len(data) else 0
-    return 1 if first < 0xC0 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
 
 
 def deciding(block: Block, place: Place) -> Comment | None:
