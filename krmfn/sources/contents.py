@@ -7,7 +7,7 @@ index holds besides images are no platforms. Layers that are kept elsewhere (`ur
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from krmfn.plan.inspection import Lack, Needs
 from krmfn.sources.manifest import INDEXES, MEDIA_TYPES, digest_of, media_type, platform_of, shown
@@ -23,6 +23,7 @@ _CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.
 _REFERENCE = "vnd.docker.reference.type"
 
 Document = Mapping[str, Any]
+Part = Literal["manifest", "config"]
 
 
 class TooManyError(ValueError):
@@ -30,14 +31,10 @@ class TooManyError(ValueError):
 
 
 class Pieces(Protocol):
-    """Where the parts of an image are, by digest. What is read has that digest; None where nothing is there."""
+    """Where the parts of an image are, by digest."""
 
-    def manifest(self, digest: str) -> bytes | bytearray | None:
-        """Return a manifest or an index."""
-        ...
-
-    def config(self, digest: str) -> bytes | bytearray | None:
-        """Return an image config."""
+    def read(self, kind: Part, digest: str) -> bytes | bytearray | None:
+        """Return a manifest (an index too) or a config, which has that digest; None where nothing is there."""
         ...
 
     def has(self, digest: str) -> bool:
@@ -127,20 +124,21 @@ class _Walk:
         if kind is not None and kind not in _CONFIGS:
             return ""
         digest = digest_of(config)
-        data = self.pieces.config(digest)
-        if data is None:
-            raise _GoneError(Lack("config", digest))
+        document = self.read("config", digest)
         self.there.add(digest)
-        return platform_of(parse(data))
+        return platform_of(document)
+
+    def read(self, kind: Part, digest: str) -> Document:
+        data = self.pieces.read(kind, digest)
+        if data is None:
+            raise _GoneError(Lack(kind, digest))
+        return parse(data)
 
     def manifest(self, digest: str, *, index: bool = False) -> Document:
         if digest not in self.documents:
             if len(self.documents) > MANIFESTS:  # that of the tag is one of them, and no part below it
                 raise TooManyError(f"has more than {MANIFESTS} manifests to look at, which is the limit")
-            data = self.pieces.manifest(digest)
-            if data is None:
-                raise _GoneError(Lack("manifest", digest))
-            self.documents[digest] = parse(data)
+            self.documents[digest] = self.read("manifest", digest)
         document = self.documents[digest]
         kind = media_type(document)
         if (kind in INDEXES) != index:

@@ -81,7 +81,7 @@ class LayoutSource:
         descriptor = self._descriptor(repository, tag)
         digest = str(descriptor["digest"])
         try:
-            data = layout.manifest(digest)
+            data = layout.read("manifest", digest)
             if data is None:
                 return Inspection(digest, (Lack("manifest", digest),))
             return Inspection(digest, lacking(data, _declared_type(descriptor), needs, layout))

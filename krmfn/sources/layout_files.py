@@ -16,6 +16,7 @@ from krmfn.strict_json import parse
 
 if TYPE_CHECKING:
     from krmfn.access import Repository
+    from krmfn.sources.contents import Part
 
 INDEX_LIMIT = 64 << 20
 """Bytes of an `index.json`; some 250,000 tags."""
@@ -39,7 +40,7 @@ class Layout(NamedTuple):
         """Read a blob; raises ValueError when it is missing or its content has another digest."""
         algorithm, _, value = digest.partition(":")
         try:
-            data = _read(self.path(digest), LIMIT)
+            data = _read_file(self.path(digest), LIMIT)
         except OSError as error:
             raise ValueError(f"needs blob {digest}, which cannot be read ({error.strerror})") from None
         if hashlib.new(algorithm, data).hexdigest() != value:
@@ -54,13 +55,9 @@ class Layout(NamedTuple):
         """See contents.Pieces."""
         return self.path(digest).is_file()
 
-    def manifest(self, digest: str) -> bytes | None:
+    def read(self, _kind: Part, digest: str) -> bytes | None:
         """See contents.Pieces. Raise ValueError for content with another digest."""
         return self.blob(digest) if self.has(digest) else None
-
-    def config(self, digest: str) -> bytes | None:
-        """See contents.Pieces."""
-        return self.manifest(digest)
 
 
 def failure_of(repository: Repository, failure: RegistryFailure, message: str, common: str = "") -> RegistryError:
@@ -73,7 +70,7 @@ def shown(path: Path) -> str:
     return printable(str(path))
 
 
-def _read(path: Path, limit: int) -> bytes:
+def _read_file(path: Path, limit: int) -> bytes:
     """Read a file of a layout. Raise ValueError for what cannot be read, FileNotFoundError where nothing is."""
     if not path.exists():
         raise FileNotFoundError(path)
@@ -85,7 +82,7 @@ def _read(path: Path, limit: int) -> bytes:
 
 def read_layout(folder: Path) -> Layout:
     """Read the index of a layout. Raise ValueError for what is none, FileNotFoundError and other OSErrors."""
-    manifests = parse(_read(folder / "index.json", INDEX_LIMIT), _VALUES, _OBJECTS).get("manifests")
+    manifests = parse(_read_file(folder / "index.json", INDEX_LIMIT), _VALUES, _OBJECTS).get("manifests")
     if not isinstance(manifests, list):
         raise ValueError("has no list of manifests")  # noqa: TRY004 - the input is wrong
     tags: dict[str, Mapping[str, Any]] = {}

@@ -14,7 +14,7 @@ from krmfn.image import is_digest
 from krmfn.plan.inspection import Inspection, Lack, Needs
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
-from krmfn.sources.contents import TooManyError, lacking
+from krmfn.sources.contents import Part, TooManyError, lacking
 from krmfn.sources.keychain import Keychain
 from krmfn.sources.manifest import LIMIT, MEDIA_TYPES, Image, describe, known_type, media_type
 from krmfn.sources.registry.attachments import Attachments
@@ -48,13 +48,9 @@ class _Pieces:
     def __init__(self, client: Client) -> None:
         self._client, self.has = client, client.has_blob
 
-    def manifest(self, digest: str) -> bytes | bytearray | None:
-        return self._content(digest, self._client.manifest(digest, "GET", _ACCEPT, LIMIT))
-
-    def config(self, digest: str) -> bytes | bytearray | None:
-        return self._content(digest, self._client.blob(digest, LIMIT))
-
-    def _content(self, digest: str, reply: Reply) -> bytes | bytearray | None:
+    def read(self, kind: Part, digest: str) -> bytes | bytearray | None:
+        is_blob = kind == "config"
+        reply = self._client.blob(digest, LIMIT) if is_blob else self._client.manifest(digest, "GET", _ACCEPT, LIMIT)
         return None if reply.status == 404 else self._client.content(digest, reply)
 
 
