@@ -16,7 +16,12 @@ class Provenance(NamedTuple):
     namespace: str = ""
 
     def may_see(self, login: Provenance) -> bool:
-        """True if a login may go where this one wants it: any may where the machine does, else its own alone."""
+        """True if a login may go where this one wants it: any may where the machine does, else its own alone.
+
+        >>> shop = Provenance(namespace="shop")
+        >>> MACHINE.may_see(shop), shop.may_see(shop), shop.may_see(MACHINE), shop.may_see(ITEM)
+        (True, True, False, False)
+        """
         return self.is_machine or self == login
 
 

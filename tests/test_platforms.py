@@ -296,6 +296,9 @@ def test_huge_and_endless_images_are_refused_within_bounds(registry):
         entry["digest"] = registry.put(MANIFEST, document)["digest"]
     registry.tags["acme/web"]["1.1.0"] = index(registry, *entries)
     assert ["has more than 100 manifests to look at" in one for one in messages(update(registry, WHOLE), "error")] == [True]
+    with asking() as source:
+        error = error_of(lambda: source.inspect(repository(web(registry)), "1.1.0", Needs(pullable=True)))
+    assert error.failure == "limit"
     registry.add("acme/web", ["1.1.0"])
     registry.misbehave("blob", flood)
     assert ["more than 4096 KiB" in one for one in messages(update(registry, ARM64), "error")] == [True]

@@ -318,3 +318,12 @@ def test_closing_ends_what_is_under_way(registry):
         source.close()
         thread.join(3)
     assert ended.is_set()
+
+
+def test_a_head_that_is_of_something_else_is_no_digest(registry):
+    headers = {"Content-Type": "text/html; charset=utf-8", "Docker-Content-Digest": f"sha256:{'0' * 64}"}
+    registry.misbehave("head", lambda request: request.plain(200, b"", headers))
+    with asking() as source:
+        error = error_of(lambda: source.digest(repository(f"{registry.address}/acme/web"), "1.2.0"))
+    assert (error.failure, registry.count("manifest")) == ("integrity", 0)
+    assert error.message == "tag 1.2.0 is of type text/html, which is no image manifest of OCI or docker schema 2"

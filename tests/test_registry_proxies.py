@@ -14,7 +14,7 @@ from krmfn.sources.registry.proxies import proxy_for
 from tests.asking import asking, error_of, repository
 from tests.certificates import Authority, server_context
 from tests.proxy_server import Proxy, relay
-from tests.registry_server import Registry, serving
+from tests.registry_server import Registry, Request, serving
 from tests.waiting import ending, pause
 
 
@@ -49,6 +49,21 @@ def test_plain_text_goes_through_the_proxy_of_the_environment():
             "registry.example:443",
             "http://registry.example/v2/acme/web/tags/list?n=1000",
         ]
+
+
+def test_a_proxy_may_be_where_a_public_registry_may_not_lead():
+    """What a redirect leads to has to be public; the proxy that it goes through is in nobody's network but ours."""
+
+    def lead(request: Request) -> None:
+        if request.headers["Host"] == "registry.example":
+            request.plain(307, b"", {"Location": "http://elsewhere.example/v2/acme/web/tags/list"})
+        else:
+            request.answer()
+
+    with serving() as registry, Proxy(registry.address) as proxy, asking(env={"ALL_PROXY": proxy.url}) as source:
+        registry.misbehave("tags", lead)
+        assert source.tags(repository("registry.example/acme/web")).tags == ("1.0.0",)
+        assert proxy.seen[-1][1] == "http://elsewhere.example/v2/acme/web/tags/list"
 
 
 def test_the_proxy_of_a_repository_comes_first_and_gets_its_login(public, authority):
