@@ -115,12 +115,8 @@ def select(
         places, texts = _texts(rules.filter, tags, reasons, kept)
     except RuleError as error:
         return Selection(None, error.message, tags, bytes(reasons))
-    if not texts:
-        why = (
-            f"version list argument cannot be empty: no tag matches filterTags {rules.filter.pattern.text}"
-            if rules.filter
-            else ""
-        )
+    if rules.filter is not None and not texts:
+        why = f"version list argument cannot be empty: no tag matches filterTags {rules.filter.pattern.text}"
         return _nothing(why, tags, reasons)
     behind = tags if len(places) == len(tags) else [tags[place] for place in places]
     current_text = None if current is None else _extracted(rules.filter, current)
