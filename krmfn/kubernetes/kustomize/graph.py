@@ -78,17 +78,14 @@ class _Builds:
         for folder in self.folders:
             paths = (posixpath.join(folder, name) for name in FILES)
             if path := next((path for path in paths if path in self.texts), ""):
-                self.overlays[folder] = self._overlay(path)
+                trees_of_file = self._documents(path)
+                self.overlays[folder] = overlay(trees_of_file[0], self._reader(path)) if trees_of_file else Overlay()
         self.deployed = [*self._deployments()]
         self.changes = any(one.changes for one in (*self.overlays.values(), *(one.overlay for _, one in self.deployed)))
         self.outside: dict[Spot, str] = {}
         self.done: dict[str, list[Item]] = {}
         self.open: set[str] = set()
         self.count = 0
-
-    def _overlay(self, path: str) -> Overlay:
-        documents = self._documents(path)
-        return overlay(documents[0], self._reader(path)) if documents else Overlay()
 
     def _reader(self, path: str) -> Reader:
         folder, text = posixpath.dirname(path), self.texts[path]
@@ -151,7 +148,8 @@ class _Builds:
 
     def _variables(self, folder: str, kustomization: Overlay) -> list[Variable]:
         """Return the variables of a kustomization and of all that it takes in."""
-        variables, waiting, seen = [], [(folder, kustomization)], {folder}
+        variables: list[Variable] = []
+        waiting, seen = [(folder, kustomization)], {folder}
         while waiting:
             folder, kustomization = waiting.pop()
             variables += kustomization.variables

@@ -11,6 +11,8 @@ from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, changed, get, items
 from krmfn.kubernetes.kustomize.values import Variable, replaced, source_value, steps_of, value_at, written
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from krmfn.kubernetes.kustomize.overlay import Generated, Overlay, Patch
 
 
@@ -161,7 +163,7 @@ def resolved(items: list[Item], declared: list[Variable], log: Log) -> list[Item
     return [one._replace(tree=written(one.tree, values, log)) for one in items] if values else items
 
 
-def with_generated(items: list[Item], generated: list[Generated], log: Log) -> list[Item]:
+def with_generated(items: list[Item], generated: Sequence[Generated], log: Log) -> list[Item]:
     """Return resources with what generators make; one that merges or replaces changes the resource of its name."""
     for generator in generated:
         renamed = item(dict(generator.tree))

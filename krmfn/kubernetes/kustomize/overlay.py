@@ -5,7 +5,6 @@ A Flux Kustomization and an Argo CD Application add to the kustomization of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.kubernetes.kustomize.images import Entry, argo_entry, entries
@@ -13,7 +12,7 @@ from krmfn.kubernetes.kustomize.tree import Leaf, Log, Tree, get, items_of, leav
 from krmfn.kubernetes.kustomize.values import Variable, variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 """The names under which kustomize looks for a kustomization, in this order."""
@@ -33,21 +32,20 @@ class Generated(NamedTuple):
     behavior: str
 
 
-@dataclass
-class Overlay:
+class Overlay(NamedTuple):
     """What is done to resources, in kustomize's order: patches, names, images, replacements."""
 
-    resources: list[str] = field(default_factory=list)
-    components: list[str] = field(default_factory=list)
-    generated: list[Generated] = field(default_factory=list)
-    patches: list[Patch] = field(default_factory=list)
-    operations: list[Patch] = field(default_factory=list)
+    resources: Sequence[str] = ()
+    components: Sequence[str] = ()
+    generated: Sequence[Generated] = ()
+    patches: Sequence[Patch] = ()
+    operations: Sequence[Patch] = ()
     namespace: str = ""
     prefix: str = ""
     suffix: str = ""
-    images: list[Entry] = field(default_factory=list)
-    replacements: list[Tree] = field(default_factory=list)
-    variables: list[Variable] = field(default_factory=list)
+    images: Sequence[Entry] = ()
+    replacements: Sequence[Tree] = ()
+    variables: Sequence[Variable] = ()
     is_component: bool = False
 
     @property
@@ -63,14 +61,13 @@ class Overlay:
                 for leaf in old.version:
                     log.replaced(leaf, next(iter(new.version), Leaf("")))
         kept = [names.pop(entry.name, entry) for entry in self.images]
-        return replace(
-            self,
-            components=self.components + more.components,
-            patches=self.patches + more.patches,
+        return self._replace(
+            components=(*self.components, *more.components),
+            patches=(*self.patches, *more.patches),
             namespace=more.namespace or self.namespace,
             prefix=more.prefix or self.prefix,
             suffix=more.suffix or self.suffix,
-            images=kept + list(names.values()),
+            images=(*kept, *names.values()),
         )
 
 
@@ -93,21 +90,24 @@ class Reader(NamedTuple):
 
 def overlay(tree: Tree, reader: Reader) -> Overlay:
     """Read a kustomization; what is of an odd type in it is passed over."""
-    built = _common(tree, reader)
-    built.resources = _texts(tree, "resources") + _texts(tree, "bases")
-    built.is_component = text_of(tree, "kind") == "Component"
+    common = _common(tree, reader)
     merges = [Patch(reader.documents(one)) for one in items_of(tree, "patchesStrategicMerge")]
-    built.patches = merges + built.patches
-    built.operations = patches(items_of(tree, "patchesJson6902"), reader)
+    replacements: list[Tree] = []
     for one in items_of(tree, "replacements"):
         path = get(one, "path")
         for document in reader.file(path.text) if isinstance(path, Leaf) else [one]:
-            built.replacements += document if isinstance(document, list) else [document]
-    for kind in ("ConfigMap", "Secret"):
-        key = f"{kind[0].lower()}{kind[1:]}Generator"
-        built.generated += [_generated(kind, one, reader) for one in items_of(tree, key)]
-    built.variables = variables(tree)
-    return built
+            replacements += document if isinstance(document, list) else [document]
+    generators = [("ConfigMap", one) for one in items_of(tree, "configMapGenerator")]
+    generators += [("Secret", one) for one in items_of(tree, "secretGenerator")]
+    return common._replace(
+        resources=_texts(tree, "resources") + _texts(tree, "bases"),
+        generated=[_generated(kind, one, reader) for kind, one in generators],
+        patches=(*merges, *common.patches),
+        operations=patches(items_of(tree, "patchesJson6902"), reader),
+        replacements=replacements,
+        variables=variables(tree),
+        is_component=text_of(tree, "kind") == "Component",
+    )
 
 
 def _common(tree: Tree | None, reader: Reader, namespace: str = "namespace") -> Overlay:
@@ -170,7 +170,6 @@ def deployments(tree: Tree, reader: Reader) -> Iterator[Deployment]:
         sources = (get(spec, "source"), *items_of(spec, "sources"))
         for source in (one for one in sources if text_of(one, "path")):
             options = get(source, "kustomize")
-            built = _common(options, reader)
-            images = (leaf for one in items_of(options, "images") for leaf in leaves(one))
-            built.images = [*filter(None, map(argo_entry, images))]
+            leaves_of_images = (leaf for one in items_of(options, "images") for leaf in leaves(one))
+            built = _common(options, reader)._replace(images=[*filter(None, map(argo_entry, leaves_of_images))])
             yield Deployment(text_of(source, "path"), built, is_recursive=False)
