@@ -16,8 +16,8 @@ from krmfn.namedtuple import NamedTuple
 
 _OPENED = r"[\s\"'(\[]*(?:-{0,2}[A-Za-z_][A-Za-z0-9_./-]*=)?[\"']?"
 """What may stand before a value: quotes, and the name of a flag or variable."""
-_SCHEME = r"(?:[A-Za-z][A-Za-z0-9+.-]*://)"
 _CLOSED = r"[\s\"')\]]*"
+_FRAME = rf"({_OPENED})((?:[A-Za-z][A-Za-z0-9+.-]*://)?)(.*?)({_CLOSED})"
 
 
 class Form(NamedTuple):
@@ -206,7 +206,7 @@ def _varied(text: str, canonical: str) -> Form | None:
 
 def _framed(text: str) -> tuple[str, str, str, str]:
     """Cut a text into the name of a flag or variable, a scheme (`docker://`), the value, and what closes it."""
-    match = re.fullmatch(rf"({_OPENED})({_SCHEME}?)(.*?)({_CLOSED})", text, re.DOTALL)
+    match = re.fullmatch(_FRAME, text, re.DOTALL)
     return (match[1], match[2], match[3], match[4]) if match else ("", "", text, "")
 
 
