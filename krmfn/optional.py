@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from krmfn.kubernetes.resource import KUSTOMIZE_ID
 from krmfn.plan import report
 from krmfn.plan.records import Judged, Recorded, Renewal, Sightings, by_policy
+from krmfn.yamledit.scalars import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,9 +138,9 @@ def _lock_edits(renewal: Renewal, rules: Config) -> tuple[tuple[tuple[Text, Edit
     for lock in rules.lock.objects:
         mine = renewal.at(lock, rules.lock.home)
         if mine and not is_read_only(lock):
-            of_lock, remarks = report.lock(lock, mine, edit_lock(lock, mine.entries), is_check=rules.settings.mode == "check")
-            edits += ((lock.block.text, edit) for edit in of_lock)
-            results += remarks
+            edited = edit_lock(lock, mine.entries)
+            edits += () if isinstance(edited, Refusal) else ((lock.block.text, edit) for edit in edited)
+            results.append(report.lock(lock, mine, edited, is_check=rules.settings.mode == "check"))
     return tuple(edits), (*results, *report.homeless(renewal, rules.lock))
 
 

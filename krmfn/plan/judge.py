@@ -51,7 +51,7 @@ def trying(choices: Choices, facts: Facts) -> Try:
 def _tried(key: ChoiceKey, offered: Choice, facts: Facts, among: Collection[str] | None = None) -> Trial:
     running = (key[1],) if key[1] else facts.deployed.running(offered.policy, in_build=facts.in_build)
     judge_of = Judge(offered.policy, facts, running, among)
-    choice = judge_of.best(offered)
+    choice = judge_of.choose(offered)
     return Trial(choice, judge_of.judgement(choice))
 
 

@@ -77,7 +77,7 @@ class Judge:
             return NotChosen(policy, "no-time", message)
         return None
 
-    def best(self, choice: Choice) -> Choice | None:
+    def choose(self, choice: Choice) -> Choice | None:
         """Return the best tag that may run; None when everything stays as it is."""
         choice = self._problem() or choice
         self._report()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from krmfn.access import Listing
@@ -18,18 +18,27 @@ if TYPE_CHECKING:
     from krmfn.config.lock import Lock
     from krmfn.config.objects import Object
     from krmfn.config.settings import Settings
+    from krmfn.model import Severity
     from krmfn.plan.records import Change, Listings, Renewal
     from krmfn.yamledit.text import Edit
 
 
-def changes(edited: Iterable[Change]) -> list[Diagnostic]:
-    """Return one result for every change: `image: old -> new (policy, rule, counts)`."""
-    return [_changed(change) for change in edited]
+def results(noted: Iterable[Diagnostic], edited: Iterable[Change], settings: Settings) -> tuple[Diagnostic, ...]:
+    """Return everything there is to say, in order: what the steps noted, and one result for every change.
+
+    In `mode: check` what would change is an error; else a change is told unless an error keeps it from being made.
+    """
+    diagnostics, changed = list(judged(noted, settings)), [_changed(change) for change in edited]
+    if settings.mode == "check":
+        diagnostics += (one._replace(severity="error", code="would-change", message=f"would change {one.message}") for one in changed)
+    elif not any(one.severity == "error" for one in diagnostics):
+        diagnostics += changed
+    return in_order(diagnostics)
 
 
 def _changed(change: Change) -> Diagnostic:
-    location = change.target.location
-    location = location._replace(field=Field(change.target.scalar.path, change.target.scalar.value, change.value))
+    scalar = change.target.scalar
+    location = change.target.location._replace(field=Field(scalar.path, scalar.value, change.value))
     return Diagnostic("info", "changed", message(change), location, policy=change.policy.key)
 
 
@@ -73,28 +82,15 @@ def _version(ref: ImageRef) -> str:
     return (ref.tag or ("" if digest else "latest")) + digest
 
 
-def unwanted(edited: Iterable[Change]) -> list[Diagnostic]:
-    """Return the errors of `mode: check`: what would change although nothing may."""
-    return [
-        _changed(change)._replace(severity="error", code="would-change", message=f"would change {message(change)}")
-        for change in edited
-    ]
-
-
-def lock(
-    lock_object: Object, renewed: Renewal, edits: tuple[Edit, ...] | Refusal, *, is_check: bool
-) -> tuple[tuple[Edit, ...], tuple[Diagnostic, ...]]:
-    """Return the edits of the lock and one result about it; what cannot be edited is a warning."""
-    file = next(
-        (one.place(lock_object.block.start) for one in describe(lock_object.block) if one.id == lock_object.id), None
-    )
-    place = Location(lock_object.id, file=file)
+def lock(lock_object: Object, renewed: Renewal, edits: tuple[Edit, ...] | Refusal, *, is_check: bool) -> Diagnostic:
+    """Return what to say of a lock that changes, or that cannot be edited."""
+    resources = describe(lock_object.block)
+    file = next((one.place(lock_object.block.start) for one in resources if one.id == lock_object.id), None)
+    severity: Severity = "error" if is_check else "info"
+    message = f"would change the lock: {renewed.described}" if is_check else f"lock: {renewed.described}"
     if isinstance(edits, Refusal):
-        message = f"the lock is out of date ({renewed.described}) and was not updated: {edits.why}"
-        return (), (Diagnostic("warning", "lock", message, place),)
-    if is_check:
-        return edits, (Diagnostic("error", "lock", f"would change the lock: {renewed.described}", place),)
-    return edits, (Diagnostic("info", "lock", f"lock: {renewed.described}", place),)
+        severity, message = "warning", f"the lock is out of date ({renewed.described}) and was not updated: {edits.why}"
+    return Diagnostic(severity, "lock", message, Location(lock_object.id, file=file))
 
 
 def homeless(renewed: Renewal, lock: Lock) -> tuple[Diagnostic, ...]:
@@ -119,28 +115,13 @@ def notes(choices: Iterable[Choice], listings: Listings, asides: Iterable[str]) 
             remarks.append(Diagnostic("info", "choice", message, place, policy=key))
     for repository, listing in listings.items():
         if isinstance(listing, Listing) and listing.malformed:
-            remarks.append(
-                Diagnostic(
-                    "info",
-                    "malformed-tags",
-                    f"{repository.image.canonical}: {listing.malformed} malformed tags were ignored",
-                )
-            )
+            message = f"{repository.image.canonical}: {listing.malformed} malformed tags were ignored"
+            remarks.append(Diagnostic("info", "malformed-tags", message))
     return remarks
 
 
 _BLIND = ("not-read", "unknown-policy", "bad-setter")
 """Codes of warnings that a check must not pass over: what they are about would never be checked again."""
-
-
-def results(noted: Iterable[Diagnostic], edited: Sequence[Change], settings: Settings) -> tuple[Diagnostic, ...]:
-    """Return everything there is to say, in order: what the steps noted, and the changes if they are made."""
-    diagnostics = list(judged(noted, settings))
-    if settings.mode == "check":
-        diagnostics += unwanted(edited)
-    elif not any(one.severity == "error" for one in diagnostics):
-        diagnostics += changes(edited)
-    return in_order(diagnostics)
 
 
 def judged(diagnostics: Iterable[Diagnostic], settings: Settings) -> Iterator[Diagnostic]:
