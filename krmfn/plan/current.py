@@ -71,9 +71,8 @@ class Deployed:
         return target.form(self.policies[target.setter.policy])
 
     def tag(self, target: Target) -> str | None:
-        """Return the tag that runs where a field stands; an image without tag and digest is `latest`, as everywhere."""
+        """Return the tag that runs where a field stands; an image without tag and digest is pulled as `latest`."""
         if target.setter.part is Part.IMAGE:
-            # An image without tag and digest is pulled as `latest`, by every runtime.
             form = self._form(target)
             return (form.tag or (None if form.digest else "latest")) if form and form.name else None
         if target.how == "alone":
