@@ -59,7 +59,7 @@ def commits(git: Git) -> list[Commit]:
         elif words.startswith(":") and listed:
             old_mode, new_mode, before, after = words[1:].split()[:4]
             change = Change(next(fields), *("" if blob.startswith(_NONE) else blob for blob in (before, after)))
-            if {old_mode, new_mode} <= {"000000", "100644", "100755"}:
+            if {old_mode, new_mode} <= {"000000", "100644", "100755"}:  # regular files, or none; no links or modules
                 listed[-1].changes.append(change)
     return listed
 

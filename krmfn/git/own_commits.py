@@ -121,6 +121,7 @@ class OwnCommits:
             commit.parents and all(parent in names or self._is_in_base(parent) for parent in commit.parents)
             for commit in commits
         )
+        # more commits than are looked at are not krmfn's alone, whoever made the newest of them
         oldest_unseen = commits[-1] if len(commits) == _MOST else None
         return next((commit for commit in commits if not self.is_own(commit)), oldest_unseen), is_complete
 

@@ -76,7 +76,7 @@ class Branches:
                     return self._foreign(branch, foreign, tip)
             try:
                 self._put(branch, name, tip)
-            except GitError:
+            except GitError:  # refused: either for good, or as somebody pushed since the branch was looked at
                 if attempt == _ATTEMPTS - 1 or self._tip(branch) == tip:
                     raise
                 continue

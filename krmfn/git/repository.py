@@ -130,6 +130,7 @@ class Repository:
         """Move the current branch and its files to the commit; git refuses when HEAD moved or a file would be lost."""
         self.check_clean(paths)
         folder = Path(self.git.read("rev-parse", "--absolute-git-dir"))
+        # what a merge that only moves forward writes, each under a lock that a killed git leaves behind
         names = ["index", "HEAD", "ORIG_HEAD", *([f"refs/heads/{self.branch}"] if self.branch else [])]
         with workspace.changing(folder / f"{name}.lock" for name in names) as inherit:
             try:
@@ -147,7 +148,7 @@ class Repository:
 
     def _update(self, ref: str, commit: str, old: str, workspace: Workspace) -> None:
         folder = workspace.common
-        nothing = "0" * len(commit or old)
+        nothing = "0" * len(commit or old)  # as the old value: the ref must not exist yet
         change = (ref, commit, old or nothing) if commit else ("-d", ref, old)
         with workspace.changing((folder / f"{ref}.lock", folder / "packed-refs.lock")) as inherit:
             self.git.run("update-ref", "-m", "krmfn update", *change, inherit=inherit)

@@ -110,6 +110,7 @@ class _Run:
             del self.variables[kept:]
 
     def _range(self, node: Branch, dot: Any) -> None:
+        # the names of a range are declared for each turn below, not for the whole that is ranged over
         value = self.value(node.pipe._replace(names=()), dot)
         pairs = self._pairs(value, node.pipe.at)
         kept, pair = len(self.variables), None
@@ -144,6 +145,7 @@ class _Run:
         if self.depth > MOST_DEPTH:
             raise self.fail(f"templates call each other more than {MOST_DEPTH} deep", node.at)
         data = self.value(node.pipe, dot) if node.pipe else None
+        # a template sees none of its caller's variables, and as $ what it is called with
         outer, self.variables = self.variables, [("$", data)]
         self.walk(self.template.defined[node.name], data)
         self.variables = outer
@@ -182,7 +184,7 @@ class _Run:
 
     def _function(self, named: Operand, operands: list[Operand], more: list[Any], dot: Any) -> Any:
         name = str(named.value)
-        if name in ("and", "or"):
+        if name in ("and", "or"):  # not a call of a function: what decides ends it, and the rest is not evaluated
             return self._logic(name, operands, more, dot)
         function = self.functions.get(name)
         if function is None:
@@ -204,6 +206,7 @@ class _Run:
         except TemplateError as error:
             raise (error if error.line else self.fail(error.message, at)) from None
         except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
+            # functions check no more than Python does; only a ValueError is about the value, and says what is wrong
             reason = f"wrong arguments ({', '.join(map(kind, arguments))})"
             if isinstance(error, ValueError):
                 reason = str(error).partition("\n")[0]

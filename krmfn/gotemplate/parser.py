@@ -144,7 +144,7 @@ class _Parser:
         body, end = self.nodes(("end", "else"), tokens[0].at)
         self.loops -= word == "range"
         other: tuple[Node, ...] = ()
-        if end[0].text == "else" and len(end) > 1:
+        if end[0].text == "else" and len(end) > 1:  # `{{else if x}}` opens a branch that has no `end` of its own
             if word == "range" or end[1].text != word:
                 raise self.fail(f"expected {{{{else}}}} or {{{{else {word}}}}}", end[1].at)
             other = (self._branch(word, end[1:]),)
@@ -156,7 +156,7 @@ class _Parser:
     def _define(self, word: str, tokens: list[Token]) -> list[Node]:
         name, rest = self._name(tokens)
         pipe = self.pipe(rest, tokens[0].at) if word == "block" else None
-        loops, self.loops = self.loops, 0
+        loops, self.loops = self.loops, 0  # `break` in a definition does not leave the loop that this stands in
         self.defined[name], _ = self.nodes(("end",), tokens[0].at)
         self.loops = loops
         return [Call(name, pipe, tokens[0].at)] if pipe else []
@@ -181,7 +181,7 @@ class _Parser:
                 self._check(operands, token.at)
                 commands.append([])
             elif token.kind == "field" and token.glued and operands:
-                last = operands.pop()
+                last = operands.pop()  # `$a.b` and `(f).b` read a field; behind a blank `.b` is an argument of its own
                 operands.append(last._replace(fields=(*last.fields, token.text[1:])))
             else:
                 operands.append(self._operand(token, tokens))

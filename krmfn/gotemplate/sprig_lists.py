@@ -41,7 +41,7 @@ def _concat(*lists: Any) -> list[Any]:
 
 
 def _uniq(values: Any) -> list[Any]:
-    distinct: dict[tuple[str, str], Any] = {}
+    distinct: dict[tuple[str, str], Any] = {}  # by what is seen of a value: lists have no hash, and 1 is True to Python
     for value in values:
         distinct.setdefault((kind(value), shown(value)), value)
     return list(distinct.values())

@@ -21,7 +21,7 @@ def _strings(parts: tuple[Any, ...]) -> list[str]:
 
 
 def _substr(start: int, end: int, text: str) -> str:
-    data = text.encode()
+    data = text.encode()  # Go counts bytes, and may cut a character in two
     if 0 <= end < start:
         raise TemplateError(f"error calling substr: slice bounds out of range [{start}:{end}]")
     if start < 0:

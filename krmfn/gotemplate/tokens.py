@@ -53,7 +53,7 @@ def pieces(source: str) -> Iterator[Piece]:
             yield Piece(text, at, is_action=False)
             return
         inner = start + 2
-        if re.match(r"-[ \t\r\n]", source[inner : inner + 2]):
+        if re.match(r"-[ \t\r\n]", source[inner : inner + 2]):  # without the blank it is the sign of a number
             text, inner = text.rstrip(" \t\r\n"), inner + 2
         yield Piece(text, at, is_action=False)
         end = _end(source, inner)
@@ -105,9 +105,10 @@ def constant(token: Token, source: str) -> object:
 def _number(text: str) -> int | float:
     plain = text.replace("_", "")
     try:
+        # `0777` is octal to Go; the other prefixes are those of Python, and what is no integer is a float
         number = int(plain, 8 if re.fullmatch(r"[-+]?0[0-7]+", plain) else 0)
     except ValueError:
-        if plain.lstrip("+-").isdigit():
+        if plain.lstrip("+-").isdigit():  # `089`
             raise OverflowError from None
         return float(plain)
     if not -(1 << 63) <= number < 1 << 64:
