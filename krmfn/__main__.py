@@ -11,6 +11,10 @@ from types import FrameType
 
 from krmfn.yamledit import libyaml
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 _INTERRUPTED = 130
 
 
@@ -74,6 +78,12 @@ def _end_output() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def _leave(code: int) -> NoReturn:
+    """End a run of the function, which holds nothing but memory: to free it piece by piece takes a 25th of a short run."""
+    _end_output()
+    os._exit(code)
+
+
 def _run(arguments: list[str]) -> int:
     libyaml.load()
     is_shell = "_KRMFN_COMPLETE" in os.environ
@@ -81,12 +91,12 @@ def _run(arguments: list[str]) -> int:
         gc.disable()  # before the imports: one short run never has much to collect
         from krmfn import function
 
-        return function.main([])
+        _leave(function.main([]))
     if "KUSTOMIZE_PLUGIN_CONFIG_ROOT" in os.environ:
         from krmfn import function
 
         if function.is_legacy(arguments, os.environ):
-            return function.main(arguments)
+            _leave(function.main(arguments))
     from krmfn import cli
 
     return cli.main(arguments)

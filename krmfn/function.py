@@ -64,7 +64,6 @@ def main(arguments: list[str], environment: Mapping[str, str] = os.environ) -> i
     code = max(_write(sys.stdout.buffer, outcome.pieces), int(outcome.is_error))
     with suppress(OSError):  # the list went back although nobody hears of it
         _speak(outcome, is_kustomize=KUSTOMIZE_ID.encode() in data)
-    gc.freeze()  # else Python looks for cycles in everything once more before it ends
     return code
 
 

@@ -178,7 +178,11 @@ SLOW = ("dataclasses", "datetime", "email", "hashlib", "importlib.metadata", "in
 
 def loaded(text: bytes) -> set[str]:
     """Return the modules that a run imports, in whatever way."""
-    code = "import sys; before = set(sys.modules); from krmfn.__main__ import main; main(); print(*sys.modules.keys() - before, file=sys.stderr)"
+    code = (
+        "import atexit, os, sys; os._exit, before = sys.exit, set(sys.modules);"
+        "atexit.register(lambda: print(*sys.modules.keys() - before, file=sys.stderr));"
+        "from krmfn.__main__ import main; main()"
+    )
     done = subprocess.run([sys.executable, "-I", "-c", code], input=text, capture_output=True, check=True)
     return set(done.stderr.decode().split())
 
