@@ -162,6 +162,9 @@ DOCUMENTED = {
     "keel, all": (f"{KEEL}#policies", keel("all"), "1.0.0", "1.0.0 2.0.0-rc.1", "2.0.0-rc.1"),
     "keel, a glob": (f"{KEEL}#policies", keel("glob:build-*"), "build-1", "build-1 build-2 zebra", "build-2"),
     "keel, a pattern": (f"{KEEL}#policies", keel("regexp:^([a-z]+)$"), "alpha", "alpha beta build-2", "beta"),
+    "keel, a pattern that names what is compared": (
+        f"{KEEL}#policies", keel("regexp:^[a-z]+-(?P<compare>[0-9]+)$"), "b-1", "b-1 a-2", "a-2",
+    ),
     "keel, force": (f"{KEEL}#policies", keel("force"), "1.0.0", "1.0.0 1.4.0", "1.4.0"),
     "dependabot, ignored versions": (f"{DEPENDABOT}#versions-ignore", dependabot(DEPENDABOT_IGNORE), "1.0.0", "1.0.0 2.0.4 2.1.7 3.0.0", "2.0.4"),
     "dependabot, not allowed": (f"{DEPENDABOT}#allow--", dependabot("  allow: [{dependency-name: redis}]\n"), "1.0.0", "1.0.0 2.0.0", None),
@@ -298,6 +301,20 @@ def test_every_key_is_mapped_or_listed_with_its_line(name: str, tmp_path: Path):
         assert found[2].rpartition(".")[2].partition("[")[0] in lines[int(found[1]) - 1], row
     assert "canary" not in done.stdout + done.stderr
     assert "canary" not in adopt(tmp_path, {}).stdout
+
+
+@pytest.mark.parametrize(("policy", "fate"), [("force", "mapped"), ("minor", "left")])
+def test_the_match_of_keel_counts_only_where_it_forces(policy: str, fate: str, tmp_path: Path):
+    meta = f"  annotations:\n{noted('keel.sh', policy=policy, matchTag='true')}\n"
+    done = adopt(tmp_path, {"pod.yaml": pod("ghcr.io/acme/web:1.0.0", meta)}, "--keys")
+    assert re.search(rf"(?m)keel\.sh/matchTag: .* \({fate}\)$", done.stdout), done.stdout
+
+
+@pytest.mark.parametrize("folder", ["/", ".", "./"])
+def test_the_directory_of_dependabot_may_be_the_top(folder: str, tmp_path: Path):
+    files = {name: text.replace("directory: /\n", f"directory: {folder}\n") for name, text in dependabot("").items()}
+    policies = yaml.safe_load(adopt(tmp_path, files).stdout)["spec"]["policies"]
+    assert [one["image"] for one in policies] == ["ghcr.io/acme/web"]
 
 
 WORDS = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, max_size=9)

@@ -83,6 +83,10 @@ def test_a_path_of_many_descents_that_needs_a_filter_or_brackets_is_refused(path
         JSONPath.parse(path)
 
 
+def test_two_descents_may_stand_beside_a_filter():
+    assert found("$..a..b[?(@.c == 'v')].c", {"a": {"b": [{"c": "v"}, {"c": "w"}]}}) == [("$.a.b[0].c", "v")]
+
+
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=4)
 KEYS = st.sampled_from(["a", "b", "image", "a-b", "x.y", "1", "where"]) | WORDS
 TREES = st.recursive(

@@ -141,6 +141,13 @@ CASES = {
         ),
         "prod/kustomization.yaml:4",
     ),
+    "a replacement by what is not in a list": (
+        over(
+            "replacements:\n- source: {kind: Deployment, name: web, fieldPath: spec.template.spec.containers.7.image}\n  targets:\n"
+            "  - select: {kind: Deployment}\n    fieldPaths: ['spec.template.spec.containers.first.image']\n"
+        ),
+        "",
+    ),
     "a replacement of the registry": (
         over(
             "configMapGenerator:\n- name: versions\n  literals: [HOST=quay.io]\nreplacements:\n"

@@ -55,7 +55,7 @@ def read(document: Document, images: Sequence[tuple[str, ImageRef]]) -> Iterator
 def _is_below(path: str, folders: Iterable[str]) -> bool:
     parents = [str(parent) for parent in PurePosixPath(path).parents]
     patterns = [folder.strip("/") for folder in folders]
-    return any(not one or one == "." or any(is_like(parent, [one]) for parent in parents) for one in patterns)
+    return any(not one or any(is_like(parent, [one]) for parent in parents) for one in patterns)
 
 
 def _is_named(image: ImageRef, names: Iterable[str]) -> bool:
