@@ -228,4 +228,13 @@ def test_a_thousand_trees_stay_readable():
     text = page.html(report)
     assert text.count("<tr ") == 60
     assert len(text) < 6_000_000
-    assert len(page.markdown(report)) < 20_000
+    markdown = page.markdown(report)
+    assert len(markdown) < 20_000
+
+
+def test_markdown_shows_thirty_rows_of_a_table():
+    place = (Place("team", "a.yaml:1"),)
+    findings = [Finding(f"ghcr.io/acme/app-{image:02}", version, "", place, frozenset()) for image in range(31) for version in ("1.0.0", "1.1.0")]
+    text = page.markdown(join(MOMENT, NOW, [("team", "")], findings, [], {}))
+    assert text.count("\n| ghcr.io/acme/app-") == 30, text
+    assert "\nand 1 more\n" in text

@@ -149,6 +149,14 @@ def test_nothing_to_do_is_no_commit(site: Site):
     assert site.git("rev-parse", "HEAD") == head
 
 
+def test_a_repository_without_a_commit_is_told_so(site: Site):
+    site.git("checkout", "--quiet", "--orphan", "new")
+    done = site.krmfn("--commit")
+    assert done.returncode == 1
+    assert "has no commit yet" in done.stderr
+    assert "make a first commit" in done.stderr
+
+
 def test_an_error_is_no_commit(site: Site):
     site.write(
         "apps/bad.yaml",
