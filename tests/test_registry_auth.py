@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from krmfn.plan.resolve import ask
+from krmfn.sources.registry import auth
 from krmfn.sources.registry.challenge import parse
 from krmfn.sources.registry.limits import Settings
+from krmfn.sources.registry.origin import Origin
 from krmfn.sources.registry.source import RegistrySource
 from tests.asking import Clock, asking, error_of, repository
 from tests.registry_server import Login, Registry
@@ -335,3 +337,26 @@ def test_settings_and_repositories_do_not_print_secrets():
     access = repository("r.example/x", docker_configs=(PASSWORD,), proxy_password=PASSWORD, client_key_pem=PASSWORD)
     source = RegistrySource(Settings.of({"DOCKER_AUTH_CONFIG": PASSWORD}))
     assert PASSWORD not in repr((access, source, vars(source), source._settings))
+
+
+KNOWN = {
+    "registry-1.docker.io": "auth.docker.io", "registry.gitlab.com": "gitlab.com", "nvcr.io": "authn.nvidia.com",
+    "docker.elastic.co": "docker-auth.elastic.co", "registry.digitalocean.com": "api.digitalocean.com",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("registry", [*KNOWN, "ghcr.io", "registry-1.docker.io.example", "docker.io"])
+@pytest.mark.parametrize(
+    "realm",
+    [
+        *(f"https://{host}/token" for host in [*KNOWN.values(), "evil.example", "auth.docker.io.evil.example", "sub.gitlab.com"]),
+        *(f"http://{host}/token" for host in KNOWN.values()),
+        *(f"https://{host}:8443/token" for host in KNOWN.values()),
+    ],
+)
+def test_no_token_server_elsewhere_is_known_but_those_of_the_five_pairs(registry: str, realm: str):
+    """What is decided here sends a password: the ports of these hosts cannot be had in a test with sockets."""
+    origin, server = Origin.of(f"https://{registry}/v2/"), Origin.of(realm)
+    assert origin
+    assert server
+    assert auth._is_known(origin, server) == (realm == f"https://{KNOWN.get(registry, '')}/token")
