@@ -273,6 +273,11 @@ def test_one_that_releases_every_day_does_not_wait_for_ever():
     assert tags_after(*several(["1.0.0"] * 2), *days, rules(more="  maxChanges: 1\n"), tags=offering("1.0.0", "1.1.0", "1.2.0")) == "1.2.0 1.0.0"
 
 
+def test_a_policy_of_which_one_field_is_behind_takes_a_turn():
+    ahead = pod("ghcr.io/acme/a:2.0.0", name="ahead", setter="flux:a")
+    assert tags_after(*several(["1.0.0"] * 2), ahead, rules(more="  maxChanges: 1\n"), tags=offering("1.0.0", "2.0.0")) == "2.0.0 1.0.0 2.0.0"
+
+
 def test_what_waits_for_its_turn_says_so():
     outcome = run(resource_list(*several(["1.0.0"] * 2), rules(more="  maxChanges: 1\n")), offering("1.0.0", "2.0.0"))
     (said,) = (one.message for one in outcome.results if one.code == "passed-over")

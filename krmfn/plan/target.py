@@ -82,8 +82,8 @@ def parse_setter(text: str) -> Setter | None:
     if suffix in _PARTS and head.count(":") == 1:
         namespace, _, name = head.partition(":")
         return Setter(PolicyKey(namespace, name), _PARTS[suffix]) if name else None
-    namespace, colon, name = text.partition(":")
-    return Setter(PolicyKey(namespace, name), Part.IMAGE) if colon and name and ":" not in name else None
+    namespace, _, name = text.partition(":")
+    return Setter(PolicyKey(namespace, name), Part.IMAGE) if name and ":" not in name else None
 
 
 def meant(text: str, declared: Collection[PolicyKey], hints: Hints) -> str:
