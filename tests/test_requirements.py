@@ -135,6 +135,10 @@ def test_a_hold_lets_a_newer_field_go_down_to_its_tag():
     assert chosen(POLICY, pod(f"{IMAGE}:2.0.0"), hold("tag: 1.1.0"), tags=list(SEEN), now=20)[0] == "1.1.0"
 
 
+def test_a_hold_on_the_best_tag_passes_nothing_over():
+    assert chosen(POLICY, POD, hold("tag: 2.0.0"), tags=list(SEEN), now=20) == chosen(POLICY, POD, tags=list(SEEN), now=20)
+
+
 def test_what_is_deployed_and_held_is_reported_and_stays():
     found, said = chosen(POLICY, pod(f"{IMAGE}:2.0.0"), hold("not: 2.0.0; because: it leaks"), tags=list(SEEN), now=20)
     assert found == "2.0.0"
@@ -157,6 +161,13 @@ def test_a_digest_that_nobody_saw_yet_is_young_however_old_its_tag_is():
     found, said = chosen(POLICY, POD, require(), record, tags={"1.0.0": None, "1.1.0": digest("new")}, now=90)
     assert found == "1.0.0"
     assert any("1.1.0: too young: it was pushed again since it was seen" in one for one in said), said
+
+
+def test_an_old_tag_whose_digest_is_gone_is_passed_over():
+    record = snapshot({"1.0.0": 0}) + f'    - {{name: "1.1.0", digest: "{digest("old")}", firstSeen: "{at(0)}"}}\n'
+    found, said = chosen(POLICY, POD, require(), record, tags={"1.0.0": None, "1.1.0": None}, now=90)
+    assert found == "1.0.0"
+    assert any("1.1.0: manifest 1.1.0 not there" in one for one in said), said
 
 
 OLD, NEW = digest("old"), digest("new")
