@@ -51,6 +51,13 @@ def seen(place: Path, *texts: str) -> list[dict[str, object]]:
     return list(json.loads(check(place, "-o", "json").stdout)["images"])
 
 
+def test_where_nothing_is_to_do_no_record_would_be_renewed(place: Path):
+    (place / "repo" / "pod.yaml").write_text(POD.format("ghcr.io/acme/web:2.0.0"))
+    shown = check(place)
+    assert shown.returncode == 0
+    assert "would renew" not in shown.stderr
+
+
 def test_newer_versions_are_found_without_policy_and_marker(place: Path):
     (one,) = seen(place, POD.format("ghcr.io/acme/web:1.2.0"))
     assert (one["sameMajor"], one["newest"], one["states"]) == ("1.3.1", "2.0.0", ["fixed"])

@@ -215,6 +215,8 @@ def test_a_list_that_lost_what_is_recorded_changes_nothing(place: Path):
     shown = fetch()
     assert "kept 1.10.0: the policy accepts it and it is newer than 1.2.0" in shown
     assert tree(place) == before
+    assert "kept 1.10.0" in fetch("--on-downgrade", "keep")
+    assert tree(place) == before
     assert "kept 1.10.0" in fetch("--on-downgrade", "fail", code=1)
     fetch("--on-downgrade", "allow")
     assert objects(place / "krmfn-tags.yaml")[0]["spec"]["tags"] == ["1.2.0"]
