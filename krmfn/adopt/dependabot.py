@@ -68,6 +68,7 @@ def _policy(document: Document, update: Steps, image: ImageRef) -> dict[str, Any
     allowed = [document.value(*rule, "dependency-name") for rule in document.count(*update, "allow")]
     if any(allowed) and not _is_named(image, allowed):
         return None
+    # What is ignored is taken off what may be taken: kinds of updates from the bound, versions as ranges besides it.
     kinds, spans = set(KINDS), []
     for rule in document.count(*update, "ignore"):
         if not _is_named(image, [document.value(*rule, "dependency-name")]):

@@ -177,6 +177,7 @@ def _print_text(verdicts: Sequence[Verdict], *, every: bool, wide: bool) -> None
 
 def _short_names(refs: Sequence[ImageRef]) -> dict[str, str]:
     """Return the shortest end of every name that no other image has."""
+    # Every end of a name, the shortest first: the first that only one image has is enough to tell it by.
     ends = {name: [name.split("/", at)[-1] for at in range(name.count("/"), -1, -1)] for name in {ref.name for ref in refs}}
     counts = Counter(end for every in ends.values() for end in every)
     return {name: next((end for end in every if counts[end] == 1), name) for name, every in ends.items()}

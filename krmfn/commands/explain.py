@@ -170,6 +170,7 @@ def _explanation(policy: ImagePolicy, selection: Selection, malformed: int = 0, 
 def _with_verdicts(explanation: Explanation, policy: ImagePolicy, run: Run) -> Explanation:
     """Add what may run now to what the policy chooses: that depends on what the fields hold."""
     judged = run.judgement(policy.key, explanation.current)
+    # A choice is kept by policy and deployed tag; one that holds for every tag has none.
     tags = ("", explanation.current)
     choice = next((one for (key, tag), one in run.choices.items() if key.plain == policy.key and tag in tags), None)
     verdicts = (choice.message,) if isinstance(choice, NotChosen) else ()

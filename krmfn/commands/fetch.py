@@ -223,6 +223,7 @@ def _edit_snapshots(package: Package, snapshots: Mapping[str, Snapshot], rules: 
 def _insert(package: Package, new: Sequence[Snapshot], there: Mapping[str, Snapshot]) -> None:
     """Put new snapshots in order among those that stand in a file, or behind each other in a new one."""
     resources = {one.image: one.object for one in there.values() if one.object}
+    # By image in one file, so that a new snapshot shows as one hunk of a diff, whenever its policy was added.
     names = {resource.id.name for resource in resources.values()}
     home = min((resource.block.text.name for resource in resources.values()), default=str(package.base / TAGS))
     places = [(image, one.block) for image, one in sorted(resources.items()) if one.block.text.name == home]

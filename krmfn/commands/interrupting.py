@@ -69,5 +69,6 @@ def ask(config: Config, work: Callable[[TagSource], Result]) -> tuple[Result, Me
             if not memory.knows_anything:
                 raise
             memory.is_cut = True
+    # The same work again, from what is remembered: what was not asked before fails now as `unavailable`, one by one.
     terminal.say("interrupted: what follows is what was learned until now, and nothing is written", "warning")
     return work(memory), memory

@@ -63,6 +63,7 @@ def tell_all(diagnostics: Iterable[Diagnostic]) -> None:
     """Print every problem once: what repositories of one host or source have in common as one line, else the first of its places."""
     alike: dict[tuple[object, ...], list[Diagnostic]] = {}
     for one in diagnostics:
+        # Configuration that is wrong in two places is two problems; what fails for a policy is one problem.
         own = str(one.location) if one.is_about_text else str(one.policy)
         key: tuple[object, ...] = (one.severity, one.code, one.message, own)
         if one.cause is not None and (one.cause.common or one.cause.failure in HOST_WIDE):

@@ -57,6 +57,7 @@ class Proposer:
             others = list(self._by_refspec(branches, proposal))
         except GitError as error:
             others = [Proposal(branch, "refused", proposal.commit, error=error)]
+        # Of several refs that fared alike one line is enough; the first is the branch that people know.
         every = others if proposal.state == "refused" else [proposal, *others]
         for one in every[:1] + [other for other in every[1:] if other.state != proposal.state]:
             _tell(one, self.destination.remote, self._refspec)

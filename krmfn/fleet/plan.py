@@ -109,6 +109,7 @@ def _lanes(trees: Iterable[PlannedTree]) -> Iterator[Lane]:
         for image, use in tree.images.items():
             there = by_host.setdefault(image.partition("/")[0], {})
             there[image] = use.with_(there.get(image, Use()))
+    # Sorted names in parts of equal size: the range of a shard alone tells whether it holds a repository (`shard_of`).
     for host, images in sorted(by_host.items()):
         names = sorted(images)
         parts = [names[start : start + SHARD] for start in range(0, len(names), SHARD)]

@@ -73,7 +73,7 @@ def publish(store: Store, registry: Registry, tag: str) -> Published:
             layers = []
             for shard in there:
                 data = store.data(lane, shard)
-                store.shard(lane, shard)  # what is no good shard is not published
+                store.shard(lane, shard)  # what is no good shard is not published: whoever pulls it could not read it
                 sent += registry.blob(data)
                 layers.append(_piece(artifact.SNAPSHOTS, data, {artifact.FIRST: shard.first, artifact.LAST: shard.last}))
             pieces.append(_lane(lane, plan, layers, store, registry))

@@ -167,6 +167,7 @@ def _lag(tag: str, snapshot: Snapshot, now: float) -> Lag:
         return Lag()
     above = list(_above(tag, tags))
     times = [seen.first for one in above if (seen := snapshot.seen.get(one)) and seen.first is not None]
+    # The earliest sighting is that of the first scan, and what was there on that day may be older.
     begun = min((seen.first for seen in snapshot.seen.values() if seen.first is not None), default=None)
     days = int((now - min(times)) // DAY) if times else None
     return Lag(len(above), days, bool(times) and min(times) == begun)

@@ -136,6 +136,7 @@ class _Work:
 
     def _take(self, image: str, listing: Listing | RegistryError, digests: Mapping[str, str | RegistryError], old: Snapshot | None) -> None:
         """Note what is known of a repository now; one that could not be asked is as it was."""
+        # A digest that is gone or denied is left out; a failure that may pass leaves the whole repository to do.
         errors = (one for one in (listing, *digests.values()) if isinstance(one, RegistryError))
         failure = next((one for one in errors if one is listing or one.failure in PASSING), None)
         self.failed.pop(image, None)
