@@ -101,7 +101,8 @@ def command(
 def _concerns(run: Run) -> Iterator[Diagnostic]:
     """Yield what went wrong with any policy, whether a field takes it or not, and what the guard and digests say."""
     keep = run.config.settings.on_error == "keep"
-    for choice in run.choices.values():
+    choices = by_policy(run.choices, run.wanted)
+    for choice in (choice for by_tag in choices.values() for choice in by_tag.values()):
         policy = choice.policy
         if isinstance(choice, NotChosen) or choice.record:
             is_kept = keep or policy.on_error == "keep"
@@ -110,7 +111,7 @@ def _concerns(run: Run) -> Iterator[Diagnostic]:
             yield _failed(message, failure, policy.defined, keep=is_kept)._replace(cause=choice.cause)
     for key, unresolved in run.config.unresolved.items():
         yield _failed(f"policy {key}: {unresolved.why}", "not-found", unresolved.defined, keep=keep)
-    if not by_policy(run.choices, run.wanted):
+    if not choices:
         yield Diagnostic("warning", "no-policy", "no policy is configured here: nothing to fetch")
     for (key, tag), digest in run.pins.digests.items():
         if isinstance(digest, RegistryError):
