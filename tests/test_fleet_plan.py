@@ -111,6 +111,30 @@ def test_a_repository_at_the_same_commit_is_not_read_again(tmp_path, remote, ssh
     assert '"1.3.0"' in newer.stdout
 
 
+def images_of(plan: dict[str, Any]) -> list[list[str]]:
+    return [list(tree["images"]) for tree in plan["trees"]]
+
+
+def test_what_is_excluded_is_read_neither_from_folders_nor_by_url(tmp_path, remote, ssh):
+    (remote / "old").mkdir()
+    (remote / "old" / "api.yaml").write_text(pod("ghcr.io/acme/api:1.0.0"))
+    git(remote, "add", "old")
+    git(remote, "commit", "-q", "-m", "two")
+    both = ["ghcr.io/acme/api", "ghcr.io/acme/web"]
+    for tree in (f"ssh://git@git.example{remote}", "remote"):
+        assert images_of(planned(tmp_path, tree, GIT_SSH=ssh)) == [both]
+        for pattern in ("old/", "**/old/*", "api.yaml"):
+            assert images_of(planned(tmp_path, tree, "--exclude", pattern, GIT_SSH=ssh)) == [both[1:]]
+        assert images_of(planned(tmp_path, tree, "--exclude", "*.yaml", "--exclude", "!web.yaml", GIT_SSH=ssh)) == [both[1:]]
+
+
+def test_rules_that_cannot_be_read_are_told_before_a_plan(tmp_path):
+    (tmp_path / "pod.yaml").write_text(pod("ghcr.io/acme/web:1.0.0"))
+    done = call("fleet", "plan", ".", "--rules", "nowhere", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nowhere" in done.stderr
+
+
 def test_a_folder_says_its_commit_and_whether_it_differs(tmp_path, remote):
     commit = git(remote, "rev-parse", "HEAD")
     assert planned(tmp_path, "remote")["trees"][0]["commit"] == commit

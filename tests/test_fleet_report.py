@@ -210,6 +210,10 @@ def test_the_page_is_usable_without_eyes_and_without_a_mouse():
     assert {attrs["aria-labelledby"] for _, attrs in tags if "aria-labelledby" in attrs} <= set(ids)
 
 
+def test_what_is_excluded_is_in_no_row(fleet):
+    assert {row["image"] for row in report(fleet, "shop", "blog", "--exclude", "blog/")["images"]} == {WEB, API}
+
+
 def test_markdown_shows_no_markup_of_anybody(fleet):
     (fleet / "shop" / "<script>|`[x](y),@acme fixes #12 &#64;acme.yaml").write_text('image: [ # {"$imagepolicy": "a:b"}\n')
     done = call("fleet", "report", "--scan", "scan", "-o", "markdown", cwd=fleet)

@@ -70,7 +70,7 @@ def command() -> None:
 )
 @options.looking(scans.TREES)
 @ruling.RULES
-@scans.since("An earlier scan: git repositories at the same commit are not read again.")
+@scans.since("An earlier scan: git repositories at the same commit are not read again, whatever --exclude says now.")
 @scans.ON_ERROR
 def plan(places: tuple[str, ...], since: str | None, on_error: str) -> int:
     """Print the plan of a scan: every image repository of the trees, in lanes and shards.

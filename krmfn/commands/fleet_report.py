@@ -79,7 +79,7 @@ def _report(places: Iterable[str], scan: Store | Remote, within: str) -> tuple[R
     with terminal.watching("reading trees") as progress:
         for one in named:
             try:
-                tree = trees.read(one, Allowance(seconds_allowed(os.environ)))
+                tree = trees.read(one, Allowance(seconds_allowed(os.environ)), options.excluded())
             except (InputError, GitError) as error:
                 problems.append(Problem(one.name, "not read", str(error)))
                 unread.append(one.name)

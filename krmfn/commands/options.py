@@ -129,12 +129,18 @@ def read(paths: Iterable[Path], *more: Path, is_hidden_shown: bool = False) -> f
     context = click.get_current_context(silent=True)
     if context:
         context.meta.setdefault(terminal.FIRST_PATH, next((path.absolute() for path in paths if path != STDIN), None))
-    exclude = context.meta.get(_EXCLUDE, ()) if context else ()
     named = (*(path for path in paths if path != STDIN), *more)
     with terminal.watching("reading files"):
-        tree = files.read(named, exclude, stdin, is_hidden_shown=is_hidden_shown)
+        tree = files.read(named, excluded(), stdin, is_hidden_shown=is_hidden_shown)
     terminal.detail(f"read {len(tree.every)} files below {', '.join(map(str, paths))}: {len(tree.texts)} can matter")
     return tree
+
+
+def excluded() -> tuple[str, ...]:
+    """Return the patterns of `--exclude`."""
+    context = click.get_current_context(silent=True)
+    patterns: tuple[str, ...] = context.meta.get(_EXCLUDE, ()) if context else ()
+    return patterns
 
 
 def unnamed(within: str | None, on_error: str | None = None, *, pin: bool = False) -> Unnamed | None:

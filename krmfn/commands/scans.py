@@ -105,8 +105,13 @@ def planned(places: Iterable[str], since: str | None, *, keep: bool) -> Plan:
     """Make a plan. Raise InputError, GitError, ConfigError."""
     now = options.settings().now or 0.0
     earlier = {tree.name: tree for tree in opened(since).plan.trees} if since else {}
+    exclude, floor = options.excluded(), ruling.given()  # asked here: threads have no context of click
+
+    def read_tree(one: trees.Source) -> trees.Tree:
+        return trees.read(one, Allowance(seconds_allowed(os.environ)), exclude, floor)
+
     with terminal.watching("reading trees") as progress, ThreadPoolExecutor(_REMOTES) as pool:
-        read = list(pool.map(lambda one: _planned(one, earlier, progress), sources := named(places)))
+        read = list(pool.map(lambda one: _planned(one, earlier, read_tree, progress), sources := named(places)))
     failed = [(source, tree) for source, (tree, _) in zip(sources, read, strict=True) if isinstance(tree, KrmfnError)]
     for one, error in failed:
         what = "" if not keep else "; its images are those of the earlier scan" if one.name in earlier else "; it is left out"
@@ -121,13 +126,14 @@ def planned(places: Iterable[str], since: str | None, *, keep: bool) -> Plan:
     return plans.make(now, [*kept, *(tree for tree, _ in read if isinstance(tree, PlannedTree))])
 
 
-def _planned(one: trees.Source, earlier: Mapping[str, PlannedTree], progress: terminal.Progress | None) -> tuple[PlannedTree | KrmfnError, tuple[str, ...]]:
+def _planned(
+    one: trees.Source, earlier: Mapping[str, PlannedTree], read_tree: Callable[[trees.Source], trees.Tree], progress: terminal.Progress | None
+) -> tuple[PlannedTree | KrmfnError, tuple[str, ...]]:
     """Return what a tree uses, or why it cannot be read, and what of it was left out. Git has its time for each tree."""
-    allowance = Allowance(seconds_allowed(os.environ))
     try:
-        known, problems = trees.known(one, earlier, allowance), tuple[str, ...]()
+        known, problems = trees.known(one, earlier, Allowance(seconds_allowed(os.environ))), tuple[str, ...]()
         if known is None:
-            tree = trees.read(one, allowance)
+            tree = read_tree(one)
             known, problems = trees.used(tree), tuple(f"{one.name}: {problem}" for problem in tree.problems)
     except (InputError, GitError) as error:
         return error, ()

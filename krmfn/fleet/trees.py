@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from krmfn.config.loading import load
 from krmfn.config.records import Config
@@ -16,10 +16,14 @@ from krmfn.fleet.plan import PlannedTree, Use, written
 from krmfn.git.program import Allowance, Git
 from krmfn.git.snapshot import manifests
 from krmfn.inventory import files
+from krmfn.inventory.ignore import Ignored
 from krmfn.kubernetes import finder
 from krmfn.kubernetes.places import COUNTS
 from krmfn.sanitize import printable, without_login
 from krmfn.yamledit.text import Text
+
+if TYPE_CHECKING:
+    from krmfn.config.floor import Floor
 
 _PART = r"[A-Za-z0-9_.~%+@:-]+"
 _https = re.compile(rf"https://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?(?:/{_PART})+/?", re.ASCII).fullmatch
@@ -68,23 +72,24 @@ def source(text: str) -> Source:
     return Source(text, is_remote=True, url=url, ref=ref or "HEAD")
 
 
-def read(one: Source, allowance: Allowance, exclude: Sequence[str] = ()) -> Tree:
-    """Read a tree. Raise InputError, GitError."""
+def read(one: Source, allowance: Allowance, exclude: Sequence[str] = (), floor: Floor | None = None) -> Tree:
+    """Read a tree, without what is excluded. Raise InputError, GitError."""
     if one.is_remote:
-        commit, tree = _fetched(one, allowance)
+        commit, tree = _fetched(one, allowance, exclude)
     else:
         tree = files.read((Path(one.name),), exclude)
         commit = _standing(Path(one.name), allowance)
     problems = [skipped.message for skipped in tree.skipped if skipped.matters]
     try:
-        config = load(tree.blocks)
+        config = load(tree.blocks, floor=floor)
     except ConfigError as error:
         problems += [f"its policies do not count: {problem}" for problem in error.problems[:1]]
         config = Config()
     return Tree(one, commit, tree, config, tuple(problems))
 
 
-def _fetched(one: Source, allowance: Allowance) -> tuple[str, files.Tree]:
+def _fetched(one: Source, allowance: Allowance, exclude: Sequence[str]) -> tuple[str, files.Tree]:
+    ignored = Ignored(exclude)
     with TemporaryDirectory(dir=temporary_folder()) as folder:
         git = Git(Path(folder), allowance)
         git.read("init", "-q", "--bare", "--template=", ".")
@@ -93,7 +98,8 @@ def _fetched(one: Source, allowance: Allowance) -> tuple[str, files.Tree]:
         except GitError as error:
             raise GitError(f"{one.name}: {error}", help="check the URL and the ref, and that git may read it without asking: git ls-remote URL") from None
         commit = git.read("rev-parse", "--verify", "FETCH_HEAD^{commit}")
-        texts = [Text(text.data, text.name.partition(":")[2]) for text in manifests(git, commit)]
+        named = ((text.name.partition(":")[2], text.data) for text in manifests(git, commit))
+        texts = [Text(data, name) for name, data in named if not ignored.excludes(name)]
     return commit, files.read((), texts_in_memory=texts)
 
 

@@ -52,6 +52,10 @@ class Ignored:
                 return is_out
         return False
 
+    def excludes(self, name: str) -> bool:
+        """True if the command line leaves out a path of a tree that is not on disk."""
+        return self._told is not None and bool(_says(self._told, Path(name), Path(), is_folder=False))
+
     def _folder(self, path: Path) -> Path:
         if path not in self._folders:
             self._folders[path] = path.resolve()
