@@ -13,6 +13,7 @@ from krmfn.kubernetes.embedded import Embedded
 from krmfn.kubernetes.places import UNJUDGED, VARIABLE, Place, Slot
 from krmfn.kubernetes.resource import get
 from krmfn.model import Part
+from krmfn.yamledit import markers
 from krmfn.yamledit.yamltree import Step, children, join_path, scalar_at
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from krmfn.yamledit.text import Scalar
 
 _RENOVATE = re.compile(rb"[ \t]*#[ \t]*renovate:(?=.*\bdatasource=docker\b).*\b(?:depName|packageName)=([^\s\"']+)")
-_IGNORE = re.compile(rb"[^\n]*#[ \t]*krmfn:[ \t]*ignore\b")
 
 
 def is_noted(raw: bytes) -> bool:
@@ -131,5 +131,5 @@ class Ground(NamedTuple):
         if reference.is_too_deep(ref):
             return "Docker Hub has no repository of this depth: its registry is named elsewhere"
         data = self.resource.block.text.data
-        is_ignored = self.may_ignore and any(_IGNORE.match(data, slot.scalar.end) for slot in slots)
+        is_ignored = self.may_ignore and any(markers.is_ignored(data, slot.scalar.end) for slot in slots)
         return "it is marked # krmfn: ignore" if is_ignored else ""
