@@ -49,6 +49,14 @@ def test_basic_is_sent_ahead_once_it_is_known_to_be_wanted():
     assert asked == ["", "Basic", "Basic"]
 
 
+def test_a_login_that_cannot_be_read_is_noted_though_the_tags_come_without():
+    with Registry() as registry, asking() as source:
+        registry.add("acme/web", ["1.0.0"])
+        broken = json.dumps({"auths": {registry.address: {"auth": "bm8gY29sb24="}}})
+        assert source.tags(web(registry, docker_configs=(broken,))).tags == ("1.0.0",)
+        assert ["auth without a colon between user and password" in one for one in source.notes()] == [True]
+
+
 def test_a_token_serves_every_question_of_its_repository():
     with bearer() as registry, asking() as source:
         source.tags(web(registry))
