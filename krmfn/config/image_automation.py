@@ -120,7 +120,8 @@ class OwnReader(Own):
             self.settings = set_up(self.settings, spec, automation.id.namespace)
             self.lock = text(spec.get("lock")) or self.lock
         namespace = automation.id.namespace or "default"
-        bind = _bindings(spec, flux.ALL_BINDINGS) if "spec.bind" not in wrong else flux.ALL_BINDINGS
+        is_bind_wrong = any(one.startswith("spec.bind") for one in wrong)
+        bind = flux.ALL_BINDINGS if is_bind_wrong else _bindings(spec, flux.ALL_BINDINGS)
         for index, target in enumerate(listing(spec.get("targets"))):
             path = f"spec.targets[{index}]"
             if not any(one.startswith(path) for one in wrong):

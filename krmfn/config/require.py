@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from krmfn.config.objects import Object, Problems, listing
+from krmfn.config.objects import Object, Problems, listing, mapping
 from krmfn.image import normal_platform
 from krmfn.model import ResourceId
 from krmfn.policies.newer import Shape
@@ -78,7 +78,7 @@ def read_requirements(
     The Secrets with keys are looked for among `objects`; `rule_file` reads a file that a rule names.
     """
     requirements = []
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(map(mapping, entries)):
         path = f"spec.require[{index}]"
         age_spec, is_pullable = entry.get("minimumReleaseAge"), entry.get("pullable") == "true"
         platforms = _platforms(where, f"{path}.platforms", listing(entry.get("platforms")), problems)

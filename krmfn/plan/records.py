@@ -143,9 +143,10 @@ class Judged(NamedTuple):
     def put(self, key: ChoiceKey, chosen: Choice | None, *said: Diagnostic, passed: PassedOver | None = None) -> Judged:
         """Return what is judged with another choice: `passed` is the tag that was to run before, and why it may not."""
         choices, before = dict(self.choices), self.judgements.get(key, Judgement())
-        choices.pop(key, None)
         if chosen is not None:
             choices[key] = chosen
+        else:
+            choices.pop(key, None)
         over, refused = before.passed_over, dict(before.refused)
         if passed is not None:
             over, refused[passed.tag] = (passed, *over), passed
