@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from krmfn.disk.reading import NotReadError, read_file
 from krmfn.sanitize import without_login
+from krmfn.sources.credential import Unusable
 from krmfn.sources.keychain import login_files, named, read_configuration
 from krmfn.sources.registry.proxies import NAMES
 
@@ -97,9 +98,9 @@ def _logins(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield from _login(path, config, environment)
 
 
-def _login(path: Path, config: Mapping[str, Any] | str, environment: Mapping[str, str]) -> Iterator[Finding]:
-    if isinstance(config, str):
-        yield Finding("login", "wrong", f"{path} {config}", "log in again: docker login REGISTRY")
+def _login(path: Path, config: Mapping[str, Any] | Unusable, environment: Mapping[str, str]) -> Iterator[Finding]:
+    if isinstance(config, Unusable):
+        yield Finding("login", "wrong", f"{path} {config.why}", "log in again: docker login REGISTRY")
         return
     hosts, helpers = named(config)
     programs = f", helpers {', '.join(helpers)}" if helpers else ""

@@ -45,3 +45,10 @@ class Credential:
     def secrets(self) -> Iterator[str]:
         """List the texts that must never be shown."""
         yield from filter(None, (self.password, self.identity_token, self.registry_token, self.basic[6:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A place that should have a login and gives none: why, behind its name."""
+
+    why: str

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from krmfn.sanitize import for_shell, printable
-from krmfn.sources.credential import Credential
+from krmfn.sources.credential import Credential, Unusable
 from krmfn.strict_json import parse
 
 SECONDS = 30.0
@@ -28,8 +28,8 @@ _GRACE, _SLICE = 1.0, 0.1
 _LATE = "credential helper docker-credential-{} gave no answer in the time allowed"
 _name = re.compile(r"[a-z0-9._-]+", re.ASCII).fullmatch
 
-Answer = Credential | str | None
-"""A credential, a problem in people's words, or None when the helper knows none."""
+Answer = Credential | Unusable | None
+"""A credential, why there is none, or None when the helper knows none."""
 
 
 class Helpers:
@@ -56,14 +56,14 @@ class Helpers:
             key = (name, server if name in self._ended else "")
             lock = self._locks.setdefault(key, threading.Lock())
             if not lock.acquire(timeout=min(max(0.0, until - self._clock()), threading.TIMEOUT_MAX)):
-                return _LATE.format(name)
+                return Unusable(_LATE.format(name))
             try:
                 if name in self._hanging:
-                    return self._hanging[name]
+                    return Unusable(self._hanging[name])
                 if (name, server) not in self._answers and (key[1] or name not in self._ended):
                     self._run(name, server, until)
             except TimeoutError as error:
-                return str(error)
+                return Unusable(str(error))
             finally:
                 lock.release()
         return self._answers[name, server]
@@ -89,26 +89,26 @@ def run(name: str, server: str, env: Mapping[str, str], seconds: float = SECONDS
     program = f"docker-credential-{name}"
     if not _name(name):
         allowed = "helper names are made of a-z, 0-9, '.', '_' and '-'"
-        return f"credential helper {printable(name, 60)!r} is not run: {allowed}"
+        return Unusable(f"credential helper {printable(name, 60)!r} is not run: {allowed}")
     if len(server) > _LONGEST_NAME:
-        return f"credential helper {program} is not asked for a name of {len(server)} characters"
+        return Unusable(f"credential helper {program} is not asked for a name of {len(server)} characters")
     path = _which(program, env)
     if path is None:
-        return f"credential helper {program} is not installed (not found on PATH)"
+        return Unusable(f"credential helper {program} is not installed (not found on PATH)")
     try:
         code, out, err = _call(path, server, env, seconds)
     except (TimeoutError, subprocess.TimeoutExpired):
         raise TimeoutError(f"credential helper {program} gave no answer in {seconds:g} s") from None
     except OverflowError:
-        return f"credential helper {program} answered more than {_LIMIT >> 10} KiB"
+        return Unusable(f"credential helper {program} answered more than {_LIMIT >> 10} KiB")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "NUL in its environment"
-        return f"credential helper {program} could not be started: {why}"
+        return Unusable(f"credential helper {program} could not be started: {why}")
     if code == 0:
         return _read(program, out)
     call = f"{for_shell('echo', server)} | {program} get"
     failed = f"credential helper {program} failed with exit code {code}: see why with `{printable(call)}`"
-    return None if b"credentials not found" in out + err else failed  # these words alone mean that there are none
+    return None if b"credentials not found" in out + err else Unusable(failed)  # these words alone mean that there are none
 
 
 def _which(program: str, env: Mapping[str, str]) -> str | None:
@@ -171,15 +171,15 @@ def _talk(process: subprocess.Popen[bytes], server: str, end: float) -> tuple[by
     return bytes(outputs[stdout]), bytes(outputs[stderr])
 
 
-def _read(program: str, out: bytes) -> Credential | str:
+def _read(program: str, out: bytes) -> Credential | Unusable:
     try:
         answer = parse(out)
         username, secret = answer["Username"], answer["Secret"]
     except (ValueError, KeyError):
-        return f"credential helper {program} answered something else than JSON with Username and Secret"
+        return Unusable(f"credential helper {program} answered something else than JSON with Username and Secret")
     if not isinstance(username, str) or not isinstance(secret, str):
-        return f"credential helper {program} answered a Username or Secret that is no text"
+        return Unusable(f"credential helper {program} answered a Username or Secret that is no text")
     credential = Credential(username, secret, origin=program)
     if username == "<token>":
         credential = Credential(identity_token=secret, origin=program)
-    return f"credential helper {program}: {credential.fault}" if credential.fault else credential
+    return Unusable(f"credential helper {program}: {credential.fault}") if credential.fault else credential

@@ -21,7 +21,7 @@ from krmfn.disk.reading import NotReadError, read_file
 from krmfn.image import HUB
 from krmfn.sanitize import printable
 from krmfn.singleflight import Once
-from krmfn.sources.credential import Credential
+from krmfn.sources.credential import Credential, Unusable
 from krmfn.sources.credential_helper import Helpers
 from krmfn.strict_json import parse
 
@@ -48,8 +48,7 @@ class _Config(NamedTuple):
 
 class _Place(NamedTuple):
     name: str
-    config: _Config | str
-    """A configuration, or what is wrong with it."""
+    config: _Config | Unusable
     provenance: Provenance = MACHINE
     """Helpers are run for configurations of this machine only, never for Secrets that came with the manifests."""
 
@@ -87,17 +86,17 @@ class Keychain:
             for answer in self._answers(place, registry, path, until):
                 if isinstance(answer, Credential):
                     return Lookup(answer, tuple(searched), tuple(problems))
-                problems.append(answer)
+                problems.append(answer.why)
         return Lookup(None, tuple(searched), tuple(problems))
 
-    def _parse(self, text: str) -> _Config | str:
+    def _parse(self, text: str) -> _Config | Unusable:
         return self._parsed.get(text, lambda: _indexed(_parse(text)))
 
-    def _answers(self, place: _Place, registry: str, path: str, until: float) -> Iterator[Credential | str]:
-        """Yield what a place has for a repository, best first: credentials, and texts that say what is wrong."""
+    def _answers(self, place: _Place, registry: str, path: str, until: float) -> Iterator[Credential | Unusable]:
+        """Yield what a place has for a repository, best first: credentials, and why there are none."""
         config = place.config
-        if isinstance(config, str):
-            yield f"{place.name} {config}"
+        if isinstance(config, Unusable):
+            yield Unusable(f"{place.name} {config.why}")
             return
         if place.provenance.is_machine:
             for name, server in _helpers(config.document, registry):
@@ -145,26 +144,25 @@ def login_files(env: Mapping[str, str]) -> Iterator[Path]:
         yield home / ".config" / "containers" / "auth.json"
 
 
-def read_configuration(file: Path) -> dict[str, Any] | str | None:
-    """Read a file of logins; None when it is not there, a text that says why it cannot be used."""
+def read_configuration(file: Path) -> dict[str, Any] | Unusable | None:
+    """Read a file of logins; None when it is not there."""
     try:
         return _parse(read_file(file, FILE_LIMIT).decode())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except NotReadError as error:
-        return f"cannot be read ({error})"
+        return Unusable(f"cannot be read ({error})")
     except UnicodeDecodeError:
-        return "cannot be read (it is not UTF-8)"
+        return Unusable("cannot be read (it is not UTF-8)")
 
 
-def _parse(text: str) -> dict[str, Any] | str:
-    """Parse a configuration; a text says what is wrong with it."""
+def _parse(text: str) -> dict[str, Any] | Unusable:
     if not text.strip():
         return {}
     try:
         return parse(text.encode("utf-8", "surrogatepass"))
     except ValueError as error:
-        return str(error)
+        return Unusable(str(error))
 
 
 def named(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -207,8 +205,8 @@ def _helpers(config: Mapping[str, Any], registry: str) -> Iterator[tuple[str, st
         yield store, _HUB_KEY if registry == HUB else registry
 
 
-def _indexed(config: dict[str, Any] | str) -> _Config | str:
-    if isinstance(config, str):
+def _indexed(config: dict[str, Any] | Unusable) -> _Config | Unusable:
+    if isinstance(config, Unusable):
         return config
     keys: dict[str, list[str]] = {}
     for key in _mapping(config, "auths"):
@@ -216,7 +214,7 @@ def _indexed(config: dict[str, Any] | str) -> _Config | str:
     return _Config(config, keys)
 
 
-def _from_auths(config: _Config, registry: str, path: str, place: _Place) -> Iterator[Credential | str]:
+def _from_auths(config: _Config, registry: str, path: str, place: _Place) -> Iterator[Credential | Unusable]:
     auths = _mapping(config.document, "auths")
     # From the whole path up to the registry alone: the longest key wins (containers-auth.json(5)).
     scope = f"{registry}/{path}"
@@ -224,16 +222,16 @@ def _from_auths(config: _Config, registry: str, path: str, place: _Place) -> Ite
         # of several spellings of one key the plain one comes first
         for key in sorted(config.keys.get(scope, ()), key=lambda key: (key != scope, key)):
             entry = auths[key]
-            answer = _entry(entry, place) if isinstance(entry, dict) else "is not an object"
-            if isinstance(answer, Credential):
+            answer = _entry(entry, place) if isinstance(entry, dict) else Unusable("is not an object")
+            if isinstance(answer, Unusable):
+                yield Unusable(f"{place.name}: auths {printable(key)!r} {answer.why}")
+            elif answer is not None:
                 yield answer
-            elif answer:
-                yield f"{place.name}: auths {printable(key)!r} {answer}"
         scope = scope.rpartition("/")[0]
 
 
-def _entry(entry: Mapping[str, Any], place: _Place) -> Credential | str:
-    """Read an entry of `auths`: a credential, a text that says what is wrong, or an empty text when it holds none."""
+def _entry(entry: Mapping[str, Any], place: _Place) -> Credential | Unusable | None:
+    """Read an entry of `auths`; None when it holds no credential."""
 
     def text(key: str) -> str:
         value = entry.get(key)
@@ -244,10 +242,10 @@ def _entry(entry: Mapping[str, Any], place: _Place) -> Credential | str:
         try:
             login = base64.b64decode("".join(text("auth").split()), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError, ValueError):
-            return "has an auth that is not base64 of user:password"
+            return Unusable("has an auth that is not base64 of user:password")
         username, colon, password = login.partition(":")
         if not colon:
-            return "has an auth without a colon between user and password"
+            return Unusable("has an auth without a colon between user and password")
         # as docker does (decodeAuth of its cli)
         password = password.rstrip("\0")
     identity = text("identitytoken")
@@ -255,6 +253,6 @@ def _entry(entry: Mapping[str, Any], place: _Place) -> Credential | str:
     if username == "<token>":
         identity, username, password = identity or password, "", ""
     if not (username or password or identity or text("registrytoken")):
-        return ""
+        return None
     credential = Credential(username, password, identity, text("registrytoken"), place.name, place.provenance)
-    return f"cannot be used: its {credential.fault}" if credential.fault else credential
+    return Unusable(f"cannot be used: its {credential.fault}") if credential.fault else credential
