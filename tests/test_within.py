@@ -96,6 +96,12 @@ def test_shapes_are_kept(place: Path):
     assert after(place, text, "--within", "major") == text
 
 
+def test_what_is_kept_is_told_of_the_image_where_no_resource_says_so(place: Path):
+    (place / "repo" / "a.yaml").write_text(container("ghcr.io/acme/web:latest"))
+    done = update(place, "--within", "minor")
+    assert "krmfn: info: ghcr.io/acme/web: kept by policy within minor:ghcr.io/acme/web: latest holds no version" in done.stderr
+
+
 def test_a_repository_that_cannot_answer_keeps_its_fields_with_one_warning(place: Path):
     text = container("ghcr.io/acme/none:1.0.0") + "---\n" + container("ghcr.io/acme/none:1.0.0", "two")
     (place / "repo" / "a.yaml").write_text(text)

@@ -44,7 +44,8 @@ _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 def line(one: Diagnostic) -> str:
     """Return `severity: place: message`: the file where it is known, else the resource."""
     file, resource = one.location.file, one.location.resource
-    place = one.location.in_file if file else str(resource or "")
+    # A policy of `--within` is defined in no resource.
+    place = one.location.in_file if file else str(resource) if resource and any(resource) else ""
     if one.is_about_text:
         place, message = "", str(one)
     else:

@@ -124,7 +124,7 @@ class Problems:
         return bool(pairs)
 
     def remark(self, where: ResourceId | None, message: str, severity: Severity = "info", path: str = "") -> None:
-        """Say something of an object that is no problem."""
+        """Note what is no problem of an object."""
         self.notes.append(Diagnostic(severity, "note", message, Location(where, Field(path) if path else None)))
 
     def repository(self, where: ResourceId, path: str, written: str) -> ImageRef | None:
