@@ -262,3 +262,7 @@ def test_commands_print_in_one_way():
     """`terminal.echo` makes sure that nothing is a command to a CI system; the annotations of findings are meant to be."""
     found = {name(module): FILES[module].read_text().count("click.echo") for module in FILES}
     assert {module: count for module, count in found.items() if count} == {"terminal": 1, "commands.output": 1}
+
+
+def test_the_whole_flow_fits_on_a_screen():
+    assert len(FILES["krmfn.pipeline"].read_text().splitlines()) <= 100
